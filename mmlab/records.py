@@ -1,0 +1,96 @@
+"""What an execution hands to the store: plain values, no torch and no SQL.
+
+Training yields `MetricPoint`s, evaluators give `EvaluationResult`s, and the store writes both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class MetricPoint:
+    """One value of one training curve: `name` such as "train/loss" or "validation/zero_shot/top1".
+
+    The value may be NaN or infinite; the store keeps which.
+    """
+
+    name: str
+    step: int
+    value: float
+
+
+@dataclass(frozen=True)
+class SampleResults:
+    """One row per evaluated sample (or query), n rows; all arrays have length n.
+
+    `truths` are label ids (several for multi-label, none where the truth has no label id, as in
+    retrieval). `rank` is the best rank of a truth, 1-based, ties broken by the lower label id, 0
+    where there is no truth. `probability` is that truth's, `top_probability` the first label's; NaN
+    where scores are no probabilities. `has_tie` marks rows where the truth's score equals another's.
+    `outcome` is what paired statistics compare, higher is better (1 for a hit, 0 for a miss).
+    """
+
+    ids: Sequence[str]
+    truths: Sequence[Sequence[int]]
+    rank: Ints
+    probability: Floats
+    top_label: Ints
+    top_probability: Floats
+    has_tie: npt.NDArray[np.bool_]
+    outcome: Floats
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """The first k labels of every sample: label ids and their probabilities (or scores), (n, k)."""
+
+    label: Ints
+    score: Floats
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """All that one evaluator says about one condition of one run.
+
+    `name` is unique within the run and is what reports show; `condition` is "" unless one evaluator
+    gives several results (the two directions of retrieval). `metrics` maps names such as "top1" to
+    values; None where the metric is not defined (top5 of four labels). `label_metrics` maps a metric
+    to one value per label id, NaN where undefined. `protocol` holds every ingredient that must be
+    equal before two results may be compared; `subject` describes the model's side (scale, precision,
+    preprocessing) and is only shown. `skipped` counts samples that could not take part.
+    """
+
+    name: str
+    evaluator: str
+    condition: str
+    split: str
+    dataset_revision: str
+    protocol: Mapping[str, object]
+    subject: Mapping[str, object]
+    metrics: Mapping[str, float | None]
+    skipped: int = 0
+    labels: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    samples: SampleResults | None = None
+    rankings: Rankings | None = None
+    label_metrics: Mapping[str, Floats] = field(default_factory=dict)
+    #: sample id -> WebP bytes of a small picture, for a few samples only, so that reports need no dataset
+    thumbnails: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file a run leaves: path relative to the runs folder, its role ("best", "final") and identity."""
+
+    role: str
+    path: str
+    sha256: str
+    size_bytes: int
