@@ -1,0 +1,259 @@
+"""From a dataset's raw samples to batches: transforms, missing inputs, order and randomness.
+
+The order of training samples is a function of (seed, epoch, index) alone, and the randomness of a
+sample's transform of (seed, epoch, sample) alone: neither depends on how many workers load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from mmlab.errors import DataError, explain
+from mmlab.plugin import Batch, Dataset, Encoder, Sample
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How one encoder's input is read: its modality, its transform, and a stand-in where missing."""
+
+    modality: str
+    encoder: Encoder
+    placeholder: Tensor
+
+    def read(self, sample: Sample, train: bool) -> Tensor | None:
+        """The encoder's input for this sample, or None where it lacks the modality."""
+        if self.modality not in sample.values:
+            return None
+        return self.encoder.transform(one_caption(sample.values[self.modality], train), train)
+
+
+def one_caption(raw: object, train: bool) -> object:
+    """One of several captions: drawn in training, the first in evaluation; other values as is."""
+    if not (isinstance(raw, tuple) and raw and isinstance(raw[0], str)):
+        return raw
+    return raw[int(torch.randint(len(raw), ()))] if train and len(raw) > 1 else raw[0]
+
+
+def make_readers(
+    dataset: Dataset, encoders: Mapping[str, Encoder], modalities: Mapping[str, str]
+) -> dict[str, Reader]:
+    """One reader an encoder; the placeholder has the shape of the dataset's first present value.
+
+    Raises DataError where the dataset lacks a modality altogether.
+    """
+    readers = {}
+    for key, encoder in encoders.items():
+        raw = _first_present(dataset, modalities[key], key)
+        placeholder = torch.zeros_like(encoder.transform(one_caption(raw, False), False))
+        readers[key] = Reader(modalities[key], encoder, placeholder)
+    return readers
+
+
+def _first_present(dataset: Dataset, modality: str, key: str) -> object:
+    if modality in dataset.modalities:
+        for index in range(len(dataset)):
+            values = dataset[index].values
+            if modality in values:
+                return values[modality]
+    raise DataError(
+        explain(
+            f"encoders.{key}",
+            f"no sample of the dataset has the modality {modality!r}",
+            found=f"modalities {', '.join(dataset.modalities) or 'none'}; {len(dataset)} samples",
+            allowed="a modality of the dataset",
+            next_step="set encoders.KEY.modality, or choose a dataset that has it",
+        )
+    )
+
+
+def training_batches(
+    dataset: Dataset, readers: Mapping[str, Reader], order: Order, *, workers: int, views: int = 0
+) -> Iterator[Batch]:
+    """Endless shuffled batches of one size, from the order's first step on."""
+    samples = _Samples(dataset, readers, seed=order.seed, views=views)
+    return iter(_data_loader(samples, _TrainingSampler(order), workers))
+
+
+def evaluation_batches(
+    dataset: Dataset, readers: Mapping[str, Reader], batch_size: int, *, workers: int = 0
+) -> Iterator[Batch]:
+    """Every sample once, in the dataset's order, through the evaluation transforms."""
+    rows = [(-1, index) for index in range(len(dataset))]
+    chunks = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+    return iter(_data_loader(_Samples(dataset, readers), chunks, workers))
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch on the device, copied without waiting where the memory is pinned."""
+
+    def move(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return {key: x.to(device, non_blocking=True) for key, x in tensors.items()}
+
+    return Batch(
+        inputs=move(batch.inputs),
+        present=move(batch.present),
+        target=batch.target.to(device, non_blocking=True),
+        index=batch.index.to(device, non_blocking=True),
+        views=move(batch.views),
+    )
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order of training: `size` samples in batches of `batch_size`, shuffled anew each epoch.
+
+    The last samples of an epoch that fill no batch are left out of that epoch.
+    """
+
+    seed: int
+    size: int
+    batch_size: int
+    first_step: int = 0
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of full batches in an epoch."""
+        return self.size // self.batch_size
+
+    def batch(self, step: int) -> list[tuple[int, int]]:
+        """(epoch, sample) of every row of the batch at a 0-based step."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        start = position * self.batch_size
+        indices = self._permutation(epoch)[start : start + self.batch_size]
+        return [(epoch, index) for index in indices]
+
+    def _permutation(self, epoch: int) -> list[int]:
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", epoch))
+        return cast(list[int], torch.randperm(self.size, generator=generator).tolist())
+
+
+def derive_seed(seed: int, scope: str, *position: int) -> int:
+    """A 63-bit seed for one scope ("build", "step", "sample"...) and a position in it."""
+    text = ":".join([str(seed), scope, *map(str, position)])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def seed_generators(seed: int) -> None:
+    """Seed the ambient generators of torch (every device), NumPy and Python."""
+    torch.manual_seed(seed)
+    np.random.seed(seed & 0xFFFFFFFF)
+    random.seed(seed)
+
+
+class _TrainingSampler:
+    """Batches of (epoch, sample), without end."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        step = self.order.first_step
+        while True:
+            epoch, position = divmod(step, self.order.steps_per_epoch)
+            rows = [(epoch, index) for index in self.order._permutation(epoch)]
+            size = self.order.batch_size
+            for start in range(position * size, self.order.steps_per_epoch * size, size):
+                yield rows[start : start + size]
+                step += 1
+
+
+@dataclass(frozen=True)
+class _Row:
+    index: int
+    labels: tuple[int, ...]
+    inputs: Mapping[str, Tensor | None]
+    views: Mapping[str, Sequence[Tensor]]
+
+
+class _Samples(TorchDataset[_Row]):
+    """Transformed samples, addressed by (epoch, index); epoch -1 is evaluation."""
+
+    def __init__(
+        self, dataset: Dataset, readers: Mapping[str, Reader], seed: int = 0, views: int = 0
+    ) -> None:
+        self.dataset = dataset
+        self.readers = readers
+        self.seed = seed
+        self.views = views
+        # The transform alone travels to a worker's code path; the encoder's weights are not used.
+
+    def __getitem__(self, place: tuple[int, int]) -> _Row:
+        epoch, index = place
+        train = epoch >= 0
+        if train:
+            seed_generators(derive_seed(self.seed, "sample", epoch, index))
+        sample = self.dataset[index]
+        inputs = {key: reader.read(sample, train) for key, reader in self.readers.items()}
+        views = {key: self._views(sample, reader) for key, reader in self.readers.items()}
+        return _Row(index, sample.labels, inputs, views)
+
+    def _views(self, sample: Sample, reader: Reader) -> list[Tensor]:
+        made = [reader.read(sample, True) for _ in range(self.views)]
+        return [reader.placeholder if view is None else view for view in made]
+
+
+def _data_loader(
+    samples: _Samples, batches: object, workers: int
+) -> DataLoader[_Row]:  # yields Batch: torch types a loader by its dataset, not by its collation
+    return DataLoader(
+        samples,
+        batch_sampler=cast(list[list[int]], batches),
+        collate_fn=_Collator(samples),
+        num_workers=workers,
+        pin_memory=torch.cuda.is_available(),
+        multiprocessing_context="fork" if workers else None,
+    )
+
+
+class _Collator:
+    """Rows -> Batch, on the host."""
+
+    def __init__(self, samples: _Samples) -> None:
+        self.readers = samples.readers
+        self.views = samples.views
+        self.is_multi_label = samples.dataset.is_multi_label
+        self.label_count = len(samples.dataset.labels)
+
+    def __call__(self, rows: Sequence[_Row]) -> Batch:
+        return Batch(
+            inputs={key: self._stack(rows, key) for key in self.readers},
+            present={
+                key: torch.tensor([row.inputs[key] is not None for row in rows])
+                for key in self.readers
+            },
+            target=self._target(rows),
+            index=torch.tensor([row.index for row in rows]),
+            views={key: self._stack_views(rows, key) for key in self.readers} if self.views else {},
+        )
+
+    def _stack(self, rows: Sequence[_Row], key: str) -> Tensor:
+        placeholder = self.readers[key].placeholder
+        found = [row.inputs[key] for row in rows]
+        return torch.stack([placeholder if value is None else value for value in found])
+
+    def _stack_views(self, rows: Sequence[_Row], key: str) -> Tensor:
+        views = [torch.stack([row.views[key][i] for row in rows]) for i in range(self.views)]
+        return torch.stack(views)  # (V, B, ...)
+
+    def _target(self, rows: Sequence[_Row]) -> Tensor:
+        if not self.is_multi_label:
+            return torch.tensor([row.labels[0] if row.labels else -1 for row in rows])
+        target = torch.zeros(len(rows), self.label_count)
+        for position, row in enumerate(rows):
+            target[position, list(row.labels)] = 1.0
+        return target
+
+
+def without_views(batch: Batch) -> Batch:
+    """The batch without its further views, for passes that read none."""
+    return replace(batch, views={})

@@ -1,0 +1,185 @@
+"""The model of a spec: encoders -> fusion -> head, and the score of every pair of two inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from mmlab.plugin import (
+    Batch,
+    Encode,
+    Features,
+    Fusion,
+    Loss,
+    Outputs,
+    Scores,
+    SimilarityFusion,
+    VectorFusion,
+)
+
+#: Elements of the largest temporary when a vector fusion scores all pairs (A x B x dim).
+PAIR_ELEMENTS = 1 << 24
+
+
+class Model(nn.Module):
+    """Encoders by key, one fusion over `inputs` (encoder keys in order), and an optional head.
+
+    `scorer` maps a vector fusion's result to one score, so that every fusion can rank pairs; it is
+    None where nothing asks for a similarity, or the fusion gives one itself. `frozen` names the
+    encoders that are never trained: they run in eval mode and without gradient, whoever calls them.
+    """
+
+    def __init__(
+        self,
+        encoders: Mapping[str, nn.Module],
+        fusion: nn.Module,
+        inputs: Sequence[str],
+        *,
+        head: nn.Module | None = None,
+        scorer: nn.Module | None = None,
+        frozen: frozenset[str] = frozenset(),
+    ) -> None:
+        super().__init__()
+        self.encoders = nn.ModuleDict(encoders)
+        self.fusion = fusion
+        self.head = head
+        self.scorer = scorer
+        self.inputs = tuple(inputs)
+        self.frozen = frozen
+        for key in frozen:
+            self.encoders[key].requires_grad_(False)
+        self.train()
+
+    def train(self, mode: bool = True) -> Model:
+        """Switch the mode of everything but the frozen encoders, which stay in eval mode."""
+        super().train(mode)
+        for key in self.frozen:
+            self.encoders[key].eval()
+        return self
+
+    def encode(self, key: str, x: Tensor, present: Tensor | None = None) -> Features:
+        """Features of one encoder; samples are present unless `present` (B,) says otherwise."""
+        with torch.set_grad_enabled(torch.is_grad_enabled() and key not in self.frozen):
+            features = cast(Features, self.encoders[key](x))
+        return features if present is None else replace(features, present=present)
+
+    def forward(self, batch: Batch, encode: Encode | None = None) -> Outputs:
+        """Encode every input of a batch and join them. `encode` replaces the plain way to features."""
+        features = {}
+        for key, x in batch.inputs.items():
+            encoded = self.encode(key, x) if encode is None else encode(key, x)
+            features[key] = replace(encoded, present=batch.present[key])
+        return self.outputs(features)
+
+    def outputs(self, features: Mapping[str, Features]) -> Outputs:
+        """Join encoded features: fused (B, dim), the head's prediction (B, C), and the similarity."""
+        projected = [self.project(key, features[key]) for key in self.inputs]
+        fused = self._fused(projected)
+        prediction = None if self.head is None or fused is None else self.head(fused)
+        similarity = PairSimilarity(self._score, *projected) if len(projected) == 2 else None
+        return Outputs(features, fused, prediction, similarity)
+
+    def project(self, key: str, features: Features) -> Features:
+        """The fusion's part that depends on one input alone."""
+        fusion = cast(Fusion, self.fusion)
+        return fusion.project(self.inputs.index(key), features)
+
+    def pair_scores(
+        self, row_key: str, rows: Features, column_key: str, columns: Features
+    ) -> Tensor:
+        """Scores of A projected rows over B projected columns, (A, B), as a row's question.
+
+        The two keys are the fusion's inputs in either order.
+        """
+        if (row_key, column_key) == self.inputs:
+            return self._score(rows, columns).forward
+        return self._score(columns, rows).backward.T
+
+    def _fused(self, projected: Sequence[Features]) -> Tensor | None:
+        if isinstance(self.fusion, SimilarityFusion) or self.head is None:
+            return None
+        return cast(VectorFusion, self.fusion).fuse(*projected)
+
+    def _score(self, u: Features, v: Features) -> Scores:
+        if isinstance(self.fusion, SimilarityFusion):
+            return self.fusion.score(u, v)
+        scores = self._score_by_fusing(u, v)
+        return Scores(scores, scores)
+
+    def _score_by_fusing(self, u: Features, v: Features) -> Tensor:
+        """Fuse every pair and map it to one score, as many rows at a time as memory allows."""
+        assert self.scorer is not None, "built without a scorer: nothing declared to read it"
+        fusion = cast(VectorFusion, self.fusion)
+        columns = _with_axis(v, 0)
+        chunk = max(1, PAIR_ELEMENTS // max(1, v.pooled.shape[0] * fusion.dim))
+        blocks = [
+            self.scorer(fusion.fuse(_with_axis(_rows(u, i, i + chunk), 1), columns)).squeeze(-1)
+            for i in range(0, u.pooled.shape[0], chunk)
+        ]
+        return torch.cat(blocks)  # (A, B)
+
+
+class PairSimilarity:
+    """The scores of all pairs of a batch, computed when a loss asks for them."""
+
+    def __init__(self, score: Callable[[Features, Features], Scores], u: Features, v: Features):
+        self.u = u
+        self.v = v
+        self._score = score
+
+    @property
+    def size(self) -> int:
+        """Number of pairs B."""
+        return self.u.pooled.shape[0]
+
+    def dense(self) -> Scores:
+        """All B x B scores at once."""
+        return self._score(self.u, self.v)
+
+    def block(self, start: int, stop: int) -> Scores:
+        """Scores of rows start to stop with all columns."""
+        return self._score(_rows(self.u, start, stop), self.v)
+
+
+class Step(nn.Module):
+    """Everything trainable in one module, so that a parallel wrapper sees every parameter.
+
+    A call gives the weighted total to minimise, and every named scalar without gradient.
+    """
+
+    def __init__(
+        self, model: Model, losses: Mapping[str, nn.Module], weights: Mapping[str, float]
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.losses = nn.ModuleDict(losses)
+        self.weights = dict(weights)
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """One pass: (total, scalars). Scalars are "loss", and "NAME/SCALAR" of each loss."""
+        outputs = self.model(batch)
+        total = torch.zeros((), device=batch.target.device)
+        scalars: dict[str, Tensor] = {}
+        for name, module in self.losses.items():
+            values = cast(Loss, module)(outputs, batch, self.model.encode)
+            total = total + self.weights[name] * values["loss"].float()
+            scalars |= {f"{name}/{key}": value.detach().float() for key, value in values.items()}
+        return total, {"loss": total.detach(), **scalars}
+
+
+def _rows(features: Features, start: int, stop: int) -> Features:
+    return _map(features, lambda x: x[start:stop])
+
+
+def _with_axis(features: Features, axis: int) -> Features:
+    return _map(features, lambda x: x.unsqueeze(axis))
+
+
+def _map(features: Features, change: Callable[[Tensor], Tensor]) -> Features:
+    tokens = None if features.tokens is None else change(features.tokens)
+    mask = None if features.mask is None else change(features.mask)
+    return Features(change(features.pooled), tokens, mask, change(features.present))
