@@ -7,9 +7,10 @@ sample's transform of (seed, epoch, sample) alone: neither depends on how many w
 from __future__ import annotations
 
 import hashlib
+import itertools
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -96,16 +97,7 @@ def evaluation_batches(
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch on the device, copied without waiting where the memory is pinned."""
 
-    def move(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return {key: x.to(device, non_blocking=True) for key, x in tensors.items()}
-
-    return Batch(
-        inputs=move(batch.inputs),
-        present=move(batch.present),
-        target=batch.target.to(device, non_blocking=True),
-        index=batch.index.to(device, non_blocking=True),
-        views=move(batch.views),
-    )
+    return batch.map(lambda x: x.to(device, non_blocking=True))
 
 
 @dataclass(frozen=True)
@@ -125,12 +117,11 @@ class Order:
         """Number of full batches in an epoch."""
         return self.size // self.batch_size
 
-    def batch(self, step: int) -> list[tuple[int, int]]:
-        """(epoch, sample) of every row of the batch at a 0-based step."""
-        epoch, position = divmod(step, self.steps_per_epoch)
-        start = position * self.batch_size
-        indices = self._permutation(epoch)[start : start + self.batch_size]
-        return [(epoch, index) for index in indices]
+    def batches(self, epoch: int) -> list[list[tuple[int, int]]]:
+        """The batches of one epoch, each a list of (epoch, sample)."""
+        rows = [(epoch, index) for index in self._permutation(epoch)]
+        size = self.batch_size
+        return [rows[i * size : (i + 1) * size] for i in range(self.steps_per_epoch)]
 
     def _permutation(self, epoch: int) -> list[int]:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", epoch))
@@ -157,14 +148,9 @@ class _TrainingSampler:
         self.order = order
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        step = self.order.first_step
-        while True:
-            epoch, position = divmod(step, self.order.steps_per_epoch)
-            rows = [(epoch, index) for index in self.order._permutation(epoch)]
-            size = self.order.batch_size
-            for start in range(position * size, self.order.steps_per_epoch * size, size):
-                yield rows[start : start + size]
-                step += 1
+        first_epoch, position = divmod(self.order.first_step, self.order.steps_per_epoch)
+        for epoch in itertools.count(first_epoch):
+            yield from self.order.batches(epoch)[position if epoch == first_epoch else 0 :]
 
 
 @dataclass(frozen=True)
@@ -185,7 +171,6 @@ class _Samples(TorchDataset[_Row]):
         self.readers = readers
         self.seed = seed
         self.views = views
-        # The transform alone travels to a worker's code path; the encoder's weights are not used.
 
     def __getitem__(self, place: tuple[int, int]) -> _Row:
         epoch, index = place
@@ -253,7 +238,3 @@ class _Collator:
             target[position, list(row.labels)] = 1.0
         return target
 
-
-def without_views(batch: Batch) -> Batch:
-    """The batch without its further views, for passes that read none."""
-    return replace(batch, views={})

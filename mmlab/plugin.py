@@ -112,6 +112,24 @@ class Batch:
     index: Tensor
     views: Mapping[str, Tensor]
 
+    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with every tensor changed: moved to a device, say."""
+
+        def each(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {key: change(x) for key, x in tensors.items()}
+
+        return Batch(
+            each(self.inputs),
+            each(self.present),
+            change(self.target),
+            change(self.index),
+            each(self.views),
+        )
+
+    def pin_memory(self) -> Batch:
+        """The batch in page-locked memory; torch's DataLoader calls this by name."""
+        return self.map(lambda x: x.pin_memory())
+
 
 @dataclass(frozen=True)
 class Features:
