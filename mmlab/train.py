@@ -1,0 +1,312 @@
+"""The training loop. It yields what happened and writes nothing: no SQL, no files, no printing."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from mmlab.errors import RunError, explain
+from mmlab.loader import derive_seed, seed_generators, to_device
+from mmlab.model import Step
+from mmlab.plugin import Batch, Stepped
+from mmlab.records import MetricPoint
+from mmlab.spec import TrainTable
+
+#: Scores the model on the validation split: metric name -> value.
+Validate = Callable[[], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What one emission says. `step` counts finished optimiser steps, `total_steps` the planned ones.
+
+    `is_best` marks the moment when the present weights are the best so far.
+    """
+
+    step: int
+    total_steps: int
+    loss: float
+    samples_per_second: float
+    points: Sequence[MetricPoint]
+    is_best: bool = False
+
+
+class Trainer:
+    """The state of one training: the step module, its optimiser and the place in the schedule."""
+
+    def __init__(
+        self, step: Step, table: TrainTable, total_steps: int, device: torch.device, seed: int
+    ) -> None:
+        self.step = step
+        self.table = table
+        self.total_steps = total_steps
+        self.device = device
+        self.seed = seed
+        self.precision = resolve_precision(table.precision, device)
+        self.optimizer = make_optimizer(step, table)
+        self.parameters = [p for p in step.parameters() if p.requires_grad]
+        self.meter = _Meter(device)
+
+    def update(self, batch: Batch, index: int) -> None:
+        """One optimiser step on a batch, without waiting for the device.
+
+        A step whose loss or gradient is not finite changes no weight, nor does any step after it;
+        `raise_if_not_finite` finds out at the next emission.
+        """
+        seed_generators(derive_seed(self.seed, "step", index))
+        with autocast(self.device, self.precision):
+            total, scalars = self.step(batch)
+        total.backward()
+        norm = nn.utils.clip_grad_norm_(self.parameters, self.table.clip_norm or math.inf)
+        self.meter.add({**scalars, "grad_norm": norm.detach()}, index)
+        self._apply(index)
+
+    def _apply(self, index: int) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.table, index, self.total_steps)
+        # The fused optimiser skips the whole update on the device where this is 1.
+        self.optimizer.found_inf = self.meter.is_broken  # type: ignore[attr-defined]
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        for loss in self.step.losses.values():
+            if isinstance(loss, Stepped):
+                loss.after_step()
+
+    def raise_if_not_finite(self) -> None:
+        """Raise RunError("nan") naming the first step whose loss or gradient was not finite."""
+        if (first := self.meter.first_broken_step()) is None:
+            return
+        last = ", ".join(f"{name} {value:.6g}" for name, value in self.meter.last_finite().items())
+        message = explain(
+            f"training step {first + 1}",
+            "the loss or its gradient is not finite",
+            found=f"non-finite at step {first + 1}; last finite values: {last or 'none'}",
+            allowed="finite numbers; the weights of the step before were kept",
+            next_step="lower train.lr, set train.clip_norm, or use train.precision = 'fp32'",
+        )
+        raise RunError(message, "nan")
+
+
+def train(
+    trainer: Trainer, batches: Iterator[Batch], validate: Validate, validate_every: int
+) -> Iterator[Progress]:
+    """Run every step, yielding at each emission and each validation (every `validate_every` steps).
+
+    Stops early when `train.patience` validations in a row brought nothing better.
+    """
+    table, best, clock = trainer.table, _Best(trainer.table), _Clock()
+    trainer.step.train()
+    for index in range(trainer.total_steps):
+        batch = to_device(next(batches), trainer.device)
+        trainer.update(batch, index)
+        clock.count(len(batch.target))
+        is_last = index + 1 == trainer.total_steps
+        is_validation = (index + 1) % validate_every == 0 or is_last
+        if not (is_validation or (index + 1) % table.emit_every == 0):
+            continue
+        trainer.raise_if_not_finite()
+        points = _training_points(trainer, index + 1, clock)
+        loss = points[0].value
+        if is_validation:
+            points += _validation_points(trainer, validate, index + 1)
+            best.see(points)
+        is_best = is_validation and best.is_new
+        yield Progress(index + 1, trainer.total_steps, loss, clock.rate, points, is_best)
+        clock.restart()
+        if best.has_stalled:
+            return
+
+
+def _training_points(trainer: Trainer, step: int, clock: _Clock) -> list[MetricPoint]:
+    values = trainer.meter.take()
+    clock.stop()
+    values["lr"] = float(trainer.optimizer.param_groups[0]["lr"])
+    values["samples_per_second"] = clock.rate
+    return [MetricPoint(f"train/{name}", step, value) for name, value in values.items()]
+
+
+def _validation_points(trainer: Trainer, validate: Validate, step: int) -> list[MetricPoint]:
+    trainer.step.eval()
+    values = validate()
+    trainer.step.train()
+    return [MetricPoint(f"validation/{name}", step, value) for name, value in values.items()]
+
+
+@torch.no_grad()
+def mean_losses(
+    step: Step, batches: Iterator[Batch], device: torch.device, precision: str
+) -> dict[str, float]:
+    """Every scalar of the losses over batches of one size, averaged; the step is in eval mode."""
+    sums: Tensor | None = None
+    names: list[str] = []
+    count = 0
+    for batch in batches:
+        with autocast(device, precision):
+            total, scalars = step(to_device(batch, device))
+        names = list(scalars)
+        values = torch.stack([scalars[name] for name in names]).double()
+        sums = values if sums is None else sums + values
+        count += 1
+    return {} if sums is None else dict(zip(names, (sums / count).tolist(), strict=True))
+
+
+def make_optimizer(step: Step, table: TrainTable) -> torch.optim.Optimizer:
+    """Fused AdamW with no decay on biases, norms and temperatures: parameters of fewer than 2 axes."""
+    trained = [p for p in step.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": table.weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=table.lr, betas=table.betas, fused=True
+    )
+    optimizer.grad_scale = None  # type: ignore[attr-defined]  # read by the fused step
+    return optimizer
+
+
+def learning_rate(table: TrainTable, index: int, total_steps: int) -> float:
+    """Linear warm-up, then a cosine to zero. `index` is the 0-based step about to be taken."""
+    warmup = round(table.warmup_fraction * total_steps)
+    if index < warmup:
+        return table.lr * (index + 1) / warmup
+    done = (index - warmup) / max(1, total_steps - warmup)
+    return table.lr * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def best_direction(table: TrainTable) -> str:
+    """Whether `train.best` is better when high ("max") or low ("min"); losses, errors, ranks: low."""
+    if table.best_mode != "auto":
+        return table.best_mode
+    return "min" if table.best.endswith(("loss", "rank", "mse", "mae")) else "max"
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """The precision that "auto" stands for: bf16 on CUDA, fp32 elsewhere."""
+    if precision != "auto":
+        return precision
+    return "bf16" if device.type == "cuda" else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Autocast to bfloat16, or nothing where the precision is fp32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+@contextmanager
+def determinism(enabled: bool) -> Iterator[None]:
+    """Use torch's deterministic algorithms inside, and restore the former choice after.
+
+    On CUDA, cuBLAS also needs CUBLAS_WORKSPACE_CONFIG=:4096:8 in the environment; torch says so.
+    """
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(enabled or before)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+
+
+class _Meter:
+    """Sums of scalars on the device, and the first step at which one was not finite."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.is_broken = torch.zeros((), device=device)
+        self._first = torch.full((), -1, dtype=torch.int64, device=device)
+        self._names: list[str] = []
+        self._sums: Tensor | None = None
+        self._last: Tensor | None = None
+        self._count = 0
+
+    def add(self, scalars: Mapping[str, Tensor], index: int) -> None:
+        """Take in one step's scalars; nothing is read back from the device."""
+        self._names = list(scalars)
+        values = torch.stack([value.float() for value in scalars.values()])
+        broke = ~torch.isfinite(values).all()
+        self._first = torch.where((self._first < 0) & broke, index, self._first)
+        self.is_broken = torch.maximum(self.is_broken, broke.float())
+        self._last = values if self._last is None else torch.where(broke, self._last, values)
+        self._sums = values if self._sums is None else self._sums + values
+        self._count += 1
+
+    def take(self) -> dict[str, float]:
+        """Means since the last call, read from the device, which waits for it."""
+        assert self._sums is not None, "add() comes before take()"
+        means = (self._sums / self._count).tolist()
+        self._sums, self._count = None, 0
+        return dict(zip(self._names, means, strict=True))
+
+    def first_broken_step(self) -> int | None:
+        """0-based step of the first non-finite scalar, if any."""
+        first = int(self._first)
+        return None if first < 0 else first
+
+    def last_finite(self) -> dict[str, float]:
+        """The scalars of the last step before anything was not finite."""
+        if self._last is None:
+            return {}
+        values = cast(list[float], self._last.tolist())
+        return {n: v for n, v in zip(self._names, values, strict=True) if math.isfinite(v)}
+
+
+class _Best:
+    """The best validation so far, by `train.best`, and how long ago it was."""
+
+    def __init__(self, table: TrainTable) -> None:
+        self.name = f"validation/{table.best}"
+        self.sign = 1.0 if best_direction(table) == "max" else -1.0
+        self.patience = table.patience
+        self.value = -math.inf
+        self.is_new = False
+        self._stalled_for = 0
+
+    def see(self, points: Sequence[MetricPoint]) -> None:
+        """Compare a validation's metrics with the best so far; NaN is never best."""
+        values = {point.name: point.value for point in points}
+        if self.name not in values:
+            raise _unknown_best(self.name, values)
+        value = values[self.name]
+        self.is_new = self.sign * value > self.value
+        self.value = self.sign * value if self.is_new else self.value
+        self._stalled_for = 0 if self.is_new else self._stalled_for + 1
+
+    @property
+    def has_stalled(self) -> bool:
+        """Whether `train.patience` validations in a row were no better."""
+        return self.patience is not None and self._stalled_for >= self.patience
+
+
+def _unknown_best(name: str, values: Mapping[str, float]) -> RunError:
+    known = [other.removeprefix("validation/") for other in values if other.startswith("validation")]
+    message = explain(
+        "train.best",
+        "no such metric on the validation split",
+        found=name.removeprefix("validation/"),
+        allowed=", ".join(known) or "none: the validation split is empty",
+        next_step="set train.best to one of these",
+    )
+    return RunError(message)
+
+
+class _Clock:
+    """Samples per second of training alone, validation excluded."""
+
+    def __init__(self) -> None:
+        self.rate = 0.0
+        self.restart()
+
+    def restart(self) -> None:
+        self._start, self._samples = time.perf_counter(), 0
+
+    def count(self, samples: int) -> None:
+        self._samples += samples
+
+    def stop(self) -> None:
+        self.rate = self._samples / max(1e-9, time.perf_counter() - self._start)
