@@ -1,0 +1,211 @@
+"""From a cell to an experiment: components found, options checked, modules made.
+
+`prepare` needs no data and no device: it is what `mmlab validate` runs. `build` makes the modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from torch import nn
+
+from mmlab.checkpoint import load_weights, restore
+from mmlab.errors import DataError, WeightsError, explain
+from mmlab.loader import Reader, derive_seed, make_readers, seed_generators
+from mmlab.model import Model, Step
+from mmlab.plan import Plan, Resolved
+from mmlab.plugin import (
+    Calibrated,
+    Calibration,
+    Dataset,
+    Encoder,
+    Fitted,
+    Shapes,
+    SimilarityFusion,
+    Tokenized,
+    Vocabulary,
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A cell made real: everything trainable in `step`, and how each encoder's input is read."""
+
+    plan: Plan
+    step: Step
+    readers: Mapping[str, Reader]
+
+    @property
+    def model(self) -> Model:
+        """Encoders, fusion and head."""
+        return self.step.model
+
+    def calibration(self) -> Calibration | None:
+        """Scale and bias of the first loss that owns one, else of the first pretrained encoder."""
+        modules = [*self.step.losses.values(), *self.model.encoders.values()]
+        owners = (module for module in modules if isinstance(module, Calibrated))
+        return next((owner.calibration() for owner in owners), None)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Weights an encoder starts from: a file, its identity, and the encoder's key inside it.
+
+    `key` None means the file holds the encoder alone, not a whole model.
+    """
+
+    path: Path
+    sha256: str
+    key: str | None
+
+
+def build(plan: Plan, dataset: Dataset, sources: Mapping[str, Source]) -> Experiment:
+    """Make the modules of a cell for its dataset (the training split, or the evaluated one).
+
+    Randomness comes from the cell's seed in the scope "build". `sources` gives the encoders that
+    start from weights. Raises DataError, WeightsError or what a component raises for its options.
+    """
+    seed_generators(derive_seed(plan.cell.seed, "build"))
+    encoders = _make_encoders(plan)
+    _fit(plan, encoders, dataset, sources)
+    for key, source in sources.items():
+        _restore_encoder(encoders[key], key, source)
+    model = _make_model(plan, encoders, len(dataset.labels))
+    losses = _make_losses(plan, model, dataset)
+    weights = {name: table.weight for name, table in plan.loss_tables.items()}
+    modalities = {key: plan.modality(key) for key in encoders}
+    readers = make_readers(dataset, cast(Mapping[str, Encoder], encoders), modalities)
+    return Experiment(plan, Step(model, losses, weights), readers)
+
+
+@dataclass(frozen=True)
+class _Context:
+    """What encoders share while one model is built."""
+
+    reads: frozenset[str]
+    _made: dict[str, object] = field(default_factory=dict)
+
+    def once(self, key: str, make: Callable[[], T]) -> T:
+        if key not in self._made:
+            self._made[key] = make()
+        return cast(T, self._made[key])
+
+
+def _make_encoders(plan: Plan) -> dict[str, nn.Module]:
+    context = _Context(plan.reads)
+    return {
+        key: resolved.make(modality=plan.modality(key), context=context)
+        for key, resolved in plan.encoders.items()
+    }
+
+
+def _fit(
+    plan: Plan,
+    encoders: Mapping[str, nn.Module],
+    dataset: Dataset,
+    sources: Mapping[str, Source],
+) -> None:
+    """Let encoders learn from the training split what they must, unless weights bring it."""
+    for key, encoder in encoders.items():
+        if not isinstance(encoder, Fitted) or key in sources:
+            continue
+        if plan.cell.spec.train is None:
+            raise _unfitted(plan, key)
+        encoder.fit(list(_raw_values(dataset, plan.modality(key))))
+
+
+def _raw_values(dataset: Dataset, modality: str) -> Iterator[object]:
+    """Every raw value of one modality, each caption of a sample on its own."""
+    for index in range(len(dataset)):
+        values = dataset[index].values
+        if modality not in values:
+            continue
+        raw = values[modality]
+        yield from raw if _is_captions(raw) else (raw,)
+
+
+def _is_captions(raw: Any) -> bool:  # Any: a raw value is whatever the dataset gives
+    return isinstance(raw, tuple) and bool(raw) and isinstance(raw[0], str)
+
+
+def _restore_encoder(encoder: nn.Module, key: str, source: Source) -> None:
+    state = load_weights(source.path, source.sha256)
+    if source.key is not None:
+        prefix = f"model.encoders.{source.key}."
+        state = {n.removeprefix(prefix): x for n, x in state.items() if n.startswith(prefix)}
+    restore(encoder, state, f"encoders.{key}.weights ({source.path})")
+
+
+def _make_model(plan: Plan, encoders: Mapping[str, nn.Module], label_count: int) -> Model:
+    inputs = plan.inputs
+    dims = [cast(Encoder, encoders[key]).dim for key in inputs]
+    token_dims = [cast(Encoder, encoders[key]).token_dim for key in inputs]
+    fusion = plan.fusion.make(dims=dims, token_dims=token_dims)
+    head = None
+    if plan.head is not None:
+        _require_labels(plan, label_count)
+        head = plan.head.make(dim=fusion.dim, outputs=label_count)
+    scorer = None
+    if plan.needs_similarity and not isinstance(fusion, SimilarityFusion):
+        scorer = nn.Linear(fusion.dim, 1, bias=False)
+    frozen = frozenset(key for key, table in plan.cell.spec.encoders.items() if table.freeze)
+    return Model(encoders, fusion, inputs, head=head, scorer=scorer, frozen=frozen)
+
+
+def _make_losses(plan: Plan, model: Model, dataset: Dataset) -> dict[str, nn.Module]:
+    shapes = Shapes(
+        dims={key: cast(Encoder, encoder).dim for key, encoder in model.encoders.items()},
+        fused=getattr(model.fusion, "dim", None),
+        labels=dataset.labels,
+        label_counts=_label_counts(dataset) if plan.losses else (),
+        is_multi_label=dataset.is_multi_label,
+        vocabularies=_vocabularies(model),
+    )
+    return {name: resolved.make(shapes=shapes) for name, resolved in plan.losses.items()}
+
+
+def _label_counts(dataset: Dataset) -> tuple[int, ...]:
+    counts = [0] * len(dataset.labels)
+    for index in range(len(dataset)):
+        for label in dataset[index].labels:
+            counts[label] += 1
+    return tuple(counts)
+
+
+def _vocabularies(model: Model) -> dict[str, Vocabulary]:
+    return {
+        key: encoder.vocabulary
+        for key, encoder in model.encoders.items()
+        if isinstance(encoder, Tokenized)
+    }
+
+
+def _require_labels(plan: Plan, label_count: int) -> None:
+    if label_count >= 2:
+        return
+    raise DataError(
+        explain(
+            f"{plan.place('dataset')}",
+            "a head needs something to decide between",
+            found=f"{label_count} label{'s' if label_count != 1 else ''}",
+            allowed="a dataset with two labels or more",
+            next_step="choose other labels in [dataset], or remove [head]",
+        )
+    )
+
+
+def _unfitted(plan: Plan, key: str) -> WeightsError:
+    return WeightsError(
+        explain(
+            f"{plan.place('encoders', key)}",
+            "this encoder learns its vocabulary from a training split, and nothing trains it",
+            found="no [train] table and no weights",
+            allowed="weights that hold the vocabulary, or a [train] table",
+            next_step=f"set encoders.{key}.weights = {{ run = ... }} or {{ file = ... }}",
+        )
+    )

@@ -1,0 +1,245 @@
+"""A cell with its components found and their options checked: what will be built, and its identity.
+
+Needs no data and no device; `mmlab validate` and `mmlab run --dry-run` stop here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmlab.errors import PluginError, SpecError
+from mmlab.options import check_options, hashed_options, supplied
+from mmlab.registry import ComponentEntry, Registry
+from mmlab.spec import Cell, Component, EvaluateTable, Fault, LossTable, render_faults
+
+Where = tuple[str | int, ...]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """One component of a spec: its factory, where it comes from, and its options with defaults."""
+
+    entry: ComponentEntry
+    factory: Callable[..., Any]  # Any: factories differ by kind, and the contracts are protocols
+    options: Mapping[str, object]
+
+    def make(self, **given: object) -> Any:  # Any: as above
+        """Call the factory with those of the given values that it names, and its options."""
+        wanted = [given[name] for name in supplied(self.factory)]
+        return self.factory(*wanted, **self.options)
+
+    def identity(self) -> dict[str, object]:
+        """What of this component decides a result: name, origin, and options (files by content)."""
+        return {
+            "use": self.entry.name,
+            "distribution": self.entry.distribution,
+            "version": self.entry.version,
+            "options": hashed_options(self.factory, self.options),
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A cell whose every component is known to exist, with options known to be valid.
+
+    Losses and evaluators are keyed by their names in the spec, encoders by their keys.
+    `evaluate_datasets` holds the dataset of each evaluation that names one of its own.
+    """
+
+    cell: Cell
+    dataset: Resolved
+    encoders: Mapping[str, Resolved]
+    fusion: Resolved
+    head: Resolved | None
+    losses: Mapping[str, Resolved]
+    evaluators: Mapping[str, Resolved]
+    evaluate_datasets: Mapping[str, Resolved]
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Encoder keys in the fusion's order."""
+        return tuple(self.cell.spec.fusion.inputs or self.encoders)
+
+    @property
+    def loss_tables(self) -> dict[str, LossTable]:
+        """The spec's loss tables by name."""
+        return {table.name or table.use: table for table in self.cell.spec.losses}
+
+    @property
+    def evaluate_tables(self) -> dict[str, EvaluateTable]:
+        """The spec's evaluate tables by name."""
+        return {table.name or table.use: table for table in self.cell.spec.evaluate}
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What the fusion and the losses read of the encoders: "pooled", "tokens"."""
+        read: set[str] = set(self.fusion.factory.reads)
+        for loss in self.losses.values():
+            read |= loss.factory.reads
+        return frozenset(read & {"tokens"} | {"pooled"})
+
+    @property
+    def needs_similarity(self) -> bool:
+        """Whether a loss or an evaluator asks for the scores of pairs."""
+        readers = [loss.factory.reads for loss in self.losses.values()]
+        readers += [evaluator.factory.needs for evaluator in self.evaluators.values()]
+        return any("similarity" in reads for reads in readers)
+
+    def modality(self, key: str) -> str:
+        """The modality that an encoder reads: its own setting, or its key."""
+        return self.cell.spec.encoders[key].modality or key
+
+    def place(self, *where: str | int) -> str:
+        """A part of the spec, as messages name it: `file: table.key`."""
+        return f"{self.cell.source.path}: {'.'.join(map(str, where))}"
+
+    def components(self) -> Iterator[Resolved]:
+        """Every component of the plan."""
+        yield self.dataset
+        yield from self.encoders.values()
+        yield self.fusion
+        if self.head is not None:
+            yield self.head
+        yield from self.losses.values()
+        yield from self.evaluators.values()
+        yield from self.evaluate_datasets.values()
+
+
+def prepare(cell: Cell, registry: Registry) -> Plan:
+    """Find every component of a cell and check all options.
+
+    Raises SpecError with every fault of the cell at once, or PluginError when all that is wrong is
+    that components are unknown or broken.
+    """
+    finder = _Finder(cell, registry)
+    spec = cell.spec
+    found = {
+        "dataset": finder.find("dataset", spec.dataset, "dataset"),
+        "fusion": finder.find("fusion", spec.fusion, "fusion"),
+        "head": finder.find("head", spec.head, "head") if spec.head else None,
+    }
+    encoders = {
+        key: finder.find("encoder", table, "encoders", key) for key, table in spec.encoders.items()
+    }
+    losses = {
+        table.name or table.use: finder.find("loss", table, "losses", position)
+        for position, table in enumerate(spec.losses)
+    }
+    evaluators = {
+        table.name or table.use: finder.find("evaluator", table, "evaluate", position)
+        for position, table in enumerate(spec.evaluate)
+    }
+    own_datasets = {
+        table.name or table.use: finder.find(
+            "dataset", table.dataset, "evaluate", position, "dataset"
+        )
+        for position, table in enumerate(spec.evaluate)
+        if table.dataset is not None
+    }
+    finder.raise_faults()
+    plan = Plan(
+        cell=cell,
+        encoders=encoders,
+        losses=losses,
+        evaluators=evaluators,
+        evaluate_datasets=own_datasets,
+        **found,
+    )
+    finder.faults += _contradictions(plan)
+    finder.raise_faults()
+    return plan
+
+
+class _Finder:
+    """Finds components, keeping every fault for one report."""
+
+    def __init__(self, cell: Cell, registry: Registry) -> None:
+        self.cell = cell
+        self.registry = registry
+        self.faults: list[Fault] = []
+        self._plugin_faults = 0
+
+    def find(self, kind: str, component: Component, *where: str | int) -> Any:
+        """The component, or None after noting why not (`raise_faults` then ends the preparation)."""
+        try:
+            factory = self.registry.resolve(kind, component.use)
+        except PluginError as error:
+            self._plugin_faults += 1
+            self.faults.append(Fault((*where, "use"), str(error), "", "", ""))
+            return None
+        root = self.cell.source.path.parent
+        options, faults = check_options(kind, component.use, factory, component.options, root)
+        self.faults += [
+            Fault((*where, *f.path), f.message, f.found, f.allowed, f.next_step) for f in faults
+        ]
+        return Resolved(self.registry.entry(kind, component.use), factory, options)
+
+    def raise_faults(self) -> None:
+        """Raise one error with all faults noted so far, if any."""
+        if not self.faults:
+            return
+        message = render_faults(self.cell.source, self.faults)
+        if self._plugin_faults == len(self.faults):
+            raise PluginError(message)
+        raise SpecError(message)
+
+
+def _contradictions(plan: Plan) -> list[Fault]:
+    """What is wrong between tables that are each valid on their own."""
+    faults = []
+    spec = plan.cell.spec
+    gives = _gives(plan)
+    if plan.head is not None and "fused" not in gives:
+        faults.append(_clash(("head",), "a head", "fused", gives))
+    for position, (name, loss) in enumerate(plan.losses.items()):
+        for need in sorted(loss.factory.reads & {"similarity", "prediction", "fused"} - gives):
+            faults.append(_clash(("losses", position), f"the loss {name!r}", need, gives))
+    for position, (name, evaluator) in enumerate(plan.evaluators.items()):
+        for need in sorted(evaluator.factory.needs - gives):
+            faults.append(_clash(("evaluate", position), f"the evaluator {name!r}", need, gives))
+    if spec.train is not None and spec.train.best.partition("/")[0] not in _bests(plan):
+        faults.append(_unknown_best(plan))
+    return faults
+
+
+def _gives(plan: Plan) -> set[str]:
+    """What the model of a plan provides."""
+    gives = {"similarity"} if len(plan.inputs) == 2 else set()
+    if hasattr(plan.fusion.factory, "fuse"):
+        gives.add("fused")
+    if plan.head is not None:
+        gives.add("prediction")
+    return gives
+
+
+_SOURCES = {
+    "similarity": "a fusion of exactly two inputs",
+    "prediction": "a [head]",
+    "fused": "a fusion that gives a vector (concat, gating, ...)",
+}
+
+
+def _clash(path: Where, who: str, need: str, gives: set[str]) -> Fault:
+    return Fault(
+        path,
+        f"{who} reads the model's {need}, which this spec does not give",
+        found=f"a model that gives {', '.join(sorted(gives)) or 'features only'}",
+        allowed=_SOURCES[need],
+        next_step=f"add {_SOURCES[need]}, or remove this table",
+    )
+
+
+def _bests(plan: Plan) -> set[str]:
+    return {"loss", *plan.losses, *plan.evaluators}
+
+
+def _unknown_best(plan: Plan) -> Fault:
+    return Fault(
+        ("train", "best"),
+        "names no loss and no evaluation of this spec",
+        found=repr(plan.cell.spec.train.best if plan.cell.spec.train else None),
+        allowed=", ".join(sorted(_bests(plan))) + ', or "EVALUATION/METRIC"',
+        next_step='name a metric such as "zero_shot/top1"',
+    )
