@@ -24,6 +24,12 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeVar, runtime_
 
 import pluggy
 
+from mmlab.errors import DataError as DataError
+from mmlab.errors import PluginError as PluginError
+from mmlab.errors import SpecError as SpecError
+from mmlab.errors import WeightsError as WeightsError
+from mmlab.errors import explain as explain
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
