@@ -1,0 +1,78 @@
+"""The transformer that pictures and text share: self-attention and an MLP, each after a norm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention (Vaswani et al., arXiv:1706.03762, section 3.2).
+
+    x: (B, N, width), mask: (B, N), True where a token may be attended to -> (B, N, width).
+    At least one token of every sample must be allowed.
+    """
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"width must be a multiple of heads; found {width}, {heads}")
+        self.heads = heads
+        self.read = nn.Linear(width, 3 * width)
+        self.write = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Every token's mixture of the tokens it may attend to."""
+        heads = self.read(x).unflatten(-1, (3, self.heads, -1))  # (B, N, 3, heads, width / heads)
+        q, k, v = heads.permute(2, 0, 3, 1, 4)
+        allowed = None if mask is None else mask[:, None, None, :]  # (B, 1, 1, N)
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        result: Tensor = self.write(mixed.transpose(1, 2).flatten(2))  # (B, N, width)
+        return result
+
+
+class Block(nn.Module):
+    """One pre-norm transformer block: attention, then an MLP four times as wide, both residual."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention = Attention(width, heads)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
+        )
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, N, width) -> (B, N, width)."""
+        x = x + self.attention(self.attention_norm(x), mask)
+        result: Tensor = x + self.mlp(self.mlp_norm(x))
+        return result
+
+
+class Trunk(nn.Module):
+    """Blocks, one after the other, and a last norm: (B, N, width) -> (B, N, width)."""
+
+    def __init__(self, width: int, depth: int, heads: int) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(Block(width, heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Tokens in, tokens out."""
+        for block in self.blocks:
+            x = block(x, mask)
+        result: Tensor = self.norm(x)
+        return result
+
+    def stages(self) -> Sequence[nn.Module]:
+        """The blocks and the last norm, from input to output."""
+        return [*self.blocks, self.norm]
+
+
+def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
+    """Mean of (B, N, D) over the N tokens where mask (B, N) is True; 0 where it nowhere is."""
+    weight = mask.unsqueeze(-1).to(tokens.dtype)  # (B, N, 1)
+    return (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)

@@ -1,0 +1,97 @@
+"""Text -> ids: bytes, which need no learning, or words learnt from the training split."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+#: Reserved ids. A batch of zeros is therefore text without any token, which a missing text becomes.
+PAD, MASK, START, UNKNOWN = range(4)
+
+_WORD = re.compile(r"\w+|[^\w\s]")
+
+
+class Ids(Protocol):
+    """What the transformer needs of a vocabulary."""
+
+    size: int
+
+    def fit(self, texts: Iterable[str]) -> None:
+        """Learn from every training text."""
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text, none of them PAD, MASK or START."""
+
+
+class ByteVocabulary:
+    """UTF-8 bytes, each its own id after the reserved ones; nothing is unknown."""
+
+    reserved = 3
+    size = reserved + 256
+
+    def fit(self, texts: Iterable[str]) -> None:
+        """There is nothing to learn."""
+
+    def encode(self, text: str) -> list[int]:
+        """One id per byte."""
+        return [self.reserved + byte for byte in text.encode("utf-8", "surrogatepass")]
+
+
+class WordVocabulary(nn.Module):
+    """The most frequent words of the training texts, ties in order of spelling.
+
+    Words are runs of letters and digits, or single other signs, after NFKC and case folding. A word
+    that was not seen, or did not fit into `size`, is UNKNOWN. The words are extra state, as UTF-8
+    in a uint8 tensor, so that they travel with the weights in a format for tensors.
+    """
+
+    reserved = 4
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self._id_of_word: dict[str, int] = {}
+
+    def fit(self, texts: Iterable[str]) -> None:
+        """Learn the words; raises ValueError where there is none."""
+        counts = Counter(word for text in texts for word in split_words(text))
+        if not counts:
+            raise ValueError("no words to learn: every training text is empty")
+        ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        self._set_words(ranked[: self.size - self.reserved])
+
+    def encode(self, text: str) -> list[int]:
+        """One id per word; raises RuntimeError before there are any."""
+        if not self._id_of_word:
+            raise RuntimeError("no vocabulary yet: fit it to the training split, or load weights")
+        return [self._id_of_word.get(word, UNKNOWN) for word in split_words(text)]
+
+    def get_extra_state(self) -> Tensor:
+        """The words in order of their ids, one a line."""
+        text = "\n".join(self._id_of_word)
+        return torch.tensor(list(text.encode("utf-8")), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take the words of a checkpoint; raises ValueError if there are more than `size` holds."""
+        words = bytes(state.tolist()).decode("utf-8").split("\n")
+        if len(words) > self.size - self.reserved:
+            raise ValueError(f"{len(words)} words do not fit into a vocabulary of {self.size}")
+        self._set_words([word for word in words if word])
+
+    def _set_words(self, words: Sequence[str]) -> None:
+        self._id_of_word = {word: self.reserved + i for i, word in enumerate(words)}
+
+
+def split_words(text: str) -> list[str]:
+    """Words and signs of a text.
+
+    >>> split_words("Eﬃcient: it's 2 CATS!")
+    ['efficient', ':', 'it', "'", 's', '2', 'cats', '!']
+    """
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())

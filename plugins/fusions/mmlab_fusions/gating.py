@@ -1,0 +1,60 @@
+"""A gate: one modality decides how much of the other passes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from mmlab.plugin import Features
+from mmlab_fusions.presence import present_or_zero
+
+
+class Gating(nn.Module):
+    """Sigmoid of one input times the other: z = sigmoid(W u) * (V v), elementwise, no biases.
+
+    u: (..., dims[0]), v: (..., dims[1]) -> (..., dim). Leading axes broadcast. The operator is not
+    symmetric: `gate` names the input that is the gate, "u" the first and "v" the second, so that
+    with "v" z = (V u) * sigmoid(W v).
+
+    An absent gate stands half open, sigmoid(0) = 1/2, its mean at the start; an absent value gives
+    z = 0, and so do two absent inputs. The scores of several prompts are averaged, not the prompts'
+    features: the sigmoid of a mean is not the mean of sigmoids.
+
+    Source: gated linear unit, Dauphin et al., arXiv:1612.08083, equation 1, but gate and value come
+    from two modalities, and without its biases.
+    Raises ValueError unless exactly two inputs are given.
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
+    prompts: ClassVar[Literal["features", "score"]] = "score"
+
+    def __init__(
+        self,
+        dims: Sequence[int],
+        *,
+        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
+        gate: Annotated[
+            Literal["u", "v"], Field(description="the input that gates: u the first, v the second")
+        ] = "u",
+    ) -> None:
+        super().__init__()
+        if len(dims) != 2:
+            raise ValueError(f"gating joins exactly 2 inputs, not {len(dims)}")
+        self.dim = dim
+        self.gate = 0 if gate == "u" else 1
+        self.maps = nn.ModuleList(nn.Linear(width, dim, bias=False) for width in dims)
+
+    def project(self, position: int, features: Features) -> Features:
+        """The gate, in [0, 1], or the value: pooled (..., dim)."""
+        mapped = self.maps[position](present_or_zero(features))
+        pooled = mapped.sigmoid() if position == self.gate else mapped
+        return replace(features, pooled=pooled, tokens=None, mask=None)
+
+    def fuse(self, *features: Features) -> Tensor:
+        """Gate times value, (..., dim)."""
+        u, v = features
+        return u.pooled * v.pooled

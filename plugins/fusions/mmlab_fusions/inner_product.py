@@ -1,0 +1,76 @@
+"""The inner product of two modalities: CLIP's similarity."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from mmlab.plugin import Features, Scores
+from mmlab_fusions.presence import present_or_zero
+
+#: Shortest length a vector is divided by. The usual 1e-12 gives gradients of 1e12 at zero.
+EPSILON = 1e-6
+
+
+class InnerProduct(nn.Module):
+    """Similarity of a pair: s = <P u, Q v>, or the cosine of P u and Q v.
+
+    u: (A, dims[0]), v: (B, dims[1]) -> scores (A, B), the same in both directions; the cosine is in
+    [-1, 1]. Without `dim` there are no P and Q, no parameters, and both widths must be equal. There
+    is no scale: a temperature belongs to the loss. Scores are computed in float32 at least.
+
+    A pair of which one side is absent scores 0. Prompts are averaged as vectors of length 1, and
+    `score` brings their average back to that length.
+
+    Source: Radford et al., arXiv:2103.00020, figure 3, without its temperature.
+    Raises ValueError unless exactly two inputs, of equal width where `dim` is not set, are given.
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
+    prompts: ClassVar[Literal["features", "score"]] = "features"
+
+    def __init__(
+        self,
+        dims: Sequence[int],
+        *,
+        dim: Annotated[
+            int | None, Field(ge=1, description="joint width; no projection unless given")
+        ] = None,
+        cosine: Annotated[bool, Field(description="divide by the vectors' lengths")] = True,
+    ) -> None:
+        super().__init__()
+        _check_widths(dims, dim)
+        self.is_cosine = cosine
+        self.projections = nn.ModuleList(
+            nn.Identity() if dim is None else nn.Linear(width, dim, bias=False) for width in dims
+        )
+
+    def project(self, position: int, features: Features) -> Features:
+        """One side in the joint space: pooled (..., dim), of length 1 for the cosine."""
+        joint = self.projections[position](present_or_zero(features))
+        return replace(features, pooled=self._scaled(joint), tokens=None, mask=None)
+
+    def score(self, u: Features, v: Features) -> Scores:
+        """Scores of every pair, (A, B), from projected features (A, dim) and (B, dim)."""
+        with torch.autocast(u.pooled.device.type, enabled=False):
+            scores = self._scaled(u.pooled) @ self._scaled(v.pooled).T
+        return Scores(scores, scores)
+
+    def _scaled(self, x: Tensor) -> Tensor:
+        x = x.to(torch.promote_types(x.dtype, torch.float32))
+        return F.normalize(x, dim=-1, eps=EPSILON) if self.is_cosine else x
+
+
+def _check_widths(dims: Sequence[int], dim: int | None) -> None:
+    if len(dims) != 2:
+        raise ValueError(f"inner_product joins exactly 2 inputs, not {len(dims)}")
+    if dim is None and dims[0] != dims[1]:
+        raise ValueError(
+            f"inner_product needs equal widths, not {dims[0]} and {dims[1]}, unless `dim` is set"
+        )

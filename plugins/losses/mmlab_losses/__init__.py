@@ -1,0 +1,12 @@
+"""Losses on a similarity or on a prediction. This module holds the hook alone."""
+
+from mmlab.plugin import hookimpl
+
+
+@hookimpl
+def mmlab_losses() -> dict[str, str]:
+    """Names used in TOML -> where the losses are."""
+    return {
+        "cross_entropy": "mmlab_losses.cross_entropy:CrossEntropy",
+        "info_nce": "mmlab_losses.info_nce:InfoNCE",
+    }
