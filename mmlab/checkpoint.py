@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
@@ -42,6 +42,15 @@ def load_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
         raise _unreadable(path, "the bytes are not those that were recorded", f"sha256 {actual}")
     try:
         return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path, "cannot be read as safetensors", str(error)) from error
+
+
+def tensor_names(path: Path) -> list[str]:
+    """Names of the tensors in a file, without reading them. Raises WeightsError as `load_weights`."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return list(file.keys())
     except (SafetensorError, OSError) as error:
         raise _unreadable(path, "cannot be read as safetensors", str(error)) from error
 

@@ -1,0 +1,98 @@
+"""Where encoders that do not start from random get their weights: files and other experiments' runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmlab.build import Source
+from mmlab.checkpoint import file_sha256, tensor_names
+from mmlab.errors import SpecError, WeightsError, explain
+from mmlab.plan import Plan
+from mmlab.spec import WeightsTable
+from mmlab.store import Store
+
+_PREFIX = "model.encoders."
+
+
+def find_sources(plan: Plan, store: Store, runs: Path) -> dict[str, Source]:
+    """The weights each encoder starts from, by encoder key; encoders without are left out.
+
+    Raises WeightsError when a file is missing or an experiment has no finished run.
+    """
+    tables = {key: table.weights for key, table in plan.cell.spec.encoders.items()}
+    return {
+        key: _find(plan, key, table, store, runs)
+        for key, table in tables.items()
+        if table is not None
+    }
+
+
+def in_order(plans: Sequence[Plan]) -> list[Plan]:
+    """The plans, each after those whose weights it starts from; otherwise in the given order.
+
+    Raises SpecError when experiments wait for each other.
+    """
+    names = {plan.cell.experiment for plan in plans}
+    waiting, ordered, finished = list(plans), [], set[str]()
+    while waiting:
+        ready = [plan for plan in waiting if (_needs(plan) & names) <= finished]
+        if not ready:
+            raise _circle(waiting)
+        ordered += ready
+        waiting = [plan for plan in waiting if plan not in ready]
+        finished = names - {plan.cell.experiment for plan in waiting}
+    return ordered
+
+
+def _needs(plan: Plan) -> set[str]:
+    tables = [table.weights for table in plan.cell.spec.encoders.values()]
+    return {table.run for table in tables if table is not None and table.run is not None}
+
+
+def _find(plan: Plan, key: str, table: WeightsTable, store: Store, runs: Path) -> Source:
+    place = plan.place("encoders", key, "weights")
+    if table.file is not None:
+        path = plan.cell.source.path.parent / table.file
+        return _from_file(place, path, table.encoder or key)
+    assert table.run is not None, "a weights table names a run or a file"
+    found = store.best_weights(table.run)
+    if found is None:
+        raise WeightsError(
+            explain(
+                place,
+                f"no finished run of {table.run!r} has weights in this database",
+                found="none",
+                allowed="an experiment or run id that has finished",
+                next_step="run that experiment first, or in the same command",
+            )
+        )
+    return Source(runs / found.path, found.sha256, table.encoder or key)
+
+
+def _from_file(place: str, path: Path, key: str) -> Source:
+    if not path.is_file():
+        raise WeightsError(
+            explain(
+                place,
+                "the weights file does not exist",
+                found=str(path),
+                allowed="a safetensors file; the path is relative to the spec",
+                next_step="correct the path",
+            )
+        )
+    holds_model = any(name.startswith(_PREFIX) for name in tensor_names(path))
+    return Source(path, file_sha256(path), key if holds_model else None)
+
+
+def _circle(plans: Sequence[Plan]) -> SpecError:
+    names = ", ".join(sorted({plan.cell.experiment for plan in plans}))
+    return SpecError(
+        explain(
+            "encoders.KEY.weights.run",
+            "experiments wait for each other's weights",
+            found=names,
+            allowed="an order in which every experiment comes after those it starts from",
+            next_step="remove one of the `weights = { run = ... }`",
+        )
+    )

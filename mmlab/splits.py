@@ -1,0 +1,57 @@
+"""The datasets of a command: each split of each dataset is read once and shared by every cell."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from mmlab.errors import DataError, explain
+from mmlab.plan import Plan, Resolved
+from mmlab.plugin import Dataset, Split
+from mmlab.spec import digest
+
+
+class Splits:
+    """Datasets by component and split, made when first asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, Split], Dataset] = {}
+
+    def get(self, resolved: Resolved, split: Split) -> Dataset:
+        """One split of a dataset component; it may be empty."""
+        key = (digest(resolved.identity()), split)
+        if key not in self._made:
+            self._made[key] = cast(Dataset, resolved.make(split=split))
+        return self._made[key]
+
+    def training(self, plan: Plan) -> Dataset:
+        """The training split of a plan. Raises DataError unless it fills a batch."""
+        dataset = self.get(plan.dataset, "train")
+        table = plan.cell.spec.train
+        assert table is not None, "only asked for where the spec trains"
+        if len(dataset) >= max(1, table.batch_size):
+            return dataset
+        raise DataError(
+            explain(
+                plan.place("train", "batch_size"),
+                "the training split does not fill one batch",
+                found=f"{len(dataset)} training samples, batch_size {table.batch_size}",
+                allowed=f"1 to {len(dataset)}" if len(dataset) else "a split with samples",
+                next_step="lower train.batch_size" if len(dataset) else "check [dataset]",
+            )
+        )
+
+    def evaluated(self, plan: Plan, name: str, split: Split | None = None) -> Dataset:
+        """The data of one evaluation: its own dataset or the plan's. Raises DataError when empty."""
+        chosen = split or plan.evaluate_tables[name].split
+        dataset = self.get(plan.evaluate_datasets.get(name, plan.dataset), chosen)
+        if len(dataset):
+            return dataset
+        raise DataError(
+            explain(
+                plan.place("evaluate", name),
+                f"the {chosen} split is empty",
+                found="0 samples",
+                allowed="a split with samples",
+                next_step="set `split` of this evaluation, or give the dataset such a split",
+            )
+        )
