@@ -7,18 +7,20 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmlab.plugin import SpecError, explain
+
 
 class Attention(nn.Module):
     """Multi-head self-attention (Vaswani et al., arXiv:1706.03762, section 3.2).
 
     x: (B, N, width), mask: (B, N), True where a token may be attended to -> (B, N, width).
-    At least one token of every sample must be allowed.
+    At least one token of every sample must be allowed. Raises SpecError unless heads divide width.
     """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         if width % heads:
-            raise ValueError(f"width must be a multiple of heads; found {width}, {heads}")
+            raise _uneven_heads(width, heads)
         self.heads = heads
         self.read = nn.Linear(width, 3 * width)
         self.write = nn.Linear(width, width)
@@ -76,3 +78,15 @@ def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
     """Mean of (B, N, D) over the N tokens where mask (B, N) is True; 0 where it nowhere is."""
     weight = mask.unsqueeze(-1).to(tokens.dtype)  # (B, N, 1)
     return (tokens * weight).sum(1) / weight.sum(1).clamp(min=1)
+
+
+def _uneven_heads(width: int, heads: int) -> SpecError:
+    return SpecError(
+        explain(
+            "heads",
+            "attention heads must divide the width",
+            found=f"width {width}, heads {heads}",
+            allowed="a width that is a multiple of heads",
+            next_step="change `width` or `heads` of this encoder",
+        )
+    )

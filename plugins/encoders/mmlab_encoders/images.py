@@ -13,6 +13,8 @@ from torchvision.transforms import (  # type: ignore[import-untyped]  # ships no
     v2,
 )
 
+from mmlab.plugin import DataError, explain
+
 Crop = Annotated[
     float,
     Field(
@@ -43,7 +45,7 @@ class ImageTransform:
     def __call__(self, raw: object, train: bool) -> Tensor:
         """One picture, cut for training or evaluation."""
         if not isinstance(raw, Image.Image):
-            raise TypeError(f"an image encoder reads PIL images, not {type(raw).__name__}")
+            raise _not_a_picture(raw)
         x = v2.functional.pil_to_tensor(raw)  # (3, H, W)
         result: Tensor = self._augment(x) if train else self._cut(x)
         return result
@@ -62,3 +64,15 @@ def normalise(x: Tensor) -> Tensor:
 def _training_steps(size: int, crop: float, flip: bool, cut: v2.Transform) -> list[v2.Transform]:
     first = cut if crop == 1 else v2.RandomResizedCrop(size, (crop, 1.0), interpolation=_BICUBIC)
     return [first, v2.RandomHorizontalFlip()] if flip else [first]
+
+
+def _not_a_picture(raw: object) -> DataError:
+    return DataError(
+        explain(
+            "image encoder",
+            "a raw value is no picture",
+            found=type(raw).__name__,
+            allowed="PIL images",
+            next_step="let this encoder read a modality of pictures (encoders.KEY.modality)",
+        )
+    )

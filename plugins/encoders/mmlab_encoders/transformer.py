@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Context, Features, Vocabulary
+from mmlab.plugin import Context, DataError, Features, SpecError, Vocabulary, explain
 from mmlab_encoders.blocks import Trunk, masked_mean
 from mmlab_encoders.vocabulary import MASK, PAD, START, ByteVocabulary, Ids, WordVocabulary
 
@@ -67,13 +67,11 @@ class TextTransformer(nn.Module):
 
     def fit(self, raws: Sequence[object]) -> None:
         """Learn the words of every training caption."""
-        self.ids.fit(_texts(raws))
+        self.ids.fit([_text(raw) for raw in raws])
 
     def transform(self, raw: object, train: bool) -> Tensor:
         """One text -> its ids, int64 (length,)."""
-        if not isinstance(raw, str):
-            raise TypeError(f"a text encoder reads str, not {type(raw).__name__}")
-        ids = [START, *self.ids.encode(raw)][: self.length]
+        ids = [START, *self.ids.encode(_text(raw))][: self.length]
         return torch.tensor(ids + [PAD] * (self.length - len(ids)))
 
     def forward(self, x: Tensor) -> Features:
@@ -110,14 +108,28 @@ class TokenEmbedding(nn.Module):
 def _make_vocabulary(kind: str, size: int | None) -> Ids:
     if kind == "words":
         return WordVocabulary(WORDS if size is None else size)
-    if size is not None:
-        raise ValueError(f'vocabulary_size is for vocabulary = "words"; found {size} with "{kind}"')
-    return ByteVocabulary()
+    if size is None:
+        return ByteVocabulary()
+    raise SpecError(
+        explain(
+            "vocabulary_size",
+            "the size of this vocabulary is fixed",
+            found=f'{size} with vocabulary = "{kind}"',
+            allowed=f"{ByteVocabulary.size} ids, whatever the data",
+            next_step='leave `vocabulary_size` out, or set vocabulary = "words"',
+        )
+    )
 
 
-def _texts(raws: Sequence[object]) -> Iterator[str]:
-    for raw in raws:
-        if isinstance(raw, str):
-            yield raw
-        elif isinstance(raw, tuple):
-            yield from raw
+def _text(raw: object) -> str:
+    if isinstance(raw, str):
+        return raw
+    raise DataError(
+        explain(
+            "text encoder",
+            "a raw value is no text",
+            found=type(raw).__name__,
+            allowed="str",
+            next_step="let this encoder read a modality of texts (encoders.KEY.modality)",
+        )
+    )

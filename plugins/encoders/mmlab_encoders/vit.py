@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Context, Features
+from mmlab.plugin import Context, Features, SpecError, explain
 from mmlab_encoders.blocks import Trunk
 from mmlab_encoders.images import Crop, Flip, ImageSize, ImageTransform, normalise
 
@@ -71,7 +71,7 @@ class PatchEmbedding(nn.Module):
     """Patches as tokens with their learnt positions, after a class token if there is one.
 
     (B, 3, image_size, image_size) -> (B, class_tokens + patches, width). In training, `dropout` is
-    the share of patches left out, drawn for each sample.
+    the share of patches left out, drawn for each sample. Raises SpecError unless patches tile it.
     """
 
     dropout: float = 0.0
@@ -79,9 +79,7 @@ class PatchEmbedding(nn.Module):
     def __init__(self, image_size: int, patch_size: int, width: int, has_class_token: bool) -> None:
         super().__init__()
         if image_size % patch_size:
-            raise ValueError(
-                f"image_size must be a multiple of patch_size; found {image_size}, {patch_size}"
-            )
+            raise _uneven_patches(image_size, patch_size)
         self.class_tokens = int(has_class_token)
         self.patches = nn.Conv2d(3, width, patch_size, patch_size)
         self.position = nn.Parameter(torch.randn((image_size // patch_size) ** 2, width) * 0.02)
@@ -105,3 +103,15 @@ def keep_some(tokens: Tensor, dropout: float) -> Tensor:
     kept = max(1, int(count * (1 - dropout)))
     order = torch.rand(size, count, device=tokens.device).argsort(dim=1)[:, :kept]
     return tokens.gather(1, order.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
+
+
+def _uneven_patches(image_size: int, patch_size: int) -> SpecError:
+    return SpecError(
+        explain(
+            "patch_size",
+            "patches must tile the picture",
+            found=f"image_size {image_size}, patch_size {patch_size}",
+            allowed="an image_size that is a multiple of patch_size",
+            next_step="change `image_size` or `patch_size` of this encoder",
+        )
+    )

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+
+from mmlab.plugin import DataError, WeightsError, explain
 
 #: Reserved ids. A batch of zeros is therefore text without any token, which a missing text becomes.
 PAD, MASK, START, UNKNOWN = range(4)
@@ -22,7 +24,7 @@ class Ids(Protocol):
 
     size: int
 
-    def fit(self, texts: Iterable[str]) -> None:
+    def fit(self, texts: Sequence[str]) -> None:
         """Learn from every training text."""
 
     def encode(self, text: str) -> list[int]:
@@ -35,7 +37,7 @@ class ByteVocabulary:
     reserved = 3
     size = reserved + 256
 
-    def fit(self, texts: Iterable[str]) -> None:
+    def fit(self, texts: Sequence[str]) -> None:
         """There is nothing to learn."""
 
     def encode(self, text: str) -> list[int]:
@@ -58,11 +60,11 @@ class WordVocabulary(nn.Module):
         self.size = size
         self._id_of_word: dict[str, int] = {}
 
-    def fit(self, texts: Iterable[str]) -> None:
-        """Learn the words; raises ValueError where there is none."""
+    def fit(self, texts: Sequence[str]) -> None:
+        """Learn the words; raises DataError where there is none."""
         counts = Counter(word for text in texts for word in split_words(text))
         if not counts:
-            raise ValueError("no words to learn: every training text is empty")
+            raise _no_words(len(texts))
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
         self._set_words(ranked[: self.size - self.reserved])
 
@@ -78,10 +80,10 @@ class WordVocabulary(nn.Module):
         return torch.tensor(list(text.encode("utf-8")), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take the words of a checkpoint; raises ValueError if there are more than `size` holds."""
+        """Take the words of a checkpoint; raises WeightsError if `size` does not hold them all."""
         words = bytes(state.tolist()).decode("utf-8").split("\n")
         if len(words) > self.size - self.reserved:
-            raise ValueError(f"{len(words)} words do not fit into a vocabulary of {self.size}")
+            raise _too_many_words(len(words), self.size - self.reserved)
         self._set_words([word for word in words if word])
 
     def _set_words(self, words: Sequence[str]) -> None:
@@ -95,3 +97,27 @@ def split_words(text: str) -> list[str]:
     ['efficient', ':', 'it', "'", 's', '2', 'cats', '!']
     """
     return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def _no_words(text_count: int) -> DataError:
+    return DataError(
+        explain(
+            "vocabulary",
+            "there is no word to learn",
+            found=f"{text_count} training texts without a word",
+            allowed="at least one word in the training split",
+            next_step="check the dataset's captions, or set vocabulary = 'bytes'",
+        )
+    )
+
+
+def _too_many_words(count: int, room: int) -> WeightsError:
+    return WeightsError(
+        explain(
+            "vocabulary",
+            "the words of these weights do not fit",
+            found=f"{count} words",
+            allowed=f"at most {room}",
+            next_step="set vocabulary_size as in the run that made the weights",
+        )
+    )

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.presence import present_or_zero
+from mmlab_fusions.inputs import present_or_zero
 
 
 class Concat(nn.Module):

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.presence import present_or_zero
+from mmlab_fusions.inputs import present_or_zero, require_two_inputs
 
 
 class Gating(nn.Module):
@@ -26,7 +26,7 @@ class Gating(nn.Module):
 
     Source: gated linear unit, Dauphin et al., arXiv:1612.08083, equation 1, but gate and value come
     from two modalities, and without its biases.
-    Raises ValueError unless exactly two inputs are given.
+    Raises SpecError unless exactly two inputs are given.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
@@ -42,8 +42,7 @@ class Gating(nn.Module):
         ] = "u",
     ) -> None:
         super().__init__()
-        if len(dims) != 2:
-            raise ValueError(f"gating joins exactly 2 inputs, not {len(dims)}")
+        require_two_inputs("gating", dims)
         self.dim = dim
         self.gate = 0 if gate == "u" else 1
         self.maps = nn.ModuleList(nn.Linear(width, dim, bias=False) for width in dims)

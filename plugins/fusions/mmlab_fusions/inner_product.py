@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features, Scores
-from mmlab_fusions.presence import present_or_zero
+from mmlab.plugin import Features, Scores, SpecError, explain
+from mmlab_fusions.inputs import present_or_zero, require_two_inputs
 
 #: Shortest length a vector is divided by. The usual 1e-12 gives gradients of 1e12 at zero.
 EPSILON = 1e-6
@@ -29,7 +29,7 @@ class InnerProduct(nn.Module):
     `score` brings their average back to that length.
 
     Source: Radford et al., arXiv:2103.00020, figure 3, without its temperature.
-    Raises ValueError unless exactly two inputs, of equal width where `dim` is not set, are given.
+    Raises SpecError unless exactly two inputs, of equal width where `dim` is not set, are given.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
@@ -68,9 +68,15 @@ class InnerProduct(nn.Module):
 
 
 def _check_widths(dims: Sequence[int], dim: int | None) -> None:
-    if len(dims) != 2:
-        raise ValueError(f"inner_product joins exactly 2 inputs, not {len(dims)}")
-    if dim is None and dims[0] != dims[1]:
-        raise ValueError(
-            f"inner_product needs equal widths, not {dims[0]} and {dims[1]}, unless `dim` is set"
+    require_two_inputs("inner_product", dims)
+    if dim is not None or dims[0] == dims[1]:
+        return
+    raise SpecError(
+        explain(
+            "fusion.dim",
+            "an inner product needs vectors of one width",
+            found=f"widths {dims[0]} and {dims[1]}",
+            allowed="equal widths, or `dim`, to which both inputs are projected",
+            next_step="set fusion.dim",
         )
+    )

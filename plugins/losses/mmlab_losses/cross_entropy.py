@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, Outputs, Shapes
+from mmlab.plugin import Batch, Encode, Outputs, Shapes, SpecError, explain
 
 UNKNOWN = -1
 
@@ -25,7 +25,7 @@ class CrossEntropy(nn.Module):
     training samples has weight 0. Computed in float32 at least.
 
     Also gives "accuracy": the share of known samples whose true label scores highest, unweighted.
-    Raises ValueError for a multi-label dataset.
+    Raises SpecError for a multi-label dataset.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"prediction"})
@@ -46,7 +46,7 @@ class CrossEntropy(nn.Module):
     ) -> None:
         super().__init__()
         if shapes.is_multi_label:
-            raise ValueError("cross_entropy needs one label per sample; the dataset has several")
+            raise _several_labels()
         self.label_smoothing = label_smoothing
         weights = _weights(shapes.label_counts, label_weight == "balanced")
         self.register_buffer("label_weights", weights, persistent=False)
@@ -82,3 +82,15 @@ def _weights(counts: Sequence[int], is_balanced: bool) -> Tensor:
         return torch.ones(len(counts))
     total = sum(counts)
     return torch.tensor([total / (len(counts) * n) if n else 0.0 for n in counts])
+
+
+def _several_labels() -> SpecError:
+    return SpecError(
+        explain(
+            "losses",
+            "cross_entropy needs one label per sample",
+            found="a multi-label dataset",
+            allowed="a single-label dataset",
+            next_step="choose a multi-label loss, or single labels in [dataset]",
+        )
+    )

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Calibration, Encode, Outputs
+from mmlab.plugin import Batch, Calibration, Encode, Outputs, SpecError, explain
 
 #: The scale stays in [1, 100]: beyond, float16 overflows and training becomes unstable.
 MAX_LOG_SCALE = math.log(100)
@@ -27,7 +27,7 @@ class InfoNCE(nn.Module):
     neither as a question nor as an answer; without any pair the loss is 0.
 
     Source: Radford et al., arXiv:2103.00020, section 2.3 and figure 3. The lower clamp is ours.
-    Raises ValueError for a batch of one, for which the loss is 0 whatever the model says.
+    Raises SpecError for a batch of one, for which the loss is 0 whatever the model says.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"similarity"})
@@ -47,7 +47,7 @@ class InfoNCE(nn.Module):
         """The loss, and the scale that the similarities were multiplied with."""
         assert outputs.similarity is not None, "declared in `reads`"
         if outputs.similarity.size < 2:
-            raise ValueError("info_nce needs at least 2 pairs in a batch; found 1")
+            raise _lonely()
         scores = outputs.similarity.dense()
         scale = self.log_scale.exp()
         is_pair = _is_pair(outputs)
@@ -86,3 +86,15 @@ def _is_pair(outputs: Outputs) -> Tensor:
 
 def _full(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _lonely() -> SpecError:
+    return SpecError(
+        explain(
+            "train.batch_size",
+            "info_nce compares the samples of a batch with each other",
+            found="a batch of 1",
+            allowed="2 samples or more",
+            next_step="raise train.batch_size",
+        )
+    )
