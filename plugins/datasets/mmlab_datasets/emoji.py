@@ -1,0 +1,114 @@
+"""The embedded emoji: 1,412 small drawings with English names and tags, in two sizes of label.
+
+The pictures are Noto's, 64 x 64 pixels on white, without flags, symbols and components. Near-twins
+(man, woman and person running; clock faces; hearts of all colours; ...) form families, and a family
+is in one split only. `rebuild_emoji.py` beside this package made the data; NOTICE names sources.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from pydantic import Field
+
+from mmlab.plugin import Sample, Split
+
+PIXELS = 64
+DATA = Path(__file__).parent / "data"
+
+Caption = Annotated[
+    str, Field(pattern=r"^([^{}]|\{(name|tags|subcategory|category)\})+$", max_length=200)
+]
+
+
+class Emoji:
+    """Pictures of emoji (image), what they are called (text), and the group they belong to (label).
+
+    `captions` are patterns, one caption each; `{name}`, `{tags}`, `{subcategory}` and `{category}`
+    stand for the words of the item. The default says the label in every training caption, so label
+    words are seen in training and only the held-out pictures are new. `{tags}` never says a word of
+    a label, singular or plural: tags that do are left out, and the name stands where none is left.
+    The pictures are decoded when the first is asked for, and kept (12 KiB each).
+    """
+
+    modalities: tuple[str, ...] = ("image", "text")
+    is_multi_label = False
+    templates: tuple[str, ...] = (
+        "{}.",
+        "a picture of {}.",
+        "a drawing of {}.",
+        "an emoji of {}.",
+    )
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        labels: Annotated[
+            Literal["subcategory", "category"],
+            Field(description="81 fine or 7 coarse labels"),
+        ] = "subcategory",
+        captions: Annotated[
+            Sequence[Caption],
+            Field(
+                min_length=1,
+                description="patterns of {name}, {tags}, {subcategory}, {category}",
+            ),
+        ] = ("{name}, {subcategory}",),
+    ) -> None:
+        index = (DATA / "emoji.jsonl").read_bytes()
+        items = [json.loads(line) for line in index.splitlines()]
+        self.labels = tuple(dict.fromkeys(item[labels] for item in items))
+        self.revision = _revision(index, labels, captions)
+        self._places = [place for place, item in enumerate(items) if item["split"] == split]
+        chosen = [items[place] for place in self._places]
+        self._ids = [item["id"] for item in chosen]
+        self._targets = [self.labels.index(item[labels]) for item in chosen]
+        label_words = _words(self.labels)
+        self._captions = [_captions(item, captions, label_words) for item in chosen]
+
+    def __len__(self) -> int:
+        """Number of emoji in the split."""
+        return len(self._ids)
+
+    def __getitem__(self, index: int) -> Sample:
+        """One emoji; its id is its code points in hexadecimal, joined by hyphens."""
+        values = {"image": Image.fromarray(self._pictures[index]), "text": self._captions[index]}
+        return Sample(self._ids[index], values, (self._targets[index],))
+
+    @cached_property
+    def _pictures(self) -> npt.NDArray[np.uint8]:
+        with Image.open(DATA / "emoji.webp") as image:
+            sheet = np.asarray(image.convert("RGB"))
+        rows, columns = sheet.shape[0] // PIXELS, sheet.shape[1] // PIXELS
+        grid = sheet.reshape(rows, PIXELS, columns, PIXELS, 3).swapaxes(1, 2)
+        return grid.reshape(-1, PIXELS, PIXELS, 3)[self._places]  # (items, 64, 64, 3)
+
+
+def _revision(index: bytes, labels: str, captions: Sequence[str]) -> str:
+    content = hashlib.sha256(index + (DATA / "emoji.webp").read_bytes())
+    content.update(json.dumps([labels, *captions]).encode())
+    return f"emoji-{content.hexdigest()[:16]}"
+
+
+def _captions(
+    item: Mapping[str, Any], patterns: Iterable[str], label_words: set[str]
+) -> tuple[str, ...]:  # Any: a line of JSON
+    tags = [tag for tag in item["tags"] if not _words([tag]) & label_words]
+    words = {**item, "tags": ", ".join(tags or [item["name"]])}
+    return tuple(pattern.format_map(words) for pattern in patterns)
+
+
+def _words(texts: Iterable[str]) -> set[str]:
+    """The words of the texts, plurals as singulars."""
+    found = {word for text in texts for word in re.findall(r"\w+", text.lower())}
+    return {re.sub(r"ies$", "y", word).removesuffix("s") for word in found}
