@@ -133,6 +133,7 @@ FAMILIES = (
     (r"raised (hand|back of hand)", "raised hand"),
     (r"ear( with hearing aid)?", "ear"),
     (r".*\bclaus", "claus"),
+    (r".*feeding( baby)?", "feeding"),
     (r"mer(man|maid|person)", "merperson"),
     (r"(prince|princess|person with crown)", "royalty"),
     (r".*(health|office) worker", "worker"),
