@@ -133,7 +133,7 @@ def _unbuildable(recipe: Recipe, error: Exception) -> WeightsError:
         explain(
             f"open_clip.architecture {recipe.architecture}",
             "open_clip cannot build this model",
-            found=f"{type(error).__name__}: {error}",
+            found=f"{type(error).__name__}: {' '.join(str(error).split())[:400]}",
             allowed="a configuration of image and text towers; a text tower from transformers "
             "needs that package, and its configuration cached or a network",
             next_step="pip install 'mmlab-openclip[transformers]', or correct the configuration",
@@ -155,11 +155,14 @@ def _unfit(path: Path, faults: list[str]) -> WeightsError:
 
 
 def _unusable(path: Path, error: Exception) -> WeightsError:
+    said = f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
+    if isinstance(error, pickle.UnpicklingError):  # torch would advise to run the file's code
+        said = "a pickle that holds more than tensors, or no checkpoint at all"
     return WeightsError(
         explain(
             f"open_clip.checkpoint {path}",
             "the weights cannot be read into the model",
-            found=f"{type(error).__name__}: {error}"[:600],
+            found=said,
             allowed="a safetensors file or a torch file that holds plain tensors and nothing else, "
             "of this architecture",
             next_step="save the weights with safetensors, or correct the architecture",
