@@ -1,0 +1,6 @@
+"""`python -m mmlab` is `mmlab`."""
+
+from mmlab.cli import main
+
+if __name__ == "__main__":
+    main(prog_name="mmlab")

@@ -1,0 +1,97 @@
+"""The command line: `mmlab VERB`. Each verb is imported when it is asked for, and its libraries later.
+
+Exit codes: 0 done, 1 a run failed, 2 usage, 3 spec, 4 plugin, 5 database, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+from importlib import import_module
+
+import click
+
+from mmlab import __version__
+from mmlab.cli.output import color_option, fail, verbosity_options
+from mmlab.errors import MmlabError
+
+INTERRUPTED = 130
+
+#: Verb -> where its command is, in the order of `mmlab --help`.
+COMMANDS = {
+    "init": "mmlab.cli.init:init",
+    "run": "mmlab.cli.run:run",
+    "validate": "mmlab.cli.validate:validate",
+    "ls": "mmlab.cli.runs:ls",
+    "show": "mmlab.cli.runs:show",
+    "report": "mmlab.cli.report:report",
+    "plugins": "mmlab.cli.plugins:plugins",
+    "schema": "mmlab.cli.schema:schema",
+    "db": "mmlab.cli.db:db",
+}
+ALIASES = {"list": "ls"}
+
+
+class LazyCommands(MutableMapping[str, click.Command]):
+    """Commands by verb, each imported on its first use; click lists and suggests from this."""
+
+    def __init__(self, targets: dict[str, str]) -> None:
+        self.targets = targets
+
+    def __getitem__(self, verb: str) -> click.Command:
+        module, _, name = self.targets[verb].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+    def __setitem__(self, verb: str, command: click.Command) -> None:
+        raise TypeError("a verb is added to COMMANDS")
+
+    def __delitem__(self, verb: str) -> None:
+        raise TypeError("a verb is removed from COMMANDS")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.targets)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+class Verbs(click.Group):
+    """The group of all verbs: knows aliases, keeps the order, and turns expected errors into words."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a verb or alias."""
+        return super().get_command(ctx, ALIASES.get(cmd_name, cmd_name))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs in the order in which one meets them."""
+        return list(self.commands)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the verb; an expected error is one paragraph and an exit code, not a traceback."""
+        try:
+            result: object = super().invoke(ctx)
+        except MmlabError as error:
+            fail(error)
+        except KeyboardInterrupt:
+            click.echo("interrupted; finished runs are kept", err=True)
+            ctx.exit(INTERRUPTED)
+        return result
+
+
+@click.group(
+    cls=Verbs,
+    commands=LazyCommands(COMMANDS),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.version_option(__version__, prog_name="mmlab")
+@color_option
+@verbosity_options
+def main() -> None:
+    """Run multimodal experiments from TOML files and compare their results.
+
+    \b
+    A first experiment:
+      mmlab init emoji.toml        write a small spec for the embedded data
+      mmlab run emoji.toml         train, evaluate, store in mmlab.db
+      mmlab report                 compare what is stored
+    """

@@ -1,0 +1,85 @@
+"""`mmlab db`: making a database, bringing it up to date, and asking which revision it has."""
+
+from __future__ import annotations
+
+import click
+
+from mmlab.cli.output import (
+    color_option,
+    db_option,
+    json_option,
+    print_json,
+    say,
+    verbosity_options,
+)
+
+
+@click.group(short_help="Make a database or bring it up to date.")
+def db() -> None:
+    """Make a database or bring it up to date. No other command changes a schema."""
+
+
+@db.command()
+@db_option
+@color_option
+@verbosity_options
+def init(db: str) -> None:
+    """Make the tables of mmlab in a new or empty database.
+
+    \b
+    Examples:
+      mmlab db init
+      mmlab db init --db postgresql://me@host/results
+    """
+    _upgrade(db)
+
+
+@db.command()
+@db_option
+@color_option
+@verbosity_options
+def upgrade(db: str) -> None:
+    """Bring a database to this program's revision; a SQLite file is copied first.
+
+    \b
+    Example:
+      mmlab db upgrade --db results.db
+    """
+    _upgrade(db)
+
+
+@db.command()
+@db_option
+@json_option
+@color_option
+@verbosity_options
+def current(db: str, as_json: bool) -> None:
+    """Print the database's revision, and whether it is this program's.
+
+    \b
+    Example:
+      mmlab db current --json
+    """
+    from mmlab.store.migrate import current as current_revision
+    from mmlab.store.migrate import head
+
+    revision = current_revision(db)
+    if as_json:
+        print_json(revision=revision, head=head(), is_current=revision == head())
+        return
+    click.echo(revision or "none")
+    say("up to date" if revision == head() else f"this program's revision is {head()}")
+
+
+def _upgrade(url: str) -> None:
+    from mmlab.store.address import parse_address
+    from mmlab.store.migrate import upgrade as upgrade_database
+
+    done = upgrade_database(url)
+    name = parse_address(url).display
+    if done.before == done.after:
+        say(f"{name} is at revision {done.after} already")
+        return
+    if done.backup is not None:
+        say(f"the database as it was: {done.backup}")
+    say(f"{name} is now at revision {done.after} (was {done.before or 'empty'})")

@@ -1,0 +1,179 @@
+"""How `mmlab run` shows what goes on: a bar on a terminal, plain lines elsewhere, all to stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from mmlab.cli.output import console, is_quiet
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+    from mmlab.runner import Display, Outcome
+    from mmlab.train import Progress
+
+PLAIN_SECONDS = 10.0
+
+WORDS = {
+    "done": "trained and evaluated",
+    "evaluated": "added evaluations",
+    "skipped": "already done",
+    "held": "another process is at it",
+    "failed": "failed",
+}
+
+
+@contextmanager
+def make_display() -> Iterator[Display]:
+    """The display that fits: silent with `-q`, a bar on a terminal, plain lines elsewhere."""
+    if is_quiet():
+        yield QuietDisplay()
+    elif sys.stderr.isatty():
+        with _bar() as bar:
+            yield BarDisplay(bar)
+    else:
+        yield PlainDisplay()
+
+
+class QuietDisplay:
+    """Says only what failed."""
+
+    def note(self, text: str) -> None:
+        """Nothing."""
+
+    def started(self, experiment: str, cell: str, position: int, total: int) -> None:
+        """Nothing."""
+
+    def progress(self, progress: Progress) -> None:
+        """Nothing."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """The error of a cell that failed."""
+        if outcome.status == "failed":
+            click.echo(describe_outcome(outcome), err=True)
+
+
+class PlainDisplay:
+    """One line when a cell begins, about every ten seconds, and when it ends."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._began = self._spoke = clock()
+
+    def note(self, text: str) -> None:
+        """The text as a line."""
+        click.echo(text, err=True)
+
+    def started(self, experiment: str, cell: str, position: int, total: int) -> None:
+        """Which cell of how many."""
+        self._began = self._spoke = self._clock()
+        click.echo(f"[{position}/{total}] {experiment} {cell}".rstrip(), err=True)
+
+    def progress(self, progress: Progress) -> None:
+        """Where training stands, unless that was said a moment ago."""
+        now = self._clock()
+        if now - self._spoke < PLAIN_SECONDS:
+            return
+        self._spoke = now
+        left = time_left(progress.step, progress.total_steps, now - self._began)
+        click.echo(f"  {describe_progress(progress)}, {left} left", err=True)
+
+    def finished(self, outcome: Outcome) -> None:
+        """What became of the cell."""
+        click.echo(f"  {describe_outcome(outcome)}", err=True)
+
+
+class BarDisplay:
+    """A progress bar for the cell at work, and a line for each that has ended."""
+
+    def __init__(self, bar: Bar, clock: Callable[[], float] = time.monotonic) -> None:
+        self._bar = bar
+        self._clock = clock
+        self._began = clock()
+        self._task: TaskID | None = None
+
+    def note(self, text: str) -> None:
+        """The text as a line above the bar."""
+        self._bar.console.print(text, markup=False)
+
+    def started(self, experiment: str, cell: str, position: int, total: int) -> None:
+        """A new bar."""
+        self._began = self._clock()
+        title = f"[{position}/{total}] {experiment} {cell}".rstrip()
+        self._task = self._bar.add_task(title, total=None, state="preparing")
+
+    def progress(self, progress: Progress) -> None:
+        """Step, loss, samples/s and time left."""
+        if self._task is None:
+            return
+        elapsed = self._clock() - self._began
+        left = time_left(progress.step, progress.total_steps, elapsed)
+        is_last = progress.step == progress.total_steps
+        state = f"{describe_progress(progress)}, {'evaluating' if is_last else left + ' left'}"
+        self._bar.update(
+            self._task, completed=progress.step, total=progress.total_steps, state=state
+        )
+
+    def finished(self, outcome: Outcome) -> None:
+        """The bar gives way to a line."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = None
+        name = f"{outcome.experiment} {outcome.cell}".rstrip()
+        self._bar.console.print(f"{name}: {describe_outcome(outcome)}", markup=False)
+
+
+def describe_progress(progress: Progress) -> str:
+    """Step, loss and speed of one emission."""
+    return (
+        f"step {progress.step}/{progress.total_steps}, loss {progress.loss:.4g}, "
+        f"{progress.samples_per_second:.0f} samples/s"
+    )
+
+
+def describe_outcome(outcome: Outcome) -> str:
+    """One line on what became of a cell, and its error below if it failed."""
+    line = WORDS[outcome.status]
+    if outcome.status in ("done", "evaluated"):
+        line += f" in {duration(outcome.seconds)}"
+    if outcome.run_id:
+        line += f" (run {outcome.run_id})"
+    return line if outcome.error is None else f"{line}\n{outcome.error.rstrip()}"
+
+
+def time_left(step: int, total_steps: int, elapsed_seconds: float) -> str:
+    """How long the remaining steps will take at the speed so far."""
+    return duration(elapsed_seconds / max(1, step) * (total_steps - step))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as `42 s`, `3:07` or `1:02:03`.
+
+    >>> duration(3.21), duration(187), duration(3723)
+    ('3.2 s', '3:07', '1:02:03')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _bar() -> Bar:
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[state]}", markup=False),
+        console=console(err=True),
+        transient=True,
+    )

@@ -1,0 +1,83 @@
+"""`mmlab init`: a first spec that runs at once, on data that ships with mmlab."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mmlab.cli.output import color_option, say, verbosity_options
+from mmlab.errors import UsageError, explain
+
+SCHEMA_NAME = "mmlab.schema.json"
+
+FIRST_SPEC = f"""\
+#:schema ./{SCHEMA_NAME}
+# Which words go with which picture? Learnt from pairs of an emoji and its name.
+schema_version = 1
+name = "first"
+
+[dataset]
+use = "emoji"
+
+[encoders.image]
+use = "convnet"
+
+[encoders.text]
+use = "transformer"
+
+[fusion]
+use = "inner_product"
+
+[[losses]]
+use = "info_nce"
+
+[train]
+epochs = 10
+batch_size = 128
+
+[[evaluate]]
+use = "zero_shot"
+
+[[evaluate]]
+use = "retrieval"
+
+[sweep]
+seeds = [0]
+"""
+
+
+@click.command(short_help="Write a first spec that runs at once.")
+@click.argument(
+    "path", default="first.toml", type=click.Path(path_type=Path), metavar="[PATH]"
+)
+@color_option
+@verbosity_options
+def init(path: Path) -> None:
+    """Write a first spec for the embedded emoji, and beside it the schema that editors complete from.
+
+    PATH is first.toml unless given. Existing specs are never overwritten.
+
+    \b
+    Examples:
+      mmlab init
+      mmlab init experiments/emoji.toml
+    """
+    from mmlab.cli.schema import schema_text, write_file
+
+    if path.exists():
+        raise UsageError(_exists(path))
+    write_file(path.with_name(SCHEMA_NAME), schema_text())
+    write_file(path, FIRST_SPEC)
+    say(f"wrote {path} and {path.with_name(SCHEMA_NAME)}")
+    say(f"next: mmlab run {path}")
+
+
+def _exists(path: Path) -> str:
+    return explain(
+        str(path),
+        "there is such a file or folder already",
+        found="a folder" if path.is_dir() else f"a file of {path.stat().st_size} bytes",
+        allowed="a path where nothing is yet",
+        next_step="choose another path: mmlab init other.toml",
+    )

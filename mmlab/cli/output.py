@@ -1,0 +1,172 @@
+"""What commands write: data to stdout, everything else to stderr, and one switch for colour."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+import click
+
+from mmlab.errors import MmlabError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+SCHEMA_VERSION = 1
+PIPE_WIDTH = 200
+CommandFunction = TypeVar("CommandFunction", bound=Callable[..., object])
+
+
+# --- options that every verb has --------------------------------------------------------------
+
+
+def color_option(command: CommandFunction) -> CommandFunction:
+    """Add `--color`, which overrides NO_COLOR and FORCE_COLOR."""
+    return click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        envvar="MMLAB_COLOR",
+        expose_value=False,
+        is_eager=True,
+        callback=_set_color,
+        help="Colour the output; auto heeds NO_COLOR, FORCE_COLOR and the terminal.",
+    )(command)
+
+
+def verbosity_options(command: CommandFunction) -> CommandFunction:
+    """Add `-q` and `-v`."""
+    quiet = click.option(
+        "-q", "--quiet", is_flag=True, expose_value=False, callback=_set_quiet, help="Say less."
+    )
+    verbose = click.option(
+        "-v", "--verbose", count=True, expose_value=False, callback=_set_verbose, help="Say more."
+    )
+    return quiet(verbose(command))
+
+
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Write one JSON document to stdout."
+)
+
+db_option = click.option(
+    "--db",
+    envvar="MMLAB_DB",
+    default="sqlite:///mmlab.db",
+    show_default=True,
+    show_envvar=True,
+    metavar="URL",
+    help="The database: a path to a SQLite file, or postgresql://USER@HOST/DATABASE.",
+)
+
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Override one key of every spec, such as train.lr=1e-3. Repeatable.",
+)
+
+
+def _set_color(ctx: click.Context, option: click.Parameter, choice: str | None) -> None:
+    if choice is not None or ctx.parent is None:
+        ctx.find_root().color = _wants_color(choice or "auto")
+
+
+def _wants_color(choice: str) -> bool | None:
+    """True: always, False: never, None: where the stream is a terminal."""
+    if choice != "auto":
+        return choice == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR"):
+        return True
+    return False if os.environ.get("TERM") == "dumb" else None
+
+
+def _set_quiet(ctx: click.Context, option: click.Parameter, value: bool) -> None:
+    if value:
+        ctx.find_root().meta["mmlab.quiet"] = True
+
+
+def _set_verbose(ctx: click.Context, option: click.Parameter, count: int) -> None:
+    if count:
+        level = logging.INFO if count == 1 else logging.DEBUG
+        logging.basicConfig(level=level, stream=sys.stderr, format="%(name)s: %(message)s")
+
+
+def is_quiet() -> bool:
+    """Whether the user asked to say less."""
+    return bool(click.get_current_context().find_root().meta.get("mmlab.quiet"))
+
+
+# --- writing ----------------------------------------------------------------------------------
+
+
+def console(*, err: bool = False) -> Console:
+    """A rich console that obeys the switch for colour."""
+    from rich.console import Console
+
+    wants = _present_color()
+    stream = sys.stderr if err else sys.stdout
+    # A pipe has no width; 80 columns would fold the tables of whoever greps them.
+    width = None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+    if wants is False:
+        return Console(file=stream, width=width, color_system=None, highlight=False)
+    always = True if wants else None
+    return Console(file=stream, width=width, force_terminal=always, highlight=False)
+
+
+def _present_color() -> bool | None:
+    context = click.get_current_context(silent=True)
+    return _wants_color("auto") if context is None else context.find_root().color
+
+
+def say(text: str) -> None:
+    """One line for the person at the terminal, not for a pipe; `-q` silences it."""
+    if not is_quiet():
+        click.echo(text, err=True)
+
+
+def fail(error: MmlabError) -> NoReturn:
+    """Print an expected error and leave with its exit code."""
+    text = str(error)
+    prefix = "" if text.startswith("error") else click.style("error: ", fg="red", bold=True)
+    click.echo(prefix + text, err=True, color=_present_color())
+    click.get_current_context().exit(error.exit_code)
+
+
+def print_json(**content: object) -> None:
+    """Write a JSON document with its `schema_version`; NaN and infinities become null."""
+    document = {"schema_version": SCHEMA_VERSION, **content}
+    click.echo(json.dumps(_plain(document), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _plain(value: object) -> object:
+    """The value in JSON's own types."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(member) for key, member in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(member) for member in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, (str, int)) else str(value)
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> Table:
+    """A plain table; cells are shown as they are, never read as markup."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=Text(title) if title else None, box=SIMPLE_HEAD, title_justify="left")
+    for column in columns:
+        made.add_column(Text(column), overflow="fold")
+    for row in rows:
+        made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+    return made

@@ -1,0 +1,121 @@
+"""`mmlab run`: specs in, finished runs and a leaderboard out."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from mmlab.cli.output import (
+    color_option,
+    db_option,
+    json_option,
+    print_json,
+    say,
+    set_option,
+    verbosity_options,
+)
+
+if TYPE_CHECKING:
+    from mmlab.runner import Outcome
+
+
+@click.command(short_help="Train and evaluate every cell of the specs that is not done.")
+@click.argument(
+    "specs", nargs=-1, required=True, metavar="SPEC...", type=click.Path(path_type=Path)
+)
+@set_option
+@db_option
+@click.option(
+    "--runs",
+    envvar="MMLAB_RUNS",
+    type=click.Path(path_type=Path, file_okay=False),
+    show_envvar=True,
+    help="The folder of weights.  [default: beside the database]",
+)
+@click.option(
+    "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1."
+)
+@click.option("--dry-run", is_flag=True, help="Show the resolved specs and cells, and run nothing.")
+@click.option("--rerun", is_flag=True, help="Repeat cells that are done, as further replicates.")
+@click.option("--fail-fast", is_flag=True, help="Stop at the first cell that fails.")
+@json_option
+@color_option
+@verbosity_options
+def run(
+    specs: tuple[Path, ...],
+    overrides: tuple[str, ...],
+    db: str,
+    runs: Path | None,
+    device: str,
+    dry_run: bool,
+    rerun: bool,
+    fail_fast: bool,
+    as_json: bool,
+) -> None:
+    """Train and evaluate every cell of the specs that is not done, and store the results.
+
+    What is done is left alone, so that the same command continues after an interruption; cells that
+    failed are tried again. The exit code is 1 if a cell failed.
+
+    \b
+    Examples:
+      mmlab run experiments/*.toml
+      mmlab run emoji.toml --set train.epochs=5 --set fusion.use=concat
+      mmlab run emoji.toml --dry-run
+      mmlab run emoji.toml --db postgresql://me@host/results --device cuda
+    """
+    if dry_run:
+        from mmlab.cli.validate import show_plans
+
+        show_plans(specs, overrides, as_json=as_json)
+        return
+
+    from mmlab.cli.display import make_display
+    from mmlab.runner import RunOptions, run_specs
+
+    options = RunOptions(db, runs, overrides, device, rerun=rerun, fail_fast=fail_fast)
+    with _stopped_by_sigterm(), make_display() as display:
+        outcomes = run_specs(specs, options, display)
+    _conclude(outcomes, db, as_json=as_json)
+
+
+@contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Treat SIGTERM, by which schedulers stop a process, like Ctrl-C: the run is released."""
+
+    def stop(signal_number: int, frame: FrameType | None) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _conclude(outcomes: Sequence[Outcome], db: str, *, as_json: bool) -> None:
+    """Print what there is now, and end with exit code 1 if a cell failed."""
+    if as_json:
+        print_json(outcomes=[asdict(outcome) for outcome in outcomes])
+    else:
+        _show_results(db, {outcome.experiment for outcome in outcomes})
+    counts = {status: 0 for status in ("done", "evaluated", "skipped", "held", "failed")}
+    for outcome in outcomes:
+        counts[outcome.status] += 1
+    say(", ".join(f"{count} {status}" for status, count in counts.items() if count))
+    if counts["failed"]:
+        click.get_current_context().exit(1)
+
+
+def _show_results(db: str, experiments: set[str]) -> None:
+    from mmlab.cli.report import show_leaderboard
+
+    show_leaderboard(db, experiments)
+    say("the whole report: mmlab report --out report.html")

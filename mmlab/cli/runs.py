@@ -1,0 +1,184 @@
+"""`mmlab ls` and `mmlab show`: what is in the database, run by run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import click
+
+from mmlab.cli.output import (
+    color_option,
+    console,
+    db_option,
+    json_option,
+    print_json,
+    say,
+    table,
+    verbosity_options,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mmlab.store import Store
+    from mmlab.store.rows import AttemptRow, EvaluationRow, RunDetail, RunRow
+
+STATUSES = ("queued", "running", "done", "failed")
+COLUMNS = ("run", "experiment", "cell", "seed", "status", "started", "seconds")
+
+
+@click.command(short_help="List runs, newest first (also: list).")
+@click.option("--experiment", help="Only runs of this experiment.")
+@click.option("--status", type=click.Choice(STATUSES), help="Only runs in this state.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+@db_option
+@json_option
+@color_option
+@verbosity_options
+def ls(experiment: str | None, status: str | None, limit: int, db: str, as_json: bool) -> None:
+    """List runs, newest first. `mmlab list` does the same.
+
+    \b
+    Examples:
+      mmlab ls
+      mmlab ls --experiment emoji-fusion --status failed
+      mmlab ls --limit 1000 --json
+    """
+    from mmlab.store import open_store
+
+    with open_store(db) as store:
+        rows = store.runs(experiment=experiment, status=status, limit=limit)
+        name = store.url_display
+    if as_json:
+        print_json(database=name, runs=[asdict(row) for row in rows])
+        return
+    console().print(table(COLUMNS, [_line(row) for row in rows]))
+    say(f"{len(rows)} run{'s' if len(rows) != 1 else ''} in {name}")
+
+
+def _line(row: RunRow) -> tuple[object, ...]:
+    return (
+        row.run_id,
+        row.experiment,
+        row.cell,
+        row.seed,
+        row.status,
+        _time(row.started_at),
+        _seconds(row.started_at, row.finished_at),
+    )
+
+
+def _time(moment: datetime | None) -> str:
+    return "" if moment is None else moment.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def _seconds(start: datetime | None, stop: datetime | None) -> str:
+    return "" if start is None or stop is None else f"{(stop - start).total_seconds():.1f}"
+
+
+@click.command(short_help="Show one run, or one sample's card.")
+@click.argument("run", metavar="RUN")
+@click.option("--sample", metavar="ID", help="Draw the zero-shot card of this sample.")
+@click.option("--evaluation", metavar="NAME", help="Whose ranking the card shows, if several.")
+@click.option("--spec", is_flag=True, help="Print the spec's text as it was run.")
+@click.option("--env", is_flag=True, help="Print where and with which versions it ran.")
+@click.option("--log", is_flag=True, help="Print every attempt, with tracebacks.")
+@db_option
+@json_option
+@color_option
+@verbosity_options
+def show(
+    run: str,
+    sample: str | None,
+    evaluation: str | None,
+    spec: bool,
+    env: bool,
+    log: bool,
+    db: str,
+    as_json: bool,
+) -> None:
+    """Show one run: its metrics, its spec, its origin, or what it made of one sample.
+
+    RUN is an id or its first characters, an experiment's name (its newest run), or @last.
+
+    \b
+    Examples:
+      mmlab show @last
+      mmlab show emoji-contrastive --sample 1f600
+      mmlab show 3fa8 --env --json
+    """
+    from mmlab.store import open_store
+
+    with open_store(db) as store:
+        run_id = store.find_run(run).run_id
+        if sample is not None:
+            _show_card(store, run_id, sample, evaluation, as_json=as_json)
+            return
+        detail = store.run_detail(run_id)
+    if as_json:
+        print_json(run=asdict(detail))
+    elif spec:
+        click.echo(detail.spec_text, nl=not detail.spec_text.endswith("\n"))
+    elif env:
+        click.echo(json.dumps(detail.provenance, indent=2, ensure_ascii=False, default=str))
+    else:
+        _show_run(console(), detail, with_log=log)
+
+
+def _show_run(out: Console, detail: RunDetail, *, with_log: bool) -> None:
+    row = detail.run
+    out.print(f"{row.experiment} {row.cell}".rstrip(), style="bold", markup=False)
+    took = _seconds(row.started_at, row.finished_at)
+    lines: Mapping[str, object] = {
+        "run": row.run_id,
+        "status": row.status,
+        "seed": row.seed,
+        "started": _time(row.started_at),
+        "seconds": took,
+        **{role.role: role.path for role in detail.artifacts},
+    }
+    for name, value in lines.items():
+        out.print(f"{name:>10}  {value}", markup=False)
+    for evaluation in detail.evaluations:
+        out.print(table(["metric", "value"], _metrics(evaluation), _heading(evaluation)))
+    if row.error:
+        out.print(row.error, markup=False)
+    if with_log:
+        _show_attempts(out, detail.attempts)
+
+
+def _heading(evaluation: EvaluationRow) -> str:
+    name = " ".join(filter(None, [evaluation.name, evaluation.condition]))
+    skipped = f", {evaluation.skipped_count} skipped" if evaluation.skipped_count else ""
+    return f"{name}: {evaluation.split}, {evaluation.sample_count} samples{skipped}"
+
+
+def _metrics(evaluation: EvaluationRow) -> list[tuple[str, str]]:
+    return [
+        (name, "not defined" if value is None else f"{value:.4f}")
+        for name, value in evaluation.metrics.items()
+    ]
+
+
+def _show_attempts(out: Console, attempts: tuple[AttemptRow, ...] | list[AttemptRow]) -> None:
+    for attempt in attempts:
+        ended = attempt.outcome or "not ended"
+        out.print(f"attempt {attempt.fence}: {ended}, began {_time(attempt.started_at)}")
+        for text in filter(None, [attempt.message, attempt.traceback]):
+            out.print(text, markup=False)
+
+
+def _show_card(
+    store: Store, run_id: str, sample: str, evaluation: str | None, *, as_json: bool
+) -> None:
+    from mmlab.report.cards import card, draw_card
+
+    found = card(store, run_id, sample, evaluation)
+    if as_json:
+        print_json(card=asdict(found))
+        return
+    draw_card(found, console())

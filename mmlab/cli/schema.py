@@ -1,0 +1,64 @@
+"""`mmlab schema`: the JSON Schema of specs, for editors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from mmlab.cli.output import color_option, say, verbosity_options
+
+
+@click.command(short_help="Write the JSON Schema of specs, for editors.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of stdout."
+)
+@color_option
+@verbosity_options
+def schema(out: Path | None) -> None:
+    """Write the JSON Schema of this installation's specs, every installed plugin's options included.
+
+    Editors complete and check a spec whose first line names the file: `#:schema ./mmlab.schema.json`
+
+    \b
+    Examples:
+      mmlab schema --out mmlab.schema.json
+      mmlab schema | less
+    """
+    text = schema_text()
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    write_file(out, text)
+    say(f"wrote {out}")
+
+
+def schema_text() -> str:
+    """The schema of this installation, as the text of a file."""
+    from mmlab.builtins import BUILTINS
+    from mmlab.registry import Registry
+    from mmlab.schema import spec_schema
+
+    document = spec_schema(Registry.discover(BUILTINS))
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file whole or not at all; an error of the file system is the user's to mend."""
+    from mmlab.errors import UsageError, explain
+
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        message = explain(
+            str(path),
+            "the file cannot be written",
+            found=error.strerror or str(error),
+            allowed="a file in a folder that exists and can be written",
+            next_step="choose another path, or mend the folder",
+        )
+        raise UsageError(message) from error

@@ -1,0 +1,112 @@
+"""`mmlab validate` and `mmlab run --dry-run`: everything that can be known without running."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mmlab.cli.output import (
+    color_option,
+    console,
+    json_option,
+    print_json,
+    say,
+    set_option,
+    table,
+    verbosity_options,
+)
+
+if TYPE_CHECKING:
+    from mmlab.plan import Plan
+
+
+@click.command(short_help="Check specs and name every fault in them.")
+@click.argument(
+    "specs", nargs=-1, required=True, metavar="SPEC...", type=click.Path(path_type=Path)
+)
+@set_option
+@json_option
+@color_option
+@verbosity_options
+def validate(specs: tuple[Path, ...], overrides: tuple[str, ...], as_json: bool) -> None:
+    """Check specs and name every fault of all files, each with its line and column.
+
+    Imports the components that the specs use, but reads no data, no weights and no database.
+
+    \b
+    Examples:
+      mmlab validate experiments/*.toml
+      mmlab validate emoji.toml --set train.lr=1e-3
+    """
+    from mmlab.runner import plan_specs
+
+    plans = plan_specs(specs, overrides)
+    counts = _cell_counts(plans)
+    if as_json:
+        print_json(specs=[{"path": path, "cells": count} for path, count in counts.items()])
+        return
+    for path, count in counts.items():
+        say(f"{path}: valid, {count} cell{'s' if count != 1 else ''}")
+
+
+def _cell_counts(plans: Sequence[Plan]) -> dict[str, int]:
+    counts: dict[str, int] = {}
+    for plan in plans:
+        path = str(plan.cell.source.path)
+        counts[path] = counts.get(path, 0) + 1
+    return counts
+
+
+def show_plans(specs: Sequence[Path], overrides: Sequence[str], *, as_json: bool) -> None:
+    """Print resolved specs, their cells, and the versions of the plugins they use."""
+    from mmlab.runner import plan_specs
+
+    plans = plan_specs(specs, overrides)
+    if as_json:
+        print_json(cells=[_cell(plan) for plan in plans], plugins=_plugins(plans))
+        return
+    out = console()
+    for path in _cell_counts(plans):
+        out.print(f"# {path}", markup=False)
+        out.print(_resolved(next(p for p in plans if str(p.cell.source.path) == path)))
+    rows = [(p.cell.experiment, p.cell.index, p.cell.seed, p.cell.label) for p in plans]
+    out.print(table(["experiment", "cell", "seed", "what differs"], rows, "Cells"))
+    used = [(p["distribution"], p["version"], p["components"]) for p in _plugins(plans)]
+    out.print(table(["distribution", "version", "components"], used, "Plugins"))
+
+
+def _resolved(plan: Plan) -> str:
+    """The whole spec of a plan's file with every default, as JSON."""
+    spec = plan.cell.source.spec.model_dump(mode="json", exclude_none=True)
+    return json.dumps(spec, indent=2, ensure_ascii=False)
+
+
+def _cell(plan: Plan) -> dict[str, object]:
+    cell = plan.cell
+    return {
+        "experiment": cell.experiment,
+        "index": cell.index,
+        "seed": cell.seed,
+        "label": cell.label,
+        "axes": cell.axes,
+        "spec": cell.spec.model_dump(mode="json", exclude_none=True),
+        "options": {
+            f"{c.entry.kind}/{c.entry.name}": dict(c.options) for c in plan.components()
+        },
+    }
+
+
+def _plugins(plans: Sequence[Plan]) -> list[dict[str, str]]:
+    """The distributions the plans draw on, with version and components."""
+    used: dict[tuple[str, str], set[str]] = {}
+    for entry in (component.entry for plan in plans for component in plan.components()):
+        origin = (entry.distribution, entry.version)
+        used.setdefault(origin, set()).add(f"{entry.kind} {entry.name}")
+    return [
+        {"distribution": name, "version": version, "components": ", ".join(sorted(components))}
+        for (name, version), components in sorted(used.items())
+    ]
