@@ -1,0 +1,41 @@
+"""The store: every run and result in one SQL database, SQLite or Postgres.
+
+with open_store("mmlab.db", create=True) as store:
+    run = store.submit(identity)
+    claim = store.claim(run.run_id, worker, lease_seconds=60)
+    store.record_points(claim, points)
+    store.finish(claim, results, hashes, artifacts)
+"""
+
+from mmlab.store.migrate import Upgrade, current, head, migrations_folder, upgrade
+from mmlab.store.rows import (
+    ArtifactRow,
+    AttemptRow,
+    Claim,
+    EvaluationRow,
+    LeaseLost,
+    RunDetail,
+    RunIdentity,
+    RunRow,
+    Weights,
+)
+from mmlab.store.store import Store, open_store
+
+__all__ = [
+    "ArtifactRow",
+    "AttemptRow",
+    "Claim",
+    "EvaluationRow",
+    "LeaseLost",
+    "RunDetail",
+    "RunIdentity",
+    "RunRow",
+    "Store",
+    "Upgrade",
+    "Weights",
+    "current",
+    "head",
+    "migrations_folder",
+    "open_store",
+    "upgrade",
+]

@@ -1,0 +1,76 @@
+"""Labels and samples: what results refer to. Each is stored once and found again by its content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection, insert, select
+
+from mmlab.store.bulk import insert_columns
+from mmlab.store.dialect import lock_catalogue
+from mmlab.store.text import digest, to_json
+from mmlab.tables import label_sets, labels, samples
+
+Ids = npt.NDArray[np.int64]
+
+
+def label_set(connection: Connection, texts: Sequence[str]) -> tuple[int | None, Ids]:
+    """Number of the label set with these texts in this order, and its labels' by position.
+
+    No texts are no label set: None.
+    """
+    if not texts:
+        return None, np.empty(0, dtype=np.int64)
+    set_hash = digest(to_json(list(texts)))
+    query = select(label_sets.c.id).where(label_sets.c.hash == set_hash)
+    set_id = connection.scalar(query)
+    if set_id is None:
+        lock_catalogue(connection)
+        set_id = connection.scalar(query) or _insert_label_set(connection, set_hash, texts)
+    ids = select(labels.c.id).where(labels.c.label_set_id == set_id).order_by(labels.c.position)
+    return set_id, np.array(connection.scalars(ids).all(), dtype=np.int64)
+
+
+def _insert_label_set(connection: Connection, set_hash: str, texts: Sequence[str]) -> int:
+    row = {"hash": set_hash, "label_count": len(texts)}
+    set_id = connection.execute(insert(label_sets).values(row)).inserted_primary_key
+    assert set_id is not None, "the database numbers label sets"
+    columns = {
+        "label_set_id": [set_id[0]] * len(texts),
+        "position": range(len(texts)),
+        "text": texts,
+        "text_hash": [digest(text) for text in texts],
+    }
+    insert_columns(connection, labels, columns)
+    return int(set_id[0])
+
+
+def sample_ids(
+    connection: Connection, dataset_revision: str, split: str, stable_ids: Sequence[str]
+) -> Ids:
+    """The numbers of samples, in the given order; new ones are added."""
+    find = _finder(connection, dataset_revision, split)
+    known = find()
+    if not known.keys() >= set(stable_ids):
+        lock_catalogue(connection)
+        known = find()
+        new = [stable_id for stable_id in stable_ids if stable_id not in known]
+        columns = {
+            "dataset_revision": [dataset_revision] * len(new),
+            "split": [split] * len(new),
+            "stable_id": new,
+        }
+        insert_columns(connection, samples, columns)
+        known = find()
+    return np.array([known[stable_id] for stable_id in stable_ids], dtype=np.int64)
+
+
+def _finder(
+    connection: Connection, dataset_revision: str, split: str
+) -> Callable[[], dict[str, int]]:
+    query = select(samples.c.stable_id, samples.c.id).where(
+        samples.c.dataset_revision == dataset_revision, samples.c.split == split
+    )
+    return lambda: {stable_id: number for stable_id, number in connection.execute(query)}

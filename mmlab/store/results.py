@@ -1,0 +1,225 @@
+"""What an execution leaves at its end: evaluations with all their rows, and files."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from sqlalchemy import Connection, delete, insert, select
+
+from mmlab.errors import DataError, explain
+from mmlab.records import Artifact, EvaluationResult, Rankings, SampleResults
+from mmlab.store.bulk import insert_columns, nullable
+from mmlab.store.catalogue import Ids, label_set, sample_ids
+from mmlab.store.curves import as_pair
+from mmlab.store.dialect import db_now, insert_missing
+from mmlab.store.text import check_texts, digest, to_json
+from mmlab.tables import (
+    artifacts,
+    evaluations,
+    label_metrics,
+    metrics,
+    rankings,
+    sample_results,
+    sample_truths,
+    thumbnails,
+)
+
+_PER_EVALUATION = (metrics, artifacts, label_metrics, rankings, sample_truths, sample_results)
+
+
+def check_results(results: Sequence[EvaluationResult]) -> None:
+    """Raise DataError for what could not be stored exactly; nothing has been written yet."""
+    for result in results:
+        _check_result(result)
+
+
+def _check_result(result: EvaluationResult) -> None:
+    check_texts(f"name of evaluation {result.name!r}", [result.name, result.condition])
+    check_texts(f"metric of {result.name}", [*result.metrics, *result.label_metrics])
+    check_texts(f"label of {result.name}", result.labels)
+    check_texts(f"template of {result.name}", result.templates)
+    _check_unique(f"labels of {result.name}", result.labels)
+    if result.samples is not None:
+        check_texts(f"id of sample of {result.name}", result.samples.ids, is_indexed=True)
+        _check_unique(f"sample ids of {result.name}", result.samples.ids)
+
+
+def _check_unique(place: str, texts: Sequence[str]) -> None:
+    if len(set(texts)) == len(texts):
+        return
+    first, _ = Counter(texts).most_common(1)[0]
+    raise DataError(
+        explain(
+            place,
+            "the same text is there twice",
+            found=repr(first[:80]),
+            allowed="each text once",
+            next_step="correct the dataset; nothing was written",
+        )
+    )
+
+
+def write_result(
+    connection: Connection,
+    run_id: str,
+    result: EvaluationResult,
+    evaluation_hash: str,
+    step: int | None,
+) -> None:
+    """Add one evaluation and all its rows."""
+    set_id, label_ids = label_set(connection, result.labels)
+    row = _evaluation_row(result) | {
+        "run_id": run_id,
+        "evaluation_hash": evaluation_hash,
+        "step": step,
+        "label_set_id": set_id,
+        "created_at": db_now(connection),
+    }
+    inserted = insert(evaluations).values(row).returning(evaluations.c.id)
+    evaluation_id = connection.execute(inserted).scalar_one()
+    _write_metrics(connection, run_id, evaluation_id, result)
+    _write_label_metrics(connection, evaluation_id, result, label_ids)
+    if result.samples is not None:
+        _write_samples(connection, evaluation_id, result, result.samples, label_ids)
+
+
+def _evaluation_row(result: EvaluationResult) -> dict[str, object]:
+    protocol, subject = to_json(result.protocol), to_json(result.subject)
+    return {
+        "name": result.name,
+        "evaluator": result.evaluator,
+        "condition": result.condition,
+        "split": result.split,
+        "dataset_revision": result.dataset_revision,
+        "protocol_hash": digest(protocol),
+        "protocol": protocol,
+        "subject_hash": digest(subject),
+        "subject": subject,
+        "templates": to_json(result.templates),
+        "sample_count": len(result.samples.ids) if result.samples else 0,
+        "skipped_count": result.skipped,
+    }
+
+
+def _write_metrics(
+    connection: Connection, run_id: str, evaluation_id: int, result: EvaluationResult
+) -> None:
+    pairs = [as_pair(value) for value in result.metrics.values()]
+    columns: dict[str, Sequence[object]] = {
+        "run_id": [run_id] * len(pairs),
+        "evaluation_id": [evaluation_id] * len(pairs),
+        "name": list(result.metrics),
+        "value": [value for value, _ in pairs],
+        "value_kind": [kind for _, kind in pairs],
+    }
+    insert_columns(connection, metrics, columns)
+
+
+def _write_label_metrics(
+    connection: Connection, evaluation_id: int, result: EvaluationResult, label_ids: Ids
+) -> None:
+    for name, values in result.label_metrics.items():
+        columns = {
+            "evaluation_id": [evaluation_id] * len(values),
+            "label_id": label_ids.tolist(),
+            "name": [name] * len(values),
+            "value": nullable(values),
+        }
+        insert_columns(connection, label_metrics, columns)
+
+
+def _write_samples(
+    connection: Connection,
+    evaluation_id: int,
+    result: EvaluationResult,
+    rows: SampleResults,
+    label_ids: Ids,
+) -> None:
+    ids = sample_ids(connection, result.dataset_revision, result.split, rows.ids)
+    _write_sample_results(connection, evaluation_id, rows, ids, label_ids)
+    _write_truths(connection, evaluation_id, rows, ids, label_ids)
+    if result.rankings is not None:
+        _write_rankings(connection, evaluation_id, result.rankings, ids, label_ids)
+    numbers = dict(zip(rows.ids, ids.tolist(), strict=True))
+    pictures = [
+        {"sample_id": numbers[stable_id], "image": image}
+        for stable_id, image in result.thumbnails.items()
+    ]
+    insert_missing(connection, thumbnails, pictures)
+
+
+def _write_sample_results(
+    connection: Connection, evaluation_id: int, rows: SampleResults, ids: Ids, label_ids: Ids
+) -> None:
+    top = [None] * len(ids) if not len(label_ids) else label_ids[rows.top_label].tolist()
+    columns: dict[str, Sequence[object]] = {
+        "evaluation_id": [evaluation_id] * len(ids),
+        "sample_id": ids.tolist(),
+        "rank": [rank or None for rank in rows.rank.tolist()],
+        "probability": nullable(rows.probability),
+        "top_label_id": top,
+        "top_probability": nullable(rows.top_probability),
+        "has_tie": rows.has_tie.tolist(),
+        "outcome": nullable(rows.outcome),
+    }
+    insert_columns(connection, sample_results, columns)
+
+
+def _write_truths(
+    connection: Connection, evaluation_id: int, rows: SampleResults, ids: Ids, label_ids: Ids
+) -> None:
+    counts = [len(truths) for truths in rows.truths]
+    truths = [truth for truths in rows.truths for truth in truths]
+    columns = {
+        "evaluation_id": [evaluation_id] * len(truths),
+        "sample_id": np.repeat(ids, counts).tolist(),
+        "label_id": label_ids[np.array(truths, dtype=np.int64)].tolist(),
+    }
+    insert_columns(connection, sample_truths, columns)
+
+
+def _write_rankings(
+    connection: Connection, evaluation_id: int, ranked: Rankings, ids: Ids, label_ids: Ids
+) -> None:
+    count, depth = ranked.label.shape
+    columns = {
+        "evaluation_id": [evaluation_id] * (count * depth),
+        "sample_id": np.repeat(ids, depth).tolist(),
+        "rank": list(range(1, depth + 1)) * count,
+        "label_id": label_ids[ranked.label.ravel()].tolist(),
+        "score": nullable(ranked.score.ravel()),
+    }
+    insert_columns(connection, rankings, columns)
+
+
+def write_artifacts(connection: Connection, run_id: str, files: Sequence[Artifact]) -> None:
+    """Add the files a run left."""
+    rows = [
+        {
+            "run_id": run_id,
+            "role": file.role,
+            "path": file.path,
+            "sha256": file.sha256,
+            "size_bytes": file.size_bytes,
+        }
+        for file in files
+    ]
+    if rows:
+        connection.execute(insert(artifacts), rows)
+
+
+def delete_results(connection: Connection, run_id: str) -> None:
+    """Remove a run's evaluations, with all their rows, and its artifacts."""
+    mine = select(evaluations.c.id).where(evaluations.c.run_id == run_id)
+    for table in _PER_EVALUATION:
+        connection.execute(delete(table).where(table.c.evaluation_id.in_(mine)))
+    connection.execute(delete(artifacts).where(artifacts.c.run_id == run_id))
+    connection.execute(delete(evaluations).where(evaluations.c.run_id == run_id))
+
+
+def evaluation_hashes(connection: Connection, run_id: str) -> set[str]:
+    """Identities of the evaluations that a run has."""
+    query = select(evaluations.c.evaluation_hash).where(evaluations.c.run_id == run_id)
+    return set(connection.scalars(query))

@@ -1,0 +1,132 @@
+"""The values that go into the store and come out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from mmlab.errors import StoreError
+
+
+class LeaseLost(StoreError):
+    """Another process has claimed the run meanwhile, so this one wrote nothing and must stop."""
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """A cell, as it is submitted. Two of one train hash are the same run.
+
+    `spec_json` and `resolved` are JSON texts: the whole spec's, and the cell's own with its axes
+    applied. `cell` is a short text of what differs from the sweep's other cells.
+    """
+
+    experiment: str
+    spec_name: str
+    spec_text: str
+    spec_json: str
+    resolved: str
+    train_hash: str
+    group_hash: str
+    seed: int
+    cell: str = ""
+    axes: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A run, for lists. Times are UTC; `error` is why it failed."""
+
+    run_id: str
+    experiment: str
+    cell: str
+    axes: Mapping[str, object]
+    seed: int
+    replicate: int
+    status: str
+    train_hash: str
+    group_hash: str
+    fence: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to execute a run until the lease ends. Whoever claims later has a higher fence."""
+
+    run_id: str
+    fence: int
+    worker: str
+    lease_seconds: float
+
+
+@dataclass(frozen=True)
+class AttemptRow:
+    """One try at a run; `outcome` is None while it goes on."""
+
+    fence: int
+    worker: str
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    message: str | None
+    traceback: str | None
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """One evaluation of a run and its metrics, None where a metric is not defined."""
+
+    id: int
+    name: str
+    evaluator: str
+    condition: str
+    split: str
+    dataset_revision: str
+    step: int | None
+    evaluation_hash: str
+    protocol_hash: str
+    protocol: Mapping[str, object]
+    subject: Mapping[str, object]
+    templates: Sequence[str]
+    sample_count: int
+    skipped_count: int
+    metrics: Mapping[str, float | None]
+
+
+@dataclass(frozen=True)
+class ArtifactRow:
+    """A file that a run left, its path relative to the runs folder."""
+
+    role: str
+    path: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class RunDetail:
+    """All that `mmlab show` tells of a run."""
+
+    run: RunRow
+    spec_name: str
+    spec_text: str
+    resolved: Mapping[str, object]
+    provenance: Mapping[str, object]
+    summary: Mapping[str, object]
+    attempts: Sequence[AttemptRow]
+    evaluations: Sequence[EvaluationRow]
+    artifacts: Sequence[ArtifactRow]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A done run's best weights; `metrics` are its final ones, named evaluation/metric."""
+
+    run_id: str
+    path: str
+    sha256: str
+    metrics: Mapping[str, float | None]

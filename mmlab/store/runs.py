@@ -1,0 +1,216 @@
+"""Looking runs up: lists, one by its id or name, all about one, and the weights runs left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, true
+
+from mmlab.errors import UsageError, explain
+from mmlab.store.rows import (
+    ArtifactRow,
+    AttemptRow,
+    EvaluationRow,
+    RunDetail,
+    RunRow,
+    Weights,
+)
+from mmlab.tables import artifacts, attempts, evaluations, metrics, runs, specs
+
+# A row of whatever query; its columns are named where it is read.
+AnyRow = Row[Any]
+
+
+def as_run(row: AnyRow) -> RunRow:
+    """A row of `runs` as a value."""
+    return RunRow(
+        run_id=row.id,
+        experiment=row.experiment,
+        cell=row.cell,
+        axes=json.loads(row.axes),
+        seed=row.seed,
+        replicate=row.replicate,
+        status=row.status,
+        train_hash=row.train_hash,
+        group_hash=row.group_hash,
+        fence=row.fence,
+        created_at=as_utc(row.created_at),
+        started_at=as_utc(row.started_at) if row.started_at else None,
+        finished_at=as_utc(row.finished_at) if row.finished_at else None,
+        error=row.error,
+    )
+
+
+def as_utc(moment: datetime) -> datetime:
+    """A time of the database; SQLite's drivers leave out that it is UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def list_runs(
+    connection: Connection, experiment: str | None, status: str | None, limit: int | None
+) -> list[RunRow]:
+    """Runs, newest first."""
+    query = (
+        select(runs)
+        .where(
+            runs.c.experiment == experiment if experiment else true(),
+            runs.c.status == status if status else true(),
+        )
+        .order_by(runs.c.created_at.desc(), runs.c.id)
+        .limit(limit)
+    )
+    return [as_run(row) for row in connection.execute(query)]
+
+
+def find_run(connection: Connection, name: str) -> RunRow:
+    """The run that a person means: @last, an id or the start of one, or an experiment's newest run.
+
+    Raises UsageError when there is none, or when several ids start so.
+    """
+    newest = select(runs).order_by(runs.c.created_at.desc(), runs.c.id).limit(1)
+    if name == "@last":
+        found = connection.execute(newest).all()
+    else:
+        is_meant = (
+            runs.c.id.startswith(name.lower(), autoescape=True) if name else runs.c.id.is_(None)
+        )
+        found = connection.execute(select(runs).where(is_meant).limit(5)).all()
+        found = found or connection.execute(newest.where(runs.c.experiment == name)).all()
+    if len(found) == 1:
+        return as_run(found[0])
+    raise UsageError(_no_such_run(connection, name, [row.id for row in found]))
+
+
+def _no_such_run(connection: Connection, name: str, ids: list[str]) -> str:
+    names = connection.scalars(select(runs.c.experiment).distinct().limit(20)).all()
+    known = ", ".join(sorted(names)) or "none yet"
+    return explain(
+        f"run {name!r}",
+        "several runs have ids that start so" if ids else "there is no such run",
+        found=", ".join(ids) or "none",
+        allowed=f"@last, the start of one run's id, or an experiment: {known}",
+        next_step="see them all: mmlab ls",
+    )
+
+
+def lock_done_run(connection: Connection, run_id: str) -> None:
+    """Let nobody else add to this run until the transaction ends. UsageError unless it is done."""
+    query = select(runs.c.status).where(runs.c.id == run_id).with_for_update()
+    status = connection.scalar(query)
+    if status != "done":
+        raise UsageError(
+            explain(
+                f"run {run_id}",
+                "evaluations can be added to a finished run only",
+                found=status or "no such run",
+                allowed="done",
+                next_step="finish the run first: mmlab run with its spec",
+            )
+        )
+
+
+def run_detail(connection: Connection, run_id: str) -> RunDetail:
+    """All about one run. Raises UsageError if there is none of this id."""
+    query = select(runs, specs.c.name.label("spec_name"), specs.c.text.label("spec_text"))
+    row = connection.execute(
+        query.outerjoin(specs, specs.c.id == runs.c.spec_id).where(runs.c.id == run_id)
+    ).first()
+    if row is None:
+        raise UsageError(_no_such_run(connection, run_id, []))
+    return RunDetail(
+        run=as_run(row),
+        spec_name=row.spec_name or "",
+        spec_text=row.spec_text or "",
+        resolved=json.loads(row.resolved),
+        provenance=json.loads(row.provenance),
+        summary=json.loads(row.summary),
+        attempts=_attempts(connection, run_id),
+        evaluations=_evaluations(connection, run_id),
+        artifacts=_artifacts(connection, run_id),
+    )
+
+
+def _attempts(connection: Connection, run_id: str) -> list[AttemptRow]:
+    query = select(attempts).where(attempts.c.run_id == run_id).order_by(attempts.c.fence)
+    return [
+        AttemptRow(
+            fence=row.fence,
+            worker=row.worker,
+            started_at=as_utc(row.started_at),
+            finished_at=as_utc(row.finished_at) if row.finished_at else None,
+            outcome=row.outcome,
+            message=row.message,
+            traceback=row.traceback,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _evaluations(connection: Connection, run_id: str) -> list[EvaluationRow]:
+    query = select(evaluations).where(evaluations.c.run_id == run_id).order_by(evaluations.c.id)
+    values = _final_metrics(connection, run_id)
+    return [
+        EvaluationRow(
+            id=row.id,
+            name=row.name,
+            evaluator=row.evaluator,
+            condition=row.condition,
+            split=row.split,
+            dataset_revision=row.dataset_revision,
+            step=row.step,
+            evaluation_hash=row.evaluation_hash,
+            protocol_hash=row.protocol_hash,
+            protocol=json.loads(row.protocol),
+            subject=json.loads(row.subject),
+            templates=json.loads(row.templates),
+            sample_count=row.sample_count,
+            skipped_count=row.skipped_count,
+            metrics=values.get(row.id, {}),
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def _final_metrics(connection: Connection, run_id: str) -> Mapping[int, dict[str, float | None]]:
+    query = select(metrics).where(metrics.c.run_id == run_id, metrics.c.evaluation_id.is_not(None))
+    values: dict[int, dict[str, float | None]] = {}
+    for row in connection.execute(query.order_by(metrics.c.name)):
+        values.setdefault(row.evaluation_id, {})[row.name] = as_value(row.value, row.value_kind)
+    return values
+
+
+def as_value(value: float | None, kind: str) -> float | None:
+    """The metric that was stored as this pair; None where it is not defined."""
+    return value if kind in ("finite", "undefined") else float(kind)
+
+
+def _artifacts(connection: Connection, run_id: str) -> list[ArtifactRow]:
+    query = select(artifacts).where(artifacts.c.run_id == run_id).order_by(artifacts.c.path)
+    return [
+        ArtifactRow(row.role, row.path, row.sha256, row.size_bytes)
+        for row in connection.execute(query)
+    ]
+
+
+def best_weights(connection: Connection, name: str) -> list[Weights]:
+    """The best weights of done runs, newest first: of an experiment, or of the run of this id."""
+    query = (
+        select(runs.c.id, artifacts.c.path, artifacts.c.sha256)
+        .join(artifacts, artifacts.c.run_id == runs.c.id)
+        .where(artifacts.c.role == "best", runs.c.status == "done")
+        .where((runs.c.experiment == name) | (runs.c.id == name))
+        .order_by(runs.c.finished_at.desc(), runs.c.id)
+    )
+    rows = connection.execute(query).all()
+    return [Weights(row.id, row.path, row.sha256, _named(connection, row.id)) for row in rows]
+
+
+def _named(connection: Connection, run_id: str) -> dict[str, float | None]:
+    return {
+        "/".join(filter(None, (evaluation.name, evaluation.condition, name))): value
+        for evaluation in _evaluations(connection, run_id)
+        for name, value in evaluation.metrics.items()
+    }

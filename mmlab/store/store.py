@@ -1,0 +1,218 @@
+"""The store as the rest of mmlab sees it: one object, one method for each thing that happens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlalchemy import Select
+
+from mmlab.records import Artifact, EvaluationResult, MetricPoint
+from mmlab.store import claims, curves, migrate, results, runs
+from mmlab.store.address import parse_address
+from mmlab.store.engine import Database
+from mmlab.store.rows import Claim, RunDetail, RunIdentity, RunRow, Weights
+
+if TYPE_CHECKING:
+    from polars import DataFrame
+
+
+def open_store(url: str, *, create: bool = False) -> Store:
+    """The store at a path or URL. StoreError unless it is there and of this program's revision.
+
+    With `create`, a missing SQLite file is made first, and `Store.is_new` says so.
+    """
+    address = parse_address(url)
+    is_new = create and migrate.is_empty_file(address)
+    if is_new:
+        migrate.create_file(address)
+    database = Database(migrate.check_file(address))
+    try:
+        if is_new:
+            migrate.upgrade_database(database)
+        migrate.check_revision(database)
+    except BaseException:
+        database.close()
+        raise
+    return Store(database, is_new=is_new)
+
+
+class Store:
+    """An open database. Safe to use from several threads; close it, or use it in a `with`."""
+
+    def __init__(self, database: Database, *, is_new: bool = False) -> None:
+        """Take over an open database; `open_store` is the usual way."""
+        self._database = database
+        self.is_new = is_new
+
+    @property
+    def url_display(self) -> str:
+        """Where the store is, without any secret."""
+        return self._database.address.display
+
+    @property
+    def revision(self) -> str:
+        """The revision of its schema."""
+        return migrate.head()
+
+    @property
+    def runs_folder(self) -> Path:
+        """Where runs leave their files: beside a SQLite file, else in the working directory."""
+        path = self._database.address.path
+        return (path.parent if path else Path.cwd()) / "mmlab-runs"
+
+    def __enter__(self) -> Self:
+        """The store itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._database.close()
+
+    # --- executing runs ---------------------------------------------------------------------
+
+    def submit(self, identity: RunIdentity, *, rerun: bool = False) -> RunRow:
+        """The run of a cell: the one that is there, or a new one in the queue.
+
+        With `rerun` always a new one, the next replicate. Of several replicates, a done one.
+        """
+        with self._database.write() as connection:
+            return claims.submit(connection, identity, rerun=rerun)
+
+    def claim(
+        self,
+        run_id: str,
+        worker: str,
+        lease_seconds: float,
+        provenance: Mapping[str, object] | None = None,
+    ) -> Claim | None:
+        """Take a run that is queued, failed or abandoned; None where another process has it.
+
+        `provenance` replaces the run's. The curves of a former attempt are removed.
+        """
+        with self._database.write() as connection:
+            return claims.claim(connection, run_id, worker, lease_seconds, provenance or {})
+
+    def renew(self, claim: Claim, lease_seconds: float) -> bool:
+        """Extend the lease from now on; False if the run is another process's by now."""
+        with self._database.write() as connection:
+            return claims.renew(connection, claim, lease_seconds)
+
+    def release(self, claim: Claim, outcome: str = "interrupted") -> bool:
+        """Put the run back into the queue; False if it is another process's by now."""
+        with self._database.write() as connection:
+            return claims.release(connection, claim, outcome)
+
+    def fail(self, claim: Claim, outcome: str, message: str, traceback: str) -> bool:
+        """Mark the run failed, and why; False if it is another process's by now.
+
+        `outcome` is one of `mmlab.tables.OUTCOMES`.
+        """
+        with self._database.write() as connection:
+            return claims.fail(connection, claim, outcome, message, traceback)
+
+    def record_points(self, claim: Claim, points: Sequence[MetricPoint]) -> None:
+        """Add points of training curves, replacing those of the same name and step.
+
+        Renews the lease. Raises LeaseLost, and writes nothing, if the run is another process's.
+        """
+        curves.check_points(points)
+        with self._database.write() as connection:
+            claims.guard(connection, claim)
+            curves.write_points(connection, claim.run_id, points)
+
+    def finish(
+        self,
+        claim: Claim,
+        evaluations: Sequence[EvaluationResult],
+        hashes: Mapping[str, str],
+        artifacts: Sequence[Artifact] = (),
+        summary: Mapping[str, object] | None = None,
+        step: int | None = None,
+    ) -> None:
+        """Record everything final and mark the run done, all in one transaction or nothing.
+
+        `hashes` are the evaluations' identities by name; `step` is that of the evaluated weights.
+        Raises LeaseLost if the run is another process's. Once recorded, a repetition does nothing.
+        """
+        results.check_results(evaluations)
+        with self._database.write() as connection:
+            if claims.is_completed(connection, claim):
+                return
+            claims.guard(connection, claim)
+            results.delete_results(connection, claim.run_id)
+            for result in evaluations:
+                identity = hashes[result.name]
+                results.write_result(connection, claim.run_id, result, identity, step)
+            results.write_artifacts(connection, claim.run_id, artifacts)
+            claims.complete(connection, claim, summary or {})
+
+    def add_evaluations(
+        self,
+        run_id: str,
+        evaluations: Sequence[EvaluationResult],
+        hashes: Mapping[str, str],
+        step: int | None = None,
+    ) -> None:
+        """Add evaluations to a done run; those it has already, by identity, stay as they are."""
+        results.check_results(evaluations)
+        with self._database.write() as connection:
+            runs.lock_done_run(connection, run_id)
+            known = results.evaluation_hashes(connection, run_id)
+            for result in evaluations:
+                identity = hashes[result.name]
+                if identity not in known:
+                    results.write_result(connection, run_id, result, identity, step)
+
+    # --- reading ----------------------------------------------------------------------------
+
+    def evaluation_hashes(self, run_id: str) -> set[str]:
+        """Identities of the evaluations that a run has."""
+        with self._database.read() as connection:
+            return results.evaluation_hashes(connection, run_id)
+
+    def runs(
+        self, *, experiment: str | None = None, status: str | None = None, limit: int | None = None
+    ) -> list[RunRow]:
+        """Runs, newest first."""
+        with self._database.read() as connection:
+            return runs.list_runs(connection, experiment, status, limit)
+
+    def find_run(self, name: str) -> RunRow:
+        """The run meant by @last, the start of an id, or an experiment's name (its newest run).
+
+        Raises UsageError when there is none, or several.
+        """
+        with self._database.read() as connection:
+            return runs.find_run(connection, name)
+
+    def run_detail(self, run_id: str) -> RunDetail:
+        """All about one run: spec, provenance, attempts, evaluations with metrics, files."""
+        with self._database.read() as connection:
+            return runs.run_detail(connection, run_id)
+
+    def best_weights(self, name: str) -> list[Weights]:
+        """Best weights of an experiment's done runs, or of the run of this id; newest first."""
+        with self._database.read() as connection:
+            return runs.best_weights(connection, name)
+
+    # A query of whatever columns.
+    def frame(self, query: Select[Any] | str, schema: Mapping[str, Any] | None = None) -> DataFrame:
+        """Rows as a Polars frame, equal on both databases, dtypes included.
+
+        A query over `mmlab.tables` and `mmlab.views` knows its dtypes; a text needs a `schema`.
+        """
+        from mmlab.store.read import read_frame
+
+        return read_frame(self._database, query, schema)

@@ -1,0 +1,316 @@
+"""The tables of the store. Their comments are the analysts' manual, and `column_docs` repeats them.
+
+Ids are integers but for a run's, which is 32 hexadecimal digits. Times are UTC. JSON is kept as
+text. The views that analysts should prefer are in `mmlab.views`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+STATUSES = ("queued", "running", "done", "failed", "cancelled")
+OUTCOMES = ("ok", "error", "oom", "nan", "disk_full", "preempted", "lost", "interrupted")
+VALUE_KINDS = ("finite", "nan", "inf", "-inf", "undefined")
+
+
+# A column of any type; its values are never touched here.
+AnyColumn = Column[Any]
+
+
+def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
+    allowed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({allowed})", name=column)
+
+
+def _key(
+    target: str, comment: str, *, is_primary: bool = False, nullable: bool = False
+) -> AnyColumn:
+    """A reference to a row of another table."""
+    return Column(
+        target.replace("s.id", "_id"),
+        ForeignKey(target),
+        primary_key=is_primary,
+        nullable=nullable,
+        comment=comment,
+    )
+
+
+specs = Table(
+    "specs",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="number of the spec"),
+    Column("hash", Text, nullable=False, unique=True, comment="sha256 of text and resolved"),
+    Column("name", Text, nullable=False, comment="file name, without its folder"),
+    Column("text", Text, nullable=False, comment="the TOML file, exactly"),
+    Column("resolved", Text, nullable=False, comment="JSON: the spec with every default filled in"),
+    Column("created_at", DateTime(timezone=True), nullable=False, comment="first submitted, UTC"),
+    comment="One row per spec that was ever submitted",
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True, comment="32 hexadecimal digits"),
+    _key("specs.id", "the spec it came from; NULL for imported results", nullable=True),
+    Column("experiment", Text, nullable=False, comment="the spec's name"),
+    Column(
+        "cell", Text, nullable=False, comment="what differs from its sweep's other cells, short"
+    ),
+    Column("axes", Text, nullable=False, comment="JSON: the sweep's dotted paths and their values"),
+    Column("resolved", Text, nullable=False, comment="JSON: the cell's own spec, axes applied"),
+    Column("train_hash", Text, nullable=False, comment="identity of the training, seed included"),
+    Column("group_hash", Text, nullable=False, comment="the train hash without its seed"),
+    Column("seed", BigInteger, nullable=False, comment="seed of all randomness"),
+    Column("replicate", Integer, nullable=False, comment="0, or more for wanted repetitions"),
+    Column("status", Text, nullable=False, comment="queued, running, done, failed or cancelled"),
+    Column(
+        "fence", Integer, nullable=False, comment="times it was claimed; an older claim is void"
+    ),
+    Column("worker", Text, comment="the process executing it; NULL unless running"),
+    Column(
+        "lease_until", DateTime(timezone=True), comment="claimable after this; NULL unless running"
+    ),
+    Column("created_at", DateTime(timezone=True), nullable=False, comment="first submitted, UTC"),
+    Column("started_at", DateTime(timezone=True), comment="last claimed, UTC"),
+    Column("finished_at", DateTime(timezone=True), comment="done, failed or cancelled, UTC"),
+    Column("provenance", Text, nullable=False, comment="JSON: code, versions, machine, data"),
+    Column(
+        "summary", Text, nullable=False, comment="JSON: durations, memory, speed of the execution"
+    ),
+    Column("error", Text, comment="why it failed, in one paragraph; NULL unless failed"),
+    UniqueConstraint("train_hash", "replicate"),
+    Index(None, "experiment", "created_at"),
+    Index(None, "status", "created_at"),
+    _one_of("status", STATUSES),
+    CheckConstraint(
+        "(status = 'running') = (worker IS NOT NULL)"
+        " AND (status = 'running') = (lease_until IS NOT NULL)",
+        name="lease",
+    ),
+    CheckConstraint(
+        "(status IN ('done', 'failed', 'cancelled')) = (finished_at IS NOT NULL)", name="finished"
+    ),
+    comment="One row per run: the execution of one cell of a spec's sweep",
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    _key("runs.id", "the run", is_primary=True),
+    Column("fence", Integer, primary_key=True, comment="1 for the first attempt"),
+    Column("worker", Text, nullable=False, comment="the process that made it"),
+    Column("started_at", DateTime(timezone=True), nullable=False, comment="claimed, UTC"),
+    Column("finished_at", DateTime(timezone=True), comment="ended, UTC; NULL while running"),
+    Column("outcome", Text, comment="how it ended: ok, error, oom, nan, ...; NULL while running"),
+    Column("message", Text, comment="why it did not succeed"),
+    Column("traceback", Text, comment="the program's full account of a failure"),
+    _one_of("outcome", OUTCOMES),
+    comment="One row per claim of a run: every try is kept, also those that failed",
+)
+
+label_sets = Table(
+    "label_sets",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="number of the label set"),
+    Column("hash", Text, nullable=False, unique=True, comment="sha256 of the texts in order"),
+    Column("label_count", Integer, nullable=False, comment="how many labels it has"),
+    comment="One row per ordered set of labels that something was scored against",
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="number of the label"),
+    _key("label_sets.id", "the set it belongs to"),
+    Column("position", Integer, nullable=False, comment="the dataset's label id, from 0"),
+    Column("text", Text, nullable=False, comment="the label exactly as the dataset gives it"),
+    Column("text_hash", Text, nullable=False, comment="sha256 of text; long texts fit no index"),
+    UniqueConstraint("label_set_id", "position"),
+    UniqueConstraint("label_set_id", "text_hash"),
+    comment="One row per label of a label set",
+)
+
+samples = Table(
+    "samples",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="number of the sample"),
+    Column("dataset_revision", Text, nullable=False, comment="identifies the dataset's content"),
+    Column("split", Text, nullable=False, comment="train, validation or test"),
+    Column("stable_id", Text, nullable=False, comment="the dataset's own id of the sample"),
+    UniqueConstraint("dataset_revision", "split", "stable_id"),
+    comment="One row per sample that was evaluated at least once",
+)
+
+evaluations = Table(
+    "evaluations",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="number of the evaluation"),
+    _key("runs.id", "the run it evaluates"),
+    Column("name", Text, nullable=False, comment="its name in the spec, shown in reports"),
+    Column("evaluator", Text, nullable=False, comment="the evaluator: zero_shot, retrieval, ..."),
+    Column("condition", Text, nullable=False, comment="which of several results; usually empty"),
+    Column("split", Text, nullable=False, comment="train, validation or test"),
+    Column("dataset_revision", Text, nullable=False, comment="identifies the dataset's content"),
+    Column("step", BigInteger, comment="training step of the weights; NULL if untrained"),
+    Column("evaluation_hash", Text, nullable=False, comment="train hash and evaluator's options"),
+    Column("protocol_hash", Text, nullable=False, comment="results compare only where it is equal"),
+    Column("protocol", Text, nullable=False, comment="JSON: all that must be equal to compare"),
+    Column("subject_hash", Text, nullable=False, comment="sha256 of subject"),
+    Column(
+        "subject", Text, nullable=False, comment="JSON: weights, precision, scale, preprocessing"
+    ),
+    _key("label_sets.id", "the labels scored against; NULL if none", nullable=True),
+    Column("templates", Text, nullable=False, comment="JSON: the prompt templates, in order"),
+    Column("sample_count", Integer, nullable=False, comment="samples scored"),
+    Column("skipped_count", Integer, nullable=False, comment="samples that could not take part"),
+    Column("created_at", DateTime(timezone=True), nullable=False, comment="recorded, UTC"),
+    UniqueConstraint("run_id", "evaluation_hash", "name", "condition"),
+    Index(None, "protocol_hash"),
+    comment="One row per result of an evaluator on a run; more may be added to a finished run",
+)
+
+metrics = Table(
+    "metrics",
+    metadata,
+    _key("runs.id", "the run"),
+    _key(
+        "evaluations.id", "the evaluation it belongs to; NULL for a curve's points", nullable=True
+    ),
+    Column("name", Text, nullable=False, comment="top1, or train/loss for a curve"),
+    Column("step", BigInteger, comment="training step; NULL for an evaluation's metric"),
+    Column("value", Double, comment="the value; NULL unless value_kind is finite"),
+    Column(
+        "value_kind", Text, nullable=False, comment="finite, nan, inf, -inf, or undefined: no value"
+    ),
+    _one_of("value_kind", VALUE_KINDS),
+    CheckConstraint("(value_kind = 'finite') = (value IS NOT NULL)", name="value"),
+    CheckConstraint("(evaluation_id IS NULL) = (step IS NOT NULL)", name="step"),
+    Index(
+        "uq_metrics_curve",
+        "run_id",
+        "name",
+        "step",
+        unique=True,
+        sqlite_where=text("evaluation_id IS NULL"),
+        postgresql_where=text("evaluation_id IS NULL"),
+    ),
+    Index(
+        "uq_metrics_final",
+        "evaluation_id",
+        "name",
+        unique=True,
+        sqlite_where=text("evaluation_id IS NOT NULL"),
+        postgresql_where=text("evaluation_id IS NOT NULL"),
+    ),
+    comment="One row per value: points of training curves, and final metrics of evaluations",
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="number of the artifact"),
+    _key("runs.id", "the run that left it"),
+    _key("evaluations.id", "the evaluation it belongs to, if one", nullable=True),
+    _key("samples.id", "the sample it belongs to, if one", nullable=True),
+    Column("role", Text, nullable=False, comment="what it is for: best, final, ..."),
+    Column("path", Text, nullable=False, comment="path relative to the runs folder"),
+    Column("sha256", Text, nullable=False, comment="of the file's bytes"),
+    Column("size_bytes", BigInteger, nullable=False, comment="of the file"),
+    UniqueConstraint("run_id", "path"),
+    comment="One row per file that a run left",
+)
+
+sample_results = Table(
+    "sample_results",
+    metadata,
+    _key("evaluations.id", "the evaluation", is_primary=True),
+    _key("samples.id", "the sample", is_primary=True),
+    Column("rank", Integer, comment="best rank of a true label, from 1; NULL without a truth"),
+    Column("probability", REAL, comment="of that label; NULL where scores are no probabilities"),
+    Column("top_label_id", ForeignKey("labels.id"), comment="the label ranked first, if any"),
+    Column("top_probability", REAL, comment="of the label ranked first; NULL as above"),
+    Column("has_tie", Boolean, nullable=False, comment="another label scored as the true one did"),
+    Column("outcome", REAL, comment="what paired statistics compare; higher is better"),
+    sqlite_with_rowid=False,
+    comment="One row per evaluation and sample (or query)",
+)
+
+sample_truths = Table(
+    "sample_truths",
+    metadata,
+    _key("evaluations.id", "the evaluation", is_primary=True),
+    _key("samples.id", "the sample", is_primary=True),
+    _key("labels.id", "a true label of it", is_primary=True),
+    sqlite_with_rowid=False,
+    comment="One row per true label of an evaluated sample; several for multi-label data",
+)
+
+rankings = Table(
+    "rankings",
+    metadata,
+    _key("evaluations.id", "the evaluation", is_primary=True),
+    _key("samples.id", "the sample", is_primary=True),
+    Column("rank", SmallInteger, primary_key=True, comment="1 for the label ranked first"),
+    _key("labels.id", "the label at this rank"),
+    Column("score", REAL, comment="its probability, or score; NULL if not a number"),
+    sqlite_with_rowid=False,
+    comment="One row per evaluation, sample and rank: the first labels of every sample",
+)
+
+label_metrics = Table(
+    "label_metrics",
+    metadata,
+    _key("evaluations.id", "the evaluation", is_primary=True),
+    _key("labels.id", "the label", is_primary=True),
+    Column("name", Text, primary_key=True, comment="recall, support, mean_rank, ..."),
+    Column("value", REAL, comment="NULL where it is not defined"),
+    sqlite_with_rowid=False,
+    comment="One row per evaluation, label and metric",
+)
+
+thumbnails = Table(
+    "thumbnails",
+    metadata,
+    _key("samples.id", "the sample", is_primary=True),
+    Column("image", LargeBinary, nullable=False, comment="a small picture of it, WebP bytes"),
+    comment="One row per sample that has a small picture, so that reports need no dataset",
+)
+
+column_docs = Table(
+    "column_docs",
+    metadata,
+    Column("table_name", Text, primary_key=True, comment="a table or view"),
+    Column("column_name", Text, primary_key=True, comment="its column; empty for the table itself"),
+    Column("meaning", Text, nullable=False, comment="what it holds"),
+    comment="What every table, view and column holds; some databases keep no comments",
+)

@@ -1,0 +1,118 @@
+"""The views of the store: what analysts read. They show done runs only and stay stable.
+
+Their SQL is in the migrations, which is where a database gets it from; here are their columns, so
+that `select(views.leaderboard)` works and frames get their types.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Double,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+)
+
+#: Apart from the tables' metadata, so that migrations do not take a view for a table.
+metadata = MetaData()
+
+# A column of any type; its values are never touched here.
+AnyColumn = Column[Any]
+
+
+def _run(side: str = "") -> list[AnyColumn]:
+    """Which run a row is about."""
+    return [
+        Column(f"{side}run_id", Text, comment="the run"),
+        Column(f"{side}experiment", Text, comment="the spec's name"),
+        Column(f"{side}cell", Text, comment="what differs from its sweep's other cells, short"),
+        Column(f"{side}axes", Text, comment="JSON: the sweep's dotted paths and their values"),
+        Column(f"{side}seed", BigInteger, comment="seed of all randomness"),
+        Column(f"{side}replicate", Integer, comment="0, or more for wanted repetitions"),
+        Column(f"{side}group_hash", Text, comment="equal for runs that differ in seed only"),
+    ]
+
+
+def _evaluation() -> list[AnyColumn]:
+    """Which evaluation a row is about."""
+    return [
+        Column("evaluation", Text, comment="the evaluation's name in the spec"),
+        Column("condition", Text, comment="which of its results; usually empty"),
+        Column("split", Text, comment="train, validation or test"),
+        Column("dataset_revision", Text, comment="identifies the dataset's content"),
+        Column("protocol_hash", Text, comment="results compare only where it is equal"),
+    ]
+
+
+def _value() -> list[AnyColumn]:
+    return [
+        Column("value", Double, comment="the value; NULL unless value_kind is finite"),
+        Column("value_kind", Text, comment="finite, nan, inf, -inf, or undefined: no value"),
+    ]
+
+
+def _side(side: str) -> list[AnyColumn]:
+    return [
+        *_run(side),
+        Column(f"{side}rank", Integer, comment="its rank of the truth; NULL without a truth"),
+        Column(f"{side}outcome", REAL, comment="what paired statistics compare; higher is better"),
+    ]
+
+
+leaderboard = Table(
+    "leaderboard",
+    metadata,
+    *_run(),
+    Column("evaluation_id", Integer, comment="number of the evaluation"),
+    *_evaluation(),
+    Column("evaluator", Text, comment="the evaluator: zero_shot, retrieval, ..."),
+    Column("sample_count", Integer, comment="samples scored"),
+    Column("skipped_count", Integer, comment="samples that could not take part"),
+    Column("metric", Text, comment="the metric's name"),
+    *_value(),
+    Column("finished_at", DateTime(timezone=True), comment="when the run was done, UTC"),
+    comment="One row per final metric of a done run",
+)
+
+label_rankings = Table(
+    "label_rankings",
+    metadata,
+    *_run(),
+    Column("evaluation_id", Integer, comment="number of the evaluation"),
+    *_evaluation(),
+    Column("sample", Text, comment="the dataset's own id of the sample"),
+    Column("rank", SmallInteger, comment="1 for the label ranked first"),
+    Column("label", Text, comment="the label at this rank"),
+    Column("score", REAL, comment="its probability, or score; NULL if not a number"),
+    Column("is_truth", Boolean, comment="whether it is a true label of the sample"),
+    comment="One row per ranked label of every evaluated sample of a done run",
+)
+
+curves = Table(
+    "curves",
+    metadata,
+    *_run(),
+    Column("metric", Text, comment="train/loss, validation/zero_shot/top1, ..."),
+    Column("step", BigInteger, comment="training step"),
+    *_value(),
+    comment="One row per point of a done run's training curves",
+)
+
+comparisons = Table(
+    "comparisons",
+    metadata,
+    *_evaluation(),
+    Column("sample", Text, comment="the dataset's own id of the sample"),
+    *_side("left_"),
+    *_side("right_"),
+    comment="One row per sample and pair of runs that may be compared; filter by both run ids",
+)
