@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -29,7 +31,8 @@ def save_weights(path: Path, state: Mapping[str, Tensor]) -> str:
         os.replace(partial, path)
         _sync_folder(path.parent)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         raise _unwritable(path, len(data), error) from error
     return hashlib.sha256(data).hexdigest()
 
@@ -110,7 +113,8 @@ def _unwritable(path: Path, size: int, error: OSError) -> RunError:
         allowed=f"a folder with {size:,} bytes free",
         next_step="free space or choose another folder with --runs, then run again",
     )
-    return RunError(message, "disk_full" if error.errno in (27, 28, 122) else "error")
+    is_full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+    return RunError(message, "disk_full" if is_full else "error")
 
 
 def _unreadable(path: Path, fault: str, found: str) -> WeightsError:

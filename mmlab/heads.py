@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-#: Name used in TOML -> where the component is; registered like a plugin's.
-BUILTIN = {"linear": "mmlab.heads:Linear"}
-
 
 class Linear(nn.Module):
     """One affine map: fused (B, dim) -> prediction (B, outputs)."""

@@ -94,6 +94,18 @@ def evaluation_batches(
     return iter(_data_loader(_Samples(dataset, readers), chunks, workers))
 
 
+def equal_batches(
+    dataset: Dataset, readers: Mapping[str, Reader], batch_size: int, *, workers: int = 0
+) -> Iterator[Batch]:
+    """As `evaluation_batches`, but all of one size: a contrastive loss depends on it.
+
+    A split smaller than `batch_size` is one batch; the rest that fills no batch is left out.
+    """
+    size = min(batch_size, len(dataset))
+    full = len(dataset) // size if size else 0
+    return itertools.islice(evaluation_batches(dataset, readers, size or 1, workers=workers), full)
+
+
 def to_device(batch: Batch, device: torch.device) -> Batch:
     """The batch on the device, copied without waiting where the memory is pinned."""
 
@@ -243,4 +255,3 @@ class _Collator:
         for position, row in enumerate(rows):
             target[position, list(row.labels)] = 1.0
         return target
-

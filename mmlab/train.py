@@ -284,7 +284,9 @@ class _Best:
 
 
 def _unknown_best(name: str, values: Mapping[str, float]) -> RunError:
-    known = [other.removeprefix("validation/") for other in values if other.startswith("validation")]
+    known = [
+        other.removeprefix("validation/") for other in values if other.startswith("validation")
+    ]
     message = explain(
         "train.best",
         "no such metric on the validation split",

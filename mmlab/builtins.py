@@ -1,0 +1,15 @@
+"""The components that core itself offers, named like a plugin's: heads and evaluators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+#: Kind -> name used in TOML -> where the component is.
+BUILTINS: Mapping[str, Mapping[str, str]] = {
+    "head": {"linear": "mmlab.heads:Linear"},
+    "evaluator": {
+        "classification": "mmlab.evaluate.classification:Classification",
+        "retrieval": "mmlab.evaluate.retrieval:Retrieval",
+        "zero_shot": "mmlab.evaluate.zero_shot:ZeroShot",
+    },
+}

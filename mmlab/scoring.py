@@ -1,0 +1,89 @@
+"""Scoring an experiment: each evaluation on its split, and the validation that training asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from mmlab.build import Experiment
+from mmlab.evaluate import Encoded, Subject, encode_split
+from mmlab.loader import equal_batches
+from mmlab.plugin import Dataset, Split
+from mmlab.records import EvaluationResult
+from mmlab.splits import Splits
+from mmlab.train import mean_losses
+
+#: Samples encoded at a time where the spec has no [train] table to say so.
+EVALUATION_BATCH_SIZE = 64
+
+
+class Scorer:
+    """Evaluators of one experiment; a split is encoded once however many evaluators read it."""
+
+    def __init__(
+        self, experiment: Experiment, splits: Splits, device: torch.device, precision: str
+    ) -> None:
+        self.experiment = experiment
+        self.plan = experiment.plan
+        self.splits = splits
+        self.device = device
+        self.precision = precision
+        table = self.plan.cell.spec.train
+        self.batch_size = table.batch_size if table else EVALUATION_BATCH_SIZE
+
+    def evaluate(
+        self, names: Iterable[str], split: Split | None = None
+    ) -> Iterator[tuple[str, EvaluationResult]]:
+        """(evaluation name, result) of each named evaluation, on its own split or the given one."""
+        self.experiment.step.eval()
+        subject = self._subject()
+        encoded: dict[int, Encoded] = {}
+        for name in names:
+            dataset = self.splits.evaluated(self.plan, name, split)
+            if id(dataset) not in encoded:
+                encoded[id(dataset)] = self._encode(subject, dataset, name, split)
+            evaluator: Any = self.plan.evaluators[name].make()  # Any: evaluators differ in options
+            for result in evaluator(subject, encoded[id(dataset)], name):
+                yield name, result
+
+    def validate(self) -> dict[str, float]:
+        """Mean losses on the validation split, and the metrics of the evaluation `train.best` names."""
+        table = self.plan.cell.spec.train
+        dataset = self.splits.get(self.plan.dataset, "validation")
+        if table is None or not len(dataset):
+            return {}
+        batches = equal_batches(dataset, self.experiment.readers, self.batch_size)
+        values = mean_losses(self.experiment.step, batches, self.device, self.precision)
+        name = table.best.partition("/")[0]
+        if name not in self.plan.evaluators:
+            return values
+        for _, result in self.evaluate([name], "validation"):
+            values |= _flat(result)
+        return values
+
+    def _subject(self) -> Subject:
+        return Subject(
+            model=self.experiment.model,
+            calibration=self.experiment.calibration(),
+            device=self.device,
+            precision=self.precision,
+            readers=self.experiment.readers,
+        )
+
+    def _encode(
+        self, subject: Subject, dataset: Dataset, name: str, split: Split | None
+    ) -> Encoded:
+        chosen = split or self.plan.evaluate_tables[name].split
+        return encode_split(subject, dataset, chosen, self.batch_size)
+
+
+def _flat(result: EvaluationResult) -> dict[str, float]:
+    """Metrics as "EVALUATION/METRIC", or "EVALUATION/CONDITION/METRIC" where it has conditions."""
+    prefix = "/".join(filter(None, (result.name, result.condition)))
+    return {f"{prefix}/{key}": value for key, value in _defined(result.metrics).items()}
+
+
+def _defined(metrics: Mapping[str, float | None]) -> dict[str, float]:
+    return {key: value for key, value in metrics.items() if value is not None}

@@ -1,0 +1,118 @@
+"""The order and the randomness of training, and what stands in for missing inputs."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from planted import Points, Vector, pairs
+
+from mmlab.errors import DataError
+from mmlab.loader import (
+    Order,
+    Reader,
+    equal_batches,
+    evaluation_batches,
+    make_readers,
+    training_batches,
+)
+from mmlab.plugin import Batch
+
+MODALITIES = {"image": "image", "text": "text"}
+
+
+def readers(dataset: Points, noise: float = 0.0) -> dict[str, Reader]:
+    encoders = {"image": Vector(noise=noise), "text": Vector()}
+    return make_readers(dataset, encoders, MODALITIES)
+
+
+def take(dataset: Points, order: Order, count: int, workers: int = 0) -> list[Batch]:
+    stream = training_batches(dataset, readers(dataset, noise=1.0), order, workers=workers)
+    return list(itertools.islice(stream, count))
+
+
+def test_every_epoch_sees_each_sample_once_in_another_order() -> None:
+    batches = take(pairs(8), Order(seed=0, size=8, batch_size=4), 4)
+    epochs = [torch.cat([b.index for b in batches[i : i + 2]]).tolist() for i in (0, 2)]
+    assert sorted(epochs[0]) == sorted(epochs[1]) == list(range(8))
+    assert epochs[0] != epochs[1]
+
+
+@pytest.mark.slow
+def test_order_and_noise_do_not_depend_on_the_number_of_workers() -> None:
+    order = Order(seed=3, size=10, batch_size=4)
+    alone, helped = take(pairs(10), order, 5), take(pairs(10), order, 5, workers=2)
+    for a, b in zip(alone, helped, strict=True):
+        torch.testing.assert_close(a.inputs["image"], b.inputs["image"], rtol=0, atol=0)
+        assert a.index.tolist() == b.index.tolist()
+
+
+def test_starting_at_a_later_step_gives_the_later_batches() -> None:
+    dataset = pairs(9)
+    whole = take(dataset, Order(seed=1, size=9, batch_size=2), 7)
+    rest = take(dataset, Order(seed=1, size=9, batch_size=2, first_step=3), 4)
+    for a, b in zip(whole[3:], rest, strict=True):
+        torch.testing.assert_close(a.inputs["image"], b.inputs["image"], rtol=0, atol=0)
+
+
+def test_another_seed_gives_another_order() -> None:
+    first, second = (take(pairs(16), Order(seed, 16, 16), 1)[0].index.tolist() for seed in (0, 1))
+    assert first != second
+
+
+def test_a_missing_input_becomes_a_placeholder_that_is_marked_absent() -> None:
+    dataset = Points(
+        rows=[{"image": [1.0, 2.0]}, {"image": [3.0, 4.0], "text": [5.0, 6.0]}],
+        targets=[(0,), (1,)],
+    )
+    (batch,) = evaluation_batches(dataset, readers(dataset), 2)
+    assert batch.present["text"].tolist() == [False, True]
+    assert batch.inputs["text"].tolist() == [[0.0, 0.0], [5.0, 6.0]]
+
+
+def test_a_modality_that_no_sample_has_is_an_error_that_names_those_there_are() -> None:
+    dataset = Points(rows=[{"image": [1.0, 2.0]}], targets=[(0,)], modalities=("image",))
+    with pytest.raises(DataError, match="'text'(.|\n)*found: modalities image"):
+        readers(dataset)
+
+
+def test_evaluation_takes_the_first_caption_and_training_draws_one() -> None:
+    dataset = Points(rows=[{"text": ("one", "two")}] * 64, targets=[()] * 64, modalities=("text",))
+    encoder = Lengths()
+    made = make_readers(dataset, {"text": encoder}, {"text": "text"})
+    (batch,) = evaluation_batches(dataset, made, 64)
+    assert set(batch.inputs["text"].tolist()) == {ord("o")}
+    drawn = next(training_batches(dataset, made, Order(0, 64, 64), workers=0))
+    assert set(drawn.inputs["text"].tolist()) == {ord("o"), ord("t")}
+
+
+def test_targets_are_minus_one_where_unknown_and_multi_hot_for_multi_label() -> None:
+    single = Points(rows=[{"image": [0.0, 0.0], "text": [0.0, 0.0]}] * 2, targets=[(), (1,)])
+    (batch,) = evaluation_batches(single, readers(single), 2)
+    assert batch.target.tolist() == [-1, 1]
+    several = Points(single.rows, targets=[(0, 1), ()], is_multi_label=True)
+    (batch,) = evaluation_batches(several, readers(several), 2)
+    assert batch.target.tolist() == [[1.0, 1.0], [0.0, 0.0]]
+
+
+def test_equal_batches_leave_out_the_rest_but_keep_a_small_split_whole() -> None:
+    dataset = pairs(10)
+    made = readers(dataset)
+    assert [len(b.index) for b in equal_batches(dataset, made, 4)] == [4, 4]
+    assert [len(b.index) for b in equal_batches(dataset, made, 64)] == [10]
+
+
+def test_further_views_are_other_draws_of_the_training_transform() -> None:
+    dataset = pairs(4)
+    stream = training_batches(dataset, readers(dataset, 1.0), Order(0, 4, 4), workers=0, views=2)
+    batch = next(stream)
+    assert batch.views["image"].shape == (2, 4, 2)
+    assert not torch.equal(batch.views["image"][0], batch.views["image"][1])
+
+
+class Lengths(Vector):
+    """Encodes a text as the code of its first letter."""
+
+    def transform(self, raw: object, train: bool) -> torch.Tensor:
+        return torch.tensor(ord(str(raw)[0]))

@@ -1,0 +1,82 @@
+"""The model: presence, freezing, and the score of every pair through any fusion."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from planted import Vector
+from torch import Tensor, nn
+
+from mmlab.model import Model
+from mmlab.plugin import Batch, Features, Scores
+
+
+class Product(nn.Module):
+    """A vector fusion: elementwise product."""
+
+    reads = frozenset({"pooled"})
+    prompts = "features"
+    dim = 3
+
+    def project(self, position: int, features: Features) -> Features:
+        return features
+
+    def fuse(self, *features: Features) -> Tensor:
+        return features[0].pooled * features[1].pooled
+
+
+class Lopsided(Product):
+    """A similarity whose two directions differ: rows ask with u.v, columns with twice that."""
+
+    def score(self, u: Features, v: Features) -> Scores:
+        scores = u.pooled @ v.pooled.T
+        return Scores(scores, 2 * scores)
+
+
+def model(fusion: nn.Module, **options: object) -> Model:
+    torch.manual_seed(0)
+    return Model({"image": Vector(), "text": Vector()}, fusion, ["image", "text"], **options)  # type: ignore[arg-type]
+
+
+def batch(count: int) -> Batch:
+    x = {key: torch.randn(count, 2) for key in ("image", "text")}
+    present = {key: torch.ones(count, dtype=torch.bool) for key in x}
+    return Batch(x, present, torch.zeros(count), torch.arange(count), {})
+
+
+def test_pairs_of_a_vector_fusion_score_as_a_loop_over_pairs() -> None:
+    scorer = nn.Linear(3, 1, bias=False)
+    joined = model(Product(), scorer=scorer)
+    outputs = joined(batch(5))
+    u, v = outputs.features["image"].pooled, outputs.features["text"].pooled
+    expected = torch.stack([torch.stack([scorer(a * b)[0] for b in v]) for a in u])
+    torch.testing.assert_close(outputs.similarity.dense().forward, expected)
+    torch.testing.assert_close(outputs.similarity.block(1, 3).backward, expected[1:3])
+
+
+def test_pair_scores_use_the_direction_that_was_asked() -> None:
+    joined = model(Lopsided())
+    outputs = joined(batch(4))
+    u, v = (joined.project(key, outputs.features[key]) for key in ("image", "text"))
+    dense = outputs.similarity.dense()
+    torch.testing.assert_close(joined.pair_scores("image", u, "text", v), dense.forward)
+    torch.testing.assert_close(joined.pair_scores("text", v, "image", u), dense.backward.T)
+
+
+def test_features_carry_the_presence_of_the_batch() -> None:
+    joined = model(Product(), scorer=nn.Linear(3, 1))
+    half = replace(
+        batch(2), present={"image": torch.tensor([True, False]), "text": torch.tensor([True, True])}
+    )
+    assert joined(half).features["image"].present.tolist() == [True, False]
+
+
+def test_a_frozen_encoder_gets_no_gradient_and_stays_in_eval_mode() -> None:
+    joined = model(Product(), head=nn.Linear(3, 2), frozen=frozenset({"image"}))
+    joined.train()
+    joined(batch(4)).prediction.sum().backward()
+    assert not joined.encoders["image"].training
+    assert joined.encoders["text"].training
+    assert all(p.grad is None for p in joined.encoders["image"].parameters())
+    assert all(p.grad is not None for p in joined.encoders["text"].parameters())
