@@ -1,0 +1,151 @@
+"""The conformance check for datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from mmlab.plugin import SPLITS, Dataset, Sample
+from mmlab.testing.claims import require
+from mmlab.testing.options import Factory, build, check_schema
+from mmlab.testing.randomness import BUILD, OTHER, ambient
+
+#: What must not differ between the splits of a dataset.
+SHARED = ("modalities", "labels", "templates", "is_multi_label")
+
+
+def check_dataset(factory: Factory, **options: object) -> None:
+    """Check a dataset with these options; every sample of every split is read twice.
+
+    Checked: the option schema; declarations, the same for all splits; a training split that is not
+    empty; ids that are unique, disjoint between splits, and come in the same order every time; raw
+    values of the promised kinds; at least one value of each modality to train on; label ids that
+    exist; templates with one `{}` each; a revision that is the same every time; no randomness.
+    """
+    resolved = check_schema("dataset", factory, options)
+    datasets = _build_all(factory, resolved, BUILD)
+    for dataset in datasets.values():
+        _check_declarations(dataset)
+    _check_shared(datasets)
+    ids = {split: _check_samples(dataset, split) for split, dataset in datasets.items()}
+    _check_disjoint(ids)
+    for split, again in _build_all(factory, resolved, OTHER).items():
+        _check_again(again, datasets[split], ids[split])
+
+
+def _build_all(factory: Factory, options: Mapping[str, object], seed: int) -> dict[str, Dataset]:
+    return {split: build(factory, options, seed, split=split) for split in SPLITS}
+
+
+def _check_again(again: Dataset, first: Dataset, ids: Sequence[str]) -> None:
+    same = again.revision == first.revision
+    require(same, "`revision` must be the same every time for the same content")
+    with ambient(OTHER):
+        found = [again[index].id for index in range(len(again))]
+    require(found == ids, "samples must come in the same order every time")
+
+
+def _check_declarations(dataset: Dataset) -> None:
+    for name in ("modalities", "labels", "templates"):
+        value = getattr(dataset, name)
+        is_texts = isinstance(value, tuple) and all(isinstance(x, str) and x for x in value)
+        require(
+            is_texts, f"`{name}` must be a tuple of texts that are not empty, not {value!r:.80}"
+        )
+        require(len(set(value)) == len(value), f"`{name}` must not repeat any")
+    require(bool(dataset.modalities), "a dataset must have at least one modality")
+    require(isinstance(dataset.is_multi_label, bool), "`is_multi_label` must be a bool")
+    is_named = isinstance(dataset.revision, str) and bool(dataset.revision)
+    require(is_named, "`revision` must be a text that is not empty")
+    for template in dataset.templates:
+        require(_fits_one_label(template), f"the template {template!r} must hold one {{}} exactly")
+
+
+def _fits_one_label(template: str) -> bool:
+    try:
+        filled = template.format("\0")
+    except (IndexError, KeyError, ValueError):
+        return False
+    return template.count("{}") == 1 and filled.count("\0") == 1
+
+
+def _check_shared(datasets: Mapping[str, Dataset]) -> None:
+    train = datasets["train"]
+    for split, dataset in datasets.items():
+        for name in SHARED:
+            same = getattr(dataset, name) == getattr(train, name)
+            require(same, f"`{name}` of the split {split!r} differs from the training split's")
+    require(len(train) > 0, "the training split is empty")
+
+
+def _check_samples(dataset: Dataset, split: str) -> list[str]:
+    """The ids of a split, after a look at every sample."""
+    ids: list[str] = []
+    modalities: set[str] = set()
+    with ambient(BUILD):
+        for index in range(len(dataset)):
+            sample = dataset[index]
+            _check_sample(sample, dataset)
+            ids.append(sample.id)
+            modalities |= set(sample.values)
+    twice = len(ids) - len(set(ids))
+    require(not twice, f"{twice} ids of the split {split!r} are not unique")
+    lacking = set(dataset.modalities) - modalities
+    require(split != "train" or not lacking, f"no training sample has the modalities {lacking}")
+    return ids
+
+
+def _check_sample(sample: Sample, dataset: Dataset) -> None:
+    require(isinstance(sample, Sample), "a dataset must give Samples")
+    require(isinstance(sample.id, str) and bool(sample.id), f"{sample.id!r} is no id: give a text")
+    require("\0" not in sample.id, f"the id {sample.id!r} holds a NUL, which databases refuse")
+    known = set(sample.values) <= set(dataset.modalities)
+    require(known, f"{sample.id}: {set(sample.values)} are not all in `modalities`")
+    for modality, raw in sample.values.items():
+        _check_raw(raw, modality, sample.id)
+    _check_labels(sample, dataset)
+
+
+def _check_labels(sample: Sample, dataset: Dataset) -> None:
+    count, labels = len(dataset.labels), sample.labels
+    is_known = isinstance(labels, tuple) and all(0 <= label < count for label in labels)
+    require(is_known, f"{sample.id}: labels {labels} must be a tuple of ids below {count}")
+    require(len(set(labels)) == len(labels), f"{sample.id}: a label is given twice")
+    is_single = dataset.is_multi_label or len(labels) <= 1
+    require(is_single, f"{sample.id}: {len(labels)} labels in a single-label dataset")
+
+
+def _check_raw(raw: object, modality: str, place: str) -> None:
+    kind, is_kind = _kinds(raw).get(modality, ("", True))
+    require(is_kind, f"{place}: a value of {modality} must be {kind}, not {type(raw).__name__}")
+
+
+def _kinds(raw: Any) -> dict[str, tuple[str, bool]]:  # Any: a raw value is whatever a dataset gives
+    """What the values of the known modalities are, and whether this one is that."""
+    return {
+        "image": ("an RGB PIL image", isinstance(raw, Image.Image) and raw.mode == "RGB"),
+        "text": ("a str or a tuple of some", isinstance(raw, str) or _is_texts(raw)),
+        "audio": ("float32 (channels, time) and a rate in Hz", _is_audio(raw)),
+    }
+
+
+def _is_texts(raw: object) -> bool:
+    return isinstance(raw, tuple) and bool(raw) and all(isinstance(text, str) for text in raw)
+
+
+def _is_audio(raw: object) -> bool:
+    if not (isinstance(raw, tuple) and len(raw) == 2 and isinstance(raw[0], Tensor)):
+        return False
+    return raw[0].dtype == torch.float32 and raw[0].ndim == 2 and raw[1] > 0
+
+
+def _check_disjoint(ids: Mapping[str, Sequence[str]]) -> None:
+    for a, b in (("train", "validation"), ("train", "test"), ("validation", "test")):
+        shared = set(ids[a]) & set(ids[b])
+        require(
+            not shared, f"{len(shared)} samples are both in {a} and in {b}: {sorted(shared)[:3]}"
+        )

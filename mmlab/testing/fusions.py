@@ -1,0 +1,275 @@
+"""The conformance check for fusions, of vectors and of similarities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mmlab.plugin import Features, Scores, SimilarityFusion
+from mmlab.testing.claims import require, require_close, require_finite, require_shape
+from mmlab.testing.features import (
+    RUBBISH,
+    SIZE,
+    as_leaves,
+    map_all,
+    map_values,
+    random_features,
+    spoil_masked,
+    values_of,
+    with_values,
+    without_first,
+)
+from mmlab.testing.modules import (
+    Run,
+    check_bf16,
+    check_evaluation,
+    check_gpu,
+    check_gradients,
+    check_state,
+    check_training_draws,
+    weighted_sum,
+)
+from mmlab.testing.options import Factory, build, check_schema
+from mmlab.testing.randomness import BUILD, OTHER, STEP, ambient
+
+
+def check_fusion(
+    factory: Factory,
+    dims: Sequence[int] = (8, 6),
+    *,
+    token_dims: Sequence[int] | None = None,
+    **options: object,
+) -> None:
+    """Check a fusion with these options for inputs of these widths.
+
+    Checked: the option schema; declarations; shapes; a finite gradient for every parameter and
+    input, which in float64 equals finite differences; permutation of the batch and a batch of one;
+    leading axes that broadcast, equal to the loop over all pairs; every combination of missing
+    inputs, all missing included (finite, whatever the absent values are, without effect on other
+    samples); masked tokens without effect; zero vectors; evaluation without randomness or change;
+    bfloat16; weights through safetensors; ambient randomness only.
+    """
+    resolved = check_schema("fusion", factory, options)
+    case = _Case(factory, resolved, tuple(dims), tuple(token_dims or dims))
+    fusion = case.make()
+    _check_declarations(fusion)
+    features = case.features(fusion)
+    run = _run_on(features)
+    _check_shapes(fusion, features)
+    check_evaluation(fusion, run)
+    check_training_draws(fusion, run)
+    _check_pairs(fusion, features)
+    _check_order(fusion, features)
+    _check_missing(fusion, features)
+    _check_masked_tokens(fusion, features)
+    _check_zero(fusion, features)
+    check_bf16(fusion, run, ("fused", "forward", "backward"))
+    check_state(fusion, lambda: case.make(OTHER), run)
+    _check_finite_differences(case)
+    check_gradients(fusion, run)
+    _check_input_gradients(fusion, features)
+    check_gpu(
+        fusion, lambda device: _run_on([map_all(f, lambda x: x.to(device)) for f in features])
+    )
+
+
+@dataclass(frozen=True)
+class _Case:
+    factory: Factory
+    options: Mapping[str, object]
+    dims: Sequence[int]
+    token_dims: Sequence[int]
+
+    def make(self, seed: int = BUILD) -> Any:  # Any: an nn.Module that also keeps a contract
+        given = {"dims": self.dims, "token_dims": self.token_dims}
+        return build(self.factory, self.options, seed, **given)
+
+    def features(self, fusion: Any) -> list[Features]:
+        """Random features of every input, with tokens if the fusion reads them."""
+        has_tokens = "tokens" in fusion.reads
+        return [
+            random_features(position, width, token_width if has_tokens else None)
+            for position, (width, token_width) in enumerate(
+                zip(self.dims, self.token_dims, strict=True)
+            )
+        ]
+
+
+def _run_on(features: Sequence[Features]) -> Run:
+    """The fusion's results for features that were not projected yet, by name."""
+
+    def run(fusion: Any) -> dict[str, Tensor]:  # Any: an nn.Module that also keeps a contract
+        return _join(fusion, [fusion.project(i, f) for i, f in enumerate(features)])
+
+    return run
+
+
+def _join(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
+    if isinstance(fusion, SimilarityFusion):
+        scores = fusion.score(*projected)
+        return {"forward": scores.forward, "backward": scores.backward}
+    return {"fused": fusion.fuse(*projected)}
+
+
+def _check_declarations(fusion: Any) -> None:
+    require(isinstance(fusion, nn.Module), "a fusion must be an nn.Module")
+    known = {"pooled", "tokens"}
+    is_known = bool(fusion.reads) and set(fusion.reads) <= known
+    require(is_known, f"`reads` must name some of {known}, not {set(fusion.reads)}")
+    is_known = fusion.prompts in ("features", "score")
+    require(is_known, f'`prompts` must be "features" or "score", not {fusion.prompts!r}')
+    gives = [name for name in ("fuse", "score") if hasattr(fusion, name)]
+    require(len(gives) == 1, f"a fusion has either `fuse` or `score`; this one has {gives}")
+    if "fuse" in gives:
+        require(isinstance(fusion.dim, int) and fusion.dim > 0, "`dim` must be a positive int")
+
+
+def _check_shapes(fusion: Any, features: Sequence[Features]) -> None:
+    projected = [fusion.project(i, f) for i, f in enumerate(features)]
+    for made in projected:
+        require(isinstance(made, Features), "`project` must give Features")
+        require(made.pooled.shape[:-1] == (SIZE,), "`project` must keep the leading axes")
+        require(bool(made.present.all()), "`project` must keep `present`")
+    if not isinstance(fusion, SimilarityFusion):
+        require_shape(fusion.fuse(*projected), (SIZE, fusion.dim), "fused")
+        return
+    u, v = projected[0], map_all(projected[1], lambda x: x[:-1])
+    scores = fusion.score(u, v)
+    require(isinstance(scores, Scores), "`score` must give Scores")
+    require_shape(scores.forward, (SIZE, SIZE - 1), "forward scores")
+    require_shape(scores.backward, (SIZE, SIZE - 1), "backward scores")
+
+
+def _check_pairs(fusion: Any, features: Sequence[Features]) -> None:
+    """All pairs at once, by broadcasting or by `score`, are what every pair gives on its own."""
+    with torch.no_grad():
+        projected = [fusion.eval().project(i, f) for i, f in enumerate(features)]
+        at_once = _all_pairs(fusion, projected)
+        for name, expected in _loop_over_pairs(fusion, projected).items():
+            require_close(at_once[name], expected, f"{name} for all pairs, against one at a time,")
+
+
+def _all_pairs(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
+    if isinstance(fusion, SimilarityFusion):
+        return _join(fusion, projected)
+    rows = map_all(projected[0], lambda x: x.unsqueeze(1))
+    columns = [map_all(f, lambda x: x.unsqueeze(0)) for f in projected[1:]]
+    return _join(fusion, [rows, *columns])
+
+
+def _loop_over_pairs(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
+    rows = range(SIZE)
+    columns = range(SIZE if len(projected) > 1 else 1)
+    pairs = [[_join_pair(fusion, projected, a, b) for b in columns] for a in rows]
+    return {
+        name: torch.stack([torch.stack([pair[name] for pair in row]) for row in pairs])
+        for name in pairs[0][0]
+    }
+
+
+def _join_pair(fusion: Any, projected: Sequence[Features], a: int, b: int) -> dict[str, Tensor]:
+    """Row a of the first input with row b of all others; each result without its batch axes."""
+    first = map_all(projected[0], lambda x: x[a : a + 1])
+    others = [map_all(f, lambda x: x[b : b + 1]) for f in projected[1:]]
+    joined = _join(fusion, [first, *others])
+    return {name: x.squeeze(0) if name == "fused" else x.squeeze() for name, x in joined.items()}
+
+
+def _check_order(fusion: Any, features: Sequence[Features]) -> None:
+    order = torch.arange(SIZE).roll(1)
+    with torch.no_grad():
+        expected = _run_on(features)(fusion.eval())
+        actual = _run_on([map_all(f, lambda x: x[order]) for f in features])(fusion)
+    for name, x in expected.items():
+        permuted = x[order] if name == "fused" else x[order][:, order]
+        require_close(actual[name], permuted, f"{name} of a permuted batch")
+
+
+def _check_missing(fusion: Any, features: Sequence[Features]) -> None:
+    """Sample 0 lacks each subset of inputs: all is finite, and what is absent has no say."""
+    complete = _run_on(features)(fusion.eval())
+    for subset in _subsets(len(features)):
+        missing = [without_first(f, 0.0) if i in subset else f for i, f in enumerate(features)]
+        other = [without_first(f, RUBBISH) if i in subset else f for i, f in enumerate(features)]
+        found, same = _run_on(missing)(fusion), _run_on(other)(fusion)
+        for name, x in found.items():
+            where = f"{name} where the inputs {list(subset)} are absent"
+            require_finite(x, where)
+            require_close(same[name], x, f"{where} must not depend on absent values")
+            rest = slice(1, None)
+            message = (
+                f"{name} of complete samples beside one whose inputs {list(subset)} are absent"
+            )
+            require_close(_rest(x, name, rest), _rest(complete[name], name, rest), message)
+
+
+def _rest(x: Tensor, name: str, rest: slice) -> Tensor:
+    return x[rest] if name == "fused" else x[rest, rest]
+
+
+def _subsets(count: int) -> Iterator[tuple[int, ...]]:
+    for size in range(1, count + 1):
+        yield from combinations(range(count), size)
+
+
+def _check_masked_tokens(fusion: Any, features: Sequence[Features]) -> None:
+    if "tokens" not in fusion.reads:
+        return
+    with torch.no_grad():
+        expected = _run_on(features)(fusion.eval())
+        actual = _run_on([spoil_masked(f) for f in features])(fusion)
+    for name, x in expected.items():
+        require_close(actual[name], x, f"{name} must not depend on masked tokens")
+
+
+def _check_zero(fusion: Any, features: Sequence[Features]) -> None:
+    """Vectors of zeros, present, give finite results and gradients below 1e9."""
+    zeros = [as_leaves(map_values(f, torch.zeros_like)) for f in features]
+    results = _run_on(zeros)(fusion.eval())
+    total = torch.stack([x.double().sum() for x in results.values()]).sum()
+    require_finite(total, "what zero vectors give")
+    total.backward()  # type: ignore[no-untyped-call]
+    for gradient in _gradients(zeros):
+        require_finite(gradient, "the gradient at zero vectors")
+        is_small = float(gradient.abs().max()) < 1e9
+        require(is_small, "the gradient at zero vectors must stay below 1e9")
+    fusion.zero_grad()
+
+
+def _check_input_gradients(fusion: Any, features: Sequence[Features]) -> None:
+    """In training every input gets a finite gradient that is not all zero."""
+    leaves = [as_leaves(f) for f in features]
+    with ambient(STEP):
+        results = _run_on(leaves)(fusion.train())
+    weighted_sum(results).backward()  # type: ignore[no-untyped-call]
+    for position, leaf in enumerate(leaves):
+        gradients = _gradients([leaf])
+        for gradient in gradients:
+            require_finite(gradient, f"the gradient at input {position}")
+        reaches = any(bool((gradient != 0).any()) for gradient in gradients)
+        require(reaches, f"input {position} must receive a gradient")
+    fusion.zero_grad()
+
+
+def _gradients(leaves: Sequence[Features]) -> list[Tensor]:
+    return [x.grad for leaf in leaves for x in values_of(leaf) if x.grad is not None]
+
+
+def _check_finite_differences(case: _Case) -> None:
+    """In float64 and evaluation mode, gradients at the inputs equal finite differences."""
+    fusion = case.make().double().eval()
+    leaves = [as_leaves(map_values(f, Tensor.double)) for f in case.features(fusion)]
+
+    def results(*values: Tensor) -> tuple[Tensor, ...]:
+        return tuple(_run_on(with_values(leaves, values))(fusion).values())
+
+    values = tuple(x for leaf in leaves for x in values_of(leaf))
+    try:
+        torch.autograd.gradcheck(results, values)
+    except RuntimeError as error:
+        require(False, f"gradients must equal finite differences: {error}")
