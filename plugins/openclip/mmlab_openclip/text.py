@@ -114,16 +114,16 @@ def _tokenizer(architecture: str) -> Callable[[str], Tensor]:
 
 
 def _vocabulary(tokenizer: Any, tower: nn.Module) -> Vocabulary:
-    """Sizes and reserved ids."""
+    """Sizes and reserved ids; a tokenizer without one for masking lends its unknown token's."""
     size = int(cast(Any, tower).vocab_size)
     own = getattr(tokenizer, "tokenizer", None)  # transformers' tokenizer inside open_clip's
     if own is None:
         start, end = tokenizer.sot_token_id, tokenizer.eot_token_id
-        # No id is spare; the start token is none that a text holds after its first place.
-        return Vocabulary(size, 0, start, frozenset({0, start, end}))
-    ids = [own.mask_token_id, own.bos_token_id, own.unk_token_id, own.pad_token_id]
-    mask = next(one for one in ids if one is not None)
-    return Vocabulary(size, own.pad_token_id, mask, frozenset(own.all_special_ids))
+        mask = tokenizer.encoder[tokenizer.byte_encoder[0xFF]]  # a byte that no UTF-8 text holds
+        return Vocabulary(size, 0, mask, frozenset({0, mask, start, end}))
+    special = frozenset(own.all_special_ids)
+    mask = own.unk_token_id if own.mask_token_id is None else own.mask_token_id
+    return Vocabulary(size, own.pad_token_id, mask, special | {mask})
 
 
 def _token_width(tower: nn.Module) -> int:

@@ -1,0 +1,46 @@
+"""The specs of the lecture's zero-shot pictures; their data and weights are not at hand in tests."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import pytest
+
+FOLDER = Path(__file__).parents[3] / "experiments" / "published"
+#: How many labels the lecture ranks, and the picture's label and prompt.
+LECTURE = {
+    "food101": (101, "guacamole", "a photo of guacamole, a type of food."),
+    "youtube-bb": (23, "airplane", "a photo of a airplane."),
+    "sun397": (397, "television studio", "a photo of a television studio."),
+    "eurosat": (10, "annual crop land", "a centered satellite photo of annual crop land."),
+}
+
+
+def read(name: str) -> dict[str, Any]:
+    return tomllib.loads((FOLDER / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def test_there_is_one_spec_for_each_of_the_lectures_pictures() -> None:
+    assert {path.stem for path in FOLDER.glob("*.toml")} == set(LECTURE)
+
+
+@pytest.mark.parametrize("name", LECTURE)
+def test_a_published_spec_ranks_the_lectures_labels_with_its_prompt(name: str) -> None:
+    count, label, prompt = LECTURE[name]
+    dataset = read(name)["dataset"]
+
+    assert len(set(dataset["label_names"])) == len(dataset["label_names"]) == count
+    assert label in dataset["label_names"]
+    assert dataset["templates"][0].format(label) == prompt
+
+
+@pytest.mark.parametrize("name", LECTURE)
+def test_a_published_spec_evaluates_published_weights_without_training(name: str) -> None:
+    spec = read(name)
+
+    assert "train" not in spec
+    for encoder in spec["encoders"].values():
+        assert open_clip.get_pretrained_cfg(encoder["architecture"], encoder["pretrained"])
