@@ -1,4 +1,4 @@
-"""The specs of the lecture's zero-shot pictures; their data and weights are not at hand in tests."""
+"""The specs of the lecture's zero-shot pictures, without the data and weights they ask for."""
 
 from __future__ import annotations
 
