@@ -1,0 +1,261 @@
+"""The user's own data: pictures, texts and sounds listed in a CSV, JSONL or Parquet file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from mmlab.plugin import SPLITS, DataError, Sample, Split, explain
+from mmlab_datasets.index import Index, nearest, read_index
+from mmlab_datasets.media import read_picture, read_sound
+
+Column = Annotated[str, Field(min_length=1)]
+Label = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")]
+Template = Annotated[str, Field(max_length=1000, pattern=r"^[^{}\x00]*\{\}[^{}\x00]*$")]
+Fraction = Annotated[float, Field(ge=0, lt=0.5)]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the index, its cells understood."""
+
+    number: int
+    id: str
+    split: str
+    image: str | None
+    audio: str | None
+    captions: tuple[str, ...]
+    labels: tuple[int, ...]
+
+
+class Manifest:
+    """One sample a row; an empty cell is a missing modality, or a label nobody knows.
+
+    Files are named relative to `root`, itself relative to the index file's folder, and lie below.
+    Labels are the `label_names`, by default all that occur, sorted as text. A column of lists, or a
+    `label_separator`, makes the dataset multi-label. Without a `split_column`, rows are drawn into
+    splits by a hash of `seed` and group: the `group_column`, or else the file of the row, so that a
+    picture in several rows stays in one split.
+    Raises DataError for an index that cannot be understood or a file that is not there; what is
+    wrong within a file is found when its sample is read.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        path: Annotated[Path, Field(description="CSV, JSONL or Parquet file, one sample a row")],
+        root: Annotated[str, Field(description="folder of the files, from the index's")] = ".",
+        id_column: Annotated[Column | None, Field(description="default: the row number")] = None,
+        image_column: Annotated[Column | None, Field(description="JPEG, PNG, WebP files")] = None,
+        text_columns: Annotated[Sequence[Column], Field(description="captions")] = (),
+        audio_column: Annotated[Column | None, Field(description="16-bit WAV files")] = None,
+        label_column: Annotated[Column | None, Field(description="one label or several")] = None,
+        label_separator: Annotated[Column | None, Field(description="between labels")] = None,
+        label_names: Annotated[Sequence[Label], Field(description="all labels, in order")] = (),
+        templates: Annotated[
+            Sequence[Template], Field(min_length=1, description="prompts with one {} each")
+        ] = ("{}",),
+        split_column: Annotated[
+            Column | None, Field(description="train, validation or test")
+        ] = None,
+        group_column: Annotated[
+            Column | None, Field(description="rows of a group share a split")
+        ] = None,
+        validation_fraction: Annotated[Fraction, Field(description="part of the groups")] = 0.1,
+        test_fraction: Annotated[Fraction, Field(description="part of the groups")] = 0.1,
+        seed: Annotated[int, Field(description="of the drawn splits")] = 0,
+    ) -> None:
+        index = read_index(path)
+        folder = path.parent / root
+        images, audios = index.cells(image_column), index.cells(audio_column)
+        ids = _ids(index, id_column)
+        if split_column:
+            splits = _splits(index, split_column)
+        else:
+            groups = _groups(ids, audios, images, index.cells(group_column))
+            fractions = {"validation": validation_fraction, "test": test_fraction}
+            splits = draw_splits(groups, fractions, seed)
+        captions = _captions(index, text_columns)
+        self.labels, truths = _labels(index, label_column, label_separator, label_names)
+        cells = zip(ids, splits, images, audios, captions, truths, strict=True)
+        rows = [Row(number, *row) for number, row in enumerate(cells, start=1)]
+        self.templates = tuple(templates)
+        self.is_multi_label = bool(label_separator) or index.holds_lists(label_column)
+        self.modalities = _modalities(index, image_column, text_columns, audio_column)
+        sizes = [
+            file_sizes(index, column, files, folder)
+            for column, files in ((image_column, images), (audio_column, audios))
+        ]
+        self.revision = _revision(rows, sizes, self.labels, self.templates)
+        self._rows = [row for row in rows if row.split == split]
+        self._folder = folder
+        self._image_place = f"{path}: column {image_column!r}"
+        self._audio_place = f"{path}: column {audio_column!r}"
+
+    def __len__(self) -> int:
+        """Number of rows in the split."""
+        return len(self._rows)
+
+    def __getitem__(self, index: int) -> Sample:
+        """One row, its files read. Raises DataError with the row's number where one cannot be."""
+        row = self._rows[index]
+        values: dict[str, object] = {}
+        if row.image is not None:
+            place = f"{self._image_place}, row {row.number}"
+            values["image"] = read_picture(self._folder / row.image, place)
+        if row.captions:
+            values["text"] = row.captions
+        if row.audio is not None:
+            place = f"{self._audio_place}, row {row.number}"
+            values["audio"] = read_sound(self._folder / row.audio, place)
+        return Sample(row.id, values, row.labels)
+
+
+def _modalities(
+    index: Index, image: str | None, texts: Sequence[str], audio: str | None
+) -> tuple[str, ...]:
+    found = {"image": image, "text": texts, "audio": audio}
+    modalities = tuple(modality for modality, columns in found.items() if columns)
+    if modalities:
+        return modalities
+    raise DataError(
+        explain(
+            str(index.path),
+            "no column is named that holds pictures, texts or sounds",
+            found=f"columns {', '.join(map(repr, index.table.columns))}",
+            allowed="at least one of image_column, text_columns, audio_column",
+            next_step="name the columns in [dataset]",
+        )
+    )
+
+
+def _ids(index: Index, column: str | None) -> list[str]:
+    if column is None:
+        return [str(number) for number in range(1, len(index) + 1)]
+    first: dict[str, int] = {}
+    for number, cell in enumerate(index.cells(column), start=1):
+        if cell is None or cell in first:
+            raise DataError(
+                explain(
+                    index.place(number, column),
+                    f"the id is that of row {first[cell]}" if cell else "the id is missing",
+                    found=repr(cell or ""),
+                    allowed="one id a row, each once",
+                    next_step="correct the id, or leave id_column out to use row numbers",
+                )
+            )
+        first[cell] = number
+    return list(first)
+
+
+def _captions(index: Index, columns: Sequence[str]) -> list[tuple[str, ...]]:
+    captions: list[tuple[str, ...]] = [()] * len(index)
+    for column in columns:
+        captions = [a + b for a, b in zip(captions, index.lists(column), strict=True)]
+    return captions
+
+
+def _labels(
+    index: Index, column: str | None, separator: str | None, names: Sequence[str]
+) -> tuple[tuple[str, ...], list[tuple[int, ...]]]:
+    """The label names, and the label ids of every row."""
+    cells = index.lists(column, separator) if column else [()] * len(index)
+    labels = tuple(names) or tuple(sorted({label for cell in cells for label in cell}))
+    ids = {label: number for number, label in enumerate(labels)}
+    for number, cell in enumerate(cells, start=1):
+        for label in set(cell) - ids.keys():
+            raise _unknown(index.place(number, column), "label", label, labels)
+    return labels, [tuple(sorted({ids[label] for label in cell})) for cell in cells]
+
+
+def _splits(index: Index, column: str) -> list[str]:
+    cells = [cell or "" for cell in index.cells(column)]
+    for number, cell in enumerate(cells, start=1):
+        if cell not in SPLITS:
+            raise _unknown(index.place(number, column), "split", cell, SPLITS)
+    return cells
+
+
+def _unknown(place: str, what: str, found: str, known: Sequence[str]) -> DataError:
+    return DataError(
+        explain(
+            place,
+            f"there is no {what} of this name{nearest(found, known)}",
+            found=repr(found),
+            allowed=", ".join(known[:20]) + (f" and {len(known) - 20} more" * (len(known) > 20)),
+            next_step=f"correct the cell{', or add it to label_names' if what == 'label' else ''}",
+        )
+    )
+
+
+def _groups(*columns: Iterable[str | None]) -> list[str]:
+    """For each row its last cell that is not empty; the first column has no empty cells."""
+    return [next(cell for cell in reversed(row) if cell) for row in zip(*columns, strict=True)]
+
+
+def draw_splits(groups: Sequence[str], fractions: Mapping[str, float], seed: int) -> list[str]:
+    """A split for every row: groups in the order of a hash, the first parts held out, rounded down.
+
+    A fraction above 0 holds out one group at least, given three groups.
+    """
+
+    def rank(group: str) -> str:
+        return hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()
+
+    left = sorted(set(groups), key=rank)
+    split_of = dict.fromkeys(left, "train")
+    count = len(left)
+    for split, fraction in fractions.items():
+        size = max(int(fraction * count), int(fraction > 0 and count > 2))
+        split_of |= dict.fromkeys(left[:size], split)
+        left = left[size:]
+    return [split_of[group] for group in groups]
+
+
+def file_sizes(
+    index: Index, column: str | None, cells: Sequence[str | None], folder: Path
+) -> list[int]:
+    """The size of every row's file, -1 where none is named. Raises DataError if one is missing."""
+    sizes = [-1 if cell is None else _file_size(folder, cell) for cell in cells]
+    faulty = [number for number, size in enumerate(sizes) if size is None]
+    if not faulty:
+        return [size for size in sizes if size is not None]
+    others = f" (nor in {len(faulty) - 1} further rows)" if len(faulty) > 1 else ""
+    raise DataError(
+        explain(
+            index.place(faulty[0] + 1, column),
+            f"there is no file of this name{others}",
+            found=repr(cells[faulty[0]]),
+            allowed=f"a file below {folder}",
+            next_step="correct the cell or dataset.root, or empty the cell to mark it missing",
+        )
+    )
+
+
+def _file_size(folder: Path, cell: str) -> int | None:
+    """The size in bytes, or None unless it is a regular file whose name stays below the folder."""
+    below = os.path.abspath(folder).rstrip(os.sep) + os.sep
+    file = os.path.abspath(folder / cell)
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    is_file = stat.S_ISREG(status.st_mode) and file.startswith(below)
+    return status.st_size if is_file else None
+
+
+def _revision(rows: Iterable[Row], sizes: Iterable[Sequence[int]], *names: Sequence[str]) -> str:
+    """A hash of what the options made of the index, all splits, and of the sizes of its files."""
+    content = hashlib.sha256(json.dumps([*names]).encode())
+    for row in zip(rows, *sizes, strict=True):
+        content.update(json.dumps([astuple(row[0]), *row[1:]]).encode())
+    return f"manifest-{content.hexdigest()[:16]}"

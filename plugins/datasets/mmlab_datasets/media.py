@@ -1,0 +1,111 @@
+"""Pictures and sounds from unchecked files: what cannot be used is an error, never a guess."""
+
+from __future__ import annotations
+
+import warnings
+import wave
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from mmlab.plugin import DataError, explain
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FORMATS = ("JPEG", "PNG", "WEBP")
+IMAGE_PIXELS = 50_000_000
+SOUND_VALUES = 100_000_000
+
+
+def read_picture(file: Path, place: str) -> Image.Image:
+    """The first frame of a JPEG, PNG or WebP file, upright, as RGB; what is transparent is white.
+
+    Raises DataError for any other content, more than 50 million pixels, or a file cut short.
+    """
+    try:
+        with _strict_pillow(), Image.open(file, formats=FORMATS) as image:
+            _check_size(image)
+            image.load()
+            return _rgb(ImageOps.exif_transpose(image))
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+        Image.DecompressionBombWarning,
+    ) as error:
+        raise DataError(
+            explain(
+                place,
+                "the picture cannot be read",
+                found=f"{file}: {error}",
+                allowed=f"{', '.join(FORMATS)}, at most {IMAGE_PIXELS:,} pixels, 8 bits a channel",
+                next_step="replace or convert the file, or empty the cell to mark it missing",
+            )
+        ) from error
+
+
+@contextmanager
+def _strict_pillow() -> Iterator[None]:
+    """Make large pictures errors, where Pillow warns; ignore what it says of damaged EXIF data."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def _check_size(image: Image.Image) -> None:
+    if image.width * image.height > IMAGE_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} pixels")
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):  # converting these would clip every bright value
+        raise ValueError(f"more than 8 bits a channel (mode {image.mode})")
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    drawing = image.convert("RGBA")
+    page = Image.new("RGB", image.size, "white")
+    page.paste(drawing, mask=drawing)
+    return page
+
+
+def read_sound(file: Path, place: str) -> tuple[Tensor, int]:
+    """A 16-bit PCM WAV file as a float32 tensor (channels, time) in [-1, 1), and its rate in Hz.
+
+    Raises DataError for any other content, more than 100 million values, or a file cut short.
+    """
+    import torch  # here, because pictures and text alone need no torch
+
+    try:
+        with wave.open(str(file), "rb") as sound:
+            shape = _sound_shape(sound)
+            frames = sound.readframes(sound.getnframes())
+            rate = sound.getframerate()
+        values = np.frombuffer(frames, "<i2").reshape(shape).T.astype(np.float32) / 32768
+    except (OSError, EOFError, RuntimeError, ValueError, wave.Error) as error:
+        raise DataError(
+            explain(
+                place,
+                "the sound cannot be read",
+                found=f"{file}: {error or 'the file ends early'}",
+                allowed=f"16-bit PCM WAV, 1 to {SOUND_VALUES:,} values",
+                next_step="convert it: ffmpeg -i FILE -c:a pcm_s16le OUT.wav; or empty the cell",
+            )
+        ) from error
+    return torch.from_numpy(np.ascontiguousarray(values)), rate
+
+
+def _sound_shape(sound: wave.Wave_read) -> tuple[int, int]:
+    """The file's (time, channels) by its header. Raises ValueError where that is not allowed."""
+    shape = (sound.getnframes(), sound.getnchannels())
+    if sound.getsampwidth() != 2:
+        raise ValueError(f"{8 * sound.getsampwidth()} bits a value")
+    if not 1 <= shape[0] * shape[1] <= SOUND_VALUES:
+        raise ValueError(f"{shape[0] * shape[1]:,} values")
+    return shape
