@@ -16,7 +16,7 @@ from mmlab.checkpoint import load_weights, restore
 from mmlab.errors import DataError, WeightsError, explain
 from mmlab.loader import Reader, derive_seed, make_readers, seed_generators
 from mmlab.model import Model, Step
-from mmlab.plan import Plan, Resolved
+from mmlab.plan import Plan
 from mmlab.plugin import (
     Calibrated,
     Calibration,

@@ -50,7 +50,7 @@ def load_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
 
 
 def tensor_names(path: Path) -> list[str]:
-    """Names of the tensors in a file, without reading them. Raises WeightsError as `load_weights`."""
+    """Names of the tensors in a file, read from its header. Raises as `load_weights` does."""
     try:
         with safe_open(path, framework="pt") as file:
             return list(file.keys())

@@ -28,7 +28,7 @@ class Hashes:
 def hash_cell(
     plan: Plan, revisions: Mapping[str, str], weights: Mapping[str, str | None]
 ) -> Hashes:
-    """Hashes of a cell, given its dataset revision by split and the sha256 of its initial weights."""
+    """Hashes of a cell, given dataset revisions by split and the sha256 of initial weights."""
     content = describe_training(plan, revisions, weights)
     return Hashes(train=digest({**content, "seed": plan.cell.seed}), group=digest(content))
 

@@ -25,7 +25,7 @@ from mmlab.plugin import Batch, Dataset, Encoder, Sample
 
 @dataclass(frozen=True)
 class Reader:
-    """How one encoder's input is read: its modality, its transform, and a stand-in where missing."""
+    """How one encoder's input is read: modality, transform, and a stand-in where missing."""
 
     modality: str
     encoder: Encoder

@@ -68,7 +68,7 @@ class Model(nn.Module):
         return features if present is None else replace(features, present=present)
 
     def forward(self, batch: Batch, encode: Encode | None = None) -> Outputs:
-        """Encode every input of a batch and join them. `encode` replaces the plain way to features."""
+        """Encode every input of a batch and join them; `encode` replaces the plain way to do so."""
         features = {}
         for key, x in batch.inputs.items():
             encoded = self.encode(key, x) if encode is None else encode(key, x)
@@ -76,7 +76,7 @@ class Model(nn.Module):
         return self.outputs(features)
 
     def outputs(self, features: Mapping[str, Features]) -> Outputs:
-        """Join encoded features: fused (B, dim), the head's prediction (B, C), and the similarity."""
+        """Join encoded features: the head's prediction (B, C), and the similarity of all pairs."""
         projected = [self.project(key, features[key]) for key in self.inputs]
         fused = self._fused(projected)
         prediction = None if self.head is None or fused is None else self.head(fused)

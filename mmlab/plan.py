@@ -162,7 +162,7 @@ class _Finder:
         self._plugin_faults = 0
 
     def find(self, kind: str, component: Component, *where: str | int) -> Any:
-        """The component, or None after noting why not (`raise_faults` then ends the preparation)."""
+        """The component, or None after noting why not; `raise_faults` then ends it all."""
         try:
             factory = self.registry.resolve(kind, component.use)
         except PluginError as error:

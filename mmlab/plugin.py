@@ -190,7 +190,7 @@ class Outputs:
     """One pass of the model over a batch.
 
     `features` are the encoders' (by encoder key); `fused` (B, dim) and `prediction` (B, C) exist
-    when the spec has a vector fusion and a head; `similarity` exists when the fusion has two inputs.
+    when the spec has a vector fusion and a head; `similarity` when the fusion has two inputs.
     """
 
     features: Mapping[str, Features]
@@ -201,7 +201,10 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How a score becomes a probability: softmax(scale * s) over labels, or sigmoid(scale * s + bias)."""
+    """How a score s becomes a probability.
+
+    softmax(scale * s) over labels, or sigmoid(scale * s + bias) for each label.
+    """
 
     scale: float
     bias: float = 0.0
@@ -245,10 +248,10 @@ class Context(Protocol):
 
     @property
     def reads(self) -> frozenset[str]:
-        """What the fusion and the losses use: "pooled", and "tokens" if any of them reads tokens."""
+        """What the fusion and the losses use: "pooled", and "tokens" if one of them does."""
 
     def once(self, key: str, make: Callable[[], T]) -> T:
-        """The value of `make()`, made once per model for this key: a checkpoint two towers share."""
+        """The value of `make()`, made once per model for this key: a shared checkpoint, say."""
 
 
 class Encoder(Protocol):
@@ -284,7 +287,8 @@ class Tokenized(Protocol):
     """A text encoder that can describe its vocabulary."""
 
     @property
-    def vocabulary(self) -> Vocabulary: ...
+    def vocabulary(self) -> Vocabulary:
+        """Its size and reserved ids."""
 
 
 @runtime_checkable
@@ -349,14 +353,15 @@ class Loss(Protocol):
     views: int
 
     def __call__(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
-        """Scalars by name; the one named "loss" is minimised. `encode` is the only way to features."""
+        """Scalars by name; "loss" is minimised. `encode` is the only way to further features."""
 
 
 @runtime_checkable
 class Stepped(Protocol):
     """A loss with something to do after each optimiser step: clamping its temperature."""
 
-    def after_step(self) -> None: ...
+    def after_step(self) -> None:
+        """Called after the optimiser has changed the parameters."""
 
 
 class Dataset(Protocol):

@@ -1,4 +1,4 @@
-"""What a run records about where it came from: code, versions, machine. No environment variables."""
+"""What a run records about where it came from: code, versions, machine; no environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LIBRARIES = ("mmlab", "torch", "torchvision", "numpy", "pillow", "safetensors")
 
 
 def describe_code(components: Iterable[Resolved], folder: Path) -> dict[str, object]:
-    """Git state of `folder`'s repository, library versions, and the plugins behind the components."""
+    """Git state of `folder`, library versions, and the plugins behind the components."""
     entries = {component.entry for component in components}
     plugins = {
         entry.distribution: {"version": entry.version, "source": entry.source_hash}
@@ -34,7 +34,7 @@ def describe_code(components: Iterable[Resolved], folder: Path) -> dict[str, obj
 
 
 def describe_git(folder: Path) -> dict[str, object] | None:
-    """Commit and whether the work tree differs from it; None outside a repository or without git."""
+    """Commit, and whether the work tree differs from it; None outside a repository."""
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None

@@ -32,8 +32,8 @@ class SampleResults:
     """One row per evaluated sample (or query), n rows; all arrays have length n.
 
     `truths` are label ids (several for multi-label, none where the truth has no label id, as in
-    retrieval). `rank` is the best rank of a truth, 1-based, ties broken by the lower label id, 0
-    where there is no truth. `probability` is that truth's, `top_probability` the first label's; NaN
+    retrieval). `rank` is the best rank of a truth, 1-based, ties broken by the lower label id;
+    0 where there is no truth. `probability` is that truth's, `top_probability` the first label's; NaN
     where scores are no probabilities. `has_tie` marks rows where the truth's score equals another's.
     `outcome` is what paired statistics compare, higher is better (1 for a hit, 0 for a miss).
     """
@@ -60,7 +60,7 @@ class Rankings:
 class EvaluationResult:
     """All that one evaluator says about one condition of one run.
 
-    `name` is unique within the run and is what reports show; `condition` is "" unless one evaluator
+    `name` is unique within the run and is what reports show; `condition` is "" unless an evaluator
     gives several results (the two directions of retrieval). `metrics` maps names such as "top1" to
     values; None where the metric is not defined (top5 of four labels). `label_metrics` maps a metric
     to one value per label id, NaN where undefined. `protocol` holds every ingredient that must be
@@ -82,13 +82,13 @@ class EvaluationResult:
     samples: SampleResults | None = None
     rankings: Rankings | None = None
     label_metrics: Mapping[str, Floats] = field(default_factory=dict)
-    #: sample id -> WebP bytes of a small picture, for a few samples only, so that reports need no dataset
+    #: sample id -> WebP bytes of a small picture, for a few samples; reports read no dataset
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file a run leaves: path relative to the runs folder, its role ("best", "final") and identity."""
+    """A file a run leaves: its role ("best", "final"), and its path in the runs folder."""
 
     role: str
     path: str

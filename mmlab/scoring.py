@@ -1,4 +1,4 @@
-"""Scoring an experiment: each evaluation on its split, and the validation that training asks for."""
+"""Scoring an experiment: each evaluation on its split, and the validation of training."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Scorer:
                 yield name, result
 
     def validate(self) -> dict[str, float]:
-        """Mean losses on the validation split, and the metrics of the evaluation `train.best` names."""
+        """Mean losses on the validation split, and the evaluation that `train.best` names."""
         table = self.plan.cell.spec.train
         dataset = self.splits.get(self.plan.dataset, "validation")
         if table is None or not len(dataset):

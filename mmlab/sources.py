@@ -1,4 +1,4 @@
-"""Where encoders that do not start from random get their weights: files and other experiments' runs."""
+"""Where encoders that do not start from random get their weights: files and other runs."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class Splits:
         )
 
     def evaluated(self, plan: Plan, name: str, split: Split | None = None) -> Dataset:
-        """The data of one evaluation: its own dataset or the plan's. Raises DataError when empty."""
+        """The data of one evaluation, its own or the plan's. Raises DataError when empty."""
         chosen = split or plan.evaluate_tables[name].split
         dataset = self.get(plan.evaluate_datasets.get(name, plan.dataset), chosen)
         if len(dataset):

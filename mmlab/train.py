@@ -25,7 +25,7 @@ Validate = Callable[[], Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Progress:
-    """What one emission says. `step` counts finished optimiser steps, `total_steps` the planned ones.
+    """What one emission says, after `step` of `total_steps` optimiser steps.
 
     `is_best` marks the moment when the present weights are the best so far.
     """
@@ -149,7 +149,7 @@ def mean_losses(
     count = 0
     for batch in batches:
         with autocast(device, precision):
-            total, scalars = step(to_device(batch, device))
+            _, scalars = step(to_device(batch, device))
         names = list(scalars)
         values = torch.stack([scalars[name] for name in names]).double()
         sums = values if sums is None else sums + values
@@ -158,7 +158,7 @@ def mean_losses(
 
 
 def make_optimizer(step: Step, table: TrainTable) -> torch.optim.Optimizer:
-    """Fused AdamW with no decay on biases, norms and temperatures: parameters of fewer than 2 axes."""
+    """Fused AdamW; biases, norms and temperatures (fewer than 2 axes) do not decay."""
     trained = [p for p in step.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in trained if p.ndim >= 2], "weight_decay": table.weight_decay},
@@ -181,7 +181,7 @@ def learning_rate(table: TrainTable, index: int, total_steps: int) -> float:
 
 
 def best_direction(table: TrainTable) -> str:
-    """Whether `train.best` is better when high ("max") or low ("min"); losses, errors, ranks: low."""
+    """Whether `train.best` is better high ("max") or low ("min": losses, errors, ranks)."""
     if table.best_mode != "auto":
         return table.best_mode
     return "min" if table.best.endswith(("loss", "rank", "mse", "mae")) else "max"

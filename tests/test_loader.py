@@ -73,7 +73,7 @@ def test_a_missing_input_becomes_a_placeholder_that_is_marked_absent() -> None:
 
 def test_a_modality_that_no_sample_has_is_an_error_that_names_those_there_are() -> None:
     dataset = Points(rows=[{"image": [1.0, 2.0]}], targets=[(0,)], modalities=("image",))
-    with pytest.raises(DataError, match="'text'(.|\n)*found: modalities image"):
+    with pytest.raises(DataError, match=r"'text'(.|\n)*found: modalities image"):
         readers(dataset)
 
 
