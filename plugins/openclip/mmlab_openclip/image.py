@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from typing import Any, cast
 
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from torchvision.transforms import Compose
-from torchvision.transforms.functional import pil_to_tensor
 
 from mmlab.plugin import Calibration, DataError, Features, PluginError, explain
 from mmlab_openclip.source import Recipe
@@ -58,7 +56,7 @@ class ImageTower(nn.Module):
         if not isinstance(raw, Image.Image):
             raise DataError(_no_picture(raw))
         read = self._read_in_training if train else self._read
-        return cast(Tensor, pil_to_tensor(read(raw)))
+        return read(raw)
 
     def forward(self, x: Tensor) -> Features:
         """Normalise uint8 pictures (B, 3, H, W) as the model was trained, and encode them."""
@@ -86,14 +84,15 @@ def _settings(tower: nn.Module, recipe: Recipe) -> Any:  # Any: open_clip's Prep
     return PreprocessCfg(**(merge_preprocess_dict(PreprocessCfg(), dict(recipe.preprocess)) | size))
 
 
-def _resize(settings: Any, crop: float) -> Compose:
-    """open_clip's own transform without its last two steps, to a tensor and normalised."""
+def _resize(settings: Any, crop: float) -> Callable[[Image.Image], Tensor]:
+    """open_clip's own transform, with uint8 instead of its last two steps, float and normalised."""
     from open_clip.transform import AugmentationCfg, MaybeToTensor, image_transform_v2
+    from torchvision.transforms import Compose, PILToTensor
 
     augmentation = AugmentationCfg(scale=(crop, 1.0))
     steps = image_transform_v2(settings, is_train=crop < 1, aug_cfg=augmentation).transforms
     assert isinstance(steps[-2], MaybeToTensor), "open_clip's transform has another order"
-    return Compose(steps[:-2])
+    return cast(Callable[[Image.Image], Tensor], Compose([*steps[:-2], PILToTensor()]))
 
 
 def _describe(settings: Any, *, is_random: bool) -> str:
