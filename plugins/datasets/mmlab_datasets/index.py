@@ -45,10 +45,6 @@ class Index:
         """True where the column has the list type of JSONL or Parquet."""
         return column is not None and isinstance(self._series(column).dtype, pl.List)
 
-    def place(self, row: int, column: str | None) -> str:
-        """Where a fault is, for the first part of its message."""
-        return f"{self.path}: row {row}" + (f", column {column!r}" if column else "")
-
     def _series(self, column: str) -> pl.Series:
         if column in self.table.columns:
             return self.table[column]
@@ -88,20 +84,25 @@ class Index:
 
     def _check_texts(self, column: str, texts: pl.Series, rows: pl.Series | None) -> None:
         faulty = texts.str.contains("\0", literal=True) | (texts.str.len_bytes() > TEXT_BYTES)
-        place = faulty.fill_null(False).arg_true()
-        if place.is_empty():
+        found = faulty.fill_null(False).arg_true()
+        if found.is_empty():
             return
-        row = place[0] + 1 if rows is None else rows[place[0]]
-        text = texts[place[0]]
+        row = found[0] + 1 if rows is None else rows[found[0]]
+        text = texts[found[0]]
         raise DataError(
             explain(
-                self.place(row, column),
+                place(self.path, row, column),
                 "the text holds a NUL" if "\0" in text else "the text is too long",
                 found=f"{len(text.encode())} bytes, {text[:40]!r}...",
                 allowed=f"at most {TEXT_BYTES} bytes of text without NUL",
                 next_step="correct the cell",
             )
         )
+
+
+def place(path: Path, row: int, column: str | None) -> str:
+    """Where a fault is, for the first part of its message."""
+    return f"{path}: row {row}, column {column!r}"
 
 
 def _stripped(parts: Iterable[str]) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Annotated
 from pydantic import Field
 
 from mmlab.plugin import SPLITS, DataError, Sample, Split, explain
-from mmlab_datasets.index import Index, nearest, read_index
+from mmlab_datasets.index import Index, nearest, place, read_index
 from mmlab_datasets.media import read_picture, read_sound
 
 Column = Annotated[str, Field(min_length=1)]
@@ -98,8 +99,8 @@ class Manifest:
         self.revision = _revision(rows, sizes, self.labels, self.templates)
         self._rows = [row for row in rows if row.split == split]
         self._folder = folder
-        self._image_place = f"{path}: column {image_column!r}"
-        self._audio_place = f"{path}: column {audio_column!r}"
+        self._path = path
+        self._columns = {"image": image_column, "audio": audio_column}
 
     def __len__(self) -> int:
         """Number of rows in the split."""
@@ -110,14 +111,15 @@ class Manifest:
         row = self._rows[index]
         values: dict[str, object] = {}
         if row.image is not None:
-            place = f"{self._image_place}, row {row.number}"
-            values["image"] = read_picture(self._folder / row.image, place)
+            values["image"] = read_picture(self._folder / row.image, self._place(row, "image"))
         if row.captions:
             values["text"] = row.captions
         if row.audio is not None:
-            place = f"{self._audio_place}, row {row.number}"
-            values["audio"] = read_sound(self._folder / row.audio, place)
+            values["audio"] = read_sound(self._folder / row.audio, self._place(row, "audio"))
         return Sample(row.id, values, row.labels)
+
+    def _place(self, row: Row, modality: str) -> str:
+        return place(self._path, row.number, self._columns[modality])
 
 
 def _modalities(
@@ -146,7 +148,7 @@ def _ids(index: Index, column: str | None) -> list[str]:
         if cell is None or cell in first:
             raise DataError(
                 explain(
-                    index.place(number, column),
+                    place(index.path, number, column),
                     f"the id is that of row {first[cell]}" if cell else "the id is missing",
                     found=repr(cell or ""),
                     allowed="one id a row, each once",
@@ -171,17 +173,32 @@ def _labels(
     cells = index.lists(column, separator) if column else [()] * len(index)
     labels = tuple(names) or tuple(sorted({label for cell in cells for label in cell}))
     ids = {label: number for number, label in enumerate(labels)}
+    if len(ids) < len(labels):
+        raise _repeated(labels)
     for number, cell in enumerate(cells, start=1):
         for label in set(cell) - ids.keys():
-            raise _unknown(index.place(number, column), "label", label, labels)
+            raise _unknown(place(index.path, number, column), "label", label, labels)
     return labels, [tuple(sorted({ids[label] for label in cell})) for cell in cells]
+
+
+def _repeated(labels: Sequence[str]) -> DataError:
+    repeated = [label for label, count in Counter(labels).items() if count > 1]
+    return DataError(
+        explain(
+            "dataset.label_names",
+            "a label is named more than once",
+            found=", ".join(map(repr, repeated)),
+            allowed="every label once",
+            next_step="remove the repeated names",
+        )
+    )
 
 
 def _splits(index: Index, column: str) -> list[str]:
     cells = [cell or "" for cell in index.cells(column)]
     for number, cell in enumerate(cells, start=1):
         if cell not in SPLITS:
-            raise _unknown(index.place(number, column), "split", cell, SPLITS)
+            raise _unknown(place(index.path, number, column), "split", cell, SPLITS)
     return cells
 
 
@@ -232,7 +249,7 @@ def file_sizes(
     others = f" (nor in {len(faulty) - 1} further rows)" if len(faulty) > 1 else ""
     raise DataError(
         explain(
-            index.place(faulty[0] + 1, column),
+            place(index.path, faulty[0] + 1, column),
             f"there is no file of this name{others}",
             found=repr(cells[faulty[0]]),
             allowed=f"a file below {folder}",
