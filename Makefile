@@ -1,0 +1,28 @@
+# make run: install, run every experiment, print the leaderboard and where the report is.
+# make test: install with the test tools and run the whole suite, on SQLite and Postgres.
+
+PYTHON ?= python3
+BIN := .venv/bin
+MANIFESTS := pyproject.toml plugins/requirements.txt $(wildcard plugins/*/pyproject.toml)
+
+.PHONY: run test clean
+
+run: .venv/.run
+	$(BIN)/mmlab run experiments/*.toml
+	$(BIN)/mmlab report --out mmlab-report/report.html
+
+test: .venv/.test
+	$(BIN)/python -m pytest
+
+# A stamp is newer than all that decides what is installed, so that nothing is installed twice.
+.venv/.run: $(MANIFESTS)
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -r plugins/requirements.txt
+	touch $@
+
+.venv/.test: .venv/.run
+	$(BIN)/python -m pip install -e '.[dev,postgres]'
+	touch $@
+
+clean:
+	rm -rf .venv
