@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,14 +27,14 @@ def ambient(seed: int) -> Iterator[None]:
     torch.default_generator.manual_seed(seed)
     try:
         yield
-        _require_untouched(seed, str(before[1]), before[2])
+        _require_untouched(seed, before[1], before[2])
     finally:
         torch.random.set_rng_state(before[0])
         np.random.set_state(before[1])
         random.setstate(before[2])
 
 
-def _require_untouched(seed: int, numpy_state: str, python_state: object) -> None:
+def _require_untouched(seed: int, numpy_state: object, python_state: object) -> None:
     require(
         torch.random.initial_seed() == seed,
         "a component must not seed torch's ambient generator: the runner does",
@@ -41,7 +42,7 @@ def _require_untouched(seed: int, numpy_state: str, python_state: object) -> Non
     drew = [
         name
         for name, is_same in {
-            "NumPy": str(np.random.get_state()) == numpy_state,
+            "NumPy": pickle.dumps(np.random.get_state()) == pickle.dumps(numpy_state),
             "Python": random.getstate() == python_state,
         }.items()
         if not is_same
@@ -52,4 +53,4 @@ def _require_untouched(seed: int, numpy_state: str, python_state: object) -> Non
 def normal(*shape: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> Tensor:
     """Standard normal numbers from a private generator."""
     source = torch.Generator().manual_seed(977 + seed)
-    return torch.randn(*shape, generator=source, dtype=torch.float64).to(dtype)
+    return torch.randn(shape, generator=source, dtype=torch.float64).to(dtype)
