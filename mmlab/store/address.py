@@ -72,8 +72,8 @@ def _postgres(url: URL) -> Address:
     url = url.set(drivername="postgresql+psycopg", password=password)
     url = url.difference_update_query(["password"])
     secrets = [password or "", options.get("sslpassword", "")]
-    shown = url.set(drivername="postgresql", password=None)
-    shown = shown.difference_update_query(_SECRET_OPTIONS)
+    shown = url.difference_update_query(_SECRET_OPTIONS)._replace(password=None)
+    shown = shown.set(drivername="postgresql")
     # Longest first: one secret may be a part of another.
     known = tuple(sorted(filter(None, secrets), key=len, reverse=True))
     return Address(url, shown.render_as_string(), known)

@@ -84,9 +84,10 @@ class Database:
         except (DBAPIError, driver.Error) as error:
             if _is_defect(error):
                 raise
-            raise StoreError(self._explained(error)) from error
+            raise StoreError(self.explain(error)) from error
 
-    def _explained(self, error: Exception) -> str:
+    def explain(self, error: Exception) -> str:
+        """What the driver said, without secrets, and what to do about it."""
         original = getattr(error, "orig", None) or error
         said = " ".join(self.address.redact(str(original)).split())
         steps = (step for part, step in _NEXT_STEPS.items() if part in said)

