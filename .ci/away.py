@@ -26,6 +26,7 @@ def call(*arguments: str) -> str:
 
 
 def ask(*arguments: str) -> Any:  # Any: a JSON document
+    """What a command says in JSON."""
     return json.loads(call(*arguments, "--json"))
 
 

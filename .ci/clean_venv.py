@@ -14,6 +14,7 @@ OURS = ("mmlab", "_editable_impl_mmlab", "stranger", "_mmlab", "__editable__")
 
 
 def main(target: Path, wheels: Path) -> None:
+    """Make the environment and install every wheel."""
     venv.create(target, with_pip=False)
     shared = target / "shared"
     shared.mkdir()

@@ -1,4 +1,4 @@
-"""Run a command with MMLAB_DB naming a new database on a Postgres server, started like the tests'."""
+"""Run a command with MMLAB_DB naming a new database on a Postgres server, as the tests do."""
 
 import os
 import subprocess

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from importlib import import_module
 from pathlib import Path
 from typing import Any

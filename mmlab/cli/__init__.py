@@ -1,4 +1,4 @@
-"""The command line: `mmlab VERB`. Each verb is imported when it is asked for, and its libraries later.
+"""The command line, `mmlab VERB`: a verb is imported when asked for, and its libraries later.
 
 Exit codes: 0 done, 1 a run failed, 2 usage, 3 spec, 4 plugin, 5 database, 130 interrupted.
 """
@@ -56,7 +56,7 @@ class LazyCommands(MutableMapping[str, click.Command]):
 
 
 class Verbs(click.Group):
-    """The group of all verbs: knows aliases, keeps the order, and turns expected errors into words."""
+    """All verbs: knows aliases, keeps their order, and puts expected errors in words."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a verb or alias."""

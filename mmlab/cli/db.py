@@ -60,8 +60,8 @@ def current(db: str, as_json: bool) -> None:
     Example:
       mmlab db current --json
     """
-    from mmlab.store.migrate import current as current_revision
-    from mmlab.store.migrate import head
+    from mmlab.store import current as current_revision
+    from mmlab.store import head
 
     revision = current_revision(db)
     if as_json:
@@ -72,8 +72,8 @@ def current(db: str, as_json: bool) -> None:
 
 
 def _upgrade(url: str) -> None:
+    from mmlab.store import upgrade as upgrade_database
     from mmlab.store.address import parse_address
-    from mmlab.store.migrate import upgrade as upgrade_database
 
     done = upgrade_database(url)
     name = parse_address(url).display

@@ -48,13 +48,11 @@ seeds = [0]
 
 
 @click.command(short_help="Write a first spec that runs at once.")
-@click.argument(
-    "path", default="first.toml", type=click.Path(path_type=Path), metavar="[PATH]"
-)
+@click.argument("path", default="first.toml", type=click.Path(path_type=Path), metavar="[PATH]")
 @color_option
 @verbosity_options
 def init(path: Path) -> None:
-    """Write a first spec for the embedded emoji, and beside it the schema that editors complete from.
+    """Write a first spec for the embedded emoji, and beside it the schema that editors read.
 
     PATH is first.toml unless given. Existing specs are never overwritten.
 

@@ -124,16 +124,15 @@ def _find(registry: Registry, name: str, kind: str | None) -> ComponentEntry:
     fault = "several kinds have this name" if found else "no component has this name"
     step = "add --kind" if found else "mmlab plugins list"
     raise UsageError(
-        explain(
-            "plugins show", fault, found=repr(name), allowed=", ".join(known), next_step=step
-        )
+        explain("plugins show", fault, found=repr(name), allowed=", ".join(known), next_step=step)
     )
 
 
 def _schema(factory: Callable[..., object]) -> Mapping[str, object]:
     from mmlab.options import json_schema
 
-    return json_schema(factory)
+    schema: Mapping[str, object] = json_schema(factory)
+    return schema
 
 
 def _options(schema: Mapping[str, object]) -> list[list[object]]:

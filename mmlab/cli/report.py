@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -15,12 +15,11 @@ from mmlab.cli.output import (
     json_option,
     print_json,
     say,
-    table,
     verbosity_options,
 )
 
 if TYPE_CHECKING:
-    import polars as pl
+    from mmlab.store import Store
 
 FORMATS = ("html", "md", "csv", "json", "parquet")
 
@@ -52,4 +51,50 @@ def report(
       mmlab report emoji-fusion --out fusion.md
       mmlab report --json | jq '.leaderboard[0]'
     """
-    raise NotImplementedError
+    if out is not None:
+        _write(runs, out, file_format, db)
+        return
+    if file_format is not None:
+        raise click.UsageError("--format says what to write, and --out says where; give --out too")
+    show_leaderboard(db, runs, as_json=as_json)
+
+
+def show_leaderboard(db: str, runs: Collection[str] = (), *, as_json: bool = False) -> None:
+    """Print the leaderboard of all runs, or of these runs and experiments."""
+    from mmlab.report.board_text import draw_board
+    from mmlab.report.boards import boards
+    from mmlab.report.leaderboard import leaderboard
+    from mmlab.store import open_store
+
+    with open_store(db) as store:
+        frame = leaderboard(store, _run_ids(store, runs))
+        if as_json:
+            print_json(database=store.url_display, leaderboard=frame.to_dicts())
+            return
+        say(f"results in {store.url_display}")
+        out = console()
+        for board in boards(store, frame):
+            out.print(draw_board(board))
+            out.print()
+    if frame.is_empty():
+        say("no finished run yet: mmlab run SPEC...")
+
+
+def _run_ids(store: Store, names: Collection[str]) -> list[str] | None:
+    """Every run of the experiments, and the single runs, that were named; None for all."""
+    if not names:
+        return None
+    ids: list[str] = []
+    for name in names:
+        of_experiment = [row.run_id for row in store.runs(experiment=name)]
+        ids += of_experiment or [store.find_run(name).run_id]
+    return ids
+
+
+def _write(runs: Collection[str], out: Path, file_format: str | None, db: str) -> None:
+    from mmlab.report.tables import Format, write_report
+    from mmlab.store import open_store
+
+    with open_store(db) as store:
+        write_report(store, _run_ids(store, runs), out, cast("Format | None", file_format))
+    say(f"wrote {out}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -24,8 +24,7 @@ from mmlab.cli.output import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mmlab.store import Store
-    from mmlab.store.rows import AttemptRow, EvaluationRow, RunDetail, RunRow
+    from mmlab.store import AttemptRow, EvaluationRow, RunDetail, RunRow, Store
 
 STATUSES = ("queued", "running", "done", "failed")
 COLUMNS = ("run", "experiment", "cell", "seed", "status", "started", "seconds")
@@ -116,7 +115,7 @@ def show(
     with open_store(db) as store:
         run_id = store.find_run(run).run_id
         if sample is not None:
-            _show_card(store, run_id, sample, evaluation, as_json=as_json)
+            _show_cards(store, run_id, sample, evaluation, as_json=as_json)
             return
         detail = store.run_detail(run_id)
     if as_json:
@@ -164,7 +163,7 @@ def _metrics(evaluation: EvaluationRow) -> list[tuple[str, str]]:
     ]
 
 
-def _show_attempts(out: Console, attempts: tuple[AttemptRow, ...] | list[AttemptRow]) -> None:
+def _show_attempts(out: Console, attempts: Sequence[AttemptRow]) -> None:
     for attempt in attempts:
         ended = attempt.outcome or "not ended"
         out.print(f"attempt {attempt.fence}: {ended}, began {_time(attempt.started_at)}")
@@ -172,13 +171,16 @@ def _show_attempts(out: Console, attempts: tuple[AttemptRow, ...] | list[Attempt
             out.print(text, markup=False)
 
 
-def _show_card(
+def _show_cards(
     store: Store, run_id: str, sample: str, evaluation: str | None, *, as_json: bool
 ) -> None:
-    from mmlab.report.cards import card, draw_card
+    from mmlab.report.card_reading import sample_cards
+    from mmlab.report.card_text import draw_card
 
-    found = card(store, run_id, sample, evaluation)
+    cards = sample_cards(store, run_id, sample, evaluation)
     if as_json:
-        print_json(card=asdict(found))
+        print_json(cards=[{**asdict(card), "picture": card.picture_uri} for card in cards])
         return
-    draw_card(found, console())
+    out = console()
+    for card in cards:
+        out.print(draw_card(card))

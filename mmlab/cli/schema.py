@@ -17,9 +17,10 @@ from mmlab.cli.output import color_option, say, verbosity_options
 @color_option
 @verbosity_options
 def schema(out: Path | None) -> None:
-    """Write the JSON Schema of this installation's specs, every installed plugin's options included.
+    """Write the JSON Schema of specs here, with the options of every installed plugin.
 
-    Editors complete and check a spec whose first line names the file: `#:schema ./mmlab.schema.json`
+    Editors complete and check a spec whose first line names the file:
+    `#:schema ./mmlab.schema.json`
 
     \b
     Examples:

@@ -94,9 +94,7 @@ def _cell(plan: Plan) -> dict[str, object]:
         "label": cell.label,
         "axes": cell.axes,
         "spec": cell.spec.model_dump(mode="json", exclude_none=True),
-        "options": {
-            f"{c.entry.kind}/{c.entry.name}": dict(c.options) for c in plan.components()
-        },
+        "options": {f"{c.entry.kind}/{c.entry.name}": dict(c.options) for c in plan.components()},
     }
 
 

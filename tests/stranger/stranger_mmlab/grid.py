@@ -15,7 +15,7 @@ from mmlab.plugin import Context, DataError, Features, explain
 
 
 class Grid(nn.Module):
-    """Mean colours of cells x cells places, a linear map and a ReLU: uint8 (B, 3, P, P) -> (B, dim).
+    """Mean colours of cells x cells places, mapped, and a ReLU: uint8 (B, 3, P, P) -> (B, dim).
 
     The places are the tokens, where someone reads tokens.
     """
