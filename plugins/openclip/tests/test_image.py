@@ -43,10 +43,10 @@ RESNET = {
 TIMM = {
     "embed_dim": 16,
     "vision_cfg": {
-        "timm_model_name": "vit_tiny_patch16_224",
+        "timm_model_name": "test_vit",
         "timm_pool": "token",
         "timm_proj": "linear",
-        "image_size": 224,
+        "image_size": 160,
     },
     "text_cfg": {"context_length": 20, "width": 32, "heads": 2, "layers": 1},
 }

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import huggingface_hub.constants
 import open_clip
@@ -17,6 +17,7 @@ from mmlab_openclip.names import architectures
 from mmlab_openclip.source import Source, resolve
 from open_clip.pretrained import _PRETRAINED
 from open_clip.transformer import QuickGELU
+from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -352,3 +353,13 @@ def test_logging_of_open_clip_is_left_as_it_was(clip: str, context: Any) -> None
     make("image", context, architecture=clip)
 
     assert logging.getLogger().handlers == handlers
+
+
+def test_a_wrong_architecture_is_found_while_a_spec_is_checked() -> None:
+    annotation = get_type_hints(make, include_extras=True)["architecture"]
+    check = TypeAdapter(annotation).validate_python
+
+    assert check("ViT-B/32") == "ViT-B-32"
+    assert check("hf-hub:organisation/repository") == "hf-hub:organisation/repository"
+    with pytest.raises(ValidationError, match="nearest names: ViT-B-32"):
+        check("ViT-B-33")

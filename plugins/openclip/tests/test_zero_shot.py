@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import open_clip
+import pytest
 import torch
 from mmlab_openclip.encoder import open_clip as make
 from PIL import Image
@@ -46,3 +47,26 @@ def test_the_zero_shot_classifier_and_the_scores_are_open_clips(clip: str, conte
     torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
     # Cosines agree to 1e-6 as well; the model's own scale of 14 multiplies what is left.
     torch.testing.assert_close(scores, expected, atol=1.5e-5, rtol=0)
+
+
+@pytest.mark.slow
+def test_a_real_architecture_encodes_as_open_clips_own_from_one_seed(context: Any) -> None:
+    architecture = "RN50"
+    torch.manual_seed(3)
+    image = make("image", context, architecture=architecture, pretrained="").eval()
+    text = make("text", context, architecture=architecture, pretrained="").eval()
+    torch.manual_seed(3)
+    model, _, preprocess = open_clip.create_model_and_transforms(architecture)
+    model.eval()
+
+    with torch.no_grad():
+        seen = image(image.transform(pictures()[0], False)[None]).pooled
+        expected = model.encode_image(preprocess(pictures()[0])[None])
+        said = text(text.transform("a photo of hummus.", False)[None]).pooled
+        wanted = model.encode_text(open_clip.get_tokenizer(architecture)("a photo of hummus."))
+
+    # Directions: unnormalised features are of another size than 1.
+    for ours, theirs in ((seen, expected), (said, wanted)):
+        torch.testing.assert_close(
+            normalize(ours, dim=-1), normalize(theirs, dim=-1), atol=1e-6, rtol=0
+        )
