@@ -1,0 +1,1 @@
+"""The report: stored results as frames, intervals, cards, and files to hand on. Knows no torch."""

@@ -1,0 +1,228 @@
+"""Cards from the store: which samples are shown, and all that is known about them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Select, and_, func, select
+
+from mmlab.errors import UsageError, explain
+from mmlab.report.cards import Bar, Card, prompt_parts, spread
+from mmlab.store import Store
+from mmlab.tables import (
+    evaluations,
+    label_sets,
+    labels,
+    rankings,
+    runs,
+    sample_results,
+    sample_truths,
+    samples,
+    thumbnails,
+)
+
+#: How cards are chosen, for the reader of a report.
+SELECTION = (
+    "Not the best ones: of the samples that have a picture (of all if none has one), ordered by "
+    "the rank of their truth, some are taken at equal distances, so that hits and misses appear "
+    "about as often as among those samples."
+)
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """An evaluation whose rankings were stored."""
+
+    evaluation_id: int
+    run_id: str
+    experiment: str
+    cell: str
+    seed: int
+    evaluation: str
+    condition: str
+    templates: tuple[str, ...]
+    label_count: int
+
+
+def choose_cards(
+    store: Store, run: str, evaluation: str, condition: str = "", count: int = 12
+) -> list[Card]:
+    """Up to `count` cards of a run's evaluation, fairly spread over ranks: see SELECTION.
+
+    The choice depends on the stored results alone. Samples of equal rank stand in the order
+    in which they were first stored, the dataset's. Samples without a truth are left out.
+    """
+    found = [it for it in _ranked(store, run, evaluation) if it.condition == condition]
+    if not found:
+        return []
+    return _cards(store, found[-1], _chosen(store, found[-1].evaluation_id, count))
+
+
+def sample_cards(store: Store, run: str, sample: str, evaluation: str | None = None) -> list[Card]:
+    """The cards of one sample, one per evaluation of the run that ranked labels for it.
+
+    `sample` is the dataset's own id. Raises UsageError if nothing was ranked for it.
+    """
+    cards = []
+    for ranked in _ranked(store, run, evaluation):
+        query = select(samples.c.id).join(sample_results)
+        query = query.where(sample_results.c.evaluation_id == ranked.evaluation_id)
+        found = store.frame(query.where(samples.c.stable_id == sample))
+        cards += _cards(store, ranked, found["id"].to_list())
+    if not cards:
+        raise UsageError(_no_sample(store, run, sample, evaluation))
+    return cards
+
+
+def _no_sample(store: Store, run: str, sample: str, evaluation: str | None) -> str:
+    known: list[str] = []
+    for ranked in _ranked(store, run, evaluation)[:1]:
+        query = select(samples.c.stable_id).join(sample_results)
+        query = query.where(sample_results.c.evaluation_id == ranked.evaluation_id)
+        known = store.frame(query.order_by(samples.c.id).limit(5))["stable_id"].to_list()
+    if not known:
+        return explain(
+            f"run {run[:8]}",
+            "no evaluation of it ranked labels",
+            found=evaluation or "no such evaluation",
+            allowed="a done run with a zero_shot evaluation",
+            next_step="find one with: mmlab ls",
+        )
+    return explain(
+        f"run {run[:8]}",
+        "no ranking of labels is stored for this sample",
+        found=ascii(sample),
+        allowed=", ".join(map(ascii, known)) + ", ...",
+        next_step="name one of these",
+    )
+
+
+def _ranked(store: Store, run: str, evaluation: str | None) -> list[Ranked]:
+    row = evaluations.c
+    query = (
+        select(
+            row.id.label("evaluation_id"),
+            runs.c.id.label("run_id"),
+            runs.c.experiment,
+            runs.c.cell,
+            runs.c.seed,
+            row.name.label("evaluation"),
+            row.condition,
+            row.templates,
+            label_sets.c.label_count,
+        )
+        .join(runs, runs.c.id == row.run_id)
+        .join(label_sets, label_sets.c.id == row.label_set_id)
+        .where(runs.c.id == run, runs.c.status == "done")
+        .where(select(rankings.c.rank).where(rankings.c.evaluation_id == row.id).exists())
+        .order_by(row.id)
+    )
+    if evaluation is not None:
+        query = query.where(row.name == evaluation)
+    found = store.frame(query).to_dicts()
+    return [Ranked(**it | {"templates": tuple(json.loads(it["templates"]))}) for it in found]
+
+
+def _chosen(store: Store, evaluation_id: int, count: int) -> list[int]:
+    """Ids of the samples to show, by the rank of their truth."""
+    result = sample_results.c
+    known = and_(result.evaluation_id == evaluation_id, result.rank.is_not(None))
+    pictured = select(thumbnails.c.sample_id).where(thumbnails.c.sample_id == result.sample_id)
+    for condition in (and_(known, pictured.exists()), known):
+        total = int(store.frame(select(func.count().label("n")).where(condition))["n"][0])
+        if total:
+            order = func.row_number().over(order_by=(result.rank, result.sample_id)) - 1
+            ordered = select(result.sample_id, order.label("place")).where(condition).subquery()
+            query = select(ordered.c.sample_id).where(ordered.c.place.in_(spread(total, count)))
+            return store.frame(query.order_by(ordered.c.place))["sample_id"].to_list()
+    return []
+
+
+def _cards(store: Store, ranked: Ranked, ids: Sequence[int]) -> list[Card]:
+    if not ids:
+        return []
+    found = {row["sample_id"]: row for row in store.frame(_results(ranked, ids)).to_dicts()}
+    truths = _by_sample(store.frame(_truths(ranked, ids)))
+    bars = _by_sample(store.frame(_first_labels(ranked, ids)))
+    return [_card(ranked, found[i], truths.get(i, []), bars.get(i, [])) for i in ids]
+
+
+def _results(ranked: Ranked, ids: Sequence[int]) -> Select[Any]:
+    row = sample_results.c
+    return (
+        select(
+            row.sample_id,
+            samples.c.stable_id,
+            row.rank,
+            row.probability,
+            row.top_probability,
+            row.has_tie,
+            thumbnails.c.image,
+        )
+        .join(samples, samples.c.id == row.sample_id)
+        .outerjoin(thumbnails, thumbnails.c.sample_id == row.sample_id)
+        .where(row.evaluation_id == ranked.evaluation_id, row.sample_id.in_(ids))
+    )
+
+
+def _truths(ranked: Ranked, ids: Sequence[int]) -> Select[Any]:
+    row = sample_truths.c
+    return (
+        select(row.sample_id, row.label_id, labels.c.text)
+        .join(labels, labels.c.id == row.label_id)
+        .where(row.evaluation_id == ranked.evaluation_id, row.sample_id.in_(ids))
+        .order_by(row.sample_id, labels.c.position)
+    )
+
+
+def _first_labels(ranked: Ranked, ids: Sequence[int]) -> Select[Any]:
+    row = rankings.c
+    return (
+        select(row.sample_id, row.rank, row.label_id, labels.c.text, row.score)
+        .join(labels, labels.c.id == row.label_id)
+        .where(row.evaluation_id == ranked.evaluation_id, row.sample_id.in_(ids))
+        .order_by(row.sample_id, row.rank)
+    )
+
+
+def _by_sample(rows: pl.DataFrame) -> dict[int, list[Row]]:
+    grouped: dict[int, list[Row]] = {}
+    for row in rows.iter_rows(named=True):
+        grouped.setdefault(row["sample_id"], []).append(row)
+    return grouped
+
+
+def _card(ranked: Ranked, result: Row, truths: list[Row], first: list[Row]) -> Card:
+    before, after = prompt_parts(ranked.templates)
+    true_ids = {row["label_id"] for row in truths}
+    bars = [
+        Bar(row["rank"], (row["text"],), before, after, row["score"], row["label_id"] in true_ids)
+        for row in first
+    ]
+    texts = tuple(row["text"] for row in truths)
+    if result["rank"] is not None and result["rank"] > len(first):
+        beyond = Bar(result["rank"], texts, before, after, result["probability"], True, True)
+        bars.append(beyond)
+    return Card(
+        run_id=ranked.run_id,
+        experiment=ranked.experiment,
+        cell=ranked.cell,
+        seed=ranked.seed,
+        evaluation=ranked.evaluation,
+        condition=ranked.condition,
+        sample=result["stable_id"],
+        truths=texts,
+        rank=result["rank"],
+        label_count=ranked.label_count,
+        probability=result["probability"],
+        top_probability=result["top_probability"],
+        has_tie=result["has_tie"],
+        bars=tuple(bars),
+        picture=result["image"],
+    )

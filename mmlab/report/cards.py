@@ -1,0 +1,154 @@
+"""Zero-shot cards: one sample, the labels ranked first for it, and where the truth came."""
+
+from __future__ import annotations
+
+import base64
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: Controls that reorder the text around them; a terminal would obey them.
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One ranked label, as the prompt `before` + label + `after`.
+
+    `score` is its probability, or its score where scores are no probabilities. `is_beyond` marks a
+    truth that is not among the first labels and is shown after an ellipsis. `labels` has more than
+    one entry there only: the sample has several true labels, and this is the rank of the best.
+    """
+
+    rank: int
+    labels: tuple[str, ...]
+    before: str
+    after: str
+    score: float | None
+    is_truth: bool
+    is_beyond: bool = False
+
+
+@dataclass(frozen=True)
+class Card:
+    """What one run says about one sample. `probability` is that of the best-ranked true label."""
+
+    run_id: str
+    experiment: str
+    cell: str
+    seed: int
+    evaluation: str
+    condition: str
+    sample: str
+    truths: tuple[str, ...]
+    rank: int | None
+    label_count: int
+    probability: float | None
+    top_probability: float | None
+    has_tie: bool
+    bars: tuple[Bar, ...]
+    picture: bytes | None
+
+    @property
+    def title(self) -> str:
+        """The true labels, as the lecture's pictures name them: "airplane, person"."""
+        return ", ".join(self.truths) or "unknown"
+
+    @property
+    def percent(self) -> str:
+        """The truth's probability: "(90.1%)", or nothing where scores are no probabilities."""
+        return "" if self.probability is None else f"({self.probability:.1%})"
+
+    @property
+    def placing(self) -> str:
+        """For example "Ranked 1 out of 101 labels"."""
+        if self.rank is None:
+            return f"No true label among {self.label_count} labels"
+        return f"Ranked {self.rank} out of {self.label_count} labels"
+
+    @property
+    def note(self) -> str:
+        """Which number is printed, and what else must be known to read it."""
+        parts = [self._meaning()]
+        if len(self.truths) > 1:
+            parts.append(f"{len(self.truths)} labels are true; the best-ranked one counts")
+        if self.has_tie:
+            parts.append("another label has the truth's very score; the lower label id goes first")
+        return "; ".join(filter(None, parts))
+
+    @property
+    def picture_uri(self) -> str | None:
+        """The picture as a `data:` URI; None without one."""
+        if self.picture is None:
+            return None
+        return "data:image/webp;base64," + base64.b64encode(self.picture).decode()
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether the bars' scores are probabilities."""
+        return self.top_probability is not None
+
+    def score_text(self, bar: Bar) -> str:
+        """A bar's number: per cent for a probability, four digits for a score."""
+        if bar.score is None:
+            return "—"
+        return f"{bar.score:.1%}" if self.has_probabilities else f"{bar.score:.4g}"
+
+    @property
+    def is_hit(self) -> bool:
+        """Whether a true label is ranked first."""
+        return self.rank == 1
+
+    def _meaning(self) -> str:
+        if self.rank is None:
+            return ""
+        if self.probability is None:
+            return "numbers are scores, not probabilities"
+        if self.is_hit or self.top_probability is None:
+            return f"{self.probability:.1%} is the probability of the true label"
+        return (
+            f"{self.probability:.1%} is the probability of the true label; "
+            f"the label ranked first has {self.top_probability:.1%}"
+        )
+
+    def _repr_html_(self) -> str:
+        from mmlab.report.html import render_card
+
+        return render_card(self)
+
+
+def prompt_parts(templates: Sequence[str]) -> tuple[str, str]:
+    """What stands before and after the label in the first template; nothing without templates.
+
+    >>> prompt_parts(["a photo of a {}.", "art of {}."])
+    ('a photo of a ', '.')
+    """
+    before, _, after = (templates[0] if templates else "{}").partition("{}")
+    return before, after
+
+
+def spread(total: int, count: int) -> list[int]:
+    """`count` positions of 0 .. total - 1 at equal distances, the same every time.
+
+    >>> spread(10, 5), spread(3, 5)
+    ([1, 3, 5, 7, 9], [0, 1, 2])
+    """
+    count = min(total, count)
+    return [(2 * place + 1) * total // (2 * count) for place in range(count)]
+
+
+def visible(text: str) -> str:
+    """Text for a terminal: control characters and controls of direction as escapes.
+
+    >>> visible("line\\nbreak")
+    'line\\\\nbreak'
+    """
+    return "".join(_escaped(c) if _is_control(c) else c for c in text)
+
+
+def _is_control(character: str) -> bool:
+    return character in _BIDI or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape", errors="surrogatepass").decode()

@@ -1,0 +1,71 @@
+"""Numbers as text, the same in every format: per cent for fractions, four digits for the rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mmlab.report.statistics import is_fraction
+
+#: What an interval varies over, in words.
+INTERVAL_WORDS = {
+    "seeds": "95 % Student t over seeds",
+    "wilson": "95 % Wilson over samples (one seed)",
+    "normal": "95 % normal over samples (one seed)",
+    "none": "no interval (one seed)",
+}
+
+
+def number(metric: str, value: float | None) -> str:
+    """A metric's value.
+
+    >>> number("top1", 0.1262), number("mean_rank", 12.3456), number("top1", None)
+    ('12.6 %', '12.35', '—')
+    """
+    if value is None:
+        return "—"
+    return f"{100 * value:.1f} %" if is_fraction(metric) else f"{value:.4g}"
+
+
+def plus_minus(metric: str, row: Mapping[str, Any]) -> str:
+    """A leaderboard row's mean and interval: as +- where it is symmetric, else as its two ends.
+
+    >>> plus_minus("top1", {"mean": 0.5, "low": 0.4, "high": 0.6})
+    '50.0 ± 10.0 %'
+    """
+    mean, low, high = row["mean"], row["low"], row["high"]
+    if mean is None or low is None or high is None:
+        return number(metric, mean)
+    if abs((high - mean) - (mean - low)) > 1e-9:
+        return f"{number(metric, mean)} [{_plain(metric, low)}, {_plain(metric, high)}]"
+    unit = " %" if is_fraction(metric) else ""
+    return f"{_plain(metric, mean)} ± {_plain(metric, high - mean)}{unit}"
+
+
+def group_labels(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+    """A name for every group of seeds, by experiment and group hash.
+
+    It is the experiment and what sets the group apart in its sweep; where that is the same for
+    several groups (other versions of the code, say), also the start of the group hash.
+    """
+    plain = {
+        (row["experiment"], row["group_hash"]): " · ".join(
+            filter(None, (row["experiment"], row["cell"]))
+        )
+        for row in rows
+    }
+    counts = Counter(plain.values())
+    return {
+        key: label if counts[label] == 1 else f"{label} #{key[1][:6]}"
+        for key, label in plain.items()
+    }
+
+
+def comparison_label(evaluation: str, condition: str, split: str) -> str:
+    """What names a comparison: "zero_shot", "retrieval, image to text", and the split."""
+    return f"{evaluation} · {condition} · {split}" if condition else f"{evaluation} · {split}"
+
+
+def _plain(metric: str, value: float) -> str:
+    return f"{100 * value:.1f}" if is_fraction(metric) else f"{value:.4g}"

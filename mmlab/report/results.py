@@ -1,0 +1,105 @@
+"""The results of a database in Python: `mmlab.results(db)`, for notebooks and scripts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import polars as pl
+
+from mmlab.report import frames
+from mmlab.report.card_reading import choose_cards, sample_cards
+from mmlab.report.cards import Card
+from mmlab.report.leaderboard import leaderboard
+from mmlab.report.tables import Format, write_report
+from mmlab.store import Store, open_store
+
+DEFAULT_DB = "mmlab.db"
+
+
+def results(db: str | Path | None = None) -> Results:
+    """The done runs of a database: a SQLite file or a Postgres URL, else MMLAB_DB, else mmlab.db.
+
+    Raises StoreError if it is not there or its schema is not this program's; it never creates one.
+    """
+    return Results(open_store(str(db or os.environ.get("MMLAB_DB") or DEFAULT_DB)))
+
+
+class Results:
+    """Frames, cards and reports from one store. In a notebook it shows its leaderboard.
+
+    A run is named as on the command line: `@last`, the start of its id, or an experiment.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Read from an open store; `results` opens one by its address."""
+        self.store = store
+
+    def runs(self) -> pl.DataFrame:
+        """One row per done run, oldest first."""
+        return frames.done_runs(self.store)
+
+    def leaderboard(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
+        """One row per group of seeds, evaluation and metric: `mmlab.report.leaderboard`."""
+        return leaderboard(self.store, self._ids(runs))
+
+    def curves(self, run: str) -> pl.DataFrame:
+        """Every point of a run's training curves."""
+        return frames.curves(self.store, self._id(run))
+
+    def rankings(self, run: str, evaluation: str | None = None) -> pl.DataFrame:
+        """The first labels of every evaluated sample of a run."""
+        return frames.rankings(self.store, self._id(run), evaluation)
+
+    def labels(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
+        """Metrics per label, averaged over the seeds of a group."""
+        return frames.label_table(self.store, self._ids(runs))
+
+    def cards(self, run: str, evaluation: str, condition: str = "", count: int = 12) -> list[Card]:
+        """Cards of a run's evaluation, fairly spread over ranks."""
+        return choose_cards(self.store, self._id(run), evaluation, condition, count)
+
+    def card(self, run: str, sample: str, evaluation: str | None = None) -> list[Card]:
+        """The cards of one sample, one per evaluation that ranked labels for it."""
+        return sample_cards(self.store, self._id(run), sample, evaluation)
+
+    def write(
+        self, path: str | Path, format: Format | None = None, runs: Sequence[str] | None = None
+    ) -> None:
+        """Write a report: html, md, csv, json or parquet, by the file's ending if not named."""
+        write_report(self.store, self._ids(runs), Path(path), format)
+
+    def close(self) -> None:
+        """Close the store."""
+        self.store.close()
+
+    def __enter__(self) -> Self:
+        """The results themselves."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the store."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Where they come from, without secrets."""
+        return f"<mmlab results of {self.store.url_display}>"
+
+    def _repr_html_(self) -> str:
+        from mmlab.report.html import render_boards
+
+        return render_boards(self.store, self.leaderboard())
+
+    def _id(self, name: str) -> str:
+        return self.store.find_run(name).run_id
+
+    def _ids(self, names: Sequence[str] | None) -> list[str] | None:
+        return None if names is None else [self._id(name) for name in names]

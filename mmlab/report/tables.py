@@ -1,0 +1,137 @@
+"""Reports as files: HTML, Markdown, CSV, JSON and Parquet."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import polars as pl
+
+from mmlab.errors import MmlabError, UsageError, explain
+from mmlab.report.boards import Board, Entry, boards
+from mmlab.report.leaderboard import leaderboard
+from mmlab.report.selection import Runs
+from mmlab.store import Store
+
+Format = Literal["html", "md", "csv", "json", "parquet"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+JSON_SCHEMA_VERSION = 1
+_FORMULA = r"^[=+\-@\t\r]"
+_SPECIAL = str.maketrans(
+    {character: f"\\{character}" for character in "\\`*_[]|~#"}
+    | {"<": "&lt;", ">": "&gt;", "&": "&amp;", "\n": "<br>", "\r": ""}
+)
+
+
+def write_report(
+    store: Store, runs: Runs, path: Path, format: Format | None = None, *, cards: int = 12
+) -> None:
+    """Write a report on the done runs (all of them for None) to a file, whole or not at all.
+
+    Without a format the file's ending decides. Markdown and HTML are for reading; CSV, JSON and
+    Parquet hold the leaderboard's rows. Raises UsageError for a format that is none of FORMATS.
+    """
+    chosen = report_format(path, format)
+    if chosen == "html":
+        from mmlab.report.html import render_page
+        from mmlab.report.page import gather
+
+        content = render_page(gather(store, runs, cards)).encode()
+    else:
+        content = _table(store, leaderboard(store, runs), chosen)
+    _replace(path, content)
+
+
+def to_markdown(parts: Iterable[Board]) -> str:
+    """GitHub tables, one per comparison, every mean with its interval."""
+    return "\n".join(_markdown_board(part) for part in parts) or "No run is done yet.\n"
+
+
+def to_csv(board: pl.DataFrame) -> str:
+    """The leaderboard as CSV. Text that a spreadsheet would take for a formula gets a `'` first."""
+    harmless = board.with_columns(pl.col("interval").cast(pl.String))
+    text = pl.col(pl.String)
+    guarded = pl.when(text.str.contains(_FORMULA)).then(pl.lit("'") + text).otherwise(text)
+    return harmless.with_columns(guarded.name.keep()).write_csv()
+
+
+def to_json(board: pl.DataFrame) -> str:
+    """The leaderboard as one JSON document; what is undefined is null."""
+    document = {"schema_version": JSON_SCHEMA_VERSION, "leaderboard": board.to_dicts()}
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def _table(store: Store, board: pl.DataFrame, format: str) -> bytes:
+    if format == "md":
+        return to_markdown(boards(store, board)).encode()
+    if format == "csv":
+        return to_csv(board).encode()
+    if format == "json":
+        return to_json(board).encode()
+    buffer = io.BytesIO()
+    board.write_parquet(buffer)
+    return buffer.getvalue()
+
+
+def report_format(path: Path, format: str | None = None) -> Format:
+    """The named format, or the one that the file's ending names; UsageError if there is no such."""
+    ending = path.suffix.lower().removeprefix(".")
+    name = format or {"htm": "html", "markdown": "md"}.get(ending, ending)
+    for known in FORMATS:
+        if name == known:
+            return known
+    raise UsageError(
+        explain(
+            str(path),
+            "no such format of reports",
+            found=name or "neither a format nor an ending",
+            allowed=", ".join(FORMATS),
+            next_step="name one of these formats, or a file that ends in one",
+        )
+    )
+
+
+def _markdown_board(board: Board) -> str:
+    header = ["#", "experiment", *(_plain(metric) for metric in board.metrics), "seeds"]
+    rows = [
+        [str(entry.place or ""), _plain(entry.label), *_figures(entry), str(entry.seeds)]
+        for entry in board.entries
+    ]
+    rule = ["--:", "---", *("--:" for _ in board.metrics), "--:"]
+    lines = [f"### {_plain(board.title)}", "", *map(_markdown_row, [header, rule, *rows]), ""]
+    return "\n".join([*lines, _plain("; ".join(board.notes)), ""])
+
+
+def _figures(entry: Entry) -> list[str]:
+    return [f"**{f.text}**" if f.is_best else f.text for f in entry.figures]
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is."""
+    return text.translate(_SPECIAL)
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside the file, then take its place: a reader never sees half of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        message = explain(
+            str(path),
+            "the report cannot be written",
+            found=error.strerror or type(error).__name__,
+            allowed="a file in a folder that exists, is writable and has space",
+            next_step="name another file, or mend the folder",
+        )
+        raise MmlabError(message) from error
