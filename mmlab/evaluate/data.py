@@ -1,0 +1,261 @@
+"""A split of a dataset, encoded once for all evaluators, and the model that encoded it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Protocol, cast
+
+import torch
+from torch import Tensor
+
+from mmlab.evaluate import faults
+from mmlab.loader import Reader, evaluation_batches, to_device
+from mmlab.model import Model
+from mmlab.plugin import Calibration, Dataset, Features, Fusion, Sample, SimilarityFusion, Split
+from mmlab.records import EvaluationResult
+
+#: Raw values (prompts, captions) encoded at a time.
+RAW_BATCH_SIZE = 256
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated: a model in eval mode, how its inputs are read, and what its scores mean.
+
+    Encoders run in `precision` ("fp32" or "bf16"); projections and scores are in float32 always.
+    """
+
+    model: Model
+    calibration: Calibration | None
+    device: torch.device
+    precision: str
+    readers: Mapping[str, Reader]
+
+    @property
+    def fusion(self) -> Fusion:
+        """The model's fusion, typed by its contract."""
+        return cast(Fusion, self.model.fusion)
+
+    @property
+    def gives_similarity(self) -> bool:
+        """Whether the model can score every pair of two inputs."""
+        can_score = isinstance(self.model.fusion, SimilarityFusion) or self.model.scorer is not None
+        return can_score and len(self.model.inputs) == 2
+
+    def modality(self, key: str) -> str:
+        """The modality that an encoder reads."""
+        return self.readers[key].modality
+
+    def encode(self, key: str, x: Tensor, present: Tensor | None = None) -> Features:
+        """Float32 features of inputs on the device; tokens only where the fusion reads them."""
+        with torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
+        ):
+            features = self.model.encode(key, x, present)
+        if "tokens" not in self.fusion.reads:
+            features = replace(features, tokens=None, mask=None)
+        return map_features(features, lambda t: t.float() if t.is_floating_point() else t)
+
+    def encode_raws(self, key: str, raws: Sequence[object]) -> Features:
+        """Features of raw values that are no samples: prompts, captions."""
+        transform = self.readers[key].encoder.transform
+        parts = []
+        for start in range(0, len(raws), RAW_BATCH_SIZE):
+            rows = [transform(raw, False) for raw in raws[start : start + RAW_BATCH_SIZE]]
+            parts.append(self.encode(key, torch.stack(rows).to(self.device)))
+        return concatenate(parts)
+
+    def project(self, key: str, features: Features) -> Features:
+        """The fusion's part that depends on one input alone, in float32."""
+        with self.full_precision():
+            return self.model.project(key, features)
+
+    def pair_scores(
+        self, row_key: str, rows: Features, column_key: str, columns: Features
+    ) -> Tensor:
+        """Scores of projected rows over projected columns, (A, B) float32."""
+        with self.full_precision():
+            return self.model.pair_scores(row_key, rows, column_key, columns).float()
+
+    @contextmanager
+    def full_precision(self) -> Iterator[None]:
+        """No autocast inside: in bf16 a tenth of the first places of 400 labels would be ties."""
+        with torch.autocast(self.device.type, enabled=False):
+            yield
+
+    def describe(self, keys: Sequence[str], calibration: Calibration | None) -> dict[str, object]:
+        """The model's side of a result, for people: never a reason not to compare."""
+        preprocessing = {key: self.readers[key].encoder.preprocessing for key in keys}
+        description: dict[str, object] = {
+            "precision": self.precision,
+            "preprocessing": preprocessing,
+        }
+        if calibration is not None:
+            description["probability"] = {
+                "kind": calibration.kind,
+                "scale": calibration.scale,
+                "bias": calibration.bias,
+            }
+        return description
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A split as the model sees it: features by encoder key, float32 on the device, dataset order.
+
+    `captions[key]` are all captions of each sample for an encoder that reads texts; the features
+    are those of the first. Where a sample lacks an input, its features are marked absent.
+    """
+
+    dataset: Dataset
+    split: Split
+    features: Mapping[str, Features]
+    ids: Sequence[str]
+    truths: Sequence[tuple[int, ...]]
+    captions: Mapping[str, Sequence[tuple[str, ...]]]
+
+    def present(self, key: str) -> Tensor:
+        """Which samples have this input, (n,) bool on the host."""
+        return self.features[key].present.cpu()
+
+    def labelled(self, has_input: Tensor) -> list[int]:
+        """Positions of the samples whose truth is known and that have an input, (n,) bool."""
+        pairs = zip(self.truths, has_input.tolist(), strict=True)
+        return [index for index, (truths, has) in enumerate(pairs) if truths and has]
+
+
+class Evaluator(Protocol):
+    """What a model is asked. Factory: `(*, options)`.
+
+    `needs` says what the model must give: any of "prediction", "similarity". `version` is part of
+    the protocol: results of two versions do not compare.
+    """
+
+    version: ClassVar[int]
+    needs: ClassVar[frozenset[str]]
+
+    def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
+        """Raise what can be known to be wrong before training, as `__call__` would after it."""
+
+    def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
+        """The results, under the evaluation's name in the spec."""
+
+
+@torch.no_grad()  # inference_mode makes bf16 autocast ten times slower on CPU
+def encode_split(subject: Subject, dataset: Dataset, split: Split, batch_size: int) -> Encoded:
+    """Read every sample once and encode all of the fusion's inputs.
+
+    The model must be in eval mode. An input of a modality that the dataset does not have is absent
+    from every sample. Raises DataError where there is no sample, or a label id has no label.
+    """
+    assert not subject.model.training, "evaluators need a model in eval mode"
+    if not len(dataset):
+        raise faults.empty_split(split)
+    recorder = _Recorder(dataset)
+    readers = {key: subject.readers[key] for key in subject.model.inputs}
+    read = {key: r for key, r in readers.items() if r.modality in dataset.modalities}
+    parts: dict[str, list[Features]] = {key: [] for key in read}
+    for batch in evaluation_batches(recorder, read, batch_size):
+        on_device = to_device(batch, subject.device)
+        for key in read:
+            found = subject.encode(key, on_device.inputs[key], on_device.present[key])
+            parts[key].append(found)
+    features = {
+        key: concatenate(parts[key]) if key in read else _absent(subject, key, len(dataset))
+        for key in readers
+    }
+    return recorder.encoded(split, features, readers)
+
+
+def take(features: Features, index: slice | Tensor) -> Features:
+    """Some rows of features: a slice is a view, an index (m,) a copy."""
+    return map_features(
+        features, lambda x: x[index.to(x.device) if isinstance(index, Tensor) else index]
+    )
+
+
+def map_features(features: Features, change: Callable[[Tensor], Tensor]) -> Features:
+    """Features with every tensor changed."""
+    tokens = None if features.tokens is None else change(features.tokens)
+    mask = None if features.mask is None else change(features.mask)
+    return Features(change(features.pooled), tokens, mask, change(features.present))
+
+
+def concatenate(parts: Sequence[Features]) -> Features:
+    """Features of several batches as one."""
+
+    def join(tensors: Sequence[Tensor | None]) -> Tensor | None:
+        found = [x for x in tensors if x is not None]
+        return torch.cat(found) if found else None
+
+    return Features(
+        torch.cat([part.pooled for part in parts]),
+        join([part.tokens for part in parts]),
+        join([part.mask for part in parts]),
+        torch.cat([part.present for part in parts]),
+    )
+
+
+def _absent(subject: Subject, key: str, count: int) -> Features:
+    """Features of `count` absent samples, from one pass over the placeholder, without copies."""
+    placeholder = subject.readers[key].placeholder[None].to(subject.device)
+    absent = torch.zeros(1, dtype=torch.bool, device=subject.device)
+    one = subject.encode(key, placeholder, absent)
+    return map_features(one, lambda x: x.expand(count, *x.shape[1:]))
+
+
+@dataclass
+class _Recorder:
+    """A dataset that remembers of each sample it gave all but its heavy values.
+
+    Reading ids and captions a second time would decode every image a second time.
+    """
+
+    dataset: Dataset
+    samples: dict[int, Sample] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.modalities = self.dataset.modalities
+        self.labels = self.dataset.labels
+        self.templates = self.dataset.templates
+        self.is_multi_label = self.dataset.is_multi_label
+        self.revision = self.dataset.revision
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Sample:
+        sample = self.dataset[index]
+        faults.check_label_ids(sample, len(self.labels))
+        captions = {modality: _captions(raw) for modality, raw in sample.values.items()}
+        self.samples[index] = replace(sample, values=captions)
+        return sample
+
+    def encoded(
+        self, split: Split, features: Mapping[str, Features], readers: Mapping[str, Reader]
+    ) -> Encoded:
+        samples = [self.samples[index] for index in range(len(self))]
+        captions = {key: _column(samples, reader.modality) for key, reader in readers.items()}
+        return Encoded(
+            dataset=self.dataset,
+            split=split,
+            features=features,
+            ids=[sample.id for sample in samples],
+            truths=[sample.labels for sample in samples],
+            captions={key: column for key, column in captions.items() if any(column)},
+        )
+
+
+def _column(samples: Sequence[Sample], modality: str) -> list[tuple[str, ...]]:
+    return [cast(tuple[str, ...], sample.values.get(modality, ())) for sample in samples]
+
+
+def _captions(raw: object) -> tuple[str, ...]:
+    """All captions of a raw value, none where it is no text."""
+    if isinstance(raw, str):
+        return (raw,)
+    if isinstance(raw, tuple) and all(isinstance(each, str) for each in raw):
+        return raw
+    return ()

@@ -1,0 +1,183 @@
+"""What can be wrong with an evaluation, in the words of a spec."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from mmlab.errors import DataError, RunError, SpecError, explain
+from mmlab.plugin import Sample
+
+
+def empty_split(split: str) -> DataError:
+    """There is nothing to evaluate on."""
+    return DataError(
+        explain(
+            "evaluate.split",
+            f"the {split} split is empty",
+            found="0 samples",
+            allowed="a split with samples",
+            next_step="set `split` of this evaluation, or give the dataset such a split",
+        )
+    )
+
+
+def check_label_ids(sample: Sample, label_count: int) -> None:
+    """Raise DataError where a sample's label id has no label."""
+    wrong = [label for label in sample.labels if not 0 <= label < label_count]
+    if not wrong:
+        return
+    raise DataError(
+        explain(
+            f"dataset: sample {sample.id!r}",
+            "a label id has no label",
+            found=f"label id {wrong[0]}",
+            allowed=f"0 to {label_count - 1}" if label_count else "none: the dataset has no labels",
+            next_step="correct the dataset's labels or this sample's",
+        )
+    )
+
+
+def no_labels(name: str) -> DataError:
+    """The dataset names no labels to rank."""
+    return DataError(
+        explain(
+            f"evaluate.{name}",
+            "the dataset has no labels to rank",
+            found="0 labels",
+            allowed="a dataset with labels",
+            next_step="use a dataset with labels, or another evaluator such as retrieval",
+        )
+    )
+
+
+def nothing_left(name: str, skipped: int, needed: str) -> DataError:
+    """Every sample lacks something the evaluator needs."""
+    return DataError(
+        explain(
+            f"evaluate.{name}",
+            "no sample can take part",
+            found=f"{skipped} samples, all without {needed}",
+            allowed=f"at least one sample with {needed}",
+            next_step="choose another split or dataset for this evaluation",
+        )
+    )
+
+
+def needs_prediction(name: str) -> SpecError:
+    """The model has no head."""
+    return SpecError(
+        explain(
+            f"evaluate.{name}",
+            "reads the prediction of a head, and the model has none",
+            found="a model without [head]",
+            allowed="a spec with a [head]",
+            next_step="add [head], or use zero_shot",
+        )
+    )
+
+
+def needs_similarity(name: str, inputs: Sequence[str]) -> SpecError:
+    """The model cannot score pairs."""
+    return SpecError(
+        explain(
+            f"evaluate.{name}",
+            "reads the similarity of two inputs, and the model gives none",
+            found=f"a fusion of {', '.join(inputs)}",
+            allowed="a fusion of exactly two inputs that can score pairs",
+            next_step="set fusion.inputs to two encoders, or use classification",
+        )
+    )
+
+
+def needs_calibration(name: str) -> SpecError:
+    """Nothing says how scores become probabilities."""
+    return SpecError(
+        explain(
+            f"evaluate.{name}.scale",
+            "nothing says how scores become probabilities",
+            found="no loss and no pretrained encoder with a temperature",
+            allowed="a loss that owns one (info_nce, say), pretrained weights, or a number above 0",
+            next_step=f"set evaluate.{name}.scale, 100 for CLIP's cosines",
+        )
+    )
+
+
+def wrong_inputs(name: str, option: str, found: object, inputs: Sequence[str]) -> SpecError:
+    """An option names no input, or the same one twice."""
+    return SpecError(
+        explain(
+            f"evaluate.{name}.{option}",
+            "queries and prompts must be the two inputs of the fusion",
+            found=repr(found),
+            allowed=f"{inputs[0]!r} and {inputs[1]!r}, one each",
+            next_step=f"set `{option}` to one of them, or leave it out",
+        )
+    )
+
+
+def no_reader_of_prompts(name: str, inputs: Sequence[str], text_count: int) -> SpecError:
+    """It is not clear which input reads the prompts."""
+    return SpecError(
+        explain(
+            f"evaluate.{name}.prompts",
+            "exactly one input must read text, so that it can read the prompts",
+            found=f"{text_count} text encoders among {', '.join(inputs)}",
+            allowed="one encoder of the modality text, or the option `prompts`",
+            next_step=f"set evaluate.{name}.prompts to the encoder that reads prompts",
+        )
+    )
+
+
+def wrong_templates(name: str, found: object) -> DataError:
+    """A template has no place for the label, or several."""
+    return DataError(
+        explain(
+            f"evaluate.{name}.templates",
+            "every template needs exactly one {} for the label",
+            found=found,
+            allowed='one template or more, each with one {}, such as "a photo of a {}."',
+            next_step=f"set evaluate.{name}.templates, or correct the dataset's",
+        )
+    )
+
+
+def lacks_modality(name: str, modality: str, modalities: Sequence[str]) -> DataError:
+    """The dataset has nothing for an input that the evaluator reads."""
+    return DataError(
+        explain(
+            f"evaluate.{name}",
+            f"the dataset has no {modality}",
+            found=f"modalities {', '.join(modalities) or 'none'}",
+            allowed=f"a dataset with {modality}",
+            next_step="choose another dataset or evaluator",
+        )
+    )
+
+
+def wrong_label_count(name: str, outputs: int, labels: int) -> DataError:
+    """The head decides between other labels than the dataset's."""
+    return DataError(
+        explain(
+            f"evaluate.{name}",
+            "the head and the dataset have different numbers of labels",
+            found=f"{outputs} outputs, {labels} labels",
+            allowed="a dataset with the labels the head was trained on",
+            next_step="choose another dataset for this evaluation, or use zero_shot",
+        )
+    )
+
+
+def check_numbers(scores: Tensor, name: str) -> None:
+    """Raise RunError where a score is not a number: ranks would look like first places."""
+    if not bool(scores.isnan().any()):
+        return
+    message = explain(
+        f"evaluate.{name}",
+        "a score is not a number",
+        found="NaN",
+        allowed="numbers",
+        next_step="train with a lower train.lr, or evaluate with train.precision = 'fp32'",
+    )
+    raise RunError(message, "nan")

@@ -1,0 +1,203 @@
+"""Retrieval: find the sample that belongs to a caption, and a caption that belongs to a sample."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from mmlab.evaluate import faults, label_metrics, ranking
+from mmlab.evaluate.data import Encoded, Subject, take
+from mmlab.evaluate.protocol import Question, make_protocol
+from mmlab.evaluate.thumbnails import make_thumbnails
+from mmlab.plugin import Dataset, Features
+from mmlab.records import EvaluationResult, Floats, Ints, SampleResults
+
+#: Depths k of recall@k.
+DEPTHS = (1, 5, 10)
+
+
+class Retrieval:
+    """Both directions between the fusion's two inputs, as two results: "image_to_text" and back.
+
+    Every caption is a row of its own, on both sides. A hit is any row that belongs to the query's
+    sample, and any row that equals one that does: samples that share a caption word for word answer
+    for each other. recall@k is the share of queries with a hit among the first k; None where there
+    are fewer than k rows to find. mean_recall@1 is the mean of the two directions. Rows are ranked
+    by (-score, position). Left out are samples that lack either input.
+
+    No prompt is put around captions. With one row per sample and no repeated caption this is
+    CLIP_benchmark's protocol, and open_clip's up to its order of ties.
+    """
+
+    version: ClassVar[int] = 1
+    needs: ClassVar[frozenset[str]] = frozenset({"similarity"})
+
+    def __init__(
+        self,
+        *,
+        cards: Annotated[int, Field(ge=0, le=1000, description="samples with a picture")] = 24,
+    ) -> None:
+        self.cards = cards
+
+    def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
+        """Raise SpecError without a similarity, DataError where the dataset lacks an input."""
+        if not subject.gives_similarity:
+            raise faults.needs_similarity(name, subject.model.inputs)
+        for key in subject.model.inputs:
+            if subject.modality(key) not in dataset.modalities:
+                raise faults.lacks_modality(name, subject.modality(key), dataset.modalities)
+
+    @torch.no_grad()
+    def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
+        """Two results, each with the ranks of its queries."""
+        self.check(subject, encoded.dataset, name)
+        keys = subject.model.inputs
+        has_all = torch.stack([encoded.present(key) for key in keys]).all(0)
+        indexes: list[int] = has_all.nonzero()[:, 0].tolist()
+        if not indexes:
+            raise faults.nothing_left(name, len(encoded.ids), "both inputs")
+        first, second = (make_side(subject, encoded, key, indexes) for key in keys)
+        both = [rank_hits(subject, *sides, name) for sides in ((first, second), (second, first))]
+        mean_recall = float(np.mean([label_metrics.share_within(one.rank, 1) for one in both]))
+        return [self._result(subject, encoded, name, one, mean_recall) for one in both]
+
+    def _result(
+        self,
+        subject: Subject,
+        encoded: Encoded,
+        name: str,
+        found: Direction,
+        mean_recall: float,
+    ) -> EvaluationResult:
+        asked, answers = found.asked, found.answers
+        condition = f"{asked.key}_to_{answers.key}"
+        question = Question("retrieval", self.version, {})
+        ids = [*asked.ids, *answers.ids]
+        return EvaluationResult(
+            name=name,
+            evaluator="retrieval",
+            condition=condition,
+            split=encoded.split,
+            dataset_revision=encoded.dataset.revision,
+            protocol=make_protocol(question, encoded, ids, condition),
+            subject=subject.describe((asked.key, answers.key), None),
+            metrics={**measure(found.rank, len(answers.ids)), "mean_recall@1": mean_recall},
+            skipped=len(encoded.ids) - len(set(asked.indexes)),
+            samples=_sample_results(found),
+            thumbnails=make_thumbnails(encoded.dataset, asked.ids, asked.indexes, self.cards),
+        )
+
+
+@dataclass(frozen=True)
+class Side:
+    """One input as rows to ask with or to find: projected features, and what each row is.
+
+    `indexes` are the rows' samples in the dataset, `contents` what makes two rows equal: the text
+    of a caption, or else the sample itself.
+    """
+
+    key: str
+    features: Features
+    ids: Sequence[str]
+    indexes: Sequence[int]
+    contents: Sequence[Hashable]
+
+
+@dataclass(frozen=True)
+class Direction:
+    """What every row asked found: the rank of its best hit, and whether a miss ties with it."""
+
+    asked: Side
+    answers: Side
+    rank: Ints
+    has_tie: npt.NDArray[np.bool_]
+
+
+def make_side(subject: Subject, encoded: Encoded, key: str, indexes: Sequence[int]) -> Side:
+    """The rows of one input for the samples at `indexes`: one each, or one per caption."""
+    features = take(encoded.features[key], torch.tensor(indexes))
+    captions = encoded.captions.get(key)
+    if captions is None:
+        ids = [encoded.ids[index] for index in indexes]
+        return Side(key, subject.project(key, features), ids, indexes, indexes)
+    rows = [(index, place) for index in indexes for place in range(len(captions[index]))]
+    texts = [captions[index][place] for index, place in rows]
+    if any(len(captions[index]) != 1 for index in indexes):
+        features = subject.encode_raws(key, texts)
+    ids = [_caption_id(encoded.ids[index], place, len(captions[index])) for index, place in rows]
+    return Side(key, subject.project(key, features), ids, [index for index, _ in rows], texts)
+
+
+def _caption_id(sample_id: str, place: int, count: int) -> str:
+    return sample_id if count == 1 else f"{sample_id}#{place}"
+
+
+def rank_hits(subject: Subject, asked: Side, answers: Side, name: str) -> Direction:
+    """Rank every query's best hit among all rows of the other side, some queries at a time."""
+    matches = Matches(asked, answers)
+    ranks, ties = [], []
+    for rows in ranking.chunks(len(asked.ids), len(answers.ids)):
+        scores = subject.pair_scores(
+            asked.key, take(asked.features, rows), answers.key, answers.features
+        )
+        faults.check_numbers(scores, name)
+        is_hit = matches.mask(rows).to(scores.device)
+        best = ranking.first_true(scores, is_hit)
+        ranks.append(ranking.ranks_of(scores, best).to(torch.int32).cpu())
+        ties.append(ranking.have_ties(scores, best, is_hit).cpu())
+    return Direction(asked, answers, torch.cat(ranks).numpy(), torch.cat(ties).numpy())
+
+
+class Matches:
+    """Which rows of one side belong to which of the other: a mask made for some rows at a time."""
+
+    def __init__(self, asked: Side, answers: Side) -> None:
+        self.asked = asked
+        self.columns: dict[Hashable, list[int]] = {}
+        for column, content in enumerate(answers.contents):
+            self.columns.setdefault(content, []).append(column)
+        by_sample: dict[int, set[Hashable]] = {}
+        for index, content in zip(answers.indexes, answers.contents, strict=True):
+            by_sample.setdefault(index, set()).add(content)
+        self.related: dict[Hashable, set[Hashable]] = {}
+        for index, content in zip(asked.indexes, asked.contents, strict=True):
+            self.related.setdefault(content, set()).update(by_sample[index])
+        self.width = len(answers.ids)
+
+    def mask(self, rows: slice) -> Tensor:
+        """(rows, answers) bool."""
+        mask = torch.zeros(rows.stop - rows.start, self.width, dtype=torch.bool)
+        for row, content in enumerate(self.asked.contents[rows]):
+            for related in self.related[content]:
+                mask[row, self.columns[related]] = True
+        return mask
+
+
+def measure(ranks: Ints, count: int) -> dict[str, float | None]:
+    """recall@k and median rank of one direction that finds among `count` rows."""
+    recalls: dict[str, float | None] = {
+        f"recall@{k}": label_metrics.share_within(ranks, k) if count >= k else None for k in DEPTHS
+    }
+    return {**recalls, "median_rank": float(np.median(ranks))}
+
+
+def _sample_results(found: Direction) -> SampleResults:
+    count = len(found.asked.ids)
+    unknown: Floats = np.full(count, np.nan, dtype=np.float32)
+    return SampleResults(
+        ids=found.asked.ids,
+        truths=[()] * count,
+        rank=found.rank,
+        probability=unknown,
+        top_label=np.full(count, -1, dtype=np.int32),
+        top_probability=unknown,
+        has_tie=found.has_tie,
+        outcome=(found.rank == 1).astype(np.float32),
+    )
