@@ -6,8 +6,9 @@ from alembic.runtime.migration import MigrationContext
 
 from alembic import context
 from mmlab.store.docs import write_docs
-from mmlab.store.migrate import VERSION_TABLE, check_references, head, lock, migrating
-from mmlab.tables import metadata
+from mmlab.store.migrate import check_references, lock, migrating
+from mmlab.store.revision import VERSION_TABLE
+from mmlab.tables import REVISION, metadata
 
 if context.is_offline_mode():
     raise SystemExit("--sql is not supported: migrations look at the database they change")
@@ -15,7 +16,7 @@ if context.is_offline_mode():
 
 def document(ctx: MigrationContext, heads: set[str], **_: object) -> None:
     """Let the database describe itself as soon as it has this program's revision."""
-    if heads == {head()} and ctx.connection is not None:
+    if heads == {REVISION} and ctx.connection is not None:
         write_docs(ctx.connection)
 
 

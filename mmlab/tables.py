@@ -28,6 +28,9 @@ from sqlalchemy import (
     text,
 )
 
+#: The newest migration: the only revision of a database that this program works with.
+REVISION = "0001"
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -11,7 +11,8 @@ import pytest
 from postgres_server import create_database, drop_database, is_required, running_server
 from sqlalchemy import URL
 
-from mmlab.store import Store, open_store, upgrade
+from mmlab.store import Store, open_store
+from mmlab.store.migrate import upgrade
 
 
 @pytest.fixture(scope="session")

@@ -5,9 +5,10 @@ with open_store("mmlab.db", create=True) as store:
     claim = store.claim(run.run_id, worker, lease_seconds=60)
     store.record_points(claim, points)
     store.finish(claim, results, hashes, artifacts)
+
+Migrations are in `mmlab.store.migrate`, which is slow to import.
 """
 
-from mmlab.store.migrate import Upgrade, current, head, migrations_folder, upgrade
 from mmlab.store.rows import (
     ArtifactRow,
     AttemptRow,
@@ -31,11 +32,6 @@ __all__ = [
     "RunIdentity",
     "RunRow",
     "Store",
-    "Upgrade",
     "Weights",
-    "current",
-    "head",
-    "migrations_folder",
     "open_store",
-    "upgrade",
 ]

@@ -1,4 +1,4 @@
-"""The schema's revision: finding it, checking it, and the only way to change it."""
+"""Migrations: the only way that a database's schema comes to be and changes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from alembic.config import Config
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, column, inspect, select, table, text
+from sqlalchemy import Connection, text
 
 import mmlab
 from alembic import command
 from mmlab.errors import StoreError, explain
-from mmlab.store.address import Address, parse_address
+from mmlab.store.address import parse_address
 from mmlab.store.engine import BUSY_SECONDS, Database
+from mmlab.store.files import check_file, create_file
+from mmlab.store.revision import explain_revision, is_older, revision_of
+from mmlab.tables import REVISION
 
-VERSION_TABLE = "mmlab_alembic_version"
 _LOCK_KEY = int.from_bytes(b"mmlab")
 
 
@@ -50,14 +50,6 @@ def alembic_config(database: Database | None = None) -> Config:
     return config
 
 
-@cache
-def head() -> str:
-    """The revision this program works with."""
-    revision = ScriptDirectory.from_config(alembic_config()).get_current_head()
-    assert revision is not None, "a checkout or wheel has migrations"
-    return revision
-
-
 def current(url: str) -> str | None:
     """The revision of a database; None if it has no tables of mmlab."""
     database = Database(check_file(parse_address(url)))
@@ -65,48 +57,6 @@ def current(url: str) -> str | None:
         revision = revision_of(connection)
     database.close()
     return revision
-
-
-def revision_of(connection: Connection) -> str | None:
-    """The revision of a connected database; None if it has no tables of mmlab."""
-    if not inspect(connection).has_table(VERSION_TABLE):
-        return None
-    return connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)))
-
-
-def check_revision(database: Database) -> None:
-    """Raise StoreError, naming the one command that helps, unless the revision is ours."""
-    with database.read() as connection:
-        found = revision_of(connection)
-    if found != head():
-        raise StoreError(_wrong_revision(database.address, found))
-
-
-def _wrong_revision(address: Address, found: str | None) -> str:
-    if found is None:
-        fault, step = (
-            "the database holds no tables of mmlab",
-            f"mmlab db init --db {address.display}",
-        )
-    elif _is_known(found):
-        fault, step = (
-            "the database is older than this program",
-            f"mmlab db upgrade --db {address.display}",
-        )
-    else:
-        fault, step = "the database is newer than this program", "pip install --upgrade mmlab"
-    return explain(
-        address.display,
-        fault,
-        found=f"revision {found}" if found else "no revision",
-        allowed=f"revision {head()}",
-        next_step=step,
-    )
-
-
-def _is_known(revision: str) -> bool:
-    scripts = ScriptDirectory.from_config(alembic_config())
-    return revision in {script.revision for script in scripts.walk_revisions()}
 
 
 def upgrade(url: str) -> Upgrade:
@@ -128,12 +78,12 @@ def upgrade_database(database: Database) -> Upgrade:
     """`upgrade` for a database that is already connected."""
     with database.read() as connection:
         before = revision_of(connection)
-    if before not in (None, head()) and not _is_known(str(before)):
-        raise StoreError(_wrong_revision(database.address, before))
-    backup = _back_up(database) if before not in (None, head()) else None
+    if before is not None and before != REVISION and not is_older(before):
+        raise StoreError(explain_revision(database.address, before))
+    backup = _back_up(database) if before not in (None, REVISION) else None
     with database.translated():
         command.upgrade(alembic_config(database), "head")
-    return Upgrade(before, head(), backup)
+    return Upgrade(before, REVISION, backup)
 
 
 def _back_up(database: Database) -> Path | None:
@@ -212,47 +162,6 @@ def _ask_for_write_ahead_log(driver: sqlite3.Connection) -> str:
         if "locked" not in str(error):
             raise
         return "locked"
-
-
-def is_empty_file(address: Address) -> bool:
-    """Whether a SQLite file is yet to be made, or was left empty when its making was cut short."""
-    path = address.path
-    return path is not None and (not path.exists() or (path.is_file() and not path.stat().st_size))
-
-
-def create_file(address: Address) -> None:
-    """Make the empty file of a SQLite database; StoreError if its folder does not take it."""
-    path = address.path
-    assert path is not None, "only SQLite has a file"
-    try:
-        path.touch()
-    except OSError as error:
-        raise StoreError(
-            explain(
-                address.display,
-                "the database file cannot be made",
-                found=error.strerror or str(error),
-                allowed="a path in an existing folder that this user may write",
-                next_step="make the folder, or name another path with --db or MMLAB_DB",
-            )
-        ) from error
-
-
-def check_file(address: Address) -> Address:
-    """The address again; StoreError if it names a SQLite file that is not there or is none."""
-    path = address.path
-    if path is None or path.is_file():
-        return address
-    found = "a folder" if path.is_dir() else "no such file"
-    raise StoreError(
-        explain(
-            address.display,
-            "there is no database",
-            found=found,
-            allowed="an existing SQLite file, or a Postgres URL",
-            next_step=f"correct --db or MMLAB_DB, or make it: mmlab db init --db {address.display}",
-        )
-    )
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import Select
 
 from mmlab.records import Artifact, EvaluationResult, MetricPoint
-from mmlab.store import claims, curves, migrate, results, runs
+from mmlab.store import claims, curves, results, runs
 from mmlab.store.address import parse_address
 from mmlab.store.engine import Database
+from mmlab.store.files import check_file, create_file, is_yet_to_be_made
+from mmlab.store.revision import check_revision
 from mmlab.store.rows import Claim, RunDetail, RunIdentity, RunRow, Weights
+from mmlab.tables import REVISION
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -25,18 +28,25 @@ def open_store(url: str, *, create: bool = False) -> Store:
     With `create`, a missing SQLite file is made first, and `Store.is_new` says so.
     """
     address = parse_address(url)
-    is_new = create and migrate.is_empty_file(address)
+    is_new = create and is_yet_to_be_made(address)
     if is_new:
-        migrate.create_file(address)
-    database = Database(migrate.check_file(address))
+        create_file(address)
+    database = Database(check_file(address))
     try:
         if is_new:
-            migrate.upgrade_database(database)
-        migrate.check_revision(database)
+            _make_tables(database)
+        check_revision(database)
     except BaseException:
         database.close()
         raise
     return Store(database, is_new=is_new)
+
+
+def _make_tables(database: Database) -> None:
+    # Alembic takes a while to import, and most commands do not need it.
+    from mmlab.store.migrate import upgrade_database
+
+    upgrade_database(database)
 
 
 class Store:
@@ -55,7 +65,7 @@ class Store:
     @property
     def revision(self) -> str:
         """The revision of its schema."""
-        return migrate.head()
+        return REVISION
 
     @property
     def runs_folder(self) -> Path:

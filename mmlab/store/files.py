@@ -1,0 +1,46 @@
+"""The SQLite file: made only when asked for, and never mistaken for something else."""
+
+from __future__ import annotations
+
+from mmlab.errors import StoreError, explain
+from mmlab.store.address import Address
+
+
+def check_file(address: Address) -> Address:
+    """The address again; StoreError if it names a SQLite file that is not there or is none."""
+    path = address.path
+    if path is None or path.is_file():
+        return address
+    raise StoreError(
+        explain(
+            address.display,
+            "there is no database",
+            found="a folder" if path.is_dir() else "no such file",
+            allowed="an existing SQLite file, or a Postgres URL",
+            next_step=f"correct --db or MMLAB_DB, or make it: mmlab db init --db {address.display}",
+        )
+    )
+
+
+def is_yet_to_be_made(address: Address) -> bool:
+    """Whether a SQLite file is missing, or was left empty when its making was cut short."""
+    path = address.path
+    return path is not None and (not path.exists() or (path.is_file() and not path.stat().st_size))
+
+
+def create_file(address: Address) -> None:
+    """Make the empty file of a SQLite database; StoreError if its folder does not take it."""
+    path = address.path
+    assert path is not None, "only SQLite has a file"
+    try:
+        path.touch()
+    except OSError as error:
+        raise StoreError(
+            explain(
+                address.display,
+                "the database file cannot be made",
+                found=error.strerror or str(error),
+                allowed="a path in an existing folder that this user may write",
+                next_step="make the folder, or name another path with --db or MMLAB_DB",
+            )
+        ) from error

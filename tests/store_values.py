@@ -1,0 +1,120 @@
+"""Identities and results to put into a store, for tests and benchmarks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sqlalchemy import MetaData, create_engine, select
+
+from mmlab.records import Artifact, EvaluationResult, MetricPoint, Rankings, SampleResults
+from mmlab.store import Claim, RunIdentity, Store
+from mmlab.store.address import parse_address
+
+LABELS = (
+    "plain",
+    "quotes ' \" ` and %s {} \\",
+    "emoji 🦜🏳️‍🌈",
+    "<b onclick=alert(1)>HTML</b> &amp;",
+    "line one\nline two\ttab\r",
+    "right to left שלום",
+    "x" * 20_000,
+)
+
+
+def identity(name: str = "one", seed: int = 0) -> RunIdentity:
+    """A cell of the experiment `emoji`; `name` and `seed` make its train hash."""
+    return RunIdentity(
+        experiment="emoji",
+        spec_name="emoji.toml",
+        spec_text=f'name = "emoji" # {name} 🦜\n',
+        spec_json='{"name": "emoji"}',
+        resolved='{"name": "emoji", "fusion": {"use": "gating"}}',
+        train_hash=f"train-{name}-{seed}",
+        group_hash=f"group-{name}",
+        seed=seed,
+        cell="fusion=gating",
+        axes={"fusion": {"use": "gating"}},
+    )
+
+
+def claimed(store: Store, name: str = "one", seed: int = 0, lease_seconds: float = 60) -> Claim:
+    """A submitted and claimed run."""
+    run = store.submit(identity(name, seed))
+    claim = store.claim(run.run_id, "worker", lease_seconds, {"git": None})
+    assert claim is not None, "a new run is free"
+    return claim
+
+
+def points(*values: float) -> list[MetricPoint]:
+    """A curve with these values at steps 1, 2, ..."""
+    return [MetricPoint("train/loss", step, value) for step, value in enumerate(values, start=1)]
+
+
+def evaluation(
+    name: str = "zero_shot",
+    labels: Sequence[str] = LABELS,
+    sample_ids: Sequence[str] = ("a", "b 🦜", "c"),
+    label_metrics: Mapping[str, Any] | None = None,
+) -> EvaluationResult:
+    """A result with everything that is awkward: no truth, several truths, NaN, undefined."""
+    count, depth = len(sample_ids), min(3, len(labels))
+    order = np.arange(count * depth, dtype=np.int32).reshape(count, depth)
+    scores = np.linspace(0.9, 0.1, count * depth, dtype=np.float32).reshape(count, depth)
+    scores[0, -1] = np.nan
+    return EvaluationResult(
+        name=name,
+        evaluator="zero_shot",
+        condition="",
+        split="test",
+        dataset_revision="revision-1",
+        protocol={"evaluator": "zero_shot", "labels": "abc", "k": 5},
+        subject={"scale": 100.0, "precision": "fp32"},
+        metrics={"top1": 0.5, "top5": None, "nan": math.nan, "up": math.inf, "down": -math.inf},
+        skipped=1,
+        labels=tuple(labels),
+        templates=("a photo of a {}.",),
+        samples=SampleResults(
+            ids=tuple(sample_ids),
+            truths=[[0], [1, 2], *([[]] * (count - 2))],
+            rank=np.array([1, 2, *([0] * (count - 2))], dtype=np.int32),
+            probability=np.array([0.25, 0.125, *([np.nan] * (count - 2))], dtype=np.float32),
+            top_label=np.arange(count, dtype=np.int32) % len(labels),
+            top_probability=np.full(count, 0.1, dtype=np.float32),
+            has_tie=np.arange(count) % 2 == 1,
+            outcome=np.array([1, 0, *([np.nan] * (count - 2))], dtype=np.float32),
+        ),
+        rankings=Rankings(label=order % len(labels), score=scores),
+        label_metrics=label_metrics
+        or {"recall": np.linspace(0, 1, len(labels), dtype=np.float32) / np.float32(0.3)}
+        | {"ap": np.full(len(labels), np.nan, dtype=np.float32)},
+        thumbnails={sample_ids[0]: b"RIFF....WEBP"},
+    )
+
+
+def artifact(run_id: str) -> Artifact:
+    """The best weights of a run."""
+    return Artifact("best", f"{run_id}/best.safetensors", "ab" * 32, 12)
+
+
+def finish(store: Store, claim: Claim, result: EvaluationResult | None = None) -> None:
+    """Record a result and the best weights, and mark the run done."""
+    result = result or evaluation()
+    hashes = {result.name: f"evaluation-{claim.run_id}"}
+    store.finish(claim, [result], hashes, [artifact(claim.run_id)], {"seconds": 1.5}, step=7)
+
+
+def dump(url: str) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table, to tell whether anything was written."""
+    engine = create_engine(parse_address(url).url)
+    metadata = MetaData()
+    metadata.reflect(engine)
+    with engine.connect() as connection:
+        rows = {
+            table.name: sorted((tuple(row) for row in connection.execute(select(table))), key=repr)
+            for table in metadata.sorted_tables
+        }
+    engine.dispose()
+    return rows
