@@ -33,8 +33,9 @@ def random_features(position: int, width: int, token_width: int | None) -> Featu
 
 def map_values(features: Features, change: Change) -> Features:
     """The features with pooled values and tokens changed."""
+    pooled = change(features.pooled)
     tokens = None if features.tokens is None else change(features.tokens)
-    return replace(features, pooled=change(features.pooled), tokens=tokens)
+    return replace(features, pooled=pooled, tokens=tokens)
 
 
 def map_all(features: Features, change: Change) -> Features:

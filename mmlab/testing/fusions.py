@@ -11,7 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from mmlab.plugin import Features, Scores, SimilarityFusion
-from mmlab.testing.claims import require, require_close, require_finite, require_shape
+from mmlab.testing.claims import (
+    ContractError,
+    require,
+    require_close,
+    require_finite,
+    require_shape,
+)
 from mmlab.testing.features import (
     RUBBISH,
     SIZE,
@@ -149,7 +155,10 @@ def _check_pairs(fusion: Any, features: Sequence[Features]) -> None:
     """All pairs at once, by broadcasting or by `score`, are what every pair gives on its own."""
     with torch.no_grad():
         projected = [fusion.eval().project(i, f) for i, f in enumerate(features)]
-        at_once = _all_pairs(fusion, projected)
+        try:
+            at_once = _all_pairs(fusion, projected)
+        except RuntimeError as error:
+            raise ContractError(f"leading axes must broadcast: {error}") from error
         for name, expected in _loop_over_pairs(fusion, projected).items():
             require_close(at_once[name], expected, f"{name} for all pairs, against one at a time,")
 

@@ -1,0 +1,218 @@
+"""The dataset check passes a sound dataset and names the defect of each unsound one."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+import torch
+from PIL import Image
+
+from mmlab.plugin import Sample, Split
+from mmlab.testing import ContractError, check_dataset
+
+SIZES = {"train": 4, "validation": 2, "test": 2}
+
+
+class Sound:
+    """Squares of one colour and its name, every second one without a picture."""
+
+    modalities = ("image", "text")
+    labels = ("dark", "bright")
+    templates = ("a {} square",)
+    is_multi_label = False
+    revision = "squares-1"
+
+    def __init__(self, split: Split) -> None:
+        self.split = split
+
+    def __len__(self) -> int:
+        return SIZES[self.split]
+
+    def __getitem__(self, index: int) -> Sample:
+        values: dict[str, object] = {"text": (f"shade {index}", f"number {index}")}
+        if index % 2 == 0:
+            values["image"] = Image.new("RGB", (4, 4), (index, index, index))
+        return Sample(f"{self.split}-{index}", values, (index % 2,))
+
+
+def test_a_sound_dataset_passes() -> None:
+    check_dataset(Sound)
+
+
+class Changed(Sound):
+    def change(self, sample: Sample, index: int) -> Sample:
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.change(super().__getitem__(index), index)
+
+
+class SameIds(Changed):
+    def change(self, sample: Sample, index: int) -> Sample:
+        return replace(sample, id=self.split)
+
+
+class SharedIds(Changed):
+    def change(self, sample: Sample, index: int) -> Sample:
+        return replace(sample, id=str(index))
+
+
+class NumbersAsIds(Changed):
+    def change(self, sample: Sample, index: int) -> Sample:
+        return replace(sample, id=index)  # type: ignore[arg-type]  # the defect
+
+
+class NulInId(Changed):
+    def change(self, sample: Sample, index: int) -> Sample:
+        return replace(sample, id=f"{sample.id}\0")
+
+
+class NewIdsEveryTime(Changed):
+    def change(self, sample: Sample, index: int) -> Sample:
+        return replace(sample, id=uuid.uuid4().hex)
+
+
+class LabelOutOfRange(Changed):
+    def change(self, sample: Sample, index: int) -> Sample:
+        return replace(sample, labels=(2,))
+
+
+class TwoLabels(Changed):
+    def change(self, sample: Sample, index: int) -> Sample:
+        return replace(sample, labels=(0, 1))
+
+
+class LabelTwice(Changed):
+    is_multi_label = True
+
+    def change(self, sample: Sample, index: int) -> Sample:
+        return replace(sample, labels=(1, 1))
+
+
+class DrawsACaption(Changed):
+    def change(self, sample: Sample, index: int) -> Sample:
+        torch.manual_seed(index)
+        return sample
+
+
+class WithValues(Changed):
+    def values(self, values: Mapping[str, object]) -> Mapping[str, object]:
+        raise NotImplementedError
+
+    def change(self, sample: Sample, index: int) -> Sample:
+        return replace(sample, values=self.values(sample.values))
+
+
+class Transparent(WithValues):
+    def values(self, values: Mapping[str, object]) -> Mapping[str, object]:
+        return {**values, "image": Image.new("RGBA", (4, 4))}
+
+
+class ListOfCaptions(WithValues):
+    def values(self, values: Mapping[str, object]) -> Mapping[str, object]:
+        return {**values, "text": ["a", "b"]}
+
+
+class NoCaptions(WithValues):
+    def values(self, values: Mapping[str, object]) -> Mapping[str, object]:
+        return {**values, "text": ()}
+
+
+class UnknownModality(WithValues):
+    def values(self, values: Mapping[str, object]) -> Mapping[str, object]:
+        return {**values, "sound": "bang"}
+
+
+class NeverAPicture(WithValues):
+    def values(self, values: Mapping[str, object]) -> Mapping[str, object]:
+        return {"text": values["text"]}
+
+
+class HalfAnAudio(WithValues):
+    modalities = ("image", "text", "audio")
+
+    def values(self, values: Mapping[str, object]) -> Mapping[str, object]:
+        return {**values, "audio": (torch.zeros(1, 8, dtype=torch.float64), 8000)}
+
+
+class NoPlaceholder(Sound):
+    templates = ("a square",)
+
+
+class TwoPlaceholders(Sound):
+    templates = ("a {} {} square",)
+
+
+class NamedPlaceholder(Sound):
+    templates = ("a {c} square",)
+
+
+class ListOfLabels(Sound):
+    labels = ["dark", "bright"]  # type: ignore[assignment]  # noqa: RUF012  # the defect
+
+
+class SameLabelTwice(Sound):
+    labels = ("dark", "dark")
+
+
+class EmptyTraining(Sound):
+    def __len__(self) -> int:
+        return 0
+
+
+class LabelsOfTheSplit(Sound):
+    def __init__(self, split: Split) -> None:
+        super().__init__(split)
+        self.labels = ("dark", split)
+
+
+class RevisionOfTheMoment(Sound):
+    def __init__(self, split: Split) -> None:
+        super().__init__(split)
+        self.revision = uuid.uuid4().hex
+
+
+class ShufflesOnBuild(Sound):
+    def __init__(self, split: Split) -> None:
+        super().__init__(split)
+        self.order = torch.randperm(len(self)).tolist()
+
+    def __getitem__(self, index: int) -> Sample:
+        return super().__getitem__(self.order[index])
+
+
+@pytest.mark.parametrize(
+    ("defect", "message"),
+    [
+        (SameIds, "are not unique"),
+        (SharedIds, "both in train and in validation"),
+        (NumbersAsIds, "is no id"),
+        (NulInId, "holds a NUL"),
+        (NewIdsEveryTime, "same order every time"),
+        (ShufflesOnBuild, "same order every time"),
+        (LabelOutOfRange, "ids below 2"),
+        (TwoLabels, "2 labels in a single-label dataset"),
+        (LabelTwice, "given twice"),
+        (DrawsACaption, "must not seed"),
+        (Transparent, "must be an RGB PIL image"),
+        (ListOfCaptions, "must be a str or a tuple"),
+        (NoCaptions, "must be a str or a tuple"),
+        (UnknownModality, "not all in `modalities`"),
+        (NeverAPicture, r"no training sample has the modalities \{'image'\}"),
+        (HalfAnAudio, "float32"),
+        (NoPlaceholder, "must hold one {} exactly"),
+        (TwoPlaceholders, "must hold one {} exactly"),
+        (NamedPlaceholder, "must hold one {} exactly"),
+        (ListOfLabels, "`labels` must be a tuple"),
+        (SameLabelTwice, "`labels` must not repeat"),
+        (EmptyTraining, "the training split is empty"),
+        (LabelsOfTheSplit, "differs from the training split's"),
+        (RevisionOfTheMoment, "`revision` must be the same"),
+    ],
+)
+def test_a_defect_of_a_dataset_is_named(defect: type[Sound], message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        check_dataset(defect)

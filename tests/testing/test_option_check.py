@@ -1,0 +1,64 @@
+"""Every check begins with the factory's signature, which is the schema of its options."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pytest
+from pydantic import Field
+
+from mmlab.testing import ContractError
+from mmlab.testing.options import check_schema
+
+Width = Annotated[int, Field(ge=1, description="a width")]
+
+
+def sound(dims: object, *, width: Width = 3) -> None: ...
+
+
+def takes_anything(dims: object, **options: object) -> None: ...
+
+
+def wants_the_moon(dims: object, moon: object) -> None: ...
+
+
+def says_nothing(dims: object, *, width: int = 3) -> None: ...
+
+
+def says_no_type(dims: object, *, width=3) -> None: ...  # type: ignore[no-untyped-def]  # the defect
+
+
+def takes_a_reserved_name(dims: object, *, weight: Width = 3) -> None: ...
+
+
+def cannot_be_none(dims: object, *, width: Width | None = 3) -> None: ...
+
+
+def test_options_get_their_defaults() -> None:
+    assert check_schema("fusion", sound, {}) == {"width": 3}
+
+
+def test_options_out_of_range_are_refused() -> None:
+    with pytest.raises(ContractError, match="not valid"):
+        check_schema("fusion", sound, {"width": 0})
+
+
+def test_unknown_options_are_refused() -> None:
+    with pytest.raises(ContractError, match="not valid"):
+        check_schema("fusion", sound, {"height": 1})
+
+
+@pytest.mark.parametrize(
+    ("factory", "message"),
+    [
+        (takes_anything, "options"),
+        (wants_the_moon, "moon"),
+        (says_nothing, "description"),
+        (says_no_type, "width"),
+        (takes_a_reserved_name, "weight"),
+        (cannot_be_none, "width"),
+    ],
+)
+def test_a_defect_of_a_signature_is_named(factory: object, message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        check_schema("fusion", factory, {})  # type: ignore[arg-type]  # a function all the same
