@@ -9,6 +9,7 @@ MANIFESTS := pyproject.toml plugins/requirements.txt $(wildcard plugins/*/pyproj
 
 run: .venv/.run
 	$(BIN)/mmlab run experiments/*.toml
+	mkdir -p mmlab-report
 	$(BIN)/mmlab report --out mmlab-report/report.html
 
 test: .venv/.test

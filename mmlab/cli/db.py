@@ -60,20 +60,20 @@ def current(db: str, as_json: bool) -> None:
     Example:
       mmlab db current --json
     """
-    from mmlab.store import current as current_revision
-    from mmlab.store import head
+    from mmlab.store.migrate import current as current_revision
+    from mmlab.tables import REVISION
 
     revision = current_revision(db)
     if as_json:
-        print_json(revision=revision, head=head(), is_current=revision == head())
+        print_json(revision=revision, head=REVISION, is_current=revision == REVISION)
         return
     click.echo(revision or "none")
-    say("up to date" if revision == head() else f"this program's revision is {head()}")
+    say("up to date" if revision == REVISION else f"this program's revision is {REVISION}")
 
 
 def _upgrade(url: str) -> None:
-    from mmlab.store import upgrade as upgrade_database
     from mmlab.store.address import parse_address
+    from mmlab.store.migrate import upgrade as upgrade_database
 
     done = upgrade_database(url)
     name = parse_address(url).display

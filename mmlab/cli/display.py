@@ -13,6 +13,7 @@ import click
 from mmlab.cli.output import console, is_quiet
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
@@ -36,7 +37,7 @@ def make_display() -> Iterator[Display]:
     if is_quiet():
         yield QuietDisplay()
     elif sys.stderr.isatty():
-        with _bar() as bar:
+        with make_bar(console(err=True)) as bar:
             yield BarDisplay(bar)
     else:
         yield PlainDisplay()
@@ -166,7 +167,8 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def _bar() -> Bar:
+def make_bar(out: Console) -> Bar:
+    """A progress bar whose text is plain and which vanishes at the end."""
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
     return Progress(
@@ -174,6 +176,6 @@ def _bar() -> Bar:
         TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
         TextColumn("{task.fields[state]}", markup=False),
-        console=console(err=True),
+        console=out,
         transient=True,
     )

@@ -8,7 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
 import click
 
@@ -116,10 +116,17 @@ def console(*, err: bool = False) -> Console:
     stream = sys.stderr if err else sys.stdout
     # A pipe has no width; 80 columns would fold the tables of whoever greps them.
     width = None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
-    if wants is False:
-        return Console(file=stream, width=width, color_system=None, highlight=False)
-    always = True if wants else None
-    return Console(file=stream, width=width, force_terminal=always, highlight=False)
+    if wants is None:
+        return Console(file=stream, width=width, highlight=False)
+    system: Literal["standard"] | None = "standard" if wants else None
+    return Console(
+        file=stream,
+        width=width,
+        force_terminal=wants,
+        color_system=system,
+        no_color=not wants,
+        highlight=False,
+    )
 
 
 def _present_color() -> bool | None:
@@ -159,14 +166,16 @@ def _plain(value: object) -> object:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> Table:
-    """A plain table; cells are shown as they are, never read as markup."""
+    """A plain table; cells are shown as they are: no markup, and no control character obeyed."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
+
+    from mmlab.report.cards import visible
 
     made = Table(title=Text(title) if title else None, box=SIMPLE_HEAD, title_justify="left")
     for column in columns:
         made.add_column(Text(column), overflow="fold")
     for row in rows:
-        made.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+        made.add_row(*(Text("" if cell is None else visible(str(cell))) for cell in row))
     return made

@@ -13,12 +13,13 @@ from mmlab.cli.output import (
     console,
     db_option,
     json_option,
-    print_json,
     say,
     verbosity_options,
 )
 
 if TYPE_CHECKING:
+    from polars import DataFrame
+
     from mmlab.store import Store
 
 FORMATS = ("html", "md", "csv", "json", "parquet")
@@ -48,18 +49,19 @@ def report(
     Examples:
       mmlab report
       mmlab report --out report.html
-      mmlab report emoji-fusion --out fusion.md
+      mmlab report emoji-fusion --format md
       mmlab report --json | jq '.leaderboard[0]'
     """
+    chosen = "json" if as_json else file_format
     if out is not None:
-        _write(runs, out, file_format, db)
-        return
-    if file_format is not None:
-        raise click.UsageError("--format says what to write, and --out says where; give --out too")
-    show_leaderboard(db, runs, as_json=as_json)
+        _write(runs, out, chosen, db)
+    elif chosen is None:
+        show_leaderboard(db, runs)
+    else:
+        _print_text(runs, chosen, db)
 
 
-def show_leaderboard(db: str, runs: Collection[str] = (), *, as_json: bool = False) -> None:
+def show_leaderboard(db: str, runs: Collection[str] = ()) -> None:
     """Print the leaderboard of all runs, or of these runs and experiments."""
     from mmlab.report.board_text import draw_board
     from mmlab.report.boards import boards
@@ -68,9 +70,6 @@ def show_leaderboard(db: str, runs: Collection[str] = (), *, as_json: bool = Fal
 
     with open_store(db) as store:
         frame = leaderboard(store, _run_ids(store, runs))
-        if as_json:
-            print_json(database=store.url_display, leaderboard=frame.to_dicts())
-            return
         say(f"results in {store.url_display}")
         out = console()
         for board in boards(store, frame):
@@ -89,6 +88,27 @@ def _run_ids(store: Store, names: Collection[str]) -> list[str] | None:
         of_experiment = [row.run_id for row in store.runs(experiment=name)]
         ids += of_experiment or [store.find_run(name).run_id]
     return ids
+
+
+def _print_text(runs: Collection[str], file_format: str, db: str) -> None:
+    """Print the leaderboard as Markdown, CSV or JSON."""
+    from mmlab.report.leaderboard import leaderboard
+    from mmlab.store import open_store
+
+    if file_format in ("html", "parquet"):
+        raise click.UsageError(f"{file_format} is for files; add --out report.{file_format}")
+    with open_store(db) as store:
+        frame = leaderboard(store, _run_ids(store, runs))
+        click.echo(_text(store, frame, file_format), nl=False)
+
+
+def _text(store: Store, frame: DataFrame, file_format: str) -> str:
+    from mmlab.report.boards import boards
+    from mmlab.report.tables import to_csv, to_json, to_markdown
+
+    if file_format == "md":
+        return to_markdown(boards(store, frame))
+    return to_csv(frame) if file_format == "csv" else to_json(frame)
 
 
 def _write(runs: Collection[str], out: Path, file_format: str | None, db: str) -> None:

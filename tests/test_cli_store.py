@@ -1,0 +1,148 @@
+"""The verbs that read and make databases: ls, show, report, db."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from store_values import claimed, dump, finish
+
+from mmlab.cli import main
+from mmlab.store import open_store
+
+
+def call(db: str | Path, *arguments: str) -> Result:
+    return CliRunner().invoke(main, [*arguments, "--db", str(db)])
+
+
+def ask(db: str | Path, *arguments: str) -> Any:  # Any: a JSON document
+    result = call(db, *arguments, "--json")
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert document["schema_version"] == 1
+    return document
+
+
+@pytest.fixture
+def results(sqlite_url: str) -> str:
+    """A database with two done runs and a failed one."""
+    with open_store(sqlite_url) as store:
+        finish(store, claimed(store, "one", 0))
+        finish(store, claimed(store, "one", 1))
+        store.fail(claimed(store, "two", 0), "error", "place: fault", "Traceback: line 1")
+    return sqlite_url
+
+
+def test_ls_shows_the_newest_runs_first(results: str) -> None:
+    runs = ask(results, "ls")["runs"]
+    assert [run["status"] for run in runs].count("done") == 2
+    created = [run["created_at"] for run in runs]
+    assert created == sorted(created, reverse=True)
+    assert all(run["run_id"] in call(results, "list").stdout for run in runs)
+
+
+def test_ls_filters_and_limits(results: str) -> None:
+    assert len(ask(results, "ls", "--limit", "1")["runs"]) == 1
+    assert len(ask(results, "ls", "--status", "failed")["runs"]) == 1
+    assert ask(results, "ls", "--experiment", "unknown")["runs"] == []
+
+
+def test_show_takes_an_id_its_start_an_experiment_and_last(results: str) -> None:
+    run = ask(results, "ls", "--status", "done")["runs"][0]["run_id"]
+    for name in (run, run[:12]):
+        assert ask(results, "show", name)["run"]["run"]["run_id"] == run
+    assert ask(results, "show", "@last")["run"] == ask(results, "show", "emoji")["run"]
+
+
+def test_show_prints_metrics_spec_and_origin(results: str) -> None:
+    run = ask(results, "ls", "--status", "done")["runs"][0]["run_id"]
+    shown = call(results, "show", run).stdout
+    assert "top1" in shown
+    assert "not defined" in shown
+    assert call(results, "show", run, "--spec").stdout.startswith('name = "emoji"')
+    assert json.loads(call(results, "show", run, "--env").stdout) == {"git": None}
+
+
+def test_show_tells_why_a_run_failed(results: str) -> None:
+    run = ask(results, "ls", "--status", "failed")["runs"][0]["run_id"]
+    assert "place: fault" in call(results, "show", run).stdout
+    assert "Traceback: line 1" in call(results, "show", run, "--log").stdout
+
+
+def test_show_draws_the_card_of_a_sample(results: str) -> None:
+    run = ask(results, "ls", "--status", "done")["runs"][0]["run_id"]
+    assert "Ranked 1 out of 7 labels" in call(results, "show", run, "--sample", "a").stdout
+    assert ask(results, "show", run, "--sample", "a")["cards"][0]["rank"] == 1
+
+
+@pytest.mark.parametrize("arguments", [["nothing"], ["emoji", "--sample", "nothing"]])
+def test_show_of_something_unknown_is_a_usage_error(results: str, arguments: list[str]) -> None:
+    result = call(results, "show", *arguments)
+    assert result.exit_code == 2
+    assert "next:" in result.stderr
+
+
+def test_report_prints_a_leaderboard(results: str) -> None:
+    result = call(results, "report")
+    assert result.exit_code == 0, result.output
+    assert "emoji" in result.stdout
+    assert "top1" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.md", "report.csv", "report.parquet"])
+def test_report_writes_the_format_of_the_file(results: str, tmp_path: Path, name: str) -> None:
+    result = call(results, "report", "--out", str(tmp_path / name))
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / name).stat().st_size > 0
+
+
+def test_report_of_an_experiment_takes_all_its_runs(results: str) -> None:
+    everything = ask(results, "report")["leaderboard"]
+    assert ask(results, "report", "emoji")["leaderboard"] == everything
+    assert {row["seeds"] for row in everything} == {2}
+
+
+def test_report_prints_text_formats(results: str) -> None:
+    assert call(results, "report", "--format", "md").stdout.startswith("###")
+    assert call(results, "report", "--format", "csv").stdout.startswith("experiment,")
+    assert call(results, "report", "--format", "parquet").exit_code == 2
+
+
+READING = [("ls",), ("show", "@last"), ("report",), ("db", "current")]
+
+
+@pytest.mark.parametrize("arguments", READING)
+def test_reading_never_makes_a_database(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    result = call(tmp_path / "missing.db", *arguments)
+    assert result.exit_code == 5, result.output
+    assert "next:" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("arguments", READING)
+def test_reading_changes_nothing(results: str, arguments: tuple[str, ...]) -> None:
+    before = dump(results)
+    assert call(results, *arguments).exit_code == 0
+    assert dump(results) == before
+
+
+def test_db_init_makes_what_current_then_finds(tmp_path: Path) -> None:
+    db = tmp_path / "new.db"
+    assert call(db, "db", "init").exit_code == 0
+    current = ask(db, "db", "current")
+    assert current["is_current"]
+    assert current["revision"] == current["head"]
+    again = call(db, "db", "upgrade")
+    assert again.exit_code == 0
+    assert "already" in again.stderr
+
+
+def test_the_environment_names_the_database(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MMLAB_DB", str(tmp_path / "named.db"))
+    assert CliRunner().invoke(main, ["db", "init"]).exit_code == 0
+    assert (tmp_path / "named.db").is_file()
