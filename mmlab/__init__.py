@@ -1,7 +1,7 @@
 """mmlab: declarative multimodal experiments whose every result can be compared.
 
-`mmlab.results(db)` reads results as polars frames, `mmlab.load(run)` loads a trained model. Both are
-imported when first used, so that importing mmlab costs nothing.
+`mmlab.results(db)` reads results as polars frames, `mmlab.load(run)` loads a trained model. Both
+are imported when first used, so that importing mmlab costs nothing.
 """
 
 from importlib import import_module

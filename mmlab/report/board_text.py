@@ -16,7 +16,7 @@ def draw_board(board: Board) -> Group:
     table.add_column("#", justify="right")
     table.add_column("experiment", overflow="fold")
     for metric in board.metrics:
-        table.add_column(visible(metric), justify="right")
+        table.add_column(visible(metric), justify="right", no_wrap=True)
     table.add_column("seeds", justify="right")
     for entry in board.entries:
         table.add_row(

@@ -13,9 +13,9 @@ from sqlalchemy import select
 from mmlab.report.charts import Dot, Scale, Tick, axis_range, dot, dot_scale, ticks
 from mmlab.report.figures import (
     INTERVAL_WORDS,
+    axis_number,
     comparison_label,
     group_labels,
-    number,
     plus_minus,
 )
 from mmlab.report.leaderboard import comparisons, main_metric
@@ -118,7 +118,7 @@ def _board(part: pl.DataFrame, differs: str) -> Board:
         metrics=tuple(metrics),
         main=main,
         entries=tuple(entries),
-        axis=tuple(Tick(scale(value), number(main, value)) for value in ticks(low, high, 3)),
+        axis=tuple(Tick(scale(v), axis_number(main, v)) for v in ticks(low, high, 4)),
         samples=first["samples"],
         skipped=part.select(pl.col("skipped").max()).item(),
         dataset_revision=first["dataset_revision"],

@@ -46,10 +46,5 @@ def _row(card: Card, bar: Bar) -> tuple[Text, Text, Text, Text, Text]:
     prompt.append(visible(bar.after))
     mark = Text("✓" if bar.is_truth else "✗", style=style)
     length = round((bar.score or 0.0) * _BAR_CELLS) if card.has_probabilities else 0
-    return (
-        mark,
-        Text(str(bar.rank)),
-        prompt,
-        Text("█" * length, style=style),
-        Text(card.score_text(bar)),
-    )
+    drawn = Text("█" * length, style=style)
+    return mark, Text(str(bar.rank)), prompt, drawn, Text(card.score_text(bar))

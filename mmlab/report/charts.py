@@ -14,8 +14,8 @@ from mmlab.report.statistics import is_fraction
 COLOURS = 8
 #: Curves have this shape; the page scales them.
 WIDTH, HEIGHT = 320.0, 170.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 8.0, 8.0, 22.0
-DOT_WIDTH = 180.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 16.0, 8.0, 22.0
+DOT_WIDTH = 150.0
 _DOT_MARGIN = 7.0
 
 

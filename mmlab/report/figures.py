@@ -10,9 +10,9 @@ from mmlab.report.statistics import is_fraction
 
 #: What an interval varies over, in words.
 INTERVAL_WORDS = {
-    "seeds": "95 % Student t over seeds",
-    "wilson": "95 % Wilson over samples (one seed)",
-    "normal": "95 % normal over samples (one seed)",
+    "seeds": "95% Student t over seeds",
+    "wilson": "95% Wilson over samples (one seed)",
+    "normal": "95% normal over samples (one seed)",
     "none": "no interval (one seed)",
 }
 
@@ -21,25 +21,34 @@ def number(metric: str, value: float | None) -> str:
     """A metric's value.
 
     >>> number("top1", 0.1262), number("mean_rank", 12.3456), number("top1", None)
-    ('12.6 %', '12.35', '—')
+    ('12.6%', '12.35', '—')
     """
     if value is None:
         return "—"
-    return f"{100 * value:.1f} %" if is_fraction(metric) else f"{value:.4g}"
+    return f"{100 * value:.1f}%" if is_fraction(metric) else f"{value:.4g}"
+
+
+def axis_number(metric: str, value: float) -> str:
+    """A round value on an axis.
+
+    >>> axis_number("top1", 0.4), axis_number("mean_rank", 2.5)
+    ('40%', '2.5')
+    """
+    return f"{100 * value:.4g}%" if is_fraction(metric) else f"{value:.4g}"
 
 
 def plus_minus(metric: str, row: Mapping[str, Any]) -> str:
     """A leaderboard row's mean and interval: as +- where it is symmetric, else as its two ends.
 
     >>> plus_minus("top1", {"mean": 0.5, "low": 0.4, "high": 0.6})
-    '50.0 ± 10.0 %'
+    '50.0 ± 10.0%'
     """
     mean, low, high = row["mean"], row["low"], row["high"]
     if mean is None or low is None or high is None:
         return number(metric, mean)
     if abs((high - mean) - (mean - low)) > 1e-9:
         return f"{number(metric, mean)} [{_plain(metric, low)}, {_plain(metric, high)}]"
-    unit = " %" if is_fraction(metric) else ""
+    unit = "%" if is_fraction(metric) else ""
     return f"{_plain(metric, mean)} ± {_plain(metric, high - mean)}{unit}"
 
 

@@ -49,6 +49,8 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "samples": pl.Int64,
     "skipped": pl.Int64,
 }
+# Of the protocols of one name, the one with the most rows first.
+_SORTED = (*COMPARISON[:3], "size", "protocol_hash", "order", "place", "experiment", "cell")
 # How far a metric may be from a mean over samples and still be that mean: float32 outcomes.
 _SAME = 1e-5
 
@@ -222,7 +224,7 @@ def _placed(board: pl.DataFrame) -> pl.DataFrame:
         board.with_columns(
             place.alias("place"),
             pl.col("metric").replace_strict(order, return_dtype=pl.Int32).alias("order"),
+            (-pl.len().cast(pl.Int64)).over(*COMPARISON).alias("size"),
         )
-        .sort(*COMPARISON, "order", "place", "experiment", "cell", nulls_last=True)
-        .drop("order")
+        .sort(*_SORTED, nulls_last=True)
     )

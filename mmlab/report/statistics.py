@@ -28,20 +28,18 @@ _NORMAL_QUANTILE = 1.959963984540054
 
 #: In this order metrics are shown; the first that an evaluation has is the one it is ranked by.
 _METRIC_ORDER = (
-    "top1",
-    "mean_average_precision",
     "mAP",
-    "R@1",
-    "recall@1",
+    "top1",
     "top5",
-    "mean_recall",
-    "mean_per_class_recall",
-    "R@5",
+    "recall@1",
     "recall@5",
-    "R@10",
     "recall@10",
+    "mean_recall@1",
+    "mean_per_class_recall",
+    "mean_rank",
+    "median_rank",
 )
-_FRACTION = re.compile(r"top\d+|.*recall.*|.*precision.*|.*accuracy.*|mAP|AP|R@\d+|.*f1.*|.*auc.*")
+_FRACTION = re.compile(r"top\d+|mAP|.*(recall|precision|accuracy|probability|f1|auc).*")
 _LOWER_IS_BETTER = re.compile(r"(.*[/_])?(loss|error|(mean|median)_rank|perplexity)")
 _CUTOFF = re.compile(r".*?(?:top|@|_)(\d+)")
 

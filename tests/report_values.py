@@ -1,0 +1,127 @@
+"""Planted results with known figures, for tests of the report and for looking at it."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from mmlab.records import EvaluationResult, MetricPoint, Rankings, SampleResults
+from mmlab.store import RunIdentity, Store
+
+PROVENANCE = {
+    "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "is_dirty": True},
+    "plugins": {"mmlab-encoders": {"version": "0.1.0", "source": None}},
+    "libraries": {"torch": "2.15.0", "numpy": "2.3.0"},
+    "python": "3.11.9",
+    "machine": {"device": "x86_64", "device_type": "cpu"},
+}
+
+
+def identity(experiment: str, cell: str, seed: int) -> RunIdentity:
+    """One cell of an experiment; its cell text is its group."""
+    return RunIdentity(
+        experiment=experiment,
+        spec_name=f"{experiment}.toml",
+        spec_text=f'name = "{experiment}"\n',
+        spec_json="{}",
+        resolved="{}",
+        train_hash=f"train-{experiment}-{cell}-{seed}",
+        group_hash=f"group-{experiment}-{cell}",
+        seed=seed,
+        cell=cell,
+        axes={"fusion": cell},
+    )
+
+
+def record(
+    store: Store,
+    result: EvaluationResult,
+    *,
+    experiment: str = "emoji",
+    cell: str = "",
+    seed: int = 0,
+    curve: Sequence[float] = (),
+    rerun: bool = False,
+) -> str:
+    """A done run with one evaluation and one curve; its id."""
+    run = store.submit(identity(experiment, cell, seed), rerun=rerun)
+    claim = store.claim(run.run_id, "worker", 60, PROVENANCE)
+    assert claim is not None, "a new run is free"
+    points = [MetricPoint("train/loss", 10 * step, value) for step, value in enumerate(curve)]
+    store.record_points(claim, points)
+    store.finish(claim, [result], {result.name: f"evaluation-{run.run_id}-{result.name}"})
+    return run.run_id
+
+
+def ranked(
+    ranks: Sequence[int],
+    labels: Sequence[str] = ("cat", "dog", "owl", "fox", "bee", "ant"),
+    *,
+    name: str = "zero_shot",
+    k: int = 5,
+    truths: Sequence[Sequence[int]] | None = None,
+    templates: tuple[str, ...] = ("a photo of a {}.", "a drawing of a {}."),
+    protocol: Mapping[str, object] | None = None,
+    pictures: Mapping[str, bytes] | None = None,
+) -> EvaluationResult:
+    """A zero-shot result in which sample i ranks its truth, label i modulo C, at `ranks[i]`.
+
+    The label at rank r has the probability 2 ** -r.
+    """
+    count = len(labels)
+    truths = truths or [[index % count] for index in range(len(ranks))]
+    orders = np.array([_order(t[0], rank, count) for t, rank in zip(truths, ranks, strict=True)])
+    rank = np.array(ranks, dtype=np.int32)
+    halves = 0.5 ** np.arange(1, k + 1, dtype=np.float32)
+    return EvaluationResult(
+        name=name,
+        evaluator="zero_shot",
+        condition="",
+        split="test",
+        dataset_revision="revision-1",
+        protocol=protocol or {"evaluator": "zero_shot", "labels": list(labels)},
+        subject={"precision": "fp32"},
+        metrics={
+            "top1": float((rank == 1).mean()),
+            "top5": float((rank <= 5).mean()) if count >= 5 else None,
+            "mean_per_class_recall": float((rank == 1).mean()),
+            "mean_rank": float(rank.mean()),
+        },
+        labels=tuple(labels),
+        templates=templates,
+        samples=SampleResults(
+            ids=[f"sample-{index:04d}" for index in range(len(ranks))],
+            truths=truths,
+            rank=rank,
+            probability=(0.5**rank).astype(np.float32),
+            top_label=orders[:, 0].astype(np.int32),
+            top_probability=np.full(len(ranks), 0.5, dtype=np.float32),
+            has_tie=np.zeros(len(ranks), dtype=np.bool_),
+            outcome=(rank == 1).astype(np.float32),
+        ),
+        rankings=Rankings(
+            label=orders[:, :k].astype(np.int32), score=np.tile(halves[: min(k, count)], (len(ranks), 1))
+        ),
+        label_metrics={
+            "recall": np.linspace(0, 1, count, dtype=np.float32),
+            "support": np.arange(count, dtype=np.float32),
+        },
+        thumbnails=pictures or {},
+    )
+
+
+def _order(truth: int, rank: int, count: int) -> list[int]:
+    others = [label for label in range(count) if label != truth]
+    return [*others[: rank - 1], truth, *others[rank - 1 :]]
+
+
+def picture(colour: str) -> bytes:
+    """A small WebP picture: a disc of this colour."""
+    image = Image.new("RGB", (128, 128), "white")
+    ImageDraw.Draw(image).ellipse((12, 12, 116, 116), fill=colour)
+    file = io.BytesIO()
+    image.save(file, "WEBP")
+    return file.getvalue()
