@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import pytest
+from strange import SOURCE
 
 from mmlab.testing import check_dataset, check_encoder, check_fusion, check_loss
-
-STRANGER = Path(__file__).parent / "stranger"
 
 
 def component(module: str, name: str) -> Any:  # Any: what the module holds
@@ -19,7 +17,7 @@ def component(module: str, name: str) -> Any:  # Any: what the module holds
 
 @pytest.fixture(autouse=True)
 def _is_importable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(STRANGER))
+    monkeypatch.syspath_prepend(str(SOURCE))
 
 
 def test_the_dataset_keeps_the_contract() -> None:

@@ -1,0 +1,157 @@
+"""From a spec to a report through the command itself, with a stranger's components."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from store_values import dump
+from strange import SPEC, install
+
+from mmlab.cli import main
+
+QUICK = ("--set", "train.epochs=1", "--device", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in, beside an installed stranger."""
+    install(monkeypatch, tmp_path / "site")
+    work = tmp_path / "work"
+    work.mkdir()
+    monkeypatch.chdir(work)
+    monkeypatch.delenv("MMLAB_DB", raising=False)
+    monkeypatch.delenv("MMLAB_RUNS", raising=False)
+    return work
+
+
+def call(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def ask(*arguments: str | Path) -> Any:  # Any: a JSON document
+    result = call(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def statuses(result: Result) -> list[str]:
+    return [outcome["status"] for outcome in json.loads(result.stdout)["outcomes"]]
+
+
+@pytest.mark.slow
+def test_a_second_run_does_nothing() -> None:
+    first = call("run", SPEC, *QUICK, "--json")
+    assert first.exit_code == 0, first.output
+    assert statuses(first) == ["done"]
+    before = dump("mmlab.db")
+    second = call("run", SPEC, *QUICK, "--json")
+    assert second.exit_code == 0, second.output
+    assert statuses(second) == ["skipped"]
+    assert dump("mmlab.db") == before
+
+
+@pytest.mark.slow
+def test_run_prints_the_leaderboard_and_names_the_stranger_in_the_provenance() -> None:
+    result = call("run", SPEC, *QUICK)
+    assert result.exit_code == 0, result.output
+    assert "stranger-shapes" in result.stdout
+    assert "mmlab report" in result.stderr
+    assert "stranger-mmlab" in call("show", "@last", "--env").stdout
+
+
+@pytest.mark.slow
+def test_rerun_repeats_what_is_done() -> None:
+    for arguments in ((), ("--rerun",)):
+        assert statuses(call("run", SPEC, *QUICK, "--json", *arguments)) == ["done"]
+    assert len(ask("ls")["runs"]) == 2
+
+
+@pytest.mark.slow
+def test_a_failed_run_is_kept_and_gives_1() -> None:
+    result = call("run", SPEC, *QUICK, "--set", "train.lr=1e30", "--set", "train.epochs=3")
+    assert result.exit_code == 1, result.output
+    assert "not finite" in result.stderr
+    assert "Traceback" not in result.output
+    (run,) = ask("ls")["runs"]
+    assert run["status"] == "failed"
+    assert "not finite" in call("show", run["run_id"]).stdout
+
+
+@pytest.mark.slow
+def test_sigterm_puts_the_run_back_into_the_queue(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mmlab", "run", str(SPEC), "--set", "train.epochs=100000"]
+    path = os.pathsep.join(sys.path)
+    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path}, stderr=-1)
+    _wait_for_a_running_run()
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said.decode()
+    assert b"Traceback" not in said
+    assert [run["status"] for run in ask("ls")["runs"]] == ["queued"]
+
+
+def _wait_for_a_running_run() -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        result = call("ls", "--json")
+        if result.exit_code == 0 and '"running"' in result.stdout:
+            return
+        time.sleep(0.2)
+    pytest.fail("nothing was running after 60 s")
+
+
+def test_a_dry_run_shows_cells_and_plugins_and_makes_nothing(folder: Path) -> None:
+    result = call("run", SPEC, "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "stranger-mmlab" in result.stdout
+    assert "3.1.4" in result.stdout
+    assert ask("run", SPEC, "--dry-run")["cells"][0]["experiment"] == "stranger-shapes"
+    assert list(folder.iterdir()) == []
+
+
+def test_an_unknown_device_is_a_usage_error() -> None:
+    result = call("run", SPEC, "--device", "banana")
+    assert result.exit_code == 2
+    assert "banana" in result.stderr
+    assert "allowed" in result.stderr
+
+
+def test_validate_accepts_what_is_valid(folder: Path) -> None:
+    result = call("validate", SPEC)
+    assert result.exit_code == 0, result.output
+    assert "valid, 1 cell" in result.stderr
+    assert list(folder.iterdir()) == []
+
+
+def test_validate_names_the_faults_of_all_files(folder: Path) -> None:
+    text = SPEC.read_text()
+    (folder / "one.toml").write_text(text.replace("epochs = 4", "epohcs = 4"))
+    (folder / "two.toml").write_text(text.replace('use = "grid"', 'use = "gird"'))
+    result = call("validate", "one.toml", "two.toml")
+    assert result.exit_code == 3
+    assert "one.toml:27:1" in result.stderr
+    assert "two.toml:9:" in result.stderr
+    assert "epochs" in result.stderr
+    assert "grid" in result.stderr
+
+
+def test_a_missing_spec_is_named(folder: Path) -> None:
+    result = call("run", "missing.toml")
+    assert result.exit_code in (2, 3)
+    assert "missing.toml" in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_an_unknown_component_is_a_plugin_error() -> None:
+    result = call("validate", SPEC, "--set", "fusion.use=prodcut")
+    assert result.exit_code == 4, result.output
+    assert "product" in result.stderr
