@@ -55,17 +55,18 @@ def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({allowed})", name=column)
 
 
+def _unique_where(name: str, condition: str, *columns: str) -> Index:
+    where = text(condition)
+    return Index(name, *columns, unique=True, sqlite_where=where, postgresql_where=where)
+
+
 def _key(
     target: str, comment: str, *, is_primary: bool = False, nullable: bool = False
 ) -> AnyColumn:
     """A reference to a row of another table."""
-    return Column(
-        target.replace("s.id", "_id"),
-        ForeignKey(target),
-        primary_key=is_primary,
-        nullable=nullable,
-        comment=comment,
-    )
+    name = target.replace("s.id", "_id")
+    key = ForeignKey(target)
+    return Column(name, key, primary_key=is_primary, nullable=nullable, comment=comment)
 
 
 specs = Table(
@@ -218,23 +219,8 @@ metrics = Table(
     _one_of("value_kind", VALUE_KINDS),
     CheckConstraint("(value_kind = 'finite') = (value IS NOT NULL)", name="value"),
     CheckConstraint("(evaluation_id IS NULL) = (step IS NOT NULL)", name="step"),
-    Index(
-        "uq_metrics_curve",
-        "run_id",
-        "name",
-        "step",
-        unique=True,
-        sqlite_where=text("evaluation_id IS NULL"),
-        postgresql_where=text("evaluation_id IS NULL"),
-    ),
-    Index(
-        "uq_metrics_final",
-        "evaluation_id",
-        "name",
-        unique=True,
-        sqlite_where=text("evaluation_id IS NOT NULL"),
-        postgresql_where=text("evaluation_id IS NOT NULL"),
-    ),
+    _unique_where("uq_metrics_curve", "evaluation_id IS NULL", "run_id", "name", "step"),
+    _unique_where("uq_metrics_final", "evaluation_id IS NOT NULL", "evaluation_id", "name"),
     comment="One row per value: points of training curves, and final metrics of evaluations",
 )
 

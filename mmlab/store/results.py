@@ -80,9 +80,9 @@ def write_result(
     inserted = insert(evaluations).values(row).returning(evaluations.c.id)
     evaluation_id = connection.execute(inserted).scalar_one()
     _write_metrics(connection, run_id, evaluation_id, result)
-    _write_label_metrics(connection, evaluation_id, result, label_ids)
     if result.samples is not None:
         _write_samples(connection, evaluation_id, result, result.samples, label_ids)
+    _write_label_metrics(connection, evaluation_id, result, label_ids)
 
 
 def _evaluation_row(result: EvaluationResult) -> dict[str, object]:

@@ -1,0 +1,51 @@
+"""Keep a database of the present revision, so that later programs are tested to upgrade it.
+
+    python tests/old_databases/make.py
+
+Run it once, before a revision is first released; a kept database is never made anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+import tempfile
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+sys.path.insert(0, str(FOLDER.parent))
+
+from store_values import claimed, evaluation, finish, points  # noqa: E402  # needs the path above
+
+from mmlab.store import Store, open_store  # noqa: E402
+from mmlab.tables import REVISION  # noqa: E402
+
+
+def fill(store: Store) -> None:
+    """Put in runs of every status, with everything that is awkward."""
+    done = claimed(store, "done")
+    store.record_points(done, points(1.0, float("nan"), float("-inf")))
+    finish(store, done)
+    more = evaluation("again", labels=("x", "y", "z"))
+    store.add_evaluations(done.run_id, [more], {"again": "again"})
+    finish(store, claimed(store, "done", seed=1))
+    store.fail(claimed(store, "failed"), "nan", "not finite", "Traceback")
+    store.release(claimed(store, "released"))
+    claimed(store, "running")
+
+
+def main() -> None:
+    """Write the dump named after the revision."""
+    target = FOLDER / f"{REVISION}.sql"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "mmlab.db"
+        with open_store(str(path), create=True) as store:
+            fill(store)
+        connection = sqlite3.connect(path)
+        target.write_text("\n".join(connection.iterdump()) + "\n")
+        connection.close()
+    print(f"{target}: {target.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,262 @@
+"""Databases come to be and change by migrations only, on SQLite and on Postgres."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import pytest
+from alembic.script import ScriptDirectory
+from polars.testing import assert_frame_equal
+from sqlalchemy import Table, inspect, select
+from sqlalchemy.exc import IntegrityError
+from store_values import claimed, dump, finish
+
+from alembic import command
+from mmlab import tables, views
+from mmlab.store import Store, open_store
+from mmlab.store.address import parse_address
+from mmlab.store.engine import Database
+from mmlab.store.migrate import alembic_config, current, migrations_folder, upgrade
+
+ROOT = Path(__file__).parent.parent
+OLD_DATABASES = sorted((ROOT / "tests" / "old_databases").glob("*.sql"))
+TABLES = [*tables.metadata.sorted_tables, *views.metadata.sorted_tables]
+
+SECOND_REVISION = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade():
+    with op.batch_alter_table("runs") as table:
+        table.add_column(sa.Column("colour", sa.Text(), nullable=False, server_default="red"))
+    {then}
+"""
+
+
+def test_the_programs_revision_is_the_newest_migration() -> None:
+    assert ScriptDirectory.from_config(alembic_config()).get_current_head() == tables.REVISION
+
+
+def test_an_empty_database_is_migrated_and_then_current(empty_database_url: str) -> None:
+    done = upgrade(empty_database_url)
+    assert (done.before, done.after, done.backup) == (None, tables.REVISION, None)
+    assert current(empty_database_url) == tables.REVISION
+    open_store(empty_database_url).close()
+
+
+def test_upgrading_a_current_database_changes_nothing(database_url: str) -> None:
+    before = dump(database_url)
+    done = upgrade(database_url)
+    assert (done.before, done.backup) == (tables.REVISION, None)
+    assert dump(database_url) == before
+
+
+def test_migrations_and_tables_do_not_drift_apart(database_url: str) -> None:
+    database = Database(parse_address(database_url))
+    command.check(alembic_config(database))
+    database.close()
+
+
+@pytest.mark.slow
+def test_plain_alembic_works_from_the_checkout(empty_database_url: str) -> None:
+    environment = {**os.environ, "MMLAB_DB": empty_database_url}
+    for words in (["upgrade", "head"], ["check"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "alembic", *words],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "No new upgrade operations detected." in done.stdout
+
+
+def test_going_down_to_nothing_and_up_again_works(database_url: str) -> None:
+    database = Database(parse_address(database_url))
+    command.downgrade(alembic_config(database), "base")
+    assert inspect(database.engine).get_table_names() == ["mmlab_alembic_version"]
+    command.upgrade(alembic_config(database), "head")
+    database.close()
+    open_store(database_url).close()
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_every_table_view_and_column_has_a_comment(table: Table) -> None:
+    assert table.comment
+    assert not [column.name for column in table.columns if not column.comment]
+
+
+def test_the_database_describes_itself(store: Store) -> None:
+    rows = store.frame(select(tables.column_docs)).rows()
+    meanings = {(table, column): meaning for table, column, meaning in rows}
+    assert meanings == {
+        **{(table.name, ""): table.comment for table in TABLES},
+        **{(t.name, column.name): column.comment for t in TABLES for column in t.columns},
+    }
+
+
+@pytest.mark.parametrize("view", views.metadata.sorted_tables, ids=lambda view: view.name)
+def test_a_view_has_the_declared_columns(database_url: str, view: Table) -> None:
+    database = Database(parse_address(database_url))
+    columns = [column["name"] for column in inspect(database.engine).get_columns(view.name)]
+    database.close()
+    assert columns == [column.name for column in view.columns]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE runs SET status = 'lost'",
+        "UPDATE runs SET worker = NULL",
+        "UPDATE runs SET lease_until = NULL",
+        "UPDATE runs SET status = 'queued'",
+        "UPDATE runs SET finished_at = created_at",
+        "UPDATE runs SET spec_id = 99",
+        "UPDATE attempts SET outcome = 'bored'",
+        "INSERT INTO metrics (run_id, name, step, value_kind) SELECT id, '', 1, 'finite' FROM runs",
+        "INSERT INTO metrics (run_id, name, step, value_kind) SELECT id, '', 1, 'big' FROM runs",
+        "INSERT INTO metrics (run_id, name, value_kind) SELECT id, '', 'nan' FROM runs",
+    ],
+)
+def test_the_database_refuses_what_makes_no_sense(
+    store: Store, database_url: str, change: str
+) -> None:
+    claimed(store)
+    database = Database(parse_address(database_url))
+    with pytest.raises(IntegrityError), database.write() as connection:
+        connection.exec_driver_sql(change)
+    database.close()
+
+
+def _upgrade(url: str, start: Barrier) -> None:
+    start.wait()
+    upgrade(url)
+
+
+@pytest.mark.slow
+def test_processes_at_once_migrate_one_database(empty_database_url: str) -> None:
+    context = multiprocessing.get_context("spawn")
+    start = context.Barrier(3)
+    workers = [context.Process(target=_upgrade, args=(empty_database_url, start)) for _ in range(3)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    open_store(empty_database_url).close()
+
+
+@pytest.fixture
+def second_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program whose newest migration, a file yet to be written, is 0002."""
+    folder = tmp_path / "folder with 100% oddities"
+    shutil.copytree(migrations_folder(), folder)
+    monkeypatch.setattr("mmlab.store.migrate.migrations_folder", lambda: folder)
+    monkeypatch.setattr("mmlab.store.migrate.REVISION", "0002")
+    monkeypatch.setattr("mmlab.store.revision.REVISION", "0002")
+    return folder / "versions" / "0002_colour.py"
+
+
+def test_an_upgrade_keeps_the_rows_and_copies_a_file_first(
+    store: Store, database_url: str, second_revision: Path
+) -> None:
+    second_revision.write_text(SECOND_REVISION.format(then="pass"))
+    finish(store, claimed(store))
+    before = dump(database_url)
+    done = upgrade(database_url)
+    after = dump(database_url)
+    assert (done.before, done.after) == ("0001", "0002")
+    assert after["runs"] == [(*row, "red") for row in before["runs"]]
+    assert {**after, "runs": 0, "mmlab_alembic_version": 0} == {
+        **before,
+        "runs": 0,
+        "mmlab_alembic_version": 0,
+    }
+    if parse_address(database_url).path is not None:
+        assert dump(str(done.backup)) == before
+
+
+def test_a_migration_that_fails_changes_nothing(
+    store: Store, database_url: str, second_revision: Path
+) -> None:
+    second_revision.write_text(SECOND_REVISION.format(then="raise RuntimeError('went off')"))
+    finish(store, claimed(store))
+    before = dump(database_url)
+    with pytest.raises(RuntimeError, match="went off"):
+        upgrade(database_url)
+    assert dump(database_url) == before
+    assert current(database_url) == "0001"
+
+
+def test_there_is_an_old_database_of_every_released_revision() -> None:
+    scripts = ScriptDirectory.from_config(alembic_config()).walk_revisions()
+    assert [path.stem for path in OLD_DATABASES] == sorted(s.revision for s in scripts)
+
+
+def _restore(dumped: Path, target: Path) -> str:
+    connection = sqlite3.connect(target)
+    connection.executescript(dumped.read_text())
+    connection.close()
+    return f"sqlite:///{target}"
+
+
+@pytest.mark.parametrize("dumped", OLD_DATABASES, ids=lambda path: path.stem)
+def test_an_old_sqlite_database_is_upgraded_and_read(dumped: Path, tmp_path: Path) -> None:
+    url = _restore(dumped, tmp_path / "old.db")
+    upgrade(url)
+    with open_store(url) as store:
+        _check_old_runs(store)
+
+
+@pytest.mark.parametrize("dumped", OLD_DATABASES, ids=lambda path: path.stem)
+def test_an_old_postgres_database_is_upgraded_and_reads_as_the_sqlite_one(
+    dumped: Path, tmp_path: Path, empty_postgres_url: str
+) -> None:
+    old = _restore(dumped, tmp_path / "old.db")
+    _copy_rows(old, empty_postgres_url, revision=dumped.stem)
+    upgrade(old)
+    upgrade(empty_postgres_url)
+    with open_store(old) as sqlite, open_store(empty_postgres_url) as postgres:
+        _check_old_runs(postgres)
+        for table in TABLES:
+            assert_frame_equal(
+                sqlite.frame(select(table)), postgres.frame(select(table)), check_row_order=False
+            )
+
+
+def _copy_rows(source: str, target: str, revision: str) -> None:
+    """Make the target of this revision, and give it the source's rows."""
+    old, new = Database(parse_address(source)), Database(parse_address(target))
+    command.upgrade(alembic_config(new), revision)
+    metadata = tables.MetaData()
+    metadata.reflect(old.engine)
+    with old.read() as reader, new.write() as writer:
+        for table in metadata.sorted_tables:
+            writer.execute(table.delete())
+            rows = [dict(row) for row in reader.execute(select(table)).mappings()]
+            if rows:
+                writer.execute(table.insert(), rows)
+    old.close()
+    new.close()
+
+
+def _check_old_runs(store: Store) -> None:
+    statuses = sorted(run.status for run in store.runs())
+    assert statuses == ["done", "done", "failed", "queued", "running"]
+    done = store.run_detail(store.runs(status="done")[-1].run_id)
+    assert [evaluation.name for evaluation in done.evaluations] == ["zero_shot", "again"]
+    assert done.evaluations[0].metrics["top1"] == 0.5
+    assert done.evaluations[0].metrics["top5"] is None

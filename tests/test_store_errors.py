@@ -1,0 +1,234 @@
+"""A database that cannot be used: five parts, exit code 5, no secret, nothing written."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, create_engine, make_url
+from store_values import claimed, identity
+
+from mmlab.errors import StoreError
+from mmlab.store import open_store
+from mmlab.store.address import parse_address
+from mmlab.store.migrate import current, upgrade
+
+CANARY = "CANARY-p@ss/w%rd"
+
+
+def _refused(act: Callable[..., object], *arguments: object, **options: object) -> str:
+    """The message of the StoreError that the act raises; its parts and its silence are checked."""
+    with pytest.raises(StoreError) as caught:
+        act(*arguments, **options)
+    message = str(caught.value)
+    assert caught.value.exit_code == 5
+    assert all(part in message for part in (": ", "found: ", "allowed: ", "next: ")), message
+    assert "CANARY" not in "".join(f"{error!s}{error!r}" for error in _chain(caught.value))
+    return message
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def test_a_missing_file_is_not_created(tmp_path: Path) -> None:
+    path = tmp_path / "mmlab.db"
+    assert "mmlab db init" in _refused(open_store, str(path))
+    assert not path.exists()
+
+
+def test_a_missing_file_is_created_when_asked_for(tmp_path: Path) -> None:
+    with open_store(str(tmp_path / "mmlab.db"), create=True) as store:
+        assert store.is_new
+        assert store.runs_folder == tmp_path / "mmlab-runs"
+    with open_store(str(tmp_path / "mmlab.db"), create=True) as store:
+        assert not store.is_new
+
+
+def test_a_file_whose_making_was_cut_short_is_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "mmlab.db"
+    path.touch()
+    with open_store(str(path), create=True) as store:
+        assert store.is_new
+
+
+def test_a_folder_is_no_database(tmp_path: Path) -> None:
+    assert "a folder" in _refused(open_store, str(tmp_path))
+    assert "a folder" in _refused(open_store, str(tmp_path), create=True)
+
+
+def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "mmlab.db"
+    assert "make the folder" in _refused(open_store, str(path), create=True)
+
+
+def test_another_file_is_no_database_and_stays_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("these are my notes\n" * 100)
+    for create in (False, True):
+        assert "not a database" in _refused(open_store, str(path), create=create)
+    assert path.read_text() == "these are my notes\n" * 100
+
+
+def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE runs (id INTEGER)")
+    other.close()
+    before = path.read_bytes()
+    for create in (False, True):
+        assert "no tables of mmlab" in _refused(open_store, str(path), create=create)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["other.db"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        ":memory:",
+        "sqlite://",
+        "sqlite:///",
+        "sqlite:///mmlab.db?mode=memory",
+        "mysql://user:CANARY@localhost/mmlab",
+        "postgresql://user:CANARY@host:port/mmlab",
+        "postgresql://user:CANARY@host:123CANARY/mmlab",
+        "postgresql+asyncpg://user:CANARY@localhost/mmlab",
+        "://CANARY",
+        "mm\0lab.db",
+    ],
+)
+def test_an_address_of_another_form_is_refused(url: str) -> None:
+    _refused(open_store, url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://user:CANARY@host/db",
+        "postgres://user:CANARY@host/db",
+        "postgresql+psycopg://user@host/db?password=CANARY",
+        "postgresql://user:CANARY@host/db?sslpassword=CANARY&sslmode=require",
+    ],
+)
+def test_an_address_shows_no_secret(url: str) -> None:
+    address = parse_address(url)
+    assert "CANARY" not in f"{address} {address!r} {address.display}"
+    assert address.display.startswith("postgresql://user@host/db")
+    assert address.url.password == "CANARY"
+    assert address.redact("it was CANARY") == "it was ***"
+
+
+def test_a_wrong_password_is_refused_without_showing_it(postgres_url: str) -> None:
+    url = make_url(postgres_url)
+    if _is_let_in(url.set(password="wrong")):
+        pytest.skip("the given server asks for no password")
+    wrong = url.set(password=CANARY).render_as_string(hide_password=False)
+    message = _refused(open_store, wrong)
+    assert "user and password" in message
+    assert CANARY not in message
+    in_query = url._replace(password=None).update_query_dict({"password": CANARY})
+    assert "user and password" in _refused(
+        lambda: open_store(in_query.render_as_string(hide_password=False))
+    )
+
+
+def _is_let_in(url: URL) -> bool:
+    engine = create_engine(url)
+    try:
+        engine.connect().close()
+    except Exception:  # whatever the driver says, it was not let in
+        return False
+    return True
+
+
+def test_a_missing_postgres_database_is_not_created(postgres_url: str) -> None:
+    url = make_url(postgres_url).set(database="nothing_here")
+    message = _refused(open_store, url.render_as_string(hide_password=False), create=True)
+    assert "createdb" in message
+
+
+def test_an_unreachable_server_is_named() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    message = _refused(open_store, f"postgresql://u:CANARY@127.0.0.1:{port}/mmlab")
+    assert f"postgresql://u@127.0.0.1:{port}/mmlab: " in message
+    assert "start the server" in message
+
+
+@pytest.mark.parametrize(
+    ("revision", "word", "step"),
+    [("0000", "older", "mmlab db upgrade --db"), ("9999", "newer", "pip install --upgrade mmlab")],
+)
+def test_another_revision_names_the_one_command(
+    database_url: str, revision: str, word: str, step: str
+) -> None:
+    engine = create_engine(parse_address(database_url).url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE mmlab_alembic_version SET version_num = '{revision}'")
+    engine.dispose()
+    for create in (False, True):
+        message = _refused(open_store, database_url, create=create)
+        assert word in message
+        assert f"found: revision {revision}" in message
+        assert step in message
+    assert current(database_url) == revision
+
+
+def test_a_newer_database_is_not_upgraded(sqlite_url: str) -> None:
+    with sqlite3.connect(parse_address(sqlite_url).url.database or "") as driver:
+        driver.execute("UPDATE mmlab_alembic_version SET version_num = '9999'")
+    driver.close()
+    assert "newer" in _refused(upgrade, sqlite_url)
+
+
+def test_an_empty_postgres_database_names_the_command(postgres_server: URL) -> None:
+    url = postgres_server.render_as_string(hide_password=False)
+    assert "mmlab db init" in _refused(open_store, url, create=True)
+
+
+def test_a_read_only_file_is_refused_for_writing(sqlite_template: Path) -> None:
+    content = sqlite_template.read_bytes()
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name) / "mmlab.db"
+        path.write_bytes(content)
+        path.chmod(0o444)
+        Path(name).chmod(0o555)
+        user = os.geteuid()
+        os.seteuid(65534 if user == 0 else user)
+        try:
+            message = _refused(lambda: open_store(str(path)).submit(identity()))
+        finally:
+            os.seteuid(user)
+            Path(name).chmod(0o755)
+        assert "writable" in message
+        assert path.read_bytes() == content
+
+
+def test_a_read_only_server_is_refused_for_writing(postgres_url: str) -> None:
+    url = make_url(postgres_url).update_query_dict(
+        {"options": "-c default_transaction_read_only=on"}
+    )
+    with open_store(url.render_as_string(hide_password=False)) as store:
+        assert store.runs() == []
+        assert "may write" in _refused(lambda: store.submit(identity()))
+
+
+def test_a_locked_database_is_an_error_in_plain_words(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mmlab.store.engine.BUSY_SECONDS", 0.1)
+    path = parse_address(sqlite_url).url.database or ""
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with open_store(sqlite_url) as store:
+        assert "wait until the other process" in _refused(lambda: claimed(store))
+    other.close()

@@ -1,0 +1,253 @@
+"""What an execution leaves: stored exactly or not at all, on SQLite and on Postgres."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping
+from typing import NoReturn
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+from store_values import LABELS, artifact, claimed, dump, evaluation, finish, points
+
+from mmlab import tables, views
+from mmlab.errors import DataError, UsageError
+from mmlab.records import EvaluationResult, MetricPoint
+from mmlab.store import Claim, Store, Weights, open_store
+
+
+def test_a_done_run_has_all_that_was_handed_over(store: Store) -> None:
+    held = claimed(store)
+    finish(store, held)
+    detail = store.run_detail(held.run_id)
+    assert detail.run.status == "done"
+    assert detail.spec_text == 'name = "emoji" # one 🦜\n'
+    assert detail.summary == {"seconds": 1.5}
+    assert [a.outcome for a in detail.attempts] == ["ok"]
+    assert [a.path for a in detail.artifacts] == [f"{held.run_id}/best.safetensors"]
+    (row,) = detail.evaluations
+    assert (row.name, row.step, row.sample_count, row.skipped_count) == ("zero_shot", 7, 3, 1)
+    assert row.protocol == {"evaluator": "zero_shot", "labels": "abc", "k": 5}
+
+
+def test_final_metrics_keep_nan_infinity_and_undefined_apart(store: Store) -> None:
+    held = claimed(store)
+    finish(store, held)
+    metrics = store.run_detail(held.run_id).evaluations[0].metrics
+    assert math.isnan(metrics["nan"] or 0)
+    assert {**metrics, "nan": 0} == {
+        "top1": 0.5,
+        "top5": None,
+        "up": math.inf,
+        "down": -math.inf,
+        "nan": 0,
+    }
+    kinds = store.frame(select(views.leaderboard.c.metric, views.leaderboard.c.value_kind))
+    assert dict(kinds.rows())["top5"] == "undefined"
+    assert dict(kinds.rows())["nan"] == "nan"
+
+
+def test_labels_come_back_exactly(store: Store) -> None:
+    finish(store, claimed(store))
+    stored = store.frame(select(tables.labels.c.text).order_by(tables.labels.c.position))
+    assert tuple(stored["text"]) == LABELS
+
+
+def test_the_ranking_view_names_run_sample_label_and_truth(store: Store) -> None:
+    held = claimed(store)
+    finish(store, held)
+    view = views.label_rankings
+    columns = (view.c.sample, view.c.rank, view.c.label, view.c.score, view.c.is_truth)
+    rows = store.frame(select(*columns).order_by(view.c.sample, view.c.rank)).rows()
+    scores = np.linspace(0.9, 0.1, 9, dtype=np.float32).tolist()
+    assert rows[0] == ("a", 1, LABELS[0], pytest.approx(scores[0]), True)
+    assert rows[2] == ("a", 3, LABELS[2], None, False)
+    assert [row[4] for row in rows] == [True, False, False, *[False] * 6]
+    assert store.frame(select(view.c.experiment, view.c.seed, view.c.axes)).row(0) == (
+        "emoji",
+        0,
+        '{"fusion": {"use": "gating"}}',
+    )
+
+
+def test_rank_probability_and_outcome_are_null_where_there_is_no_truth(store: Store) -> None:
+    finish(store, claimed(store))
+    table = tables.sample_results
+    query = select(table.c.rank, table.c.probability, table.c.outcome, table.c.has_tie)
+    rows = store.frame(query.order_by(table.c.sample_id)).rows()
+    assert rows == [(1, 0.25, 1.0, False), (2, 0.125, 0.0, True), (None, None, None, False)]
+
+
+def test_comparisons_pair_samples_of_runs_with_one_protocol(store: Store) -> None:
+    left, right = claimed(store, "left"), claimed(store, "right")
+    finish(store, left)
+    finish(store, right)
+    view = views.comparisons
+    query = select(view).where(
+        view.c.left_run_id == left.run_id, view.c.right_run_id == right.run_id
+    )
+    frame = store.frame(query)
+    assert sorted(frame["sample"]) == ["a", "b 🦜", "c"]
+    assert frame["left_outcome"].equals(frame["right_outcome"], null_equal=True)
+
+
+def test_views_show_done_runs_only(store: Store) -> None:
+    store.record_points(claimed(store), points(1.0, 0.5))
+    assert store.frame(select(views.curves)).is_empty()
+
+
+def test_a_curve_keeps_its_last_values_and_says_which_are_not_finite(store: Store) -> None:
+    held = claimed(store)
+    store.record_points(held, points(9.0, math.nan))
+    store.record_points(held, [*points(1.0), MetricPoint("train/loss", 3, math.inf)])
+    finish(store, held)
+    view = views.curves
+    query = select(view.c.step, view.c.value, view.c.value_kind).order_by(view.c.step)
+    expected = [(1, 1.0, "finite"), (2, None, "nan"), (3, None, "inf")]
+    assert store.frame(query).rows() == expected
+
+
+def test_an_evaluation_is_added_to_a_done_run_once(store: Store, database_url: str) -> None:
+    held = claimed(store)
+    finish(store, held)
+    more = evaluation("retrieval", labels=("x", "y", "z"), sample_ids=("c", "d", "e"))
+    store.add_evaluations(held.run_id, [more], {"retrieval": "hash-2"})
+    before = dump(database_url)
+    store.add_evaluations(held.run_id, [more], {"retrieval": "hash-2"})
+    assert dump(database_url) == before
+    assert store.evaluation_hashes(held.run_id) == {f"evaluation-{held.run_id}", "hash-2"}
+    assert len(before["samples"]) == 5
+
+
+def test_an_evaluation_is_not_added_to_an_unfinished_run(store: Store) -> None:
+    held = claimed(store)
+    with pytest.raises(UsageError, match="finished run only"):
+        store.add_evaluations(held.run_id, [evaluation()], {"zero_shot": "hash"})
+
+
+def test_results_without_labels_or_samples_are_stored(store: Store) -> None:
+    held = claimed(store)
+    bare = EvaluationResult("probe", "probe", "", "test", "revision-1", {}, {}, {"top1": 1.0})
+    finish(store, held, bare)
+    assert store.run_detail(held.run_id).evaluations[0].metrics == {"top1": 1.0}
+
+
+def test_best_weights_are_found_by_experiment_and_by_run(store: Store) -> None:
+    held = claimed(store)
+    finish(store, held)
+    (by_experiment,) = store.best_weights("emoji")
+    assert by_experiment == Weights(
+        held.run_id, artifact(held.run_id).path, "ab" * 32, by_experiment.metrics
+    )
+    assert by_experiment.metrics["zero_shot/top1"] == 0.5
+    assert [weights.path for weights in store.best_weights(held.run_id)] == [by_experiment.path]
+    assert store.best_weights("another") == []
+
+
+def test_a_run_is_found_by_id_prefix_name_and_last(store: Store) -> None:
+    held = claimed(store)
+    for name in (held.run_id, held.run_id[:8], "emoji", "@last"):
+        assert store.find_run(name).run_id == held.run_id
+
+
+@pytest.mark.parametrize("name", ["zzz", "", "%", "_", "'; DROP TABLE runs; --"])
+def test_a_run_that_does_not_exist_is_a_usage_error(store: Store, name: str) -> None:
+    claimed(store)
+    with pytest.raises(UsageError, match="no such run") as caught:
+        store.find_run(name)
+    assert all(part in str(caught.value) for part in ("found:", "allowed:", "next:", "emoji"))
+
+
+def test_an_ambiguous_prefix_names_the_runs(store: Store) -> None:
+    ids = [claimed(store, seed=seed).run_id for seed in range(17)]
+    first = sorted(ids, key=lambda run_id: [other[0] for other in ids].count(run_id[0]))[-1][0]
+    with pytest.raises(UsageError, match="several runs"):
+        store.find_run(first)
+
+
+def _broken(change: str) -> EvaluationResult:
+    whole = evaluation()
+    assert whole.samples is not None
+    return {
+        "label with a NUL": evaluation(labels=("a", "b\0", "c")),
+        "label with half a surrogate pair": evaluation(labels=("a", "\ud800", "c")),
+        "label twice": evaluation(labels=("a", "b", "a")),
+        "sample id with a NUL": evaluation(sample_ids=("a", "b\0", "c")),
+        "sample id twice": evaluation(sample_ids=("a", "b", "b")),
+        "sample id too long": evaluation(sample_ids=("a", "b" * 3000, "c")),
+        "template with a NUL": dataclasses.replace(whole, templates=("a\0",)),
+        "metric with a NUL": dataclasses.replace(whole, metrics={"top\0": 1.0}),
+    }[change]
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ("label with a NUL", "NUL"),
+        ("label with half a surrogate pair", "surrogate"),
+        ("label twice", "twice"),
+        ("sample id with a NUL", "NUL"),
+        ("sample id twice", "twice"),
+        ("sample id too long", "too long"),
+        ("template with a NUL", "NUL"),
+        ("metric with a NUL", "NUL"),
+    ],
+)
+def test_text_that_cannot_be_kept_exactly_is_refused_before_any_write(
+    store: Store, database_url: str, change: str, word: str
+) -> None:
+    held = claimed(store)
+    before = dump(database_url)
+    with pytest.raises(DataError, match=word) as caught:
+        finish(store, held, _broken(change))
+    assert all(part in str(caught.value) for part in ("found:", "allowed:", "next:"))
+    assert dump(database_url) == before
+
+
+class _Bomb(Mapping[str, object]):
+    """Label metrics that go off when they are written, after much else has been."""
+
+    def __init__(self, kills: bool) -> None:
+        self.kills = kills
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(["recall"])
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, name: str) -> NoReturn:
+        if self.kills:
+            os._exit(9)
+        raise RuntimeError("went off")
+
+
+def test_an_exception_half_way_leaves_nothing(store: Store, database_url: str) -> None:
+    held = claimed(store)
+    before = dump(database_url)
+    with pytest.raises(RuntimeError, match="went off"):
+        finish(store, held, evaluation(label_metrics=_Bomb(kills=False)))
+    assert dump(database_url) == before
+
+
+def _finish_and_die(url: str, held: Claim) -> None:
+    finish(open_store(url), held, evaluation(label_metrics=_Bomb(kills=True)))
+
+
+@pytest.mark.slow
+def test_a_process_killed_half_way_leaves_nothing(store: Store, database_url: str) -> None:
+    held = claimed(store)
+    before = dump(database_url)
+    process = multiprocessing.get_context("spawn").Process(
+        target=_finish_and_die, args=(database_url, held)
+    )
+    process.start()
+    process.join(60)
+    assert process.exitcode == 9
+    assert dump(database_url) == before
+    finish(store, held)
+    assert store.run_detail(held.run_id).run.status == "done"
