@@ -69,9 +69,9 @@ class WordVocabulary(nn.Module):
         self._set_words(ranked[: self.size - self.reserved])
 
     def encode(self, text: str) -> list[int]:
-        """One id per word; raises RuntimeError before there are any."""
+        """One id per word; raises WeightsError before there are any."""
         if not self._id_of_word:
-            raise RuntimeError("no vocabulary yet: fit it to the training split, or load weights")
+            raise _not_fitted()
         return [self._id_of_word.get(word, UNKNOWN) for word in split_words(text)]
 
     def get_extra_state(self) -> Tensor:
@@ -107,6 +107,18 @@ def _no_words(text_count: int) -> DataError:
             found=f"{text_count} training texts without a word",
             allowed="at least one word in the training split",
             next_step="check the dataset's captions, or set vocabulary = 'bytes'",
+        )
+    )
+
+
+def _not_fitted() -> WeightsError:
+    return WeightsError(
+        explain(
+            "vocabulary",
+            "there is no vocabulary yet",
+            found="no words",
+            allowed="words learnt from a training split, or those of weights",
+            next_step="train this encoder, or set encoders.KEY.weights",
         )
     )
 

@@ -1,0 +1,9 @@
+import pytest
+
+from mmlab.testing.options import BuildContext
+
+
+@pytest.fixture
+def context() -> BuildContext:
+    """A model that reads pooled features and tokens."""
+    return BuildContext(frozenset({"pooled", "tokens"}))
