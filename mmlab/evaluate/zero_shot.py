@@ -18,6 +18,9 @@ from mmlab.records import EvaluationResult
 
 PLACEHOLDER = "{}"
 
+#: Prompts encoded and projected before they are averaged.
+PROMPTS_AT_ONCE = 256
+
 
 def _check_template(template: str) -> str:
     if template.count(PLACEHOLDER) != 1:
@@ -177,7 +180,7 @@ def encode_labels(
     Prompts are encoded some labels at a time, so that memory does not grow with templates where
     features are averaged.
     """
-    step = max(1, 256 // len(templates))
+    step = max(1, PROMPTS_AT_ONCE // len(templates))
     averages = subject.fusion.prompts == "features"
     parts = []
     for start in range(0, len(labels), step):

@@ -1,0 +1,157 @@
+"""Retrieval: both directions, several captions, duplicates as hits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from evaluated import Cosine, Gate, Words, encoded, letters, pictures, subject
+from torch import nn
+
+from mmlab.errors import DataError, SpecError
+from mmlab.evaluate import Subject, ranking
+from mmlab.evaluate.retrieval import Retrieval
+from mmlab.plugin import Features, Scores
+from mmlab.records import EvaluationResult
+
+WORDS = ["crab", "owl", "elk", "ant", "bee", "yak", "fox", "hen", "cow", "pig", "dog"]
+
+
+def retrieve(what: Subject, dataset: Words) -> tuple[EvaluationResult, EvaluationResult]:
+    first, second = Retrieval()(what, encoded(what, dataset), "pairs")
+    return first, second
+
+
+def captioned(*samples: tuple[str, object]) -> Words:
+    """Samples given as (the word a picture shows, its caption or captions)."""
+    rows = [{"image": letters(word), "text": text} for word, text in samples]
+    return Words(rows, [()] * len(rows))
+
+
+class Lopsided(Cosine):
+    """Rows ask rightly, columns are told the opposite."""
+
+    def score(self, u: Features, v: Features) -> Scores:
+        scores = super().score(u, v).forward
+        return Scores(scores, -scores)
+
+
+def test_matching_pairs_are_found_both_ways() -> None:
+    forth, back = retrieve(subject(), pictures(WORDS, WORDS))
+    assert (forth.condition, back.condition) == ("image_to_text", "text_to_image")
+    for result in (forth, back):
+        assert result.metrics == {
+            "recall@1": 1.0,
+            "recall@5": 1.0,
+            "recall@10": 1.0,
+            "median_rank": 1.0,
+            "mean_recall@1": 1.0,
+        }
+
+
+def test_each_direction_asks_the_similarity_its_own_question() -> None:
+    forth, back = retrieve(subject(Lopsided()), pictures(WORDS, WORDS))
+    assert forth.metrics["recall@1"] == 1.0
+    assert back.metrics["recall@1"] == 0.0
+    assert forth.metrics["mean_recall@1"] == back.metrics["mean_recall@1"] == 0.5
+    assert back.samples.rank.tolist() == [11] * 11
+
+
+def test_every_caption_is_a_row_and_any_own_caption_a_hit() -> None:
+    dataset = captioned(("crab", ("zzz", "crab")), ("owl", "owl"), ("yak", ("yak", "yaks", "qq")))
+    forth, back = retrieve(subject(), dataset)
+    assert forth.samples.ids == ["word-0", "word-1", "word-2"]
+    assert forth.samples.rank.tolist() == [1, 1, 1]
+    assert back.samples.ids == [
+        *("word-0#0", "word-0#1"),
+        "word-1",
+        *("word-2#0", "word-2#1", "word-2#2"),
+    ]
+    assert back.samples.rank[[1, 2, 3, 4]].tolist() == [1, 1, 1, 1]
+    assert forth.metrics["recall@5"] == 1.0  # 6 captions to find
+    assert back.metrics["recall@5"] is None  # 3 pictures to find
+
+
+def test_recall_equals_a_slow_loop_over_all_pairs() -> None:
+    torch.manual_seed(0)
+    captions = [tuple(WORDS[j] for j in torch.randint(11, (1 + i % 3,))) for i in range(11)]
+    dataset = captioned(*zip(WORDS, captions, strict=True))
+    forth, back = retrieve(subject(), dataset)
+    texts = [(i, text) for i, own in enumerate(captions) for text in own]
+    pictured = torch.nn.functional.normalize(torch.tensor([letters(w) for w in WORDS]), dim=1)
+    written = torch.nn.functional.normalize(torch.tensor([letters(t) for _, t in texts]), dim=1)
+    scores = (pictured @ written.T).tolist()
+    forth_ranks = []
+    for i, own in enumerate(captions):
+        order = sorted(range(len(texts)), key=lambda j: (-scores[i][j], j))
+        forth_ranks.append(1 + min(order.index(j) for j, t in enumerate(texts) if t[1] in own))
+    back_ranks = []
+    for j, (_, text) in enumerate(texts):
+        order = sorted(range(11), key=lambda i: (-scores[i][j], i))
+        back_ranks.append(1 + min(order.index(i) for i in range(11) if text in captions[i]))
+    assert forth.samples.rank.tolist() == forth_ranks
+    assert back.samples.rank.tolist() == back_ranks
+
+
+def test_samples_that_share_a_caption_answer_for_each_other() -> None:
+    # "crab" describes two pictures, the second of which shows an owl.
+    dataset = captioned(("crab", "crab"), ("owl", "crab"), ("yak", "owl"))
+    forth, back = retrieve(subject(), dataset)
+    assert back.samples.rank.tolist() == [1, 1, 3]
+    assert forth.samples.rank[0] == 1
+    assert not forth.samples.has_tie[0]  # the two captions tie, but both are hits
+
+
+def test_ties_with_a_miss_are_marked_and_ordered_by_position() -> None:
+    forth, _ = retrieve(subject(), captioned(("crab", "carb"), ("crab", "crab"), ("owl", "owl")))
+    assert forth.samples.rank.tolist() == [1, 2, 1]
+    assert forth.samples.has_tie.tolist() == [True, True, False]
+
+
+def test_samples_that_lack_an_input_are_skipped() -> None:
+    rows = [
+        {"image": letters("crab"), "text": "crab"},
+        {"image": letters("owl")},
+        {"text": "elk"},
+        {"image": letters("yak"), "text": "yak"},
+    ]
+    for result in retrieve(subject(), Words(rows, [()] * 4)):
+        assert result.samples.ids == ["word-0", "word-3"]
+        assert result.skipped == 2
+
+
+def test_ids_are_not_labels_and_scores_no_probabilities() -> None:
+    forth, _ = retrieve(subject(), pictures(WORDS, WORDS))
+    assert forth.labels == ()
+    assert forth.rankings is None
+    assert forth.samples.truths == [()] * 11
+    assert np.isnan(forth.samples.probability).all()
+    assert forth.samples.outcome.tolist() == [1.0] * 11
+
+
+def test_inputs_without_text_are_paired_by_sample() -> None:
+    what = subject(inputs=["image", "audio"])
+    rows = [{"image": letters(word), "audio": letters(word)} for word in WORDS]
+    dataset = Words(rows, [()] * 11, modalities=("image", "audio"))
+    forth, back = retrieve(what, dataset)
+    assert (forth.condition, back.condition) == ("image_to_audio", "audio_to_image")
+    assert forth.metrics["recall@1"] == back.metrics["recall@1"] == 1.0
+
+
+def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = captioned(*((word, (word, word[::-1], "crab")) for word in WORDS))
+    whole = retrieve(subject(), dataset)
+    monkeypatch.setattr(ranking, "CHUNK_ELEMENTS", 40)
+    parts = retrieve(subject(), dataset)
+    for one, other in zip(whole, parts, strict=True):
+        assert one.metrics == other.metrics
+        np.testing.assert_array_equal(one.samples.rank, other.samples.rank)
+
+
+def test_what_cannot_retrieve_is_refused() -> None:
+    with pytest.raises(SpecError, match="reads the similarity of two inputs"):
+        retrieve(subject(Gate(), head=nn.Linear(256, 2)), pictures(WORDS, WORDS))
+    with pytest.raises(DataError, match="the dataset has no text"):
+        retrieve(subject(), pictures(WORDS, WORDS, modalities=("image",)))
+    with pytest.raises(DataError, match="2 samples, all without both inputs"):
+        retrieve(subject(), Words([{"text": "crab"}, {"image": letters("owl")}], [(), ()]))
