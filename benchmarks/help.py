@@ -36,6 +36,7 @@ def main() -> None:
     RESULT.parent.mkdir(exist_ok=True)
     document = {"benchmark": "help", "unit": "CPU milliseconds", "rounds": options.rounds}
     document |= {"python": platform.python_version(), "cores": os.cpu_count()}
+    document |= {"versions": {name: version(command) for name, command in commands.items()}}
     document |= {"arms": table, "goal": "below 150 ms, and 20 times below mlflow --help"}
     RESULT.write_text(json.dumps(document, indent=2) + "\n")
 
@@ -76,6 +77,13 @@ def cpu_seconds(command: Command) -> float:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def version(command: Command) -> str:
+    """What the arm's program says of itself."""
+    asked = [command[0], "--version"]
+    said = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split()
+    return said[-1]
 
 
 def summarise(milliseconds: Sequence[float]) -> dict[str, float]:
