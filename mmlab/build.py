@@ -64,15 +64,19 @@ class Source:
     key: str | None
 
 
-def build(plan: Plan, dataset: Dataset, sources: Mapping[str, Source]) -> Experiment:
+def build(
+    plan: Plan, dataset: Dataset, sources: Mapping[str, Source], *, fit: bool = True
+) -> Experiment:
     """Make the modules of a cell for its dataset (the training split, or the evaluated one).
 
     Randomness comes from the cell's seed in the scope "build". `sources` gives the encoders that
-    start from weights. Raises DataError, WeightsError or what a component raises for its options.
+    start from weights; without `fit` the others learn no vocabulary, for weights will bring it.
+    Raises DataError, WeightsError or what a component raises for its options.
     """
     seed_generators(derive_seed(plan.cell.seed, "build"))
     encoders = _make_encoders(plan)
-    _fit(plan, encoders, dataset, sources)
+    if fit:
+        _fit(plan, encoders, dataset, sources)
     for key, source in sources.items():
         _restore_encoder(encoders[key], key, source)
     model = _make_model(plan, encoders, len(dataset.labels))

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from mmlab import __version__
+from mmlab.build import Source
 from mmlab.plan import Plan, Resolved
-from mmlab.spec import TrainTable, digest
+from mmlab.spec import TrainTable, canonical_json, digest
+from mmlab.splits import Splits
+from mmlab.store import RunIdentity
 
 #: Keys of [train] that change how fast or how visibly a run goes, never its numbers.
 _WITHOUT_EFFECT = frozenset({"workers", "emit_every"})
@@ -26,15 +30,15 @@ class Hashes:
 
 
 def hash_cell(
-    plan: Plan, revisions: Mapping[str, str], weights: Mapping[str, str | None]
+    plan: Plan, revisions: Mapping[str, str], sources: Mapping[str, Source]
 ) -> Hashes:
-    """Hashes of a cell, given dataset revisions by split and the sha256 of initial weights."""
-    content = describe_training(plan, revisions, weights)
+    """Hashes of a cell, given dataset revisions by split and the weights encoders start from."""
+    content = describe_training(plan, revisions, sources)
     return Hashes(train=digest({**content, "seed": plan.cell.seed}), group=digest(content))
 
 
 def describe_training(
-    plan: Plan, revisions: Mapping[str, str], weights: Mapping[str, str | None]
+    plan: Plan, revisions: Mapping[str, str], sources: Mapping[str, Source]
 ) -> dict[str, object]:
     """All that a train hash covers, the seed aside."""
     spec = plan.cell.spec
@@ -46,7 +50,7 @@ def describe_training(
                 **_component(resolved),
                 "modality": plan.modality(key),
                 "freeze": spec.encoders[key].freeze,
-                "weights": weights.get(key),
+                "weights": sources[key].sha256 if key in sources else None,
             }
             for key, resolved in plan.encoders.items()
         },
@@ -60,20 +64,49 @@ def describe_training(
     }
 
 
-def hash_evaluation(plan: Plan, name: str, train_hash: str, dataset_revision: str) -> str:
-    """Identity of one evaluation of one run: its evaluator, options, split and data."""
-    table, resolved = plan.evaluate_tables[name], plan.evaluators[name]
-    own = plan.evaluate_datasets.get(name)
-    return digest(
-        {
-            "train": train_hash,
-            "name": name,
-            "evaluator": {**_component(resolved), "revision": resolved.factory.version},
-            "split": table.split,
-            "dataset": _component(own) if own else None,
-            "revision": dataset_revision,
-        }
+def evaluation_hashes(plan: Plan, train_hash: str, splits: Splits) -> dict[str, str]:
+    """Identity of each evaluation of a run, by name: its evaluator, options, split and data."""
+    return {
+        name: digest(
+            {
+                "train": train_hash,
+                "name": name,
+                "evaluator": {**_component(resolved), "revision": resolved.factory.version},
+                "split": plan.evaluate_tables[name].split,
+                "dataset": splits.evaluated(plan, name).revision,
+            }
+        )
+        for name, resolved in plan.evaluators.items()
+    }
+
+
+def describe_run(plan: Plan, hashes: Hashes) -> RunIdentity:
+    """A cell as it is submitted to the store."""
+    cell = plan.cell
+    return RunIdentity(
+        experiment=cell.experiment,
+        spec_name=cell.source.path.name,
+        spec_text=cell.source.text,
+        spec_json=canonical_json(cell.source.spec.model_dump(mode="json")),
+        resolved=canonical_json(_resolved_spec(plan)),
+        train_hash=hashes.train,
+        group_hash=hashes.group,
+        seed=cell.seed,
+        cell=cell.label,
+        axes=cell.axes,
     )
+
+
+def _resolved_spec(plan: Plan) -> dict[str, object]:
+    """The cell's spec with its axes applied, and every component's options with their defaults."""
+    options = {
+        f"{component.entry.kind}/{component.entry.name}": {
+            key: str(value) if isinstance(value, Path) else value
+            for key, value in component.options.items()
+        }
+        for component in plan.components()
+    }
+    return {"spec": plan.cell.spec.model_dump(mode="json"), "options": options}
 
 
 def _component(resolved: Resolved) -> dict[str, object]:

@@ -6,30 +6,38 @@ import hashlib
 import platform
 import resource
 import subprocess
-from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
-from mmlab.plan import Resolved
+from mmlab.plan import Plan
 
 #: Distributions whose versions can change a number.
 _LIBRARIES = ("mmlab", "torch", "torchvision", "numpy", "pillow", "safetensors")
 
 
-def describe_code(components: Iterable[Resolved], folder: Path) -> dict[str, object]:
-    """Git state of `folder`, library versions, and the plugins behind the components."""
-    entries = {component.entry for component in components}
-    plugins = {
-        entry.distribution: {"version": entry.version, "source": entry.source_hash}
-        for entry in sorted(entries, key=lambda entry: entry.distribution)
-    }
+def describe_origin(plan: Plan, device: torch.device, precision: str) -> dict[str, object]:
+    """Everything recorded of where a run came from, the work tree being the one it is run in."""
+    train = plan.cell.spec.train
     return {
-        "git": describe_git(folder),
-        "plugins": plugins,
+        "git": describe_git(Path.cwd()),
+        "plugins": _describe_plugins(plan),
         "libraries": {name: version(name) for name in _LIBRARIES},
         "python": platform.python_version(),
+        "machine": describe_machine(device),
+        "precision": precision,
+        "is_deterministic": train is not None and train.deterministic,
+        "seed": plan.cell.seed,
+        "overrides": list(plan.cell.source.overrides),
+    }
+
+
+def _describe_plugins(plan: Plan) -> dict[str, dict[str, str | None]]:
+    entries = [component.entry for component in plan.components()]
+    return {
+        entry.distribution: {"version": entry.version, "source": entry.source_hash}
+        for entry in sorted(entries, key=lambda entry: entry.distribution)
     }
 
 

@@ -35,8 +35,8 @@ class Scorer:
 
     def evaluate(
         self, names: Iterable[str], split: Split | None = None
-    ) -> Iterator[tuple[str, EvaluationResult]]:
-        """(evaluation name, result) of each named evaluation, on its own split or the given one."""
+    ) -> Iterator[EvaluationResult]:
+        """Results of the named evaluations, each on its own split or on the given one."""
         self.experiment.step.eval()
         subject = self._subject()
         encoded: dict[int, Encoded] = {}
@@ -45,8 +45,7 @@ class Scorer:
             if id(dataset) not in encoded:
                 encoded[id(dataset)] = self._encode(subject, dataset, name, split)
             evaluator: Any = self.plan.evaluators[name].make()  # Any: evaluators differ in options
-            for result in evaluator(subject, encoded[id(dataset)], name):
-                yield name, result
+            yield from evaluator(subject, encoded[id(dataset)], name)
 
     def validate(self) -> dict[str, float]:
         """Mean losses on the validation split, and the evaluation that `train.best` names."""
@@ -59,7 +58,7 @@ class Scorer:
         name = table.best.partition("/")[0]
         if name not in self.plan.evaluators:
             return values
-        for _, result in self.evaluate([name], "validation"):
+        for result in self.evaluate([name], "validation"):
             values |= _flat(result)
         return values
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from mmlab.checkpoint import file_sha256, tensor_names
 from mmlab.errors import SpecError, WeightsError, explain
 from mmlab.plan import Plan
 from mmlab.spec import WeightsTable
-from mmlab.store import Store
+from mmlab.store import Store, Weights
 
 _PREFIX = "model.encoders."
 
@@ -57,17 +58,31 @@ def _find(plan: Plan, key: str, table: WeightsTable, store: Store, runs: Path) -
         return _from_file(place, path, table.encoder or key)
     assert table.run is not None, "a weights table names a run or a file"
     found = store.best_weights(table.run)
-    if found is None:
-        raise WeightsError(
-            explain(
-                place,
-                f"no finished run of {table.run!r} has weights in this database",
-                found="none",
-                allowed="an experiment or run id that has finished",
-                next_step="run that experiment first, or in the same command",
-            )
+    if not found:
+        raise _nothing_finished(place, table.run)
+    best = max(found, key=lambda weights: _validation_score(store, weights))
+    return Source(runs / best.path, best.sha256, table.encoder or key)
+
+
+def _validation_score(store: Store, weights: Weights) -> float:
+    """How good a run was on validation, higher is better; test scores must not choose."""
+    summary = store.run_detail(weights.run_id).summary
+    value = summary.get("best_value")
+    if not isinstance(value, int | float):
+        return -math.inf
+    return -value if summary["best_direction"] == "min" else value
+
+
+def _nothing_finished(place: str, run: str) -> WeightsError:
+    return WeightsError(
+        explain(
+            place,
+            f"no finished run of {run!r} has weights in this database",
+            found="none",
+            allowed="an experiment or run id that has finished",
+            next_step="run that experiment first, or in the same command",
         )
-    return Source(runs / found.path, found.sha256, table.encoder or key)
+    )
 
 
 def _from_file(place: str, path: Path, key: str) -> Source:

@@ -23,6 +23,20 @@ class Splits:
             self._made[key] = cast(Dataset, resolved.make(split=split))
         return self._made[key]
 
+    def reference(self, plan: Plan) -> Dataset:
+        """The data a plan's modules are made for: what it trains on, or first is evaluated on."""
+        if plan.cell.spec.train is not None:
+            return self.training(plan)
+        return self.evaluated(plan, next(iter(plan.evaluators)))
+
+    def revisions(self, plan: Plan) -> dict[str, str]:
+        """Revisions of the splits that training reads; none where nothing is trained."""
+        if plan.cell.spec.train is None:
+            return {}
+        self.training(plan)
+        names: tuple[Split, ...] = ("train", "validation")
+        return {name: self.get(plan.dataset, name).revision for name in names}
+
     def training(self, plan: Plan) -> Dataset:
         """The training split of a plan. Raises DataError unless it fills a batch."""
         dataset = self.get(plan.dataset, "train")

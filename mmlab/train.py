@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mmlab.errors import RunError, explain
-from mmlab.loader import derive_seed, seed_generators, to_device
+from mmlab.loader import Order, derive_seed, seed_generators, to_device
 from mmlab.model import Step
 from mmlab.plugin import Batch, Stepped
 from mmlab.records import MetricPoint
@@ -41,14 +41,13 @@ class Progress:
 class Trainer:
     """The state of one training: the step module, its optimiser and the place in the schedule."""
 
-    def __init__(
-        self, step: Step, table: TrainTable, total_steps: int, device: torch.device, seed: int
-    ) -> None:
+    def __init__(self, step: Step, table: TrainTable, order: Order, device: torch.device) -> None:
         self.step = step
         self.table = table
-        self.total_steps = total_steps
+        self.total_steps = count_steps(table, order)
+        self.validate_every = table.evaluate_every * order.steps_per_epoch
         self.device = device
-        self.seed = seed
+        self.seed = order.seed
         self.precision = resolve_precision(table.precision, device)
         self.optimizer = make_optimizer(step, table)
         self.parameters = [p for p in step.parameters() if p.requires_grad]
@@ -94,10 +93,8 @@ class Trainer:
         raise RunError(message, "nan")
 
 
-def train(
-    trainer: Trainer, batches: Iterator[Batch], validate: Validate, validate_every: int
-) -> Iterator[Progress]:
-    """Run every step, yielding at each emission and each validation (every `validate_every` steps).
+def train(trainer: Trainer, batches: Iterator[Batch], validate: Validate) -> Iterator[Progress]:
+    """Run every step, yielding at each emission and each validation.
 
     Stops early when `train.patience` validations in a row brought nothing better.
     """
@@ -108,7 +105,7 @@ def train(
         trainer.update(batch, index)
         clock.count(len(batch.target))
         is_last = index + 1 == trainer.total_steps
-        is_validation = (index + 1) % validate_every == 0 or is_last
+        is_validation = (index + 1) % trainer.validate_every == 0 or is_last
         if not (is_validation or (index + 1) % table.emit_every == 0):
             continue
         trainer.raise_if_not_finite()
@@ -155,6 +152,12 @@ def mean_losses(
         sums = values if sums is None else sums + values
         count += 1
     return {} if sums is None else dict(zip(names, (sums / count).tolist(), strict=True))
+
+
+def count_steps(table: TrainTable, order: Order) -> int:
+    """Planned steps: those of all epochs, or `max_steps` where that is less."""
+    steps = [] if table.epochs is None else [table.epochs * order.steps_per_epoch]
+    return min([*steps, *([] if table.max_steps is None else [table.max_steps])])
 
 
 def make_optimizer(step: Step, table: TrainTable) -> torch.optim.Optimizer:

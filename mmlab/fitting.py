@@ -1,0 +1,112 @@
+"""What the runner keeps of a training: its weights on disk and a summary in numbers."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from mmlab.build import Experiment
+from mmlab.checkpoint import load_weights, restore, save_weights
+from mmlab.loader import Order, training_batches
+from mmlab.model import Step
+from mmlab.plugin import Batch, Loss
+from mmlab.provenance import peak_memory_bytes
+from mmlab.records import Artifact
+from mmlab.spec import TrainTable
+from mmlab.splits import Splits
+from mmlab.train import Progress, Trainer, best_direction
+
+
+def start_training(
+    experiment: Experiment, splits: Splits, device: torch.device
+) -> tuple[Trainer, Iterator[Batch]]:
+    """The trainer of an experiment and its endless batches, in the order of the cell's seed."""
+    plan, table = experiment.plan, experiment.plan.cell.spec.train
+    assert table is not None, "only asked for where the spec trains"
+    dataset = splits.training(plan)
+    order = Order(plan.cell.seed, len(dataset), table.batch_size)
+    views = max(_views(experiment.step), default=0)
+    batches = training_batches(
+        dataset, experiment.readers, order, workers=table.workers, views=views
+    )
+    return Trainer(experiment.step, table, order, device), batches
+
+
+def _views(step: Step) -> list[int]:
+    losses: list[Loss] = [loss for loss in step.losses.values()]  # type: ignore[misc]
+    return [loss.views for loss in losses]
+
+
+class Weights:
+    """The weights of one run in the runs folder, by role: "best" and "final"."""
+
+    def __init__(self, runs: Path, run_id: str) -> None:
+        self.runs = runs
+        self.run_id = run_id
+        self._kept: dict[str, Artifact] = {}
+
+    def save(self, role: str, step: Step) -> None:
+        """Write the present weights, replacing those of the same role."""
+        path = Path(self.run_id, f"{role}.safetensors")
+        sha256 = save_weights(self.runs / path, step.state_dict())
+        size = (self.runs / path).stat().st_size
+        self._kept[role] = Artifact(role, path.as_posix(), sha256, size)
+
+    def restore_best(self, step: Step) -> None:
+        """Put the best weights back; without any validation the final ones are the best."""
+        if "best" not in self._kept:
+            self.save("best", step)
+            return
+        best = self._kept["best"]
+        restore(step, load_weights(self.runs / best.path, best.sha256), best.path)
+
+    def artifacts(self) -> list[Artifact]:
+        """What has been written."""
+        return list(self._kept.values())
+
+
+class Summary:
+    """Numbers about one execution, for its row in the store."""
+
+    def __init__(self, device: torch.device, table: TrainTable | None) -> None:
+        self.device = device
+        self.table = table
+        self.best_step: int | None = None
+        self._best_value: float | None = None
+        self._started = time.perf_counter()
+        self._steps = 0
+        self._rates: list[float] = []
+
+    def see(self, progress: Progress) -> None:
+        """Take in what training says."""
+        self._steps = progress.step
+        self._rates.append(progress.samples_per_second)
+        if progress.is_best and self.table is not None:
+            values = {point.name: point.value for point in progress.points}
+            self.best_step = progress.step
+            self._best_value = values[f"validation/{self.table.best}"]
+
+    def as_dict(self, step: Step) -> dict[str, object]:
+        """Durations, sizes and speeds; those of training only where there was one."""
+        parameters = list(step.parameters())
+        return {
+            "seconds": time.perf_counter() - self._started,
+            "peak_memory_bytes": peak_memory_bytes(self.device),
+            "parameters": sum(p.numel() for p in parameters),
+            "trained_parameters": sum(p.numel() for p in parameters if p.requires_grad),
+            **(self._training(self.table) if self.table is not None else {}),
+        }
+
+    def _training(self, table: TrainTable) -> dict[str, object]:
+        return {
+            "steps": self._steps,
+            "samples_per_second": statistics.median(self._rates),
+            "best": table.best,
+            "best_direction": best_direction(table),
+            "best_step": self.best_step,
+            "best_value": self._best_value,
+        }

@@ -1,0 +1,242 @@
+"""From spec files to rows in the database: the straight line that `mmlab run` walks.
+
+    spec -> cells -> plans -> build -> train -> evaluate -> store
+
+Read `run_specs` first, then `Runner.execute` and `Runner.produce`.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import torch
+
+from mmlab.build import Experiment, Source, build
+from mmlab.builtins import BUILTINS
+from mmlab.checkpoint import load_weights, restore
+from mmlab.device import resolve_device
+from mmlab.errors import MmlabError, RunError, SpecError
+from mmlab.fitting import Summary, Weights, start_training
+from mmlab.identity import describe_run, evaluation_hashes, hash_cell
+from mmlab.lease import LEASE_SECONDS, Lease, keep_lease
+from mmlab.plan import Plan, prepare
+from mmlab.provenance import describe_origin
+from mmlab.records import Artifact
+from mmlab.registry import Registry
+from mmlab.scoring import Scorer
+from mmlab.sources import find_sources, in_order
+from mmlab.spec import expand, load_spec
+from mmlab.splits import Splits
+from mmlab.store import RunRow, Store, open_store
+from mmlab.train import Progress, determinism, resolve_precision, train
+
+Status = Literal["done", "evaluated", "skipped", "held", "failed"]
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a command runs its specs. `runs` None puts weights beside the database."""
+
+    db: str
+    runs: Path | None = None
+    overrides: tuple[str, ...] = ()
+    device: str = "auto"
+    rerun: bool = False
+    fail_fast: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one cell. `held`: another process is executing it at this moment."""
+
+    status: Status
+    experiment: str
+    cell: str
+    run_id: str | None = None
+    error: str | None = None
+    seconds: float = 0.0
+
+
+class Display(Protocol):
+    """Whoever shows a person what is going on."""
+
+    def note(self, text: str) -> None:
+        """Something worth one line."""
+
+    def started(self, experiment: str, cell: str, position: int, total: int) -> None:
+        """A cell begins; `position` counts from 1."""
+
+    def progress(self, progress: Progress) -> None:
+        """Training emitted values."""
+
+    def finished(self, outcome: Outcome) -> None:
+        """A cell ended."""
+
+
+def plan_specs(paths: Sequence[Path], overrides: Sequence[str]) -> list[Plan]:
+    """Every cell of every file, checked. Raises one error that holds the faults of all files."""
+    registry = Registry.discover(BUILTINS)
+    plans: list[Plan] = []
+    errors: list[MmlabError] = []
+    for path in paths:
+        try:
+            plans += [prepare(cell, registry) for cell in expand(load_spec(path, overrides))]
+        except MmlabError as error:
+            errors.append(error)
+    if errors:
+        worst = next((e for e in errors if isinstance(e, SpecError)), errors[0])
+        raise type(worst)("\n\n".join(map(str, errors)))
+    return in_order(plans)
+
+
+def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> list[Outcome]:
+    """Run every cell that is not done, and record each in one transaction.
+
+    A cell that fails is recorded as failed and the others go on, unless `fail_fast`.
+    """
+    plans = plan_specs(paths, options.overrides)
+    outcomes: list[Outcome] = []
+    with open_store(options.db, create=True) as store:
+        runner = Runner(store, options, display)
+        for position, plan in enumerate(plans, start=1):
+            cell = plan.cell
+            display.started(cell.experiment, cell.label, position, len(plans))
+            outcomes.append(runner.attempt(plan))
+            display.finished(outcomes[-1])
+            if options.fail_fast and outcomes[-1].status == "failed":
+                break
+    return outcomes
+
+
+class Runner:
+    """One process that executes cells against one store."""
+
+    def __init__(self, store: Store, options: RunOptions, display: Display) -> None:
+        self.store = store
+        self.options = options
+        self.display = display
+        self.device = resolve_device(options.device)
+        self.runs = options.runs or store.runs_folder
+        self.worker = uuid.uuid4().hex
+        self.splits = Splits()
+
+    def attempt(self, plan: Plan) -> Outcome:
+        """Execute a cell; an expected error before it is claimed fails this cell alone."""
+        started = time.perf_counter()
+        try:
+            status, run_id, error = self.execute(plan)
+        except MmlabError as fault:
+            status, run_id, error = "failed", None, str(fault)
+        seconds = time.perf_counter() - started
+        return Outcome(status, plan.cell.experiment, plan.cell.label, run_id, error, seconds)
+
+    def execute(self, plan: Plan) -> tuple[Status, str | None, str | None]:
+        """Identify a cell, claim its run, produce what is missing, and record it."""
+        sources = find_sources(plan, self.store, self.runs)
+        revisions = self.splits.revisions(plan)
+        identity = describe_run(plan, hash_cell(plan, revisions, sources))
+        wanted = evaluation_hashes(plan, identity.train_hash, self.splits)
+        row = self.store.submit(identity, rerun=self.options.rerun)
+        if row.status == "done":
+            return self.evaluate_more(plan, row, wanted)
+        origin = {**describe_origin(plan, self.device, self.precision(plan)), "data": revisions}
+        claim = self.store.claim(row.run_id, self.worker, LEASE_SECONDS, origin)
+        if claim is None:
+            return "held", row.run_id, None
+        with keep_lease(self.store, claim) as lease:
+            error = self.record(plan, sources, lease, wanted)
+        return "failed" if error else "done", row.run_id, error
+
+    def record(
+        self, plan: Plan, sources: Mapping[str, Source], lease: Lease, wanted: Mapping[str, str]
+    ) -> str | None:
+        """Produce a claimed run's results and store them, or store why not and return that."""
+        try:
+            self.produce(plan, sources, lease, wanted)
+        except KeyboardInterrupt:
+            self.store.release(lease.claim, "interrupted")
+            raise
+        except Exception as error:  # whatever a component raises, the run is stored as failed
+            trace = traceback.format_exc()
+            self.store.fail(lease.claim, outcome_of(error), str(error) or repr(error), trace)
+            return str(error) if isinstance(error, MmlabError) else trace
+        return None
+
+    def produce(
+        self, plan: Plan, sources: Mapping[str, Source], lease: Lease, wanted: Mapping[str, str]
+    ) -> None:
+        """Build, train, evaluate; everything final lands in one transaction."""
+        table = plan.cell.spec.train
+        summary = Summary(self.device, table)
+        artifacts: list[Artifact] = []
+        with determinism(table is not None and table.deterministic):
+            experiment = build(plan, self.splits.reference(plan), sources)
+            experiment.step.to(self.device)
+            scorer = Scorer(experiment, self.splits, self.device, self.precision(plan))
+            if table is not None:
+                artifacts = self.fit(experiment, scorer, lease, summary)
+            results = list(scorer.evaluate(wanted))
+        lease.check()
+        step = summary.best_step
+        self.store.finish(
+            lease.claim, results, wanted, artifacts, summary.as_dict(experiment.step), step
+        )
+
+    def fit(
+        self, experiment: Experiment, scorer: Scorer, lease: Lease, summary: Summary
+    ) -> list[Artifact]:
+        """Train, keep the best and the final weights, and leave the best in the model."""
+        step, weights = experiment.step, Weights(self.runs, lease.claim.run_id)
+        trainer, batches = start_training(experiment, self.splits, self.device)
+        for progress in train(trainer, batches, scorer.validate):
+            lease.check()
+            self.store.record_points(lease.claim, progress.points)
+            self.display.progress(progress)
+            summary.see(progress)
+            if progress.is_best:
+                weights.save("best", step)
+        weights.save("final", step)
+        weights.restore_best(step)
+        return weights.artifacts()
+
+    def evaluate_more(
+        self, plan: Plan, row: RunRow, wanted: Mapping[str, str]
+    ) -> tuple[Status, str | None, str | None]:
+        """Evaluate a done run where its spec asks for what it has not been asked before."""
+        known = self.store.evaluation_hashes(row.run_id)
+        missing = {name: identity for name, identity in wanted.items() if identity not in known}
+        if not missing:
+            return "skipped", row.run_id, None
+        experiment = self.rebuild(plan, row.run_id)
+        scorer = Scorer(experiment, self.splits, self.device, self.precision(plan))
+        self.store.add_evaluations(row.run_id, list(scorer.evaluate(missing)), missing)
+        return "evaluated", row.run_id, None
+
+    def rebuild(self, plan: Plan, run_id: str) -> Experiment:
+        """The experiment of a done run, with its best weights."""
+        sources = find_sources(plan, self.store, self.runs)
+        trained = plan.cell.spec.train is not None
+        experiment = build(plan, self.splits.reference(plan), sources, fit=not trained)
+        if trained:
+            (best, *_) = self.store.best_weights(run_id)
+            restore(experiment.step, load_weights(self.runs / best.path, best.sha256), best.path)
+        experiment.step.to(self.device)
+        return experiment
+
+    def precision(self, plan: Plan) -> str:
+        """The precision of a cell on this device."""
+        table = plan.cell.spec.train
+        return resolve_precision(table.precision if table else "auto", self.device)
+
+
+def outcome_of(error: Exception) -> str:
+    """The word stored with a failed attempt."""
+    if isinstance(error, RunError):
+        return error.reason
+    return "oom" if isinstance(error, torch.OutOfMemoryError | MemoryError) else "error"
