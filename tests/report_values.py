@@ -103,7 +103,8 @@ def ranked(
             outcome=(rank == 1).astype(np.float32),
         ),
         rankings=Rankings(
-            label=orders[:, :k].astype(np.int32), score=np.tile(halves[: min(k, count)], (len(ranks), 1))
+            label=orders[:, :k].astype(np.int32),
+            score=np.tile(halves[: min(k, count)], (len(ranks), 1)),
         ),
         label_metrics={
             "recall": np.linspace(0, 1, count, dtype=np.float32),

@@ -220,11 +220,8 @@ def _placed(board: pl.DataFrame) -> pl.DataFrame:
     order = {name: place for place, name in enumerate(sorted(metrics, key=metric_order))}
     goodness = pl.when(pl.col("metric").is_in(lower)).then(-pl.col("mean")).otherwise("mean")
     place = goodness.rank("min", descending=True).over(*COMPARISON, "metric")
-    return (
-        board.with_columns(
-            place.alias("place"),
-            pl.col("metric").replace_strict(order, return_dtype=pl.Int32).alias("order"),
-            (-pl.len().cast(pl.Int64)).over(*COMPARISON).alias("size"),
-        )
-        .sort(*_SORTED, nulls_last=True)
-    )
+    return board.with_columns(
+        place.alias("place"),
+        pl.col("metric").replace_strict(order, return_dtype=pl.Int32).alias("order"),
+        (-pl.len().cast(pl.Int64)).over(*COMPARISON).alias("size"),
+    ).sort(*_SORTED, nulls_last=True)

@@ -73,7 +73,8 @@ def wilson_interval(hits: Array, count: Array) -> tuple[Array, Array]:
         centre = (hits + z2 / 2) / (count + z2)
         spread = count * share * (1 - share) + z2 / 4
         half = _NORMAL_QUANTILE / (count + z2) * np.sqrt(np.maximum(spread, 0.0))
-        low, high = np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+        low = np.where(hits > 0, centre - half, 0.0)
+        high = np.where(hits < count, centre + half, 1.0)
     return np.where(count > 0, low, np.nan), np.where(count > 0, high, np.nan)
 
 

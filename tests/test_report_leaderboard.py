@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from report_values import ranked, record
+
+from mmlab.records import EvaluationResult
+from mmlab.report.boards import boards
+from mmlab.report.leaderboard import SCHEMA, leaderboard
+from mmlab.report.statistics import student_half_width, wilson_interval
+from mmlab.store import Store
+
+
+def scored(top1: float, **metrics: float | None) -> EvaluationResult:
+    """A result without samples whose metrics are as given."""
+    return replace(
+        ranked([1]), metrics={"top1": top1, **metrics}, samples=None, rankings=None, thumbnails={}
+    )
+
+
+def row(store: Store, metric: str = "top1") -> dict[str, object]:
+    """The leaderboard's only row of a metric."""
+    return leaderboard(store).row(by_predicate=pl.col("metric") == metric, named=True)
+
+
+def test_seeds_are_averaged_with_students_interval(store: Store) -> None:
+    values = [0.5, 0.6, 0.9]
+    for seed, value in enumerate(values):
+        record(store, scored(value), seed=seed)
+    found = row(store)
+    half = student_half_width(np.array([np.std(values, ddof=1)]), np.array([3.0]))[0]
+    assert found["mean"] == pytest.approx(np.mean(values))
+    assert (found["low"], found["high"]) == pytest.approx((2 / 3 - half, 2 / 3 + half))
+    assert (found["interval"], found["seeds"]) == ("seeds", 3)
+
+
+def test_a_repeated_seed_counts_once(store: Store) -> None:
+    record(store, scored(0.2), seed=0)
+    record(store, scored(0.4), seed=0, rerun=True)
+    record(store, scored(0.9), seed=1)
+    found = row(store)
+    assert found["mean"] == pytest.approx((0.3 + 0.9) / 2)
+    assert found["seeds"] == 2
+
+
+@pytest.mark.parametrize(("metric", "hits"), [("top1", 2), ("top5", 3)])
+def test_one_seed_gets_wilsons_interval_over_samples(store: Store, metric: str, hits: int) -> None:
+    record(store, ranked([1, 1, 3, 6]))
+    found = row(store, metric)
+    low, high = wilson_interval(np.array([hits]), np.array([4.0]))
+    assert (found["low"], found["high"]) == pytest.approx((low[0], high[0]))
+    assert (found["interval"], found["samples"]) == ("wilson", 4)
+
+
+def test_graded_outcomes_of_one_seed_get_the_normal_interval(store: Store) -> None:
+    result = ranked([1, 1, 3, 6])
+    assert result.samples is not None
+    outcome = np.array([0.5, 0.25, 1.0, 0.25], dtype=np.float32)
+    samples = replace(result.samples, outcome=outcome)
+    record(store, replace(result, samples=samples, metrics={"precision": 0.5}))
+    found = row(store, "precision")
+    assert found["interval"] == "normal"
+    assert found["high"] == pytest.approx(0.5 + 1.959964 * outcome.std(ddof=1) / 2, abs=1e-6)
+
+
+def test_a_metric_that_is_no_mean_over_samples_has_no_interval(store: Store) -> None:
+    record(store, ranked([1, 2, 3]))
+    found = row(store, "mean_rank")
+    assert (found["low"], found["high"], found["interval"]) == (None, None, "none")
+
+
+def test_a_seed_without_a_value_leaves_no_mean(store: Store) -> None:
+    for seed, value in enumerate([0.5, math.nan, 0.7]):
+        record(store, scored(value), seed=seed)
+    found = row(store)
+    assert (found["mean"], found["low"], found["place"], found["undefined"]) == (
+        None,
+        None,
+        None,
+        1,
+    )
+
+
+def test_protocols_are_never_ranked_against_each_other(store: Store) -> None:
+    record(store, scored(0.9), experiment="easy")
+    record(store, replace(scored(0.2), protocol={"labels": "more"}), experiment="hard")
+    board = leaderboard(store).filter(pl.col("metric") == "top1")
+    assert board["place"].to_list() == [1, 1]
+    assert {part.differs for part in boards(store, board)} == {"evaluator, labels"}
+
+
+def test_places_follow_the_better_direction_and_ties_share_one(store: Store) -> None:
+    for cell, top1, loss in (("a", 0.5, 3.0), ("b", 0.7, 1.0), ("c", 0.5, 2.0)):
+        record(store, scored(top1, loss=loss), cell=cell)
+    board = leaderboard(store)
+    places = {
+        metric: dict(board.filter(pl.col("metric") == metric).select("cell", "place").iter_rows())
+        for metric in ("top1", "loss")
+    }
+    assert places == {"top1": {"a": 2, "b": 1, "c": 2}, "loss": {"a": 3, "b": 1, "c": 2}}
+
+
+def test_only_the_wanted_runs_are_shown(store: Store) -> None:
+    wanted = record(store, scored(0.5), cell="a")
+    record(store, scored(0.6), cell="b")
+    assert leaderboard(store, [wanted])["cell"].to_list() == ["a"]
+
+
+def test_an_empty_store_gives_an_empty_board_of_the_same_columns(store: Store) -> None:
+    board = leaderboard(store)
+    assert board.is_empty()
+    assert list(board.schema) == list(SCHEMA)

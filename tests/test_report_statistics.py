@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from mmlab.report.statistics import (
+    is_fraction,
+    is_lower_better,
+    metric_order,
+    normal_half_width,
+    student_half_width,
+    wilson_interval,
+)
+
+
+def test_two_seeds_give_the_tangent_interval() -> None:
+    # Student's t with one degree of freedom is Cauchy's: its quantile is a tangent.
+    quantile = math.tan(math.pi * (0.975 - 0.5))
+    values = np.array([0.4, 0.6])
+    half = student_half_width(np.array([values.std(ddof=1)]), np.array([2.0]))
+    assert half[0] == pytest.approx(quantile * 0.1)
+
+
+def test_many_seeds_approach_the_normal_interval() -> None:
+    half = student_half_width(np.array([1.0]), np.array([1e8]))
+    assert half[0] == pytest.approx(1.959963984540054 / 1e4, rel=1e-6)
+
+
+def test_one_seed_has_no_student_interval() -> None:
+    assert np.isnan(student_half_width(np.array([np.nan]), np.array([1.0])))[0]
+
+
+def test_wilson_ends_solve_the_score_equation() -> None:
+    hits, count = np.array([3.0, 0.0, 40.0]), np.array([10.0, 12.0, 40.0])
+    for end in wilson_interval(hits, count):
+        inside = (end > 0) & (end < 1)
+        score = np.abs(hits / count - end) / np.sqrt(end * (1 - end) / count)
+        assert score[inside] == pytest.approx(1.959963984540054)
+
+
+def test_wilson_stays_inside_zero_and_one() -> None:
+    low, high = wilson_interval(np.array([0.0, 5.0]), np.array([5.0, 5.0]))
+    assert low[0] == 0
+    assert high[1] == 1
+    assert 0 < high[0] < 1
+    assert 0 < low[1] < 1
+
+
+def test_no_samples_have_no_interval() -> None:
+    low, high = wilson_interval(np.array([0.0]), np.array([0.0]))
+    assert np.isnan([low[0], high[0]]).all()
+
+
+def test_normal_half_width_is_the_standard_error_times_its_quantile() -> None:
+    outcomes = np.array([0.1, 0.4, 0.7, 0.2])
+    half = normal_half_width(
+        np.array([outcomes.mean()]), np.array([(outcomes**2).mean()]), np.array([4.0])
+    )
+    assert half[0] == pytest.approx(1.959963984540054 * outcomes.std(ddof=1) / 2)
+
+
+@pytest.mark.parametrize("metric", ["top1", "recall@5", "mAP", "mean_per_class_recall"])
+def test_shares_are_fractions_and_higher_is_better(metric: str) -> None:
+    assert is_fraction(metric)
+    assert not is_lower_better(metric)
+
+
+@pytest.mark.parametrize("metric", ["train/loss", "loss", "mean_rank", "median_rank"])
+def test_losses_and_ranks_are_better_lower(metric: str) -> None:
+    assert is_lower_better(metric)
+    assert not is_fraction(metric)
+
+
+def test_the_usual_metric_comes_first_and_unknown_names_last() -> None:
+    assert sorted(["zeta", "mean_rank", "top5", "top1"], key=metric_order)[::3] == ["top1", "zeta"]
