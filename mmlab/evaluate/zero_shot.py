@@ -59,7 +59,7 @@ class ZeroShot:
             str | None, Field(description="encoder of the prompts; the one that reads text")
         ] = None,
         templates: Annotated[
-            Sequence[Template] | None,
+            Annotated[Sequence[Template], Field(min_length=1)] | None,
             Field(description="prompts with one {} each; the dataset's unless given"),
         ] = None,
         scale: Annotated[
