@@ -240,3 +240,24 @@ class ReadsPadding(SoundSimilarity):
 def test_a_defect_of_a_similarity_is_named(defect: Any, message: str) -> None:
     with pytest.raises(ContractError, match=message):
         check_fusion(defect)
+
+
+class NormalisesTwice(SoundSimilarity):
+    """The second division squares the gradient of the first at zero."""
+
+    reads = frozenset({"pooled"})
+
+    def __init__(self, dims: Sequence[int], token_dims: Sequence[int]) -> None:
+        super().__init__(dims, dims)
+
+    def mean(self, features: Features) -> Tensor:
+        return features.pooled * features.present.unsqueeze(-1)
+
+    def score(self, u: Features, v: Features) -> Scores:
+        x, y = (F.normalize(f.pooled, dim=-1, eps=1e-6) for f in (u, v))
+        return Scores(x @ y.T, x @ y.T)
+
+
+def test_a_gradient_that_explodes_at_zero_is_named() -> None:
+    with pytest.raises(ContractError, match="at zero vectors must stay below"):
+        check_fusion(NormalisesTwice)

@@ -53,18 +53,29 @@ class InnerProduct(nn.Module):
 
     def project(self, position: int, features: Features) -> Features:
         """One side in the joint space: pooled (..., dim), of length 1 for the cosine."""
-        joint = self.projections[position](present_or_zero(features))
-        return replace(features, pooled=self._scaled(joint), tokens=None, mask=None)
+        joint = _full(self.projections[position](present_or_zero(features)))
+        pooled = F.normalize(joint, dim=-1, eps=EPSILON) if self.is_cosine else joint
+        return replace(features, pooled=pooled, tokens=None, mask=None)
 
     def score(self, u: Features, v: Features) -> Scores:
         """Scores of every pair, (A, B), from projected features (A, dim) and (B, dim)."""
         with torch.autocast(u.pooled.device.type, enabled=False):
-            scores = self._scaled(u.pooled) @ self._scaled(v.pooled).T
+            x, y = _full(u.pooled), _full(v.pooled)
+            scores = _restored(x) @ _restored(y).T if self.is_cosine else x @ y.T
         return Scores(scores, scores)
 
-    def _scaled(self, x: Tensor) -> Tensor:
-        x = x.to(torch.promote_types(x.dtype, torch.float32))
-        return F.normalize(x, dim=-1, eps=EPSILON) if self.is_cosine else x
+
+def _full(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _restored(x: Tensor) -> Tensor:
+    """Projected vectors, or averages of some, at length 1; those of length 0 stay as they are.
+
+    A second `normalize` would square the gradient of the first at zero.
+    """
+    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    return x / torch.where(length > EPSILON, length, 1)
 
 
 def _check_widths(dims: Sequence[int], dim: int | None) -> None:
