@@ -36,8 +36,9 @@ def test_wilson_ends_solve_the_score_equation() -> None:
     hits, count = np.array([3.0, 0.0, 40.0]), np.array([10.0, 12.0, 40.0])
     for end in wilson_interval(hits, count):
         inside = (end > 0) & (end < 1)
-        score = np.abs(hits / count - end) / np.sqrt(end * (1 - end) / count)
-        assert score[inside] == pytest.approx(1.959963984540054)
+        share, end, size = (hits / count)[inside], end[inside], count[inside]
+        score = np.abs(share - end) / np.sqrt(end * (1 - end) / size)
+        assert score == pytest.approx(1.959963984540054)
 
 
 def test_wilson_stays_inside_zero_and_one() -> None:

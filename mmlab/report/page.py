@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.metadata import version
 from typing import Any
 
 import polars as pl
 
-import mmlab
 from mmlab.report.boards import Board, boards
 from mmlab.report.card_reading import SELECTION, choose_cards
 from mmlab.report.cards import Card
@@ -92,7 +92,7 @@ def gather(store: Store, runs: Runs = None, cards: int = CARDS) -> Page:
     leaders = _leaders(board)
     return Page(
         created_at=datetime.now(UTC),
-        version=mmlab.__version__,
+        version=version("mmlab"),
         source=store.url_display,
         run_count=len(found),
         experiments=tuple(_experiments(found, drawn_curves(store, runs))),
