@@ -59,7 +59,7 @@ def test_the_bar_shows_step_loss_speed_and_time_left() -> None:
     text = screen.getvalue()
     assert "[2/3] emoji [seed]" in text
     assert "step 50/100, loss 0.25, 512 samples/s, 5.0 s left" in text
-    assert "emoji seed=0: trained and evaluated in 1:15 (run ab12)" in text
+    assert "  trained and evaluated in 1:15 (run ab12)" in text
     assert "[not markup]" in text
 
 

@@ -92,7 +92,7 @@ class PlainDisplay:
 
 
 class BarDisplay:
-    """A progress bar for the cell at work, and a line for each that has ended."""
+    """A progress bar for the cell at work, and lines for what began and ended."""
 
     def __init__(self, bar: Bar, clock: Callable[[], float] = time.monotonic) -> None:
         self._bar = bar
@@ -102,13 +102,13 @@ class BarDisplay:
 
     def note(self, text: str) -> None:
         """The text as a line above the bar."""
-        self._bar.console.print(text, markup=False)
+        self._bar.console.print(text, markup=False, highlight=False)
 
     def started(self, experiment: str, cell: str, position: int, total: int) -> None:
-        """A new bar."""
+        """Which cell of how many, and a new bar below."""
         self._began = self._clock()
-        title = f"[{position}/{total}] {experiment} {cell}".rstrip()
-        self._task = self._bar.add_task(title, total=None, state="preparing")
+        self.note(f"[{position}/{total}] {experiment} {cell}".rstrip())
+        self._task = self._bar.add_task("", total=None, state="preparing")
 
     def progress(self, progress: Progress) -> None:
         """Step, loss, samples/s and time left."""
@@ -127,8 +127,7 @@ class BarDisplay:
         if self._task is not None:
             self._bar.remove_task(self._task)
         self._task = None
-        name = f"{outcome.experiment} {outcome.cell}".rstrip()
-        self._bar.console.print(f"{name}: {describe_outcome(outcome)}", markup=False)
+        self.note(f"  {describe_outcome(outcome)}")
 
 
 def describe_progress(progress: Progress) -> str:
@@ -173,8 +172,7 @@ def make_bar(out: Console) -> Bar:
 
     return Progress(
         SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=20),
         TextColumn("{task.fields[state]}", markup=False),
         console=out,
         transient=True,

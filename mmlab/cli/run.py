@@ -11,6 +11,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+from click.core import ParameterSource
 
 from mmlab.cli.output import (
     color_option,
@@ -105,7 +106,7 @@ def _conclude(outcomes: Sequence[Outcome], db: str, *, as_json: bool) -> None:
     if as_json:
         print_json(outcomes=[asdict(outcome) for outcome in outcomes])
     else:
-        _show_results(db, {outcome.experiment for outcome in outcomes})
+        _show_results(db, {outcome.experiment for outcome in outcomes if outcome.run_id})
     counts = {status: 0 for status in ("done", "evaluated", "skipped", "held", "failed")}
     for outcome in outcomes:
         counts[outcome.status] += 1
@@ -115,7 +116,12 @@ def _conclude(outcomes: Sequence[Outcome], db: str, *, as_json: bool) -> None:
 
 
 def _show_results(db: str, experiments: set[str]) -> None:
+    """The leaderboard of these experiments, earlier runs included."""
     from mmlab.cli.report import show_leaderboard
 
+    if not experiments:
+        return
     show_leaderboard(db, experiments)
-    say("the whole report: mmlab report --out report.html")
+    source = click.get_current_context().get_parameter_source("db")
+    is_given = source is ParameterSource.COMMANDLINE
+    say(f"a page to hand on: mmlab report --out report.html{' --db ...' if is_given else ''}")
