@@ -20,8 +20,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import URL, create_engine, make_url
-from sqlalchemy.exc import OperationalError
+import psycopg
+from sqlalchemy import URL, make_url
 
 PASSWORD = "mmlab-test"
 _ACCOUNTS = ("postgres", "nobody")
@@ -150,19 +150,17 @@ def _as(account: pwd.struct_passwd | None) -> dict[str, object]:
 
 
 def _wait_until_ready(url: URL, process: subprocess.Popen[bytes], folder: Path) -> None:
-    engine = create_engine(url)
     deadline = time.monotonic() + 60
     while True:
         try:
-            engine.connect().close()
-        except OperationalError:
+            _on_server(url, "SELECT 1")
+        except psycopg.OperationalError:
             if process.poll() is not None or time.monotonic() > deadline:
                 log = (folder / "log").read_text(errors="replace")
                 raise RuntimeError(f"Postgres did not start: {log}") from None
             time.sleep(0.05)
         else:
-            break
-    engine.dispose()
+            return
 
 
 def create_database(server: URL, name: str, template: str = "template1") -> URL:
@@ -177,7 +175,6 @@ def drop_database(server: URL, name: str) -> None:
 
 
 def _on_server(server: URL, statement: str) -> None:
-    engine = create_engine(server, isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql(statement)
-    engine.dispose()
+    plain = server.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(plain, autocommit=True) as connection:
+        connection.execute(statement)

@@ -29,6 +29,20 @@ ROOT = Path(__file__).parent.parent
 OLD_DATABASES = sorted((ROOT / "tests" / "old_databases").glob("*.sql"))
 TABLES = [*tables.metadata.sorted_tables, *views.metadata.sorted_tables]
 
+NONSENSE = (
+    "UPDATE runs SET status = 'lost'",
+    "UPDATE runs SET worker = NULL",
+    "UPDATE runs SET lease_until = NULL",
+    "UPDATE runs SET status = 'queued'",
+    "UPDATE runs SET finished_at = created_at",
+    "UPDATE runs SET spec_id = 99",
+    "UPDATE attempts SET outcome = 'bored'",
+    "INSERT INTO metrics (run_id, name, step, value_kind) SELECT id, '', 1, 'finite' FROM runs",
+    "INSERT INTO metrics (run_id, name, step, value_kind) SELECT id, '', 1, 'big' FROM runs",
+    "INSERT INTO metrics (run_id, name, value_kind) SELECT id, '', 'nan' FROM runs",
+    "INSERT INTO runs SELECT * FROM runs",
+)
+
 SECOND_REVISION = """
 import sqlalchemy as sa
 from alembic import op
@@ -108,37 +122,24 @@ def test_the_database_describes_itself(store: Store) -> None:
     }
 
 
-@pytest.mark.parametrize("view", views.metadata.sorted_tables, ids=lambda view: view.name)
-def test_a_view_has_the_declared_columns(database_url: str, view: Table) -> None:
+def test_the_views_have_the_declared_columns(database_url: str) -> None:
     database = Database(parse_address(database_url))
-    columns = [column["name"] for column in inspect(database.engine).get_columns(view.name)]
+    inspector = inspect(database.engine)
+    for view in views.metadata.sorted_tables:
+        columns = [column["name"] for column in inspector.get_columns(view.name)]
+        assert columns == [column.name for column in view.columns]
     database.close()
-    assert columns == [column.name for column in view.columns]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        "UPDATE runs SET status = 'lost'",
-        "UPDATE runs SET worker = NULL",
-        "UPDATE runs SET lease_until = NULL",
-        "UPDATE runs SET status = 'queued'",
-        "UPDATE runs SET finished_at = created_at",
-        "UPDATE runs SET spec_id = 99",
-        "UPDATE attempts SET outcome = 'bored'",
-        "INSERT INTO metrics (run_id, name, step, value_kind) SELECT id, '', 1, 'finite' FROM runs",
-        "INSERT INTO metrics (run_id, name, step, value_kind) SELECT id, '', 1, 'big' FROM runs",
-        "INSERT INTO metrics (run_id, name, value_kind) SELECT id, '', 'nan' FROM runs",
-    ],
-)
-def test_the_database_refuses_what_makes_no_sense(
-    store: Store, database_url: str, change: str
-) -> None:
+def test_the_database_refuses_what_makes_no_sense(store: Store, database_url: str) -> None:
     claimed(store)
+    before = dump(database_url)
     database = Database(parse_address(database_url))
-    with pytest.raises(IntegrityError), database.write() as connection:
-        connection.exec_driver_sql(change)
+    for change in NONSENSE:
+        with pytest.raises(IntegrityError), database.write() as connection:
+            connection.exec_driver_sql(change)
     database.close()
+    assert dump(database_url) == before
 
 
 def _upgrade(url: str, start: Barrier) -> None:
@@ -149,13 +150,13 @@ def _upgrade(url: str, start: Barrier) -> None:
 @pytest.mark.slow
 def test_processes_at_once_migrate_one_database(empty_database_url: str) -> None:
     context = multiprocessing.get_context("spawn")
-    start = context.Barrier(3)
-    workers = [context.Process(target=_upgrade, args=(empty_database_url, start)) for _ in range(3)]
+    start = context.Barrier(2)
+    workers = [context.Process(target=_upgrade, args=(empty_database_url, start)) for _ in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join(60)
-    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert [worker.exitcode for worker in workers] == [0, 0]
     open_store(empty_database_url).close()
 
 
