@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 from torch import nn
 
 from mmlab.checkpoint import load_weights, restore
-from mmlab.errors import DataError, WeightsError, explain
+from mmlab.errors import DataError, SpecError, WeightsError, explain
 from mmlab.loader import Reader, derive_seed, make_readers, seed_generators
 from mmlab.model import Model, Step
 from mmlab.plan import Plan
@@ -25,6 +25,7 @@ from mmlab.plugin import (
     Fitted,
     Shapes,
     SimilarityFusion,
+    Staged,
     Tokenized,
     Vocabulary,
 )
@@ -157,8 +158,36 @@ def _make_model(plan: Plan, encoders: Mapping[str, nn.Module], label_count: int)
     scorer = None
     if plan.needs_similarity and not isinstance(fusion, SimilarityFusion):
         scorer = nn.Linear(fusion.dim, 1, bias=False)
-    frozen = frozenset(key for key, table in plan.cell.spec.encoders.items() if table.freeze)
-    return Model(encoders, fusion, inputs, head=head, scorer=scorer, frozen=frozen)
+    tables = plan.cell.spec.encoders
+    return Model(
+        encoders,
+        fusion,
+        inputs,
+        head=head,
+        scorer=scorer,
+        frozen=frozenset(key for key, table in tables.items() if table.freeze is True),
+        frozen_stages=[stage for key in encoders for stage in _frozen_stages(plan, encoders, key)],
+    )
+
+
+def _frozen_stages(plan: Plan, encoders: Mapping[str, nn.Module], key: str) -> Sequence[nn.Module]:
+    """The first stages of an encoder, as many as its table freezes."""
+    count = plan.cell.spec.encoders[key].freeze
+    if isinstance(count, bool) or count == 0:
+        return ()
+    encoder = encoders[key]
+    stages = encoder.stages() if isinstance(encoder, Staged) else ()
+    if count <= len(stages):
+        return stages[:count]
+    raise SpecError(
+        explain(
+            plan.place("encoders", key, "freeze"),
+            "the encoder has fewer stages than are to be frozen",
+            found=count,
+            allowed=f"true, false, or 0 to {len(stages)}" if stages else "true or false",
+            next_step="lower the number, or freeze the whole encoder with `true`",
+        )
+    )
 
 
 def _make_losses(plan: Plan, model: Model, dataset: Dataset) -> dict[str, nn.Module]:

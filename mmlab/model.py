@@ -31,6 +31,7 @@ class Model(nn.Module):
     `scorer` maps a vector fusion's result to one score, so that every fusion can rank pairs; it is
     None where nothing asks for a similarity, or the fusion gives one itself. `frozen` names the
     encoders that are never trained: they run in eval mode and without gradient, whoever calls them.
+    `frozen_stages` are modules inside other encoders that are not trained and stay in eval mode.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Model(nn.Module):
         head: nn.Module | None = None,
         scorer: nn.Module | None = None,
         frozen: frozenset[str] = frozenset(),
+        frozen_stages: Sequence[nn.Module] = (),
     ) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
@@ -50,15 +52,16 @@ class Model(nn.Module):
         self.scorer = scorer
         self.inputs = tuple(inputs)
         self.frozen = frozen
-        for key in frozen:
-            self.encoders[key].requires_grad_(False)
+        self._frozen_modules = (*(self.encoders[key] for key in sorted(frozen)), *frozen_stages)
+        for module in self._frozen_modules:
+            module.requires_grad_(False)
         self.train()
 
     def train(self, mode: bool = True) -> Model:
-        """Switch the mode of everything but the frozen encoders, which stay in eval mode."""
+        """Switch the mode of everything but what is frozen, which stays in eval mode."""
         super().train(mode)
-        for key in self.frozen:
-            self.encoders[key].eval()
+        for module in self._frozen_modules:
+            module.eval()
         return self
 
     def encode(self, key: str, x: Tensor, present: Tensor | None = None) -> Features:
@@ -100,9 +103,9 @@ class Model(nn.Module):
         return self._score(columns, rows).backward.T
 
     def _fused(self, projected: Sequence[Features]) -> Tensor | None:
-        if isinstance(self.fusion, SimilarityFusion) or self.head is None:
+        if self.head is None or not isinstance(self.fusion, VectorFusion):
             return None
-        return cast(VectorFusion, self.fusion).fuse(*projected)
+        return self.fusion.fuse(*projected)
 
     def _score(self, u: Features, v: Features) -> Scores:
         if isinstance(self.fusion, SimilarityFusion):

@@ -307,6 +307,7 @@ class Calibrated(Protocol):
         """The present scale and bias, read from the device."""
 
 
+@runtime_checkable
 class VectorFusion(Protocol):
     """Features of one or more inputs -> one vector. Factory: `(dims, token_dims, *, options)`.
 

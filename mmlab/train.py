@@ -43,6 +43,7 @@ class Trainer:
 
     def __init__(self, step: Step, table: TrainTable, order: Order, device: torch.device) -> None:
         self.step = step
+        self.forward = torch.compile(step) if table.compile else step
         self.table = table
         self.total_steps = count_steps(table, order)
         self.validate_every = table.evaluate_every * order.steps_per_epoch
@@ -61,7 +62,7 @@ class Trainer:
         """
         seed_generators(derive_seed(self.seed, "step", index))
         with autocast(self.device, self.precision):
-            total, scalars = self.step(batch)
+            total, scalars = self.forward(batch)
         total.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.table.clip_norm or math.inf)
         self.meter.add({**scalars, "grad_norm": norm.detach()}, index)
@@ -156,8 +157,8 @@ def mean_losses(
 
 def count_steps(table: TrainTable, order: Order) -> int:
     """Planned steps: those of all epochs, or `max_steps` where that is less."""
-    steps = [] if table.epochs is None else [table.epochs * order.steps_per_epoch]
-    return min([*steps, *([] if table.max_steps is None else [table.max_steps])])
+    by_epochs = math.inf if table.epochs is None else table.epochs * order.steps_per_epoch
+    return int(min(by_epochs, math.inf if table.max_steps is None else table.max_steps))
 
 
 def make_optimizer(step: Step, table: TrainTable) -> torch.optim.Optimizer:

@@ -1,0 +1,215 @@
+"""The loop: schedule, decay, best weights, early stopping, non-finite losses, no hidden waiting."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import pytest
+import torch
+from planted import Vector, pairs
+from torch import Tensor, nn
+
+from mmlab.errors import RunError
+from mmlab.loader import Order, make_readers, training_batches
+from mmlab.model import Model, Step
+from mmlab.plugin import Batch, Encode, Features, Outputs
+from mmlab.spec import TrainTable
+from mmlab.train import (
+    Progress,
+    Trainer,
+    best_direction,
+    count_steps,
+    determinism,
+    learning_rate,
+    make_optimizer,
+    resolve_precision,
+    train,
+)
+
+
+class Nearness(nn.Module):
+    """The squared distance of two inputs' features; NaN from a planted step on."""
+
+    reads = frozenset({"similarity"})
+    views = 0
+
+    def __init__(self, breaks_at: int | None = None) -> None:
+        super().__init__()
+        self.temperature = nn.Parameter(torch.tensor(1.0))
+        self.breaks_at = breaks_at
+        self.calls = 0
+        self.clamped = 0
+
+    def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
+        u, v = (outputs.features[key].pooled for key in ("image", "text"))
+        loss = (u - v).square().mean() * self.temperature.square()
+        if self.training:
+            self.calls += 1
+        return {"loss": loss * math.nan if self.calls == self.breaks_at else loss}
+
+    def after_step(self) -> None:
+        self.clamped += 1
+
+
+class First(nn.Module):
+    """The fusion that passes its first input on."""
+
+    reads = frozenset({"pooled"})
+    prompts = "features"
+    dim = 3
+
+    def project(self, position: int, features: Features) -> Features:
+        return features
+
+    def fuse(self, *features: Features) -> Tensor:
+        return features[0].pooled
+
+
+def make_step(loss: nn.Module | None = None) -> Step:
+    torch.manual_seed(0)
+    model = Model({"image": Vector(), "text": Vector()}, First(), ["image", "text"])
+    return Step(model, {"near": loss or Nearness()}, {"near": 2.0})
+
+
+def run(
+    step: Step,
+    scores: Iterator[float] | None = None,
+    device: str = "cpu",
+    **settings: object,
+) -> tuple[Trainer, list[Progress]]:
+    table = TrainTable(**{"epochs": 4, "batch_size": 4, "emit_every": 2, **settings})  # type: ignore[arg-type]
+    dataset, order = pairs(8), Order(0, 8, table.batch_size)
+    readers = make_readers(dataset, dict(step.model.encoders), {"image": "image", "text": "text"})  # type: ignore[arg-type]
+    trainer = Trainer(step.to(device), table, order, torch.device(device))
+    batches = training_batches(dataset, readers, order, workers=0)
+
+    def validate() -> dict[str, float]:
+        return {"loss": next(scores) if scores else 1.0}
+
+    return trainer, list(train(trainer, batches, validate))
+
+
+def weights(step: Step) -> list[Tensor]:
+    return [x.clone() for x in step.state_dict().values()]
+
+
+def test_the_loss_falls_and_each_emission_says_where_it_is() -> None:
+    _, progress = run(make_step(), epochs=20, lr=0.05)
+    assert progress[-1].step == progress[-1].total_steps == 40
+    assert progress[-1].loss < 0.1 * progress[0].loss
+    names = {point.name for point in progress[0].points}
+    assert {"train/loss", "train/near/loss", "train/lr", "train/grad_norm"} <= names
+
+
+def test_the_total_weighs_the_losses() -> None:
+    _, progress = run(make_step(), max_steps=1)
+    values = {point.name: point.value for point in progress[0].points}
+    assert values["train/loss"] == pytest.approx(2.0 * values["train/near/loss"])
+
+
+def test_the_same_seed_gives_the_same_weights_bit_for_bit() -> None:
+    first, second = make_step(), make_step()
+    run(first), run(second)
+    assert all(torch.equal(a, b) for a, b in zip(weights(first), weights(second), strict=True))
+
+
+def test_the_best_validation_is_marked_and_nan_never_is() -> None:
+    _, progress = run(make_step(), iter([3.0, math.nan, 1.0, 2.0]))
+    assert [p.is_best for p in progress] == [True, False, True, False]
+
+
+def test_training_stops_after_as_many_worse_validations_as_patience_allows() -> None:
+    scores = iter([3.0, 1.0, 2.0, 1.5, 0.0])
+    _, progress = run(make_step(), scores, epochs=5, patience=2)
+    assert progress[-1].step == 8
+
+
+def test_max_steps_ends_training_with_a_validation() -> None:
+    _, progress = run(make_step(), max_steps=3)
+    assert progress[-1].step == 3
+    assert progress[-1].points[-1].name == "validation/loss"
+
+
+def test_an_unknown_best_metric_is_an_error_that_names_those_there_are() -> None:
+    with pytest.raises(RunError, match=r"found: zero_shot/top1(.|\n)*allowed: loss"):
+        run(make_step(), best="zero_shot/top1")
+
+
+@pytest.mark.parametrize("breaks_at", [1, 3])
+def test_a_nan_loss_stops_the_run_with_its_step_and_keeps_the_weights_before(
+    breaks_at: int,
+) -> None:
+    step, expected = make_step(Nearness(breaks_at)), make_step()
+    if breaks_at > 1:
+        run(expected, epochs=None, max_steps=8, warmup_fraction=0.0, lr=1e-9)
+    before = weights(expected)
+    with pytest.raises(RunError, match=f"training step {breaks_at}:") as caught:
+        run(step, epochs=None, max_steps=8, warmup_fraction=0.0, lr=1e-9)
+    assert caught.value.reason == "nan"
+    for a, b in zip(weights(step), before, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-7)
+
+
+def test_after_step_is_called_once_a_step() -> None:
+    loss = Nearness()
+    run(make_step(loss), epochs=2)
+    assert loss.clamped == 4
+
+
+def test_the_rate_rises_in_the_warm_up_and_falls_as_a_cosine() -> None:
+    table = TrainTable(epochs=1, batch_size=1, lr=2.0, warmup_fraction=0.2)
+    rates = [learning_rate(table, index, 10) for index in range(10)]
+    assert rates[:3] == [1.0, 2.0, 2.0]
+    assert rates[6] == pytest.approx(1.0)
+    assert rates[9] == pytest.approx(2.0 * 0.5 * (1 + math.cos(math.pi * 7 / 8)))
+
+
+def test_biases_and_temperatures_do_not_decay() -> None:
+    step = make_step()
+    table = TrainTable(epochs=1, batch_size=1, weight_decay=0.3)
+    groups = make_optimizer(step, table).param_groups
+    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    by_name = {name: decay[id(p)] for name, p in step.named_parameters()}
+    assert by_name["model.encoders.image.map.weight"] == 0.3
+    assert by_name["model.encoders.image.map.bias"] == 0.0
+    assert by_name["losses.near.temperature"] == 0.0
+
+
+def test_steps_are_bounded_by_epochs_and_by_max_steps() -> None:
+    order = Order(0, 10, 3)
+    assert count_steps(TrainTable(epochs=4, batch_size=3), order) == 12
+    assert count_steps(TrainTable(epochs=4, max_steps=5, batch_size=3), order) == 5
+    assert count_steps(TrainTable(max_steps=99, batch_size=3), order) == 99
+
+
+def test_direction_and_precision_are_what_their_names_say() -> None:
+    table = TrainTable(epochs=1, batch_size=1)
+    assert best_direction(table) == "min"
+    assert best_direction(table.model_copy(update={"best": "zero_shot/top1"})) == "max"
+    assert best_direction(table.model_copy(update={"best": "zero_shot/mean_rank"})) == "min"
+    assert resolve_precision("auto", torch.device("cpu")) == "fp32"
+    assert resolve_precision("auto", torch.device("cuda")) == "bf16"
+
+
+def test_determinism_is_restored() -> None:
+    with determinism(True):
+        assert torch.are_deterministic_algorithms_enabled()
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_step_never_waits_for_the_device() -> None:
+    step = make_step()
+    table = TrainTable(epochs=1, batch_size=4)
+    trainer = Trainer(step.to("cuda"), table, Order(0, 8, 4), torch.device("cuda"))
+    x = {key: torch.randn(4, 2, device="cuda") for key in ("image", "text")}
+    present = {key: torch.ones(4, dtype=torch.bool, device="cuda") for key in x}
+    batch = Batch(x, present, torch.zeros(4, device="cuda"), torch.arange(4, device="cuda"), {})
+    trainer.update(batch, 0)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        trainer.update(batch, 1)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
