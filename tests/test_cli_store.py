@@ -92,6 +92,15 @@ def test_report_prints_a_leaderboard(results: str) -> None:
     assert "top1" in result.stdout
 
 
+def test_a_narrow_terminal_shows_fewer_metrics_and_every_name(results: str) -> None:
+    narrow = CliRunner().invoke(main, ["report", "--db", results], env={"COLUMNS": "60"}).stdout
+    wide = CliRunner().invoke(main, ["report", "--db", results], env={"COLUMNS": "200"}).stdout
+    assert "emoji · fusion=gating" in narrow
+    assert "top1" in narrow
+    assert "nan" in wide
+    assert max(map(len, narrow.splitlines())) <= 60
+
+
 @pytest.mark.parametrize("name", ["report.html", "report.md", "report.csv", "report.parquet"])
 def test_report_writes_the_format_of_the_file(results: str, tmp_path: Path, name: str) -> None:
     result = call(results, "report", "--out", str(tmp_path / name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -20,6 +21,7 @@ from mmlab.cli.output import (
 if TYPE_CHECKING:
     from polars import DataFrame
 
+    from mmlab.report.boards import Board
     from mmlab.store import Store
 
 FORMATS = ("html", "md", "csv", "json", "parquet")
@@ -73,10 +75,23 @@ def show_leaderboard(db: str, runs: Collection[str] = ()) -> None:
         say(f"results in {store.url_display}")
         out = console()
         for board in boards(store, frame):
-            out.print(draw_board(board))
+            out.print(draw_board(fit(board, out.width)))
             out.print()
     if frame.is_empty():
         say("no finished run yet: mmlab run SPEC...")
+
+
+def fit(board: Board, width: int) -> Board:
+    """The board with the metrics that a terminal of this width has room for, one at least."""
+    used = len("#  seeds  ") + max(len(entry.label) for entry in board.entries)
+    kept = 0
+    for position, metric in enumerate(board.metrics):
+        used += 2 + max(len(metric), *(len(e.figures[position].text) for e in board.entries))
+        if used > width and kept:
+            break
+        kept += 1
+    entries = tuple(replace(entry, figures=entry.figures[:kept]) for entry in board.entries)
+    return replace(board, metrics=board.metrics[:kept], entries=entries)
 
 
 def _run_ids(store: Store, names: Collection[str]) -> list[str] | None:
