@@ -9,7 +9,6 @@ from typing import Any, TypeVar, cast
 
 from mmlab.errors import PluginError
 from mmlab.options import check_options, json_schema, supplied
-from mmlab.plugin import SUPPLIED
 from mmlab.testing.claims import ContractError, require
 from mmlab.testing.randomness import ambient
 
@@ -38,12 +37,10 @@ def check_schema(kind: str, factory: Factory, options: Mapping[str, object]) -> 
     """
     name = getattr(factory, "__name__", repr(factory))
     try:
-        unknown = set(supplied(factory)) - SUPPLIED[kind]
         schema = json_schema(factory)
         resolved, faults = check_options(kind, name, factory, options, Path.cwd())
     except PluginError as error:
         raise ContractError(str(error)) from error
-    require(not unknown, f"mmlab supplies {set(SUPPLIED[kind])} to an {kind}, not {unknown}")
     require(not faults, f"these options are not valid: {faults}")
     properties = cast(dict[str, dict[str, object]], schema.get("properties", {}))
     bare = [key for key, value in properties.items() if key in resolved and not _describes(value)]
