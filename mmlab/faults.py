@@ -1,0 +1,258 @@
+"""What is wrong with a spec: faults with the five parts of a message, before they have a place.
+
+pydantic says what it refused; `validation_faults` says it in the words of the spec.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, time
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+#: Where something is in a spec: keys of tables and positions in arrays.
+Where = tuple[str | int, ...]
+
+Schema = Mapping[str, Any]  # Any: JSON Schema is JSON
+
+_SHOWN_CHARACTERS = 60
+_BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault of a spec. `at_key` points at the key (an unknown one, say), not at its value."""
+
+    path: Where
+    message: str
+    found: str
+    allowed: str
+    next_step: str
+    at_key: bool = False
+
+    def under(self, *where: str | int) -> Fault:
+        """The same fault, of a table that is itself at `where`."""
+        return replace(self, path=(*where, *self.path))
+
+
+def dotted(path: Where) -> str:
+    """A path as `--set` takes it.
+
+    >>> dotted(("sweep", "axes", "train.lr", 0))
+    'sweep.axes."train.lr".0'
+    """
+    return ".".join(part if _BARE.match(part) else show(part) for part in map(str, path))
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like this one, if any is like it at all.
+
+    >>> nearest("dmi", ["rank", "dim"])
+    'dim'
+    """
+    matches = difflib.get_close_matches(name, list(known), n=1)
+    return matches[0] if matches else None
+
+
+def show(value: object) -> str:
+    """A value as TOML writes it, cut to a length that fits a line.
+
+    >>> show({"use": "concat", "dim": [1, 2.5, True]})
+    '{ use = "concat", dim = [1, 2.5, true] }'
+    """
+    text = _toml(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else text[: _SHOWN_CHARACTERS - 3] + "..."
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Mapping):
+        pairs = (f"{key} = {_toml(item)}" for key, item in value.items())
+        return "{ " + ", ".join(pairs) + " }" if value else "{}"
+    if isinstance(value, Sequence):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return value.isoformat() if isinstance(value, (date, time)) else str(value)
+
+
+def unknown_name(
+    path: Where, what: str, known: Iterable[str], *, also: Iterable[str] = ()
+) -> Fault:
+    """The fault of a key that nobody reads. `also` are suggested, but not listed."""
+    name, names = str(path[-1]), list(known)
+    suggestion = nearest(name, [*names, *also])
+    hint = f' (did you mean "{suggestion}"?)' if suggestion else ""
+    return Fault(
+        path,
+        f"unknown {what}{hint}",
+        found=name,
+        allowed=", ".join(names) or "nothing",
+        next_step=f'rename it to "{suggestion}", or remove it' if suggestion else "remove it",
+        at_key=True,
+    )
+
+
+def validation_faults(error: ValidationError, given: object, schema: Schema) -> list[Fault]:
+    """What pydantic refused in `given`, one fault per place, in the order of the model.
+
+    A union reports once for each of its members; the most telling of these is kept.
+    """
+    faults: dict[Where, tuple[bool, Fault]] = {}
+    for detail in error.errors(include_url=False):
+        fault = _fault(detail, given, schema)
+        is_telling = not detail["type"].endswith("_type")
+        if fault.path not in faults or (is_telling and not faults[fault.path][0]):
+            faults[fault.path] = (is_telling, fault)
+    return [fault for _, fault in faults.values()]
+
+
+def _fault(detail: ErrorDetails, given: object, schema: Schema) -> Fault:
+    path, value = _follow(detail["loc"], given)
+    kind, context = detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return unknown_name(path, "key", _keys(_walk(schema, path[:-1], schema), schema))
+    if kind == "missing":
+        return _missing((*path, detail["loc"][-1]), schema)
+    if "next_step" in context:
+        key = context.get("key")
+        return Fault(
+            (*path, key) if key else path,
+            detail["msg"],
+            found=context.get("found", show(value)),
+            allowed=context["allowed"],
+            next_step=context["next_step"],
+        )
+    allowed = describe(_walk(schema, path, schema), schema) or detail["msg"]
+    message, next_step = _advice(kind, detail["msg"], value, context.get("expected", ""))
+    return Fault(path, message, found=show(value), allowed=allowed, next_step=next_step)
+
+
+def _missing(path: Where, schema: Schema) -> Fault:
+    allowed = describe(_walk(schema, path, schema), schema) or "a value"
+    return Fault(path, "missing", "no such key", allowed, f"add {path[-1]} = ...")
+
+
+def _advice(kind: str, said: str, value: object, expected: str) -> tuple[str, str]:
+    """What is wrong and what to do about it, for one of pydantic's error types."""
+    if kind in ("literal_error", "enum") and isinstance(value, str):
+        suggestion = nearest(value, [part.strip("' ") for part in expected.split("'")])
+        hint = f' (did you mean "{suggestion}"?)' if suggestion else ""
+        return f"unknown value{hint}", "choose one of the allowed values"
+    if kind.endswith("_type"):
+        quoted = isinstance(value, str) and kind not in ("list_type", "dict_type")
+        return "wrong type", f"write a value of this type{', without quotes' if quoted else ''}"
+    if kind.startswith(("greater", "less", "multiple", "finite")):
+        return "out of range", "set a value within the range"
+    if kind == "value_error":
+        return said.removeprefix("Value error, "), "correct the value"
+    return said[:1].lower() + said[1:], "correct the value"
+
+
+def _follow(location: Sequence[str | int], given: object) -> tuple[Where, object]:
+    """The part of a pydantic location that is in the data, and the value there.
+
+    pydantic puts the names of union members between the keys; those are left out.
+    """
+    path: list[str | int] = []
+    value: Any = given  # Any: tables and arrays as tomllib gives them
+    for part in location:
+        if _has(value, part):
+            value = value[part]
+            path.append(part)
+    return tuple(path), value
+
+
+def _has(value: object, part: str | int) -> bool:
+    if isinstance(value, Mapping):
+        return part in value
+    return isinstance(value, list) and isinstance(part, int) and part < len(value)
+
+
+def _walk(schema: Schema, path: Where, root: Schema) -> Schema:
+    """The part of a JSON Schema that describes a place; empty where there is none."""
+    schema = _resolve(schema, root)
+    if not path:
+        return schema
+    for member in schema.get("anyOf", ()):
+        if found := _walk(member, path, root):
+            return found
+    return _walk(_child(schema, path[0]), path[1:], root)
+
+
+def _keys(schema: Schema, root: Schema) -> list[str]:
+    """The keys of a table, or of the tables of a union."""
+    schema = _resolve(schema, root)
+    inner = [key for member in schema.get("anyOf", ()) for key in _keys(member, root)]
+    return [*schema.get("properties", {}), *inner]
+
+
+def _child(schema: Schema, part: str | int) -> Schema:
+    if isinstance(part, str):
+        others = [*schema.get("patternProperties", {}).values(), schema.get("additionalProperties")]
+        child = schema.get("properties", {}).get(part, others[0])
+    else:
+        prefix = schema.get("prefixItems", ())
+        child = prefix[part] if part < len(prefix) else schema.get("items")
+    return child if isinstance(child, Mapping) else {}
+
+
+def _resolve(schema: Schema, root: Schema) -> Schema:
+    reference = schema.get("$ref")
+    if reference is None:
+        return schema
+    found = root["$defs"][str(reference).removeprefix("#/$defs/")]
+    assert isinstance(found, Mapping), "a reference leads to a schema"
+    return found
+
+
+_TYPES = {
+    "integer": "an integer",
+    "number": "a number",
+    "string": "a string",
+    "boolean": "true or false",
+    "object": "a table",
+}
+_BOUNDS = {
+    "minimum": ">= {}",
+    "exclusiveMinimum": "> {}",
+    "maximum": "<= {}",
+    "exclusiveMaximum": "< {}",
+    "multipleOf": "a multiple of {}",
+    "minLength": "at least {} long",
+    "maxLength": "at most {} long",
+    "pattern": "matching {}",
+    "minItems": "at least {} of them",
+    "maxItems": "at most {} of them",
+}
+
+
+def describe(schema: Schema, root: Schema) -> str:
+    """What a JSON Schema allows, in a few words.
+
+    >>> describe({"type": "integer", "minimum": 1}, {})
+    'an integer >= 1'
+    """
+    schema = _resolve(schema, root)
+    if "enum" in schema or "const" in schema:
+        return ", ".join(map(show, schema.get("enum", [schema.get("const")])))
+    if "anyOf" in schema:
+        members = [m for m in schema["anyOf"] if m.get("type") != "null"]
+        return " or ".join(describe(member, root) for member in members)
+    words = [_type(schema, root)]
+    words += [bound.format(schema[key]) for key, bound in _BOUNDS.items() if key in schema]
+    return " ".join(filter(None, words))
+
+
+def _type(schema: Schema, root: Schema) -> str:
+    if schema.get("type") != "array":
+        return _TYPES.get(schema.get("type", ""), "")
+    items = describe(schema.get("items", {}), root)
+    return f"an array, each {items}" if items else "an array"

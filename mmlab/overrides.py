@@ -1,0 +1,105 @@
+"""Settings given on the command line: `--set PATH=VALUE`, over whatever the files say."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+
+from mmlab.document import Document, MissingTableError, assign
+from mmlab.faults import Fault, Where
+from mmlab.limits import limit_fault
+from mmlab.locate import Located, Span, locate, split_path
+from mmlab.places import Place, Places, Source
+
+
+class _OverrideError(Exception):
+    def __init__(self, fault: Fault, span: Span) -> None:
+        super().__init__(fault)
+        self.fault, self.span = fault, span
+
+
+def apply_overrides(
+    document: Document, overrides: Sequence[str]
+) -> tuple[Document, list[tuple[Fault, Place]]]:
+    """The document with the overrides set in order, and the faults of those that cannot be set.
+
+    An override's value is TOML where it can be read as that, and otherwise a string.
+    """
+    faults: list[tuple[Fault, Place]] = []
+    for number, text in enumerate(overrides, start=1):
+        source = Source(f"--set #{number}", text, is_override=True)
+        try:
+            document = _apply(document, source)
+        except _OverrideError as error:
+            faults.append((error.fault, Place(source, error.span, error.span)))
+    return document, faults
+
+
+def _apply(document: Document, source: Source) -> Document:
+    names, equals = _split(source)
+    value, places = _read_value(source, equals + 1, Span(0, len(source.text[:equals].rstrip())))
+    if names[0] == "extends":
+        raise _OverrideError(_not_settable(), Span(0, equals))
+    try:
+        return assign(document, document.path_of(names), value, places)
+    except MissingTableError as error:
+        raise _OverrideError(error.fault, Span(0, equals)) from error
+
+
+def _split(source: Source) -> tuple[tuple[str, ...], int]:
+    """The names of an override's path, and where its equals sign is."""
+    try:
+        names, end = split_path(source.text)
+    except ValueError:
+        names, end = (), 0
+    if source.text[end : end + 1] == "=" and names and limit_fault(source.text[:end]) is None:
+        return names, end
+    fault = Fault(
+        (),
+        "an override is PATH=VALUE",
+        found=source.text,
+        allowed='dotted keys and a value: train.lr=1e-3, sweep.axes."train.lr"=[1e-3, 1e-4]',
+        next_step="write --set PATH=VALUE",
+    )
+    raise _OverrideError(fault, Span(0, len(source.text)))
+
+
+def _read_value(source: Source, start: int, key: Span) -> tuple[object, Places]:
+    """The value that begins at `start`, and the places of its parts, relative to the value."""
+    written = source.text[start:]
+    whole = Place(source, key, Span(start, len(source.text)))
+    limited = limit_fault(written)
+    if limited is not None:
+        raise _OverrideError(limited[0], whole.value)
+    try:
+        value = tomllib.loads(f"v={written}")
+    except (ValueError, RecursionError):
+        return written, {(): whole}
+    if list(value) != ["v"]:  # the text held a newline and further keys
+        return written, {(): whole}
+    return value["v"], _places(source, locate(f"v={written}"), start - 2)
+
+
+def _places(source: Source, located: dict[Where, Located], shift: int) -> Places:
+    """Positions in `v=VALUE` as places of the override; the value's key is the override's path."""
+    places = {
+        path[1:]: Place(source, _shifted(at.key, shift), _shifted(at.value, shift))
+        for path, at in located.items()
+    }
+    whole = places[()]
+    path_end = len(source.text[: whole.value.start].rstrip().removesuffix("=").rstrip())
+    return {**places, (): Place(source, Span(0, path_end), whole.value)}
+
+
+def _shifted(span: Span, shift: int) -> Span:
+    return Span(span.start + shift, span.end + shift)
+
+
+def _not_settable() -> Fault:
+    return Fault(
+        ("extends",),
+        "files are joined before overrides are set",
+        found="extends",
+        allowed="any other key",
+        next_step="write `extends` in a file",
+    )

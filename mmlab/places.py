@@ -1,0 +1,112 @@
+"""Where the parts of a spec come from - files and overrides - and faults shown at their places."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from mmlab.faults import Fault, Where, dotted
+from mmlab.locate import Span
+
+#: Characters of a source line that are shown; of a longer one, the part around the fault.
+_LINE_CHARACTERS = 110
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text that settings come from: a file, or an override given on the command line."""
+
+    name: str
+    text: str
+    is_override: bool = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """A key and its value in a source."""
+
+    source: Source
+    key: Span
+    value: Span
+
+
+Places = Mapping[Where, Place]
+
+
+def render_located(faults: Iterable[tuple[Fault, Place]]) -> str:
+    """Each fault as `file:line:column: path: fault`, source line, caret, and what to do."""
+    found = [
+        (place.source, place.key if fault.at_key else place.value, fault) for fault, place in faults
+    ]
+    first = {source.name: rank for rank, (source, _, _) in reversed([*enumerate(found)])}
+    found.sort(key=lambda item: (*_order(item[0], first), item[1].start))
+    return "\n\n".join(dict.fromkeys(_render(*item) for item in found))
+
+
+def _order(source: Source, first: Mapping[str, int]) -> tuple[int, int]:
+    """Overrides by number, then files as they first occur."""
+    if source.is_override:
+        return 0, int(source.name.rpartition("#")[2])
+    return 1, first[source.name]
+
+
+def _render(source: Source, span: Span, fault: Fault) -> str:
+    headline, *details = fault.message.splitlines()
+    path = dotted(fault.path)
+    parts = {"found": fault.found, "allowed": fault.allowed, "next": fault.next_step}
+    lines = [
+        ": ".join(filter(None, [describe_place(source, span.start), path, headline])),
+        *(snippet(source.text, span) if source.text else ()),
+        *details,
+        *(f"  {name}: {text}" for name, text in parts.items() if text),
+    ]
+    return "\n".join(map(_printable, lines))
+
+
+def describe_place(source: Source, offset: int) -> str:
+    """`file:line:column`, or the column of an override; both count from 1."""
+    if not source.text:
+        return source.name
+    line, column = line_and_column(source.text, offset)
+    if source.is_override:
+        return f"{source.name}, column {column}"
+    return f"{source.name}:{line}:{column}"
+
+
+def line_and_column(text: str, offset: int) -> tuple[int, int]:
+    """Line and column of a character, counted from 1.
+
+    >>> line_and_column("a = 1\\nb = 2", 10)
+    (2, 5)
+    """
+    start = text.rfind("\n", 0, offset) + 1
+    return text.count("\n", 0, offset) + 1, offset - start + 1
+
+
+def snippet(text: str, span: Span) -> list[str]:
+    """The source line of a span, and carets below as much of the span as is on that line."""
+    line, column = line_and_column(text, span.start)
+    start = span.start - column + 1
+    content = text[start:].partition("\n")[0]
+    first = column - 1
+    last = max(first + 1, min(span.end - start, len(content)))
+    cut = max(0, first - _LINE_CHARACTERS // 2)
+    shown = content[cut : cut + _LINE_CHARACTERS]
+    before, under = shown[: first - cut], shown[first - cut : last - cut]
+    gutter = " " * len(str(line))
+    padding = "".join("\t" if c == "\t" else " " * _width(c) for c in before)
+    carets = "^" * max(1, sum(map(_width, under)))
+    return [f"  {line} | {shown}", f"  {gutter} | {padding}{carets}"]
+
+
+def _width(character: str) -> int:
+    """Columns a character takes in a terminal."""
+    if unicodedata.combining(character):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def _printable(line: str) -> str:
+    """A line without characters that would steer the terminal."""
+    return "".join(c if c == "\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)

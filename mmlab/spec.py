@@ -1,0 +1,104 @@
+"""Spec files: read, checked, and expanded into cells. This is the door to the spec's other modules.
+
+    load_spec -> SpecFile -> expand -> cells
+
+What is wrong is reported all at once, each fault at its place in a file or an override.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mmlab.canonical import canonical_json as canonical_json
+from mmlab.canonical import digest as digest
+from mmlab.document import Document
+from mmlab.errors import SpecError
+from mmlab.faults import Fault as Fault
+from mmlab.overrides import apply_overrides
+from mmlab.places import render_located
+from mmlab.reading import read_document
+from mmlab.spec_checks import check
+from mmlab.spec_tables import Component as Component
+from mmlab.spec_tables import EncoderTable as EncoderTable
+from mmlab.spec_tables import EvaluateTable as EvaluateTable
+from mmlab.spec_tables import FusionTable as FusionTable
+from mmlab.spec_tables import LossTable as LossTable
+from mmlab.spec_tables import Spec as Spec
+from mmlab.spec_tables import SweepTable as SweepTable
+from mmlab.spec_tables import TrainTable as TrainTable
+from mmlab.spec_tables import WeightsTable as WeightsTable
+from mmlab.sweep import labels
+from mmlab.sweep_checks import check_points
+
+
+@dataclass(frozen=True)
+class SpecFile:
+    """A spec and where each part of it is written. `text` is the file's own, without overrides."""
+
+    path: Path
+    text: str
+    spec: Spec
+    overrides: tuple[str, ...]
+    document: Document
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One point of a spec's sweep with one seed; `spec` is the spec at that point, without sweep.
+
+    `axes` maps what differs from other cells to its value, and `label` says it in short; seeds are
+    in neither. In `source`, what an axis set is placed at the axis.
+    """
+
+    experiment: str
+    index: int
+    seed: int
+    spec: Spec
+    axes: Mapping[str, object]
+    label: str
+    source: SpecFile
+
+
+def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> SpecFile:
+    """Read a spec with what it extends, set the overrides, and check it, its sweep included.
+
+    Raises SpecError that names every fault with its place.
+    """
+    path = Path(path)
+    document, located = apply_overrides(read_document(path), overrides)
+    spec, faults = check(document)
+    _, at_axes = check_points(document, faults)
+    located += [(fault, document.place(fault.path)) for fault in faults]
+    if spec is None or located or at_axes:
+        raise SpecError(render_located([*located, *at_axes]))
+    return SpecFile(path, document.main.text, spec, tuple(overrides), document)
+
+
+def expand(spec_file: SpecFile) -> list[Cell]:
+    """The cells of a spec, in the order of its sweep; seeds change fastest."""
+    checked, faults = check_points(spec_file.document, ())
+    if faults:
+        raise SpecError(render_located(faults))
+    seeds = (spec_file.spec.sweep or SweepTable()).seeds
+    names = labels([point.settings for point in checked])
+    return [
+        Cell(
+            experiment=spec_file.spec.name,
+            index=position * len(seeds) + turn,
+            seed=seed,
+            spec=point.spec,
+            axes={setting.path: setting.value for setting in point.settings},
+            label=name,
+            source=replace(spec_file, document=point.document),
+        )
+        for position, (point, name) in enumerate(zip(checked, names, strict=True))
+        for turn, seed in enumerate(seeds)
+    ]
+
+
+def render_faults(spec_file: SpecFile, faults: Sequence[Fault]) -> str:
+    """Faults of a spec file at their places, in the form that `load_spec` reports."""
+    document = spec_file.document
+    return render_located([(fault, document.place(fault.path)) for fault in faults])

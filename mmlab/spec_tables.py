@@ -1,0 +1,239 @@
+"""The tables of a spec, as pydantic models: strict, frozen, and closed to unknown keys.
+
+A component's table is open: what mmlab does not read itself is an option of the component, and is
+checked against its factory when the component is known.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from mmlab.plugin import Split
+
+SCHEMA_VERSION = 1
+
+#: A name that is shown, stored and used in metric names and folders.
+Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=100)]
+Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=100)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+def contradiction(
+    message: str, *, key: str, allowed: str, next_step: str, found: str | None = None
+) -> PydanticCustomError:
+    """What a validator raises for keys that are each valid but not together."""
+    context = {"key": key, "allowed": allowed, "next_step": next_step}
+    shown = {} if found is None else {"found": found.replace("{", "{{").replace("}", "}}")}
+    return PydanticCustomError("contradiction", "{text}", {"text": message, **context, **shown})
+
+
+class Table(BaseModel):
+    """What all tables have in common."""
+
+    model_config = ConfigDict(
+        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+    )
+
+
+class Component(Table):
+    """A component chosen by name; every key that mmlab does not read is one of its options."""
+
+    model_config = ConfigDict(extra="allow")
+
+    use: Annotated[str, Field(min_length=1, description="name of an installed component")]
+
+    @property
+    def options(self) -> dict[str, object]:
+        """What the spec sets of the component's own options."""
+        return dict(self.__pydantic_extra__ or {})
+
+
+class WeightsTable(Table):
+    """Where an encoder's initial weights come from: another experiment's best run, or a file."""
+
+    run: Annotated[str | None, Field(description="name of an experiment, or id of a run")] = None
+    file: Annotated[Path | None, Field(description="safetensors file, relative to the spec")] = None
+    encoder: Annotated[
+        str | None, Field(description="the encoder's key there; by default its key here")
+    ] = None
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> WeightsTable:
+        if (self.run is None) == (self.file is None):
+            both = self.run is not None
+            raise contradiction(
+                "names two sources" if both else "names no source",
+                key="file" if both else "run",
+                found="run and file" if both else "neither run nor file",
+                allowed="one of run, file",
+                next_step="remove one of them" if both else "add run = ... or file = ...",
+            )
+        return self
+
+
+class EncoderTable(Component):
+    """An encoder of one modality."""
+
+    modality: Annotated[
+        Name | None, Field(description="what it reads; by default the key of the table")
+    ] = None
+    freeze: Annotated[
+        bool | Annotated[int, Field(ge=0)],
+        Field(
+            description="train nothing of it, or nothing of its first stages, given their number"
+        ),
+    ] = False
+    weights: Annotated[WeightsTable | None, Field(description="weights it starts from")] = None
+
+
+class FusionTable(Component):
+    """How the encoders' features become one representation, or a similarity."""
+
+    inputs: Annotated[
+        list[str] | None,
+        Field(min_length=1, description="encoder keys in order; by default all as they appear"),
+    ] = None
+
+
+class LossTable(Component):
+    """A loss, and how much it counts."""
+
+    name: Annotated[Name | None, Field(description="by default the name after `use`")] = None
+    weight: Annotated[float, Field(ge=0, description="factor in the sum of losses")] = 1.0
+
+
+class EvaluateTable(Component):
+    """An evaluation after training, by an evaluator."""
+
+    name: Annotated[Name | None, Field(description="by default the name after `use`")] = None
+    split: Annotated[Split, Field(description="which samples are scored")] = "test"
+    dataset: Annotated[Component | None, Field(description="other data than the spec's own")] = None
+
+
+class TrainTable(Table):
+    """How the model is trained: AdamW, linear warm-up and cosine decay."""
+
+    epochs: Annotated[Positive | None, Field(description="passes over the training split")] = None
+    max_steps: Annotated[Positive | None, Field(description="stop after so many steps")] = None
+    batch_size: Annotated[Positive, Field(description="samples per step")]
+    lr: Annotated[float, Field(gt=0, description="peak learning rate")] = 1e-3
+    weight_decay: Annotated[
+        float, Field(ge=0, description="of matrices; biases, norms and temperatures have none")
+    ] = 0.1
+    betas: Annotated[
+        tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
+        Field(description="AdamW's decay of its two averages"),
+    ] = (0.9, 0.98)
+    warmup_fraction: Annotated[
+        float, Field(ge=0, le=1, description="share of the steps in which lr rises")
+    ] = 0.1
+    clip_norm: Annotated[
+        float, Field(ge=0, description="largest norm of the gradient; 0 leaves it alone")
+    ] = 1.0
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"], Field(description="auto: bf16 on CUDA, fp32 elsewhere")
+    ] = "auto"
+    deterministic: Annotated[
+        bool, Field(description="only operations that give the same bits every time")
+    ] = False
+    compile: Annotated[bool, Field(description="torch.compile the training step")] = False
+    workers: Annotated[int, Field(ge=0, description="processes that read samples")] = 0
+    evaluate_every: Annotated[
+        Positive, Field(description="epochs between evaluations of the validation split")
+    ] = 1
+    best: Annotated[
+        str, Field(min_length=1, description='which validation metric: "loss" or EVALUATION/METRIC')
+    ] = "loss"
+    best_mode: Annotated[
+        Literal["auto", "min", "max"], Field(description="auto: min for losses, ranks and errors")
+    ] = "auto"
+    patience: Annotated[
+        Positive | None, Field(description="stop after so many evaluations without a better one")
+    ] = None
+    emit_every: Annotated[Positive, Field(description="steps between points of a curve")] = 10
+
+    @model_validator(mode="after")
+    def _ends(self) -> TrainTable:
+        if self.epochs is None and self.max_steps is None:
+            raise contradiction(
+                "does not say when training ends",
+                key="epochs",
+                found="neither epochs nor max_steps",
+                allowed="epochs, max_steps, or both",
+                next_step="add epochs = ...",
+            )
+        return self
+
+
+class SweepTable(Table):
+    """Which cells a spec has: every combination of its axes, each with every seed."""
+
+    strategy: Annotated[
+        Literal["grid", "zip", "random"],
+        Field(description="all combinations, members side by side, or a sample of combinations"),
+    ] = "grid"
+    seeds: Annotated[
+        list[Seed], Field(min_length=1, description="each point of the sweep runs with each seed")
+    ] = [0]
+    axes: Annotated[
+        dict[str, Annotated[list[object], Field(min_length=1)]],
+        Field(description='"dotted.path" = [members]; a member may be a whole table'),
+    ] = {}
+    samples: Annotated[Positive | None, Field(description="points of a random sweep")] = None
+    seed: Annotated[Seed, Field(description="which points a random sweep draws")] = 0
+    exclude: Annotated[
+        list[dict[str, object]],
+        Field(description='points to leave out, each as "dotted.path" = value'),
+    ] = []
+    include: Annotated[
+        list[dict[str, object]],
+        Field(description='further points, each as "dotted.path" = value'),
+    ] = []
+    max_cells: Annotated[Positive, Field(description="more cells than this are refused")] = 1000
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> SweepTable:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise contradiction(
+                "a seed is named twice",
+                key="seeds",
+                allowed="different seeds",
+                next_step="remove the repetition",
+            )
+        if (self.strategy == "random") != (self.samples is not None):
+            raise self._samples_contradiction()
+        return self
+
+    def _samples_contradiction(self) -> PydanticCustomError:
+        is_random = self.strategy == "random"
+        return contradiction(
+            f"a {self.strategy} sweep {'needs' if is_random else 'does not draw'} samples",
+            key="samples",
+            found="none" if is_random else str(self.samples),
+            allowed='samples together with strategy = "random"',
+            next_step="add samples = ..." if is_random else "remove samples",
+        )
+
+
+class Spec(Table):
+    """An experiment: what is read, how it is modelled and trained, and how it is judged."""
+
+    schema_version: Annotated[Literal[1], Field(description="of this format")]
+    name: Annotated[Name, Field(description="of the experiment")]
+    extends: Annotated[
+        list[str], Field(description="spec files to start from, relative to this one")
+    ] = []
+    meta: Annotated[dict[str, object], Field(description="notes that change nothing")] = {}
+    dataset: Component
+    encoders: Annotated[dict[Key, EncoderTable], Field(min_length=1)]
+    fusion: FusionTable
+    head: Component | None = None
+    losses: list[LossTable] = []
+    train: Annotated[TrainTable | None, Field(description="left out: evaluate only")] = None
+    evaluate: list[EvaluateTable] = []
+    sweep: SweepTable | None = None
