@@ -84,7 +84,10 @@ def build(
     losses = _make_losses(plan, model, dataset)
     weights = {name: table.weight for name, table in plan.loss_tables.items()}
     modalities = {key: plan.modality(key) for key in encoders}
-    readers = make_readers(dataset, cast(Mapping[str, Encoder], encoders), modalities)
+    is_trained = plan.cell.spec.train is not None
+    readers = make_readers(
+        dataset, cast(Mapping[str, Encoder], encoders), modalities, is_trained=is_trained
+    )
     return Experiment(plan, Step(model, losses, weights), readers)
 
 

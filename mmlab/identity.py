@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 from mmlab import __version__
 from mmlab.build import Source
@@ -29,9 +29,7 @@ class Hashes:
     group: str
 
 
-def hash_cell(
-    plan: Plan, revisions: Mapping[str, str], sources: Mapping[str, Source]
-) -> Hashes:
+def hash_cell(plan: Plan, revisions: Mapping[str, str], sources: Mapping[str, Source]) -> Hashes:
     """Hashes of a cell, given dataset revisions by split and the weights encoders start from."""
     content = describe_training(plan, revisions, sources)
     return Hashes(train=digest({**content, "seed": plan.cell.seed}), group=digest(content))
@@ -98,15 +96,17 @@ def describe_run(plan: Plan, hashes: Hashes) -> RunIdentity:
 
 
 def _resolved_spec(plan: Plan) -> dict[str, object]:
-    """The cell's spec with its axes applied, and every component's options with their defaults."""
-    options = {
-        f"{component.entry.kind}/{component.entry.name}": {
-            key: str(value) if isinstance(value, Path) else value
-            for key, value in component.options.items()
-        }
-        for component in plan.components()
-    }
-    return {"spec": plan.cell.spec.model_dump(mode="json"), "options": options}
+    """The cell's spec with its axes applied and every option with its value or default.
+
+    Paths are those of this machine: the record says where data was, and `mmlab.load` finds it.
+    """
+    spec = plan.cell.spec.model_dump(mode="json")
+    for where, component in plan.components():
+        table: Any = spec  # Any: a spec nests tables and arrays
+        for key in where:
+            table = table[key]
+        table |= component.options
+    return spec
 
 
 def _component(resolved: Resolved) -> dict[str, object]:

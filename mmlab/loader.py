@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from mmlab.errors import DataError, explain
-from mmlab.plugin import Batch, Dataset, Encoder, Sample
+from mmlab.plugin import Batch, Dataset, Encoder, Sample, Tokenized
 
 
 @dataclass(frozen=True)
@@ -46,33 +46,44 @@ def one_caption(raw: object, train: bool) -> object:
 
 
 def make_readers(
-    dataset: Dataset, encoders: Mapping[str, Encoder], modalities: Mapping[str, str]
+    dataset: Dataset,
+    encoders: Mapping[str, Encoder],
+    modalities: Mapping[str, str],
+    *,
+    is_trained: bool = True,
 ) -> dict[str, Reader]:
     """One reader an encoder; the placeholder has the shape of the dataset's first present value.
 
-    Raises DataError where the dataset lacks a modality altogether.
+    Raises DataError where the dataset lacks a modality altogether. A text encoder that is not
+    trained needs no text of the dataset: it reads prompts.
     """
     readers = {}
     for key, encoder in encoders.items():
-        raw = _first_present(dataset, modalities[key], key)
+        raw = _first_present(dataset, modalities[key])
+        if raw is None:
+            if is_trained or not isinstance(encoder, Tokenized):
+                raise _lacking(dataset, modalities[key], key)
+            raw = ""
         placeholder = torch.zeros_like(encoder.transform(one_caption(raw, False), False))
         readers[key] = Reader(modalities[key], encoder, placeholder)
     return readers
 
 
-def _first_present(dataset: Dataset, modality: str, key: str) -> object:
-    if modality in dataset.modalities:
-        for index in range(len(dataset)):
-            values = dataset[index].values
-            if modality in values:
-                return values[modality]
-    raise DataError(
+def _first_present(dataset: Dataset, modality: str) -> object | None:
+    if modality not in dataset.modalities:
+        return None
+    samples = (dataset[index].values for index in range(len(dataset)))
+    return next((values[modality] for values in samples if modality in values), None)
+
+
+def _lacking(dataset: Dataset, modality: str, key: str) -> DataError:
+    return DataError(
         explain(
             f"encoders.{key}",
             f"no sample of the dataset has the modality {modality!r}",
             found=f"modalities {', '.join(dataset.modalities) or 'none'}; {len(dataset)} samples",
             allowed="a modality of the dataset",
-            next_step="set encoders.KEY.modality, or choose a dataset that has it",
+            next_step=f"set encoders.{key}.modality, or choose a dataset that has it",
         )
     )
 

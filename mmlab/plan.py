@@ -95,16 +95,18 @@ class Plan:
         """A part of the spec, as messages name it: `file: table.key`."""
         return f"{self.cell.source.path}: {'.'.join(map(str, where))}"
 
-    def components(self) -> Iterator[Resolved]:
-        """Every component of the plan."""
-        yield self.dataset
-        yield from self.encoders.values()
-        yield self.fusion
+    def components(self) -> Iterator[tuple[Where, Resolved]]:
+        """Every component of the plan, with the place of its table in the spec."""
+        yield ("dataset",), self.dataset
+        yield from ((("encoders", key), encoder) for key, encoder in self.encoders.items())
+        yield ("fusion",), self.fusion
         if self.head is not None:
-            yield self.head
-        yield from self.losses.values()
-        yield from self.evaluators.values()
-        yield from self.evaluate_datasets.values()
+            yield ("head",), self.head
+        yield from ((("losses", i), loss) for i, loss in enumerate(self.losses.values()))
+        for position, (name, evaluator) in enumerate(self.evaluators.items()):
+            yield ("evaluate", position), evaluator
+            if name in self.evaluate_datasets:
+                yield ("evaluate", position, "dataset"), self.evaluate_datasets[name]
 
 
 def prepare(cell: Cell, registry: Registry) -> Plan:

@@ -300,6 +300,15 @@ class Staged(Protocol):
 
 
 @runtime_checkable
+class Pretrained(Protocol):
+    """An encoder that may bring weights of its own."""
+
+    @property
+    def weights_description(self) -> str:
+        """Where they come from, with an identity; or that they are random. Stored with the run."""
+
+
+@runtime_checkable
 class Calibrated(Protocol):
     """A loss that owns a temperature, or an encoder whose pretrained weights carry one."""
 

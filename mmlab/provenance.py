@@ -6,12 +6,15 @@ import hashlib
 import platform
 import resource
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
+from mmlab.build import Experiment, Source
 from mmlab.plan import Plan
+from mmlab.plugin import Pretrained
 
 #: Distributions whose versions can change a number.
 _LIBRARIES = ("mmlab", "torch", "torchvision", "numpy", "pillow", "safetensors")
@@ -34,11 +37,24 @@ def describe_origin(plan: Plan, device: torch.device, precision: str) -> dict[st
 
 
 def _describe_plugins(plan: Plan) -> dict[str, dict[str, str | None]]:
-    entries = [component.entry for component in plan.components()]
+    entries = [component.entry for _, component in plan.components()]
     return {
         entry.distribution: {"version": entry.version, "source": entry.source_hash}
         for entry in sorted(entries, key=lambda entry: entry.distribution)
     }
+
+
+def describe_weights(experiment: Experiment, sources: Mapping[str, Source]) -> dict[str, str]:
+    """Where each encoder's first weights came from: a run or file, the encoder itself, or chance."""
+    described = {}
+    for key, encoder in experiment.model.encoders.items():
+        if key in sources:
+            described[key] = f"{sources[key].path.name}, sha256 {sources[key].sha256}"
+        elif isinstance(encoder, Pretrained):
+            described[key] = encoder.weights_description
+        else:
+            described[key] = "random"
+    return described
 
 
 def describe_git(folder: Path) -> dict[str, object] | None:

@@ -19,12 +19,12 @@ import torch
 
 from mmlab.build import Experiment, Source, build
 from mmlab.builtins import BUILTINS
-from mmlab.checkpoint import load_weights, restore
 from mmlab.device import resolve_device
 from mmlab.errors import MmlabError, RunError, SpecError
 from mmlab.fitting import Summary, Weights, start_training
 from mmlab.identity import describe_run, evaluation_hashes, hash_cell
 from mmlab.lease import LEASE_SECONDS, Lease, keep_lease
+from mmlab.loading import rebuild
 from mmlab.plan import Plan, prepare
 from mmlab.provenance import describe_origin
 from mmlab.records import Artifact
@@ -105,8 +105,7 @@ def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> l
     with open_store(options.db, create=True) as store:
         runner = Runner(store, options, display)
         for position, plan in enumerate(plans, start=1):
-            cell = plan.cell
-            display.started(cell.experiment, cell.label, position, len(plans))
+            display.started(plan.cell.experiment, label_of(plan), position, len(plans))
             outcomes.append(runner.attempt(plan))
             display.finished(outcomes[-1])
             if options.fail_fast and outcomes[-1].status == "failed":
@@ -134,7 +133,7 @@ class Runner:
         except MmlabError as fault:
             status, run_id, error = "failed", None, str(fault)
         seconds = time.perf_counter() - started
-        return Outcome(status, plan.cell.experiment, plan.cell.label, run_id, error, seconds)
+        return Outcome(status, plan.cell.experiment, label_of(plan), run_id, error, seconds)
 
     def execute(self, plan: Plan) -> tuple[Status, str | None, str | None]:
         """Identify a cell, claim its run, produce what is missing, and record it."""
@@ -179,6 +178,7 @@ class Runner:
             experiment = build(plan, self.splits.reference(plan), sources)
             experiment.step.to(self.device)
             scorer = Scorer(experiment, self.splits, self.device, self.precision(plan))
+            scorer.check(wanted)
             if table is not None:
                 artifacts = self.fit(experiment, scorer, lease, summary)
             results = list(scorer.evaluate(wanted))
@@ -213,26 +213,22 @@ class Runner:
         missing = {name: identity for name, identity in wanted.items() if identity not in known}
         if not missing:
             return "skipped", row.run_id, None
-        experiment = self.rebuild(plan, row.run_id)
+        detail = self.store.run_detail(row.run_id)
+        experiment = rebuild(plan, detail, self.store, self.runs, self.splits)
+        experiment.step.to(self.device)
         scorer = Scorer(experiment, self.splits, self.device, self.precision(plan))
         self.store.add_evaluations(row.run_id, list(scorer.evaluate(missing)), missing)
         return "evaluated", row.run_id, None
-
-    def rebuild(self, plan: Plan, run_id: str) -> Experiment:
-        """The experiment of a done run, with its best weights."""
-        sources = find_sources(plan, self.store, self.runs)
-        trained = plan.cell.spec.train is not None
-        experiment = build(plan, self.splits.reference(plan), sources, fit=not trained)
-        if trained:
-            (best, *_) = self.store.best_weights(run_id)
-            restore(experiment.step, load_weights(self.runs / best.path, best.sha256), best.path)
-        experiment.step.to(self.device)
-        return experiment
 
     def precision(self, plan: Plan) -> str:
         """The precision of a cell on this device."""
         table = plan.cell.spec.train
         return resolve_precision(table.precision if table else "auto", self.device)
+
+
+def label_of(plan: Plan) -> str:
+    """A cell in a few words: what differs from the sweep's other cells, and the seed."""
+    return f"{plan.cell.label} seed={plan.cell.seed}".strip()
 
 
 def outcome_of(error: Exception) -> str:

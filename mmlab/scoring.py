@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from dataclasses import replace
+from typing import cast
 
 import torch
 
 from mmlab.build import Experiment
-from mmlab.evaluate import Encoded, Subject, encode_split
+from mmlab.evaluate import Encoded, Evaluator, Subject, encode_split
 from mmlab.loader import equal_batches
 from mmlab.plugin import Dataset, Split
 from mmlab.records import EvaluationResult
@@ -33,6 +34,13 @@ class Scorer:
         table = self.plan.cell.spec.train
         self.batch_size = table.batch_size if table else EVALUATION_BATCH_SIZE
 
+    def check(self, names: Iterable[str]) -> None:
+        """Raise, before anything is trained, what the named evaluations would raise after it."""
+        subject = self._subject()
+        for name in names:
+            dataset = self.splits.evaluated(self.plan, name)
+            self._evaluator(name).check(subject, dataset, name)
+
     def evaluate(
         self, names: Iterable[str], split: Split | None = None
     ) -> Iterator[EvaluationResult]:
@@ -44,7 +52,7 @@ class Scorer:
             dataset = self.splits.evaluated(self.plan, name, split)
             if id(dataset) not in encoded:
                 encoded[id(dataset)] = self._encode(subject, dataset, name, split)
-            evaluator: Any = self.plan.evaluators[name].make()  # Any: evaluators differ in options
+            evaluator = self._evaluator(name, cards=split is None)
             yield from evaluator(subject, encoded[id(dataset)], name)
 
     def validate(self) -> dict[str, float]:
@@ -70,6 +78,14 @@ class Scorer:
             precision=self.precision,
             readers=self.experiment.readers,
         )
+
+    def _evaluator(self, name: str, *, cards: bool = True) -> Evaluator:
+        """The evaluator of a name; without `cards` it draws no pictures for the report."""
+        resolved = self.plan.evaluators[name]
+        options = dict(resolved.options)
+        if not cards and "cards" in options:
+            options["cards"] = 0
+        return cast(Evaluator, replace(resolved, options=options).make())
 
     def _encode(
         self, subject: Subject, dataset: Dataset, name: str, split: Split | None

@@ -17,7 +17,7 @@ from mmlab.loader import (
     make_readers,
     training_batches,
 )
-from mmlab.plugin import Batch
+from mmlab.plugin import Batch, Vocabulary
 
 MODALITIES = {"image": "image", "text": "text"}
 
@@ -116,3 +116,22 @@ class Lengths(Vector):
 
     def transform(self, raw: object, train: bool) -> torch.Tensor:
         return torch.tensor(ord(str(raw)[0]))
+
+
+def test_a_text_encoder_that_only_reads_prompts_needs_no_text_of_the_dataset() -> None:
+    dataset = Points(rows=[{"image": [1.0, 2.0]}], targets=[(0,)], modalities=("image",))
+    encoders = {"image": Vector(), "text": Prompts()}
+    made = make_readers(dataset, encoders, MODALITIES, is_trained=False)
+    (batch,) = evaluation_batches(dataset, made, 1)
+    assert batch.present["text"].tolist() == [False]
+    with pytest.raises(DataError, match="encoders.text"):
+        make_readers(dataset, encoders, MODALITIES)
+
+
+class Prompts(Lengths):
+    """A text encoder with a vocabulary."""
+
+    vocabulary = Vocabulary(size=256, pad=0, mask=1, special=frozenset({0, 1}))
+
+    def transform(self, raw: object, train: bool) -> torch.Tensor:
+        return torch.tensor(len(str(raw)))

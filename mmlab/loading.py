@@ -1,0 +1,94 @@
+"""A finished run as Python objects again: its experiment with the weights it left."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Literal
+
+from mmlab.build import Experiment, build
+from mmlab.builtins import BUILTINS
+from mmlab.checkpoint import load_weights, restore
+from mmlab.device import resolve_device
+from mmlab.document import Document
+from mmlab.errors import WeightsError, explain
+from mmlab.places import Source
+from mmlab.plan import Plan, prepare
+from mmlab.registry import Registry
+from mmlab.sources import find_sources
+from mmlab.spec import Cell, Spec, SpecFile
+from mmlab.splits import Splits
+from mmlab.store import RunDetail, Store, open_store
+
+Role = Literal["best", "final"]
+
+
+def load(
+    run: str,
+    db: str | Path | None = None,
+    *,
+    device: str = "cpu",
+    weights: Role = "best",
+    runs: str | Path | None = None,
+) -> Experiment:
+    """The experiment of a finished run, in eval mode: `.model`, and `.readers` for its inputs.
+
+    `run` is an id or its beginning, an experiment's name (its newest run), or "@last". `db` is
+    MMLAB_DB or mmlab.db unless given, `runs` the folder of weights, beside the database unless
+    given. The plugins and the dataset of the run must still be installed and in place. Raises
+    UsageError, WeightsError, PluginError or DataError.
+
+        experiment = mmlab.load("emoji-contrastive")
+        image = experiment.readers["image"].encoder.transform(picture, train=False)
+        features = experiment.model.encode("image", image[None])
+    """
+    address = str(db or os.environ.get("MMLAB_DB") or "mmlab.db")
+    with open_store(address) as store:
+        detail = store.run_detail(store.find_run(run).run_id)
+        plan = prepare(_cell(detail), Registry.discover(BUILTINS))
+        folder = Path(runs or os.environ.get("MMLAB_RUNS") or store.runs_folder)
+        experiment = rebuild(plan, detail, store, folder, Splits(), weights)
+    experiment.step.to(resolve_device(device)).eval()
+    return experiment
+
+
+def rebuild(
+    plan: Plan, detail: RunDetail, store: Store, runs: Path, splits: Splits, role: Role = "best"
+) -> Experiment:
+    """The experiment of a done run on the CPU, with the weights of a role put back."""
+    dataset = splits.reference(plan)
+    if plan.cell.spec.train is None:
+        return build(plan, dataset, find_sources(plan, store, runs))
+    experiment = build(plan, dataset, {}, fit=False)
+    artifact = next((kept for kept in detail.artifacts if kept.role == role), None)
+    if artifact is None:
+        raise _no_weights(detail, role)
+    path = runs / artifact.path
+    restore(experiment.step, load_weights(path, artifact.sha256), str(path))
+    return experiment
+
+
+def _cell(detail: RunDetail) -> Cell:
+    """The cell that a run executed, from what the store keeps of it."""
+    values = dict(detail.resolved)
+    spec = Spec.model_validate_json(json.dumps(values))
+    source = Source(detail.spec_name, "")
+    file = SpecFile(
+        Path(detail.spec_name), detail.spec_text, spec, (), Document(source, values, {})
+    )
+    run = detail.run
+    return Cell(run.experiment, 0, run.seed, spec, run.axes, run.cell, file)
+
+
+def _no_weights(detail: RunDetail, role: str) -> WeightsError:
+    kept = ", ".join(artifact.role for artifact in detail.artifacts)
+    return WeightsError(
+        explain(
+            f"run {detail.run.run_id}",
+            f"has no {role} weights",
+            found=f"status {detail.run.status}; weights: {kept or 'none'}",
+            allowed="a done run that was trained",
+            next_step="choose another run (mmlab ls), or run the experiment again",
+        )
+    )
