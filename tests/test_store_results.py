@@ -74,6 +74,18 @@ def test_the_ranking_view_names_run_sample_label_and_truth(store: Store) -> None
     )
 
 
+def test_every_ranking_refers_to_rows_that_are_there(store: Store) -> None:
+    finish(store, claimed(store))
+    table = tables.rankings
+    for column, target in (
+        (table.c.evaluation_id, tables.evaluations),
+        (table.c.sample_id, tables.samples),
+        (table.c.label_id, tables.labels),
+    ):
+        lost = select(column).where(column.not_in(select(target.c.id)))
+        assert store.frame(lost).is_empty()
+
+
 def test_rank_probability_and_outcome_are_null_where_there_is_no_truth(store: Store) -> None:
     finish(store, claimed(store))
     table = tables.sample_results

@@ -622,23 +622,25 @@ def _create_results() -> None:
     )
     op.create_table(
         "rankings",
-        sa.Column("evaluation_id", sa.Integer(), nullable=False, comment="the evaluation"),
-        sa.Column("sample_id", sa.Integer(), nullable=False, comment="the sample"),
+        sa.Column(
+            "evaluation_id",
+            sa.Integer(),
+            nullable=False,
+            comment="the evaluation: evaluations.id",
+        ),
+        sa.Column("sample_id", sa.Integer(), nullable=False, comment="the sample: samples.id"),
         sa.Column(
             "rank", sa.SmallInteger(), nullable=False, comment="1 for the label ranked first"
         ),
-        sa.Column("label_id", sa.Integer(), nullable=False, comment="the label at this rank"),
+        sa.Column(
+            "label_id", sa.Integer(), nullable=False, comment="the label at this rank: labels.id"
+        ),
         sa.Column(
             "score",
             sa.REAL(),
             nullable=True,
             comment="its probability, or score; NULL if not a number",
         ),
-        sa.ForeignKeyConstraint(
-            ["evaluation_id"], ["evaluations.id"], name=op.f("fk_rankings_evaluation_id")
-        ),
-        sa.ForeignKeyConstraint(["label_id"], ["labels.id"], name=op.f("fk_rankings_label_id")),
-        sa.ForeignKeyConstraint(["sample_id"], ["samples.id"], name=op.f("fk_rankings_sample_id")),
         sa.PrimaryKeyConstraint("evaluation_id", "sample_id", "rank", name=op.f("pk_rankings")),
         comment="One row per evaluation, sample and rank: the first labels of every sample",
         sqlite_with_rowid=False,

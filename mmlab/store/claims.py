@@ -29,7 +29,7 @@ from mmlab.store.dialect import db_now, insert_missing
 from mmlab.store.rows import Claim, LeaseLost, RunIdentity, RunRow
 from mmlab.store.runs import as_run
 from mmlab.store.text import digest, printable, to_json
-from mmlab.tables import attempts, metrics, runs, specs
+from mmlab.tables import OUTCOMES, attempts, metrics, runs, specs
 
 
 def submit(connection: Connection, identity: RunIdentity, *, rerun: bool) -> RunRow:
@@ -176,6 +176,8 @@ def release(connection: Connection, held: Claim, outcome: str) -> bool:
 
 def fail(connection: Connection, held: Claim, outcome: str, message: str, traceback: str) -> bool:
     """Mark a run failed and keep why; False if it is another's by now."""
+    # A plugin's error may name a reason of its own; the message says more than the word.
+    outcome = outcome if outcome in OUTCOMES else "error"
     message, traceback = printable(message), printable(traceback)
     values = {"status": "failed", "finished_at": db_now(connection), "error": message}
     return _end(connection, held, values, outcome, message, traceback)

@@ -141,7 +141,7 @@ def _write_samples(
     _write_sample_results(connection, evaluation_id, rows, ids, label_ids)
     _write_truths(connection, evaluation_id, rows, ids, label_ids)
     if result.rankings is not None:
-        _write_rankings(connection, evaluation_id, result.rankings, ids, label_ids)
+        write_rankings(connection, evaluation_id, result.rankings, ids, label_ids)
     numbers = dict(zip(rows.ids, ids.tolist(), strict=True))
     pictures = [
         {"sample_id": numbers[stable_id], "image": image}
@@ -180,9 +180,10 @@ def _write_truths(
     insert_columns(connection, sample_truths, columns)
 
 
-def _write_rankings(
+def write_rankings(
     connection: Connection, evaluation_id: int, ranked: Rankings, ids: Ids, label_ids: Ids
 ) -> None:
+    """Add the ranked labels of samples; `ids` are the samples', `label_ids` the labels' numbers."""
     count, depth = ranked.label.shape
     columns = {
         "evaluation_id": [evaluation_id] * (count * depth),

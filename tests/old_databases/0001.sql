@@ -14,8 +14,8 @@ CREATE TABLE artifacts (
 	CONSTRAINT fk_artifacts_sample_id FOREIGN KEY(sample_id) REFERENCES samples (id), 
 	CONSTRAINT uq_artifacts_run_id_path UNIQUE (run_id, path)
 );
-INSERT INTO "artifacts" VALUES(1,'d27565ddbee341c5aa097b5398ac9dbe',NULL,NULL,'best','d27565ddbee341c5aa097b5398ac9dbe/best.safetensors','abababababababababababababababababababababababababababababababab',12);
-INSERT INTO "artifacts" VALUES(2,'bf7f3aba6050426caf8bb1298ded180f',NULL,NULL,'best','bf7f3aba6050426caf8bb1298ded180f/best.safetensors','abababababababababababababababababababababababababababababababab',12);
+INSERT INTO "artifacts" VALUES(1,'dd6bebf6fb294cf281ef53a7964cf6d5',NULL,NULL,'best','dd6bebf6fb294cf281ef53a7964cf6d5/best.safetensors','abababababababababababababababababababababababababababababababab',12);
+INSERT INTO "artifacts" VALUES(2,'93efea9d9a4548bba905690c1cc8e1c2',NULL,NULL,'best','93efea9d9a4548bba905690c1cc8e1c2/best.safetensors','abababababababababababababababababababababababababababababababab',12);
 CREATE TABLE attempts (
 	run_id TEXT NOT NULL, 
 	fence INTEGER NOT NULL, 
@@ -29,11 +29,11 @@ CREATE TABLE attempts (
 	CONSTRAINT ck_attempts_outcome CHECK (outcome IN ('ok', 'error', 'oom', 'nan', 'disk_full', 'preempted', 'lost', 'interrupted')), 
 	CONSTRAINT fk_attempts_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
 );
-INSERT INTO "attempts" VALUES('d27565ddbee341c5aa097b5398ac9dbe',1,'worker','2026-11-23 23:35:15.246','2026-11-23 23:35:15.277','ok',NULL,NULL);
-INSERT INTO "attempts" VALUES('bf7f3aba6050426caf8bb1298ded180f',1,'worker','2026-11-23 23:35:15.301','2026-11-23 23:35:15.315','ok',NULL,NULL);
-INSERT INTO "attempts" VALUES('357fb67825184abe9a079c9bc2597203',1,'worker','2026-11-23 23:35:15.328','2026-11-23 23:35:15.336','nan','not finite','Traceback');
-INSERT INTO "attempts" VALUES('8a278510630849b38e6ddabcee33bc9c',1,'worker','2026-11-23 23:35:15.344','2026-11-23 23:35:15.348','interrupted',NULL,NULL);
-INSERT INTO "attempts" VALUES('ef13f6d8b02b4870a18234d606e58284',1,'worker','2026-11-23 23:35:15.356',NULL,NULL,NULL,NULL);
+INSERT INTO "attempts" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',1,'worker','2026-11-23 23:49:18.360','2026-11-23 23:49:18.392','ok',NULL,NULL);
+INSERT INTO "attempts" VALUES('93efea9d9a4548bba905690c1cc8e1c2',1,'worker','2026-11-23 23:49:18.420','2026-11-23 23:49:18.436','ok',NULL,NULL);
+INSERT INTO "attempts" VALUES('8ac3b98cea09432aa0c45ea62ef7eea1',1,'worker','2026-11-23 23:49:18.447','2026-11-23 23:49:18.452','nan','not finite','Traceback');
+INSERT INTO "attempts" VALUES('5b3ac9b345bf433892d1539e2ebd5da7',1,'worker','2026-11-23 23:49:18.464','2026-11-23 23:49:18.468','interrupted',NULL,NULL);
+INSERT INTO "attempts" VALUES('f7f3ce78142042c8b424e83fbcb46c29',1,'worker','2026-11-23 23:49:18.477',NULL,NULL,NULL,NULL);
 CREATE TABLE column_docs (
 	table_name TEXT NOT NULL, 
 	column_name TEXT NOT NULL, 
@@ -48,6 +48,12 @@ INSERT INTO "column_docs" VALUES('label_sets','','One row per ordered set of lab
 INSERT INTO "column_docs" VALUES('label_sets','id','number of the label set');
 INSERT INTO "column_docs" VALUES('label_sets','hash','sha256 of the texts in order');
 INSERT INTO "column_docs" VALUES('label_sets','label_count','how many labels it has');
+INSERT INTO "column_docs" VALUES('rankings','','One row per evaluation, sample and rank: the first labels of every sample');
+INSERT INTO "column_docs" VALUES('rankings','evaluation_id','the evaluation: evaluations.id');
+INSERT INTO "column_docs" VALUES('rankings','sample_id','the sample: samples.id');
+INSERT INTO "column_docs" VALUES('rankings','rank','1 for the label ranked first');
+INSERT INTO "column_docs" VALUES('rankings','label_id','the label at this rank: labels.id');
+INSERT INTO "column_docs" VALUES('rankings','score','its probability, or score; NULL if not a number');
 INSERT INTO "column_docs" VALUES('samples','','One row per sample that was evaluated at least once');
 INSERT INTO "column_docs" VALUES('samples','id','number of the sample');
 INSERT INTO "column_docs" VALUES('samples','dataset_revision','identifies the dataset''s content');
@@ -139,12 +145,6 @@ INSERT INTO "column_docs" VALUES('metrics','name','top1, or train/loss for a cur
 INSERT INTO "column_docs" VALUES('metrics','step','training step; NULL for an evaluation''s metric');
 INSERT INTO "column_docs" VALUES('metrics','value','the value; NULL unless value_kind is finite');
 INSERT INTO "column_docs" VALUES('metrics','value_kind','finite, nan, inf, -inf, or undefined: no value');
-INSERT INTO "column_docs" VALUES('rankings','','One row per evaluation, sample and rank: the first labels of every sample');
-INSERT INTO "column_docs" VALUES('rankings','evaluation_id','the evaluation');
-INSERT INTO "column_docs" VALUES('rankings','sample_id','the sample');
-INSERT INTO "column_docs" VALUES('rankings','rank','1 for the label ranked first');
-INSERT INTO "column_docs" VALUES('rankings','label_id','the label at this rank');
-INSERT INTO "column_docs" VALUES('rankings','score','its probability, or score; NULL if not a number');
 INSERT INTO "column_docs" VALUES('sample_results','','One row per evaluation and sample (or query)');
 INSERT INTO "column_docs" VALUES('sample_results','evaluation_id','the evaluation');
 INSERT INTO "column_docs" VALUES('sample_results','sample_id','the sample');
@@ -259,9 +259,9 @@ CREATE TABLE evaluations (
 	CONSTRAINT fk_evaluations_run_id FOREIGN KEY(run_id) REFERENCES runs (id), 
 	CONSTRAINT uq_evaluations_run_id_evaluation_hash_name_condition UNIQUE (run_id, evaluation_hash, name, condition)
 );
-INSERT INTO "evaluations" VALUES(1,'d27565ddbee341c5aa097b5398ac9dbe','zero_shot','zero_shot','','test','revision-1',7,'evaluation-d27565ddbee341c5aa097b5398ac9dbe','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-23 23:35:15.272');
-INSERT INTO "evaluations" VALUES(2,'d27565ddbee341c5aa097b5398ac9dbe','again','zero_shot','','test','revision-1',NULL,'again','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',2,'["a photo of a {}."]',3,1,'2026-11-23 23:35:15.289');
-INSERT INTO "evaluations" VALUES(3,'bf7f3aba6050426caf8bb1298ded180f','zero_shot','zero_shot','','test','revision-1',7,'evaluation-bf7f3aba6050426caf8bb1298ded180f','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-23 23:35:15.309');
+INSERT INTO "evaluations" VALUES(1,'dd6bebf6fb294cf281ef53a7964cf6d5','zero_shot','zero_shot','','test','revision-1',7,'evaluation-dd6bebf6fb294cf281ef53a7964cf6d5','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-23 23:49:18.387');
+INSERT INTO "evaluations" VALUES(2,'dd6bebf6fb294cf281ef53a7964cf6d5','again','zero_shot','','test','revision-1',NULL,'again','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',2,'["a photo of a {}."]',3,1,'2026-11-23 23:49:18.401');
+INSERT INTO "evaluations" VALUES(3,'93efea9d9a4548bba905690c1cc8e1c2','zero_shot','zero_shot','','test','revision-1',7,'evaluation-93efea9d9a4548bba905690c1cc8e1c2','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-23 23:49:18.429');
 CREATE TABLE label_metrics (
 	evaluation_id INTEGER NOT NULL, 
 	label_id INTEGER NOT NULL, 
@@ -352,24 +352,24 @@ CREATE TABLE metrics (
 	CONSTRAINT fk_metrics_evaluation_id FOREIGN KEY(evaluation_id) REFERENCES evaluations (id), 
 	CONSTRAINT fk_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
 );
-INSERT INTO "metrics" VALUES('d27565ddbee341c5aa097b5398ac9dbe',NULL,'train/loss',1,1.0,'finite');
-INSERT INTO "metrics" VALUES('d27565ddbee341c5aa097b5398ac9dbe',NULL,'train/loss',2,NULL,'nan');
-INSERT INTO "metrics" VALUES('d27565ddbee341c5aa097b5398ac9dbe',NULL,'train/loss',3,NULL,'-inf');
-INSERT INTO "metrics" VALUES('d27565ddbee341c5aa097b5398ac9dbe',1,'top1',NULL,0.5,'finite');
-INSERT INTO "metrics" VALUES('d27565ddbee341c5aa097b5398ac9dbe',1,'top5',NULL,NULL,'undefined');
-INSERT INTO "metrics" VALUES('d27565ddbee341c5aa097b5398ac9dbe',1,'nan',NULL,NULL,'nan');
-INSERT INTO "metrics" VALUES('d27565ddbee341c5aa097b5398ac9dbe',1,'up',NULL,NULL,'inf');
-INSERT INTO "metrics" VALUES('d27565ddbee341c5aa097b5398ac9dbe',1,'down',NULL,NULL,'-inf');
-INSERT INTO "metrics" VALUES('d27565ddbee341c5aa097b5398ac9dbe',2,'top1',NULL,0.5,'finite');
-INSERT INTO "metrics" VALUES('d27565ddbee341c5aa097b5398ac9dbe',2,'top5',NULL,NULL,'undefined');
-INSERT INTO "metrics" VALUES('d27565ddbee341c5aa097b5398ac9dbe',2,'nan',NULL,NULL,'nan');
-INSERT INTO "metrics" VALUES('d27565ddbee341c5aa097b5398ac9dbe',2,'up',NULL,NULL,'inf');
-INSERT INTO "metrics" VALUES('d27565ddbee341c5aa097b5398ac9dbe',2,'down',NULL,NULL,'-inf');
-INSERT INTO "metrics" VALUES('bf7f3aba6050426caf8bb1298ded180f',3,'top1',NULL,0.5,'finite');
-INSERT INTO "metrics" VALUES('bf7f3aba6050426caf8bb1298ded180f',3,'top5',NULL,NULL,'undefined');
-INSERT INTO "metrics" VALUES('bf7f3aba6050426caf8bb1298ded180f',3,'nan',NULL,NULL,'nan');
-INSERT INTO "metrics" VALUES('bf7f3aba6050426caf8bb1298ded180f',3,'up',NULL,NULL,'inf');
-INSERT INTO "metrics" VALUES('bf7f3aba6050426caf8bb1298ded180f',3,'down',NULL,NULL,'-inf');
+INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',NULL,'train/loss',1,1.0,'finite');
+INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',NULL,'train/loss',2,NULL,'nan');
+INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',NULL,'train/loss',3,NULL,'-inf');
+INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',1,'top1',NULL,0.5,'finite');
+INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',1,'top5',NULL,NULL,'undefined');
+INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',1,'nan',NULL,NULL,'nan');
+INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',1,'up',NULL,NULL,'inf');
+INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',1,'down',NULL,NULL,'-inf');
+INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',2,'top1',NULL,0.5,'finite');
+INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',2,'top5',NULL,NULL,'undefined');
+INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',2,'nan',NULL,NULL,'nan');
+INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',2,'up',NULL,NULL,'inf');
+INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',2,'down',NULL,NULL,'-inf');
+INSERT INTO "metrics" VALUES('93efea9d9a4548bba905690c1cc8e1c2',3,'top1',NULL,0.5,'finite');
+INSERT INTO "metrics" VALUES('93efea9d9a4548bba905690c1cc8e1c2',3,'top5',NULL,NULL,'undefined');
+INSERT INTO "metrics" VALUES('93efea9d9a4548bba905690c1cc8e1c2',3,'nan',NULL,NULL,'nan');
+INSERT INTO "metrics" VALUES('93efea9d9a4548bba905690c1cc8e1c2',3,'up',NULL,NULL,'inf');
+INSERT INTO "metrics" VALUES('93efea9d9a4548bba905690c1cc8e1c2',3,'down',NULL,NULL,'-inf');
 CREATE TABLE mmlab_alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT mmlab_alembic_version_pkc PRIMARY KEY (version_num)
@@ -381,10 +381,7 @@ CREATE TABLE rankings (
 	rank SMALLINT NOT NULL, 
 	label_id INTEGER NOT NULL, 
 	score REAL, 
-	CONSTRAINT pk_rankings PRIMARY KEY (evaluation_id, sample_id, rank), 
-	CONSTRAINT fk_rankings_evaluation_id FOREIGN KEY(evaluation_id) REFERENCES evaluations (id), 
-	CONSTRAINT fk_rankings_label_id FOREIGN KEY(label_id) REFERENCES labels (id), 
-	CONSTRAINT fk_rankings_sample_id FOREIGN KEY(sample_id) REFERENCES samples (id)
+	CONSTRAINT pk_rankings PRIMARY KEY (evaluation_id, sample_id, rank)
 )
  WITHOUT ROWID
 
@@ -444,11 +441,11 @@ CREATE TABLE runs (
 	CONSTRAINT fk_runs_spec_id FOREIGN KEY(spec_id) REFERENCES specs (id), 
 	CONSTRAINT uq_runs_train_hash_replicate UNIQUE (train_hash, replicate)
 );
-INSERT INTO "runs" VALUES('d27565ddbee341c5aa097b5398ac9dbe',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-0','group-done',0,0,'done',1,NULL,NULL,'2026-11-23 23:35:15.232','2026-11-23 23:35:15.244','2026-11-23 23:35:15.277','{"git": null}','{"seconds": 1.5}',NULL);
-INSERT INTO "runs" VALUES('bf7f3aba6050426caf8bb1298ded180f',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-1','group-done',1,0,'done',1,NULL,NULL,'2026-11-23 23:35:15.296','2026-11-23 23:35:15.300','2026-11-23 23:35:15.315','{"git": null}','{"seconds": 1.5}',NULL);
-INSERT INTO "runs" VALUES('357fb67825184abe9a079c9bc2597203',2,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-failed-0','group-failed',0,0,'failed',1,NULL,NULL,'2026-11-23 23:35:15.320','2026-11-23 23:35:15.328','2026-11-23 23:35:15.336','{"git": null}','{}','not finite');
-INSERT INTO "runs" VALUES('8a278510630849b38e6ddabcee33bc9c',3,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-released-0','group-released',0,0,'queued',1,NULL,NULL,'2026-11-23 23:35:15.340','2026-11-23 23:35:15.344',NULL,'{"git": null}','{}',NULL);
-INSERT INTO "runs" VALUES('ef13f6d8b02b4870a18234d606e58284',4,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-running-0','group-running',0,0,'running',1,'worker','2026-11-23 23:36:15.356','2026-11-23 23:35:15.352','2026-11-23 23:35:15.356',NULL,'{"git": null}','{}',NULL);
+INSERT INTO "runs" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-0','group-done',0,0,'done',1,NULL,NULL,'2026-11-23 23:49:18.341','2026-11-23 23:49:18.354','2026-11-23 23:49:18.392','{"git": null}','{"seconds": 1.5}',NULL);
+INSERT INTO "runs" VALUES('93efea9d9a4548bba905690c1cc8e1c2',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-1','group-done',1,0,'done',1,NULL,NULL,'2026-11-23 23:49:18.416','2026-11-23 23:49:18.420','2026-11-23 23:49:18.436','{"git": null}','{"seconds": 1.5}',NULL);
+INSERT INTO "runs" VALUES('8ac3b98cea09432aa0c45ea62ef7eea1',2,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-failed-0','group-failed',0,0,'failed',1,NULL,NULL,'2026-11-23 23:49:18.440','2026-11-23 23:49:18.442','2026-11-23 23:49:18.452','{"git": null}','{}','not finite');
+INSERT INTO "runs" VALUES('5b3ac9b345bf433892d1539e2ebd5da7',3,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-released-0','group-released',0,0,'queued',1,NULL,NULL,'2026-11-23 23:49:18.456','2026-11-23 23:49:18.464',NULL,'{"git": null}','{}',NULL);
+INSERT INTO "runs" VALUES('f7f3ce78142042c8b424e83fbcb46c29',4,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-running-0','group-running',0,0,'running',1,'worker','2026-11-23 23:50:18.477','2026-11-23 23:49:18.470','2026-11-23 23:49:18.477',NULL,'{"git": null}','{}',NULL);
 CREATE TABLE sample_results (
 	evaluation_id INTEGER NOT NULL, 
 	sample_id INTEGER NOT NULL, 
@@ -518,13 +515,13 @@ CREATE TABLE specs (
 	CONSTRAINT uq_specs_hash UNIQUE (hash)
 );
 INSERT INTO "specs" VALUES(1,'e12362867f8728f975bac03123874a178c2eac011cfb504df6bd0f044ffeb86b','emoji.toml','name = "emoji" # done 🦜
-','{"name": "emoji"}','2026-11-23 23:35:15.225');
+','{"name": "emoji"}','2026-11-23 23:49:18.334');
 INSERT INTO "specs" VALUES(2,'1b87ca647a8e805d3aae47d86956f3c4bb806910153c2feca3ddd456a21ce0c3','emoji.toml','name = "emoji" # failed 🦜
-','{"name": "emoji"}','2026-11-23 23:35:15.319');
+','{"name": "emoji"}','2026-11-23 23:49:18.439');
 INSERT INTO "specs" VALUES(3,'bc591cbd6652bccbe6f42101632328abe8f7e85a7344fecee6bdf214c9e6c0a5','emoji.toml','name = "emoji" # released 🦜
-','{"name": "emoji"}','2026-11-23 23:35:15.339');
+','{"name": "emoji"}','2026-11-23 23:49:18.455');
 INSERT INTO "specs" VALUES(4,'d0971237a8dbfefc3ea431aac15808f457474dcecfb24088bc202bf642e0542c','emoji.toml','name = "emoji" # running 🦜
-','{"name": "emoji"}','2026-11-23 23:35:15.351');
+','{"name": "emoji"}','2026-11-23 23:49:18.470');
 CREATE TABLE thumbnails (
 	sample_id INTEGER NOT NULL, 
 	image BLOB NOT NULL, 
