@@ -124,9 +124,8 @@ def hashed_options(factory: Factory, resolved: Mapping[str, object]) -> dict[str
 def json_schema(factory: Factory) -> dict[str, Any]:  # Any: JSON Schema is JSON
     """JSON Schema of a factory's options, as `mmlab schema` and error messages use it."""
     schema = option_model(factory).model_json_schema(schema_generator=_SchemaGenerator)
-    cleaned = _cleaned(schema)
-    cleaned.pop("description", None)  # the factory's docstring
-    return {"type": "object", "properties": {}, **cleaned}
+    without_docstring = {key: item for key, item in schema.items() if key != "description"}
+    return {"type": "object", "properties": {}, **cleaned(without_docstring)}
 
 
 class _SchemaGenerator(GenerateJsonSchema):
@@ -136,12 +135,12 @@ class _SchemaGenerator(GenerateJsonSchema):
         """Say nothing: the default is still in the signature."""
 
 
-def _cleaned(schema: dict[str, Any]) -> dict[str, Any]:
+def cleaned(schema: dict[str, Any]) -> dict[str, Any]:
     """A schema without the titles pydantic makes up, and without null, which TOML cannot say."""
     kept = {key: value for key, value in schema.items() if not _is_noise(key, value)}
     for key in ("properties", "$defs"):
         if key in kept:
-            kept[key] = {name: _cleaned(inner) for name, inner in kept[key].items()}
+            kept[key] = {name: cleaned(inner) for name, inner in kept[key].items()}
     members = [member for member in kept.get("anyOf", ()) if member != {"type": "null"}]
     if len(members) == 1:
         del kept["anyOf"]
