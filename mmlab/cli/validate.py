@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -71,18 +71,13 @@ def show_plans(specs: Sequence[Path], overrides: Sequence[str], *, as_json: bool
         return
     out = console()
     for path in _cell_counts(plans):
-        out.print(f"# {path}", markup=False)
-        out.print(_resolved(next(p for p in plans if str(p.cell.source.path) == path)))
+        first = next(plan for plan in plans if str(plan.cell.source.path) == path)
+        out.print(f"# {path}: its first cell, resolved", markup=False)
+        click.echo(json.dumps(resolved_spec(first), indent=2, ensure_ascii=False, default=str))
     rows = [(p.cell.experiment, p.cell.index, p.cell.seed, p.cell.label) for p in plans]
     out.print(table(["experiment", "cell", "seed", "what differs"], rows, "Cells"))
     used = [(p["distribution"], p["version"], p["components"]) for p in _plugins(plans)]
     out.print(table(["distribution", "version", "components"], used, "Plugins"))
-
-
-def _resolved(plan: Plan) -> str:
-    """The whole spec of a plan's file with every default, as JSON."""
-    spec = plan.cell.source.spec.model_dump(mode="json", exclude_none=True)
-    return json.dumps(spec, indent=2, ensure_ascii=False)
 
 
 def _cell(plan: Plan) -> dict[str, object]:
@@ -93,15 +88,25 @@ def _cell(plan: Plan) -> dict[str, object]:
         "seed": cell.seed,
         "label": cell.label,
         "axes": cell.axes,
-        "spec": cell.spec.model_dump(mode="json", exclude_none=True),
-        "options": {f"{c.entry.kind}/{c.entry.name}": dict(c.options) for c in plan.components()},
+        "spec": resolved_spec(plan),
     }
+
+
+def resolved_spec(plan: Plan) -> dict[str, Any]:
+    """A cell's spec with every default, those of its components' options included."""
+    spec = plan.cell.spec.model_dump(mode="json", exclude_none=True)
+    for where, found in plan.components():
+        component: Any = spec  # Any: each step leads into a table or an array
+        for key in where:
+            component = component[key]
+        component.update(found.options)
+    return spec
 
 
 def _plugins(plans: Sequence[Plan]) -> list[dict[str, str]]:
     """The distributions the plans draw on, with version and components."""
     used: dict[tuple[str, str], set[str]] = {}
-    for entry in (component.entry for plan in plans for component in plan.components()):
+    for entry in (found.entry for plan in plans for _, found in plan.components()):
         origin = (entry.distribution, entry.version)
         used.setdefault(origin, set()).add(f"{entry.kind} {entry.name}")
     return [

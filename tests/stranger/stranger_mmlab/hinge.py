@@ -35,6 +35,7 @@ class Hinge(nn.Module):
         """The loss on this batch."""
         assert outputs.prediction is not None, "declared in `reads`"
         scores = outputs.prediction  # (B, C)
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
         is_known = batch.target >= 0
         target = batch.target.clamp(min=0).unsqueeze(1)
         true = scores.gather(1, target).squeeze(1)
