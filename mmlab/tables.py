@@ -87,9 +87,7 @@ runs = Table(
     Column("id", Text, primary_key=True, comment="32 hexadecimal digits"),
     _key("specs.id", "the spec it came from; NULL for imported results", nullable=True),
     Column("experiment", Text, nullable=False, comment="the spec's name"),
-    Column(
-        "cell", Text, nullable=False, comment="what differs from its sweep's other cells, short"
-    ),
+    Column("cell", Text, nullable=False, comment="what differs from its sweep's other cells"),
     Column("axes", Text, nullable=False, comment="JSON: the sweep's dotted paths and their values"),
     Column("resolved", Text, nullable=False, comment="JSON: the cell's own spec, axes applied"),
     Column("train_hash", Text, nullable=False, comment="identity of the training, seed included"),
@@ -97,20 +95,14 @@ runs = Table(
     Column("seed", BigInteger, nullable=False, comment="seed of all randomness"),
     Column("replicate", Integer, nullable=False, comment="0, or more for wanted repetitions"),
     Column("status", Text, nullable=False, comment="queued, running, done, failed or cancelled"),
-    Column(
-        "fence", Integer, nullable=False, comment="times it was claimed; an older claim is void"
-    ),
+    Column("fence", Integer, nullable=False, comment="times claimed; older claims are void"),
     Column("worker", Text, comment="the process executing it; NULL unless running"),
-    Column(
-        "lease_until", DateTime(timezone=True), comment="claimable after this; NULL unless running"
-    ),
+    Column("lease_until", DateTime(timezone=True), comment="free after this; NULL unless running"),
     Column("created_at", DateTime(timezone=True), nullable=False, comment="first submitted, UTC"),
     Column("started_at", DateTime(timezone=True), comment="last claimed, UTC"),
     Column("finished_at", DateTime(timezone=True), comment="done, failed or cancelled, UTC"),
     Column("provenance", Text, nullable=False, comment="JSON: code, versions, machine, data"),
-    Column(
-        "summary", Text, nullable=False, comment="JSON: durations, memory, speed of the execution"
-    ),
+    Column("summary", Text, nullable=False, comment="JSON: durations, memory, speed"),
     Column("error", Text, comment="why it failed, in one paragraph; NULL unless failed"),
     UniqueConstraint("train_hash", "replicate"),
     Index(None, "experiment", "created_at"),

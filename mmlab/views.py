@@ -34,7 +34,7 @@ def _run(side: str = "") -> list[AnyColumn]:
     return [
         Column(f"{side}run_id", Text, comment="the run"),
         Column(f"{side}experiment", Text, comment="the spec's name"),
-        Column(f"{side}cell", Text, comment="what differs from its sweep's other cells, short"),
+        Column(f"{side}cell", Text, comment="what differs from its sweep's other cells"),
         Column(f"{side}axes", Text, comment="JSON: the sweep's dotted paths and their values"),
         Column(f"{side}seed", BigInteger, comment="seed of all randomness"),
         Column(f"{side}replicate", Integer, comment="0, or more for wanted repetitions"),

@@ -8,8 +8,10 @@ from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Barrier
 
 import pytest
+from sqlalchemy import select
 from store_values import claimed, dump, evaluation, finish, identity, points
 
+from mmlab import tables
 from mmlab.store import LeaseLost, Store, open_store
 
 
@@ -130,7 +132,7 @@ def test_finishing_twice_with_one_claim_records_once(store: Store, database_url:
     assert dump(database_url) == before
 
 
-def _submit_and_claim_all(url: str, count: int, start: Barrier, taken: Queue[list[str]]) -> None:
+def _execute_all(url: str, count: int, start: Barrier, taken: Queue[list[str]]) -> None:
     with open_store(url) as store:
         start.wait()
         runs = [store.submit(identity(seed=seed)) for seed in range(count)]
@@ -138,15 +140,16 @@ def _submit_and_claim_all(url: str, count: int, start: Barrier, taken: Queue[lis
         for claim in claims:
             if claim is not None:
                 store.record_points(claim, points(1.0, 0.5))
+                finish(store, claim)
         taken.put([claim.run_id for claim in claims if claim is not None])
 
 
 @pytest.mark.slow
-def test_processes_at_once_submit_and_execute_every_run_exactly_once(database_url: str) -> None:
+def test_processes_at_once_execute_and_record_every_run_exactly_once(database_url: str) -> None:
     context = multiprocessing.get_context("spawn")
     start, taken = context.Barrier(2), context.Queue()
     workers = [
-        context.Process(target=_submit_and_claim_all, args=(database_url, 20, start, taken))
+        context.Process(target=_execute_all, args=(database_url, 20, start, taken))
         for _ in range(2)
     ]
     for worker in workers:
@@ -157,5 +160,6 @@ def test_processes_at_once_submit_and_execute_every_run_exactly_once(database_ur
     assert [worker.exitcode for worker in workers] == [0, 0]
     assert len(claimed_ids) == len(set(claimed_ids)) == 20
     with open_store(database_url) as store:
-        assert len(store.runs()) == 20
+        assert len(store.runs(status="done")) == 20
+        assert store.frame(select(tables.samples)).height == 3
         assert all(run.fence == 1 for run in store.runs())

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, create_engine, make_url
-from store_values import claimed, identity
+from store_values import claimed, dump, evaluation, finish, identity
 
 from mmlab.errors import StoreError
 from mmlab.store import open_store
@@ -232,3 +232,17 @@ def test_a_locked_database_is_an_error_in_plain_words(
     with open_store(sqlite_url) as store:
         assert "wait until the other process" in _refused(lambda: claimed(store))
     other.close()
+
+
+def test_a_full_disk_records_nothing_and_says_what_to_do(sqlite_url: str) -> None:
+    with open_store(sqlite_url) as store:
+        held = claimed(store)
+        before = dump(sqlite_url)
+        with store._database.untransacted() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            pages = driver.execute("PRAGMA page_count").fetchone()[0]
+            driver.execute(f"PRAGMA max_page_count = {pages + 2}")
+        big = evaluation(labels=[f"{number} " + "x" * 9000 for number in range(50)])
+        assert "free some space" in _refused(lambda: finish(store, held, big))
+        assert dump(sqlite_url) == before

@@ -145,7 +145,7 @@ def _create_runs() -> None:
             "cell",
             sa.Text(),
             nullable=False,
-            comment="what differs from its sweep's other cells, short",
+            comment="what differs from its sweep's other cells",
         ),
         sa.Column(
             "axes",
@@ -179,7 +179,7 @@ def _create_runs() -> None:
             "fence",
             sa.Integer(),
             nullable=False,
-            comment="times it was claimed; an older claim is void",
+            comment="times claimed; older claims are void",
         ),
         sa.Column(
             "worker",
@@ -191,7 +191,7 @@ def _create_runs() -> None:
             "lease_until",
             sa.DateTime(timezone=True),
             nullable=True,
-            comment="claimable after this; NULL unless running",
+            comment="free after this; NULL unless running",
         ),
         sa.Column(
             "created_at", sa.DateTime(timezone=True), nullable=False, comment="first submitted, UTC"
@@ -212,7 +212,7 @@ def _create_runs() -> None:
             "summary",
             sa.Text(),
             nullable=False,
-            comment="JSON: durations, memory, speed of the execution",
+            comment="JSON: durations, memory, speed",
         ),
         sa.Column(
             "error",

@@ -27,6 +27,7 @@ _NEXT_STEPS = {
     "password": "correct the user and password in --db or MMLAB_DB",
     "role ": "correct the user and password in --db or MMLAB_DB",
     "refused": "start the server, or correct host and port in --db or MMLAB_DB",
+    "lock timeout": "wait until the other process is done, then run the command again",
     "timeout": "check that the server runs and can be reached from here",
     "No such file": "start the server, or correct host and port in --db or MMLAB_DB",
     "could not translate": "correct the host in --db or MMLAB_DB",
@@ -39,7 +40,8 @@ _NEXT_STEPS = {
     "not a database": "name another file; this one is something else, or damaged",
     "malformed": "restore the file from a copy; it is damaged",
     "locked": "wait until the other process is done, then run the command again",
-    "full": "free some space, then run the command again",
+    "is full": "free some space, then run the command again",
+    "No space": "free some space, then run the command again",
 }
 
 

@@ -14,8 +14,8 @@ CREATE TABLE artifacts (
 	CONSTRAINT fk_artifacts_sample_id FOREIGN KEY(sample_id) REFERENCES samples (id), 
 	CONSTRAINT uq_artifacts_run_id_path UNIQUE (run_id, path)
 );
-INSERT INTO "artifacts" VALUES(1,'dd6bebf6fb294cf281ef53a7964cf6d5',NULL,NULL,'best','dd6bebf6fb294cf281ef53a7964cf6d5/best.safetensors','abababababababababababababababababababababababababababababababab',12);
-INSERT INTO "artifacts" VALUES(2,'93efea9d9a4548bba905690c1cc8e1c2',NULL,NULL,'best','93efea9d9a4548bba905690c1cc8e1c2/best.safetensors','abababababababababababababababababababababababababababababababab',12);
+INSERT INTO "artifacts" VALUES(1,'7e8fa23fa85b4309bd44e966ab9ffb42',NULL,NULL,'best','7e8fa23fa85b4309bd44e966ab9ffb42/best.safetensors','abababababababababababababababababababababababababababababababab',12);
+INSERT INTO "artifacts" VALUES(2,'95a67ff692104f0fb65022f134b39e4f',NULL,NULL,'best','95a67ff692104f0fb65022f134b39e4f/best.safetensors','abababababababababababababababababababababababababababababababab',12);
 CREATE TABLE attempts (
 	run_id TEXT NOT NULL, 
 	fence INTEGER NOT NULL, 
@@ -29,11 +29,11 @@ CREATE TABLE attempts (
 	CONSTRAINT ck_attempts_outcome CHECK (outcome IN ('ok', 'error', 'oom', 'nan', 'disk_full', 'preempted', 'lost', 'interrupted')), 
 	CONSTRAINT fk_attempts_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
 );
-INSERT INTO "attempts" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',1,'worker','2026-11-23 23:49:18.360','2026-11-23 23:49:18.392','ok',NULL,NULL);
-INSERT INTO "attempts" VALUES('93efea9d9a4548bba905690c1cc8e1c2',1,'worker','2026-11-23 23:49:18.420','2026-11-23 23:49:18.436','ok',NULL,NULL);
-INSERT INTO "attempts" VALUES('8ac3b98cea09432aa0c45ea62ef7eea1',1,'worker','2026-11-23 23:49:18.447','2026-11-23 23:49:18.452','nan','not finite','Traceback');
-INSERT INTO "attempts" VALUES('5b3ac9b345bf433892d1539e2ebd5da7',1,'worker','2026-11-23 23:49:18.464','2026-11-23 23:49:18.468','interrupted',NULL,NULL);
-INSERT INTO "attempts" VALUES('f7f3ce78142042c8b424e83fbcb46c29',1,'worker','2026-11-23 23:49:18.477',NULL,NULL,NULL,NULL);
+INSERT INTO "attempts" VALUES('7e8fa23fa85b4309bd44e966ab9ffb42',1,'worker','2026-11-23 23:55:39.476','2026-11-23 23:55:39.500','ok',NULL,NULL);
+INSERT INTO "attempts" VALUES('95a67ff692104f0fb65022f134b39e4f',1,'worker','2026-11-23 23:55:39.516','2026-11-23 23:55:39.528','ok',NULL,NULL);
+INSERT INTO "attempts" VALUES('95d19d018f6f44fcb5d21b6e3dd4e540',1,'worker','2026-11-23 23:55:39.540','2026-11-23 23:55:39.544','nan','not finite','Traceback');
+INSERT INTO "attempts" VALUES('96c88811f8844f59b04c58cce965da03',1,'worker','2026-11-23 23:55:39.552','2026-11-23 23:55:39.556','interrupted',NULL,NULL);
+INSERT INTO "attempts" VALUES('09fbcfb1201f451fab90edeba388851a',1,'worker','2026-11-23 23:55:39.564',NULL,NULL,NULL,NULL);
 CREATE TABLE column_docs (
 	table_name TEXT NOT NULL, 
 	column_name TEXT NOT NULL, 
@@ -76,7 +76,7 @@ INSERT INTO "column_docs" VALUES('runs','','One row per run: the execution of on
 INSERT INTO "column_docs" VALUES('runs','id','32 hexadecimal digits');
 INSERT INTO "column_docs" VALUES('runs','spec_id','the spec it came from; NULL for imported results');
 INSERT INTO "column_docs" VALUES('runs','experiment','the spec''s name');
-INSERT INTO "column_docs" VALUES('runs','cell','what differs from its sweep''s other cells, short');
+INSERT INTO "column_docs" VALUES('runs','cell','what differs from its sweep''s other cells');
 INSERT INTO "column_docs" VALUES('runs','axes','JSON: the sweep''s dotted paths and their values');
 INSERT INTO "column_docs" VALUES('runs','resolved','JSON: the cell''s own spec, axes applied');
 INSERT INTO "column_docs" VALUES('runs','train_hash','identity of the training, seed included');
@@ -84,14 +84,14 @@ INSERT INTO "column_docs" VALUES('runs','group_hash','the train hash without its
 INSERT INTO "column_docs" VALUES('runs','seed','seed of all randomness');
 INSERT INTO "column_docs" VALUES('runs','replicate','0, or more for wanted repetitions');
 INSERT INTO "column_docs" VALUES('runs','status','queued, running, done, failed or cancelled');
-INSERT INTO "column_docs" VALUES('runs','fence','times it was claimed; an older claim is void');
+INSERT INTO "column_docs" VALUES('runs','fence','times claimed; older claims are void');
 INSERT INTO "column_docs" VALUES('runs','worker','the process executing it; NULL unless running');
-INSERT INTO "column_docs" VALUES('runs','lease_until','claimable after this; NULL unless running');
+INSERT INTO "column_docs" VALUES('runs','lease_until','free after this; NULL unless running');
 INSERT INTO "column_docs" VALUES('runs','created_at','first submitted, UTC');
 INSERT INTO "column_docs" VALUES('runs','started_at','last claimed, UTC');
 INSERT INTO "column_docs" VALUES('runs','finished_at','done, failed or cancelled, UTC');
 INSERT INTO "column_docs" VALUES('runs','provenance','JSON: code, versions, machine, data');
-INSERT INTO "column_docs" VALUES('runs','summary','JSON: durations, memory, speed of the execution');
+INSERT INTO "column_docs" VALUES('runs','summary','JSON: durations, memory, speed');
 INSERT INTO "column_docs" VALUES('runs','error','why it failed, in one paragraph; NULL unless failed');
 INSERT INTO "column_docs" VALUES('thumbnails','','One row per sample that has a small picture, so that reports need no dataset');
 INSERT INTO "column_docs" VALUES('thumbnails','sample_id','the sample');
@@ -167,7 +167,7 @@ INSERT INTO "column_docs" VALUES('comparisons','protocol_hash','results compare 
 INSERT INTO "column_docs" VALUES('comparisons','sample','the dataset''s own id of the sample');
 INSERT INTO "column_docs" VALUES('comparisons','left_run_id','the run');
 INSERT INTO "column_docs" VALUES('comparisons','left_experiment','the spec''s name');
-INSERT INTO "column_docs" VALUES('comparisons','left_cell','what differs from its sweep''s other cells, short');
+INSERT INTO "column_docs" VALUES('comparisons','left_cell','what differs from its sweep''s other cells');
 INSERT INTO "column_docs" VALUES('comparisons','left_axes','JSON: the sweep''s dotted paths and their values');
 INSERT INTO "column_docs" VALUES('comparisons','left_seed','seed of all randomness');
 INSERT INTO "column_docs" VALUES('comparisons','left_replicate','0, or more for wanted repetitions');
@@ -176,7 +176,7 @@ INSERT INTO "column_docs" VALUES('comparisons','left_rank','its rank of the trut
 INSERT INTO "column_docs" VALUES('comparisons','left_outcome','what paired statistics compare; higher is better');
 INSERT INTO "column_docs" VALUES('comparisons','right_run_id','the run');
 INSERT INTO "column_docs" VALUES('comparisons','right_experiment','the spec''s name');
-INSERT INTO "column_docs" VALUES('comparisons','right_cell','what differs from its sweep''s other cells, short');
+INSERT INTO "column_docs" VALUES('comparisons','right_cell','what differs from its sweep''s other cells');
 INSERT INTO "column_docs" VALUES('comparisons','right_axes','JSON: the sweep''s dotted paths and their values');
 INSERT INTO "column_docs" VALUES('comparisons','right_seed','seed of all randomness');
 INSERT INTO "column_docs" VALUES('comparisons','right_replicate','0, or more for wanted repetitions');
@@ -186,7 +186,7 @@ INSERT INTO "column_docs" VALUES('comparisons','right_outcome','what paired stat
 INSERT INTO "column_docs" VALUES('curves','','One row per point of a done run''s training curves');
 INSERT INTO "column_docs" VALUES('curves','run_id','the run');
 INSERT INTO "column_docs" VALUES('curves','experiment','the spec''s name');
-INSERT INTO "column_docs" VALUES('curves','cell','what differs from its sweep''s other cells, short');
+INSERT INTO "column_docs" VALUES('curves','cell','what differs from its sweep''s other cells');
 INSERT INTO "column_docs" VALUES('curves','axes','JSON: the sweep''s dotted paths and their values');
 INSERT INTO "column_docs" VALUES('curves','seed','seed of all randomness');
 INSERT INTO "column_docs" VALUES('curves','replicate','0, or more for wanted repetitions');
@@ -198,7 +198,7 @@ INSERT INTO "column_docs" VALUES('curves','value_kind','finite, nan, inf, -inf, 
 INSERT INTO "column_docs" VALUES('label_rankings','','One row per ranked label of every evaluated sample of a done run');
 INSERT INTO "column_docs" VALUES('label_rankings','run_id','the run');
 INSERT INTO "column_docs" VALUES('label_rankings','experiment','the spec''s name');
-INSERT INTO "column_docs" VALUES('label_rankings','cell','what differs from its sweep''s other cells, short');
+INSERT INTO "column_docs" VALUES('label_rankings','cell','what differs from its sweep''s other cells');
 INSERT INTO "column_docs" VALUES('label_rankings','axes','JSON: the sweep''s dotted paths and their values');
 INSERT INTO "column_docs" VALUES('label_rankings','seed','seed of all randomness');
 INSERT INTO "column_docs" VALUES('label_rankings','replicate','0, or more for wanted repetitions');
@@ -217,7 +217,7 @@ INSERT INTO "column_docs" VALUES('label_rankings','is_truth','whether it is a tr
 INSERT INTO "column_docs" VALUES('leaderboard','','One row per final metric of a done run');
 INSERT INTO "column_docs" VALUES('leaderboard','run_id','the run');
 INSERT INTO "column_docs" VALUES('leaderboard','experiment','the spec''s name');
-INSERT INTO "column_docs" VALUES('leaderboard','cell','what differs from its sweep''s other cells, short');
+INSERT INTO "column_docs" VALUES('leaderboard','cell','what differs from its sweep''s other cells');
 INSERT INTO "column_docs" VALUES('leaderboard','axes','JSON: the sweep''s dotted paths and their values');
 INSERT INTO "column_docs" VALUES('leaderboard','seed','seed of all randomness');
 INSERT INTO "column_docs" VALUES('leaderboard','replicate','0, or more for wanted repetitions');
@@ -259,9 +259,9 @@ CREATE TABLE evaluations (
 	CONSTRAINT fk_evaluations_run_id FOREIGN KEY(run_id) REFERENCES runs (id), 
 	CONSTRAINT uq_evaluations_run_id_evaluation_hash_name_condition UNIQUE (run_id, evaluation_hash, name, condition)
 );
-INSERT INTO "evaluations" VALUES(1,'dd6bebf6fb294cf281ef53a7964cf6d5','zero_shot','zero_shot','','test','revision-1',7,'evaluation-dd6bebf6fb294cf281ef53a7964cf6d5','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-23 23:49:18.387');
-INSERT INTO "evaluations" VALUES(2,'dd6bebf6fb294cf281ef53a7964cf6d5','again','zero_shot','','test','revision-1',NULL,'again','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',2,'["a photo of a {}."]',3,1,'2026-11-23 23:49:18.401');
-INSERT INTO "evaluations" VALUES(3,'93efea9d9a4548bba905690c1cc8e1c2','zero_shot','zero_shot','','test','revision-1',7,'evaluation-93efea9d9a4548bba905690c1cc8e1c2','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-23 23:49:18.429');
+INSERT INTO "evaluations" VALUES(1,'7e8fa23fa85b4309bd44e966ab9ffb42','zero_shot','zero_shot','','test','revision-1',7,'evaluation-7e8fa23fa85b4309bd44e966ab9ffb42','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-23 23:55:39.494');
+INSERT INTO "evaluations" VALUES(2,'7e8fa23fa85b4309bd44e966ab9ffb42','again','zero_shot','','test','revision-1',NULL,'again','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',2,'["a photo of a {}."]',3,1,'2026-11-23 23:55:39.505');
+INSERT INTO "evaluations" VALUES(3,'95a67ff692104f0fb65022f134b39e4f','zero_shot','zero_shot','','test','revision-1',7,'evaluation-95a67ff692104f0fb65022f134b39e4f','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-23 23:55:39.521');
 CREATE TABLE label_metrics (
 	evaluation_id INTEGER NOT NULL, 
 	label_id INTEGER NOT NULL, 
@@ -352,24 +352,24 @@ CREATE TABLE metrics (
 	CONSTRAINT fk_metrics_evaluation_id FOREIGN KEY(evaluation_id) REFERENCES evaluations (id), 
 	CONSTRAINT fk_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
 );
-INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',NULL,'train/loss',1,1.0,'finite');
-INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',NULL,'train/loss',2,NULL,'nan');
-INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',NULL,'train/loss',3,NULL,'-inf');
-INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',1,'top1',NULL,0.5,'finite');
-INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',1,'top5',NULL,NULL,'undefined');
-INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',1,'nan',NULL,NULL,'nan');
-INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',1,'up',NULL,NULL,'inf');
-INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',1,'down',NULL,NULL,'-inf');
-INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',2,'top1',NULL,0.5,'finite');
-INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',2,'top5',NULL,NULL,'undefined');
-INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',2,'nan',NULL,NULL,'nan');
-INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',2,'up',NULL,NULL,'inf');
-INSERT INTO "metrics" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',2,'down',NULL,NULL,'-inf');
-INSERT INTO "metrics" VALUES('93efea9d9a4548bba905690c1cc8e1c2',3,'top1',NULL,0.5,'finite');
-INSERT INTO "metrics" VALUES('93efea9d9a4548bba905690c1cc8e1c2',3,'top5',NULL,NULL,'undefined');
-INSERT INTO "metrics" VALUES('93efea9d9a4548bba905690c1cc8e1c2',3,'nan',NULL,NULL,'nan');
-INSERT INTO "metrics" VALUES('93efea9d9a4548bba905690c1cc8e1c2',3,'up',NULL,NULL,'inf');
-INSERT INTO "metrics" VALUES('93efea9d9a4548bba905690c1cc8e1c2',3,'down',NULL,NULL,'-inf');
+INSERT INTO "metrics" VALUES('7e8fa23fa85b4309bd44e966ab9ffb42',NULL,'train/loss',1,1.0,'finite');
+INSERT INTO "metrics" VALUES('7e8fa23fa85b4309bd44e966ab9ffb42',NULL,'train/loss',2,NULL,'nan');
+INSERT INTO "metrics" VALUES('7e8fa23fa85b4309bd44e966ab9ffb42',NULL,'train/loss',3,NULL,'-inf');
+INSERT INTO "metrics" VALUES('7e8fa23fa85b4309bd44e966ab9ffb42',1,'top1',NULL,0.5,'finite');
+INSERT INTO "metrics" VALUES('7e8fa23fa85b4309bd44e966ab9ffb42',1,'top5',NULL,NULL,'undefined');
+INSERT INTO "metrics" VALUES('7e8fa23fa85b4309bd44e966ab9ffb42',1,'nan',NULL,NULL,'nan');
+INSERT INTO "metrics" VALUES('7e8fa23fa85b4309bd44e966ab9ffb42',1,'up',NULL,NULL,'inf');
+INSERT INTO "metrics" VALUES('7e8fa23fa85b4309bd44e966ab9ffb42',1,'down',NULL,NULL,'-inf');
+INSERT INTO "metrics" VALUES('7e8fa23fa85b4309bd44e966ab9ffb42',2,'top1',NULL,0.5,'finite');
+INSERT INTO "metrics" VALUES('7e8fa23fa85b4309bd44e966ab9ffb42',2,'top5',NULL,NULL,'undefined');
+INSERT INTO "metrics" VALUES('7e8fa23fa85b4309bd44e966ab9ffb42',2,'nan',NULL,NULL,'nan');
+INSERT INTO "metrics" VALUES('7e8fa23fa85b4309bd44e966ab9ffb42',2,'up',NULL,NULL,'inf');
+INSERT INTO "metrics" VALUES('7e8fa23fa85b4309bd44e966ab9ffb42',2,'down',NULL,NULL,'-inf');
+INSERT INTO "metrics" VALUES('95a67ff692104f0fb65022f134b39e4f',3,'top1',NULL,0.5,'finite');
+INSERT INTO "metrics" VALUES('95a67ff692104f0fb65022f134b39e4f',3,'top5',NULL,NULL,'undefined');
+INSERT INTO "metrics" VALUES('95a67ff692104f0fb65022f134b39e4f',3,'nan',NULL,NULL,'nan');
+INSERT INTO "metrics" VALUES('95a67ff692104f0fb65022f134b39e4f',3,'up',NULL,NULL,'inf');
+INSERT INTO "metrics" VALUES('95a67ff692104f0fb65022f134b39e4f',3,'down',NULL,NULL,'-inf');
 CREATE TABLE mmlab_alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT mmlab_alembic_version_pkc PRIMARY KEY (version_num)
@@ -441,11 +441,11 @@ CREATE TABLE runs (
 	CONSTRAINT fk_runs_spec_id FOREIGN KEY(spec_id) REFERENCES specs (id), 
 	CONSTRAINT uq_runs_train_hash_replicate UNIQUE (train_hash, replicate)
 );
-INSERT INTO "runs" VALUES('dd6bebf6fb294cf281ef53a7964cf6d5',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-0','group-done',0,0,'done',1,NULL,NULL,'2026-11-23 23:49:18.341','2026-11-23 23:49:18.354','2026-11-23 23:49:18.392','{"git": null}','{"seconds": 1.5}',NULL);
-INSERT INTO "runs" VALUES('93efea9d9a4548bba905690c1cc8e1c2',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-1','group-done',1,0,'done',1,NULL,NULL,'2026-11-23 23:49:18.416','2026-11-23 23:49:18.420','2026-11-23 23:49:18.436','{"git": null}','{"seconds": 1.5}',NULL);
-INSERT INTO "runs" VALUES('8ac3b98cea09432aa0c45ea62ef7eea1',2,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-failed-0','group-failed',0,0,'failed',1,NULL,NULL,'2026-11-23 23:49:18.440','2026-11-23 23:49:18.442','2026-11-23 23:49:18.452','{"git": null}','{}','not finite');
-INSERT INTO "runs" VALUES('5b3ac9b345bf433892d1539e2ebd5da7',3,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-released-0','group-released',0,0,'queued',1,NULL,NULL,'2026-11-23 23:49:18.456','2026-11-23 23:49:18.464',NULL,'{"git": null}','{}',NULL);
-INSERT INTO "runs" VALUES('f7f3ce78142042c8b424e83fbcb46c29',4,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-running-0','group-running',0,0,'running',1,'worker','2026-11-23 23:50:18.477','2026-11-23 23:49:18.470','2026-11-23 23:49:18.477',NULL,'{"git": null}','{}',NULL);
+INSERT INTO "runs" VALUES('7e8fa23fa85b4309bd44e966ab9ffb42',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-0','group-done',0,0,'done',1,NULL,NULL,'2026-11-23 23:55:39.462','2026-11-23 23:55:39.474','2026-11-23 23:55:39.499','{"git": null}','{"seconds": 1.5}',NULL);
+INSERT INTO "runs" VALUES('95a67ff692104f0fb65022f134b39e4f',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-1','group-done',1,0,'done',1,NULL,NULL,'2026-11-23 23:55:39.512','2026-11-23 23:55:39.516','2026-11-23 23:55:39.528','{"git": null}','{"seconds": 1.5}',NULL);
+INSERT INTO "runs" VALUES('95d19d018f6f44fcb5d21b6e3dd4e540',2,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-failed-0','group-failed',0,0,'failed',1,NULL,NULL,'2026-11-23 23:55:39.532','2026-11-23 23:55:39.540','2026-11-23 23:55:39.544','{"git": null}','{}','not finite');
+INSERT INTO "runs" VALUES('96c88811f8844f59b04c58cce965da03',3,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-released-0','group-released',0,0,'queued',1,NULL,NULL,'2026-11-23 23:55:39.548','2026-11-23 23:55:39.552',NULL,'{"git": null}','{}',NULL);
+INSERT INTO "runs" VALUES('09fbcfb1201f451fab90edeba388851a',4,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-running-0','group-running',0,0,'running',1,'worker','2026-11-23 23:56:39.564','2026-11-23 23:55:39.560','2026-11-23 23:55:39.564',NULL,'{"git": null}','{}',NULL);
 CREATE TABLE sample_results (
 	evaluation_id INTEGER NOT NULL, 
 	sample_id INTEGER NOT NULL, 
@@ -515,13 +515,13 @@ CREATE TABLE specs (
 	CONSTRAINT uq_specs_hash UNIQUE (hash)
 );
 INSERT INTO "specs" VALUES(1,'e12362867f8728f975bac03123874a178c2eac011cfb504df6bd0f044ffeb86b','emoji.toml','name = "emoji" # done 🦜
-','{"name": "emoji"}','2026-11-23 23:49:18.334');
+','{"name": "emoji"}','2026-11-23 23:55:39.459');
 INSERT INTO "specs" VALUES(2,'1b87ca647a8e805d3aae47d86956f3c4bb806910153c2feca3ddd456a21ce0c3','emoji.toml','name = "emoji" # failed 🦜
-','{"name": "emoji"}','2026-11-23 23:49:18.439');
+','{"name": "emoji"}','2026-11-23 23:55:39.531');
 INSERT INTO "specs" VALUES(3,'bc591cbd6652bccbe6f42101632328abe8f7e85a7344fecee6bdf214c9e6c0a5','emoji.toml','name = "emoji" # released 🦜
-','{"name": "emoji"}','2026-11-23 23:49:18.455');
+','{"name": "emoji"}','2026-11-23 23:55:39.547');
 INSERT INTO "specs" VALUES(4,'d0971237a8dbfefc3ea431aac15808f457474dcecfb24088bc202bf642e0542c','emoji.toml','name = "emoji" # running 🦜
-','{"name": "emoji"}','2026-11-23 23:49:18.470');
+','{"name": "emoji"}','2026-11-23 23:55:39.559');
 CREATE TABLE thumbnails (
 	sample_id INTEGER NOT NULL, 
 	image BLOB NOT NULL, 
