@@ -22,28 +22,30 @@ use = "emoji"
 
 [encoders.image]
 use = "convnet"
+width = 32
+crop = 0.7
 
 [encoders.text]
 use = "transformer"
+length = 24
 
 [fusion]
 use = "inner_product"
+dim = 128
 
 [[losses]]
 use = "info_nce"
 
 [train]
-epochs = 10
+epochs = 20
 batch_size = 128
+evaluate_every = 5
 
 [[evaluate]]
 use = "zero_shot"
 
 [[evaluate]]
 use = "retrieval"
-
-[sweep]
-seeds = [0]
 """
 
 

@@ -165,7 +165,7 @@ def _plain(value: object) -> object:
     return value if value is None or isinstance(value, (str, int)) else str(value)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str = "") -> Table:
+def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
     """A plain table; cells are shown as they are: no markup, and no control character obeyed."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -173,7 +173,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]], title: str =
 
     from mmlab.report.cards import visible
 
-    made = Table(title=Text(title) if title else None, box=SIMPLE_HEAD, title_justify="left")
+    made = Table(box=SIMPLE_HEAD)
     for column in columns:
         made.add_column(Text(column), overflow="fold")
     for row in rows:

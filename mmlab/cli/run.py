@@ -106,7 +106,9 @@ def _conclude(outcomes: Sequence[Outcome], db: str, *, as_json: bool) -> None:
     if as_json:
         print_json(outcomes=[asdict(outcome) for outcome in outcomes])
     else:
-        _show_results(db, {outcome.experiment for outcome in outcomes if outcome.run_id})
+        _show_results(
+            db, {o.experiment for o in outcomes if o.status in ("done", "evaluated", "skipped")}
+        )
     counts = {status: 0 for status in ("done", "evaluated", "skipped", "held", "failed")}
     for outcome in outcomes:
         counts[outcome.status] += 1

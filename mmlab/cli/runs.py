@@ -143,7 +143,8 @@ def _show_run(out: Console, detail: RunDetail, *, with_log: bool) -> None:
     for name, value in lines.items():
         out.print(f"{name:>10}  {value}", markup=False)
     for evaluation in detail.evaluations:
-        out.print(table(["metric", "value"], _metrics(evaluation), _heading(evaluation)))
+        out.print(f"\n{_heading(evaluation)}", style="bold", markup=False)
+        out.print(table(["metric", "value"], _metrics(evaluation)))
     if row.error:
         out.print(row.error, markup=False)
     if with_log:

@@ -75,9 +75,9 @@ def show_plans(specs: Sequence[Path], overrides: Sequence[str], *, as_json: bool
         out.print(f"# {path}: its first cell, resolved", markup=False)
         click.echo(json.dumps(resolved_spec(first), indent=2, ensure_ascii=False, default=str))
     rows = [(p.cell.experiment, p.cell.index, p.cell.seed, p.cell.label) for p in plans]
-    out.print(table(["experiment", "cell", "seed", "what differs"], rows, "Cells"))
+    out.print(table(["experiment", "cell", "seed", "what differs"], rows))
     used = [(p["distribution"], p["version"], p["components"]) for p in _plugins(plans)]
-    out.print(table(["distribution", "version", "components"], used, "Plugins"))
+    out.print(table(["distribution", "version", "components"], used))
 
 
 def _cell(plan: Plan) -> dict[str, object]:
