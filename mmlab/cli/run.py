@@ -26,6 +26,8 @@ from mmlab.cli.output import (
 if TYPE_CHECKING:
     from mmlab.runner import Outcome
 
+FINISHED = ("done", "evaluated", "skipped")
+
 
 @click.command(short_help="Train and evaluate every cell of the specs that is not done.")
 @click.argument(
@@ -109,7 +111,7 @@ def _conclude(outcomes: Sequence[Outcome], db: str, *, as_json: bool) -> None:
         _show_results(
             db, {o.experiment for o in outcomes if o.status in ("done", "evaluated", "skipped")}
         )
-    counts = {status: 0 for status in ("done", "evaluated", "skipped", "held", "failed")}
+    counts = {status: 0 for status in (*FINISHED, "held", "failed")}
     for outcome in outcomes:
         counts[outcome.status] += 1
     say(", ".join(f"{count} {status}" for status, count in counts.items() if count))
