@@ -108,9 +108,7 @@ def _conclude(outcomes: Sequence[Outcome], db: str, *, as_json: bool) -> None:
     if as_json:
         print_json(outcomes=[asdict(outcome) for outcome in outcomes])
     else:
-        _show_results(
-            db, {o.experiment for o in outcomes if o.status in ("done", "evaluated", "skipped")}
-        )
+        _show_results(db, {o.experiment for o in outcomes if o.status in FINISHED})
     counts = {status: 0 for status in (*FINISHED, "held", "failed")}
     for outcome in outcomes:
         counts[outcome.status] += 1
