@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from torch import nn
 
 from mmlab.checkpoint import load_weights, restore
 from mmlab.errors import DataError, SpecError, WeightsError, explain
-from mmlab.loader import Reader, derive_seed, make_readers, seed_generators
+from mmlab.loader import Reader, captions_of, derive_seed, make_readers, seed_generators
 from mmlab.model import Model, Step
 from mmlab.plan import Plan
 from mmlab.plugin import (
@@ -133,12 +133,7 @@ def _raw_values(dataset: Dataset, modality: str) -> Iterator[object]:
         values = dataset[index].values
         if modality not in values:
             continue
-        raw = values[modality]
-        yield from raw if _is_captions(raw) else (raw,)
-
-
-def _is_captions(raw: Any) -> bool:  # Any: a raw value is whatever the dataset gives
-    return isinstance(raw, tuple) and bool(raw) and isinstance(raw[0], str)
+        yield from captions_of(values[modality])
 
 
 def _restore_encoder(encoder: nn.Module, key: str, source: Source) -> None:

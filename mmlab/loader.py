@@ -38,11 +38,16 @@ class Reader:
         return self.encoder.transform(one_caption(sample.values[self.modality], train), train)
 
 
+def captions_of(raw: object) -> tuple[object, ...]:
+    """Every caption of a text value that is several; any other raw value alone."""
+    is_several = isinstance(raw, tuple) and bool(raw) and isinstance(raw[0], str)
+    return cast(tuple[object, ...], raw) if is_several else (raw,)
+
+
 def one_caption(raw: object, train: bool) -> object:
     """One of several captions: drawn in training, the first in evaluation; other values as is."""
-    if not (isinstance(raw, tuple) and raw and isinstance(raw[0], str)):
-        return raw
-    return raw[int(torch.randint(len(raw), ()))] if train and len(raw) > 1 else raw[0]
+    captions = captions_of(raw)
+    return captions[int(torch.randint(len(captions), ())) if train and len(captions) > 1 else 0]
 
 
 def make_readers(
@@ -164,7 +169,7 @@ def seed_generators(seed: int) -> None:
     more than a step of a small model: it queues the seed for devices nobody uses.
     """
     torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(seed)
     np.random.seed(seed & 0xFFFFFFFF)
     random.seed(seed)

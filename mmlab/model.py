@@ -139,6 +139,11 @@ class PairSimilarity:
         """Number of pairs B."""
         return self.u.pooled.shape[0]
 
+    @property
+    def present(self) -> Tensor:
+        """(B,) bool: the pairs of which both sides are there."""
+        return self.u.present & self.v.present
+
     def dense(self) -> Scores:
         """All B x B scores at once."""
         return self._score(self.u, self.v)

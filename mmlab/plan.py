@@ -5,11 +5,11 @@ Needs no data and no device; `mmlab validate` and `mmlab run --dry-run` stop her
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmlab.errors import PluginError, SpecError
+from mmlab.errors import PluginError, SpecError, explain
 from mmlab.options import check_options, hashed_options, supplied
 from mmlab.registry import ComponentEntry, Registry
 from mmlab.spec import Cell, Component, EvaluateTable, Fault, LossTable, render_faults
@@ -22,13 +22,31 @@ class Resolved:
     """One component of a spec: its factory, where it comes from, and its options with defaults."""
 
     entry: ComponentEntry
-    factory: Callable[..., Any]  # Any: factories differ by kind, and the contracts are protocols
+    factory: Any  # factories differ by kind, and the contracts are protocols
     options: Mapping[str, object]
 
-    def make(self, **given: object) -> Any:  # Any: as above
+    def make(self, **given: object) -> Any:  # as above
         """Call the factory with those of the given values that it names, and its options."""
         wanted = [given[name] for name in supplied(self.factory)]
         return self.factory(*wanted, **self.options)
+
+    def declares(self, attribute: str) -> frozenset[str]:
+        """A set of words that the factory carries: `reads` of fusions and losses, say.
+
+        Raises PluginError where it is missing.
+        """
+        words = getattr(self.factory, attribute, None)
+        if isinstance(words, frozenset):
+            return words
+        raise PluginError(
+            explain(
+                f"{self.entry.kind} {self.entry.name!r} of {self.entry.distribution}",
+                f"breaks its contract: `{attribute}` must be declared on the class",
+                found=repr(words),
+                allowed="a frozenset of words; see mmlab.plugin",
+                next_step="tell the plugin's author; `mmlab.testing` checks this",
+            )
+        )
 
     def identity(self) -> dict[str, object]:
         """What of this component decides a result: name, origin, and options (files by content)."""
@@ -75,16 +93,16 @@ class Plan:
     @property
     def reads(self) -> frozenset[str]:
         """What the fusion and the losses read of the encoders: "pooled", "tokens"."""
-        read: set[str] = set(self.fusion.factory.reads)
+        read: set[str] = set(self.fusion.declares("reads"))
         for loss in self.losses.values():
-            read |= loss.factory.reads
+            read |= loss.declares("reads")
         return frozenset(read & {"tokens"} | {"pooled"})
 
     @property
     def needs_similarity(self) -> bool:
         """Whether a loss or an evaluator asks for the scores of pairs."""
-        readers = [loss.factory.reads for loss in self.losses.values()]
-        readers += [evaluator.factory.needs for evaluator in self.evaluators.values()]
+        readers = [loss.declares("reads") for loss in self.losses.values()]
+        readers += [evaluator.declares("needs") for evaluator in self.evaluators.values()]
         return any("similarity" in reads for reads in readers)
 
     def modality(self, key: str) -> str:
@@ -196,10 +214,10 @@ def _contradictions(plan: Plan) -> list[Fault]:
     if plan.head is not None and "fused" not in gives:
         faults.append(_clash(("head",), "a head", "fused", gives))
     for position, (name, loss) in enumerate(plan.losses.items()):
-        for need in sorted(loss.factory.reads & {"similarity", "prediction", "fused"} - gives):
+        for need in sorted(loss.declares("reads") & {"similarity", "prediction", "fused"} - gives):
             faults.append(_clash(("losses", position), f"the loss {name!r}", need, gives))
     for position, (name, evaluator) in enumerate(plan.evaluators.items()):
-        for need in sorted(evaluator.factory.needs - gives):
+        for need in sorted(evaluator.declares("needs") - gives):
             faults.append(_clash(("evaluate", position), f"the evaluator {name!r}", need, gives))
     if spec.train is not None and spec.train.best.partition("/")[0] not in _bests(plan):
         faults.append(_unknown_best(plan))

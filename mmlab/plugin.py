@@ -156,7 +156,9 @@ class Features:
         cls, pooled: Tensor, tokens: Tensor | None = None, mask: Tensor | None = None
     ) -> Features:
         """Features whose samples are all present; mmlab marks the absent ones from the batch."""
-        return cls(pooled, tokens, mask, pooled.new_ones(pooled.shape[:-1], dtype=bool))
+        # torch takes Python's bool for torch.bool; its stubs do not, and torch is not imported here
+        present = pooled.new_ones(pooled.shape[:-1], dtype=bool)  # type: ignore[call-overload]
+        return cls(pooled, tokens, mask, present)
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,10 @@ class Similarity(Protocol):
     @property
     def size(self) -> int:
         """Number of pairs B on the diagonal."""
+
+    @property
+    def present(self) -> Tensor:
+        """(B,) bool: the pairs of which both sides are there."""
 
     def dense(self) -> Scores:
         """All B x B scores at once."""

@@ -116,10 +116,18 @@ def _run_on(features: Sequence[Features]) -> Run:
 
 
 def _join(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
-    if isinstance(fusion, SimilarityFusion):
-        scores = fusion.score(*projected)
-        return {"forward": scores.forward, "backward": scores.backward}
-    return {"fused": fusion.fuse(*projected)}
+    return {**_fuse(fusion, projected), **_score(fusion, projected)}
+
+
+def _fuse(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
+    return {"fused": fusion.fuse(*projected)} if hasattr(fusion, "fuse") else {}
+
+
+def _score(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
+    if not isinstance(fusion, SimilarityFusion):
+        return {}
+    scores = fusion.score(*projected)
+    return {"forward": scores.forward, "backward": scores.backward}
 
 
 def _check_declarations(fusion: Any) -> None:
@@ -130,7 +138,7 @@ def _check_declarations(fusion: Any) -> None:
     is_known = fusion.prompts in ("features", "score")
     require(is_known, f'`prompts` must be "features" or "score", not {fusion.prompts!r}')
     gives = [name for name in ("fuse", "score") if hasattr(fusion, name)]
-    require(len(gives) == 1, f"a fusion has either `fuse` or `score`; this one has {gives}")
+    require(bool(gives), "a fusion has `fuse`, `score`, or both; this one has neither")
     if "fuse" in gives:
         require(isinstance(fusion.dim, int) and fusion.dim > 0, "`dim` must be a positive int")
 
@@ -141,8 +149,9 @@ def _check_shapes(fusion: Any, features: Sequence[Features]) -> None:
         require(isinstance(made, Features), "`project` must give Features")
         require(made.pooled.shape[:-1] == (SIZE,), "`project` must keep the leading axes")
         require(bool(made.present.all()), "`project` must keep `present`")
-    if not isinstance(fusion, SimilarityFusion):
+    if hasattr(fusion, "fuse"):
         require_shape(fusion.fuse(*projected), (SIZE, fusion.dim), "fused")
+    if not isinstance(fusion, SimilarityFusion):
         return
     u, v = projected[0], map_all(projected[1], lambda x: x[:-1])
     scores = fusion.score(u, v)
@@ -164,11 +173,9 @@ def _check_pairs(fusion: Any, features: Sequence[Features]) -> None:
 
 
 def _all_pairs(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
-    if isinstance(fusion, SimilarityFusion):
-        return _join(fusion, projected)
     rows = map_all(projected[0], lambda x: x.unsqueeze(1))
     columns = [map_all(f, lambda x: x.unsqueeze(0)) for f in projected[1:]]
-    return _join(fusion, [rows, *columns])
+    return {**_fuse(fusion, [rows, *columns]), **_score(fusion, projected)}
 
 
 def _loop_over_pairs(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:

@@ -63,7 +63,7 @@ class Pass:
             features,
             fused,
             prediction if "prediction" in self.reads else None,
-            _Cosines(u, v, self.score_scale) if "similarity" in self.reads else None,
+            self._similarity(u, v) if "similarity" in self.reads else None,
         )
 
     def encode(self, key: str, x: Tensor) -> Features:
@@ -75,6 +75,10 @@ class Pass:
         if "tokens" not in self.reads:
             return Features.of(pooled)
         return Features.of(pooled, tokens, x != vocabulary.pad if vocabulary else None)
+
+    def _similarity(self, u: Tensor, v: Tensor) -> _Cosines:
+        first, second = (self.batch.present[key] for key in list(self.shapes.dims)[:2])
+        return _Cosines(u, v, self.score_scale, first & second)
 
     def _features(self, key: str) -> Features:
         return replace(self.encode(key, self.batch.inputs[key]), present=self.batch.present[key])
@@ -182,6 +186,7 @@ class _Cosines:
     u: Tensor
     v: Tensor
     scale: float
+    present: Tensor
 
     @property
     def size(self) -> int:

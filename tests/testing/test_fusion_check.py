@@ -179,9 +179,15 @@ class AveragesLabels(Sound):
     prompts = "labels"
 
 
-class BothFamilies(Sound):
-    def score(self, u: Features, v: Features) -> Scores:
-        raise NotImplementedError
+class JoinsNothing(nn.Module):
+    reads = frozenset({"pooled"})
+    prompts = "features"
+
+    def __init__(self, dims: Sequence[int]) -> None:
+        super().__init__()
+
+    def project(self, position: int, features: Features) -> Features:
+        return features
 
 
 @pytest.mark.parametrize(
@@ -204,10 +210,10 @@ class BothFamilies(Sound):
         (Seeds, "must not seed"),
         (ReadsPixels, "`reads` must name"),
         (AveragesLabels, "`prompts` must be"),
-        (BothFamilies, "either `fuse` or `score`"),
+        (JoinsNothing, "has `fuse`, `score`, or both"),
     ],
 )
-def test_a_defect_of_a_fusion_is_named(defect: type[Sound], message: str) -> None:
+def test_a_defect_of_a_fusion_is_named(defect: type[nn.Module], message: str) -> None:
     with pytest.raises(ContractError, match=message):
         check_fusion(defect)
 

@@ -8,10 +8,7 @@ import torch
 from PIL import Image
 from pydantic import Field
 from torch import Tensor
-from torchvision.transforms import (  # type: ignore[import-untyped]  # ships no types
-    InterpolationMode,
-    v2,
-)
+from torchvision.transforms import InterpolationMode, v2
 
 from mmlab.plugin import DataError, explain
 

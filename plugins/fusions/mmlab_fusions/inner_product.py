@@ -25,6 +25,8 @@ class InnerProduct(nn.Module):
     [-1, 1]. Without `dim` there are no P and Q, no parameters, and both widths must be equal. There
     is no scale: a temperature belongs to the loss. Scores are computed in float32 at least.
 
+    As a vector fusion it is the lecture's first row, z = <P u, Q v> of width 1, for a head to read.
+
     A pair of which one side is absent scores 0. Prompts are averaged as vectors of length 1, and
     `score` brings their average back to that length.
 
@@ -34,6 +36,7 @@ class InnerProduct(nn.Module):
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    dim = 1
 
     def __init__(
         self,
@@ -63,6 +66,15 @@ class InnerProduct(nn.Module):
             x, y = _full(u.pooled), _full(v.pooled)
             scores = _restored(x) @ _restored(y).T if self.is_cosine else x @ y.T
         return Scores(scores, scores)
+
+    def fuse(self, *features: Features) -> Tensor:
+        """The score of each pair as a vector of width 1, (..., 1), from projected features."""
+        u, v = features
+        with torch.autocast(u.pooled.device.type, enabled=False):
+            x, y = _full(u.pooled), _full(v.pooled)
+            if self.is_cosine:
+                x, y = _restored(x), _restored(y)
+            return (x * y).sum(dim=-1, keepdim=True)
 
 
 def _full(x: Tensor) -> Tensor:

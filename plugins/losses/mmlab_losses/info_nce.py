@@ -50,7 +50,7 @@ class InfoNCE(nn.Module):
             raise _lonely()
         scores = outputs.similarity.dense()
         scale = self.log_scale.exp()
-        is_pair = _is_pair(outputs)
+        is_pair = outputs.similarity.present
         forward = _mean_cross_entropy(scale * _full(scores.forward), is_pair)
         backward = _mean_cross_entropy(scale * _full(scores.backward).T, is_pair)
         return {"loss": (forward + backward) / 2, "scale": scale.detach()}
@@ -76,12 +76,6 @@ def _mean_cross_entropy(logits: Tensor, is_pair: Tensor) -> Tensor:
     logits = logits.masked_fill(~takes_part, -math.inf)
     losses = logits.logsumexp(dim=1) - logits.diagonal()  # (B,)
     return losses.sum() / is_pair.sum().clamp(min=1)
-
-
-def _is_pair(outputs: Outputs) -> Tensor:
-    """Which samples have every modality, (B,)."""
-    present = [features.present for features in outputs.features.values()]
-    return torch.stack(present).all(dim=0)
 
 
 def _full(x: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ class Given:
     """A similarity whose scores are given."""
 
     scores: Scores
+    present: Tensor
 
     @property
     def size(self) -> int:
@@ -41,7 +42,7 @@ def loss_of(
     none = forward.new_zeros(size, 1)
     features = {key: Features(none, None, None, marks[i]) for i, key in enumerate("uv")}
     batch = Batch({}, {}, torch.zeros(size), torch.arange(size), {})
-    outputs = Outputs(features, None, None, Given(scores))
+    outputs = Outputs(features, None, None, Given(scores, marks.all(dim=0)))
     return loss(outputs, batch, lambda key, x: features[key])["loss"]
 
 
