@@ -3,9 +3,9 @@
     python benchmarks/step.py [--device cuda] [--rounds 15]
 
 Two sizes: a tiny model, where the difference is mmlab's own work, and a real one, where its share
-counts. Both arms see the same batches, already on the device, with the same fused AdamW, clipping and
-schedule; they alternate, and the minimum over rounds is compared. `loop` is the samples/s of the whole
-loop of mmlab (cached uint8 images, transforms, collation, step) on the same data.
+counts. Both arms see the same batches, already on the device, with the same fused AdamW, clipping
+and schedule; they alternate, and the minimum over rounds is compared. `loop` is the samples/s of
+the whole loop of mmlab (cached uint8 images, transforms, collation, step) on the same data.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def _describe_plugins(plan: Plan) -> dict[str, dict[str, str | None]]:
 
 
 def describe_weights(experiment: Experiment, sources: Mapping[str, Source]) -> dict[str, str]:
-    """Where each encoder's first weights came from: a run or file, the encoder itself, or chance."""
+    """Where each encoder's first weights came from: a run or file, itself, or chance."""
     described = {}
     for key, encoder in experiment.model.encoders.items():
         if key in sources:

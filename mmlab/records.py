@@ -33,8 +33,9 @@ class SampleResults:
 
     `truths` are label ids (several for multi-label, none where the truth has no label id, as in
     retrieval). `rank` is the best rank of a truth, 1-based, ties broken by the lower label id;
-    0 where there is no truth. `probability` is that truth's, `top_probability` the first label's; NaN
-    where scores are no probabilities. `has_tie` marks rows where the truth's score equals another's.
+    0 where there is no truth. `probability` is that truth's, `top_probability` the first label's;
+    NaN where scores are no probabilities. `has_tie` marks rows where the truth's score equals that
+    of a wrong answer.
     `outcome` is what paired statistics compare, higher is better (1 for a hit, 0 for a miss).
     """
 
@@ -62,10 +63,10 @@ class EvaluationResult:
 
     `name` is unique within the run and is what reports show; `condition` is "" unless an evaluator
     gives several results (the two directions of retrieval). `metrics` maps names such as "top1" to
-    values; None where the metric is not defined (top5 of four labels). `label_metrics` maps a metric
-    to one value per label id, NaN where undefined. `protocol` holds every ingredient that must be
-    equal before two results may be compared; `subject` describes the model's side (scale, precision,
-    preprocessing) and is only shown. `skipped` counts samples that could not take part.
+    values; None where the metric is not defined (top5 of four labels). `label_metrics` maps a
+    metric to one value per label id, NaN where undefined. `protocol` holds every ingredient that
+    must be equal before two results may be compared; `subject` describes the model's side (scale,
+    precision, preprocessing) and is only shown. `skipped` counts samples that could not take part.
     """
 
     name: str

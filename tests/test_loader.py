@@ -124,7 +124,7 @@ def test_a_text_encoder_that_only_reads_prompts_needs_no_text_of_the_dataset() -
     made = make_readers(dataset, encoders, MODALITIES, is_trained=False)
     (batch,) = evaluation_batches(dataset, made, 1)
     assert batch.present["text"].tolist() == [False]
-    with pytest.raises(DataError, match="encoders.text"):
+    with pytest.raises(DataError, match=r"encoders\.text"):
         make_readers(dataset, encoders, MODALITIES)
 
 
