@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from datetime import date, time
-from enum import Enum
-from pathlib import Path
+
+from pydantic_core import to_jsonable_python
 
 
 def canonical_json(value: object) -> str:
@@ -33,14 +31,6 @@ def digest(value: object) -> str:
 
 def _plain(value: object) -> object:
     """What JSON has no type for, as something it has."""
-    if isinstance(value, Path):
-        return value.as_posix()
-    if isinstance(value, Enum):
-        return value.value
     if isinstance(value, (set, frozenset)):
         return sorted(value, key=canonical_json)
-    if isinstance(value, (date, time)):
-        return value.isoformat()
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} has no place in a spec")
+    return to_jsonable_python(value)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, time
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -71,15 +72,18 @@ def show(value: object) -> str:
 
 
 def _toml(value: object) -> str:
+    """A value as TOML, of which only the beginning has to be right."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value[:_SHOWN_CHARACTERS], ensure_ascii=False)
     if isinstance(value, Mapping):
-        pairs = (f"{key} = {_toml(item)}" for key, item in value.items())
-        return "{ " + ", ".join(pairs) + " }" if value else "{}"
+        pairs = [f"{key} = {_toml(item)}" for key, item in islice(value.items(), _SHOWN_CHARACTERS)]
+        return "{ " + ", ".join(pairs) + " }" if pairs else "{}"
     if isinstance(value, Sequence):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(map(_toml, value[:_SHOWN_CHARACTERS])) + "]"
+    if isinstance(value, int) and value.bit_length() > 64:
+        return f"an integer of {value.bit_length()} bits"  # Python refuses to write very long ones
     return value.isoformat() if isinstance(value, (date, time)) else str(value)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from mmlab.faults import Fault, Where, show
 from mmlab.locate import Span
@@ -15,6 +16,7 @@ from mmlab.locate import Span
 FILE_BYTES = 1024 * 1024
 NESTING = 32
 KEYS = 10_000
+VALUES_PER_KEY = 5  # commas, that is: of arrays, which may hold thousands of labels
 
 _INTEGERS = range(-(2**63), 2**63)
 
@@ -31,21 +33,60 @@ _TOKEN = re.compile(
 
 
 def limit_fault(text: str) -> tuple[Fault, Span] | None:
-    """The first place where a text nests too deeply or has too many keys, if there is one.
+    """The first place where a text nests too deeply or holds too much, if there is one.
 
-    Counts tokens without judging the text; tomllib does that.
+    Counts tokens without judging the text; tomllib does that. Every part of a dotted key counts.
     """
-    depth = dots = keys = 0
+    brackets: list[str] = []
+    dots = keys = values = 0
+    previous, is_key = "\n", True
     for match in _TOKEN.finditer(text):
-        mark, span = match["mark"], Span(match.start(), match.end())
-        depth += (mark in ("[", "{")) - (mark in ("]", "}"))
-        dots = dots + 1 if mark == "." else dots if mark is None else 0
-        keys += mark == "=" or (mark == "[" and text[match.start() - 1 : match.start()] in "\n")
-        if depth + dots > NESTING:
-            return _nesting_fault(), span
-        if keys > KEYS:
-            return _keys_fault(), span
+        mark = match["mark"] or ""
+        is_header = mark == "[" and (brackets, previous) in (([], "\n"), (["["], "header"))
+        keys += mark == "=" or (is_header and not brackets) or (mark == "." and is_key)
+        values += mark == ","
+        dots = dots + (mark == ".") if mark in (".", "") else 0
+        is_key = _begins_key(mark, brackets) or (is_key and (mark in (".", "") or is_header))
+        _follow(mark, brackets)
+        if len(brackets) + dots > NESTING:
+            return _nesting_fault(), Span(match.start(), match.end())
+        if max(keys, values // VALUES_PER_KEY) > KEYS:
+            return _keys_fault(), Span(match.start(), match.end())
+        previous = "header" if is_header else mark
     return None
+
+
+def _begins_key(mark: str, brackets: list[str]) -> bool:
+    """Whether a key follows: on a new line, and in an inline table."""
+    if mark == "\n":
+        return not brackets
+    return mark == "{" or (mark == "," and brackets[-1:] == ["{"])
+
+
+def _follow(mark: str, brackets: list[str]) -> None:
+    if mark in ("[", "{"):
+        brackets.append(mark)
+    elif mark in ("]", "}") and brackets:
+        brackets.pop()
+
+
+def shape_fault(values: Mapping[str, object]) -> Fault | None:
+    """Whether parsed values, with the tables that dotted keys imply, are beyond the limits."""
+    level: list[tuple[Where, object]] = [((), values)]
+    keys = 0
+    for _ in range(NESTING + 1):
+        inner = [((*path, key), item) for path, table in level for key, item in _items(table)]
+        keys += sum(isinstance(path[-1], str) for path, _ in inner)
+        level = [(path, item) for path, item in inner if isinstance(item, (Mapping, list))]
+        if keys > KEYS:
+            return _keys_fault()
+    return replace(_nesting_fault(), path=level[0][0][:1]) if level else None
+
+
+def _items(container: object) -> Iterable[tuple[str | int, object]]:
+    if isinstance(container, Mapping):
+        return container.items()
+    return enumerate(container) if isinstance(container, list) else ()
 
 
 def _nesting_fault() -> Fault:
@@ -61,9 +102,9 @@ def _nesting_fault() -> Fault:
 def _keys_fault() -> Fault:
     return Fault(
         (),
-        "too many keys",
-        found=f"more than {KEYS:,} keys",
-        allowed=f"at most {KEYS:,} keys and headers",
+        "too many keys or values",
+        found=f"more than {KEYS:,} keys, or more than {KEYS * VALUES_PER_KEY:,} values in arrays",
+        allowed=f"at most {KEYS:,} keys, and {KEYS * VALUES_PER_KEY:,} values in arrays",
         next_step="keep data in a file of its own, and name that file in the spec",
     )
 
@@ -86,6 +127,17 @@ def value_faults(value: object, path: Where = ()) -> Iterator[Fault]:
         yield Fault(
             path, "the integer is too large", show(value), "64 bits with sign", "set a smaller one"
         )
+
+
+def tame(value: object) -> object:
+    """The value with 0 for every number that `value_faults` refuses: JSON cannot hold those."""
+    if isinstance(value, Mapping):
+        return {key: tame(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [tame(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return 0.0
+    return 0 if isinstance(value, int) and value not in _INTEGERS else value
 
 
 def _nul_fault(path: Where, *, at_key: bool = False) -> Fault:

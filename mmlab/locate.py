@@ -8,21 +8,19 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mmlab.faults import Where
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """A stretch of a text, as character offsets."""
 
     start: int
     end: int
 
 
-@dataclass(frozen=True)
-class Located:
+class Located(NamedTuple):
     """Where a key and its value are. A table with a header has the header as its value.
 
     Elements of arrays have no key; there `key` is the value.

@@ -18,6 +18,7 @@ from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 from pydantic_core import SchemaError, to_json
 
+from mmlab.canonical import canonical_json
 from mmlab.errors import DataError, PluginError, explain
 from mmlab.faults import Fault, unknown_name, validation_faults
 from mmlab.plugin import RESERVED_OPTIONS, SUPPLIED
@@ -116,8 +117,7 @@ def hashed_options(factory: Factory, resolved: Mapping[str, object]) -> dict[str
             raise _unreadable(name, path, error) from error
 
     hashed = {key: _map_paths(value, content) for key, value in resolved.items()}
-    plain = json.loads(to_json(hashed))
-    assert isinstance(plain, dict), "options are a table"
+    plain: dict[str, object] = json.loads(canonical_json(hashed))
     return plain
 
 

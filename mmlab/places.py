@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 from mmlab.faults import Fault, Where, dotted
 from mmlab.locate import Span
 
 #: Characters of a source line that are shown; of a longer one, the part around the fault.
 _LINE_CHARACTERS = 110
+#: Faults that are written out: far more than anybody mends at a time.
+_FAULTS_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -21,9 +27,27 @@ class Source:
     text: str
     is_override: bool = False
 
+    def line_and_column(self, offset: int) -> tuple[int, int]:
+        """Line and column of a character, counted from 1.
 
-@dataclass(frozen=True)
-class Place:
+        >>> Source("a.toml", "a = 1\\nb = 2").line_and_column(10)
+        (2, 5)
+        """
+        line = bisect_right(self._line_starts, offset)
+        return line, offset - self._line_starts[line - 1] + 1
+
+    def line(self, number: int) -> str:
+        """A line of the text, counted from 1, without its end."""
+        start = self._line_starts[number - 1]
+        end = self.text.find("\n", start)
+        return self.text[start : end if end >= 0 else len(self.text)]
+
+    @cached_property
+    def _line_starts(self) -> list[int]:
+        return [0, *(match.end() for match in re.finditer("\n", self.text))]
+
+
+class Place(NamedTuple):
     """A key and its value in a source."""
 
     source: Source
@@ -41,7 +65,10 @@ def render_located(faults: Iterable[tuple[Fault, Place]]) -> str:
     ]
     first = {source.name: rank for rank, (source, _, _) in reversed([*enumerate(found)])}
     found.sort(key=lambda item: (*_order(item[0], first), item[1].start))
-    return "\n\n".join(dict.fromkeys(_render(*item) for item in found))
+    shown = list(dict.fromkeys(_render(*item) for item in found[:_FAULTS_SHOWN]))
+    if len(found) > _FAULTS_SHOWN:
+        shown.append(f"and {len(found) - _FAULTS_SHOWN:,} more faults")
+    return "\n\n".join(shown)
 
 
 def _order(source: Source, first: Mapping[str, int]) -> tuple[int, int]:
@@ -57,7 +84,7 @@ def _render(source: Source, span: Span, fault: Fault) -> str:
     parts = {"found": fault.found, "allowed": fault.allowed, "next": fault.next_step}
     lines = [
         ": ".join(filter(None, [describe_place(source, span.start), path, headline])),
-        *(snippet(source.text, span) if source.text else ()),
+        *(snippet(source, span) if source.text else ()),
         *details,
         *(f"  {name}: {text}" for name, text in parts.items() if text),
     ]
@@ -68,29 +95,18 @@ def describe_place(source: Source, offset: int) -> str:
     """`file:line:column`, or the column of an override; both count from 1."""
     if not source.text:
         return source.name
-    line, column = line_and_column(source.text, offset)
+    line, column = source.line_and_column(offset)
     if source.is_override:
         return f"{source.name}, column {column}"
     return f"{source.name}:{line}:{column}"
 
 
-def line_and_column(text: str, offset: int) -> tuple[int, int]:
-    """Line and column of a character, counted from 1.
-
-    >>> line_and_column("a = 1\\nb = 2", 10)
-    (2, 5)
-    """
-    start = text.rfind("\n", 0, offset) + 1
-    return text.count("\n", 0, offset) + 1, offset - start + 1
-
-
-def snippet(text: str, span: Span) -> list[str]:
+def snippet(source: Source, span: Span) -> list[str]:
     """The source line of a span, and carets below as much of the span as is on that line."""
-    line, column = line_and_column(text, span.start)
-    start = span.start - column + 1
-    content = text[start:].partition("\n")[0]
+    line, column = source.line_and_column(span.start)
+    content = source.line(line)
     first = column - 1
-    last = max(first + 1, min(span.end - start, len(content)))
+    last = max(first + 1, min(first + span.end - span.start, len(content)))
     cut = max(0, first - _LINE_CHARACTERS // 2)
     shown = content[cut : cut + _LINE_CHARACTERS]
     before, under = shown[: first - cut], shown[first - cut : last - cut]

@@ -14,7 +14,7 @@ from pathlib import Path
 from mmlab.document import Document, merge
 from mmlab.errors import SpecError
 from mmlab.faults import Fault, show
-from mmlab.limits import FILE_BYTES, limit_fault
+from mmlab.limits import FILE_BYTES, limit_fault, shape_fault
 from mmlab.locate import Located, Span, locate
 from mmlab.places import Place, Places, Source, render_located
 
@@ -118,6 +118,9 @@ def _parse(source: Source) -> Document:
         values = tomllib.loads(source.text)
     except (ValueError, RecursionError) as error:
         raise _syntax_error(source, error) from error
+    beyond = shape_fault(values)
+    if beyond is not None:
+        raise _FileError(beyond, source)
     places = places_of(source, locate(source.text))
     return Document(source, values, places)
 

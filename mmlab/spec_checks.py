@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from mmlab.document import Document, Values
 from mmlab.faults import Fault, nearest, show, validation_faults
-from mmlab.limits import value_faults
+from mmlab.limits import tame, value_faults
 from mmlab.spec_tables import Spec
 
 
@@ -20,7 +20,7 @@ def check(document: Document) -> tuple[Spec | None, list[Fault]]:
     spec = None
     try:
         # Strict JSON has arrays for tuples and strings for paths; strict Python refuses them.
-        spec = Spec.model_validate_json(to_json(values, inf_nan_mode="constants"))
+        spec = Spec.model_validate_json(to_json(tame(values) if faults else values))
     except ValidationError as error:
         known = {fault.path for fault in faults}
         found = validation_faults(error, values, Spec.model_json_schema())

@@ -80,7 +80,7 @@ def _setting(document: Document, path: str, value: object, origin: Where) -> Set
     depth = len(origin)
     places = {p[depth:]: place for p, place in document.places.items() if p[:depth] == origin}
     # What is wrong with the value as a whole is shown at the value, not at the path before it.
-    places[()] = replace(places[()], key=places[()].value)
+    places[()] = places[()]._replace(key=places[()].value)
     return Setting(path, value, origin, places)
 
 
@@ -117,6 +117,26 @@ def path_faults(sweep: SweepTable) -> Iterator[Fault]:
             names, end = (), -1
         if end != len(path) or names[0] not in SWEPT_TABLES:
             yield _unswept(where, path, names)
+        elif where[1] == "exclude" and not any(_meets(path, axis) for axis in sweep.axes):
+            yield _unvaried(where, path, sweep)
+
+
+def _meets(path: str, axis: str) -> bool:
+    """Whether one of two paths leads to, or into, what the other names."""
+    return f"{path}.".startswith(f"{axis}.") or f"{axis}.".startswith(f"{path}.")
+
+
+def _unvaried(where: Where, path: str, sweep: SweepTable) -> Fault:
+    suggestion = nearest(path, sweep.axes)
+    hint = f' (did you mean "{suggestion}"?)' if suggestion else ""
+    return Fault(
+        where,
+        f"no axis varies this, so it excludes all points or none{hint}",
+        found=show(path),
+        allowed=", ".join(sweep.axes) or "nothing: there are no axes",
+        next_step="name an axis, or something inside one",
+        at_key=True,
+    )
 
 
 def _unswept(where: Where, path: str, names: tuple[str, ...]) -> Fault:

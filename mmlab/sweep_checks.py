@@ -11,6 +11,7 @@ from pydantic_core import to_json
 from mmlab.canonical import digest
 from mmlab.document import Document
 from mmlab.faults import Fault
+from mmlab.limits import tame
 from mmlab.places import Place
 from mmlab.spec_checks import check
 from mmlab.spec_tables import Spec, SweepTable
@@ -49,8 +50,7 @@ def check_points(
 def _sweep(document: Document) -> SweepTable | None:
     """The sweep of a document; None when it is invalid, which is reported elsewhere."""
     try:
-        table = to_json(document.values.get("sweep", {}), inf_nan_mode="constants")
-        return SweepTable.model_validate_json(table)
+        return SweepTable.model_validate_json(to_json(tame(document.values.get("sweep", {}))))
     except ValidationError:
         return None
 
