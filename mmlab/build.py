@@ -163,7 +163,7 @@ def _make_model(plan: Plan, encoders: Mapping[str, nn.Module], label_count: int)
         inputs,
         head=head,
         scorer=scorer,
-        frozen=frozenset(key for key, table in tables.items() if table.freeze is True),
+        frozen=frozenset(key for key in encoders if tables[key].freeze is True),
         frozen_stages=[stage for key in encoders for stage in _frozen_stages(plan, encoders, key)],
     )
 

@@ -5,14 +5,14 @@ Needs no data and no device; `mmlab validate` and `mmlab run --dry-run` stop her
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mmlab.errors import PluginError, SpecError, explain
 from mmlab.options import check_options, hashed_options, supplied
 from mmlab.registry import ComponentEntry, Registry
-from mmlab.spec import Cell, Component, EvaluateTable, Fault, LossTable, render_faults
+from mmlab.spec import Cell, Component, EvaluateTable, Fault, LossTable, Spec, render_faults
 
 Where = tuple[str | int, ...]
 
@@ -62,7 +62,8 @@ class Resolved:
 class Plan:
     """A cell whose every component is known to exist, with options known to be valid.
 
-    Losses and evaluators are keyed by their names in the spec, encoders by their keys.
+    Losses and evaluators are keyed by their names in the spec, encoders by their keys; encoders
+    that nothing reads are left out.
     `evaluate_datasets` holds the dataset of each evaluation that names one of its own.
     """
 
@@ -134,42 +135,50 @@ def prepare(cell: Cell, registry: Registry) -> Plan:
     that components are unknown or broken.
     """
     finder = _Finder(cell, registry)
-    spec = cell.spec
-    found = {
-        "dataset": finder.find("dataset", spec.dataset, "dataset"),
-        "fusion": finder.find("fusion", spec.fusion, "fusion"),
-        "head": finder.find("head", spec.head, "head") if spec.head else None,
-    }
-    encoders = {
-        key: finder.find("encoder", table, "encoders", key) for key, table in spec.encoders.items()
-    }
-    losses = {
-        table.name or table.use: finder.find("loss", table, "losses", position)
-        for position, table in enumerate(spec.losses)
-    }
-    evaluators = {
-        table.name or table.use: finder.find("evaluator", table, "evaluate", position)
-        for position, table in enumerate(spec.evaluate)
-    }
-    own_datasets = {
-        table.name or table.use: finder.find(
-            "dataset", table.dataset, "evaluate", position, "dataset"
-        )
-        for position, table in enumerate(spec.evaluate)
-        if table.dataset is not None
-    }
+    found = _find_all(finder, cell.spec)
     finder.raise_faults()
-    plan = Plan(
-        cell=cell,
-        encoders=encoders,
-        losses=losses,
-        evaluators=evaluators,
-        evaluate_datasets=own_datasets,
-        **found,
-    )
+    used = _used(found["encoders"], cell.spec.fusion.inputs, found["losses"])
+    plan = Plan(cell=cell, **{**found, "encoders": used})
     finder.faults += _contradictions(plan)
     finder.raise_faults()
     return plan
+
+
+def _find_all(finder: _Finder, spec: Spec) -> dict[str, Any]:  # Any: the fields of a Plan
+    """Every component of a spec, by the field of the plan that holds it."""
+    evaluate = [(table.name or table.use, i, table) for i, table in enumerate(spec.evaluate)]
+    return {
+        "dataset": finder.find("dataset", spec.dataset, "dataset"),
+        "encoders": {
+            key: finder.find("encoder", table, "encoders", key)
+            for key, table in spec.encoders.items()
+        },
+        "fusion": finder.find("fusion", spec.fusion, "fusion"),
+        "head": finder.find("head", spec.head, "head") if spec.head else None,
+        "losses": {
+            table.name or table.use: finder.find("loss", table, "losses", i)
+            for i, table in enumerate(spec.losses)
+        },
+        "evaluators": {
+            name: finder.find("evaluator", table, "evaluate", i) for name, i, table in evaluate
+        },
+        "evaluate_datasets": {
+            name: finder.find("dataset", table.dataset, "evaluate", i, "dataset")
+            for name, i, table in evaluate
+            if table.dataset is not None
+        },
+    }
+
+
+def _used(
+    encoders: Mapping[str, Resolved],
+    inputs: Sequence[str] | None,
+    losses: Mapping[str, Resolved],
+) -> dict[str, Resolved]:
+    """The encoders that something reads: a unimodal baseline neither builds nor runs the others."""
+    if inputs is None or any("features" in loss.declares("reads") for loss in losses.values()):
+        return dict(encoders)
+    return {key: encoder for key, encoder in encoders.items() if key in inputs}
 
 
 class _Finder:

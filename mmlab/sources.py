@@ -21,7 +21,7 @@ def find_sources(plan: Plan, store: Store, runs: Path) -> dict[str, Source]:
 
     Raises WeightsError when a file is missing or an experiment has no finished run.
     """
-    tables = {key: table.weights for key, table in plan.cell.spec.encoders.items()}
+    tables = {key: plan.cell.spec.encoders[key].weights for key in plan.encoders}
     return {
         key: _find(plan, key, table, store, runs)
         for key, table in tables.items()

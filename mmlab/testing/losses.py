@@ -31,7 +31,7 @@ from mmlab.testing.options import Factory, build, check_schema
 from mmlab.testing.passes import SHAPES, Pass, make_pass
 from mmlab.testing.randomness import BUILD, OTHER, STEP, ambient
 
-READS = frozenset({"similarity", "prediction", "fused", "tokens", "vocabulary"})
+READS = frozenset({"similarity", "prediction", "fused", "tokens", "vocabulary", "features"})
 
 
 def check_loss(factory: Factory, *, shapes: Shapes = SHAPES, **options: object) -> None:

@@ -1,0 +1,84 @@
+"""What is planned: components that something reads, with every fault of a cell at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mmlab.builtins import BUILTINS
+from mmlab.errors import PluginError, SpecError
+from mmlab.plan import Plan, prepare
+from mmlab.registry import Registry
+from mmlab.spec import expand, load_spec
+
+SPEC = """
+schema_version = 1
+name = "planned"
+[dataset]
+use = "emoji"
+[encoders.image]
+use = "convnet"
+[encoders.text]
+use = "transformer"
+[fusion]
+use = "concat"
+[head]
+use = "linear"
+[[losses]]
+use = "cross_entropy"
+[train]
+epochs = 1
+batch_size = 8
+[[evaluate]]
+use = "classification"
+"""
+
+
+def plan(tmp_path: Path, *overrides: str, text: str = SPEC) -> Plan:
+    path = tmp_path / "spec.toml"
+    path.write_text(text)
+    (cell,) = expand(load_spec(path, overrides))
+    return prepare(cell, Registry.discover(BUILTINS))
+
+
+def test_options_have_their_defaults_and_the_order_of_inputs_is_the_encoders(
+    tmp_path: Path,
+) -> None:
+    planned = plan(tmp_path)
+    assert planned.inputs == ("image", "text")
+    assert planned.fusion.options["dim"] == 256
+    assert not planned.needs_similarity
+
+
+def test_a_unimodal_baseline_leaves_out_the_encoders_that_nothing_reads(tmp_path: Path) -> None:
+    planned = plan(tmp_path, 'fusion.inputs=["text"]')
+    assert list(planned.encoders) == ["text"]
+
+
+def test_faults_of_several_tables_are_reported_together(tmp_path: Path) -> None:
+    text = SPEC.replace('"concat"', '"concat"\ndmi = 3').replace(
+        '"convnet"', '"convnet"\nwidth = 1'
+    )
+    with pytest.raises(SpecError) as caught:
+        plan(tmp_path, text=text)
+    assert "fusion.dmi" in str(caught.value)
+    assert 'did you mean "dim"' in str(caught.value)
+    assert "encoders.image.width" in str(caught.value)
+
+
+def test_an_unknown_component_is_a_fault_of_plugins(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="convnet"):
+        plan(tmp_path, text=SPEC.replace("convnet", "convnut"))
+
+
+def test_what_a_loss_reads_must_be_given(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="reads the model's prediction"):
+        plan(tmp_path, text=SPEC.replace('[head]\nuse = "linear"\n', ""))
+    with pytest.raises(SpecError, match="reads the model's similarity"):
+        plan(tmp_path, 'fusion.inputs=["text"]', text=SPEC.replace("cross_entropy", "info_nce"))
+
+
+def test_the_best_metric_must_come_from_this_spec(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"train\.best"):
+        plan(tmp_path, 'train.best="zero_shot/top1"')
