@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ def results(sqlite_url: str) -> str:
 def test_ls_shows_the_newest_runs_first(results: str) -> None:
     runs = ask(results, "ls")["runs"]
     assert [run["status"] for run in runs].count("done") == 2
-    created = [run["created_at"] for run in runs]
+    created = [datetime.fromisoformat(run["created_at"]) for run in runs]
+    assert all(moment.tzinfo for moment in created)
+    assert "T" in runs[0]["created_at"]
     assert created == sorted(created, reverse=True)
     assert all(run["run_id"] in call(results, "list").stdout for run in runs)
 

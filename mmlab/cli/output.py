@@ -8,6 +8,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
 import click
@@ -162,6 +163,8 @@ def _plain(value: object) -> object:
         return [_plain(member) for member in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, datetime):
+        return value.isoformat()
     return value if value is None or isinstance(value, (str, int)) else str(value)
 
 
