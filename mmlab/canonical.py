@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 
 from pydantic_core import to_jsonable_python
 
@@ -33,4 +34,4 @@ def _plain(value: object) -> object:
     """What JSON has no type for, as something it has."""
     if isinstance(value, (set, frozenset)):
         return sorted(value, key=canonical_json)
-    return to_jsonable_python(value)
+    return dict(value) if isinstance(value, Mapping) else to_jsonable_python(value)

@@ -34,8 +34,9 @@ class Document:
     def place(self, path: Where) -> Place:
         """Where a path is written, or the innermost table around it, or else the file's start."""
         for length in range(len(path), 0, -1):
-            if path[:length] in self.places:
-                return self.places[path[:length]]
+            place = self.places.get(path[:length])
+            if place is not None:
+                return place if length == len(path) else place._replace(key=place.value)
         return Place(self.main, Span(0, 0), Span(0, 0))
 
     def without(self, key: str) -> Document:

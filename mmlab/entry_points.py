@@ -91,7 +91,7 @@ def _name(distribution: Distribution) -> str:
         name = distribution.metadata["Name"]
     except Exception:  # absent or malformed metadata
         name = None
-    return name or "a distribution without name"
+    return name or f"a distribution without name in {distribution.locate_file('')}"
 
 
 def _version(distribution: Distribution) -> str:

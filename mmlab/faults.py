@@ -125,15 +125,6 @@ def _fault(detail: ErrorDetails, given: object, schema: Schema) -> Fault:
         return unknown_name(path, "key", _keys(_walk(schema, path[:-1], schema), schema))
     if kind == "missing":
         return _missing((*path, detail["loc"][-1]), schema)
-    if "next_step" in context:
-        key = context.get("key")
-        return Fault(
-            (*path, key) if key else path,
-            detail["msg"],
-            found=context.get("found", show(value)),
-            allowed=context["allowed"],
-            next_step=context["next_step"],
-        )
     allowed = describe(_walk(schema, path, schema), schema) or detail["msg"]
     message, next_step = _advice(kind, detail["msg"], value, context.get("expected", ""))
     return Fault(path, message, found=show(value), allowed=allowed, next_step=next_step)

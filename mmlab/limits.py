@@ -20,6 +20,9 @@ VALUES_PER_KEY = 5  # commas, that is: of arrays, which may hold thousands of la
 
 _INTEGERS = range(-(2**63), 2**63)
 
+#: NUL, and what stands for bytes of the command line that are not UTF-8.
+_UNFIT = re.compile("[\x00\ud800-\udfff]")
+
 #: Strings and comments, skipped whole; then what can nest or begin a key. An unclosed string ends
 #: with its line or the text, so that every text, valid or not, is passed over once.
 _TOKEN = re.compile(
@@ -113,14 +116,13 @@ def value_faults(value: object, path: Where = ()) -> Iterator[Fault]:
     """Values that TOML allows and a spec does not: NaN, infinity, NUL, integers beyond 64 bits."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            if "\x00" in key:
-                yield _nul_fault((*path, key), at_key=True)
+            yield from (replace(f, at_key=True) for f in value_faults(key, (*path, key)))
             yield from value_faults(item, (*path, key))
     elif isinstance(value, list):
         for position, item in enumerate(value):
             yield from value_faults(item, (*path, position))
-    elif isinstance(value, str) and "\x00" in value:
-        yield _nul_fault(path)
+    elif isinstance(value, str) and (character := _UNFIT.search(value)):
+        yield _character_fault(path, character[0])
     elif isinstance(value, float) and not math.isfinite(value):
         yield Fault(path, "not a finite number", show(value), "a finite number", "set a number")
     elif isinstance(value, int) and value not in _INTEGERS:
@@ -129,12 +131,24 @@ def value_faults(value: object, path: Where = ()) -> Iterator[Fault]:
         )
 
 
+def _character_fault(path: Where, character: str) -> Fault:
+    return Fault(
+        path,
+        "holds a character that no file name and no database can hold",
+        found=f"U+{ord(character):04X}",
+        allowed="any character but NUL, and no bytes that are not UTF-8",
+        next_step="remove it",
+    )
+
+
 def tame(value: object) -> object:
-    """The value with 0 for every number that `value_faults` refuses: JSON cannot hold those."""
+    """The value with something harmless for what `value_faults` refuses and JSON cannot hold."""
     if isinstance(value, Mapping):
-        return {key: tame(item) for key, item in value.items()}
+        return {str(tame(key)): tame(item) for key, item in value.items()}
     if isinstance(value, list):
         return [tame(item) for item in value]
+    if isinstance(value, str):
+        return _UNFIT.sub("_", value)
     if isinstance(value, float) and not math.isfinite(value):
         return 0.0
     return 0 if isinstance(value, int) and value not in _INTEGERS else value

@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Sequence
 
 from mmlab.document import Document, MissingTableError, assign
-from mmlab.faults import Fault, Where
+from mmlab.faults import Fault, Where, show
 from mmlab.limits import limit_fault
 from mmlab.locate import Located, Span, locate, split_path
 from mmlab.places import Place, Places, Source
@@ -57,7 +57,7 @@ def _split(source: Source) -> tuple[tuple[str, ...], int]:
     fault = Fault(
         (),
         "an override is PATH=VALUE",
-        found=source.text,
+        found=show(source.text),
         allowed='dotted keys and a value: train.lr=1e-3, sweep.axes."train.lr"=[1e-3, 1e-4]',
         next_step="write --set PATH=VALUE",
     )

@@ -17,6 +17,8 @@ from mmlab.entry_points import Loaded, find_offers, load
 from mmlab.errors import PluginError, explain
 from mmlab.faults import nearest
 
+_REASON_CHARACTERS = 300
+
 
 @dataclass(frozen=True)
 class ComponentEntry:
@@ -200,7 +202,7 @@ def _unimportable(entry: ComponentEntry, reason: str) -> PluginError:
 
 def describe_error(error: BaseException) -> str:
     """An exception in one line, with the file and line of a syntax error."""
-    text = str(error).partition("\n")[0]
+    text = " ".join(str(error).split())[:_REASON_CHARACTERS]
     if isinstance(error, SyntaxError) and error.filename:
         text = f"{error.msg} ({error.filename}, line {error.lineno})"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from mmlab.document import Document, Values
-from mmlab.faults import Fault, nearest, show, validation_faults
+from mmlab.faults import Fault, Where, nearest, show, validation_faults
 from mmlab.limits import tame, value_faults
 from mmlab.spec_tables import Spec
 
@@ -30,10 +30,34 @@ def check(document: Document) -> tuple[Spec | None, list[Fault]]:
 
 
 def _contradictions(values: Values) -> Iterator[Fault]:
-    """What is wrong between tables. Anything of the wrong type was reported before."""
+    """What is wrong between keys that may each be valid.
+
+    Anything of the wrong type was reported before. Reads plain values, because a table with one
+    invalid key is no table of the model.
+    """
     yield from _unknown_inputs(values)
     for table in ("losses", "evaluate"):
         yield from _repeated_names(values, table)
+    yield from _purposeless(values)
+    for key, encoder in _table(values, "encoders").items():
+        if isinstance(encoder, Mapping) and isinstance(encoder.get("weights"), Mapping):
+            yield from _weights_sources(encoder["weights"], ("encoders", key, "weights"))
+    yield from sweep_contradictions(_table(values, "sweep"))
+
+
+def _table(values: Values, key: str) -> Values:
+    """A table, or an empty one where there is none."""
+    table = values.get(key)
+    return table if isinstance(table, Mapping) else {}
+
+
+def _array(values: Values, key: str) -> list[object]:
+    array = values.get(key)
+    return array if isinstance(array, list) else []
+
+
+def _purposeless(values: Values) -> Iterator[Fault]:
+    """Training that minimises nothing or never ends, and a spec that asks for nothing."""
     if "train" in values and not values.get("losses"):
         yield Fault(
             ("losses",),
@@ -41,6 +65,14 @@ def _contradictions(values: Values) -> Iterator[Fault]:
             found="no [[losses]]",
             allowed="at least one [[losses]]",
             next_step="add [[losses]], or remove [train] to evaluate only",
+        )
+    if "train" in values and not {"epochs", "max_steps"} & _table(values, "train").keys():
+        yield Fault(
+            ("train", "epochs"),
+            "missing: [train] does not say when training ends",
+            found="neither epochs nor max_steps",
+            allowed="epochs, max_steps, or both",
+            next_step="add epochs = ...",
         )
     if "train" not in values and not values.get("evaluate"):
         yield Fault(
@@ -52,29 +84,69 @@ def _contradictions(values: Values) -> Iterator[Fault]:
         )
 
 
+def _weights_sources(weights: Values, path: Where) -> Iterator[Fault]:
+    """Initial weights that come from nowhere, or from two places."""
+    has_run, has_file = "run" in weights, "file" in weights
+    if has_run != has_file:
+        return
+    yield Fault(
+        (*path, "file") if has_run else path,
+        "names two sources" if has_run else "names no source",
+        found="run and file" if has_run else "neither run nor file",
+        allowed="one of run, file",
+        next_step="remove one of them" if has_run else "add run = ... or file = ...",
+    )
+
+
+def sweep_contradictions(sweep: Values) -> Iterator[Fault]:
+    """Seeds that repeat, and samples where none are drawn or none are asked for."""
+    for position, seed in _repeated(_array(sweep, "seeds")):
+        where = ("sweep", "seeds", position)
+        yield Fault(where, "named twice", show(seed), "different seeds", "remove it")
+    is_random = sweep.get("strategy") == "random"
+    if is_random != ("samples" in sweep):
+        yield Fault(
+            ("sweep", "samples"),
+            "a random sweep needs samples" if is_random else "only a random sweep draws samples",
+            found="none" if is_random else show(sweep["samples"]),
+            allowed='samples together with strategy = "random"',
+            next_step="add samples = ..." if is_random else "remove samples",
+        )
+
+
 def _unknown_inputs(values: Values) -> Iterator[Fault]:
     """Inputs of the fusion that are no encoder, or are named twice."""
-    fusion, encoders = values.get("fusion"), values.get("encoders")
-    inputs = fusion.get("inputs") if isinstance(fusion, Mapping) else None
-    if not isinstance(inputs, list) or not isinstance(encoders, Mapping):
-        return
+    encoders, inputs = _table(values, "encoders"), _array(_table(values, "fusion"), "inputs")
+    allowed = ", ".join(encoders)
     for position, key in enumerate(inputs):
-        path = ("fusion", "inputs", position)
-        allowed = ", ".join(encoders)
         if isinstance(key, str) and key not in encoders:
             suggestion = nearest(key, encoders)
             hint = f' (did you mean "{suggestion}"?)' if suggestion else ""
-            step = f"add [encoders.{key}], or name one that is there"
-            yield Fault(path, f"there is no such encoder{hint}", show(key), allowed, step)
-        elif key in inputs[:position]:
-            yield Fault(path, "named twice", show(key), allowed, "remove the repetition")
+            yield Fault(
+                ("fusion", "inputs", position),
+                f"there is no such encoder{hint}",
+                show(key),
+                allowed,
+                f"add [encoders.{key}], or name one that is there",
+            )
+    for position, key in _repeated(inputs):
+        where = ("fusion", "inputs", position)
+        yield Fault(where, "named twice", show(key), allowed, "remove the repetition")
+
+
+def _repeated(items: list[object]) -> Iterator[tuple[int, object]]:
+    """Elements of an array that occur before, and where."""
+    seen: set[str] = set()
+    for position, item in enumerate(items):
+        if repr(item) in seen:
+            yield position, item
+        seen.add(repr(item))
 
 
 def _repeated_names(values: Values, table: str) -> Iterator[Fault]:
     """Tables of an array that would be reported under one name."""
-    tables = values.get(table)
-    seen: set[object] = set()
-    for position, item in enumerate(tables if isinstance(tables, list) else ()):
+    seen: set[str] = set()
+    for position, item in enumerate(_array(values, table)):
         name = item.get("name", item.get("use")) if isinstance(item, Mapping) else None
         if isinstance(name, str) and name in seen:
             yield Fault(
@@ -84,4 +156,5 @@ def _repeated_names(values: Values, table: str) -> Iterator[Fault]:
                 allowed="different names; without `name`, the name after `use` counts",
                 next_step="add name = ...",
             )
-        seen.add(name) if isinstance(name, str) else None
+        if isinstance(name, str):
+            seen.add(name)

@@ -1,7 +1,8 @@
 """The tables of a spec, as pydantic models: strict, frozen, and closed to unknown keys.
 
 A component's table is open: what mmlab does not read itself is an option of the component, and is
-checked against its factory when the component is known.
+checked against its factory when the component is known. What several keys must agree on is in
+`mmlab.spec_checks`, so that it is reported together with all else.
 """
 
 from __future__ import annotations
@@ -9,8 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field
 
 from mmlab.plugin import Split
 
@@ -21,15 +21,6 @@ Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=100)]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=100)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[int, Field(ge=1)]
-
-
-def contradiction(
-    message: str, *, key: str, allowed: str, next_step: str, found: str | None = None
-) -> PydanticCustomError:
-    """What a validator raises for keys that are each valid but not together."""
-    context = {"key": key, "allowed": allowed, "next_step": next_step}
-    shown = {} if found is None else {"found": found.replace("{", "{{").replace("}", "}}")}
-    return PydanticCustomError("contradiction", "{text}", {"text": message, **context, **shown})
 
 
 class Table(BaseModel):
@@ -61,19 +52,6 @@ class WeightsTable(Table):
     encoder: Annotated[
         str | None, Field(description="the encoder's key there; by default its key here")
     ] = None
-
-    @model_validator(mode="after")
-    def _has_one_source(self) -> WeightsTable:
-        if (self.run is None) == (self.file is None):
-            both = self.run is not None
-            raise contradiction(
-                "names two sources" if both else "names no source",
-                key="file" if both else "run",
-                found="run and file" if both else "neither run nor file",
-                allowed="one of run, file",
-                next_step="remove one of them" if both else "add run = ... or file = ...",
-            )
-        return self
 
 
 class EncoderTable(Component):
@@ -157,18 +135,6 @@ class TrainTable(Table):
     ] = None
     emit_every: Annotated[Positive, Field(description="steps between points of a curve")] = 10
 
-    @model_validator(mode="after")
-    def _ends(self) -> TrainTable:
-        if self.epochs is None and self.max_steps is None:
-            raise contradiction(
-                "does not say when training ends",
-                key="epochs",
-                found="neither epochs nor max_steps",
-                allowed="epochs, max_steps, or both",
-                next_step="add epochs = ...",
-            )
-        return self
-
 
 class SweepTable(Table):
     """Which cells a spec has: every combination of its axes, each with every seed."""
@@ -195,29 +161,6 @@ class SweepTable(Table):
         Field(description='further points, each as "dotted.path" = value'),
     ] = []
     max_cells: Annotated[Positive, Field(description="more cells than this are refused")] = 1000
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> SweepTable:
-        if len(set(self.seeds)) < len(self.seeds):
-            raise contradiction(
-                "a seed is named twice",
-                key="seeds",
-                allowed="different seeds",
-                next_step="remove the repetition",
-            )
-        if (self.strategy == "random") != (self.samples is not None):
-            raise self._samples_contradiction()
-        return self
-
-    def _samples_contradiction(self) -> PydanticCustomError:
-        is_random = self.strategy == "random"
-        return contradiction(
-            f"a {self.strategy} sweep {'needs' if is_random else 'does not draw'} samples",
-            key="samples",
-            found="none" if is_random else str(self.samples),
-            allowed='samples together with strategy = "random"',
-            next_step="add samples = ..." if is_random else "remove samples",
-        )
 
 
 class Spec(Table):

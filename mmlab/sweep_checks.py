@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -13,7 +13,7 @@ from mmlab.document import Document
 from mmlab.faults import Fault
 from mmlab.limits import tame
 from mmlab.places import Place
-from mmlab.spec_checks import check
+from mmlab.spec_checks import check, sweep_contradictions
 from mmlab.spec_tables import Spec, SweepTable
 from mmlab.sweep import Point, Setting, SweepError, apply, path_faults, points_of
 
@@ -49,8 +49,11 @@ def check_points(
 
 def _sweep(document: Document) -> SweepTable | None:
     """The sweep of a document; None when it is invalid, which is reported elsewhere."""
+    values = tame(document.values.get("sweep", {}))
+    if not isinstance(values, Mapping) or any(sweep_contradictions(values)):
+        return None
     try:
-        return SweepTable.model_validate_json(to_json(tame(document.values.get("sweep", {}))))
+        return SweepTable.model_validate_json(to_json(values))
     except ValidationError:
         return None
 
