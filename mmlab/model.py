@@ -168,14 +168,18 @@ class Step(nn.Module):
         self.weights = dict(weights)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """One pass: (total, scalars). Scalars are "loss", and "NAME/SCALAR" of each loss."""
+        """One pass: (total, scalars). Scalars are "loss", the total, and "NAME/SCALAR" of each loss.
+
+        Of a single loss there is no "NAME/loss": the total already says it.
+        """
         outputs = self.model(batch)
         total = torch.zeros((), device=batch.target.device)
         scalars: dict[str, Tensor] = {}
         for name, module in self.losses.items():
             values = cast(Loss, module)(outputs, batch, self.model.encode)
             total = total + self.weights[name] * values["loss"].float()
-            scalars |= {f"{name}/{key}": value.detach().float() for key, value in values.items()}
+            shown = [key for key in values if key != "loss" or len(self.losses) > 1]
+            scalars |= {f"{name}/{key}": values[key].detach().float() for key in shown}
         return total, {"loss": total.detach(), **scalars}
 
 

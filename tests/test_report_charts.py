@@ -38,15 +38,16 @@ def test_curves_have_gaps_where_nothing_is_finite() -> None:
     assert line.outline == ""
 
 
-def test_losses_come_first() -> None:
-    names = ["validation/top1", "validation/loss", "train/loss", "train/other"]
+def test_scores_come_first_then_losses_and_bookkeeping_last() -> None:
+    names = ["train/lr", "train/other", "validation/top1", "validation/loss", "train/loss"]
     points = pl.DataFrame({"metric": names}).with_columns(
         group_hash=pl.lit("a"), step=0, mean=1.0, low=1.0, high=1.0
     )
     charts = curve_charts(points, ["a"])
     assert [c.metric for c in charts] == [
+        "validation/top1",
         "train/loss",
         "validation/loss",
         "train/other",
-        "validation/top1",
+        "train/lr",
     ]

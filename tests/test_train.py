@@ -46,7 +46,8 @@ class Nearness(nn.Module):
         loss = (u - v).square().mean() * self.temperature.square()
         if self.training:
             self.calls += 1
-        return {"loss": loss * math.nan if self.calls == self.breaks_at else loss}
+        broken = self.training and self.calls == self.breaks_at
+        return {"loss": loss * math.nan if broken else loss, "distance": loss}
 
     def after_step(self) -> None:
         self.clamped += 1
@@ -99,13 +100,14 @@ def test_the_loss_falls_and_each_emission_says_where_it_is() -> None:
     assert progress[-1].step == progress[-1].total_steps == 40
     assert progress[-1].loss < 0.1 * progress[0].loss
     names = {point.name for point in progress[0].points}
-    assert {"train/loss", "train/near/loss", "train/lr", "train/grad_norm"} <= names
+    assert {"train/loss", "train/near/distance", "train/lr", "train/grad_norm"} <= names
+    assert "train/near/loss" not in names
 
 
 def test_the_total_weighs_the_losses() -> None:
     _, progress = run(make_step(), max_steps=1)
     values = {point.name: point.value for point in progress[0].points}
-    assert values["train/loss"] == pytest.approx(2.0 * values["train/near/loss"])
+    assert values["train/loss"] == pytest.approx(2.0 * values["train/near/distance"])
 
 
 def test_the_same_seed_gives_the_same_weights_bit_for_bit() -> None:

@@ -113,7 +113,8 @@ def ticks(low: float, high: float, count: int = 4) -> list[float]:
 def curve_charts(points: pl.DataFrame, groups: Sequence[str]) -> list[Chart]:
     """One chart per metric of one experiment's `drawn_curves`, a colour per group hash.
 
-    `train/` metrics come first, losses before others. Groups beyond COLOURS are not drawn.
+    Validation scores come first, then losses, then other scalars, and last how training went along.
+    Groups beyond COLOURS are not drawn.
     """
     shown = list(groups)[:COLOURS]
     points = points.filter(pl.col("group_hash").is_in(shown))
@@ -121,8 +122,13 @@ def curve_charts(points: pl.DataFrame, groups: Sequence[str]) -> list[Chart]:
     return [_chart(m, points.filter(pl.col("metric") == m), shown) for m in metrics]
 
 
-def _chart_order(metric: str) -> tuple[bool, bool, str]:
-    return ("loss" not in metric, not metric.startswith("train"), metric)
+def _chart_order(metric: str) -> tuple[int, str]:
+    stage, _, name = metric.partition("/")
+    if name in ("lr", "grad_norm", "samples_per_second"):
+        return 3, metric
+    if name.endswith("loss"):
+        return 1, metric
+    return (0 if stage == "validation" else 2), metric
 
 
 def _chart(metric: str, points: pl.DataFrame, groups: Sequence[str]) -> Chart:
