@@ -81,13 +81,18 @@ def _kind(kind: str, registry: Registry) -> Json:
     table = {
         "type": "object",
         "required": ["use"],
-        "properties": {**own, "use": names},
-        "additionalProperties": True,  # the branches below know which
+        "properties": {**_described(own), "use": names},
+        "additionalProperties": True,  # the branches below check all keys, each once
     }
     definitions: Json = {kind: {**table, "allOf": branches} if branches else table}
     for entry in entries:
         definitions |= _component(entry, registry, own)
     return definitions
+
+
+def _described(properties: Json) -> Json:
+    """What keys mean, without a word about their values."""
+    return {key: {"description": value.get("description", "")} for key, value in properties.items()}
 
 
 def _own_properties(kind: str) -> Json:

@@ -129,13 +129,13 @@ def test_the_projects_files_are_found() -> None:
 
 
 @given(documents())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_positions_in_any_document_are_another_parsers(text: str) -> None:
     _check(text)
 
 
 @given(documents())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_text_at_a_position_is_the_value_there(text: str) -> None:
     found = locate(text)
     for path, value in _values(tomllib.loads(text), ()):
@@ -145,7 +145,7 @@ def test_the_text_at_a_position_is_the_value_there(text: str) -> None:
 
 
 @given(documents())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_everything_in_a_document_has_a_position_and_nothing_else(text: str) -> None:
     assert set(locate(text)) == {path for path, _ in _values(tomllib.loads(text), ())}
 

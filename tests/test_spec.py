@@ -309,7 +309,7 @@ def refuse_any(path: Path, *overrides: str) -> None:
 
 
 @given(st.binary(max_size=200))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_bytes_escape_as_another_error(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "any.toml"
     path.write_bytes(content)
@@ -317,7 +317,7 @@ def test_no_bytes_escape_as_another_error(tmp_path: Path, content: bytes) -> Non
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_mutation_of_a_spec_escapes_as_another_error(
     tmp_path: Path, data: st.DataObject
 ) -> None:
@@ -470,7 +470,7 @@ def test_faults_of_overrides_come_by_number_and_with_those_of_the_file(tmp_path:
 
 
 @given(st.text(max_size=30))
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 def test_no_override_escapes_as_another_error(tmp_path: Path, override: str) -> None:
     refuse_any(write(tmp_path), override.replace("meta", "x"))
 
