@@ -145,16 +145,16 @@ def _repeated(items: list[object]) -> Iterator[tuple[int, object]]:
 
 def _repeated_names(values: Values, table: str) -> Iterator[Fault]:
     """Tables of an array that would be reported under one name."""
-    seen: set[str] = set()
-    for position, item in enumerate(_array(values, table)):
-        name = item.get("name", item.get("use")) if isinstance(item, Mapping) else None
-        if isinstance(name, str) and name in seen:
+    names = [
+        item.get("name", item.get("use")) if isinstance(item, Mapping) else None
+        for item in _array(values, table)
+    ]
+    for position, name in _repeated(names):
+        if isinstance(name, str):
             yield Fault(
-                (table, position, "name" if "name" in item else "use"),
+                (table, position, "name"),
                 "two of these tables have one name",
                 found=show(name),
                 allowed="different names; without `name`, the name after `use` counts",
                 next_step="add name = ...",
             )
-        if isinstance(name, str):
-            seen.add(name)

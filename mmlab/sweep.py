@@ -13,13 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mmlab.document import Document, MissingTableError, assign
-from mmlab.faults import Fault, Where, dotted, nearest, show
+from mmlab.faults import Fault, Where, dotted, show
 from mmlab.locate import split_path
 from mmlab.places import Places
 from mmlab.spec_tables import SweepTable
 
-#: Tables of which an axis may vary something.
-SWEPT_TABLES = ("dataset", "encoders", "fusion", "head", "losses", "train", "evaluate")
 _DRAWS_PER_SAMPLE = 100
 _POINTS = 100_000
 
@@ -102,57 +100,6 @@ def _included(document: Document, sweep: SweepTable) -> list[Point]:
         )
         for position, settings in enumerate(sweep.include)
     ]
-
-
-def path_faults(sweep: SweepTable) -> Iterator[Fault]:
-    """Paths of axes and points that are no paths, or lead to what cannot be swept."""
-    written = [(("sweep", "axes", path), path) for path in sweep.axes]
-    for table in ("exclude", "include"):
-        for position, settings in enumerate(getattr(sweep, table)):
-            written += [(("sweep", table, position, path), path) for path in settings]
-    for where, path in written:
-        try:
-            names, end = split_path(path)
-        except ValueError:
-            names, end = (), -1
-        if end != len(path) or names[0] not in SWEPT_TABLES:
-            yield _unswept(where, path, names)
-        elif where[1] == "exclude" and not any(_meets(path, axis) for axis in sweep.axes):
-            yield _unvaried(where, path, sweep)
-
-
-def _meets(path: str, axis: str) -> bool:
-    """Whether one of two paths leads to, or into, what the other names."""
-    return f"{path}.".startswith(f"{axis}.") or f"{axis}.".startswith(f"{path}.")
-
-
-def _unvaried(where: Where, path: str, sweep: SweepTable) -> Fault:
-    suggestion = nearest(path, sweep.axes)
-    hint = f' (did you mean "{suggestion}"?)' if suggestion else ""
-    return Fault(
-        where,
-        f"no axis varies this, so it excludes all points or none{hint}",
-        found=show(path),
-        allowed=", ".join(sweep.axes) or "nothing: there are no axes",
-        next_step="name an axis, or something inside one",
-        at_key=True,
-    )
-
-
-def _unswept(where: Where, path: str, names: tuple[str, ...]) -> Fault:
-    first = names[0] if names else path
-    suggestion = nearest(first, SWEPT_TABLES)
-    next_step = f'did you mean "{suggestion}"?' if suggestion else "name something in these tables"
-    if "seed" in path:
-        next_step = "set seeds = [...] in [sweep]"
-    return Fault(
-        where,
-        "a sweep cannot vary this",
-        found=show(path),
-        allowed=f"a dotted path into {', '.join(SWEPT_TABLES)}; seeds are not an axis",
-        next_step=next_step,
-        at_key=True,
-    )
 
 
 def points_of(document: Document, sweep: SweepTable) -> list[Point]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -10,14 +10,18 @@ from pydantic_core import to_json
 
 from mmlab.canonical import digest
 from mmlab.document import Document
-from mmlab.faults import Fault
+from mmlab.faults import Fault, Where, nearest, show
 from mmlab.limits import tame
+from mmlab.locate import split_path
 from mmlab.places import Place
 from mmlab.spec_checks import check, sweep_contradictions
 from mmlab.spec_tables import Spec, SweepTable
-from mmlab.sweep import Point, Setting, SweepError, apply, path_faults, points_of
+from mmlab.sweep import Point, Setting, SweepError, apply, points_of
 
 Located = tuple[Fault, Place]
+
+#: Tables of which an axis may vary something.
+SWEPT_TABLES = ("dataset", "encoders", "fusion", "head", "losses", "train", "evaluate")
 
 
 @dataclass(frozen=True)
@@ -59,9 +63,65 @@ def _sweep(document: Document) -> SweepTable | None:
 
 
 def _require_paths(sweep: SweepTable) -> None:
-    faults = list(path_faults(sweep))
+    faults = list(_path_faults(sweep))
     if faults:
         raise SweepError(faults)
+
+
+def _path_faults(sweep: SweepTable) -> Iterator[Fault]:
+    """Paths of axes and points that are no paths, or lead to what cannot be swept."""
+    for where, path in _paths(sweep):
+        try:
+            names, end = split_path(path)
+        except ValueError:
+            names, end = (), -1
+        if end != len(path) or names[0] not in SWEPT_TABLES:
+            yield _unswept(where, path, names)
+        elif where[1] == "exclude" and not any(_meets(path, axis) for axis in sweep.axes):
+            yield _unvaried(where, path, sweep)
+
+
+def _paths(sweep: SweepTable) -> Iterator[tuple[Where, str]]:
+    """Every dotted path that a sweep writes, and where."""
+    for path in sweep.axes:
+        yield ("sweep", "axes", path), path
+    for table, points in (("exclude", sweep.exclude), ("include", sweep.include)):
+        for position, settings in enumerate(points):
+            yield from ((("sweep", table, position, path), path) for path in settings)
+
+
+def _meets(path: str, axis: str) -> bool:
+    """Whether one of two paths leads to, or into, what the other names."""
+    return f"{path}.".startswith(f"{axis}.") or f"{axis}.".startswith(f"{path}.")
+
+
+def _unvaried(where: Where, path: str, sweep: SweepTable) -> Fault:
+    suggestion = nearest(path, sweep.axes)
+    hint = f' (did you mean "{suggestion}"?)' if suggestion else ""
+    return Fault(
+        where,
+        f"no axis varies this, so it excludes all points or none{hint}",
+        found=show(path),
+        allowed=", ".join(sweep.axes) or "nothing: there are no axes",
+        next_step="name an axis, or something inside one",
+        at_key=True,
+    )
+
+
+def _unswept(where: Where, path: str, names: tuple[str, ...]) -> Fault:
+    first = names[0] if names else path
+    suggestion = nearest(first, SWEPT_TABLES)
+    next_step = f'did you mean "{suggestion}"?' if suggestion else "name something in these tables"
+    if "seed" in path:
+        next_step = "set seeds = [...] in [sweep]"
+    return Fault(
+        where,
+        "a sweep cannot vary this",
+        found=show(path),
+        allowed=f"a dotted path into {', '.join(SWEPT_TABLES)}; seeds are not an axis",
+        next_step=next_step,
+        at_key=True,
+    )
 
 
 def _check_all(

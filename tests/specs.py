@@ -50,6 +50,12 @@ def write(folder: Path, text: str = SPEC, name: str = "tiny.toml") -> Path:
     return path
 
 
+def change(folder: Path, old: str, new: str) -> Path:
+    """The small spec with one thing changed."""
+    assert old in SPEC
+    return write(folder, SPEC.replace(old, new))
+
+
 def refuse(path: Path, *overrides: str) -> str:
     """What is reported for a spec that is not valid; every report has the five parts."""
     with pytest.raises(SpecError) as caught:
