@@ -362,7 +362,8 @@ class Loss(Protocol):
     """Outputs and a batch -> named scalars. Factory: `(shapes, *, options)`, an `nn.Module`.
 
     `reads` says what of the model it uses: any of "similarity", "prediction", "fused", "tokens",
-    "vocabulary", and "features" (also of encoders that are no input of the fusion). `views` is how many further augmented views of each input it wants.
+    "vocabulary", and "features" (also of encoders that are no input of the fusion). `views` is
+    how many further augmented views of each input it wants.
     """
 
     reads: ClassVar[frozenset[str]]
