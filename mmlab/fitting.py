@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -15,10 +15,15 @@ from mmlab.loader import Order, training_batches
 from mmlab.model import Step
 from mmlab.plugin import Batch, Loss
 from mmlab.provenance import peak_memory_bytes
-from mmlab.records import Artifact
+from mmlab.records import Artifact, MetricPoint
 from mmlab.spec import TrainTable
 from mmlab.splits import Splits
+from mmlab.store import Claim, Store
 from mmlab.train import Progress, Trainer, best_direction
+
+
+#: Points wait this long at the most while training emits.
+FLUSH_SECONDS = 2.0
 
 
 def start_training(
@@ -39,6 +44,38 @@ def start_training(
 def _views(step: Step) -> list[int]:
     losses: list[Loss] = [loss for loss in step.losses.values()]  # type: ignore[misc]
     return [loss.views for loss in losses]
+
+
+class Curves:
+    """Points of training curves on their way to the store, a transaction every FLUSH_SECONDS.
+
+    A fast training emits more often than a database should commit; leaving the block writes the
+    rest, also when training has failed.
+    """
+
+    def __init__(self, store: Store, claim: Claim) -> None:
+        self.store = store
+        self.claim = claim
+        self._waiting: list[MetricPoint] = []
+        self._flushed = time.monotonic()
+
+    def __enter__(self) -> Curves:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.flush()
+
+    def add(self, points: Sequence[MetricPoint]) -> None:
+        """Take points in; they are in the store at most FLUSH_SECONDS after the next emission."""
+        self._waiting += points
+        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is waiting. Raises LeaseLost if the run is another process's by now."""
+        if self._waiting:
+            self.store.record_points(self.claim, self._waiting)
+        self._waiting, self._flushed = [], time.monotonic()
 
 
 class Weights:

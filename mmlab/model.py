@@ -168,7 +168,7 @@ class Step(nn.Module):
         self.weights = dict(weights)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        """One pass: (total, scalars). Scalars are "loss", the total, and "NAME/SCALAR" of each loss.
+        """One pass: (total, scalars). Scalars are "loss", the total, and "NAME/SCALAR" of losses.
 
         Of a single loss there is no "NAME/loss": the total already says it.
         """

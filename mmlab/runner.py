@@ -7,10 +7,12 @@ Read `run_specs` first, then `Runner.execute` and `Runner.produce`.
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -20,8 +22,9 @@ import torch
 from mmlab.build import Experiment, Source, build
 from mmlab.builtins import BUILTINS
 from mmlab.device import resolve_device
-from mmlab.errors import MmlabError, RunError, SpecError
-from mmlab.fitting import Summary, Weights, start_training
+from mmlab.errors import MmlabError, SpecError, StoreError, UsageError, explain
+from mmlab.failures import RAISED, describe_failure, outcome_of
+from mmlab.fitting import Curves, Summary, Weights, start_training
 from mmlab.identity import describe_run, evaluation_hashes, hash_cell
 from mmlab.lease import LEASE_SECONDS, Lease, keep_lease
 from mmlab.loading import rebuild
@@ -33,7 +36,7 @@ from mmlab.scoring import Scorer
 from mmlab.sources import find_sources, in_order
 from mmlab.spec import expand, load_spec
 from mmlab.splits import Splits
-from mmlab.store import RunRow, Store, open_store
+from mmlab.store import LeaseLost, RunRow, Store, open_store
 from mmlab.train import Progress, determinism, resolve_precision, train
 
 Status = Literal["done", "evaluated", "skipped", "held", "failed"]
@@ -101,9 +104,10 @@ def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> l
     A cell that fails is recorded as failed and the others go on, unless `fail_fast`.
     """
     plans = plan_specs(paths, options.overrides)
+    device = resolve_device(options.device)
     outcomes: list[Outcome] = []
     with open_store(options.db, create=True) as store:
-        runner = Runner(store, options, display)
+        runner = Runner(store, options, display, device)
         for position, plan in enumerate(plans, start=1):
             display.started(plan.cell.experiment, label_of(plan), position, len(plans))
             outcomes.append(runner.attempt(plan))
@@ -116,22 +120,30 @@ def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> l
 class Runner:
     """One process that executes cells against one store."""
 
-    def __init__(self, store: Store, options: RunOptions, display: Display) -> None:
+    def __init__(
+        self, store: Store, options: RunOptions, display: Display, device: torch.device
+    ) -> None:
         self.store = store
         self.options = options
         self.display = display
-        self.device = resolve_device(options.device)
+        self.device = device
         self.runs = options.runs or store.runs_folder
+        require_folder(self.runs)
         self.worker = uuid.uuid4().hex
         self.splits = Splits()
 
     def attempt(self, plan: Plan) -> Outcome:
-        """Execute a cell; an expected error before it is claimed fails this cell alone."""
+        """Execute a cell; an error before it is claimed fails this cell alone.
+
+        Raises StoreError: without the database no other cell could be executed either.
+        """
         started = time.perf_counter()
         try:
             status, run_id, error = self.execute(plan)
-        except MmlabError as fault:
-            status, run_id, error = "failed", None, str(fault)
+        except StoreError:
+            raise
+        except RAISED as fault:  # whatever a component raises, the other cells go on
+            status, run_id, error = "failed", None, describe_failure(fault, plan)
         seconds = time.perf_counter() - started
         return Outcome(status, plan.cell.experiment, label_of(plan), run_id, error, seconds)
 
@@ -161,10 +173,16 @@ class Runner:
         except KeyboardInterrupt:
             self.store.release(lease.claim, "interrupted")
             raise
-        except Exception as error:  # whatever a component raises, the run is stored as failed
-            trace = traceback.format_exc()
-            self.store.fail(lease.claim, outcome_of(error), str(error) or repr(error), trace)
-            return str(error) if isinstance(error, MmlabError) else trace
+        except LeaseLost as error:
+            return str(error)
+        except StoreError as error:
+            with suppress(StoreError):  # it may be too broken to say so
+                self.store.fail(lease.claim, "error", str(error), traceback.format_exc())
+            raise
+        except RAISED as error:  # whatever a component raises, the run is stored as failed
+            message = describe_failure(error, plan)
+            self.store.fail(lease.claim, outcome_of(error), message, traceback.format_exc())
+            return message
         return None
 
     def produce(
@@ -194,13 +212,14 @@ class Runner:
         """Train, keep the best and the final weights, and leave the best in the model."""
         step, weights = experiment.step, Weights(self.runs, lease.claim.run_id)
         trainer, batches = start_training(experiment, self.splits, self.device)
-        for progress in train(trainer, batches, scorer.validate):
-            lease.check()
-            self.store.record_points(lease.claim, progress.points)
-            self.display.progress(progress)
-            summary.see(progress)
-            if progress.is_best:
-                weights.save("best", step)
+        with Curves(self.store, lease.claim) as curves:
+            for progress in train(trainer, batches, scorer.validate):
+                lease.check()
+                curves.add(progress.points)
+                self.display.progress(progress)
+                summary.see(progress)
+                if progress.is_best:
+                    weights.save("best", step)
         weights.save("final", step)
         weights.restore_best(step)
         return weights.artifacts()
@@ -231,8 +250,18 @@ def label_of(plan: Plan) -> str:
     return f"{plan.cell.label} seed={plan.cell.seed}".strip()
 
 
-def outcome_of(error: Exception) -> str:
-    """The word stored with a failed attempt."""
-    if isinstance(error, RunError):
-        return error.reason
-    return "oom" if isinstance(error, torch.OutOfMemoryError | MemoryError) else "error"
+def require_folder(runs: Path) -> None:
+    """Raise UsageError, before anything runs, where no folder for weights can be made."""
+    there = next(path for path in (runs.absolute(), *runs.absolute().parents) if path.exists())
+    is_effective = os.access in os.supports_effective_ids
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=is_effective):
+        return
+    raise UsageError(
+        explain(
+            str(runs),
+            "weights cannot be kept there",
+            found=f"{there} is {'not writable' if there.is_dir() else 'not a folder'}",
+            allowed="a folder, there or yet to be made, that this user may write",
+            next_step="choose another folder with --runs, or mend this one",
+        )
+    )
