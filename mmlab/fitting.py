@@ -21,7 +21,6 @@ from mmlab.splits import Splits
 from mmlab.store import Claim, Store
 from mmlab.train import Progress, Trainer, best_direction
 
-
 #: Points wait this long at the most while training emits.
 FLUSH_SECONDS = 2.0
 
