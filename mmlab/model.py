@@ -9,9 +9,11 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from mmlab.contract import check_loss, check_width
 from mmlab.plugin import (
     Batch,
     Encode,
+    Encoder,
     Features,
     Fusion,
     Loss,
@@ -68,6 +70,8 @@ class Model(nn.Module):
         """Features of one encoder; samples are present unless `present` (B,) says otherwise."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and key not in self.frozen):
             features = cast(Features, self.encoders[key](x))
+        dim = cast(Encoder, self.encoders[key]).dim
+        check_width(f"encoders.{key}", features.pooled, len(x), dim)
         return features if present is None else replace(features, present=present)
 
     def forward(self, batch: Batch, encode: Encode | None = None) -> Outputs:
@@ -105,7 +109,9 @@ class Model(nn.Module):
     def _fused(self, projected: Sequence[Features]) -> Tensor | None:
         if self.head is None or not isinstance(self.fusion, VectorFusion):
             return None
-        return self.fusion.fuse(*projected)
+        fused = self.fusion.fuse(*projected)
+        check_width("fusion", fused, len(projected[0].pooled), self.fusion.dim)
+        return fused
 
     def _score(self, u: Features, v: Features) -> Scores:
         if isinstance(self.fusion, SimilarityFusion):
@@ -177,6 +183,7 @@ class Step(nn.Module):
         scalars: dict[str, Tensor] = {}
         for name, module in self.losses.items():
             values = cast(Loss, module)(outputs, batch, self.model.encode)
+            check_loss(name, values)
             total = total + self.weights[name] * values["loss"].float()
             shown = [key for key in values if key != "loss" or len(self.losses) > 1]
             scalars |= {f"{name}/{key}": values[key].detach().float() for key in shown}

@@ -38,7 +38,7 @@ FINISHED = ("done", "evaluated", "skipped")
 @click.option(
     "--runs",
     envvar="MMLAB_RUNS",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=click.Path(path_type=Path),
     show_envvar=True,
     help="The folder of weights.  [default: beside the database]",
 )
