@@ -200,9 +200,7 @@ class _Finder:
             return None
         root = self.cell.source.path.parent
         options, faults = check_options(kind, component.use, factory, component.options, root)
-        self.faults += [
-            Fault((*where, *f.path), f.message, f.found, f.allowed, f.next_step) for f in faults
-        ]
+        self.faults += [fault.under(*where) for fault in faults]
         return Resolved(self.registry.entry(kind, component.use), factory, options)
 
     def raise_faults(self) -> None:

@@ -11,11 +11,11 @@ import os
 import time
 import traceback
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import torch
 
@@ -39,6 +39,8 @@ from mmlab.splits import Splits
 from mmlab.store import LeaseLost, RunRow, Store, open_store
 from mmlab.train import Progress, determinism, resolve_precision, train
 
+S = TypeVar("S")
+T = TypeVar("T")
 Status = Literal["done", "evaluated", "skipped", "held", "failed"]
 
 
@@ -83,19 +85,36 @@ class Display(Protocol):
 
 
 def plan_specs(paths: Sequence[Path], overrides: Sequence[str]) -> list[Plan]:
-    """Every cell of every file, checked. Raises one error that holds the faults of all files."""
-    registry = Registry.discover(BUILTINS)
-    plans: list[Plan] = []
-    errors: list[MmlabError] = []
-    for path in paths:
-        try:
-            plans += [prepare(cell, registry) for cell in expand(load_spec(path, overrides))]
-        except MmlabError as error:
-            errors.append(error)
+    """Every cell of every file, checked. Raises one error that holds the faults of all of them."""
+    registry, errors = Registry.discover(BUILTINS), list[MmlabError]()
+    cells = [
+        cell
+        for path in paths
+        for cell in _collect(lambda path: expand(load_spec(path, overrides)), path, errors)
+    ]
+    plans = [
+        plan
+        for cell in cells
+        for plan in _collect(lambda cell: [prepare(cell, registry)], cell, errors)
+    ]
     if errors:
         worst = next((e for e in errors if isinstance(e, SpecError)), errors[0])
-        raise type(worst)("\n\n".join(map(str, errors)))
+        raise type(worst)("\n\n".join(_paragraphs(errors)))
     return in_order(plans)
+
+
+def _collect(make: Callable[[S], list[T]], source: S, errors: list[MmlabError]) -> list[T]:
+    """What is made of a source, or nothing after keeping the error."""
+    try:
+        return make(source)
+    except MmlabError as error:
+        errors.append(error)
+        return []
+
+
+def _paragraphs(errors: Sequence[MmlabError]) -> list[str]:
+    """Each fault once: cells of one spec share most of theirs."""
+    return list(dict.fromkeys(part for error in errors for part in str(error).split("\n\n")))
 
 
 def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> list[Outcome]:

@@ -1,0 +1,137 @@
+"""Pictures into batches: cached uint8 pictures in mmlab beside PIL and open_clip's transform.
+
+    python benchmarks/images_in.py [--rounds 7]
+
+Both arms give batches of the same pictures at the same size, on one thread, in evaluation mode and
+with the training crop. The peer opens one PNG a picture with PIL and applies open_clip's own
+transform, normalised in float32 on the host; mmlab reads the embedded emoji, decoded once and kept
+as uint8, and leaves normalising to the device. CPU time of the process, arms interleaved.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import itertools
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from mmlab_datasets.emoji import Emoji
+from mmlab_encoders.convnet import ConvNet
+from open_clip.transform import AugmentationCfg, image_transform
+from PIL import Image
+
+from mmlab.loader import Order, evaluation_batches, make_readers, training_batches
+
+PIXELS = 64
+BATCH_SIZE = 64
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=7)
+    rounds = parser.parse_args().rounds
+    data = Emoji("train")
+    files = [encoded(data[index].values["image"]) for index in range(len(data))]
+    rows = []
+    for name, arms in pairs(data, files).items():
+        rates = interleave(arms, len(data), rounds)
+        ratios = [ours / peer for ours, peer in zip(rates["mmlab"], rates["peer"], strict=True)]
+        rows.append(
+            {
+                "transform": name,
+                "mmlab_samples_per_second": statistics.median(rates["mmlab"]),
+                "peer_samples_per_second": statistics.median(rates["peer"]),
+                "ratio": statistics.median(ratios),
+                "ratio_quartiles": statistics.quantiles(ratios, n=4),
+            }
+        )
+        print(
+            f"{name:10} mmlab {rows[-1]['mmlab_samples_per_second']:8.0f}/s   "
+            f"PIL + open_clip {rows[-1]['peer_samples_per_second']:8.0f}/s   "
+            f"ratio {rows[-1]['ratio']:.2f}"
+        )
+    write(rows, rounds)
+
+
+def encoded(picture: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def pairs(data: Emoji, files: list[bytes]) -> dict[str, dict[str, Callable[[], Iterator[Any]]]]:
+    """The two arms, for each of the two transforms."""
+    context: Any = SimpleNamespace(reads=frozenset({"pooled"}))
+    encoder: Any = ConvNet(context, image_size=PIXELS, crop=0.7)
+    readers = make_readers(data, {"image": encoder}, {"image": "image"})
+    order = Order(0, len(data), BATCH_SIZE)
+    crop = AugmentationCfg(scale=(0.7, 1.0))
+    plain = image_transform(PIXELS, is_train=False)
+    cropped = image_transform(PIXELS, is_train=True, aug_cfg=crop)
+    return {
+        "evaluation": {
+            "mmlab": lambda: evaluation_batches(data, readers, BATCH_SIZE),
+            "peer": lambda: by_hand(files, plain),
+        },
+        "training": {
+            "mmlab": lambda: itertools.islice(
+                training_batches(data, readers, order, workers=0), order.steps_per_epoch
+            ),
+            "peer": lambda: by_hand(files, cropped),
+        },
+    }
+
+
+def by_hand(files: list[bytes], transform: Any) -> Iterator[torch.Tensor]:
+    for start in range(0, len(files), BATCH_SIZE):
+        chunk = files[start : start + BATCH_SIZE]
+        yield torch.stack([transform(Image.open(io.BytesIO(file))) for file in chunk])
+
+
+def interleave(
+    arms: dict[str, Callable[[], Iterator[Any]]], count: int, rounds: int
+) -> dict[str, list[float]]:
+    """Samples per CPU second of each arm and round; one round goes first and is not counted."""
+    rates: dict[str, list[float]] = {name: [] for name in arms}
+    for turn in range(rounds + 1):
+        for name in sorted(arms, reverse=bool(turn % 2)):
+            started = time.process_time()
+            for _ in arms[name]():
+                pass
+            if turn:
+                rates[name].append(count / (time.process_time() - started))
+    return rates
+
+
+def write(rows: list[dict[str, Any]], rounds: int) -> None:
+    document = {
+        "benchmark": "images_in",
+        "goal": "ratio >= 1.8",
+        "clock": "CPU time of the process",
+        "rounds": rounds,
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "pillow", "open_clip_torch")},
+        },
+        "rows": rows,
+    }
+    path = Path(__file__).parent / "results" / "images-in-cpu.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(document, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    main()
