@@ -67,7 +67,7 @@ def make_readers(
         raw = _first_present(dataset, modalities[key])
         if raw is None:
             if is_trained or not isinstance(encoder, Tokenized):
-                raise _lacking(dataset, modalities[key], key)
+                raise lacks_modality(dataset, modalities[key], key)
             raw = ""
         placeholder = torch.zeros_like(encoder.transform(one_caption(raw, False), False))
         readers[key] = Reader(modalities[key], encoder, placeholder)
@@ -81,7 +81,8 @@ def _first_present(dataset: Dataset, modality: str) -> object | None:
     return next((values[modality] for values in samples if modality in values), None)
 
 
-def _lacking(dataset: Dataset, modality: str, key: str) -> DataError:
+def lacks_modality(dataset: Dataset, modality: str, key: str) -> DataError:
+    """No sample of a dataset has what an encoder reads."""
     return DataError(
         explain(
             f"encoders.{key}",
@@ -163,14 +164,19 @@ def derive_seed(seed: int, scope: str, *position: int) -> int:
 
 
 def seed_generators(seed: int) -> None:
-    """Seed the ambient generators of torch (every device in use), NumPy and Python.
+    """Seed the ambient generators of torch (every device in use), NumPy and Python."""
+    seed_host_generators(seed)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(seed)
+
+
+def seed_host_generators(seed: int) -> None:
+    """Seed the generators that transforms draw from: torch's on the host, NumPy's, Python's.
 
     `torch.manual_seed` does the same, but at 120 us a call (measured, torch 2.15) it would cost
     more than a step of a small model: it queues the seed for devices nobody uses.
     """
     torch.default_generator.manual_seed(seed)
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        torch.cuda.manual_seed_all(seed)
     np.random.seed(seed & 0xFFFFFFFF)
     random.seed(seed)
 
@@ -210,7 +216,7 @@ class _Samples(TorchDataset[_Row]):
         epoch, index = place
         train = epoch >= 0
         if train:
-            seed_generators(derive_seed(self.seed, "sample", epoch, index))
+            seed_host_generators(derive_seed(self.seed, "sample", epoch, index))
         sample = self.dataset[index]
         inputs = {key: reader.read(sample, train) for key, reader in self.readers.items()}
         views = {key: self._views(sample, reader) for key, reader in self.readers.items()}
