@@ -14,7 +14,14 @@ from torch import nn
 
 from mmlab.checkpoint import load_weights, restore
 from mmlab.errors import DataError, SpecError, WeightsError, explain
-from mmlab.loader import Reader, captions_of, derive_seed, make_readers, seed_generators
+from mmlab.loader import (
+    Reader,
+    captions_of,
+    derive_seed,
+    lacks_modality,
+    make_readers,
+    seed_generators,
+)
 from mmlab.model import Model, Step
 from mmlab.plan import Plan
 from mmlab.plugin import (
@@ -29,6 +36,7 @@ from mmlab.plugin import (
     Tokenized,
     Vocabulary,
 )
+from mmlab.samples import check_sample
 
 T = TypeVar("T")
 
@@ -124,7 +132,10 @@ def _fit(
             continue
         if plan.cell.spec.train is None:
             raise _unfitted(plan, key)
-        encoder.fit(list(_raw_values(dataset, plan.modality(key))))
+        raws = list(_raw_values(dataset, plan.modality(key)))
+        if not raws:
+            raise lacks_modality(dataset, plan.modality(key), key)
+        encoder.fit(raws)
 
 
 def _raw_values(dataset: Dataset, modality: str) -> Iterator[object]:
@@ -203,7 +214,9 @@ def _make_losses(plan: Plan, model: Model, dataset: Dataset) -> dict[str, nn.Mod
 def _label_counts(dataset: Dataset) -> tuple[int, ...]:
     counts = [0] * len(dataset.labels)
     for index in range(len(dataset)):
-        for label in dataset[index].labels:
+        sample = dataset[index]
+        check_sample(sample, len(counts))
+        for label in sample.labels:
             counts[label] += 1
     return tuple(counts)
 

@@ -53,6 +53,7 @@ class Model(nn.Module):
         self.head = head
         self.scorer = scorer
         self.inputs = tuple(inputs)
+        self._dims = {key: cast(Encoder, encoder).dim for key, encoder in encoders.items()}
         self.frozen = frozen
         self._frozen_modules = (*(self.encoders[key] for key in sorted(frozen)), *frozen_stages)
         for module in self._frozen_modules:
@@ -70,8 +71,6 @@ class Model(nn.Module):
         """Features of one encoder; samples are present unless `present` (B,) says otherwise."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and key not in self.frozen):
             features = cast(Features, self.encoders[key](x))
-        dim = cast(Encoder, self.encoders[key]).dim
-        check_width(f"encoders.{key}", features.pooled, len(x), dim)
         return features if present is None else replace(features, present=present)
 
     def forward(self, batch: Batch, encode: Encode | None = None) -> Outputs:
@@ -79,6 +78,7 @@ class Model(nn.Module):
         features = {}
         for key, x in batch.inputs.items():
             encoded = self.encode(key, x) if encode is None else encode(key, x)
+            check_width(f"encoders.{key}", encoded.pooled, len(x), self._dims[key])
             features[key] = replace(encoded, present=batch.present[key])
         return self.outputs(features)
 

@@ -7,6 +7,7 @@ from typing import cast
 from mmlab.errors import DataError, explain
 from mmlab.plan import Plan, Resolved
 from mmlab.plugin import Dataset, Split
+from mmlab.samples import check_labels
 from mmlab.spec import digest
 
 
@@ -20,7 +21,9 @@ class Splits:
         """One split of a dataset component; it may be empty."""
         key = (digest(resolved.identity()), split)
         if key not in self._made:
-            self._made[key] = cast(Dataset, resolved.make(split=split))
+            dataset = cast(Dataset, resolved.make(split=split))
+            check_labels(f"dataset {resolved.entry.name!r}", dataset.labels)
+            self._made[key] = dataset
         return self._made[key]
 
     def reference(self, plan: Plan) -> Dataset:
@@ -30,10 +33,15 @@ class Splits:
         return self.evaluated(plan, next(iter(plan.evaluators)))
 
     def revisions(self, plan: Plan) -> dict[str, str]:
-        """Revisions of the splits that training reads; none where nothing is trained."""
+        """Revisions of the splits that training reads; none where nothing is trained.
+
+        Raises DataError where one of them is empty.
+        """
         if plan.cell.spec.train is None:
             return {}
         self.training(plan)
+        if not len(self.get(plan.dataset, "validation")):
+            raise _empty(plan.place("dataset"), "validation", "give the dataset such a split")
         names: tuple[Split, ...] = ("train", "validation")
         return {name: self.get(plan.dataset, name).revision for name in names}
 
@@ -44,13 +52,15 @@ class Splits:
         assert table is not None, "only asked for where the spec trains"
         if len(dataset) >= max(1, table.batch_size):
             return dataset
+        if not len(dataset):
+            raise _empty(plan.place("dataset"), "train", "correct [dataset], or its files")
         raise DataError(
             explain(
                 plan.place("train", "batch_size"),
                 "the training split does not fill one batch",
                 found=f"{len(dataset)} training samples, batch_size {table.batch_size}",
-                allowed=f"1 to {len(dataset)}" if len(dataset) else "a split with samples",
-                next_step="lower train.batch_size" if len(dataset) else "check [dataset]",
+                allowed=f"1 to {len(dataset)}",
+                next_step="lower train.batch_size",
             )
         )
 
@@ -60,12 +70,17 @@ class Splits:
         dataset = self.get(plan.evaluate_datasets.get(name, plan.dataset), chosen)
         if len(dataset):
             return dataset
-        raise DataError(
-            explain(
-                plan.place("evaluate", name),
-                f"the {chosen} split is empty",
-                found="0 samples",
-                allowed="a split with samples",
-                next_step="set `split` of this evaluation, or give the dataset such a split",
-            )
+        step = "set `split` of this evaluation, or give the dataset such a split"
+        raise _empty(plan.place("evaluate", name), chosen, step)
+
+
+def _empty(place: str, split: Split, next_step: str) -> DataError:
+    return DataError(
+        explain(
+            place,
+            f"the {split} split is empty",
+            found="0 samples",
+            allowed="a split with samples",
+            next_step=next_step,
         )
+    )

@@ -15,6 +15,7 @@ from mmlab.loader import Reader, evaluation_batches, to_device
 from mmlab.model import Model
 from mmlab.plugin import Calibration, Dataset, Features, Fusion, Sample, SimilarityFusion, Split
 from mmlab.records import EvaluationResult
+from mmlab.samples import check_sample
 
 #: Raw values (prompts, captions) encoded at a time.
 RAW_BATCH_SIZE = 256
@@ -148,7 +149,7 @@ def encode_split(subject: Subject, dataset: Dataset, split: Split, batch_size: i
     """Read every sample once and encode all of the fusion's inputs.
 
     The model must be in eval mode. An input of a modality that the dataset does not have is absent
-    from every sample. Raises DataError where there is no sample, or a label id has no label.
+    from every sample. Raises DataError where there is no sample, or what `check_sample` refuses.
     """
     assert not subject.model.training, "evaluators need a model in eval mode"
     if not len(dataset):
@@ -228,7 +229,7 @@ class _Recorder:
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.dataset[index]
-        faults.check_label_ids(sample, len(self.labels))
+        check_sample(sample, len(self.labels))
         captions = {modality: _captions(raw) for modality, raw in sample.values.items()}
         self.samples[index] = replace(sample, values=captions)
         return sample

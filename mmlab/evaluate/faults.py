@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from mmlab.errors import DataError, RunError, SpecError, explain
-from mmlab.plugin import Sample
 
 
 def empty_split(split: str) -> DataError:
@@ -19,22 +18,6 @@ def empty_split(split: str) -> DataError:
             found="0 samples",
             allowed="a split with samples",
             next_step="set `split` of this evaluation, or give the dataset such a split",
-        )
-    )
-
-
-def check_label_ids(sample: Sample, label_count: int) -> None:
-    """Raise DataError where a sample's label id has no label."""
-    wrong = [label for label in sample.labels if not 0 <= label < label_count]
-    if not wrong:
-        return
-    raise DataError(
-        explain(
-            f"dataset: sample {sample.id!r}",
-            "a label id has no label",
-            found=f"label id {wrong[0]}",
-            allowed=f"0 to {label_count - 1}" if label_count else "none: the dataset has no labels",
-            next_step="correct the dataset's labels or this sample's",
         )
     )
 

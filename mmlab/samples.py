@@ -1,0 +1,64 @@
+"""What every dataset's texts and labels must be like, checked before a database refuses them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mmlab.errors import DataError, explain
+from mmlab.plugin import Sample
+
+
+def check_labels(place: str, labels: Iterable[str]) -> None:
+    """Raise DataError at the first label that not every database can hold exactly."""
+    for number, label in enumerate(labels):
+        check_text(f"{place}, label {number}", label)
+
+
+def check_sample(sample: Sample, label_count: int) -> None:
+    """Raise DataError where an id or a caption cannot be stored, or a label id has no label."""
+    place = f"dataset: sample {sample.id!r}"
+    check_text(f"{place}, id", sample.id)
+    for modality, raw in sample.values.items():
+        for caption in raw if isinstance(raw, tuple) else (raw,):
+            if isinstance(caption, str):
+                check_text(f"{place}, {modality}", caption)
+    wrong = [label for label in sample.labels if not 0 <= label < label_count]
+    if wrong:
+        raise _no_such_label(place, wrong[0], label_count)
+
+
+def check_text(place: str, text: str) -> None:
+    """Raise DataError for a text with a NUL, or with half of a surrogate pair."""
+    has_nul = "\0" in text
+    if not has_nul and _is_unicode(text):
+        return
+    fault = "holds a NUL" if has_nul else "holds half of a surrogate pair"
+    raise DataError(
+        explain(
+            place,
+            f"the text {fault}",
+            found=ascii(text[:80]),
+            allowed="any Unicode text without NUL and lone surrogates",
+            next_step="correct it in the dataset; nothing was written",
+        )
+    )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _no_such_label(place: str, label: int, label_count: int) -> DataError:
+    return DataError(
+        explain(
+            place,
+            "a label id has no label",
+            found=f"label id {label}",
+            allowed=f"0 to {label_count - 1}" if label_count else "none: the dataset has no labels",
+            next_step="correct the dataset's labels or this sample's",
+        )
+    )
