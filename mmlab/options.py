@@ -26,6 +26,7 @@ from mmlab.plugin import RESERVED_OPTIONS, SUPPLIED
 Factory = Callable[..., Any]  # Any: factories differ by kind, and the contracts are protocols
 
 _NO_DEFAULT = inspect.Parameter.empty
+_BARE_MODULE = ("torch.nn.modules.module", "Module")  # its __init__ takes *args and uses none
 _FIELD = "option_"  # before field names, so that an option may be called `json` or `copy`
 
 
@@ -159,10 +160,18 @@ def _parameters(factory: Factory) -> list[inspect.Parameter]:
         import annotationlib
 
         options["annotation_format"] = annotationlib.Format.FORWARDREF
+    if isinstance(factory, type) and _is_bare_module(factory):
+        return []
     try:
         return list(inspect.signature(factory, **options).parameters.values())
     except (TypeError, ValueError) as error:
         raise _refused(factory, f"has no signature: {error}", "a class or function") from error
+
+
+def _is_bare_module(factory: type) -> bool:
+    """Whether it is a torch module without an __init__ of its own."""
+    defined = next(cls for cls in factory.__mro__ if "__init__" in vars(cls))
+    return (defined.__module__, defined.__name__) == _BARE_MODULE
 
 
 def _field(factory: Factory, parameter: inspect.Parameter) -> tuple[Any, Any]:

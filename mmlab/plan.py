@@ -194,12 +194,12 @@ class _Finder:
         """The component, or None after noting why not; `raise_faults` then ends it all."""
         try:
             factory = self.registry.resolve(kind, component.use)
+            root = self.cell.source.path.parent
+            options, faults = check_options(kind, component.use, factory, component.options, root)
         except PluginError as error:
             self._plugin_faults += 1
             self.faults.append(Fault((*where, "use"), str(error), "", "", ""))
             return None
-        root = self.cell.source.path.parent
-        options, faults = check_options(kind, component.use, factory, component.options, root)
         self.faults += [fault.under(*where) for fault in faults]
         return Resolved(self.registry.entry(kind, component.use), factory, options)
 
@@ -219,7 +219,7 @@ def _contradictions(plan: Plan) -> list[Fault]:
     spec = plan.cell.spec
     gives = _gives(plan)
     if plan.head is not None and "fused" not in gives:
-        faults.append(_clash(("head",), "a head", "fused", gives))
+        faults.append(_clash(("head",), "a head", "fused", gives - {"prediction"}))
     for position, (name, loss) in enumerate(plan.losses.items()):
         for need in sorted(loss.declares("reads") & {"similarity", "prediction", "fused"} - gives):
             faults.append(_clash(("losses", position), f"the loss {name!r}", need, gives))
@@ -241,6 +241,8 @@ def _gives(plan: Plan) -> set[str]:
     return gives
 
 
+_WORDS = {"fused": "vector"}
+
 _SOURCES = {
     "similarity": "a fusion of exactly two inputs",
     "prediction": "a [head]",
@@ -249,10 +251,11 @@ _SOURCES = {
 
 
 def _clash(path: Where, who: str, need: str, gives: set[str]) -> Fault:
+    given = ", ".join(sorted(_WORDS.get(word, word) for word in gives))
     return Fault(
         path,
-        f"{who} reads the model's {need}, which this spec does not give",
-        found=f"a model that gives {', '.join(sorted(gives)) or 'features only'}",
+        f"{who} reads the model's {_WORDS.get(need, need)}, which this spec does not give",
+        found=f"a model that gives {given or 'features only'}",
         allowed=_SOURCES[need],
         next_step=f"add {_SOURCES[need]}, or remove this table",
     )

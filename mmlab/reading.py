@@ -144,11 +144,18 @@ def _syntax_error(source: Source, error: Exception) -> _FileError:
     fault = Fault(
         (),
         "not valid TOML: " + _LINE_AND_COLUMN.sub("", message),
-        found=show(text[offset : offset + 20].partition("\n")[0]) if offset < len(text) else "end",
+        found=_found_at(text, offset),
         allowed="TOML 1.0 (toml.io)",
         next_step="correct the file here, or just before",
     )
     return _FileError(fault, source, Span(offset, offset + 1))
+
+
+def _found_at(text: str, offset: int) -> str:
+    if offset >= len(text):
+        return "the end of the file"
+    following = text[offset : offset + 20].partition("\n")[0]
+    return show(following) if following else "the end of the line"
 
 
 def _undecodable(path: Path, error: UnicodeDecodeError) -> _FileError:

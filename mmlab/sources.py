@@ -90,8 +90,8 @@ def _from_file(place: str, path: Path, key: str) -> Source:
         raise WeightsError(
             explain(
                 place,
-                "the weights file does not exist",
-                found=str(path),
+                "there is no such weights file",
+                found=f"{path} is a folder" if path.is_dir() else str(path),
                 allowed="a safetensors file; the path is relative to the spec",
                 next_step="correct the path",
             )
@@ -100,11 +100,17 @@ def _from_file(place: str, path: Path, key: str) -> Source:
     return Source(path, file_sha256(path), key if holds_model else None)
 
 
+def _waiting_place(plan: Plan) -> str:
+    tables = plan.cell.spec.encoders.items()
+    key = next(key for key, table in tables if table.weights is not None and table.weights.run)
+    return plan.place("encoders", key, "weights", "run")
+
+
 def _circle(plans: Sequence[Plan]) -> SpecError:
     names = ", ".join(sorted({plan.cell.experiment for plan in plans}))
     return SpecError(
         explain(
-            "encoders.KEY.weights.run",
+            _waiting_place(plans[0]),
             "experiments wait for each other's weights",
             found=names,
             allowed="an order in which every experiment comes after those it starts from",

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar
 
 import torch
 from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 from torch import Tensor
 
 from mmlab.evaluate import faults
@@ -24,7 +25,10 @@ PROMPTS_AT_ONCE = 256
 
 def _check_template(template: str) -> str:
     if template.count(PLACEHOLDER) != 1:
-        raise ValueError("a template needs exactly one {} for the label")
+        text = "a template needs exactly one {} for the label"
+        allowed = 'a text with one {}, such as "a photo of a {}."'
+        context = {"text": text, "allowed": allowed, "next_step": "put {} where the label belongs"}
+        raise PydanticCustomError("template", "{text}", context)
     return template
 
 
