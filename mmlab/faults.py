@@ -146,6 +146,8 @@ def _advice(kind: str, said: str, value: object, expected: str) -> tuple[str, st
         return "wrong type", f"write a value of this type{', without quotes' if quoted else ''}"
     if kind.startswith(("greater", "less", "multiple", "finite")):
         return "out of range", "set a value within the range"
+    if kind == "string_pattern_mismatch":
+        return "not of the form that is allowed", "write it in that form"
     if kind == "value_error":
         return said.removeprefix("Value error, "), "correct the value"
     return said[:1].lower() + said[1:], "correct the value"

@@ -9,7 +9,7 @@ import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -111,13 +111,13 @@ def hashed_options(factory: Factory, resolved: Mapping[str, object]) -> dict[str
     """
     name = getattr(factory, "__name__", str(factory))
 
-    def content(path: Path) -> str:
+    def content(key: str, path: Path) -> str:
         try:
             return f"sha256:{_content_sha256(path)}"
         except OSError as error:
-            raise _unreadable(name, path, error) from error
+            raise _unreadable(f"{name}, option {key!r}", path, error) from error
 
-    hashed = {key: _map_paths(value, content) for key, value in resolved.items()}
+    hashed = {key: _map_paths(value, partial(content, key)) for key, value in resolved.items()}
     plain: dict[str, object] = json.loads(canonical_json(hashed))
     return plain
 
@@ -278,11 +278,11 @@ def _refused(
     )
 
 
-def _unreadable(name: str, path: Path, error: OSError) -> DataError:
+def _unreadable(place: str, path: Path, error: OSError) -> DataError:
     return DataError(
         explain(
-            name,
-            "a file that its options name cannot be read",
+            place,
+            "the file cannot be read",
             found=f"{path}: {error.strerror}",
             allowed="a file or folder that exists; relative paths begin at the spec's folder",
             next_step="correct the path, or put the file there",

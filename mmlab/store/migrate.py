@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, text
 
 import mmlab
@@ -81,9 +82,24 @@ def upgrade_database(database: Database) -> Upgrade:
     if before is not None and before != REVISION and not is_older(before):
         raise StoreError(explain_revision(database.address, before))
     backup = _back_up(database) if before not in (None, REVISION) else None
-    with database.translated():
-        command.upgrade(alembic_config(database), "head")
+    try:
+        with database.translated():
+            command.upgrade(alembic_config(database), "head")
+    except CommandError as error:
+        raise _no_way(database, before, error) from error
     return Upgrade(before, REVISION, backup)
+
+
+def _no_way(database: Database, before: str | None, error: CommandError) -> StoreError:
+    return StoreError(
+        explain(
+            database.address.display,
+            "no migration leads from the database's revision to this program's",
+            found=f"revision {before or 'none'}: {error}",
+            allowed=f"a revision that a release of mmlab made, up to {REVISION}",
+            next_step="restore the database from a copy, or name another with --db or MMLAB_DB",
+        )
+    )
 
 
 def _back_up(database: Database) -> Path | None:
