@@ -125,6 +125,9 @@ def _fault(detail: ErrorDetails, given: object, schema: Schema) -> Fault:
         return unknown_name(path, "key", _keys(_walk(schema, path[:-1], schema), schema))
     if kind == "missing":
         return _missing((*path, detail["loc"][-1]), schema)
+    if "next_step" in context:  # a validator that says more than pydantic can
+        allowed, next_step = context["allowed"], context["next_step"]
+        return Fault(path, detail["msg"], show(value), allowed, next_step)
     allowed = describe(_walk(schema, path, schema), schema) or detail["msg"]
     message, next_step = _advice(kind, detail["msg"], value, context.get("expected", ""))
     return Fault(path, message, found=show(value), allowed=allowed, next_step=next_step)
