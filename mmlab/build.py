@@ -175,6 +175,7 @@ def _make_model(plan: Plan, encoders: Mapping[str, nn.Module], label_count: int)
         head=head,
         scorer=scorer,
         frozen=frozenset(key for key in encoders if tables[key].freeze is True),
+        gives_fused=any("fused" in loss.declares("reads") for loss in plan.losses.values()),
         frozen_stages=[stage for key in encoders for stage in _frozen_stages(plan, encoders, key)],
     )
 

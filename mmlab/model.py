@@ -34,6 +34,7 @@ class Model(nn.Module):
     None where nothing asks for a similarity, or the fusion gives one itself. `frozen` names the
     encoders that are never trained: they run in eval mode and without gradient, whoever calls them.
     `frozen_stages` are modules inside other encoders that are not trained and stay in eval mode.
+    Without a head the fused vector is made only where `gives_fused` says that something reads it.
     """
 
     def __init__(
@@ -46,6 +47,7 @@ class Model(nn.Module):
         scorer: nn.Module | None = None,
         frozen: frozenset[str] = frozenset(),
         frozen_stages: Sequence[nn.Module] = (),
+        gives_fused: bool = False,
     ) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
@@ -53,6 +55,9 @@ class Model(nn.Module):
         self.head = head
         self.scorer = scorer
         self.inputs = tuple(inputs)
+        # A check against a protocol takes longer than many a kernel: once, not at every step.
+        self._scores_pairs = isinstance(fusion, SimilarityFusion)
+        self._fuses = isinstance(fusion, VectorFusion) and (head is not None or gives_fused)
         self._dims = {key: cast(Encoder, encoder).dim for key, encoder in encoders.items()}
         self.frozen = frozen
         self._frozen_modules = (*(self.encoders[key] for key in sorted(frozen)), *frozen_stages)
@@ -107,15 +112,16 @@ class Model(nn.Module):
         return self._score(columns, rows).backward.T
 
     def _fused(self, projected: Sequence[Features]) -> Tensor | None:
-        if self.head is None or not isinstance(self.fusion, VectorFusion):
+        if not self._fuses:
             return None
-        fused = self.fusion.fuse(*projected)
-        check_width("fusion", fused, len(projected[0].pooled), self.fusion.dim)
+        fusion = cast(VectorFusion, self.fusion)
+        fused = fusion.fuse(*projected)
+        check_width("fusion", fused, len(projected[0].pooled), fusion.dim)
         return fused
 
     def _score(self, u: Features, v: Features) -> Scores:
-        if isinstance(self.fusion, SimilarityFusion):
-            return self.fusion.score(u, v)
+        if self._scores_pairs:
+            return cast(SimilarityFusion, self.fusion).score(u, v)
         scores = self._score_by_fusing(u, v)
         return Scores(scores, scores)
 

@@ -53,6 +53,8 @@ class Trainer:
         self.optimizer = make_optimizer(step, table)
         self.parameters = [p for p in step.parameters() if p.requires_grad]
         self.meter = _Meter(device)
+        # A check against a protocol takes longer than many a kernel: once, not at every step.
+        self._stepped = [loss for loss in step.losses.values() if isinstance(loss, Stepped)]
 
     def update(self, batch: Batch, index: int) -> None:
         """One optimiser step on a batch, without waiting for the device.
@@ -65,19 +67,21 @@ class Trainer:
             total, scalars = self.forward(batch)
         total.backward()
         norm = nn.utils.clip_grad_norm_(self.parameters, self.table.clip_norm or math.inf)
-        self.meter.add({**scalars, "grad_norm": norm.detach()}, index)
+        self.meter.add({**scalars, "grad_norm": norm})
         self._apply(index)
 
     def _apply(self, index: int) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.table, index, self.total_steps)
-        # The fused optimiser skips the whole update on the device where this is 1.
-        self.optimizer.found_inf = self.meter.is_broken  # type: ignore[attr-defined]
-        self.optimizer.step()
+        if self.device.type == "cpu":  # where looking at a number waits for nothing
+            if not self.meter.is_broken():
+                self.optimizer.step()
+        else:  # the fused optimiser skips the whole update on the device where this is 1
+            self.optimizer.found_inf = self.meter.is_broken()  # type: ignore[attr-defined]
+            self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        for loss in self.step.losses.values():
-            if isinstance(loss, Stepped):
-                loss.after_step()
+        for loss in self._stepped:
+            loss.after_step()
 
     def raise_if_not_finite(self) -> None:
         """Raise RunError("nan") naming the first step whose loss or gradient was not finite."""
@@ -218,27 +222,30 @@ def determinism(enabled: bool) -> Iterator[None]:
 
 
 class _Meter:
-    """Sums of scalars on the device, and the first step at which one was not finite."""
+    """Sums of scalars on the device, and how many steps went by before one was not finite."""
 
     def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.is_broken = torch.zeros((), device=device)
-        self._first = torch.full((), -1, dtype=torch.int64, device=device)
+        self._is_sound = torch.ones((), device=device)  # 0 for ever after a non-finite scalar
+        self._sound_steps = torch.zeros((), device=device)
         self._names: list[str] = []
         self._sums: Tensor | None = None
         self._last: Tensor | None = None
         self._count = 0
 
-    def add(self, scalars: Mapping[str, Tensor], index: int) -> None:
+    @torch.no_grad()
+    def add(self, scalars: Mapping[str, Tensor]) -> None:
         """Take in one step's scalars; nothing is read back from the device."""
         self._names = list(scalars)
-        values = torch.stack([value.float() for value in scalars.values()])
-        broke = ~torch.isfinite(values).all()
-        self._first = torch.where((self._first < 0) & broke, index, self._first)
-        self.is_broken = torch.maximum(self.is_broken, broke.float())
-        self._last = values if self._last is None else torch.where(broke, self._last, values)
+        values = torch.stack(list(scalars.values()))
+        self._is_sound = self._is_sound * torch.isfinite(values.sum())
+        self._sound_steps += self._is_sound
+        self._last = values if self._last is None else values.where(self._is_sound > 0, self._last)
         self._sums = values if self._sums is None else self._sums + values
         self._count += 1
+
+    def is_broken(self) -> Tensor:
+        """1 on the device once a scalar was not finite, else 0."""
+        return 1 - self._is_sound
 
     def take(self) -> dict[str, float]:
         """Means since the last call, read from the device, which waits for it."""
@@ -249,8 +256,7 @@ class _Meter:
 
     def first_broken_step(self) -> int | None:
         """0-based step of the first non-finite scalar, if any."""
-        first = int(self._first)
-        return None if first < 0 else first
+        return None if bool(self._is_sound) else int(self._sound_steps)
 
     def last_finite(self) -> dict[str, float]:
         """The scalars of the last step before anything was not finite."""

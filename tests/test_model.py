@@ -80,3 +80,10 @@ def test_a_frozen_encoder_gets_no_gradient_and_stays_in_eval_mode() -> None:
     assert joined.encoders["text"].training
     assert all(p.grad is None for p in joined.encoders["image"].parameters())
     assert all(p.grad is not None for p in joined.encoders["text"].parameters())
+
+
+def test_the_fused_vector_is_there_for_a_head_or_for_a_loss_that_reads_it() -> None:
+    scorer = nn.Linear(3, 1)
+    assert model(Product(), scorer=scorer)(batch(2)).fused is None
+    assert model(Product(), scorer=scorer, gives_fused=True)(batch(2)).fused.shape == (2, 3)
+    assert model(Product(), head=nn.Linear(3, 4))(batch(2)).prediction.shape == (2, 4)

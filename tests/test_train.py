@@ -215,3 +215,12 @@ def test_a_step_never_waits_for_the_device() -> None:
         trainer.update(batch, 1)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_too_a_nan_loss_keeps_the_weights_before() -> None:
+    step = make_step(Nearness(breaks_at=3)).to("cuda")
+    with pytest.raises(RunError, match="training step 3:"):
+        run(step, device="cuda", epochs=None, max_steps=8, emit_every=8)
+    assert all(bool(torch.isfinite(x).all()) for x in step.state_dict().values())
