@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,13 +47,15 @@ batch_size = 3
 use = "classification"
 """
 
+_PART = re.compile(r"  (found|allowed|next): .")
+
 Edit = tuple[str, str]
 Leaves = Literal["nothing", "a failed run"]
 
 
 @dataclass(frozen=True)
 class Says:
-    """The five parts of a message: what each must contain."""
+    """The five parts of a message: how it begins, and what each other part contains."""
 
     place: str
     fault: str
@@ -86,16 +89,14 @@ class Case:
         self.prepare(folder)
 
 
-def parts(message: str) -> Says:
-    """The five parts of the first paragraph of a message; a missing one is an AssertionError."""
-    lines = message.removeprefix("error: ").split("\n\n")[0].splitlines()
-    found = {
-        key: line.split(": ", 1)[1]
-        for key in ("found", "allowed", "next")
-        for line in lines
-        if line.startswith(f"  {key}: ")
-    }
-    assert len(found) == 3, f"not all parts are there:\n{message}"
-    assert ": " in lines[0], f"no place:\n{message}"
-    place, fault = lines[0].split(": ", 1)
-    return Says(place, fault, **found)
+def check_parts(says: Says, message: str) -> None:
+    """The first paragraph of a message has the five parts, and each contains what it must."""
+    headline, *rest = message.removeprefix("error: ").split("\n\n")[0].splitlines()
+    found = dict(line.strip().split(": ", 1) for line in rest if _PART.match(line))
+    assert set(found) == {"found", "allowed", "next"}, f"not all parts are there:\n{message}"
+    assert headline.startswith(says.place), message
+    assert ": " in headline, message
+    assert says.fault in headline.removeprefix(says.place), message
+    assert says.found in found["found"], message
+    assert says.allowed in found["allowed"], message
+    assert says.next in found["next"], message

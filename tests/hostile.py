@@ -29,6 +29,7 @@ Fault = Literal[
     "nul_id",
     "raises",
     "exits",
+    "does_not_begin",
 ]
 
 ODD_LABELS = ("quotes ' \" ` %s", "emoji 🦜", "<b>HTML</b> &amp;\nsecond line")
@@ -61,6 +62,8 @@ class Planted:
     is_multi_label = False
 
     def __init__(self, split: Split, *, fault: Fault = "none") -> None:
+        if fault == "does_not_begin":
+            raise RuntimeError("there is no such disk")
         self.fault = fault
         self.revision = f"planted-{fault}"
         absent = {"empty": ("train", "validation", "test"), "no_validation": ("validation",)}
