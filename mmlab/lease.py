@@ -46,9 +46,10 @@ class Lease:
         self._thread.join()
 
     def _renew(self) -> None:
-        while not self._stop.wait(LEASE_SECONDS / 4):
+        seconds = self.claim.lease_seconds
+        while not self._stop.wait(seconds / 4):
             try:
-                if not self.store.renew(self.claim, LEASE_SECONDS):
+                if not self.store.renew(self.claim, seconds):
                     self._is_lost.set()
                     return
             except StoreError:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, cast
 
 import torch
 
@@ -54,6 +54,7 @@ class RunOptions:
     device: str = "auto"
     rerun: bool = False
     fail_fast: bool = False
+    lease_seconds: float = LEASE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,8 @@ class Runner:
         if row.status == "done":
             return self.evaluate_more(plan, row, wanted)
         origin = {**describe_origin(plan, self.device, self.precision(plan)), "data": revisions}
-        claim = self.store.claim(row.run_id, self.worker, LEASE_SECONDS, origin)
+        seconds = self.options.lease_seconds
+        claim = self.store.claim(row.run_id, self.worker, seconds, origin)
         if claim is None:
             return "held", row.run_id, None
         with keep_lease(self.store, claim) as lease:
@@ -255,7 +257,12 @@ class Runner:
         experiment = rebuild(plan, detail, self.store, self.runs, self.splits)
         experiment.step.to(self.device)
         scorer = Scorer(experiment, self.splits, self.device, self.precision(plan))
-        self.store.add_evaluations(row.run_id, list(scorer.evaluate(missing)), missing)
+        scorer.check(missing)
+        table = plan.cell.spec.train
+        with determinism(table is not None and table.deterministic):
+            results = list(scorer.evaluate(missing))
+        step = cast(int | None, detail.summary.get("best_step"))
+        self.store.add_evaluations(row.run_id, results, missing, step)
         return "evaluated", row.run_id, None
 
     def precision(self, plan: Plan) -> str:

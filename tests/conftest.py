@@ -6,6 +6,7 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from postgres_server import create_database, drop_database, is_required, running_server
@@ -13,6 +14,9 @@ from sqlalchemy import URL
 
 from mmlab.store import Store, open_store
 from mmlab.store.migrate import upgrade
+
+if TYPE_CHECKING:
+    from lab import Lab
 
 
 @pytest.fixture(scope="session")
@@ -91,3 +95,23 @@ def store(database_url: str) -> Iterator[Store]:
     """An open store, on SQLite and on Postgres."""
     with open_store(database_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def lab(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """A folder with the toys installed and a database, on SQLite and on Postgres."""
+    return _lab(database_url, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def sqlite_lab(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """The same on SQLite alone, for what no database has a part in."""
+    return _lab(sqlite_url, tmp_path, monkeypatch)
+
+
+def _lab(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    from lab import Lab, install  # imports torch, which tests of the store do without
+
+    install(monkeypatch, folder / "site")
+    monkeypatch.chdir(folder)
+    return Lab(folder, url)

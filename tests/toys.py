@@ -1,0 +1,163 @@
+"""A plugin of toys: they train in milliseconds, fail when told to, and have awkward labels."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from mmlab.plugin import Batch, Encode, Features, Outputs, Sample, Shapes, Split, hookimpl
+
+LABELS = ("red 🟥", 'green\'s "x"', "<b>blue</b>", "never seen 🦜")
+STARTS: Mapping[Split, int] = {"train": 0, "validation": 1000, "test": 2000}
+
+
+@hookimpl
+def mmlab_datasets() -> dict[str, str]:
+    return {"clusters": "toys:Clusters"}
+
+
+@hookimpl
+def mmlab_encoders() -> dict[str, str]:
+    return {"toy": "toys:Toy", "unsure": "toys:Unsure"}
+
+
+@hookimpl
+def mmlab_losses() -> dict[str, str]:
+    return {"scripted": "toys:Scripted"}
+
+
+class Clusters:
+    """Vectors around one centre a label (image), and what they are called (text).
+
+    `script` names a text file; its first line is the revision and, if it says "raise", an error.
+    """
+
+    modalities: tuple[str, ...] = ("image", "text")
+    templates: tuple[str, ...] = ("a {}", "{}")
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        count: Annotated[int, Field(ge=0)] = 24,
+        known: Annotated[int, Field(ge=0, le=4)] = 4,
+        empty: Sequence[str] = (),
+        multi: bool = False,
+        script: str = "",
+    ) -> None:
+        self.labels = LABELS[:known]
+        self.is_multi_label = multi
+        self._start = STARTS[split]
+        self._count = 0 if split in empty else count
+        edition = Path(script).read_text().strip() if script else "1"
+        if edition == "raise":
+            raise OSError("the disk of this dataset has gone away")
+        self.revision = f"clusters-{edition}-{count}-{known}-{','.join(empty)}-{multi}"
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Sample:
+        number = self._start + index
+        seen = max(1, len(self.labels) - 1)  # the last label has no sample
+        label = number % seen
+        noise = torch.randn(4, generator=torch.Generator().manual_seed(number))
+        centre = 2 * F.one_hot(torch.tensor(label), 4)
+        values: dict[str, object] = {"image": (centre + noise).tolist()}
+        if not (self.is_multi_label and index % 7 == 3):
+            values["text"] = f"{LABELS[label]} number {number}"
+        return Sample(f"point-{number} 🦜", values, self._truths(index, label, seen))
+
+    def _truths(self, index: int, label: int, seen: int) -> tuple[int, ...]:
+        if not self.is_multi_label or index % 2:
+            return (label,)
+        return () if index == 4 else tuple(sorted({label, (label + 1) % seen}))
+
+
+class Toy(nn.Module):
+    """Two linear maps of a vector, or of how often each byte modulo 16 is in a text."""
+
+    preprocessing = "toy"
+    token_dim = None
+
+    def __init__(self, modality: str, *, dim: Annotated[int, Field(ge=1)] = 8) -> None:
+        super().__init__()
+        self.dim = dim
+        self.first = nn.Linear(16 if modality == "text" else 4, dim)
+        self.second = nn.Linear(dim, dim)
+
+    def transform(self, raw: object, train: bool) -> Tensor:
+        if not isinstance(raw, str):
+            return torch.tensor(raw)
+        places = torch.tensor([byte % 16 for byte in raw.encode()], dtype=torch.int64)
+        return torch.bincount(places, minlength=16).float()
+
+    def forward(self, x: Tensor) -> Features:
+        return Features.of(self.second(F.relu(self.first(x))))
+
+    def stages(self) -> Sequence[nn.Module]:
+        return (self.first, self.second)
+
+
+class Unsure(Toy):
+    """A toy that might have brought weights of its own, but has not."""
+
+    weights_description = "toy-B-32, random weights"
+
+
+class Scripted(nn.Module):
+    """Cross entropy (softmax or sigmoid), and what a script says from which step on.
+
+    `script` names a text file of a line `STEP WORD`, the first step being 1; the path alone counts
+    as an option, so that its text may change between two tries at one run. "turn" makes training
+    go the wrong way. Beside the script, `<script>.log` gets a line for every training step.
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"prediction"})
+    views = 0
+
+    def __init__(self, shapes: Shapes, *, script: str = "") -> None:
+        super().__init__()
+        self.is_multi_label = shapes.is_multi_label
+        self.log = Path(f"{script}.log") if script else None
+        text = Path(script).read_text() if script and Path(script).exists() else ""
+        step, _, self.word = text.strip().partition(" ")
+        self.start = int(step or 0)
+        self.calls = 0
+
+    def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
+        assert outputs.prediction is not None
+        prediction = outputs.prediction.float()
+        if self.is_multi_label:
+            loss = F.binary_cross_entropy_with_logits(prediction, batch.target)
+        else:
+            loss = F.cross_entropy(prediction, batch.target, ignore_index=-1)
+        return {"loss": self._act(loss) if self.training else loss}
+
+    def _act(self, loss: Tensor) -> Tensor:
+        self.calls += 1
+        if self.log is not None:
+            with self.log.open("a") as file:
+                file.write(f"step {self.calls}\n")
+        return self._obey(loss) if self.word and self.calls >= self.start else loss
+
+    def _obey(self, loss: Tensor) -> Tensor:
+        if self.word == "raise":
+            raise ValueError("this loss has had enough")
+        if self.word == "exit":
+            sys.exit("a component that ends the program")
+        if self.word == "interrupt":
+            raise KeyboardInterrupt
+        if self.word == "memory":
+            raise torch.OutOfMemoryError("tried to allocate 80 GiB")
+        if self.word == "sleep":
+            time.sleep(0.1)
+        return loss * {"nan": float("nan"), "turn": -20.0}.get(self.word, 1.0)
