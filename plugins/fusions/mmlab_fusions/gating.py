@@ -21,8 +21,8 @@ class Gating(nn.Module):
     with "v" z = (V u) * sigmoid(W v).
 
     An absent gate stands half open, sigmoid(0) = 1/2, its mean at the start; an absent value gives
-    z = 0, and so do two absent inputs. The scores of several prompts are averaged, not the prompts'
-    features: the sigmoid of a mean is not the mean of sigmoids.
+    z = 0, and so do two absent inputs. Prompts are averaged as gates or values, after `project`, in
+    both of which z is linear: the mean of the results is the result of the mean.
 
     Source: gated linear unit, Dauphin et al., arXiv:1612.08083, equation 1, but gate and value come
     from two modalities, and without its biases.
@@ -30,7 +30,7 @@ class Gating(nn.Module):
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
-    prompts: ClassVar[Literal["features", "score"]] = "score"
+    prompts: ClassVar[Literal["features", "score"]] = "features"
 
     def __init__(
         self,

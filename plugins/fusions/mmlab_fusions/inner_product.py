@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features, Scores, SpecError, explain
-from mmlab_fusions.inputs import present_or_zero, require_two_inputs
+from mmlab_fusions.inputs import at_least_float32, present_or_zero, require_two_inputs
 
 #: Shortest length a vector is divided by. The usual 1e-12 gives gradients of 1e12 at zero.
 EPSILON = 1e-6
@@ -56,14 +56,14 @@ class InnerProduct(nn.Module):
 
     def project(self, position: int, features: Features) -> Features:
         """One side in the joint space: pooled (..., dim), of length 1 for the cosine."""
-        joint = _full(self.projections[position](present_or_zero(features)))
+        joint = at_least_float32(self.projections[position](present_or_zero(features)))
         pooled = F.normalize(joint, dim=-1, eps=EPSILON) if self.is_cosine else joint
         return replace(features, pooled=pooled, tokens=None, mask=None)
 
     def score(self, u: Features, v: Features) -> Scores:
         """Scores of every pair, (A, B), from projected features (A, dim) and (B, dim)."""
         with torch.autocast(u.pooled.device.type, enabled=False):
-            x, y = _full(u.pooled), _full(v.pooled)
+            x, y = at_least_float32(u.pooled), at_least_float32(v.pooled)
             scores = _restored(x) @ _restored(y).T if self.is_cosine else x @ y.T
         return Scores(scores, scores)
 
@@ -71,14 +71,10 @@ class InnerProduct(nn.Module):
         """The score of each pair as a vector of width 1, (..., 1), from projected features."""
         u, v = features
         with torch.autocast(u.pooled.device.type, enabled=False):
-            x, y = _full(u.pooled), _full(v.pooled)
+            x, y = at_least_float32(u.pooled), at_least_float32(v.pooled)
             if self.is_cosine:
                 x, y = _restored(x), _restored(y)
             return (x * y).sum(dim=-1, keepdim=True)
-
-
-def _full(x: Tensor) -> Tensor:
-    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _restored(x: Tensor) -> Tensor:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
+import torch
 from torch import Tensor
 
 from mmlab.plugin import Features, SpecError, explain
@@ -17,6 +19,32 @@ def present_or_zero(features: Features) -> Tensor:
     return features.pooled.masked_fill(~features.present.unsqueeze(-1), 0)
 
 
+def zero_where_all_absent(x: Tensor, features: Sequence[Features]) -> Tensor:
+    """A result (..., D), with zeros for samples of which no input is present."""
+    present = reduce(torch.logical_or, (f.present for f in features))
+    return x.masked_fill(~present.unsqueeze(-1), 0)
+
+
+def product(features: Sequence[Features]) -> Tensor:
+    """Elementwise product of all inputs (..., D), 0 for samples of which none is present.
+
+    What is absent must be 1 already: the neutral element, which leaves the others as they are.
+    """
+    return zero_where_all_absent(reduce(torch.mul, (f.pooled for f in features)), features)
+
+
+def side_by_side(columns: Sequence[Tensor]) -> Tensor:
+    """One number for each input, (...) each, as (..., inputs). Leading axes broadcast."""
+    shapes = (column.shape for column in columns)
+    shape = torch.broadcast_shapes(*shapes)  # type: ignore[no-untyped-call]
+    return torch.stack([column.expand(shape) for column in columns], dim=-1)
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """The same numbers in float32; float64 stays."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def require_two_inputs(name: str, dims: Sequence[int]) -> None:
     """Raise SpecError unless a fusion of exactly two inputs got two."""
     if len(dims) == 2:
@@ -28,5 +56,20 @@ def require_two_inputs(name: str, dims: Sequence[int]) -> None:
             found=f"{len(dims)}",
             allowed="two encoders",
             next_step="set fusion.inputs to two encoder keys",
+        )
+    )
+
+
+def require_several_inputs(name: str, dims: Sequence[int]) -> None:
+    """Raise SpecError unless a fusion of two or more inputs got as many."""
+    if len(dims) >= 2:
+        return
+    raise SpecError(
+        explain(
+            "fusion.inputs",
+            f"{name} joins two or more inputs",
+            found=f"{len(dims)}",
+            allowed="two encoders or more",
+            next_step='set fusion.inputs to more encoder keys; for one alone, use = "concat"',
         )
     )
