@@ -1,0 +1,56 @@
+"""The bilinear form: every pair of one element of each modality has a weight."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from mmlab.plugin import Features
+from mmlab_fusions.inputs import present_or_zero, require_two_inputs
+from mmlab_fusions.weight_tensor import bilinear_form, weight_tensor
+
+
+class Bilinear(nn.Module):
+    """Bilinear forms of two inputs: z_k = u^T W_k v, no bias.
+
+    u: (..., dims[0]), v: (..., dims[1]) -> (..., dim). Leading axes broadcast. Parameters: W (dim,
+    dims[0], dims[1]); at widths of 512 and a result of 512 that is 134 million, so that weights of
+    more than `limit_mib` are refused before they are allocated. Their start has the standard
+    deviation 1 / sqrt(du dv), that of z is then 1 for standard normal inputs.
+
+    Linear in each argument, so that `project` can do no more than look who is there: W applied to
+    one input alone is `dim` times as wide as the other input.
+
+    An absent input counts as the zero vector, and gives z = 0: a bilinear form has no neutral
+    element. A form of more than two inputs would multiply its weights by each further width.
+    Source: Tenenbaum and Freeman 2000, the asymmetric bilinear model.
+    Raises SpecError unless exactly two inputs are given, and where the weights exceed the limit.
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
+    prompts: ClassVar[Literal["features", "score"]] = "features"
+
+    def __init__(
+        self,
+        dims: Sequence[int],
+        *,
+        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
+        limit_mib: Annotated[int, Field(ge=1, description="most memory for the weights")] = 256,
+    ) -> None:
+        super().__init__()
+        require_two_inputs("bilinear", dims)
+        self.dim = dim
+        self.weight = weight_tensor("bilinear", dims, dim, limit_mib)
+
+    def project(self, position: int, features: Features) -> Features:
+        """The input itself, zeros where it is absent: pooled (..., dims[position])."""
+        return replace(features, pooled=present_or_zero(features), tokens=None, mask=None)
+
+    def fuse(self, *features: Features) -> Tensor:
+        """The forms, (..., dim)."""
+        u, v = features
+        return bilinear_form(self.weight, u.pooled, v.pooled)

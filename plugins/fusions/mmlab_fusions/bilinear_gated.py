@@ -1,0 +1,54 @@
+"""The bilinear form of one modality and gates made of the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from mmlab.plugin import Features
+from mmlab_fusions.inputs import present_or_zero, require_two_inputs
+from mmlab_fusions.weight_tensor import bilinear_form, weight_tensor
+
+
+class BilinearGated(nn.Module):
+    """Bilinear forms with a sigmoid on the second input: z_k = u^T W_k sigmoid(v), no bias.
+
+    u: (..., dims[0]), v: (..., dims[1]) -> (..., dim). Leading axes broadcast. Parameters: W (dim,
+    dims[0], dims[1]), refused above `limit_mib` and started as in `bilinear`. The second of the
+    spec's inputs is the gate. Linear in u, not in v: at v = 0 the gates stand half open.
+
+    An absent gate stands half open too, sigmoid(0) = 1/2; where u is absent, or both, z = 0.
+    Prompts are averaged as gates, after the sigmoid, in which z is linear. More than two inputs are
+    refused as in `bilinear`.
+    Raises SpecError unless exactly two inputs are given, and where the weights exceed the limit.
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
+    prompts: ClassVar[Literal["features", "score"]] = "features"
+
+    def __init__(
+        self,
+        dims: Sequence[int],
+        *,
+        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
+        limit_mib: Annotated[int, Field(ge=1, description="most memory for the weights")] = 256,
+    ) -> None:
+        super().__init__()
+        require_two_inputs("bilinear_gated", dims)
+        self.dim = dim
+        self.weight = weight_tensor("bilinear_gated", dims, dim, limit_mib)
+
+    def project(self, position: int, features: Features) -> Features:
+        """The first input itself, or gates in [0, 1]: pooled (..., dims[position])."""
+        x = present_or_zero(features)
+        pooled = x if position == 0 else x.sigmoid()
+        return replace(features, pooled=pooled, tokens=None, mask=None)
+
+    def fuse(self, *features: Features) -> Tensor:
+        """The forms, (..., dim)."""
+        u, gate = features
+        return bilinear_form(self.weight, u.pooled, gate.pooled)
