@@ -1,0 +1,61 @@
+"""A signed gate: one modality decides how much of the other passes, and with which sign."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from mmlab.plugin import Features
+from mmlab_fusions.inputs import present_or_zero, require_two_inputs
+
+
+class TanhGating(nn.Module):
+    """Hyperbolic tangent of one input times the other: z = tanh(W u) * (V v), without biases.
+
+    u: (..., dims[0]), v: (..., dims[1]) -> (..., dim). Leading axes broadcast. Parameters: W
+    (dim, dims[0]) and V (dim, dims[1]). z is odd in u and linear in v. `gate` names the input under
+    the tanh, "u" the first and "v" the second, so that with "v" z = (V u) * tanh(W v).
+
+    The table's "LSTM-style" row. An LSTM (Hochreiter and Schmidhuber 1997) multiplies a tanh by a
+    sigmoid; here the second factor is linear, and there is neither state nor bias.
+
+    tanh(0) = 0, so that an absent gate would let nothing pass and the other modality would be lost;
+    it counts as fully open instead, the factor 1: z = V v. An absent value gives z = 0, and so do
+    two absent inputs. There is no order in which more than two inputs would gate each other.
+    Raises SpecError unless exactly two inputs are given.
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
+    # z is linear in the gate, once projected, and in the value: means may be taken of both.
+    prompts: ClassVar[Literal["features", "score"]] = "features"
+
+    def __init__(
+        self,
+        dims: Sequence[int],
+        *,
+        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
+        gate: Annotated[
+            Literal["u", "v"], Field(description="the input that gates: u the first, v the second")
+        ] = "u",
+    ) -> None:
+        super().__init__()
+        require_two_inputs("tanh_gating", dims)
+        self.dim = dim
+        self.gate = 0 if gate == "u" else 1
+        self.maps = nn.ModuleList(nn.Linear(width, dim, bias=False) for width in dims)
+
+    def project(self, position: int, features: Features) -> Features:
+        """The gate, in [-1, 1], or the value: pooled (..., dim)."""
+        mapped = self.maps[position](present_or_zero(features))
+        if position == self.gate:
+            mapped = mapped.tanh().masked_fill(~features.present.unsqueeze(-1), 1)
+        return replace(features, pooled=mapped, tokens=None, mask=None)
+
+    def fuse(self, *features: Features) -> Tensor:
+        """Gate times value, (..., dim)."""
+        u, v = features
+        return u.pooled * v.pooled
