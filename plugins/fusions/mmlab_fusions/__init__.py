@@ -7,7 +7,17 @@ from mmlab.plugin import hookimpl
 def mmlab_fusions() -> dict[str, str]:
     """Names used in TOML -> where the fusions are."""
     return {
+        "attention": "mmlab_fusions.attention:Attention",
+        "bilinear": "mmlab_fusions.bilinear:Bilinear",
+        "bilinear_gated": "mmlab_fusions.bilinear_gated:BilinearGated",
+        "compact_bilinear": "mmlab_fusions.compact_bilinear:CompactBilinear",
         "concat": "mmlab_fusions.concat:Concat",
         "gating": "mmlab_fusions.gating:Gating",
         "inner_product": "mmlab_fusions.inner_product:InnerProduct",
+        "low_rank_bilinear": "mmlab_fusions.low_rank_bilinear:LowRankBilinear",
+        "max": "mmlab_fusions.max:Max",
+        "modulation": "mmlab_fusions.modulation:Modulation",
+        "multiplicative": "mmlab_fusions.multiplicative:Multiplicative",
+        "sum": "mmlab_fusions.sum:Sum",
+        "tanh_gating": "mmlab_fusions.tanh_gating:TanhGating",
     }

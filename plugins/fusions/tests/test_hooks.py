@@ -8,9 +8,13 @@ import pytest
 COMPONENTS = mmlab_fusions.mmlab_fusions()
 
 
-@pytest.mark.parametrize("name", ["concat", "gating", "inner_product"])
+@pytest.mark.parametrize("name", sorted(COMPONENTS))
 def test_every_name_leads_to_a_component(name: str) -> None:
     assert callable(EntryPoint(name, COMPONENTS[name], "mmlab").load())
+
+
+def test_there_are_components() -> None:
+    assert {"concat", "gating", "inner_product"} <= set(COMPONENTS)
 
 
 def test_names_are_known_without_torch() -> None:

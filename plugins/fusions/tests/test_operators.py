@@ -1,0 +1,126 @@
+"""What holds for every operator: the contract, several inputs, absent inputs, prompts."""
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from typing import Any
+
+import mmlab_fusions
+import pytest
+import torch
+from torch import Tensor
+
+from mmlab.plugin import Features, SpecError
+from mmlab.testing import check_fusion
+
+COMPONENTS = mmlab_fusions.mmlab_fusions()
+
+#: Widths of the inputs and options to check each operator with.
+CASES: dict[str, list[tuple[tuple[int, ...], dict[str, Any]]]] = {
+    "attention": [((8, 6), {}), ((5, 4, 3), {"dim": 7})],
+    "bilinear": [((8, 6), {}), ((3, 5), {"dim": 1})],
+    "bilinear_gated": [((8, 6), {}), ((3, 5), {"dim": 1})],
+    "compact_bilinear": [
+        ((8, 6), {}),
+        ((8, 6), {"dim": 7}),
+        ((5, 4, 3), {"dim": 32}),
+        ((8, 6), {"dim": 16, "normalize": True}),
+    ],
+    "concat": [((8, 6), {}), ((5,), {"dim": 3}), ((5, 4, 3), {"dim": 2, "bias": True})],
+    "gating": [((8, 6), {}), ((8, 6), {"dim": 3, "gate": "v"})],
+    "inner_product": [((8, 6), {"dim": 5})],
+    "low_rank_bilinear": [((8, 6), {}), ((5, 4, 3), {"dim": 3, "rank": 7, "tanh": True})],
+    "max": [((8, 6), {}), ((5, 4, 3), {"dim": 7})],
+    "modulation": [((8, 6), {}), ((5, 4, 3), {})],
+    "multiplicative": [((8, 6), {}), ((5, 4, 3), {"dim": 7, "bias": True})],
+    "sum": [((8, 6), {}), ((5, 4, 3), {"dim": 7, "bias": True})],
+    "tanh_gating": [((8, 6), {}), ((8, 6), {"dim": 3, "gate": "v"})],
+}
+TWO_ONLY = ("bilinear", "bilinear_gated", "gating", "inner_product", "tanh_gating")
+NAMES = sorted(CASES)
+
+
+def load(name: str) -> Any:
+    return EntryPoint(name, COMPONENTS[name], "mmlab").load()
+
+
+def make(name: str, case: int = 0) -> tuple[Any, tuple[int, ...]]:
+    dims, options = CASES[name][case]
+    return load(name)(dims, **options), dims
+
+
+def test_every_operator_is_checked() -> None:
+    assert set(CASES) == set(COMPONENTS)
+
+
+@pytest.mark.parametrize(
+    ("name", "case"), [(name, i) for name in NAMES for i in range(len(CASES[name]))]
+)
+def test_the_contract_is_kept(name: str, case: int) -> None:
+    dims, options = CASES[name][case]
+    check_fusion(load(name), dims=dims, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "case"), [(name, i) for name in NAMES for i in range(len(CASES[name]))]
+)
+def test_with_all_inputs_absent_the_result_is_a_constant(
+    name: str, case: int, fuse: Callable[..., Tensor], absent: Callable[[int], Features]
+) -> None:
+    fusion, dims = make(name, case)
+    found = fuse(fusion, *(absent(width) for width in dims))
+    bias = getattr(getattr(fusion, "map", fusion), "bias", None)
+    expected = torch.zeros(fusion.dim) if bias is None else bias
+    assert torch.equal(found, expected.expand(3, -1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_absent_values_that_are_no_numbers_do_no_harm(
+    name: str, fuse: Callable[..., Tensor], absent: Callable[[int], Features]
+) -> None:
+    """Neither to the result nor to any gradient."""
+    fusion, dims = make(name)
+    x = torch.randn(3, dims[-1], requires_grad=True)
+    fuse(fusion, *(absent(width) for width in dims[:-1]), x).square().sum().backward()
+    gradients = [p.grad for p in (x, *fusion.parameters()) if p.grad is not None]
+    assert all(bool(gradient.isfinite().all()) for gradient in gradients)
+
+
+# The inner product brings an average of directions back to length 1, on purpose.
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"inner_product"}))
+def test_prompts_are_averaged_as_features_only_where_the_score_is_the_same(
+    name: str, random: Callable[..., Tensor]
+) -> None:
+    fusion, dims = make(name)
+    fusion = fusion.double()
+    for side in (0, 1):
+        features = [
+            fusion.project(i, Features.of(random(4, width))) for i, width in enumerate(dims)
+        ]
+        features[1 - side] = Features.of(features[1 - side].pooled[:1])
+        mean_of_results = fusion.fuse(*features).mean(dim=0, keepdim=True)
+        features[side] = Features.of(features[side].pooled.mean(dim=0, keepdim=True))
+        is_same = torch.allclose(fusion.fuse(*features), mean_of_results)
+        assert is_same or fusion.prompts == "score"
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"concat"}))
+def test_one_input_is_refused(name: str) -> None:
+    with pytest.raises(SpecError, match=f"{name} joins .*\n  found: 1"):
+        load(name)((4,))
+
+
+@pytest.mark.parametrize("name", TWO_ONLY)
+def test_operators_without_a_fold_refuse_three_inputs(name: str) -> None:
+    with pytest.raises(SpecError, match=f"{name} joins exactly two inputs\n  found: 3"):
+        load(name)((4, 4, 4))
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - set(TWO_ONLY)))
+def test_operators_with_a_fold_join_three_inputs(name: str, fuse: Callable[..., Tensor]) -> None:
+    fusion = load(name)((4, 3, 2))
+    inputs = [torch.randn(5, width) for width in (4, 3, 2)]
+    complete = fuse(fusion, *inputs)
+    assert complete.shape == (5, fusion.dim)
+    for i, x in enumerate(inputs):
+        others = [*inputs[:i], x + 1, *inputs[i + 1 :]]
+        assert not torch.allclose(fuse(fusion, *others), complete)
