@@ -111,11 +111,16 @@ class Summary:
     def __init__(self, device: torch.device, table: TrainTable | None) -> None:
         self.device = device
         self.table = table
-        self.best_step: int | None = None
+        self._best_step: int | None = None
         self._best_value: float | None = None
         self._started = time.perf_counter()
         self._steps = 0
         self._rates: list[float] = []
+
+    @property
+    def best_step(self) -> int | None:
+        """Steps behind the best weights: the final ones without validation; None untrained."""
+        return self._best_step or self._steps or None
 
     def see(self, progress: Progress) -> None:
         """Take in what training says."""
@@ -123,7 +128,7 @@ class Summary:
         self._rates.append(progress.samples_per_second)
         if progress.is_best and self.table is not None:
             values = {point.name: point.value for point in progress.points}
-            self.best_step = progress.step
+            self._best_step = progress.step
             self._best_value = values[f"validation/{self.table.best}"]
 
     def as_dict(self, step: Step) -> dict[str, object]:

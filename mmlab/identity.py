@@ -48,7 +48,7 @@ def describe_training(
                 **_component(resolved),
                 "modality": plan.modality(key),
                 "freeze": spec.encoders[key].freeze,
-                "weights": sources[key].sha256 if key in sources else None,
+                "weights": [sources[key].sha256, sources[key].key] if key in sources else None,
             }
             for key, resolved in plan.encoders.items()
         },
@@ -59,6 +59,7 @@ def describe_training(
             for name, resolved in plan.losses.items()
         },
         "train": _training_settings(spec.train),
+        "judge": _judge(plan),
     }
 
 
@@ -69,7 +70,7 @@ def evaluation_hashes(plan: Plan, train_hash: str, splits: Splits) -> dict[str, 
             {
                 "train": train_hash,
                 "name": name,
-                "evaluator": {**_component(resolved), "revision": resolved.factory.version},
+                "evaluator": _evaluator(resolved),
                 "split": plan.evaluate_tables[name].split,
                 "dataset": splits.evaluated(plan, name).revision,
             }
@@ -111,6 +112,17 @@ def _resolved_spec(plan: Plan) -> dict[str, object]:
 
 def _component(resolved: Resolved) -> dict[str, object]:
     return {**resolved.identity(), "source": resolved.entry.source_hash}
+
+
+def _evaluator(resolved: Resolved) -> dict[str, object]:
+    return {**_component(resolved), "revision": resolved.factory.version}
+
+
+def _judge(plan: Plan) -> dict[str, object] | None:
+    """The evaluation that says which weights are best, if it is one."""
+    table = plan.cell.spec.train
+    name = table.best.partition("/")[0] if table else ""
+    return _evaluator(plan.evaluators[name]) if name in plan.evaluators else None
 
 
 def _training_settings(table: TrainTable | None) -> dict[str, object] | None:

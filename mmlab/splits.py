@@ -35,15 +35,22 @@ class Splits:
     def revisions(self, plan: Plan) -> dict[str, str]:
         """Revisions of the splits that training reads; none where nothing is trained.
 
-        Raises DataError where one of them is empty.
+        Raises DataError where one that is needed is empty. Nothing needs validation where the
+        defaults of `train.best` and `train.patience` stand: the final weights are then the best.
         """
-        if plan.cell.spec.train is None:
+        table = plan.cell.spec.train
+        if table is None:
             return {}
         self.training(plan)
-        if not len(self.get(plan.dataset, "validation")):
-            raise _empty(plan.place("dataset"), "validation", "give the dataset such a split")
-        names: tuple[Split, ...] = ("train", "validation")
-        return {name: self.get(plan.dataset, name).revision for name in names}
+        validation = self.get(plan.dataset, "validation")
+        if not len(validation) and (table.best != "loss" or table.patience is not None):
+            step = "give the dataset such a split, or leave out train.best and train.patience"
+            raise _empty(plan.place("dataset"), "validation", step)
+        read = {"train": self.get(plan.dataset, "train"), "validation": validation}
+        judge = table.best.partition("/")[0]
+        if judge in plan.evaluate_datasets:
+            read[f"{judge}/validation"] = self.evaluated(plan, judge, "validation")
+        return {name: dataset.revision for name, dataset in read.items()}
 
     def training(self, plan: Plan) -> Dataset:
         """The training split of a plan. Raises DataError unless it fills a batch."""

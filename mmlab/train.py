@@ -117,8 +117,9 @@ def train(trainer: Trainer, batches: Iterator[Batch], validate: Validate) -> Ite
         points = _training_points(trainer, index + 1, clock)
         loss = points[0].value
         if is_validation:
-            points += _validation_points(trainer, validate, index + 1)
-            best.see(points)
+            validated = _validation_points(trainer, validate, index + 1)
+            best.see(validated)
+            points += validated
         is_best = is_validation and best.is_new
         yield Progress(index + 1, trainer.total_steps, loss, clock.rate, points, is_best)
         clock.restart()
@@ -278,7 +279,9 @@ class _Best:
         self._stalled_for = 0
 
     def see(self, points: Sequence[MetricPoint]) -> None:
-        """Compare a validation's metrics with the best so far; NaN is never best."""
+        """Compare a validation's metrics with the best so far; NaN is never best, nor is none."""
+        if not points:
+            return
         values = {point.name: point.value for point in points}
         if self.name not in values:
             raise _unknown_best(self.name, values)

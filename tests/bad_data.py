@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from bad_inputs import SPEC, Case, Edit, Leaves, Says
@@ -129,16 +130,19 @@ MANIFESTS = [
         ),
         rows().replace("validation", "valid"),
     ),
-    manifest(
-        "no validation split",
-        Says(
-            "spec.toml: dataset",
-            "the validation split is empty",
-            "0 samples",
-            "a split with",
-            "give",
+    replace(
+        manifest(
+            "no validation split for early stopping",
+            Says(
+                "spec.toml: dataset",
+                "the validation split is empty",
+                "0 samples",
+                "a split with",
+                "give",
+            ),
+            rows().replace("validation", "train"),
         ),
-        rows().replace("validation", "train"),
+        arguments=("run", "spec.toml", "--device", "cpu", "--set", "train.patience=1"),
     ),
     manifest(
         "a missing picture",

@@ -82,7 +82,6 @@ class Lab:
         paths = [specs] if isinstance(specs, Path) else list(specs)
         given = RunOptions(
             db=self.db,
-            runs=self.folder / "runs",
             overrides=overrides,
             device="cpu",
             **options,  # type: ignore[arg-type]
@@ -101,6 +100,11 @@ class Lab:
         assert outcome.error is None, outcome.error
         assert outcome.run_id is not None
         return self.detail(outcome.run_id)
+
+    @property
+    def runs(self) -> Path:
+        """The folder of weights."""
+        return self.folder / "mmlab-runs"
 
     @contextmanager
     def store(self) -> Iterator[Store]:

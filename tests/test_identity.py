@@ -1,0 +1,193 @@
+"""The hashes: what makes another run, what only another evaluation, and what changes nothing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from lab import CLASSIFICATION, ENCODERS, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
+
+from mmlab.identity import Hashes, evaluation_hashes, hash_cell
+from mmlab.plan import Plan
+from mmlab.runner import plan_specs
+from mmlab.sources import find_sources
+from mmlab.splits import Splits
+
+
+def hashes(lab: Lab, tables: tuple[str, ...] = TOY, *overrides: str) -> Hashes:
+    """The hashes of a spec of one cell."""
+    (plan,) = plan_specs([lab.write("toy", tables)], overrides)
+    return _hash(lab, plan)
+
+
+def _hash(lab: Lab, plan: Plan) -> Hashes:
+    with lab.store() as store:
+        sources = find_sources(plan, store, lab.runs)
+    return hash_cell(plan, Splits().revisions(plan), sources)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "train.emit_every=7",
+        "train.workers=2",
+        'name="another"',
+        'meta.author="someone"',
+        "evaluate.0.k=3",
+        'evaluate.0.split="validation"',
+        "encoders.image.dim=8",
+    ],
+)
+def test_settings_that_cannot_change_the_weights_change_no_hash(
+    sqlite_lab: Lab, setting: str
+) -> None:
+    tables = (*PAIRED[:5], ZERO_SHOT)
+    assert hashes(sqlite_lab, tables, setting) == hashes(sqlite_lab, tables)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "train.lr=0.02",
+        "train.epochs=3",
+        "train.evaluate_every=2",
+        "encoders.image.dim=9",
+        'encoders.image.modality="text"',
+        "encoders.image.freeze=true",
+        "encoders.image.freeze=1",
+        "fusion.dim=9",
+        'fusion.inputs=["text", "image"]',
+        "dataset.count=30",
+        "losses.0.weight=0.5",
+        'losses.0.name="other"',
+    ],
+)
+def test_settings_that_can_change_the_weights_change_both_hashes(
+    sqlite_lab: Lab, setting: str
+) -> None:
+    before, after = hashes(sqlite_lab), hashes(sqlite_lab, TOY, setting)
+    assert before.train != after.train
+    assert before.group != after.group
+
+
+def test_a_seed_changes_the_train_hash_alone(sqlite_lab: Lab) -> None:
+    before, after = hashes(sqlite_lab), hashes(sqlite_lab, (*TOY, "[sweep]\nseeds = [7]\n"))
+    assert before.train != after.train
+    assert before.group == after.group
+
+
+def test_the_folder_of_a_spec_is_in_no_hash(sqlite_lab: Lab) -> None:
+    weights = 'weights = { file = "weights.safetensors" }\n'
+    found = []
+    detail = sqlite_lab.run_one(sqlite_lab.write("source"))
+    data = (sqlite_lab.runs / detail.artifacts[0].path).read_bytes()
+    for name in ("here", "there"):
+        folder = sqlite_lab.folder / name
+        folder.mkdir()
+        (folder / "weights.safetensors").write_bytes(data)
+        text = sqlite_lab.write("toy", (TOY[0], ENCODERS + weights, *TOY[2:])).read_text()
+        (folder / "toy.toml").write_text(text)
+        (plan,) = plan_specs([folder / "toy.toml"], ())
+        found.append(_hash(sqlite_lab, plan))
+    assert found[0] == found[1]
+
+
+def test_the_data_that_training_reads_is_in_the_hash(sqlite_lab: Lab) -> None:
+    edition = sqlite_lab.folder / "edition"
+    setting = f'dataset.script="{edition}"'
+    found = []
+    for text in ("1", "1", "2"):
+        edition.write_text(text)
+        found.append(hashes(sqlite_lab, TOY, setting))
+    assert found[0] == found[1] != found[2]
+
+
+def test_the_evaluation_that_chooses_the_best_weights_is_in_the_hash(sqlite_lab: Lab) -> None:
+    best = 'train.best="zero_shot/top1"'
+    plain = hashes(sqlite_lab, PAIRED, best)
+    other = hashes(sqlite_lab, PAIRED, best, 'evaluate.0.templates=["{}"]')
+    assert plain != other
+    assert plain == hashes(sqlite_lab, (*PAIRED, RETRIEVAL), best)
+    assert plain == hashes(sqlite_lab, PAIRED, best, 'evaluate.0.split="validation"')
+
+
+def test_which_encoder_of_a_file_is_taken_is_in_the_hash(sqlite_lab: Lab) -> None:
+    sqlite_lab.run_one(sqlite_lab.write("source"))
+    key = "encoders.image.weights"
+    one = hashes(sqlite_lab, TOY, f'{key}={{ run = "source" }}')
+    assert one == hashes(sqlite_lab, TOY, f'{key}={{ run = "source", encoder = "image" }}')
+    assert one != hashes(sqlite_lab, TOY, f'{key}={{ run = "source", encoder = "text" }}')
+    assert one != hashes(sqlite_lab)
+
+
+def test_an_evaluation_has_its_options_split_and_data_in_its_hash(sqlite_lab: Lab) -> None:
+    def found(*overrides: str) -> str:
+        (plan,) = plan_specs([sqlite_lab.write("pairs", PAIRED)], overrides)
+        return evaluation_hashes(plan, "train hash", Splits())["zero_shot"]
+
+    plain = found()
+    assert plain == found("train.lr=0.5")
+    settings = ("evaluate.0.k=3", 'evaluate.0.split="train"', "dataset.count=30")
+    assert len({plain, *(found(setting) for setting in settings)}) == 4
+
+
+PLUGIN = """
+from mmlab.plugin import hookimpl
+
+@hookimpl
+def mmlab_encoders():
+    return {"acme": "acme_toys.encoder:Encoder"}
+"""
+ENCODER = '''
+from toys import Toy
+
+
+class Encoder(Toy):
+    """A toy."""
+'''
+
+
+@pytest.fixture
+def editable(sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An editable installation of an encoder; gives the encoder's file."""
+    site = sqlite_lab.folder / "editable"
+    (site / "acme_toys").mkdir(parents=True)
+    (site / "acme_toys" / "__init__.py").write_text(PLUGIN)
+    (site / "acme_toys" / "encoder.py").write_text(ENCODER)
+    record = site / "acme_toys-1.0.dist-info"
+    record.mkdir()
+    (record / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-toys\nVersion: 1.0\n")
+    (record / "entry_points.txt").write_text("[mmlab]\nacme = acme_toys\n")
+    origin = {"url": f"file://{site}", "dir_info": {"editable": True}}
+    (record / "direct_url.json").write_text(json.dumps(origin))
+    monkeypatch.syspath_prepend(str(site))
+    yield site / "acme_toys" / "encoder.py"
+    for name in [name for name in sys.modules if name.startswith("acme_toys")]:
+        del sys.modules[name]
+
+
+def test_an_edited_plugin_runs_again(sqlite_lab: Lab, editable: Path) -> None:
+    spec = sqlite_lab.write("toy", (TOY[0], ENCODERS.replace('"toy"', '"acme"'), *TOY[2:]))
+    first = sqlite_lab.run_one(spec)
+    assert sqlite_lab.statuses(spec) == ["skipped"]
+    editable.write_text(ENCODER + "    # edited\n")
+    assert sqlite_lab.statuses(spec) == ["done"]
+    again = sqlite_lab.detail("toy")
+    origins = [detail.provenance["plugins"]["acme-toys"] for detail in (first, again)]
+    assert [origin["version"] for origin in origins] == ["1.0", "1.0"]
+    assert origins[0]["source"] != origins[1]["source"]
+
+
+def test_a_replaced_dataset_of_an_evaluation_evaluates_again(sqlite_lab: Lab) -> None:
+    edition = sqlite_lab.folder / "edition"
+    edition.write_text("1")
+    dataset = f'[evaluate.dataset]\nuse = "clusters"\nscript = "{edition}"\n'
+    spec = sqlite_lab.write("toy", TOY, CLASSIFICATION + 'name = "other"\n' + dataset)
+    assert sqlite_lab.statuses(spec) == ["done"]
+    edition.write_text("2")
+    assert sqlite_lab.statuses(spec) == ["evaluated"]
+    revisions = [e.dataset_revision for e in sqlite_lab.detail("toy").evaluations]
+    assert [revision.split("-")[1] for revision in revisions] == ["1", "1", "2"]
