@@ -2,21 +2,38 @@
 
 from __future__ import annotations
 
+import ctypes
+import json
+import os
+import resource
 import shutil
-from collections.abc import Mapping
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from bad_data import CASES as DATA
-from bad_inputs import SPEC, Case, check_parts
+from bad_data import DATASET
+from bad_databases import CASES as DATABASES
+from bad_databases import COMMANDS, DAMAGED
+from bad_inputs import SPEC, Case, Says, check_parts
 from bad_specs import CASES as SPECS
 from click.testing import CliRunner, Result
+from hostile import ODD_LABELS
+from sqlalchemy import make_url
 from store_values import dump
 from strange import install
 
 from mmlab.cli import main
 
-CASES = [*SPECS, *DATA]
+CASES = [*SPECS, *DATA, *DATABASES]
+TRAIN = '[[losses]]\nuse = "cross_entropy"\n\n[train]\nepochs = 2\nbatch_size = 3\n\n'
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1  # of <linux/prctl.h> and <linux/capability.h>
+FEW_PAGES = 40_960
+CANARY = "CANARY-p@ss/w%rd"
 
 #: Where a run that failed is noted; nothing else may have new rows.
 NOTES = {"specs", "runs", "attempts", "metrics"}
@@ -69,19 +86,28 @@ def call(*arguments: str) -> Result:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_bad_input_is_named_and_nothing_is_stored_half(case: Case, results: Path) -> None:
-    before, files = dump("mmlab.db"), weights(results)
     case.write(results)
-    result = call(*case.arguments)
+    before, files = dump("mmlab.db"), content(results)
+    check_message(case, call(*case.arguments))
+    check_rows(case, before, dump("mmlab.db"))
+    check_files(case, files, content(results))
+
+
+@pytest.mark.parametrize("case", DAMAGED, ids=lambda case: case.name)
+def test_a_damaged_database_is_named_and_left_alone(case: Case, results: Path) -> None:
+    case.write(results)
+    before = Path("mmlab.db").read_bytes()
+    check_message(case, call(*case.arguments))
+    assert Path("mmlab.db").read_bytes() == before
+
+
+def check_message(case: Case, result: Result) -> None:
+    """The exit code is right, and stderr alone has the five parts without a traceback."""
+    said = result.stderr
     assert result.exit_code == case.exit_code, result.output
     assert result.stdout == ""
-    check_message(case, result.stderr)
-    check_rows(case, before, dump("mmlab.db"))
-    assert files.items() <= weights(results).items()
-
-
-def check_message(case: Case, said: str) -> None:
-    """All five parts are there, and no traceback."""
     assert "Traceback" not in said
+    assert "CANARY" not in said
     paragraph = said
     if case.arguments[0] == "run" and not said.startswith("error: "):
         paragraph = said.partition("failed")[2].partition("\n")[2]
@@ -91,7 +117,7 @@ def check_message(case: Case, said: str) -> None:
 def check_rows(
     case: Case, before: Mapping[str, list[object]], after: Mapping[str, list[object]]
 ) -> None:
-    """Nothing was written, or no more than that and why one run failed."""
+    """Nothing was written, or no more than that one run failed, and why."""
     if case.leaves == "nothing":
         assert after == before
         return
@@ -102,9 +128,206 @@ def check_rows(
     assert "failed" in new["runs"][0]
 
 
-def weights(folder: Path) -> dict[str, bytes]:
-    return {str(path): path.read_bytes() for path in folder.glob("mmlab-runs/*/*")}
+def check_files(case: Case, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> None:
+    """No file has changed, and none is new but weights of a run that failed."""
+    assert before.items() <= after.items()
+    new = after.keys() - before.keys()
+    assert all(name.startswith("mmlab-runs/") for name in new)
+    assert case.leaves == "a failed run" or not new
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder, the database aside."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    found = {str(path.relative_to(folder)): path.read_bytes() for path in files}
+    return {name: data for name, data in found.items() if not name.startswith("mmlab.db")}
 
 
 def test_no_two_cases_have_one_name() -> None:
-    assert len({case.name for case in CASES}) == len(CASES) >= 50
+    cases = [*CASES, *DAMAGED]
+    assert len({case.name for case in cases}) == len(cases) > 100
+
+
+# --- what is odd and works --------------------------------------------------------------------
+
+
+def write_spec(*edits: tuple[str, str]) -> None:
+    Case("", 0, Says("", "", "", "", ""), edits).write(Path.cwd())
+
+
+def test_odd_labels_are_stored_and_shown_exactly(results: Path) -> None:
+    write_spec(
+        (DATASET, 'use = "planted"\nfault = "odd_labels"'),
+        ('use = "grid"\npixels = 8\ncells = 2\ndim = 4', 'use = "wide"'),
+    )
+    assert call("run", "spec.toml", "--device", "cpu").exit_code == 0
+    stored = {cell for row in dump("mmlab.db")["labels"] for cell in row}
+    assert stored >= set(ODD_LABELS)
+    shown = json.loads(call("show", "@last", "--sample", "n1", "--json").stdout)["cards"][0]
+    assert {label for bar in shown["bars"] for label in bar["labels"]} == set(ODD_LABELS)
+    card = call("show", "@last", "--sample", "n1").stdout
+    assert ODD_LABELS[0] in card
+    assert ODD_LABELS[1] in card
+    assert call("report", "--out", "report.html").exit_code == 0
+    assert "<b>HTML</b>" not in Path("report.html").read_text()
+
+
+def test_a_failed_cell_is_told_in_json_too(results: Path) -> None:
+    write_spec((DATASET, 'use = "planted"\nfault = "empty"'))
+    result = call("run", "spec.toml", "--device", "cpu", "--json")
+    assert result.exit_code == 1
+    (outcome,) = json.loads(result.stdout)["outcomes"]
+    assert outcome["status"] == "failed"
+    assert "the train split is empty" in outcome["error"]
+
+
+def test_the_other_cells_go_on_after_one_that_failed(results: Path) -> None:
+    write_spec(
+        ('use = "cross_entropy"', 'use = "broken"\nstep = 1000'),
+        ("[head]", '[sweep.axes]\n"losses.0.step" = [1000, 2, 2000]\n\n[head]'),
+    )
+    result = call("run", "spec.toml", "--device", "cpu", "--json")
+    outcomes = json.loads(result.stdout)["outcomes"]
+    assert [outcome["status"] for outcome in outcomes] == ["done", "failed", "done"]
+    assert result.exit_code == 1
+
+
+def test_the_log_keeps_the_whole_traceback(results: Path) -> None:
+    write_spec(('use = "cross_entropy"', 'use = "broken"\nfault = "raises"'))
+    assert "Traceback" not in call("run", "spec.toml", "--device", "cpu").output
+    assert "Traceback" in call("show", "@last", "--log").stdout
+
+
+# --- Postgres ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_a_wrong_password_is_never_shown(verb: str, postgres_url: str, results: Path) -> None:
+    url = make_url(postgres_url).set(password=CANARY).render_as_string(hide_password=False)
+    says = Says(
+        "postgresql://", "cannot be used", "password", "can be reached", "user and password"
+    )
+    if call("ls", "--db", url).exit_code == 0:
+        pytest.skip("the given server asks for no password")
+    before = dump(postgres_url)
+    check_message(Case(verb, 5, says, arguments=COMMANDS[verb]), call(*COMMANDS[verb], "--db", url))
+    assert dump(postgres_url) == before
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_a_server_that_is_not_there_is_named(verb: str, results: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"postgresql://me:CANARY@127.0.0.1:{port}/mmlab"
+    place = f"postgresql://me@127.0.0.1:{port}/mmlab: "
+    says = Says(place, "cannot be used", "refused", "can be reached", "start the server")
+    check_message(Case(verb, 5, says, arguments=COMMANDS[verb]), call(*COMMANDS[verb], "--db", url))
+
+
+# --- places that cannot be written, and full ones -----------------------------------------------
+
+
+def run_in_a_child(
+    *arguments: str, file_bytes: int | None = None
+) -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, which cannot write files larger than so many bytes.
+
+    It heeds the permissions of files even where it is root's.
+    """
+
+    def limit() -> None:
+        ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE)
+        if file_bytes is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "mmlab", *arguments]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, preexec_fn=limit, check=False
+    )
+
+
+@contextmanager
+def read_only(*paths: Path) -> Iterator[None]:
+    for path in paths:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    try:
+        yield
+    finally:
+        for path in paths:
+            path.chmod(0o755)
+
+
+def check_child(says: Says, exit_code: int, done: subprocess.CompletedProcess[str]) -> None:
+    """As `check_message`, for a process."""
+    assert done.returncode == exit_code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    check_parts(says, "error: " + done.stderr.partition("error: ")[2])
+
+
+@pytest.mark.slow
+def test_a_read_only_database_is_named(results: Path) -> None:
+    before = dump("mmlab.db")
+    says = Says("sqlite:////", "cannot be used", "readonly", "written", "writable for this user")
+    with read_only(results / "mmlab.db", results):
+        done = run_in_a_child("run", "spec.toml", "--rerun", "--runs", str(results.parent))
+    check_child(says, 5, done)
+    assert dump("mmlab.db") == before
+
+
+@pytest.mark.slow
+def test_a_folder_of_weights_that_is_read_only_is_named(results: Path) -> None:
+    before = dump("mmlab.db")
+    says = Says("mmlab-runs", "cannot be kept there", "is not writable", "may write", "--runs")
+    with read_only(results / "mmlab-runs"):
+        done = run_in_a_child("run", "spec.toml", "--rerun", "--runs", "mmlab-runs/new")
+    check_child(says, 2, done)
+    assert dump("mmlab.db") == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        (("run", "spec.toml", "--set", "train.lr=nan"), 3),
+        (("run", "spec.toml", "--set", "fusion.use=nothing"), 4),
+        (("ls", "--db", "missing.db"), 5),
+        (("show", "nothing"), 2),
+    ],
+    ids=lambda value: str(value),
+)
+def test_a_process_ends_with_the_code_and_says_it_to_stderr(
+    arguments: tuple[str, ...], exit_code: int, results: Path
+) -> None:
+    done = run_in_a_child(*arguments)
+    assert done.returncode == exit_code, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_a_full_disk_keeps_no_half_of_the_weights(results: Path) -> None:
+    before, files = dump("mmlab.db"), content(results)
+    room = Path("mmlab.db").stat().st_size + 400_000
+    write_spec(("width = 32", "width = 512"))
+    done = run_in_a_child("run", "spec.toml", "--device", "cpu", file_bytes=room)
+    assert done.returncode == 1, done.stderr
+    case = Case("", 1, Says("", "", "", "", ""), leaves="a failed run")
+    check_rows(case, before, dump("mmlab.db"))
+    assert "the weights cannot be written" in done.stderr
+    assert all(part in done.stderr for part in ("found: File too large", "allowed: ", "next: free"))
+    files["spec.toml"] = Path("spec.toml").read_bytes()
+    assert content(results) == files
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_the_database_without_half_a_result(results: Path) -> None:
+    before = dump("mmlab.db")
+    write_spec((TRAIN, ""), ("width = 32", 'width = 32\nvocabulary = "bytes"'))
+    done = run_in_a_child("run", "spec.toml", "--device", "cpu", file_bytes=FEW_PAGES)
+    check_child(Says("sqlite:////", "cannot be used", "", "written", "free some"), 5, done)
+    after = dump("mmlab.db")
+    assert {name for name in after if after[name] != before[name]} <= NOTES

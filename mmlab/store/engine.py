@@ -42,6 +42,7 @@ _NEXT_STEPS = {
     "locked": "wait until the other process is done, then run the command again",
     "is full": "free some space, then run the command again",
     "No space": "free some space, then run the command again",
+    "disk I/O": "free some space or mend the disk, then run the command again",
 }
 
 
