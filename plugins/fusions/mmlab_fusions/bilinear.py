@@ -27,7 +27,7 @@ class Bilinear(nn.Module):
 
     An absent input counts as the zero vector, and gives z = 0: a bilinear form has no neutral
     element. A form of more than two inputs would multiply its weights by each further width.
-    Source: Tenenbaum and Freeman 2000, the asymmetric bilinear model.
+    Source: the symmetric bilinear model of Tenenbaum and Freeman 2000.
     Raises SpecError unless exactly two inputs are given, and where the weights exceed the limit.
     """
 
