@@ -1,0 +1,60 @@
+"""Feature-wise linear modulation: one modality scales and shifts the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from mmlab.plugin import Features
+from mmlab_fusions.inputs import present_or_zero, require_two_inputs
+
+
+class FiLM(nn.Module):
+    """Scale and shift by the first input: z = (1 + G u) * (V v) + B u, elementwise, no biases.
+
+    u: (..., dims[0]), v: (..., dims[1]) -> (..., dim). Leading axes broadcast. Parameters: G and B
+    (dim, dims[0]), V (dim, dims[1]). The first of the spec's inputs is the condition.
+
+    An absent condition neither scales nor shifts: z = V v. Without v, z = B u; without both, z = 0.
+    There is no order in which more than two inputs would condition each other.
+
+    Source: FiLM, Perez et al., arXiv:1709.07871, with scales around 1 as its authors use. There v
+    are the channels of an image inside a network; here they are made by V, once.
+    Raises SpecError unless exactly two inputs are given.
+    """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
+    # z is linear in V v, and in scale and shift together: means may be taken of both sides.
+    prompts: ClassVar[Literal["features", "score"]] = "features"
+
+    def __init__(
+        self,
+        dims: Sequence[int],
+        *,
+        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
+    ) -> None:
+        super().__init__()
+        require_two_inputs("film", dims)
+        self.dim = dim
+        self.scale = nn.Linear(dims[0], dim, bias=False)
+        self.shift = nn.Linear(dims[0], dim, bias=False)
+        self.value = nn.Linear(dims[1], dim, bias=False)
+
+    def project(self, position: int, features: Features) -> Features:
+        """Scale and shift, pooled (..., 2 dim), or the value, pooled (..., dim)."""
+        x = present_or_zero(features)
+        if position == 0:
+            pooled = torch.cat([1 + self.scale(x), self.shift(x)], dim=-1)
+        else:
+            pooled = self.value(x)
+        return replace(features, pooled=pooled, tokens=None, mask=None)
+
+    def fuse(self, *features: Features) -> Tensor:
+        """The value, scaled and shifted, (..., dim)."""
+        condition, v = (f.pooled for f in features)
+        return condition[..., : self.dim] * v + condition[..., self.dim :]
