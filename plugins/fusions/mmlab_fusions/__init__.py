@@ -12,12 +12,19 @@ def mmlab_fusions() -> dict[str, str]:
         "bilinear_gated": "mmlab_fusions.bilinear_gated:BilinearGated",
         "compact_bilinear": "mmlab_fusions.compact_bilinear:CompactBilinear",
         "concat": "mmlab_fusions.concat:Concat",
+        "film": "mmlab_fusions.film:FiLM",
         "gating": "mmlab_fusions.gating:Gating",
+        "gmu": "mmlab_fusions.gmu:GMU",
         "inner_product": "mmlab_fusions.inner_product:InnerProduct",
         "low_rank_bilinear": "mmlab_fusions.low_rank_bilinear:LowRankBilinear",
+        "low_rank_tensor_fusion": "mmlab_fusions.low_rank_tensor_fusion:LowRankTensorFusion",
         "max": "mmlab_fusions.max:Max",
         "modulation": "mmlab_fusions.modulation:Modulation",
         "multiplicative": "mmlab_fusions.multiplicative:Multiplicative",
+        "multiplicative_interactions": (
+            "mmlab_fusions.multiplicative_interactions:MultiplicativeInteractions"
+        ),
         "sum": "mmlab_fusions.sum:Sum",
         "tanh_gating": "mmlab_fusions.tanh_gating:TanhGating",
+        "tensor_fusion": "mmlab_fusions.tensor_fusion:TensorFusion",
     }

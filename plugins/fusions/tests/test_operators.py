@@ -26,16 +26,31 @@ CASES: dict[str, list[tuple[tuple[int, ...], dict[str, Any]]]] = {
         ((8, 6), {"dim": 16, "normalize": True}),
     ],
     "concat": [((8, 6), {}), ((5,), {"dim": 3}), ((5, 4, 3), {"dim": 2, "bias": True})],
+    "film": [((8, 6), {})],
     "gating": [((8, 6), {}), ((8, 6), {"dim": 3, "gate": "v"})],
+    "gmu": [((8, 6), {}), ((5, 4, 3), {"dim": 7})],
     "inner_product": [((8, 6), {"dim": 5})],
     "low_rank_bilinear": [((8, 6), {}), ((5, 4, 3), {"dim": 3, "rank": 7, "tanh": True})],
+    "low_rank_tensor_fusion": [((8, 6), {}), ((5, 4, 3), {"dim": 3, "rank": 2})],
     "max": [((8, 6), {}), ((5, 4, 3), {"dim": 7})],
     "modulation": [((8, 6), {}), ((5, 4, 3), {})],
     "multiplicative": [((8, 6), {}), ((5, 4, 3), {"dim": 7, "bias": True})],
+    "multiplicative_interactions": [((8, 6), {})],
     "sum": [((8, 6), {}), ((5, 4, 3), {"dim": 7, "bias": True})],
     "tanh_gating": [((8, 6), {}), ((8, 6), {"dim": 3, "gate": "v"})],
+    "tensor_fusion": [((8, 6), {}), ((5, 4, 3), {"inner_dim": 2})],
 }
-TWO_ONLY = ("bilinear", "bilinear_gated", "gating", "inner_product", "tanh_gating")
+TWO_ONLY = (
+    "bilinear",
+    "bilinear_gated",
+    "film",
+    "gating",
+    "inner_product",
+    "multiplicative_interactions",
+    "tanh_gating",
+)
+#: Operators of [1, u], [1, v], ..., which have terms of no input.
+WITH_CONSTANT = ("low_rank_tensor_fusion", "tensor_fusion")
 NAMES = sorted(CASES)
 
 
@@ -61,9 +76,10 @@ def test_the_contract_is_kept(name: str, case: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "case"), [(name, i) for name in NAMES for i in range(len(CASES[name]))]
+    ("name", "case"),
+    [(n, i) for n in NAMES if n not in WITH_CONSTANT for i in range(len(CASES[n]))],
 )
-def test_with_all_inputs_absent_the_result_is_a_constant(
+def test_with_all_inputs_absent_only_a_bias_is_left(
     name: str, case: int, fuse: Callable[..., Tensor], absent: Callable[[int], Features]
 ) -> None:
     fusion, dims = make(name, case)
@@ -71,6 +87,15 @@ def test_with_all_inputs_absent_the_result_is_a_constant(
     bias = getattr(getattr(fusion, "map", fusion), "bias", None)
     expected = torch.zeros(fusion.dim) if bias is None else bias
     assert torch.equal(found, expected.expand(3, -1))
+
+
+@pytest.mark.parametrize("name", WITH_CONSTANT)
+def test_with_all_inputs_absent_the_result_is_that_of_zeros(
+    name: str, fuse: Callable[..., Tensor], absent: Callable[[int], Features]
+) -> None:
+    fusion, dims = make(name)
+    zeros = fuse(fusion, *(torch.zeros(3, width) for width in dims))
+    assert torch.equal(fuse(fusion, *(absent(width) for width in dims)), zeros)
 
 
 @pytest.mark.parametrize("name", NAMES)
