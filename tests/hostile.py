@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -128,7 +129,7 @@ class Dot(nn.Module):
         self.maps = nn.ModuleList(nn.Linear(width, 4) for width in dims)
 
     def project(self, position: int, features: Features) -> Features:
-        return Features.of(self.maps[position](features.pooled), present=features.present)
+        return replace(Features.of(self.maps[position](features.pooled)), present=features.present)
 
     def score(self, u: Features, v: Features) -> Scores:
         scores = u.pooled @ v.pooled.T

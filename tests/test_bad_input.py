@@ -2,41 +2,43 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
-import resource
 import shutil
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from bad_components import CASES as COMPONENTS
 from bad_data import CASES as DATA
 from bad_data import DATASET
 from bad_databases import CASES as DATABASES
 from bad_databases import COMMANDS, DAMAGED
-from bad_inputs import SPEC, Case, Says, check_parts
+from bad_files import CASES as FILES
+from bad_inputs import (
+    NOTES,
+    SPEC,
+    Case,
+    Says,
+    call,
+    check_child,
+    check_files,
+    check_message,
+    check_rows,
+    content,
+    offer,
+    read_only,
+    run_in_a_child,
+)
 from bad_specs import CASES as SPECS
-from click.testing import CliRunner, Result
 from hostile import ODD_LABELS
 from sqlalchemy import make_url
 from store_values import dump
 from strange import install
 
-from mmlab.cli import main
-
-CASES = [*SPECS, *DATA, *DATABASES]
+CASES = [*FILES, *SPECS, *DATA, *COMPONENTS, *DATABASES]
 TRAIN = '[[losses]]\nuse = "cross_entropy"\n\n[train]\nepochs = 2\nbatch_size = 3\n\n'
-PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1  # of <linux/prctl.h> and <linux/capability.h>
 FEW_PAGES = 40_960
 CANARY = "CANARY-p@ss/w%rd"
-
-#: Where a run that failed is noted; nothing else may have new rows.
-NOTES = {"specs", "runs", "attempts", "metrics"}
 
 
 @pytest.fixture(autouse=True)
@@ -51,14 +53,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("MMLAB_DB", "MMLAB_RUNS"):
         monkeypatch.delenv(name, raising=False)
     return work
-
-
-def offer(site: Path, name: str, module: str) -> None:
-    """Make a module look like an installed plugin."""
-    home = site / f"{name}_mmlab-0.3.dist-info"
-    home.mkdir(parents=True)
-    (home / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}-mmlab\nVersion: 0.3\n")
-    (home / "entry_points.txt").write_text(f"[mmlab]\n{name} = {module}\n")
 
 
 @pytest.fixture(scope="module")
@@ -80,10 +74,6 @@ def results(finished: Path, folder: Path) -> Path:
     return folder
 
 
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments)
-
-
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_bad_input_is_named_and_nothing_is_stored_half(case: Case, results: Path) -> None:
     case.write(results)
@@ -99,48 +89,6 @@ def test_a_damaged_database_is_named_and_left_alone(case: Case, results: Path) -
     before = Path("mmlab.db").read_bytes()
     check_message(case, call(*case.arguments))
     assert Path("mmlab.db").read_bytes() == before
-
-
-def check_message(case: Case, result: Result) -> None:
-    """The exit code is right, and stderr alone has the five parts without a traceback."""
-    said = result.stderr
-    assert result.exit_code == case.exit_code, result.output
-    assert result.stdout == ""
-    assert "Traceback" not in said
-    assert "CANARY" not in said
-    paragraph = said
-    if case.arguments[0] == "run" and not said.startswith("error: "):
-        paragraph = said.partition("failed")[2].partition("\n")[2]
-    check_parts(case.says, paragraph)
-
-
-def check_rows(
-    case: Case, before: Mapping[str, list[object]], after: Mapping[str, list[object]]
-) -> None:
-    """Nothing was written, or no more than that one run failed, and why."""
-    if case.leaves == "nothing":
-        assert after == before
-        return
-    new = {name: [row for row in rows if row not in before[name]] for name, rows in after.items()}
-    assert all(row in after[name] for name, rows in before.items() for row in rows)
-    assert {name for name, rows in new.items() if rows} <= NOTES
-    assert len(new["runs"]) == len(new["attempts"]) == 1
-    assert "failed" in new["runs"][0]
-
-
-def check_files(case: Case, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> None:
-    """No file has changed, and none is new but weights of a run that failed."""
-    assert before.items() <= after.items()
-    new = after.keys() - before.keys()
-    assert all(name.startswith("mmlab-runs/") for name in new)
-    assert case.leaves == "a failed run" or not new
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, the database aside."""
-    files = (path for path in folder.rglob("*") if path.is_file())
-    found = {str(path.relative_to(folder)): path.read_bytes() for path in files}
-    return {name: data for name, data in found.items() if not name.startswith("mmlab.db")}
 
 
 def test_no_two_cases_have_one_name() -> None:
@@ -228,45 +176,6 @@ def test_a_server_that_is_not_there_is_named(verb: str, results: Path) -> None:
 # --- places that cannot be written, and full ones -----------------------------------------------
 
 
-def run_in_a_child(
-    *arguments: str, file_bytes: int | None = None
-) -> subprocess.CompletedProcess[str]:
-    """The command in a process of its own, which cannot write files larger than so many bytes.
-
-    It heeds the permissions of files even where it is root's.
-    """
-
-    def limit() -> None:
-        ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE)
-        if file_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    command = [sys.executable, "-m", "mmlab", *arguments]
-    return subprocess.run(
-        command, env=environment, capture_output=True, text=True, preexec_fn=limit, check=False
-    )
-
-
-@contextmanager
-def read_only(*paths: Path) -> Iterator[None]:
-    for path in paths:
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    try:
-        yield
-    finally:
-        for path in paths:
-            path.chmod(0o755)
-
-
-def check_child(says: Says, exit_code: int, done: subprocess.CompletedProcess[str]) -> None:
-    """As `check_message`, for a process."""
-    assert done.returncode == exit_code, done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
-    check_parts(says, "error: " + done.stderr.partition("error: ")[2])
-
-
 @pytest.mark.slow
 def test_a_read_only_database_is_named(results: Path) -> None:
     before = dump("mmlab.db")
@@ -292,7 +201,6 @@ def test_a_folder_of_weights_that_is_read_only_is_named(results: Path) -> None:
     ("arguments", "exit_code"),
     [
         (("run", "spec.toml", "--set", "train.lr=nan"), 3),
-        (("run", "spec.toml", "--set", "fusion.use=nothing"), 4),
         (("ls", "--db", "missing.db"), 5),
         (("show", "nothing"), 2),
     ],
