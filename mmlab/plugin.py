@@ -19,7 +19,6 @@ generator and never seed it. Importing this module does not import torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 import pluggy
@@ -29,6 +28,15 @@ from mmlab.errors import PluginError as PluginError
 from mmlab.errors import SpecError as SpecError
 from mmlab.errors import WeightsError as WeightsError
 from mmlab.errors import explain as explain
+from mmlab.values import Batch as Batch
+from mmlab.values import Calibration as Calibration
+from mmlab.values import Features as Features
+from mmlab.values import Outputs as Outputs
+from mmlab.values import Sample as Sample
+from mmlab.values import Scores as Scores
+from mmlab.values import Shapes as Shapes
+from mmlab.values import Similarity as Similarity
+from mmlab.values import Vocabulary as Vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -81,166 +89,6 @@ class Hooks:
     def mmlab_datasets(self) -> Mapping[str, str]:
         """Datasets: factories of `Dataset`."""
         raise NotImplementedError
-
-
-# --- values ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One raw sample of a dataset.
-
-    `values` maps a modality to its raw value; a missing modality has no key. Raw values are: image,
-    an RGB `PIL.Image.Image`; text, a `str`, or a tuple of captions (training draws one, evaluation
-    takes the first, retrieval takes all); audio, a pair of a float32 tensor (channels, time) and
-    its rate in Hz. `labels` holds the label ids: one for a single-label dataset, any number for a
-    multi-label one, none where the truth is unknown.
-    """
-
-    id: str
-    values: Mapping[str, object]
-    labels: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Collated samples, on the model's device.
-
-    `inputs` and `present` are keyed by encoder. `inputs[key]` is (B, ...): what the encoder's
-    `transform` gave, and a placeholder where `present[key]` (B,) is False. `target` is (B,) int64
-    with -1 for unknown, or (B, C) float for multi-label. `index` (B,) int64 finds a sample's id.
-    `views[key]` is (V, B, ...), further augmented views, when a loss asks for them.
-    """
-
-    inputs: Mapping[str, Tensor]
-    present: Mapping[str, Tensor]
-    target: Tensor
-    index: Tensor
-    views: Mapping[str, Tensor]
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        """The batch with every tensor changed: moved to a device, say."""
-
-        def each(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-            return {key: change(x) for key, x in tensors.items()}
-
-        return Batch(
-            each(self.inputs),
-            each(self.present),
-            change(self.target),
-            change(self.index),
-            each(self.views),
-        )
-
-    def pin_memory(self) -> Batch:
-        """The batch in page-locked memory; torch's DataLoader calls this by name."""
-        return self.map(lambda x: x.pin_memory())
-
-
-@dataclass(frozen=True)
-class Features:
-    """What an encoder makes of a batch, and what a fusion's `project` makes of that.
-
-    pooled (..., D); tokens (..., N, T) or None; mask (..., N), True at real tokens, or None;
-    present (...,), False where the sample lacks this modality (its other values mean nothing).
-    T may differ from D. Leading axes are one batch axis, or two when all pairs are compared.
-    """
-
-    pooled: Tensor
-    tokens: Tensor | None
-    mask: Tensor | None
-    present: Tensor
-
-    @classmethod
-    def of(
-        cls, pooled: Tensor, tokens: Tensor | None = None, mask: Tensor | None = None
-    ) -> Features:
-        """Features whose samples are all present; mmlab marks the absent ones from the batch."""
-        # torch takes Python's bool for torch.bool; its stubs do not, and torch is not imported here
-        present = pooled.new_ones(pooled.shape[:-1], dtype=bool)  # type: ignore[call-overload]
-        return cls(pooled, tokens, mask, present)
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Similarity of A rows with B columns, both (A, B), higher is more alike.
-
-    `forward` answers a row's question over columns, `backward` a column's over rows. They are the
-    same tensor for a symmetric similarity.
-    """
-
-    forward: Tensor
-    backward: Tensor
-
-
-class Similarity(Protocol):
-    """The scores of all pairs of a batch, computed when asked for."""
-
-    @property
-    def size(self) -> int:
-        """Number of pairs B on the diagonal."""
-
-    @property
-    def present(self) -> Tensor:
-        """(B,) bool: the pairs of which both sides are there."""
-
-    def dense(self) -> Scores:
-        """All B x B scores at once."""
-
-    def block(self, start: int, stop: int) -> Scores:
-        """Scores of rows start to stop with all columns; memory grows with the block only."""
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """One pass of the model over a batch.
-
-    `features` are the encoders' (by encoder key); `fused` (B, dim) and `prediction` (B, C) exist
-    when the spec has a vector fusion and a head; `similarity` when the fusion has two inputs.
-    """
-
-    features: Mapping[str, Features]
-    fused: Tensor | None
-    prediction: Tensor | None
-    similarity: Similarity | None
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """How a score s becomes a probability.
-
-    softmax(scale * s) over labels, or sigmoid(scale * s + bias) for each label.
-    """
-
-    scale: float
-    bias: float = 0.0
-    kind: Literal["softmax", "sigmoid"] = "softmax"
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """Sizes and reserved ids of a text encoder's vocabulary; `special` ids carry no content."""
-
-    size: int
-    pad: int
-    mask: int
-    special: frozenset[int]
-
-
-@dataclass(frozen=True)
-class Shapes:
-    """What a loss may need to know before the first batch.
-
-    `dims` is the width of each encoder's pooled features, `fused` of the fusion's vector (None for
-    a pure similarity). `labels` and `label_counts` describe the training split.
-    """
-
-    dims: Mapping[str, int]
-    fused: int | None
-    labels: tuple[str, ...]
-    label_counts: tuple[int, ...]
-    is_multi_label: bool
-    vocabularies: Mapping[str, Vocabulary]
 
 
 # --- contracts ------------------------------------------------------------------------------
