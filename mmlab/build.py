@@ -65,12 +65,14 @@ class Experiment:
 class Source:
     """Weights an encoder starts from: a file, its identity, and the encoder's key inside it.
 
-    `key` None means the file holds the encoder alone, not a whole model.
+    `key` None means the file holds the encoder alone, not a whole model. `run_id` is the run that
+    left it, if one did.
     """
 
     path: Path
     sha256: str
     key: str | None
+    run_id: str | None = None
 
 
 def build(

@@ -14,7 +14,7 @@ from mmlab.checkpoint import load_weights, restore, save_weights
 from mmlab.loader import Order, training_batches
 from mmlab.model import Step
 from mmlab.plugin import Batch, Loss
-from mmlab.provenance import peak_memory_bytes
+from mmlab.provenance import peak_memory_bytes, reset_peak_memory
 from mmlab.records import Artifact, MetricPoint
 from mmlab.spec import TrainTable
 from mmlab.splits import Splits
@@ -113,6 +113,7 @@ class Summary:
         self.table = table
         self._best_step: int | None = None
         self._best_value: float | None = None
+        reset_peak_memory(device)
         self._started = time.perf_counter()
         self._steps = 0
         self._rates: list[float] = []

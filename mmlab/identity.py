@@ -79,7 +79,7 @@ def evaluation_hashes(plan: Plan, train_hash: str, splits: Splits) -> dict[str, 
     }
 
 
-def describe_run(plan: Plan, hashes: Hashes) -> RunIdentity:
+def describe_run(plan: Plan, hashes: Hashes, sources: Mapping[str, Source]) -> RunIdentity:
     """A cell as it is submitted to the store."""
     cell = plan.cell
     return RunIdentity(
@@ -87,7 +87,7 @@ def describe_run(plan: Plan, hashes: Hashes) -> RunIdentity:
         spec_name=cell.source.path.name,
         spec_text=cell.source.text,
         spec_json=canonical_json(cell.source.spec.model_dump(mode="json")),
-        resolved=canonical_json(_resolved_spec(plan)),
+        resolved=canonical_json(_resolved_spec(plan, sources)),
         train_hash=hashes.train,
         group_hash=hashes.group,
         seed=cell.seed,
@@ -96,10 +96,11 @@ def describe_run(plan: Plan, hashes: Hashes) -> RunIdentity:
     )
 
 
-def _resolved_spec(plan: Plan) -> dict[str, object]:
+def _resolved_spec(plan: Plan, sources: Mapping[str, Source]) -> dict[str, object]:
     """The cell's spec with its axes applied and every option with its value or default.
 
     Paths are those of this machine: the record says where data was, and `mmlab.load` finds it.
+    Weights are those of one run, for which is an experiment's best may change.
     """
     spec = plan.cell.spec.model_dump(mode="json")
     for where, component in plan.components():
@@ -107,6 +108,9 @@ def _resolved_spec(plan: Plan) -> dict[str, object]:
         for key in where:
             table = table[key]
         table |= component.options
+    for key, source in sources.items():
+        origin = {"run": source.run_id} if source.run_id else {"file": str(source.path.absolute())}
+        spec["encoders"][key]["weights"] |= origin
     return spec
 
 

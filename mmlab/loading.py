@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from mmlab.build import Experiment, build
 from mmlab.builtins import BUILTINS
@@ -15,6 +16,7 @@ from mmlab.document import Document
 from mmlab.errors import WeightsError, explain
 from mmlab.places import Source
 from mmlab.plan import Plan, prepare
+from mmlab.provenance import describe_weights
 from mmlab.registry import Registry
 from mmlab.sources import find_sources
 from mmlab.spec import Cell, Spec, SpecFile
@@ -59,7 +61,10 @@ def rebuild(
     """The experiment of a done run on the CPU, with the weights of a role put back."""
     dataset = splits.reference(plan)
     if plan.cell.spec.train is None:
-        return build(plan, dataset, find_sources(plan, store, runs))
+        sources = find_sources(plan, store, runs)
+        experiment = build(plan, dataset, sources)
+        _require_same(detail, {key: describe_weights(experiment, sources)[key] for key in sources})
+        return experiment
     experiment = build(plan, dataset, {}, fit=False)
     artifact = next((kept for kept in detail.artifacts if kept.role == role), None)
     if artifact is None:
@@ -79,6 +84,24 @@ def _cell(detail: RunDetail) -> Cell:
     )
     run = detail.run
     return Cell(run.experiment, 0, run.seed, spec, run.axes, run.cell, file)
+
+
+def _require_same(detail: RunDetail, origins: Mapping[str, str]) -> None:
+    """Raise WeightsError where an encoder starts from something else than it was evaluated with."""
+    recorded = cast(Mapping[str, str], detail.summary.get("weights", {}))
+    changed = {key: origin for key, origin in origins.items() if recorded.get(key) != origin}
+    if not changed:
+        return
+    key, origin = next(iter(changed.items()))
+    raise WeightsError(
+        explain(
+            f"run {detail.run.run_id}: encoders.{key}.weights",
+            "these are not those that were evaluated",
+            found=origin,
+            allowed=recorded.get(key, "nothing: the run recorded none"),
+            next_step="restore the file, or run the experiment again",
+        )
+    )
 
 
 def _no_weights(detail: RunDetail, role: str) -> WeightsError:

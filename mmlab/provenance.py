@@ -49,7 +49,7 @@ def describe_weights(experiment: Experiment, sources: Mapping[str, Source]) -> d
     described = {}
     for key, encoder in experiment.model.encoders.items():
         if key in sources:
-            described[key] = f"{sources[key].path.name}, sha256 {sources[key].sha256}"
+            described[key] = _describe_source(sources[key])
         elif isinstance(encoder, Pretrained):
             described[key] = encoder.weights_description
         else:
@@ -57,12 +57,21 @@ def describe_weights(experiment: Experiment, sources: Mapping[str, Source]) -> d
     return described
 
 
+def _describe_source(source: Source) -> str:
+    origin = f"run {source.run_id}" if source.run_id else source.path.name
+    return f"{origin}, encoder {source.key or 'alone'}, sha256 {source.sha256}"
+
+
 def describe_git(folder: Path) -> dict[str, object] | None:
-    """Commit, and whether the work tree differs from it; None outside a repository."""
+    """Commit, and whether files that git tracks differ from it; None outside a repository.
+
+    Files it does not track say nothing: a first run would leave its own database there.
+    """
     commit = _git(folder, "rev-parse", "HEAD")
     if commit is None:
         return None
-    return {"commit": commit, "is_dirty": bool(_git(folder, "status", "--porcelain"))}
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "is_dirty": bool(changes)}
 
 
 def describe_machine(device: torch.device) -> dict[str, object]:
@@ -78,8 +87,14 @@ def describe_machine(device: torch.device) -> dict[str, object]:
     }
 
 
+def reset_peak_memory(device: torch.device) -> None:
+    """Begin to measure anew, where that is possible: on CUDA."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def peak_memory_bytes(device: torch.device) -> int:
-    """The most memory taken so far: on CUDA by tensors of this device, else by the process."""
+    """The most memory taken: on CUDA by tensors since the reset, else by the process so far."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

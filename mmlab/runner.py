@@ -29,7 +29,7 @@ from mmlab.identity import describe_run, evaluation_hashes, hash_cell
 from mmlab.lease import LEASE_SECONDS, Lease, keep_lease
 from mmlab.loading import rebuild
 from mmlab.plan import Plan, prepare
-from mmlab.provenance import describe_origin
+from mmlab.provenance import describe_origin, describe_weights
 from mmlab.records import Artifact
 from mmlab.registry import Registry
 from mmlab.scoring import Scorer
@@ -171,7 +171,7 @@ class Runner:
         """Identify a cell, claim its run, produce what is missing, and record it."""
         sources = find_sources(plan, self.store, self.runs)
         revisions = self.splits.revisions(plan)
-        identity = describe_run(plan, hash_cell(plan, revisions, sources))
+        identity = describe_run(plan, hash_cell(plan, revisions, sources), sources)
         wanted = evaluation_hashes(plan, identity.train_hash, self.splits)
         row = self.store.submit(identity, rerun=self.options.rerun)
         if row.status == "done":
@@ -216,16 +216,24 @@ class Runner:
         with determinism(table is not None and table.deterministic):
             experiment = build(plan, self.splits.reference(plan), sources)
             experiment.step.to(self.device)
+            origins = self.tell_weights(experiment, sources)
             scorer = Scorer(experiment, self.splits, self.device, self.precision(plan))
             scorer.check(wanted)
             if table is not None:
                 artifacts = self.fit(experiment, scorer, lease, summary)
             results = list(scorer.evaluate(wanted))
         lease.check()
+        numbers = {**summary.as_dict(experiment.step), "weights": origins}
         step = summary.best_step
-        self.store.finish(
-            lease.claim, results, wanted, artifacts, summary.as_dict(experiment.step), step
-        )
+        self.store.finish(lease.claim, results, wanted, artifacts, numbers, step)
+
+    def tell_weights(self, experiment: Experiment, sources: Mapping[str, Source]) -> dict[str, str]:
+        """Where each encoder's first weights come from; says it where they could but do not."""
+        origins = describe_weights(experiment, sources)
+        for key, origin in origins.items():
+            if key not in sources and origin != "random" and "random" in origin:
+                self.display.note(f"encoders.{key}: {origin}")
+        return origins
 
     def fit(
         self, experiment: Experiment, scorer: Scorer, lease: Lease, summary: Summary

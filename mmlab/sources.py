@@ -61,7 +61,7 @@ def _find(plan: Plan, key: str, table: WeightsTable, store: Store, runs: Path) -
     if not found:
         raise _nothing_finished(place, table.run)
     best = max(found, key=lambda weights: _validation_score(store, weights))
-    return Source(runs / best.path, best.sha256, table.encoder or key)
+    return Source(runs / best.path, best.sha256, table.encoder or key, best.run_id)
 
 
 def _validation_score(store: Store, weights: Weights) -> float:

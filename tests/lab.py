@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from store_values import dump
+from torch import Tensor
 
+from mmlab.checkpoint import load_weights
 from mmlab.runner import Outcome, RunOptions, run_specs
 from mmlab.store import RunDetail, Store, open_store
 from mmlab.train import Progress
@@ -100,6 +102,11 @@ class Lab:
         assert outcome.error is None, outcome.error
         assert outcome.run_id is not None
         return self.detail(outcome.run_id)
+
+    def weights(self, detail: RunDetail, role: str = "best") -> dict[str, Tensor]:
+        """The tensors that a run left."""
+        (path,) = [kept.path for kept in detail.artifacts if kept.role == role]
+        return load_weights(self.runs / path)
 
     @property
     def runs(self) -> Path:
