@@ -15,6 +15,8 @@ from mmlab.locate import Span
 
 #: Characters of a source line that are shown; of a longer one, the part around the fault.
 _LINE_CHARACTERS = 110
+#: Characters of a dotted path that are shown.
+_PATH_CHARACTERS = 200
 #: Faults that are written out: far more than anybody mends at a time.
 _FAULTS_SHOWN = 200
 
@@ -80,7 +82,7 @@ def _order(source: Source, first: Mapping[str, int]) -> tuple[int, int]:
 
 def _render(source: Source, span: Span, fault: Fault) -> str:
     headline, *details = fault.message.splitlines()
-    path = dotted(fault.path)
+    path = _cut(dotted(fault.path))
     parts = {"found": fault.found, "allowed": fault.allowed, "next": fault.next_step}
     lines = [
         ": ".join(filter(None, [describe_place(source, span.start), path, headline])),
@@ -89,6 +91,10 @@ def _render(source: Source, span: Span, fault: Fault) -> str:
         *(f"  {name}: {text}" for name, text in parts.items() if text),
     ]
     return "\n".join(map(_printable, lines))
+
+
+def _cut(path: str) -> str:
+    return path if len(path) <= _PATH_CHARACTERS else path[: _PATH_CHARACTERS - 3] + "..."
 
 
 def describe_place(source: Source, offset: int) -> str:

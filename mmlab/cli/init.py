@@ -63,12 +63,13 @@ def init(path: Path) -> None:
       mmlab init
       mmlab init experiments/emoji.toml
     """
-    from mmlab.cli.schema import schema_text, write_file
+    from mmlab.cli.schema import schema_text
+    from mmlab.files import write_whole
 
     if path.exists():
         raise UsageError(_exists(path))
-    write_file(path.with_name(SCHEMA_NAME), schema_text())
-    write_file(path, FIRST_SPEC)
+    write_whole(path.with_name(SCHEMA_NAME), schema_text().encode())
+    write_whole(path, FIRST_SPEC.encode())
     say(f"wrote {path} and {path.with_name(SCHEMA_NAME)}")
     say(f"next: mmlab run {path}")
 

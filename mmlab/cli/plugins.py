@@ -22,6 +22,7 @@ from mmlab.errors import UsageError, explain
 if TYPE_CHECKING:
     from mmlab.registry import ComponentEntry, PluginFailure, Registry
 
+KINDS = ("dataset", "encoder", "fusion", "head", "loss", "evaluator")
 COLUMNS = ("kind", "name", "distribution", "version", "state")
 
 
@@ -31,7 +32,7 @@ def plugins() -> None:
 
 
 @plugins.command("list")
-@click.option("--kind", help="Only this kind: encoder, fusion, loss, dataset, head, evaluator.")
+@click.option("--kind", type=click.Choice(KINDS), help="Only components of this kind.")
 @json_option
 @color_option
 @verbosity_options
@@ -57,7 +58,7 @@ def list_components(kind: str | None, as_json: bool) -> None:
 
 @plugins.command()
 @click.argument("name")
-@click.option("--kind", help="Which, where several kinds have a component of this name.")
+@click.option("--kind", type=click.Choice(KINDS), help="Which, where several kinds have the name.")
 @json_option
 @color_option
 @verbosity_options

@@ -33,7 +33,7 @@ COLUMNS = ("run", "experiment", "cell", "seed", "status", "started", "seconds")
 @click.command(short_help="List runs, newest first (also: list).")
 @click.option("--experiment", help="Only runs of this experiment.")
 @click.option("--status", type=click.Choice(STATUSES), help="Only runs in this state.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(1, 10**9), default=20, show_default=True)
 @db_option
 @json_option
 @color_option

@@ -27,11 +27,13 @@ def schema(out: Path | None) -> None:
       mmlab schema --out mmlab.schema.json
       mmlab schema | less
     """
+    from mmlab.files import write_whole
+
     text = schema_text()
     if out is None:
         click.echo(text, nl=False)
         return
-    write_file(out, text)
+    write_whole(out, text.encode())
     say(f"wrote {out}")
 
 
@@ -43,23 +45,3 @@ def schema_text() -> str:
 
     document = spec_schema(Registry.discover(BUILTINS))
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-
-
-def write_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all; an error of the file system is the user's to mend."""
-    from mmlab.errors import UsageError, explain
-
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        message = explain(
-            str(path),
-            "the file cannot be written",
-            found=error.strerror or str(error),
-            allowed="a file in a folder that exists and can be written",
-            next_step="choose another path, or mend the folder",
-        )
-        raise UsageError(message) from error

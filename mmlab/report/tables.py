@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 import polars as pl
 
-from mmlab.errors import MmlabError, UsageError, explain
+from mmlab.errors import UsageError, explain
+from mmlab.files import write_whole
 from mmlab.report.boards import Board, Entry, boards
 from mmlab.report.leaderboard import leaderboard
 from mmlab.report.selection import Runs
@@ -43,7 +43,7 @@ def write_report(
         content = render_page(gather(store, runs, cards)).encode()
     else:
         content = _table(store, leaderboard(store, runs), chosen)
-    _replace(path, content)
+    write_whole(path, content, "report")
 
 
 def to_markdown(parts: Iterable[Board]) -> str:
@@ -117,21 +117,3 @@ def _markdown_row(cells: Sequence[str]) -> str:
 def _plain(text: str) -> str:
     """Text that Markdown shows as it is."""
     return text.translate(_SPECIAL)
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Write beside the file, then take its place: a reader never sees half of it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        partial.write_bytes(content)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        message = explain(
-            str(path),
-            "the report cannot be written",
-            found=error.strerror or type(error).__name__,
-            allowed="a file in a folder that exists, is writable and has space",
-            next_step="name another file, or mend the folder",
-        )
-        raise MmlabError(message) from error

@@ -60,6 +60,8 @@ def parse_address(text: str) -> Address:
 def _sqlite(path: str) -> Address:
     if path in ("", ":memory:"):
         raise _refusal("database", "results need a file to be kept in", repr(path))
+    if path.startswith("file:"):
+        raise _refusal(path, "a SQLite database is named by its path, not by a URI", path)
     if "\0" in path:
         raise _refusal("database", "a path cannot hold a NUL", repr(path))
     absolute = str(Path(path).expanduser().absolute())

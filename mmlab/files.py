@@ -1,0 +1,37 @@
+"""Files that a command is asked to write: whole or not at all, and never in place of a device."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from mmlab.errors import UsageError, explain
+
+
+def write_whole(path: Path, content: bytes, what: str = "file") -> None:
+    """Write beside the path, then take its place: a reader never sees half of it.
+
+    Raises UsageError where that cannot be done, and where a folder or a device is in the place.
+    """
+    if os.path.exists(path) and not os.path.isfile(path):  # both say no where the name is too long
+        raise _unwritable(path, what, "a folder" if path.is_dir() else "a device or a pipe")
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        found = error.strerror or type(error).__name__
+        raise _unwritable(path, what, found) from error
+
+
+def _unwritable(path: Path, what: str, found: str) -> UsageError:
+    return UsageError(
+        explain(
+            str(path),
+            f"the {what} cannot be written",
+            found=found,
+            allowed="a file in a folder that exists, is writable and has space",
+            next_step="name another file, or mend the folder",
+        )
+    )
