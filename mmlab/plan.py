@@ -101,10 +101,8 @@ class Plan:
 
     @property
     def needs_similarity(self) -> bool:
-        """Whether a loss or an evaluator asks for the scores of pairs."""
-        readers = [loss.declares("reads") for loss in self.losses.values()]
-        readers += [evaluator.declares("needs") for evaluator in self.evaluators.values()]
-        return any("similarity" in reads for reads in readers)
+        """Whether a loss asks for the scores of pairs; whoever else does gets what it trained."""
+        return any("similarity" in loss.declares("reads") for loss in self.losses.values())
 
     def modality(self, key: str) -> str:
         """The modality that an encoder reads: its own setting, or its key."""
@@ -224,7 +222,11 @@ def _contradictions(plan: Plan) -> list[Fault]:
         for need in sorted(loss.declares("reads") & {"similarity", "prediction", "fused"} - gives):
             faults.append(_clash(("losses", position), f"the loss {name!r}", need, gives))
     for position, (name, evaluator) in enumerate(plan.evaluators.items()):
-        for need in sorted(evaluator.declares("needs") - gives):
+        needs = {
+            _TRAINED[need] if need in gives & _TRAINED.keys() else need
+            for need in evaluator.declares("needs")
+        }
+        for need in sorted(needs - gives):
             faults.append(_clash(("evaluate", position), f"the evaluator {name!r}", need, gives))
     if spec.train is not None and spec.train.best.partition("/")[0] not in _bests(plan):
         faults.append(_unknown_best(plan))
@@ -234,6 +236,8 @@ def _contradictions(plan: Plan) -> list[Fault]:
 def _gives(plan: Plan) -> set[str]:
     """What the model of a plan provides."""
     gives = {"similarity"} if len(plan.inputs) == 2 else set()
+    if gives and (plan.needs_similarity or hasattr(plan.fusion.factory, "score")):
+        gives.add("trained similarity")
     if hasattr(plan.fusion.factory, "fuse"):
         gives.add("fused")
     if plan.head is not None:
@@ -241,10 +245,14 @@ def _gives(plan: Plan) -> set[str]:
     return gives
 
 
+#: What an evaluator means by what it needs: scores that nothing trained would be noise.
+_TRAINED = {"similarity": "trained similarity"}
 _WORDS = {"fused": "vector"}
 
 _SOURCES = {
     "similarity": "a fusion of exactly two inputs",
+    "trained similarity": "a fusion of two inputs that scores pairs itself (inner_product, ...) or "
+    "a loss that trains it to (info_nce, ...)",
     "prediction": "a [head]",
     "fused": "a fusion that gives a vector (concat, gating, ...)",
 }

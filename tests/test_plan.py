@@ -82,3 +82,12 @@ def test_what_a_loss_reads_must_be_given(tmp_path: Path) -> None:
 def test_the_best_metric_must_come_from_this_spec(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"train\.best"):
         plan(tmp_path, 'train.best="zero_shot/top1"')
+
+
+def test_an_evaluator_of_pairs_needs_scores_that_a_loss_has_trained(tmp_path: Path) -> None:
+    text = SPEC + '[[evaluate]]\nuse = "retrieval"\n'
+    with pytest.raises(SpecError, match="'retrieval' reads the model's trained similarity"):
+        plan(tmp_path, text=text)
+    assert not plan(tmp_path, 'fusion.use="inner_product"', text=text).needs_similarity
+    paired = text.replace('"cross_entropy"', '"info_nce"')
+    assert plan(tmp_path, text=paired).needs_similarity

@@ -1,0 +1,124 @@
+"""What a run says about where it came from, and what it keeps to itself."""
+
+from __future__ import annotations
+
+import json
+import platform
+import socket
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch
+from lab import DATASET, PAIRED, TOY, Lab
+
+from mmlab.provenance import describe_git, peak_memory_bytes, reset_peak_memory
+
+
+def git(folder: Path, *words: str) -> str:
+    identity = ("-c", "user.name=someone", "-c", "user.email=someone@example.org")
+    command = ["git", "-C", str(folder), *identity, *words]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with one commit of one file."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    (folder / "file").write_text("one")
+    git(folder, "add", "file")
+    git(folder, "commit", "-qm", "first")
+    return folder
+
+
+def test_a_work_tree_is_dirty_when_a_tracked_file_differs(repository: Path) -> None:
+    commit = git(repository, "rev-parse", "HEAD")
+    assert describe_git(repository) == {"commit": commit, "is_dirty": False}
+    (repository / "mmlab.db").write_text("what a run leaves")
+    assert describe_git(repository) == {"commit": commit, "is_dirty": False}
+    (repository / "file").write_text("two")
+    assert describe_git(repository) == {"commit": commit, "is_dirty": True}
+
+
+def test_outside_a_repository_there_is_no_commit(tmp_path: Path) -> None:
+    assert describe_git(tmp_path) is None
+
+
+def test_a_run_records_code_versions_machine_and_settings(
+    lab: Lab, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(repository)
+    monkeypatch.setenv("SECRET_TOKEN", "hunter2-hunter2")
+    spec = lab.write("toy", TOY, "[sweep]\nseeds = [5]\n")
+    detail = lab.run_one(spec, "train.deterministic=true")
+    said = detail.provenance
+    assert said["git"] == {"commit": git(repository, "rev-parse", "HEAD"), "is_dirty": False}
+    assert said["plugins"]["toys-mmlab"] == {"version": "1.0", "source": None}
+    assert said["plugins"]["mmlab-fusions"]["version"] == version("mmlab-fusions")
+    assert said["libraries"]["torch"] == version("torch")
+    assert said["machine"]["device_type"] == "cpu"
+    assert said["machine"]["cuda"] is None
+    assert (said["precision"], said["seed"], said["is_deterministic"]) == ("fp32", 5, True)
+    assert said["overrides"] == ["train.deterministic=true"]
+    assert said["data"] == {"train": "clusters-1-24-4--False", "validation": said["data"]["train"]}
+    assert detail.spec_text == spec.read_text()
+    assert detail.resolved["encoders"]["image"]["dim"] == 8
+    recorded = json.dumps(said)
+    assert "hunter2" not in recorded
+    assert socket.gethostname() not in recorded.replace(platform.platform(), "")
+
+
+def test_the_host_is_recorded_as_a_hash_that_stays_the_same(sqlite_lab: Lab) -> None:
+    hosts = {
+        sqlite_lab.run_one(sqlite_lab.write(name)).provenance["machine"]["host"]
+        for name in ("one", "two")
+    }
+    (host,) = hosts
+    assert len(host) == 16
+    assert int(host, 16) >= 0
+
+
+def test_first_weights_are_said_to_be_random_or_whose_they_are(sqlite_lab: Lab) -> None:
+    lab = sqlite_lab
+    first = lab.run_one(lab.write("first", PAIRED))
+    assert first.summary["weights"] == {"image": "random", "text": "random"}
+    assert lab.shown.notes == []
+    encoders = (
+        '[encoders.image]\nuse = "toy"\nweights = { run = "first" }\n\n'
+        '[encoders.text]\nuse = "unsure"\n'
+    )
+    second = lab.run_one(lab.write("second", (DATASET, encoders, *PAIRED[2:])))
+    sha256 = {kept.role: kept.sha256 for kept in first.artifacts}["best"]
+    assert second.summary["weights"] == {
+        "image": f"run {first.run.run_id}, encoder image, sha256 {sha256}",
+        "text": "toy-B-32, random weights",
+    }
+    assert lab.shown.notes == ["encoders.text: toy-B-32, random weights"]
+
+
+def test_a_retry_records_where_it_was_made(sqlite_lab: Lab, repository: Path) -> None:
+    spec, script = sqlite_lab.write("toy"), sqlite_lab.script("1 raise")
+    assert sqlite_lab.statuses(spec, script) == ["failed"]
+    assert sqlite_lab.detail("toy").provenance["git"] is None
+    sqlite_lab.script("")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(repository)
+        assert sqlite_lab.statuses(spec, script) == ["done"]
+    assert sqlite_lab.detail("toy").provenance["git"]["is_dirty"] is False
+
+
+def test_memory_of_the_process_is_measured_in_bytes() -> None:
+    assert 10 * 2**20 < peak_memory_bytes(torch.device("cpu")) < 2**40
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_memory_of_a_gpu_is_measured_from_the_reset_on() -> None:
+    device = torch.device("cuda:0")
+    torch.empty(2**26, device=device)
+    reset_peak_memory(device)
+    torch.empty(2**20, device=device)
+    assert 2**22 <= peak_memory_bytes(device) < 2**26
