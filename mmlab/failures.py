@@ -19,25 +19,29 @@ from mmlab.plan import Plan, Resolved
 #: What components may raise besides `Exception`: one that ends the program ends only its run.
 RAISED = (Exception, SystemExit)
 
-OUT_OF_MEMORY = (torch.OutOfMemoryError, MemoryError)
-
 
 def outcome_of(error: BaseException) -> str:
     """The word stored with a failed attempt."""
     if isinstance(error, RunError):
         return error.reason
-    return "oom" if isinstance(error, OUT_OF_MEMORY) else "error"
+    return "oom" if _is_out_of_memory(error) else "error"
 
 
 def describe_failure(error: BaseException, plan: Plan) -> str:
     """Why a cell failed: mmlab's own words for an expected error, else which component raised."""
     if isinstance(error, MmlabError):
         return str(error)
-    if isinstance(error, OUT_OF_MEMORY):
+    if _is_out_of_memory(error):
         return _out_of_memory(error, plan)
     frames = traceback.extract_tb(error.__traceback__)
     kept = [frame for frame in frames if _is_others(frame)]
     return "\n".join([_raised(error, plan, kept), *_shown(kept or frames)])
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was lacking; on the CPU torch says so in words alone."""
+    is_said = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    return is_said or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def _out_of_memory(error: BaseException, plan: Plan) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from mmlab.errors import UsageError, explain
@@ -20,7 +21,8 @@ def write_whole(path: Path, content: bytes, what: str = "file") -> None:
         partial.write_bytes(content)
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()
         found = error.strerror or type(error).__name__
         raise _unwritable(path, what, found) from error
 

@@ -286,7 +286,9 @@ def label_of(plan: Plan) -> str:
 
 def require_folder(runs: Path) -> None:
     """Raise UsageError, before anything runs, where no folder for weights can be made."""
-    there = next(path for path in (runs.absolute(), *runs.absolute().parents) if path.exists())
+    there = next(
+        path for path in (runs.absolute(), *runs.absolute().parents) if os.path.exists(path)
+    )
     is_effective = os.access in os.supports_effective_ids
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=is_effective):
         return

@@ -5,14 +5,14 @@ Exit codes: 0 done, 1 a run failed, 2 usage, 3 spec, 4 plugin, 5 database, 130 i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 from importlib import import_module
 
 import click
 
 from mmlab import __version__
 from mmlab.cli.output import color_option, fail, verbosity_options
-from mmlab.errors import MmlabError
+from mmlab.errors import MmlabError, UsageError, explain
 
 INTERRUPTED = 130
 
@@ -66,9 +66,15 @@ class Verbs(click.Group):
         """The verbs in the order in which one meets them."""
         return list(self.commands)
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the command line; `invoke` refuses what is not UTF-8, which nothing could store."""
+        ctx.meta["mmlab.unfit"] = [arg for arg in args if not _is_unicode(arg)]
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the verb; an expected error is one paragraph and an exit code, not a traceback."""
         try:
+            _require_unicode(ctx.meta["mmlab.unfit"])
             result: object = super().invoke(ctx)
         except MmlabError as error:
             fail(error)
@@ -76,6 +82,25 @@ class Verbs(click.Group):
             click.echo("interrupted; finished runs are kept", err=True)
             ctx.exit(INTERRUPTED)
         return result
+
+
+def _is_unicode(argument: str) -> bool:
+    """Whether no byte of an argument was left over from decoding."""
+    return not any("\ud800" <= character <= "\udfff" for character in argument)
+
+
+def _require_unicode(unfit: Sequence[str]) -> None:
+    if not unfit:
+        return
+    raise UsageError(
+        explain(
+            "the command line",
+            "an argument is not UTF-8",
+            found=ascii(unfit[0]),
+            allowed="arguments and file names in UTF-8",
+            next_step="rename the file, or write the argument in UTF-8",
+        )
+    )
 
 
 @click.group(

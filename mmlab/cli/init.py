@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -19,6 +20,7 @@ name = "first"
 
 [dataset]
 use = "emoji"
+captions = ["{{name}}, {{subcategory}}", "{{subcategory}}"]
 
 [encoders.image]
 use = "convnet"
@@ -27,7 +29,7 @@ crop = 0.7
 
 [encoders.text]
 use = "transformer"
-length = 24
+length = 12
 
 [fusion]
 use = "inner_product"
@@ -66,7 +68,7 @@ def init(path: Path) -> None:
     from mmlab.cli.schema import schema_text
     from mmlab.files import write_whole
 
-    if path.exists():
+    if os.path.exists(path):  # says no where the name is too long; writing says why
         raise UsageError(_exists(path))
     write_whole(path.with_name(SCHEMA_NAME), schema_text().encode())
     write_whole(path, FIRST_SPEC.encode())

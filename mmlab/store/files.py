@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from mmlab.errors import StoreError, explain
 from mmlab.store.address import Address
 
@@ -9,13 +11,13 @@ from mmlab.store.address import Address
 def check_file(address: Address) -> Address:
     """The address again; StoreError if it names a SQLite file that is not there or is none."""
     path = address.path
-    if path is None or path.is_file():
+    if path is None or os.path.isfile(path):
         return address
     raise StoreError(
         explain(
             address.display,
             "there is no database",
-            found="a folder" if path.is_dir() else "no such file",
+            found="a folder" if os.path.isdir(path) else "no such file",
             allowed="an existing SQLite file, or a Postgres URL",
             next_step=f"correct --db or MMLAB_DB, or make it: mmlab db init --db {address.display}",
         )
@@ -25,7 +27,10 @@ def check_file(address: Address) -> Address:
 def is_yet_to_be_made(address: Address) -> bool:
     """Whether a SQLite file is missing, or was left empty when its making was cut short."""
     path = address.path
-    return path is not None and (not path.exists() or (path.is_file() and not path.stat().st_size))
+    if path is None:
+        return False
+    # Unlike pathlib's, these say no where a name is too long, and making the file says why.
+    return not os.path.exists(path) or (os.path.isfile(path) and not path.stat().st_size)
 
 
 def create_file(address: Address) -> None:

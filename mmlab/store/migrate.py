@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 import uuid
@@ -66,7 +67,7 @@ def upgrade(url: str) -> Upgrade:
     An existing SQLite file is copied first, beside itself. Several at once wait for each other.
     """
     address = parse_address(url)
-    if address.path is not None and not address.path.exists():
+    if address.path is not None and not os.path.exists(address.path):
         create_file(address)
     database = Database(check_file(address))
     try:
@@ -118,7 +119,7 @@ def migrating(database: Database | None, url: str) -> Iterator[Connection]:
     """A connection for Alembic's environment: to `database`, else to `url`, whose file is made."""
     if database is None:
         address = parse_address(url)
-        if address.path is not None and not address.path.exists():
+        if address.path is not None and not os.path.exists(address.path):
             create_file(address)
         database = Database(check_file(address))
     with database.untransacted() as connection:
