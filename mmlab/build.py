@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -76,18 +76,20 @@ class Source:
 
 
 def build(
-    plan: Plan, dataset: Dataset, sources: Mapping[str, Source], *, fit: bool = True
+    plan: Plan, dataset: Dataset, sources: Mapping[str, Source], *, trained: Source | None = None
 ) -> Experiment:
     """Make the modules of a cell for its dataset (the training split, or the evaluated one).
 
     Randomness comes from the cell's seed in the scope "build". `sources` gives the encoders that
-    start from weights; without `fit` the others learn no vocabulary, for weights will bring it.
-    Raises DataError, WeightsError or what a component raises for its options.
+    start from weights; the others learn their vocabulary from the dataset. `trained` is the file
+    of a whole run, which brings everything: weights and vocabularies. Raises DataError,
+    WeightsError or what a component raises for its options.
     """
     seed_generators(derive_seed(plan.cell.seed, "build"))
     encoders = _make_encoders(plan)
-    if fit:
-        _fit(plan, encoders, dataset, sources)
+    if trained is not None:
+        sources = {key: replace(trained, key=key) for key in encoders}
+    _fit(plan, encoders, dataset, sources)
     for key, source in sources.items():
         _restore_encoder(encoders[key], key, source)
     model = _make_model(plan, encoders, len(dataset.labels))
@@ -98,7 +100,10 @@ def build(
     readers = make_readers(
         dataset, cast(Mapping[str, Encoder], encoders), modalities, is_trained=is_trained
     )
-    return Experiment(plan, Step(model, losses, weights), readers)
+    step = Step(model, losses, weights)
+    if trained is not None:
+        restore(step, load_weights(trained.path, trained.sha256), str(trained.path))
+    return Experiment(plan, step, readers)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The hashes that decide what is run, what is skipped, and what may be compared.
 
-The train hash covers everything that can change the weights, and nothing else: not the device, not
-worker counts, not absolute paths, not what is evaluated afterwards.
+The train hash covers the experiment's name and everything that can change the weights: not the
+device, not worker counts, not absolute paths, not what is evaluated afterwards.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ def describe_training(
     spec = plan.cell.spec
     return {
         "mmlab": __version__,
+        "experiment": plan.cell.experiment,
         "dataset": {**_component(plan.dataset), "revisions": dict(revisions)},
         "encoders": {
             key: {

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, cast
 
-from mmlab.build import Experiment, build
+from mmlab import places
+from mmlab.build import Experiment, Source, build
 from mmlab.builtins import BUILTINS
-from mmlab.checkpoint import load_weights, restore
 from mmlab.device import resolve_device
 from mmlab.document import Document
 from mmlab.errors import WeightsError, explain
-from mmlab.places import Source
 from mmlab.plan import Plan, prepare
 from mmlab.provenance import describe_weights
 from mmlab.registry import Registry
@@ -65,20 +64,17 @@ def rebuild(
         experiment = build(plan, dataset, sources)
         _require_same(detail, {key: describe_weights(experiment, sources)[key] for key in sources})
         return experiment
-    experiment = build(plan, dataset, {}, fit=False)
     artifact = next((kept for kept in detail.artifacts if kept.role == role), None)
     if artifact is None:
         raise _no_weights(detail, role)
-    path = runs / artifact.path
-    restore(experiment.step, load_weights(path, artifact.sha256), str(path))
-    return experiment
+    return build(plan, dataset, {}, trained=Source(runs / artifact.path, artifact.sha256, None))
 
 
 def _cell(detail: RunDetail) -> Cell:
     """The cell that a run executed, from what the store keeps of it."""
     values = dict(detail.resolved)
     spec = Spec.model_validate_json(json.dumps(values))
-    source = Source(detail.spec_name, "")
+    source = places.Source(detail.spec_name, "")
     file = SpecFile(
         Path(detail.spec_name), detail.spec_text, spec, (), Document(source, values, {})
     )

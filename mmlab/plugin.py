@@ -41,7 +41,6 @@ from mmlab.values import Vocabulary as Vocabulary
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-API_VERSION = 1
 GROUP = "mmlab"
 KINDS = ("encoder", "fusion", "loss", "dataset")
 

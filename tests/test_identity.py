@@ -34,7 +34,6 @@ def _hash(lab: Lab, plan: Plan) -> Hashes:
     [
         "train.emit_every=7",
         "train.workers=2",
-        'name="another"',
         'meta.author="someone"',
         "evaluate.0.k=3",
         'evaluate.0.split="validation"',
@@ -63,6 +62,7 @@ def test_settings_that_cannot_change_the_weights_change_no_hash(
         "dataset.count=30",
         "losses.0.weight=0.5",
         'losses.0.name="other"',
+        'name="copy"',
     ],
 )
 def test_settings_that_can_change_the_weights_change_both_hashes(

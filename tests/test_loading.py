@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from lab import CLASSIFICATION, DATASET, ENCODERS, PAIRED, TOY, ZERO_SHOT, Lab
+from lab import CLASSIFICATION, DATASET, ENCODERS, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
 from toys import Clusters
 
 import mmlab
@@ -167,3 +167,27 @@ def test_axes_and_overrides_of_a_cell_are_in_what_is_loaded(sqlite_lab: Lab) -> 
         model = mmlab.load(outcome.run_id, sqlite_lab.db).model
         assert model.encoders["image"].dim == 3
         assert f"fusion.dim={model.fusion.dim} " in f"{outcome.cell} "
+
+
+WORDS = (
+    '[dataset]\nuse = "emoji"\n',
+    '[encoders.image]\nuse = "convnet"\nimage_size = 16\nwidth = 8\nlevels = 1\n\n'
+    '[encoders.text]\nuse = "transformer"\nwidth = 8\nheads = 1\ndepth = 1\nlength = 8\n',
+    '[fusion]\nuse = "inner_product"\ndim = 8\n',
+    '[[losses]]\nuse = "info_nce"\n',
+    "[train]\nmax_steps = 2\nbatch_size = 64\n",
+    ZERO_SHOT,
+)
+
+
+@pytest.mark.slow
+def test_a_learnt_vocabulary_comes_back_with_the_weights(sqlite_lab: Lab) -> None:
+    detail = sqlite_lab.run_one(sqlite_lab.write("words", WORDS))
+    experiment = mmlab.load("words", sqlite_lab.db)
+    ids = experiment.readers["text"].encoder.transform("grinning face", False)
+    features = experiment.model.encode("text", ids[None]).pooled
+    assert bool(torch.isfinite(features).all())
+    with_retrieval = sqlite_lab.write("words", WORDS, RETRIEVAL)
+    assert sqlite_lab.statuses(with_retrieval) == ["evaluated"]
+    evaluations = {kept.name for kept in sqlite_lab.detail(detail.run.run_id).evaluations}
+    assert evaluations == {"zero_shot", "retrieval"}

@@ -107,7 +107,7 @@ def show(
     \b
     Examples:
       mmlab show @last
-      mmlab show emoji-contrastive --sample 1f600
+      mmlab show emoji-contrastive --sample 1F923
       mmlab show 3fa8 --env --json
     """
     from mmlab.store import open_store
