@@ -1,4 +1,4 @@
-"""Datasets, losses, encoders, weights and options that go wrong when a cell runs."""
+"""Datasets, losses, encoders and weights that go wrong when a cell runs."""
 
 from __future__ import annotations
 
@@ -273,31 +273,4 @@ WEIGHTS = [
     ),
 ]
 
-OPTIONS = [
-    Case(
-        "an unknown device",
-        2,
-        Says("--device", "no such device", "banana", "auto, cpu", "does not fall back"),
-        arguments=("run", "spec.toml", "--device", "banana"),
-    ),
-    Case(
-        "a file where the weights should go",
-        2,
-        Says("spec.toml", "weights cannot be kept there", "not a folder", "a folder", "--runs"),
-        arguments=("run", "spec.toml", "--device", "cpu", "--runs", "spec.toml"),
-    ),
-    Case(
-        "a folder below a file where the weights should go",
-        2,
-        Says(
-            "spec.toml/runs",
-            "weights cannot be kept there",
-            "spec.toml is not a folder",
-            "a folder",
-            "--runs",
-        ),
-        arguments=("run", "spec.toml", "--device", "cpu", "--runs", "spec.toml/runs"),
-    ),
-]
-
-CASES = [*PLANTED, *TRAINING, *WEIGHTS, *OPTIONS]
+CASES = [*PLANTED, *TRAINING, *WEIGHTS]

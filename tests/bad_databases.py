@@ -59,6 +59,7 @@ def each(
     ]
 
 
+FEW = ("run", "ls")
 READING = ("ls", "show", "report", "report --out")
 
 CASES = [
@@ -120,11 +121,25 @@ CASES = [
         "another kind of database",
         Says("mysql://...: ", "no such kind", "mysql", "postgresql://USER@HOST", "correct --db"),
         db="mysql://me:CANARY@host/db",
+        commands=FEW,
     ),
     *each(
         "an empty address",
         Says("database", "a file to be kept in", "''", "a path to a SQLite", "correct --db"),
         db="",
+        commands=FEW,
+    ),
+    *each(
+        "a URI of SQLite",
+        Says("file:mmlab.db", "by its path, not by a URI", "mode=ro", "a path to", "correct --db"),
+        db="file:mmlab.db?mode=ro",
+        commands=FEW,
+    ),
+    *each(
+        "an endless name",
+        Says("sqlite:////", "", "", "", "--db"),
+        db="x" * 5000,
+        commands=FEW,
     ),
     Case(
         "a revision that no migration knows",

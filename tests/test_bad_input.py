@@ -29,13 +29,14 @@ from bad_inputs import (
     read_only,
     run_in_a_child,
 )
+from bad_options import CASES as OPTIONS
 from bad_specs import CASES as SPECS
 from hostile import ODD_LABELS
 from sqlalchemy import make_url
 from store_values import dump
 from strange import install
 
-CASES = [*FILES, *SPECS, *DATA, *COMPONENTS, *DATABASES]
+CASES = [*FILES, *SPECS, *DATA, *COMPONENTS, *OPTIONS, *DATABASES]
 TRAIN = '[[losses]]\nuse = "cross_entropy"\n\n[train]\nepochs = 2\nbatch_size = 3\n\n'
 FEW_PAGES = 40_960
 CANARY = "CANARY-p@ss/w%rd"

@@ -29,9 +29,7 @@ FORMATS = ("html", "md", "csv", "json", "parquet")
 
 @click.command(short_help="Print the leaderboard, or write it as HTML, Markdown, CSV, ...")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write a file instead."
-)
+@click.option("--out", type=click.Path(path_type=Path), help="Write a file instead.")
 @click.option(
     "--format", "file_format", type=click.Choice(FORMATS), help="[default: from the file's name]"
 )

@@ -11,9 +11,7 @@ from mmlab.cli.output import color_option, say, verbosity_options
 
 
 @click.command(short_help="Write the JSON Schema of specs, for editors.")
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="A file instead of stdout."
-)
+@click.option("--out", type=click.Path(path_type=Path), help="A file instead of stdout.")
 @color_option
 @verbosity_options
 def schema(out: Path | None) -> None:
