@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import os
 import sys
 import types
 from collections.abc import Callable, Mapping
@@ -106,8 +107,9 @@ def check_options(
 def hashed_options(factory: Factory, resolved: Mapping[str, object]) -> dict[str, object]:
     """The options with every path replaced by the sha256 of what is there, wherever it lies.
 
-    A folder's covers the names, sizes and bytes of all files in it. Raises DataError for a path
-    that is not there or cannot be read.
+    A path is a `Path`, or a plugin's own `os.PathLike`. A folder's covers the names,
+    sizes and bytes of all files in it. Raises DataError for a path that is not there or cannot be
+    read.
     """
     name = getattr(factory, "__name__", str(factory))
 
@@ -117,7 +119,10 @@ def hashed_options(factory: Factory, resolved: Mapping[str, object]) -> dict[str
         except OSError as error:
             raise _unreadable(f"{name}, option {key!r}", path, error) from error
 
-    hashed = {key: _map_paths(value, partial(content, key)) for key, value in resolved.items()}
+    hashed = {
+        key: _map_paths(value, partial(content, key), os.PathLike)
+        for key, value in resolved.items()
+    }
     plain: dict[str, object] = json.loads(canonical_json(hashed))
     return plain
 
@@ -233,14 +238,14 @@ def _unknown(kind: str, name: str, key: str, known: list[str]) -> Fault:
     return replace(fault, message=message, next_step="remove it")
 
 
-def _map_paths(value: Any, change: Callable[[Path], object]) -> Any:
+def _map_paths(value: Any, change: Callable[[Path], object], kind: type[Any] = Path) -> Any:
     """A value with every path in it changed, in lists, tuples, sets and tables too."""
-    if isinstance(value, Path):
-        return change(value)
+    if isinstance(value, kind):
+        return change(Path(value.__fspath__()))  # `os.fspath` takes a str for a path as it is
     if isinstance(value, Mapping):
-        return {key: _map_paths(item, change) for key, item in value.items()}
+        return {key: _map_paths(item, change, kind) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)) and not hasattr(value, "_fields"):
-        return type(value)(_map_paths(item, change) for item in value)
+        return type(value)(_map_paths(item, change, kind) for item in value)
     return value
 
 

@@ -272,6 +272,17 @@ def test_a_folder_is_hashed_by_names_and_bytes(tmp_path: Path) -> None:
     assert hashed_options(Mixer, folders[1]) != before
 
 
+class Address(str):
+    def __fspath__(self) -> str:
+        return self.removeprefix("file:")
+
+
+def test_a_plugins_own_type_of_path_is_hashed_by_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    options = {"path": Address(f"file:{tmp_path / 'a'}")}
+    assert hashed_options(Mixer, options) == hashed_options(Mixer, {"path": tmp_path / "a"})
+
+
 def test_hashed_options_are_plain() -> None:
     resolved, _ = check({"color": "blue", "kinds": list("hgfedcba"), "range": [0, 1]})
     hashed = hashed_options(Mixer, resolved)

@@ -1,4 +1,4 @@
-"""The datasets of a command: read once, shared by every cell, and large enough for what is asked."""
+"""The datasets of a command: read once, shared by cells, and large enough for what is asked."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -118,7 +119,8 @@ class Scripted(nn.Module):
 
     `script` names a text file of a line `STEP WORD`, the first step being 1; the path alone counts
     as an option, so that its text may change between two tries at one run. "turn" makes training
-    go the wrong way. Beside the script, `<script>.log` gets a line for every training step.
+    go the wrong way. Validation also gives "gap", which is never a number. Beside the script,
+    `<script>.log` gets a line for every training step.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"prediction"})
@@ -140,7 +142,9 @@ class Scripted(nn.Module):
             loss = F.binary_cross_entropy_with_logits(prediction, batch.target)
         else:
             loss = F.cross_entropy(prediction, batch.target, ignore_index=-1)
-        return {"loss": self._act(loss) if self.training else loss}
+        return (
+            {"loss": self._act(loss)} if self.training else {"loss": loss, "gap": loss * math.nan}
+        )
 
     def _act(self, loss: Tensor) -> Tensor:
         self.calls += 1

@@ -76,7 +76,8 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
     values = _latest(store.frame(of_runs(select(finals), finals.c.run_id, runs)))
     if values.is_empty():
         return pl.DataFrame(schema=SCHEMA)
-    board = _over_seeds(_per_seed(values))
+    # Sums of floats depend on their order, which must not depend on the database.
+    board = _over_seeds(_per_seed(values.sort("replicate")).sort("seed"))
     board = _with_interval(board, _moments(store, board))
     return _placed(board).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
 

@@ -11,6 +11,14 @@ HUB = "hf-hub:"
 FOLDER = "local-dir:"
 
 
+class LocalFolder(str):
+    """`local-dir:/A/FOLDER`, also as that folder's path, so that mmlab hashes what it holds."""
+
+    def __fspath__(self) -> str:
+        """The folder."""
+        return self.removeprefix(FOLDER)
+
+
 def architectures() -> list[str]:
     """Names of the architectures that the installed open_clip can build by name."""
     spec = find_spec("open_clip")
@@ -31,8 +39,10 @@ def checked_architecture(name: str) -> str:
 
     `ViT-B/32` is `ViT-B-32`. What follows `hf-hub:` or `local-dir:` is looked at when it is used.
     """
-    if name.startswith((HUB, FOLDER)):
+    if name.startswith(HUB):
         return name
+    if name.startswith(FOLDER):
+        return LocalFolder(name)
     spelled = name.replace("/", "-")
     if spelled not in (known := architectures()):
         raise ValueError(
