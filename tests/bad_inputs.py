@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 from click.testing import CliRunner, Result
 
@@ -171,7 +171,7 @@ def offer(site: Path, name: str, module: str) -> None:
 
 
 def run_in_a_child(
-    *arguments: str, file_bytes: int | None = None
+    *arguments: str, file_bytes: int | None = None, stdout: int | IO[str] = subprocess.PIPE
 ) -> subprocess.CompletedProcess[str]:
     """The command in a process of its own, which cannot write files larger than so many bytes.
 
@@ -186,7 +186,13 @@ def run_in_a_child(
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "mmlab", *arguments]
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, preexec_fn=limit, check=False
+        command,
+        env=environment,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=limit,
+        check=False,
     )
 
 

@@ -23,6 +23,7 @@ from bad_inputs import (
     check_child,
     check_files,
     check_message,
+    check_parts,
     check_rows,
     content,
     offer,
@@ -240,3 +241,29 @@ def test_a_full_disk_leaves_the_database_without_half_a_result(results: Path) ->
     check_child(Says("sqlite:////", "cannot be used", "", "written", "free some"), 5, done)
     after = dump("mmlab.db")
     assert {name for name in after if after[name] != before[name]} <= NOTES
+
+
+def test_output_that_finds_no_space_is_named(results: Path) -> None:
+    full = Path("/dev/full")
+    if not full.is_char_device():
+        pytest.skip("no device that is always full")
+    with full.open("w") as stdout:
+        done = run_in_a_child("ls", "--json", stdout=stdout)
+    assert done.returncode == 1, done.stderr
+    check_parts(Says("the output", "cannot be written", "No space", "space", "free"), done.stderr)
+
+
+def test_an_encoding_without_emoji_gets_escapes(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    done = run_in_a_child("show", "@last", "--sample", "🦜")
+    assert done.returncode == 2, done.stderr
+    assert "U0001f99c" in done.stderr
+
+
+def test_a_file_name_in_an_error_does_not_steer_the_terminal(results: Path) -> None:
+    write_spec((DATASET, 'use = "manifest"\npath = "\\u001b[31mred.csv"'))
+    result = call("run", "spec.toml", "--device", "cpu")
+    assert "red.csv" in result.stderr
+    assert "\x1b" not in result.stderr

@@ -5,16 +5,24 @@ Exit codes: 0 done, 1 a run failed, 2 usage, 3 spec, 4 plugin, 5 database, 130 i
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, MutableMapping, Sequence
 from importlib import import_module
 
 import click
 
 from mmlab import __version__
-from mmlab.cli.output import color_option, fail, verbosity_options
+from mmlab.cli.output import (
+    color_option,
+    escape_unwritable,
+    fail,
+    verbosity_options,
+)
 from mmlab.errors import MmlabError, UsageError, explain
 
 INTERRUPTED = 130
+#: What the system says when a disk, or a user's part of it, holds no more.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 #: Verb -> where its command is, in the order of `mmlab --help`.
 COMMANDS = {
@@ -73,11 +81,16 @@ class Verbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the verb; an expected error is one paragraph and an exit code, not a traceback."""
+        escape_unwritable()
         try:
             _require_unicode(ctx.meta["mmlab.unfit"])
             result: object = super().invoke(ctx)
         except MmlabError as error:
             fail(error)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            fail(_unwritable(error))
         except KeyboardInterrupt:
             click.echo("interrupted; finished runs are kept", err=True)
             ctx.exit(INTERRUPTED)
@@ -99,6 +112,18 @@ def _require_unicode(unfit: Sequence[str]) -> None:
             found=ascii(unfit[0]),
             allowed="arguments and file names in UTF-8",
             next_step="rename the file, or write the argument in UTF-8",
+        )
+    )
+
+
+def _unwritable(error: OSError) -> MmlabError:
+    return MmlabError(
+        explain(
+            str(error.filename or "the output"),
+            "cannot be written",
+            found=error.strerror,
+            allowed="a disk with space",
+            next_step="free some space, then run the command again",
         )
     )
 

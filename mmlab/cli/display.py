@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mmlab.cli.output import console, is_quiet
+from mmlab.cli.output import console, harmless, is_quiet
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -145,7 +145,7 @@ def describe_outcome(outcome: Outcome) -> str:
         line += f" in {duration(outcome.seconds)}"
     if outcome.run_id:
         line += f" (run {outcome.run_id})"
-    return line if outcome.error is None else f"{line}\n{outcome.error.rstrip()}"
+    return line if outcome.error is None else f"{line}\n{harmless(outcome.error).rstrip()}"
 
 
 def time_left(step: int, total_steps: int, elapsed_seconds: float) -> str:

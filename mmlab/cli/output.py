@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import math
@@ -143,10 +144,24 @@ def say(text: str) -> None:
 
 def fail(error: MmlabError) -> NoReturn:
     """Print an expected error and leave with its exit code."""
-    text = str(error)
+    text = harmless(str(error))
     prefix = "" if text.startswith("error") else click.style("error: ", fg="red", bold=True)
     click.echo(prefix + text, err=True, color=_present_color())
     click.get_current_context().exit(error.exit_code)
+
+
+def escape_unwritable() -> None:
+    """Write characters that a stream's encoding lacks (an emoji in ASCII) as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def harmless(text: str) -> str:
+    """Text without characters that would steer a terminal; lines stay lines."""
+    return "".join(
+        c if c in "\n\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text
+    )
 
 
 def print_json(**content: object) -> None:

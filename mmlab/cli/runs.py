@@ -14,6 +14,7 @@ from mmlab.cli.output import (
     color_option,
     console,
     db_option,
+    harmless,
     json_option,
     print_json,
     say,
@@ -146,7 +147,7 @@ def _show_run(out: Console, detail: RunDetail, *, with_log: bool) -> None:
         out.print(f"\n{_heading(evaluation)}", style="bold", markup=False)
         out.print(table(["metric", "value"], _metrics(evaluation)))
     if row.error:
-        out.print(row.error, markup=False)
+        out.print(harmless(row.error), markup=False)
     if with_log:
         _show_attempts(out, detail.attempts)
 
@@ -169,7 +170,7 @@ def _show_attempts(out: Console, attempts: Sequence[AttemptRow]) -> None:
         ended = attempt.outcome or "not ended"
         out.print(f"attempt {attempt.fence}: {ended}, began {_time(attempt.started_at)}")
         for text in filter(None, [attempt.message, attempt.traceback]):
-            out.print(text, markup=False)
+            out.print(harmless(text), markup=False)
 
 
 def _show_cards(
