@@ -152,14 +152,3 @@ def tame(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return 0.0
     return 0 if isinstance(value, int) and value not in _INTEGERS else value
-
-
-def _nul_fault(path: Where, *, at_key: bool = False) -> Fault:
-    return Fault(
-        path,
-        "holds a NUL character",
-        found="\\u0000",
-        allowed="any character but NUL, which no file name and no database can hold",
-        next_step="remove \\u0000",
-        at_key=at_key,
-    )
