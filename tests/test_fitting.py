@@ -6,7 +6,7 @@ import hashlib
 
 import polars as pl
 import pytest
-from lab import CLASSIFICATION, DATASET, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
+from lab import DATASET, PAIRED, RETRIEVAL, TOY, Lab
 
 import mmlab
 from mmlab.checkpoint import load_weights
@@ -105,15 +105,3 @@ def test_a_deeper_freeze_than_there_are_stages_is_an_error(sqlite_lab: Lab) -> N
     (outcome,) = sqlite_lab.run(sqlite_lab.write("toy"), "encoders.image.freeze=3")
     assert outcome.status == "failed"
     assert "fewer stages" in (outcome.error or "")
-
-
-def test_evaluations_read_a_split_once_each(sqlite_lab: Lab) -> None:
-    evaluations = (ZERO_SHOT, RETRIEVAL, CLASSIFICATION + 'split = "validation"\n')
-    tables = (*PAIRED[:3], '[head]\nuse = "linear"\n', *PAIRED[3:5])
-    detail = sqlite_lab.run_one(sqlite_lab.write("pairs", tables, *evaluations))
-    splits = {(evaluation.name, evaluation.split) for evaluation in detail.evaluations}
-    assert splits == {
-        ("zero_shot", "test"),
-        ("retrieval", "test"),
-        ("classification", "validation"),
-    }

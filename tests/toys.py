@@ -61,12 +61,14 @@ class Clusters:
         edition = Path(script).read_text().strip() if script else "1"
         if edition == "raise":
             raise OSError("the disk of this dataset has gone away")
+        self.reads = 0
         self.revision = f"clusters-{edition}-{count}-{known}-{','.join(empty)}-{multi}"
 
     def __len__(self) -> int:
         return self._count
 
     def __getitem__(self, index: int) -> Sample:
+        self.reads += 1
         number = self._start + index
         seen = max(1, len(self.labels) - 1)  # the last label has no sample
         label = number % seen
