@@ -38,27 +38,32 @@ def hash_cell(plan: Plan, revisions: Mapping[str, str], sources: Mapping[str, So
 def describe_training(
     plan: Plan, revisions: Mapping[str, str], sources: Mapping[str, Source]
 ) -> dict[str, object]:
-    """All that a train hash covers, the seed aside."""
+    """All that a train hash covers, the seed aside.
+
+    Encoders and losses count in their order: modules are made in it, from one stream of random
+    numbers, and the first loss with a temperature gives the probabilities.
+    """
     spec = plan.cell.spec
     return {
         "mmlab": __version__,
         "experiment": plan.cell.experiment,
         "dataset": {**_component(plan.dataset), "revisions": dict(revisions)},
-        "encoders": {
-            key: {
+        "encoders": [
+            {
                 **_component(resolved),
+                "key": key,
                 "modality": plan.modality(key),
                 "freeze": spec.encoders[key].freeze,
                 "weights": [sources[key].sha256, sources[key].key] if key in sources else None,
             }
             for key, resolved in plan.encoders.items()
-        },
+        ],
         "fusion": {**_component(plan.fusion), "inputs": list(plan.inputs)},
         "head": _component(plan.head) if plan.head else None,
-        "losses": {
-            name: {**_component(resolved), "weight": plan.loss_tables[name].weight}
+        "losses": [
+            {**_component(resolved), "name": name, "weight": plan.loss_tables[name].weight}
             for name, resolved in plan.losses.items()
-        },
+        ],
         "train": _training_settings(spec.train),
         "judge": _judge(plan),
     }
@@ -101,7 +106,8 @@ def _resolved_spec(plan: Plan, sources: Mapping[str, Source]) -> dict[str, objec
     """The cell's spec with its axes applied and every option with its value or default.
 
     Paths are those of this machine: the record says where data was, and `mmlab.load` finds it.
-    Weights are those of one run, for which is an experiment's best may change.
+    Weights are those of one run, for which is an experiment's best may change. The fusion's inputs
+    are named, for JSON with sorted keys does not keep the order in which encoders appear.
     """
     spec = plan.cell.spec.model_dump(mode="json")
     for where, component in plan.components():
@@ -109,6 +115,7 @@ def _resolved_spec(plan: Plan, sources: Mapping[str, Source]) -> dict[str, objec
         for key in where:
             table = table[key]
         table |= component.options
+    spec["fusion"]["inputs"] = list(plan.inputs)
     for key, source in sources.items():
         origin = {"run": source.run_id} if source.run_id else {"file": str(source.path.absolute())}
         spec["encoders"][key]["weights"] |= origin

@@ -73,6 +73,22 @@ def test_settings_that_can_change_the_weights_change_both_hashes(
     assert before.group != after.group
 
 
+def test_the_order_of_encoders_is_in_the_hash(sqlite_lab: Lab) -> None:
+    """They are made in this order, from one stream of random numbers."""
+    fusion = TOY[2].replace("dim = 8", 'dim = 8\ninputs = ["image", "text"]')
+    image, text = ENCODERS.split("\n\n")
+    tables = (TOY[0], ENCODERS, fusion, *TOY[3:])
+    swapped = (TOY[0], f"{text}\n{image}\n", *tables[2:])
+    assert hashes(sqlite_lab, tables) != hashes(sqlite_lab, swapped)
+
+
+def test_the_order_of_losses_is_in_the_hash(sqlite_lab: Lab) -> None:
+    """Probabilities come from the temperature of the first."""
+    cold, warm = (f'{PAIRED[3]}name = "{t}"\ntemperature = {t}\n' for t in ("0.1", "0.5"))
+    one, other = ((*PAIRED[:3], both, *PAIRED[4:]) for both in (cold + warm, warm + cold))
+    assert hashes(sqlite_lab, one) != hashes(sqlite_lab, other)
+
+
 def test_a_seed_changes_the_train_hash_alone(sqlite_lab: Lab) -> None:
     before, after = hashes(sqlite_lab), hashes(sqlite_lab, (*TOY, "[sweep]\nseeds = [7]\n"))
     assert before.train != after.train

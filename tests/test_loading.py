@@ -46,6 +46,13 @@ def test_a_loaded_model_predicts_what_was_stored(lab: Lab) -> None:
     assert [labels[dataset[i].id] for i in range(24)] == [dataset.labels[i] for i in predicted]
 
 
+def test_a_loaded_fusion_has_its_inputs_in_the_order_of_the_spec(sqlite_lab: Lab) -> None:
+    image, text = ENCODERS.split("\n\n")
+    spec = sqlite_lab.write("toy", (DATASET, f"{text}\n{image}\n", *TOY[2:]))
+    sqlite_lab.run_one(spec)
+    assert mmlab.load("toy", sqlite_lab.db).model.inputs == ("text", "image")
+
+
 def test_a_loaded_model_is_in_eval_mode_and_has_the_readers_of_its_encoders(
     sqlite_lab: Lab,
 ) -> None:
