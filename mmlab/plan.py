@@ -236,17 +236,19 @@ def _contradictions(plan: Plan) -> list[Fault]:
 def _gives(plan: Plan) -> set[str]:
     """What the model of a plan provides."""
     gives = {"similarity"} if len(plan.inputs) == 2 else set()
-    if gives and (plan.needs_similarity or hasattr(plan.fusion.factory, "score")):
+    if gives and hasattr(plan.fusion.factory, "score"):
         gives.add("trained similarity")
     if hasattr(plan.fusion.factory, "fuse"):
         gives.add("fused")
     if plan.head is not None:
         gives.add("prediction")
-    return gives
+    trained = plan.losses.values() if plan.cell.spec.train is not None else ()
+    read = {word for loss in trained for word in loss.declares("reads") & gives}
+    return gives | {_TRAINED[word] for word in read & _TRAINED.keys()}
 
 
-#: What an evaluator means by what it needs: scores that nothing trained would be noise.
-_TRAINED = {"similarity": "trained similarity"}
+#: What an evaluator means by what it needs: what nothing trained would be noise.
+_TRAINED = {"similarity": "trained similarity", "prediction": "trained prediction"}
 _WORDS = {"fused": "vector"}
 
 _SOURCES = {
@@ -254,12 +256,14 @@ _SOURCES = {
     "trained similarity": "a fusion of two inputs that scores pairs itself (inner_product, ...) or "
     "a loss that trains it to (info_nce, ...)",
     "prediction": "a [head]",
+    "trained prediction": "a loss that trains the [head] (cross_entropy, ...)",
     "fused": "a fusion that gives a vector (concat, gating, ...)",
 }
 
 
 def _clash(path: Where, who: str, need: str, gives: set[str]) -> Fault:
-    given = ", ".join(sorted(_WORDS.get(word, word) for word in gives))
+    shown = gives - set(_TRAINED.values())
+    given = ", ".join(sorted(_WORDS.get(word, word) for word in shown))
     return Fault(
         path,
         f"{who} reads the model's {_WORDS.get(need, need)}, which this spec does not give",

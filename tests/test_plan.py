@@ -89,5 +89,15 @@ def test_an_evaluator_of_pairs_needs_scores_that_a_loss_has_trained(tmp_path: Pa
     with pytest.raises(SpecError, match="'retrieval' reads the model's trained similarity"):
         plan(tmp_path, text=text)
     assert not plan(tmp_path, 'fusion.use="inner_product"', text=text).needs_similarity
-    paired = text.replace('"cross_entropy"', '"info_nce"')
+    paired = text + '[[losses]]\nuse = "info_nce"\n'
     assert plan(tmp_path, text=paired).needs_similarity
+
+
+def test_an_evaluator_of_predictions_needs_a_head_that_a_loss_has_trained(tmp_path: Path) -> None:
+    text = SPEC.replace('"cross_entropy"', '"info_nce"')
+    with pytest.raises(SpecError, match="'classification' reads the model's trained prediction"):
+        plan(tmp_path, text=text)
+    untrained = SPEC.replace('[[losses]]\nuse = "cross_entropy"\n', "")
+    untrained = untrained.replace("[train]\nepochs = 1\nbatch_size = 8\n", "")
+    with pytest.raises(SpecError, match="'classification' reads the model's trained prediction"):
+        plan(tmp_path, text=untrained)
