@@ -39,6 +39,14 @@ from strange import install
 
 CASES = [*FILES, *SPECS, *DATA, *COMPONENTS, *OPTIONS, *DATABASES]
 TRAIN = '[[losses]]\nuse = "cross_entropy"\n\n[train]\nepochs = 2\nbatch_size = 3\n\n'
+#: A spec that evaluates only, so that the database alone needs space.
+UNTRAINED = (
+    (TRAIN, ""),
+    ('[head]\nuse = "linear"\n\n', ""),
+    ('use = "product"', 'use = "inner_product"'),
+    ('use = "classification"', 'use = "retrieval"'),
+    ("width = 32", 'width = 32\nvocabulary = "bytes"'),
+)
 FEW_PAGES = 40_960
 CANARY = "CANARY-p@ss/w%rd"
 
@@ -236,7 +244,7 @@ def test_a_full_disk_keeps_no_half_of_the_weights(results: Path) -> None:
 @pytest.mark.slow
 def test_a_full_disk_leaves_the_database_without_half_a_result(results: Path) -> None:
     before = dump("mmlab.db")
-    write_spec((TRAIN, ""), ("width = 32", 'width = 32\nvocabulary = "bytes"'))
+    write_spec(*UNTRAINED)
     done = run_in_a_child("run", "spec.toml", "--device", "cpu", file_bytes=FEW_PAGES)
     check_child(Says("sqlite:////", "cannot be used", "", "written", "free some"), 5, done)
     after = dump("mmlab.db")
