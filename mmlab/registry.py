@@ -39,8 +39,9 @@ class ComponentEntry:
 
     @cached_property
     def source_hash(self) -> str | None:
-        """sha256 of the package's Python files where edits keep the version; None elsewhere."""
-        return _package_sha256(self.target.partition(".")[0]) if self.is_editable else None
+        """sha256 of the package's or module's files where edits keep the version; else None."""
+        module = self.target.partition(":")[0]
+        return _package_sha256(module.partition(".")[0]) if self.is_editable else None
 
 
 @dataclass(frozen=True)

@@ -230,8 +230,9 @@ def test_a_component_that_does_not_import_names_its_plugin(
     assert "acme-blend 1.0" in str(caught.value)
 
 
-def test_an_edit_of_an_editable_plugin_changes_its_hash(install: Install) -> None:
-    site = install("acme-blend", is_editable=True)
+@pytest.mark.parametrize("target", ["acme_blend.parts:Blend", "acme_blend:Blend"])
+def test_an_edit_of_an_editable_plugin_changes_its_hash(install: Install, target: str) -> None:
+    site = install("acme-blend", is_editable=True, offers=f'{{"acme_blend": "{target}"}}')
     before = Registry.discover().entry("fusion", "acme_blend").source_hash
     assert before == Registry.discover().entry("fusion", "acme_blend").source_hash
     (site / "acme_blend" / "parts.py").write_text(PARTS + "# edited\n")
