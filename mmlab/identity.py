@@ -76,12 +76,12 @@ def evaluation_hashes(plan: Plan, train_hash: str, splits: Splits) -> dict[str, 
             {
                 "train": train_hash,
                 "name": name,
-                "evaluator": _evaluator(resolved),
+                "evaluator": _evaluator(plan, name),
                 "split": plan.evaluate_tables[name].split,
                 "dataset": splits.evaluated(plan, name).revision,
             }
         )
-        for name, resolved in plan.evaluators.items()
+        for name in plan.evaluators
     }
 
 
@@ -126,15 +126,18 @@ def _component(resolved: Resolved) -> dict[str, object]:
     return {**resolved.identity(), "source": resolved.entry.source_hash}
 
 
-def _evaluator(resolved: Resolved) -> dict[str, object]:
-    return {**_component(resolved), "revision": resolved.factory.version}
+def _evaluator(plan: Plan, name: str) -> dict[str, object]:
+    """An evaluator, and the dataset of its own if it has one: the train hash has the spec's."""
+    resolved, dataset = plan.evaluators[name], plan.evaluate_datasets.get(name)
+    own = _component(dataset) if dataset is not None else None
+    return {**_component(resolved), "revision": resolved.factory.version, "dataset": own}
 
 
 def _judge(plan: Plan) -> dict[str, object] | None:
     """The evaluation that says which weights are best, if it is one."""
     table = plan.cell.spec.train
     name = table.best.partition("/")[0] if table else ""
-    return _evaluator(plan.evaluators[name]) if name in plan.evaluators else None
+    return _evaluator(plan, name) if name in plan.evaluators else None
 
 
 def _training_settings(table: TrainTable | None) -> dict[str, object] | None:

@@ -156,9 +156,13 @@ from mmlab.plugin import hookimpl
 @hookimpl
 def mmlab_encoders():
     return {"acme": "acme_toys.encoder:Encoder"}
+
+@hookimpl
+def mmlab_datasets():
+    return {"acme": "acme_toys.encoder:Clusters"}
 """
 ENCODER = '''
-from toys import Toy
+from toys import Clusters, Toy
 
 
 class Encoder(Toy):
@@ -207,3 +211,13 @@ def test_a_replaced_dataset_of_an_evaluation_evaluates_again(sqlite_lab: Lab) ->
     assert sqlite_lab.statuses(spec) == ["evaluated"]
     revisions = [e.dataset_revision for e in sqlite_lab.detail("toy").evaluations]
     assert [revision.split("-")[1] for revision in revisions] == ["1", "1", "2"]
+
+
+def test_an_edited_dataset_of_an_evaluation_evaluates_again(
+    sqlite_lab: Lab, editable: Path
+) -> None:
+    own = CLASSIFICATION + '[evaluate.dataset]\nuse = "acme"\n'
+    spec = sqlite_lab.write("toy", (*TOY[:5], own))
+    assert sqlite_lab.statuses(spec) == ["done"]
+    editable.write_text(ENCODER + "    # edited\n")
+    assert sqlite_lab.statuses(spec) == ["evaluated"]
