@@ -36,6 +36,15 @@ class Lease:
         )
         raise RunError(message, "lost")
 
+    def hold(self) -> None:
+        """Renew now, before files are written: no fence guards those of the run's next process.
+
+        Raises as `check` does.
+        """
+        if not self.store.renew(self.claim, self.claim.lease_seconds):
+            self._is_lost.set()
+        self.check()
+
     def start(self) -> None:
         """Begin to renew."""
         self._thread.start()

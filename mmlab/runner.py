@@ -248,7 +248,9 @@ class Runner:
                 self.display.progress(progress)
                 summary.see(progress)
                 if progress.is_best:
+                    lease.hold()
                     weights.save("best", step)
+        lease.hold()
         weights.save("final", step)
         weights.restore_best(step)
         return weights.artifacts()

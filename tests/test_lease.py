@@ -77,3 +77,10 @@ def test_a_run_that_was_taken_over_is_left_to_the_other_process(lab: Lab) -> Non
     assert (detail.run.status, detail.run.fence) == ("running", 2)
     assert (detail.evaluations, detail.artifacts) == ([], [])
     assert lab.row_counts()["metrics"] == 0
+
+
+def test_no_weights_are_written_once_another_process_has_the_run(sqlite_lab: Lab) -> None:
+    spec, thief = sqlite_lab.write("toy"), Thief(db=sqlite_lab.db)
+    run_specs([spec], RunOptions(sqlite_lab.db, device="cpu"), thief)
+    assert thief.stolen
+    assert list(sqlite_lab.runs.rglob("*.safetensors")) == []
