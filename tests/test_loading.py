@@ -188,7 +188,6 @@ WORDS = (
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_a_learnt_vocabulary_comes_back_with_the_weights(sqlite_lab: Lab) -> None:
     detail = sqlite_lab.run_one(sqlite_lab.write("words", WORDS))
     experiment = mmlab.load("words", sqlite_lab.db)
