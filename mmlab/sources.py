@@ -60,17 +60,25 @@ def _find(plan: Plan, key: str, table: WeightsTable, store: Store, runs: Path) -
     found = store.best_weights(table.run)
     if not found:
         raise _nothing_finished(place, table.run)
-    best = max(found, key=lambda weights: _validation_score(store, weights))
+    best = max(_comparable(found), key=_validation_score)
     return Source(runs / best.path, best.sha256, table.encoder or key, best.run_id)
 
 
-def _validation_score(store: Store, weights: Weights) -> float:
+def _comparable(found: Sequence[Weights]) -> list[Weights]:
+    """The newest run, and those that were judged by the same metric."""
+
+    def judged_by(weights: Weights) -> tuple[object, object]:
+        return weights.summary.get("best"), weights.summary.get("best_direction")
+
+    return [weights for weights in found if judged_by(weights) == judged_by(found[0])]
+
+
+def _validation_score(weights: Weights) -> float:
     """How good a run was on validation, higher is better; test scores must not choose."""
-    summary = store.run_detail(weights.run_id).summary
-    value = summary.get("best_value")
+    value = weights.summary.get("best_value")
     if not isinstance(value, int | float):
         return -math.inf
-    return -value if summary["best_direction"] == "min" else value
+    return -value if weights.summary["best_direction"] == "min" else value
 
 
 def _nothing_finished(place: str, run: str) -> WeightsError:

@@ -122,6 +122,14 @@ def test_weights_that_are_not_there_fail_the_cell_and_store_nothing(
     assert sqlite_lab.dump() == before
 
 
+def test_runs_judged_by_another_metric_than_the_newest_are_not_compared(sqlite_lab: Lab) -> None:
+    source = sqlite_lab.write("first")
+    sqlite_lab.run_one(source, 'train.best="classification/top1"')
+    newest = sqlite_lab.run_one(source, "train.epochs=1")
+    second = sqlite_lab.run_one(starting(sqlite_lab, "second", '{ run = "first" }'))
+    assert second.resolved["encoders"]["image"]["weights"]["run"] == newest.run.run_id
+
+
 def test_weights_that_do_not_fit_name_the_tensors(sqlite_lab: Lab) -> None:
     sqlite_lab.run_one(sqlite_lab.write("first"), "encoders.image.dim=5")
     (outcome,) = sqlite_lab.run(starting(sqlite_lab, "second", '{ run = "first" }'))

@@ -124,9 +124,9 @@ class RunDetail:
 
 @dataclass(frozen=True)
 class Weights:
-    """A done run's best weights; `metrics` are its final ones, named evaluation/metric."""
+    """A done run's best weights, and the run's summary, which says how good they are."""
 
     run_id: str
     path: str
     sha256: str
-    metrics: Mapping[str, float | None]
+    summary: Mapping[str, object]

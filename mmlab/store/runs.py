@@ -198,19 +198,13 @@ def _artifacts(connection: Connection, run_id: str) -> list[ArtifactRow]:
 def best_weights(connection: Connection, name: str) -> list[Weights]:
     """The best weights of done runs, newest first: of an experiment, or of the run of this id."""
     query = (
-        select(runs.c.id, artifacts.c.path, artifacts.c.sha256)
+        select(runs.c.id, runs.c.summary, artifacts.c.path, artifacts.c.sha256)
         .join(artifacts, artifacts.c.run_id == runs.c.id)
         .where(artifacts.c.role == "best", runs.c.status == "done")
         .where((runs.c.experiment == name) | (runs.c.id == name))
         .order_by(runs.c.finished_at.desc(), runs.c.id)
     )
-    rows = connection.execute(query).all()
-    return [Weights(row.id, row.path, row.sha256, _named(connection, row.id)) for row in rows]
-
-
-def _named(connection: Connection, run_id: str) -> dict[str, float | None]:
-    return {
-        "/".join(filter(None, (evaluation.name, evaluation.condition, name))): value
-        for evaluation in _evaluations(connection, run_id)
-        for name, value in evaluation.metrics.items()
-    }
+    return [
+        Weights(row.id, row.path, row.sha256, json.loads(row.summary))
+        for row in connection.execute(query)
+    ]
