@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import nn
+
 from mmlab.errors import PluginError, SpecError, explain
 from mmlab.options import check_options, hashed_options, supplied
 from mmlab.registry import ComponentEntry, Registry
@@ -213,7 +215,7 @@ class _Finder:
 
 def _contradictions(plan: Plan) -> list[Fault]:
     """What is wrong between tables that are each valid on their own."""
-    faults = []
+    faults = [*_unfit_names(plan)]
     spec = plan.cell.spec
     gives = _gives(plan)
     if plan.head is not None and "fused" not in gives:
@@ -231,6 +233,21 @@ def _contradictions(plan: Plan) -> list[Fault]:
     if spec.train is not None and spec.train.best.partition("/")[0] not in _bests(plan):
         faults.append(_unknown_best(plan))
     return faults
+
+
+def _unfit_names(plan: Plan) -> Iterator[Fault]:
+    """Encoders and losses whose names a torch module cannot give to its parts."""
+    places: list[tuple[Where, str]] = [(("encoders", key), key) for key in plan.encoders]
+    places += [(("losses", i, "name"), name) for i, name in enumerate(plan.losses)]
+    for where, name in places:
+        if "." in name or hasattr(nn.ModuleDict(), name):
+            yield Fault(
+                where,
+                "this name cannot be given to a part of a torch module",
+                found=repr(name),
+                allowed="a name without a dot that torch.nn.ModuleDict does not use itself",
+                next_step=f'call it "my_{name.replace(".", "_")}", say',
+            )
 
 
 def _gives(plan: Plan) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -104,6 +105,8 @@ def train(trainer: Trainer, batches: Iterator[Batch], validate: Validate) -> Ite
     Stops early when `train.patience` validations in a row brought nothing better.
     """
     table, best, clock = trainer.table, _Best(trainer.table), _Clock()
+    if "/" in table.best:  # a misspelt metric should not cost the steps before its first value
+        best.require(_validation_points(trainer, validate, 0))
     trainer.step.train()
     for index in range(trainer.total_steps):
         batch = to_device(next(batches), trainer.device)
@@ -212,9 +215,11 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 def determinism(enabled: bool) -> Iterator[None]:
     """Use torch's deterministic algorithms inside, and restore the former choice after.
 
-    On CUDA, cuBLAS also needs CUBLAS_WORKSPACE_CONFIG=:4096:8 in the environment; torch says so.
+    cuBLAS reads its part from the environment when a process first uses it on a GPU.
     """
     before = torch.are_deterministic_algorithms_enabled()
+    if enabled:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(enabled or before)
     try:
         yield
@@ -282,13 +287,17 @@ class _Best:
         """Compare a validation's metrics with the best so far; NaN is never best, nor is none."""
         if not points:
             return
-        values = {point.name: point.value for point in points}
-        if self.name not in values:
-            raise _unknown_best(self.name, values)
-        value = values[self.name]
+        value = self.require(points)
         self.is_new = self.sign * value > self.value
         self.value = self.sign * value if self.is_new else self.value
         self._stalled_for = 0 if self.is_new else self._stalled_for + 1
+
+    def require(self, points: Sequence[MetricPoint]) -> float:
+        """The value of `train.best`. Raises RunError where a validation does not give it."""
+        values = {point.name: point.value for point in points}
+        if points and self.name not in values:
+            raise _unknown_best(self.name, values)
+        return values.get(self.name, math.nan)
 
     @property
     def has_stalled(self) -> bool:

@@ -236,6 +236,16 @@ CONTRADICTIONS = [
         ),
     ),
     refused(
+        "an encoder named like a part of torch's containers",
+        ("[encoders.text]", '[encoders.keys]\nmodality = "text"'),
+        Says("spec.toml:15:1", "cannot be given to a part", "'keys'", "without a dot", "my_keys"),
+    ),
+    refused(
+        "a loss with a dot in its name",
+        (LOSS, f'{LOSS}\nname = "a.b"'),
+        Says("spec.toml:29:8", "cannot be given to a part", "'a.b'", "without a dot", "my_a_b"),
+    ),
+    refused(
         "training without an end",
         (f"{EPOCHS}\n", ""),
         Says(

@@ -87,6 +87,13 @@ def test_data_goes_to_stdout_and_remarks_to_stderr() -> None:
     assert result.stderr == "a remark\n"
 
 
+def test_a_process_without_a_stdout_says_nothing_and_does_not_fail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    console().print("for nobody")
+
+
 @pytest.mark.parametrize("arguments", [["-q", "act", "print"], ["act", "-q", "print"]])
 def test_quiet_silences_remarks_but_not_data(arguments: list[str]) -> None:
     result = CliRunner().invoke(program, arguments)

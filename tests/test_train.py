@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -194,9 +195,11 @@ def test_direction_and_precision_are_what_their_names_say() -> None:
     assert resolve_precision("auto", torch.device("cuda")) == "bf16"
 
 
-def test_determinism_is_restored() -> None:
+def test_determinism_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     with determinism(True):
         assert torch.are_deterministic_algorithms_enabled()
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
     assert not torch.are_deterministic_algorithms_enabled()
 
 

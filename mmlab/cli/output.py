@@ -115,7 +115,8 @@ def console(*, err: bool = False) -> Console:
     from rich.console import Console
 
     wants = _present_color()
-    stream = sys.stderr if err else sys.stdout
+    # A process may start without one (`mmlab ls >&-`); what is said then is for nobody.
+    stream = (sys.stderr if err else sys.stdout) or io.StringIO()
     # A pipe has no width; 80 columns would fold the tables of whoever greps them.
     width = None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
     if wants is None:
