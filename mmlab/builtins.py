@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 #: Kind -> name used in TOML -> where the component is.
 BUILTINS: Mapping[str, Mapping[str, str]] = {
-    "head": {"linear": "mmlab.heads:Linear"},
+    "head": {"linear": "mmlab.heads:Linear", "mlp": "mmlab.heads:MLP"},
     "evaluator": {
         "classification": "mmlab.evaluate.classification:Classification",
         "retrieval": "mmlab.evaluate.retrieval:Retrieval",

@@ -1,8 +1,26 @@
-"""Heads: the decision network on a fused vector. Factory: `(dim, outputs, *, options)`."""
+"""Heads: the decision network on a fused vector. Factory: `(dim, outputs, *, options)`.
+
+`outputs` is the number of the dataset's labels, or of its targets where a loss reads those. A head
+gives logits, or targets in units of their deviation; what they mean is the business of losses.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from pydantic import Field
 from torch import Tensor, nn
+
+Activation = Literal["relu", "gelu", "silu", "tanh"]
+
+_ACTIVATIONS: Mapping[Activation, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+    "tanh": nn.Tanh,
+}
 
 
 class Linear(nn.Module):
@@ -15,3 +33,38 @@ class Linear(nn.Module):
     def forward(self, fused: Tensor) -> Tensor:
         """(B, dim) -> (B, outputs)."""
         return self.map(fused)  # type: ignore[no-any-return]  # torch types modules' calls as Any
+
+
+class MLP(nn.Module):
+    """Affine maps with an activation and dropout between them: (B, dim) -> (B, outputs).
+
+    One hidden layer for every width in `hidden`. Unlike `linear` it can join what a fusion such as
+    concatenation has only put side by side, so that the fusions compared under it differ less.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        outputs: int,
+        *,
+        hidden: Annotated[
+            Sequence[Annotated[int, Field(ge=1)]],
+            Field(min_length=1, description="widths of the hidden layers, the first one first"),
+        ] = (256,),
+        dropout: Annotated[
+            float, Field(ge=0, lt=1, description="share of every hidden layer left out in training")
+        ] = 0.0,
+        activation: Annotated[
+            Activation, Field(description="what follows each hidden layer's map")
+        ] = "relu",
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, after in pairwise((dim, *hidden)):
+            layers += [nn.Linear(before, after), _ACTIVATIONS[activation](), nn.Dropout(dropout)]
+        self.hidden = nn.Sequential(*layers)
+        self.map = nn.Linear(hidden[-1], outputs)
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """(B, dim) -> (B, outputs)."""
+        return self.map(self.hidden(fused))  # type: ignore[no-any-return]  # as above

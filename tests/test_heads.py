@@ -1,0 +1,70 @@
+"""Heads against formulas written out, and what only a hidden layer can learn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmlab.heads import MLP, Activation, Linear
+
+
+def test_linear_is_a_matrix_and_a_vector() -> None:
+    head, fused = Linear(3, 2), torch.randn(5, 3)
+    expected = torch.stack([head.map.weight @ row + head.map.bias for row in fused])
+    torch.testing.assert_close(head(fused), expected)
+
+
+@pytest.mark.parametrize(
+    ("name", "function"),
+    [
+        ("relu", lambda x: x.clamp(min=0)),
+        ("gelu", lambda x: x * (1 + torch.erf(x / math.sqrt(2))) / 2),
+        ("silu", lambda x: x / (1 + torch.exp(-x))),
+        ("tanh", torch.tanh),
+    ],
+)
+def test_mlp_is_its_maps_with_an_activation_between(
+    name: Activation, function: Callable[[Tensor], Tensor]
+) -> None:
+    head = MLP(3, 2, hidden=(7, 4), activation=name).double()
+    x = fused = torch.randn(5, 3, dtype=torch.float64)
+    maps = [module for module in head.modules() if isinstance(module, nn.Linear)]
+    for layer in maps[:-1]:
+        x = function(x @ layer.weight.T + layer.bias)
+    torch.testing.assert_close(head(fused), x @ maps[-1].weight.T + maps[-1].bias)
+
+
+def test_mlp_has_a_layer_for_every_width() -> None:
+    shapes = [tuple(p.shape) for p in MLP(3, 2, hidden=(7, 4)).parameters() if p.ndim == 2]
+    assert shapes == [(7, 3), (4, 7), (2, 4)]
+
+
+def test_dropout_leaves_out_a_share_in_training_alone() -> None:
+    head = MLP(4, 1, hidden=(1000,), dropout=0.25)
+    kept = [float((head.train().hidden(torch.ones(1, 4)) != 0).float().mean()) for _ in range(20)]
+    alive = float((head.eval().hidden(torch.ones(1, 4)) != 0).float().mean())
+    # 20,000 draws: a standard error of 0.003 of the share.
+    assert sum(kept) / len(kept) == pytest.approx(0.75 * alive, abs=0.02)
+    torch.testing.assert_close(head(torch.ones(1, 4)), head(torch.ones(1, 4)))
+
+
+@pytest.mark.parametrize(("head", "learns"), [(Linear, False), (MLP, True)])
+def test_only_a_hidden_layer_learns_the_exclusive_or(
+    head: Callable[[int, int], nn.Module], learns: bool
+) -> None:
+    torch.manual_seed(0)
+    x = torch.tensor([[0.0, 0], [0, 1], [1, 0], [1, 1]])
+    y = torch.tensor([0, 1, 1, 0])
+    model = head(2, 2)
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.05)
+    for _ in range(150):
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    is_right = bool((model(x).argmax(1) == y).all())
+    assert is_right == learns
