@@ -244,3 +244,15 @@ class Dataset(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample: ...
+
+
+@runtime_checkable
+class Published(Protocol):
+    """A dataset on whose samples others publish figures; reports put theirs beside one's own.
+
+    `test_set` names exactly these samples, the split spelled out: "eurosat/vtab-test" is not
+    "eurosat/all". `main_metric` is the metric that is quoted for it.
+    """
+
+    test_set: str
+    main_metric: str

@@ -85,6 +85,9 @@ class EvaluationResult:
     label_metrics: Mapping[str, Floats] = field(default_factory=dict)
     #: sample id -> WebP bytes of a small picture, for a few samples; reports read no dataset
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
+    #: what the samples are called where others publish figures on them, and which metric they quote
+    test_set: str | None = None
+    main_metric: str | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import torch
 from mmlab.build import Experiment
 from mmlab.evaluate import Encoded, Evaluator, Subject, encode_split
 from mmlab.loader import equal_batches
-from mmlab.plugin import Dataset, Split
+from mmlab.plugin import Dataset, Published, Split
 from mmlab.records import EvaluationResult
 from mmlab.splits import Splits
 from mmlab.train import mean_losses
@@ -53,7 +53,8 @@ class Scorer:
             if id(dataset) not in encoded:
                 encoded[id(dataset)] = self._encode(subject, dataset, name, split)
             evaluator = self._evaluator(name, cards=split is None)
-            yield from evaluator(subject, encoded[id(dataset)], name)
+            for result in evaluator(subject, encoded[id(dataset)], name):
+                yield _published(result, dataset)
 
     def validate(self) -> dict[str, float]:
         """Mean losses on the validation split, and the evaluation that `train.best` names."""
@@ -92,6 +93,13 @@ class Scorer:
     ) -> Encoded:
         chosen = split or self.plan.evaluate_tables[name].split
         return encode_split(subject, dataset, chosen, self.batch_size)
+
+
+def _published(result: EvaluationResult, dataset: Dataset) -> EvaluationResult:
+    """The result with what its samples are called where others publish figures on them."""
+    if not isinstance(dataset, Published):
+        return result
+    return replace(result, test_set=dataset.test_set, main_metric=dataset.main_metric)
 
 
 def _flat(result: EvaluationResult) -> dict[str, float]:

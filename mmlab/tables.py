@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: the only revision of a database that this program works with.
-REVISION = "0001"
+REVISION = "0002"
 
 metadata = MetaData(
     naming_convention={
@@ -104,6 +104,7 @@ runs = Table(
     Column("provenance", Text, nullable=False, comment="JSON: code, versions, machine, data"),
     Column("summary", Text, nullable=False, comment="JSON: durations, memory, speed"),
     Column("error", Text, comment="why it failed, in one paragraph; NULL unless failed"),
+    Column("origin", Text, comment="what it was imported from; NULL for a run executed here"),
     UniqueConstraint("train_hash", "replicate"),
     Index(None, "experiment", "created_at"),
     Index(None, "status", "created_at"),
@@ -190,6 +191,14 @@ evaluations = Table(
     Column("sample_count", Integer, nullable=False, comment="samples scored"),
     Column("skipped_count", Integer, nullable=False, comment="samples that could not take part"),
     Column("created_at", DateTime(timezone=True), nullable=False, comment="recorded, UTC"),
+    Column(
+        "test_set",
+        Text,
+        comment="published name of the samples, split included; NULL if the dataset has none",
+    ),
+    Column(
+        "main_metric", Text, comment="the metric quoted for that test set; NULL for the usual one"
+    ),
     UniqueConstraint("run_id", "evaluation_hash", "name", "condition"),
     Index(None, "protocol_hash"),
     comment="One row per result of an evaluator on a run; more may be added to a finished run",

@@ -80,6 +80,9 @@ leaderboard = Table(
     Column("metric", Text, comment="the metric's name"),
     *_value(),
     Column("finished_at", DateTime(timezone=True), comment="when the run was done, UTC"),
+    Column("origin", Text, comment="what the run was imported from; NULL if executed here"),
+    Column("test_set", Text, comment="published name of the samples, split included, or NULL"),
+    Column("main_metric", Text, comment="the metric quoted for it; NULL for the usual one"),
     comment="One row per final metric of a done run",
 )
 

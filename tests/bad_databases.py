@@ -8,6 +8,8 @@ from pathlib import Path
 
 from bad_inputs import Case, Says
 
+from mmlab.tables import REVISION
+
 COMMANDS = {
     "run": ("run", "spec.toml", "--device", "cpu"),
     "ls": ("ls",),
@@ -69,7 +71,7 @@ CASES = [
             "sqlite:////",
             "older than this program",
             "revision 0000",
-            "revision 0001",
+            f"revision {REVISION}",
             "mmlab db up",
         ),
         revision("0000"),
@@ -80,7 +82,7 @@ CASES = [
             "sqlite:////",
             "newer than this program",
             "revision 9999",
-            "revision 0001",
+            f"revision {REVISION}",
             "pip install",
         ),
         revision("9999"),
@@ -144,7 +146,9 @@ CASES = [
     Case(
         "a revision that no migration knows",
         5,
-        Says("sqlite:////", "no migration leads", "revision 0000", "up to 0001", "from a copy"),
+        Says(
+            "sqlite:////", "no migration leads", "revision 0000", f"up to {REVISION}", "from a copy"
+        ),
         arguments=("db", "upgrade"),
         prepare=revision("0000"),
     ),
@@ -155,7 +159,7 @@ CASES = [
             "sqlite:////",
             "newer than this program",
             "revision 9999",
-            "revision 0001",
+            f"revision {REVISION}",
             "pip install",
         ),
         arguments=("db", "upgrade"),

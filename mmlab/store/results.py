@@ -37,6 +37,7 @@ def check_results(results: Sequence[EvaluationResult]) -> None:
 
 def _check_result(result: EvaluationResult) -> None:
     check_texts(f"name of evaluation {result.name!r}", [result.name, result.condition])
+    check_texts(f"test set of {result.name}", [result.test_set or "", result.main_metric or ""])
     check_texts(f"metric of {result.name}", [*result.metrics, *result.label_metrics])
     check_texts(f"label of {result.name}", result.labels)
     check_texts(f"template of {result.name}", result.templates)
@@ -100,6 +101,8 @@ def _evaluation_row(result: EvaluationResult) -> dict[str, object]:
         "templates": to_json(result.templates),
         "sample_count": len(result.samples.ids) if result.samples else 0,
         "skipped_count": result.skipped,
+        "test_set": result.test_set,
+        "main_metric": result.main_metric,
     }
 
 

@@ -35,7 +35,10 @@ class RunIdentity:
 
 @dataclass(frozen=True)
 class RunRow:
-    """A run, for lists. Times are UTC; `error` is why it failed."""
+    """A run, for lists. Times are UTC; `error` is why it failed.
+
+    `origin` is what it was imported from, None for a run that was executed here.
+    """
 
     run_id: str
     experiment: str
@@ -51,6 +54,7 @@ class RunRow:
     started_at: datetime | None
     finished_at: datetime | None
     error: str | None
+    origin: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,7 @@ class EvaluationRow:
     sample_count: int
     skipped_count: int
     metrics: Mapping[str, float | None]
+    test_set: str | None = None
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,7 @@ def as_run(row: AnyRow) -> RunRow:
         started_at=as_utc(row.started_at) if row.started_at else None,
         finished_at=as_utc(row.finished_at) if row.finished_at else None,
         error=row.error,
+        origin=row.origin,
     )
 
 
@@ -169,6 +170,7 @@ def _evaluations(connection: Connection, run_id: str) -> list[EvaluationRow]:
             sample_count=row.sample_count,
             skipped_count=row.skipped_count,
             metrics=values.get(row.id, {}),
+            test_set=row.test_set,
         )
         for row in connection.execute(query)
     ]
