@@ -215,6 +215,7 @@ def _make_losses(plan: Plan, model: Model, dataset: Dataset) -> dict[str, nn.Mod
         label_counts=_label_counts(dataset) if plan.losses else (),
         is_multi_label=dataset.is_multi_label,
         vocabularies=_vocabularies(model),
+        token_dims=_token_dims(model),
     )
     return {name: resolved.make(shapes=shapes) for name, resolved in plan.losses.items()}
 
@@ -235,6 +236,11 @@ def _vocabularies(model: Model) -> dict[str, Vocabulary]:
         for key, encoder in model.encoders.items()
         if isinstance(encoder, Tokenized)
     }
+
+
+def _token_dims(model: Model) -> dict[str, int]:
+    widths = {key: cast(Encoder, encoder).token_dim for key, encoder in model.encoders.items()}
+    return {key: width for key, width in widths.items() if width is not None}
 
 
 def _require_labels(plan: Plan, label_count: int) -> None:

@@ -13,7 +13,7 @@ from mmlab.build import Experiment
 from mmlab.checkpoint import load_weights, restore, save_weights
 from mmlab.loader import Order, training_batches
 from mmlab.model import Step
-from mmlab.plugin import Batch, Loss
+from mmlab.plugin import Batch
 from mmlab.provenance import peak_memory_bytes, reset_peak_memory
 from mmlab.records import Artifact, MetricPoint
 from mmlab.spec import TrainTable
@@ -33,16 +33,10 @@ def start_training(
     assert table is not None, "only asked for where the spec trains"
     dataset = splits.training(plan)
     order = Order(plan.cell.seed, len(dataset), table.batch_size)
-    views = max(_views(experiment.step), default=0)
     batches = training_batches(
-        dataset, experiment.readers, order, workers=table.workers, views=views
+        dataset, experiment.readers, order, workers=table.workers, views=experiment.step.views
     )
     return Trainer(experiment.step, table, order, device), batches
-
-
-def _views(step: Step) -> list[int]:
-    losses: list[Loss] = [loss for loss in step.losses.values()]  # type: ignore[misc]
-    return [loss.views for loss in losses]
 
 
 class Curves:

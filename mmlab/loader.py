@@ -106,21 +106,33 @@ def evaluation_batches(
     dataset: Dataset, readers: Mapping[str, Reader], batch_size: int, *, workers: int = 0
 ) -> Iterator[Batch]:
     """Every sample once, in the dataset's order, through the evaluation transforms."""
-    rows = [(-1, index) for index in range(len(dataset))]
-    chunks = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
-    return iter(_data_loader(_Samples(dataset, readers), chunks, workers))
+    return _evaluation_batches(_Samples(dataset, readers), batch_size, workers)
 
 
 def equal_batches(
-    dataset: Dataset, readers: Mapping[str, Reader], batch_size: int, *, workers: int = 0
+    dataset: Dataset,
+    readers: Mapping[str, Reader],
+    batch_size: int,
+    *,
+    workers: int = 0,
+    views: int = 0,
+    seed: int = 0,
 ) -> Iterator[Batch]:
     """As `evaluation_batches`, but all of one size: a contrastive loss depends on it.
 
     A split smaller than `batch_size` is one batch; the rest that fills no batch is left out.
+    `views` of each sample come from the training transform, the same ones every time for a seed.
     """
     size = min(batch_size, len(dataset))
     full = len(dataset) // size if size else 0
-    return itertools.islice(evaluation_batches(dataset, readers, size or 1, workers=workers), full)
+    samples = _Samples(dataset, readers, seed=seed, views=views)
+    return itertools.islice(_evaluation_batches(samples, size or 1, workers), full)
+
+
+def _evaluation_batches(samples: _Samples, batch_size: int, workers: int) -> Iterator[Batch]:
+    rows = [(-1, index) for index in range(len(samples.dataset))]
+    chunks = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+    return iter(_data_loader(samples, chunks, workers))
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
@@ -215,7 +227,7 @@ class _Samples(TorchDataset[_Row]):
     def __getitem__(self, place: tuple[int, int]) -> _Row:
         epoch, index = place
         train = epoch >= 0
-        if train:
+        if train or self.views:
             seed_host_generators(derive_seed(self.seed, "sample", epoch, index))
         sample = self.dataset[index]
         inputs = {key: reader.read(sample, train) for key, reader in self.readers.items()}

@@ -92,7 +92,7 @@ class Model(nn.Module):
         projected = [self.project(key, features[key]) for key in self.inputs]
         fused = self._fused(projected)
         prediction = None if self.head is None or fused is None else self.head(fused)
-        similarity = PairSimilarity(self._score, *projected) if len(projected) == 2 else None
+        similarity = PairSimilarity(self, *projected) if len(projected) == 2 else None
         return Outputs(features, fused, prediction, similarity)
 
     def project(self, key: str, features: Features) -> Features:
@@ -108,8 +108,15 @@ class Model(nn.Module):
         The two keys are the fusion's inputs in either order.
         """
         if (row_key, column_key) == self.inputs:
-            return self._score(rows, columns).forward
-        return self._score(columns, rows).backward.T
+            return self.score(rows, columns).forward
+        return self.score(columns, rows).backward.T
+
+    def score(self, u: Features, v: Features) -> Scores:
+        """Scores of A projected rows of input 0 with B projected columns of input 1."""
+        if self._scores_pairs:
+            return cast(SimilarityFusion, self.fusion).score(u, v)
+        scores = self._score_by_fusing(u, v)
+        return Scores(scores, scores)
 
     def _fused(self, projected: Sequence[Features]) -> Tensor | None:
         if not self._fuses:
@@ -118,12 +125,6 @@ class Model(nn.Module):
         fused = fusion.fuse(*projected)
         check_width("fusion", fused, len(projected[0].pooled), fusion.dim)
         return fused
-
-    def _score(self, u: Features, v: Features) -> Scores:
-        if self._scores_pairs:
-            return cast(SimilarityFusion, self.fusion).score(u, v)
-        scores = self._score_by_fusing(u, v)
-        return Scores(scores, scores)
 
     def _score_by_fusing(self, u: Features, v: Features) -> Tensor:
         """Fuse every pair and map it to one score, as many rows at a time as memory allows."""
@@ -141,10 +142,10 @@ class Model(nn.Module):
 class PairSimilarity:
     """The scores of all pairs of a batch, computed when a loss asks for them."""
 
-    def __init__(self, score: Callable[[Features, Features], Scores], u: Features, v: Features):
+    def __init__(self, model: Model, u: Features, v: Features) -> None:
         self.u = u
         self.v = v
-        self._score = score
+        self._model = model
 
     @property
     def size(self) -> int:
@@ -156,13 +157,23 @@ class PairSimilarity:
         """(B,) bool: the pairs of which both sides are there."""
         return self.u.present & self.v.present
 
+    @property
+    def sides(self) -> dict[str, Features]:
+        """The projected features of both inputs."""
+        return dict(zip(self._model.inputs, (self.u, self.v), strict=True))
+
+    def of(self, features: Mapping[str, Features]) -> PairSimilarity:
+        """The same similarity of other features of the two encoders."""
+        u, v = (self._model.project(key, features[key]) for key in self._model.inputs)
+        return PairSimilarity(self._model, u, v)
+
     def dense(self) -> Scores:
         """All B x B scores at once."""
-        return self._score(self.u, self.v)
+        return self._model.score(self.u, self.v)
 
     def block(self, start: int, stop: int) -> Scores:
         """Scores of rows start to stop with all columns."""
-        return self._score(_rows(self.u, start, stop), self.v)
+        return self._model.score(_rows(self.u, start, stop), self.v)
 
 
 class Step(nn.Module):
@@ -178,6 +189,11 @@ class Step(nn.Module):
         self.model = model
         self.losses = nn.ModuleDict(losses)
         self.weights = dict(weights)
+
+    @property
+    def views(self) -> int:
+        """How many further augmented views of each input the losses ask for."""
+        return max((cast(Loss, loss).views for loss in self.losses.values()), default=0)
 
     def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """One pass: (total, scalars). Scalars are "loss", the total, and "NAME/SCALAR" of losses.

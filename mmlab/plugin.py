@@ -137,7 +137,7 @@ class Fitted(Protocol):
 
 @runtime_checkable
 class Tokenized(Protocol):
-    """A text encoder that can describe its vocabulary."""
+    """A text encoder that can describe its vocabulary. Its tokens lie beside its ids (B, N)."""
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -210,7 +210,8 @@ class Loss(Protocol):
 
     `reads` says what of the model it uses: any of "similarity", "prediction", "fused", "tokens",
     "vocabulary", and "features" (also of encoders that are no input of the fusion). `views` is
-    how many further augmented views of each input it wants.
+    how many further augmented views of each input it wants: validation makes them too, with the
+    training transform.
     """
 
     reads: ClassVar[frozenset[str]]

@@ -62,7 +62,13 @@ class Scorer:
         dataset = self.splits.get(self.plan.dataset, "validation")
         if table is None or not len(dataset):
             return {}
-        batches = equal_batches(dataset, self.experiment.readers, self.batch_size)
+        batches = equal_batches(
+            dataset,
+            self.experiment.readers,
+            self.batch_size,
+            views=self.experiment.step.views,
+            seed=self.plan.cell.seed,
+        )
         values = mean_losses(self.experiment.step, batches, self.device, self.precision)
         name = table.best.partition("/")[0]
         if name not in self.plan.evaluators:

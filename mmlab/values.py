@@ -6,7 +6,7 @@ Plugins import them from `mmlab.plugin`. Nothing here imports torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
@@ -111,6 +111,13 @@ class Similarity(Protocol):
     def present(self) -> Tensor:
         """(B,) bool: the pairs of which both sides are there."""
 
+    @property
+    def sides(self) -> Mapping[str, Features]:
+        """What the fusion's `project` made of its two inputs, by encoder key; rows come first."""
+
+    def of(self, features: Mapping[str, Features]) -> Similarity:
+        """The similarity of other features of the same two encoders: of further views, say."""
+
     def dense(self) -> Scores:
         """All B x B scores at once."""
 
@@ -158,8 +165,9 @@ class Vocabulary:
 class Shapes:
     """What a loss may need to know before the first batch.
 
-    `dims` is the width of each encoder's pooled features, `fused` of the fusion's vector (None for
-    a pure similarity). `labels` and `label_counts` describe the training split.
+    `dims` is the width of each encoder's pooled features, `token_dims` that of its tokens (encoders
+    without tokens are left out), `fused` of the fusion's vector (None for a pure similarity).
+    `labels` and `label_counts` describe the training split.
     """
 
     dims: Mapping[str, int]
@@ -168,3 +176,4 @@ class Shapes:
     label_counts: tuple[int, ...]
     is_multi_label: bool
     vocabularies: Mapping[str, Vocabulary]
+    token_dims: Mapping[str, int] = field(default_factory=dict)

@@ -135,3 +135,15 @@ class Prompts(Lengths):
 
     def transform(self, raw: object, train: bool) -> torch.Tensor:
         return torch.tensor(len(str(raw)))
+
+
+def test_validation_makes_the_same_views_every_time_and_others_for_another_seed() -> None:
+    dataset = pairs(4)
+    made = readers(dataset, 1.0)
+    first, again, other = (
+        next(equal_batches(dataset, made, 4, views=2, seed=seed)) for seed in (0, 0, 1)
+    )
+    assert torch.equal(first.views["image"], again.views["image"])
+    assert not torch.equal(first.views["image"], other.views["image"])
+    assert not torch.equal(first.views["image"][0], first.views["image"][1])
+    assert torch.equal(first.inputs["image"], other.inputs["image"])

@@ -64,6 +64,15 @@ def test_pair_scores_use_the_direction_that_was_asked() -> None:
     torch.testing.assert_close(joined.pair_scores("text", v, "image", u), dense.backward.T)
 
 
+def test_further_features_are_scored_as_those_of_the_batch_would_be() -> None:
+    joined = model(Lopsided())
+    outputs, others = joined(batch(4)), joined(batch(4))
+    found = outputs.similarity.of(others.features)
+    torch.testing.assert_close(found.dense().backward, others.similarity.dense().backward)
+    assert list(found.sides) == ["image", "text"]
+    assert found.sides["text"].pooled is found.v.pooled
+
+
 def test_features_carry_the_presence_of_the_batch() -> None:
     joined = model(Product(), scorer=nn.Linear(3, 1))
     half = replace(

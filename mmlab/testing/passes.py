@@ -25,6 +25,7 @@ SHAPES = Shapes(
     label_counts=(4, 3, 2, 1, 0),
     is_multi_label=False,
     vocabularies={"text": Vocabulary(size=20, pad=0, mask=1, special=frozenset({0, 1, 2}))},
+    token_dims={"image": 8, "text": 7},
 )
 
 
@@ -77,8 +78,10 @@ class Pass:
         return Features.of(pooled, tokens, x != vocabulary.pad if vocabulary else None)
 
     def _similarity(self, u: Tensor, v: Tensor) -> _Cosines:
-        first, second = (self.batch.present[key] for key in list(self.shapes.dims)[:2])
-        return _Cosines(u, v, self.score_scale, first & second)
+        keys = list(self.shapes.dims)[:2]
+        vectors = zip(keys, (u, v), strict=True)
+        sides = {key: Features(x, None, None, self.batch.present[key]) for key, x in vectors}
+        return _Cosines(sides, self.score_scale)
 
     def _features(self, key: str) -> Features:
         return replace(self.encode(key, self.batch.inputs[key]), present=self.batch.present[key])
@@ -183,19 +186,31 @@ def _make_target(shapes: Shapes) -> Tensor:
 class _Cosines:
     """The similarity of two encoders' vectors."""
 
-    u: Tensor
-    v: Tensor
+    sides: Mapping[str, Features]
     scale: float
-    present: Tensor
 
     @property
     def size(self) -> int:
-        return len(self.u)
+        return len(self.present)
+
+    @property
+    def present(self) -> Tensor:
+        first, second = (side.present for side in self.sides.values())
+        return first & second
+
+    def of(self, features: Mapping[str, Features]) -> _Cosines:
+        """The cosines of the features' first numbers, as many as both have."""
+        width = min(features[key].pooled.shape[-1] for key in self.sides)
+        sides = {
+            key: replace(features[key], pooled=features[key].pooled[..., :width])
+            for key in self.sides
+        }
+        return replace(self, sides=sides)
 
     def dense(self) -> Scores:
         return self.block(0, self.size)
 
     def block(self, start: int, stop: int) -> Scores:
-        u, v = (F.normalize(x, dim=-1, eps=1e-6) for x in (self.u[start:stop], self.v))
-        scores = self.scale * (u @ v.T)
+        u, v = (F.normalize(side.pooled, dim=-1, eps=1e-6) for side in self.sides.values())
+        scores = self.scale * (u[start:stop] @ v.T)
         return Scores(scores, scores)
