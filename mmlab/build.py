@@ -14,6 +14,7 @@ from torch import nn
 
 from mmlab.checkpoint import load_weights, restore
 from mmlab.errors import DataError, SpecError, WeightsError, explain
+from mmlab.joint import make_joint
 from mmlab.loader import (
     Reader,
     captions_of,
@@ -31,7 +32,6 @@ from mmlab.plugin import (
     Encoder,
     Fitted,
     Shapes,
-    SimilarityFusion,
     Staged,
     Tokenized,
     Vocabulary,
@@ -166,21 +166,17 @@ def _make_model(plan: Plan, encoders: Mapping[str, nn.Module], label_count: int)
     inputs = plan.inputs
     dims = [cast(Encoder, encoders[key]).dim for key in inputs]
     token_dims = [cast(Encoder, encoders[key]).token_dim for key in inputs]
-    fusion = plan.fusion.make(dims=dims, token_dims=token_dims)
-    head = None
     if plan.head is not None:
         _require_labels(plan, label_count)
-        head = plan.head.make(dim=fusion.dim, outputs=label_count)
-    scorer = None
-    if plan.needs_similarity and not isinstance(fusion, SimilarityFusion):
-        scorer = nn.Linear(fusion.dim, 1, bias=False)
+    joint = make_joint(plan, dims, token_dims, label_count)
     tables = plan.cell.spec.encoders
     return Model(
         encoders,
-        fusion,
+        joint.fusion,
         inputs,
-        head=head,
-        scorer=scorer,
+        head=joint.head,
+        scorer=joint.scorer,
+        modality_dropout=plan.cell.spec.fusion.modality_dropout,
         frozen=frozenset(key for key in encoders if tables[key].freeze is True),
         gives_fused=any("fused" in loss.declares("reads") for loss in plan.losses.values()),
         frozen_stages=[stage for key in encoders for stage in _frozen_stages(plan, encoders, key)],

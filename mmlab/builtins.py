@@ -6,7 +6,11 @@ from collections.abc import Mapping
 
 #: Kind -> name used in TOML -> where the component is.
 BUILTINS: Mapping[str, Mapping[str, str]] = {
-    "head": {"linear": "mmlab.heads:Linear", "mlp": "mmlab.heads:MLP"},
+    "head": {
+        "identity": "mmlab.heads:Identity",
+        "linear": "mmlab.heads:Linear",
+        "mlp": "mmlab.heads:MLP",
+    },
     "evaluator": {
         "classification": "mmlab.evaluate.classification:Classification",
         "retrieval": "mmlab.evaluate.retrieval:Retrieval",

@@ -13,6 +13,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
+from mmlab.errors import SpecError, explain
+
 Activation = Literal["relu", "gelu", "silu", "tanh"]
 
 _ACTIVATIONS: Mapping[Activation, Callable[[], nn.Module]] = {
@@ -68,3 +70,31 @@ class MLP(nn.Module):
     def forward(self, fused: Tensor) -> Tensor:
         """(B, dim) -> (B, outputs)."""
         return self.map(self.hidden(fused))  # type: ignore[no-any-return]  # as above
+
+
+class Identity(nn.Module):
+    """The fused vector itself as the prediction: for fusions that give predictions.
+
+    Raises SpecError unless the vector has one element for each output.
+    """
+
+    def __init__(self, dim: int, outputs: int) -> None:
+        super().__init__()
+        if dim != outputs:
+            raise _widths_differ(dim, outputs)
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """(B, outputs), unchanged."""
+        return fused
+
+
+def _widths_differ(dim: int, outputs: int) -> SpecError:
+    return SpecError(
+        explain(
+            "head.use",
+            "identity changes no width, so the fusion must give the prediction itself",
+            found=f"a vector of width {dim} for {outputs} outputs",
+            allowed=f'a fusion of width {outputs}, such as "late_fusion"',
+            next_step='use = "linear", or another fusion',
+        )
+    )

@@ -58,7 +58,11 @@ def describe_training(
             }
             for key, resolved in plan.encoders.items()
         ],
-        "fusion": {**_component(plan.fusion), "inputs": list(plan.inputs)},
+        "fusion": {
+            **_component(plan.fusion),
+            "inputs": list(plan.inputs),
+            "modality_dropout": spec.fusion.modality_dropout,
+        },
         "head": _component(plan.head) if plan.head else None,
         "losses": [
             {**_component(resolved), "name": name, "weight": plan.loss_tables[name].weight}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mmlab.contract import check_loss, check_width
+from mmlab.modality_dropout import drop_modalities
 from mmlab.plugin import (
     Batch,
     Encode,
@@ -35,6 +36,7 @@ class Model(nn.Module):
     encoders that are never trained: they run in eval mode and without gradient, whoever calls them.
     `frozen_stages` are modules inside other encoders that are not trained and stay in eval mode.
     Without a head the fused vector is made only where `gives_fused` says that something reads it.
+    `modality_dropout` is how often, in training, an input counts as absent for the fusion.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Model(nn.Module):
         frozen: frozenset[str] = frozenset(),
         frozen_stages: Sequence[nn.Module] = (),
         gives_fused: bool = False,
+        modality_dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
@@ -59,6 +62,7 @@ class Model(nn.Module):
         self._scores_pairs = isinstance(fusion, SimilarityFusion)
         self._fuses = isinstance(fusion, VectorFusion) and (head is not None or gives_fused)
         self._dims = {key: cast(Encoder, encoder).dim for key, encoder in encoders.items()}
+        self.modality_dropout = modality_dropout
         self.frozen = frozen
         self._frozen_modules = (*(self.encoders[key] for key in sorted(frozen)), *frozen_stages)
         for module in self._frozen_modules:
@@ -89,7 +93,11 @@ class Model(nn.Module):
 
     def outputs(self, features: Mapping[str, Features]) -> Outputs:
         """Join encoded features: the head's prediction (B, C), and the similarity of all pairs."""
-        projected = [self.project(key, features[key]) for key in self.inputs]
+        present = self._present(features)
+        projected = [
+            self.project(key, replace(features[key], present=there))
+            for key, there in zip(self.inputs, present, strict=True)
+        ]
         fused = self._fused(projected)
         prediction = None if self.head is None or fused is None else self.head(fused)
         similarity = PairSimilarity(self, *projected) if len(projected) == 2 else None
@@ -117,6 +125,13 @@ class Model(nn.Module):
             return cast(SimilarityFusion, self.fusion).score(u, v)
         scores = self._score_by_fusing(u, v)
         return Scores(scores, scores)
+
+    def _present(self, features: Mapping[str, Features]) -> list[Tensor]:
+        """Which inputs of each sample the fusion sees."""
+        present = [features[key].present for key in self.inputs]
+        if self.training and self.modality_dropout:
+            return drop_modalities(present, self.modality_dropout)
+        return present
 
     def _fused(self, projected: Sequence[Features]) -> Tensor | None:
         if not self._fuses:

@@ -47,7 +47,7 @@ KINDS = ("encoder", "fusion", "loss", "dataset")
 #: What mmlab passes to each kind of factory, by parameter name.
 SUPPLIED: Mapping[str, frozenset[str]] = {
     "encoder": frozenset({"modality", "context"}),
-    "fusion": frozenset({"dims", "token_dims"}),
+    "fusion": frozenset({"dims", "token_dims", "outputs"}),
     "loss": frozenset({"shapes"}),
     "dataset": frozenset({"split"}),
     "head": frozenset({"dim", "outputs"}),
@@ -56,7 +56,18 @@ SUPPLIED: Mapping[str, frozenset[str]] = {
 
 #: Keys that mmlab itself reads beside `use`; no option may have one of these names.
 RESERVED_OPTIONS = frozenset(
-    {"use", "name", "weight", "weights", "freeze", "inputs", "modality", "split", "dataset"}
+    {
+        "use",
+        "name",
+        "weight",
+        "weights",
+        "freeze",
+        "inputs",
+        "modality",
+        "modality_dropout",
+        "split",
+        "dataset",
+    }
 )
 
 Split = Literal["train", "validation", "test"]
@@ -171,7 +182,12 @@ class Calibrated(Protocol):
 
 @runtime_checkable
 class VectorFusion(Protocol):
-    """Features of one or more inputs -> one vector. Factory: `(dims, token_dims, *, options)`.
+    """Features of one or more inputs -> one vector.
+
+    Factory: `(dims, token_dims, outputs, *, options)`. `dims` and `token_dims` are the widths of
+    each input's pooled features and tokens (None where the encoder gives none), `outputs` is how
+    many numbers a prediction has, None where nothing is to be predicted: a fusion of predictions
+    makes them itself, for the head `identity`.
 
     `prompts` says what is averaged when a label has several prompts: their projected features, or
     their scores where an average of features would mean something else.

@@ -76,6 +76,14 @@ class FusionTable(Component):
         list[str] | None,
         Field(min_length=1, description="encoder keys in order; by default all as they appear"),
     ] = None
+    modality_dropout: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="in training, how often each input of a sample counts as absent; never all",
+        ),
+    ] = 0.0
 
 
 class LossTable(Component):

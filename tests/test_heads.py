@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmlab.heads import MLP, Activation, Linear
+from mmlab.errors import SpecError
+from mmlab.heads import MLP, Activation, Identity, Linear
 
 
 def test_linear_is_a_matrix_and_a_vector() -> None:
@@ -68,3 +69,13 @@ def test_only_a_hidden_layer_learns_the_exclusive_or(
         optimizer.step()
     is_right = bool((model(x).argmax(1) == y).all())
     assert is_right == learns
+
+
+def test_identity_passes_a_prediction_on() -> None:
+    x = torch.randn(4, 3)
+    assert torch.equal(Identity(3, 3)(x), x)
+
+
+def test_identity_refuses_a_vector_that_is_no_prediction() -> None:
+    with pytest.raises(SpecError, match="a vector of width 8 for 3 outputs"):
+        Identity(8, 3)

@@ -58,6 +58,7 @@ def test_settings_that_cannot_change_the_weights_change_no_hash(
         "encoders.image.freeze=true",
         "encoders.image.freeze=1",
         "fusion.dim=9",
+        "fusion.modality_dropout=0.1",
         'fusion.inputs=["text", "image"]',
         "dataset.count=30",
         "losses.0.weight=0.5",

@@ -48,7 +48,7 @@ def test_there_are_experiments() -> None:
         ("dim = 16", "dmi = 16", ("fusion",), "'dmi' was unexpected"),
         ("dim = 16", 'dim = "x"', ("fusion", "dim"), "is not of type 'integer'"),
         ("dim = 16", "dim = 0", ("fusion", "dim"), "less than the minimum"),
-        ('"linear"', '"linaer"', ("head", "use"), "is not one of ['linear']"),
+        ('"linear"', '"linaer"', ("head", "use"), "is not one of ['identity', 'linear'"),
         ("epochs = 2", "epoch = 2", ("train",), "'epoch' was unexpected"),
         ("[head]", "[haed]", (), "'haed' was unexpected"),
         ('use = "vit"', "freeze = -1", ("encoders", "image"), "'use' is a required property"),
