@@ -48,10 +48,14 @@ def check_fusion(
     factory: Factory,
     dims: Sequence[int] = (8, 6),
     *,
-    token_dims: Sequence[int] | None = None,
+    token_dims: Sequence[int | None] | None = None,
+    outputs: int | None = 5,
     **options: object,
 ) -> None:
     """Check a fusion with these options for inputs of these widths.
+
+    `token_dims` are the widths of their tokens, None for an input without tokens; by default
+    `dims`. `outputs` is how many numbers a prediction has.
 
     Checked: the option schema; declarations; shapes; a finite gradient for every parameter and
     input, which in float64 equals finite differences; permutation of the batch and a batch of one;
@@ -61,7 +65,7 @@ def check_fusion(
     bfloat16; weights through safetensors; ambient randomness only.
     """
     resolved = check_schema("fusion", factory, options)
-    case = _Case(factory, resolved, tuple(dims), tuple(token_dims or dims))
+    case = _Case(factory, resolved, tuple(dims), tuple(token_dims or dims), outputs)
     fusion = case.make()
     _check_declarations(fusion)
     features = case.features(fusion)
@@ -89,10 +93,11 @@ class _Case:
     factory: Factory
     options: Mapping[str, object]
     dims: Sequence[int]
-    token_dims: Sequence[int]
+    token_dims: Sequence[int | None]
+    outputs: int | None
 
     def make(self, seed: int = BUILD) -> Any:  # Any: an nn.Module that also keeps a contract
-        given = {"dims": self.dims, "token_dims": self.token_dims}
+        given = {"dims": self.dims, "token_dims": self.token_dims, "outputs": self.outputs}
         return build(self.factory, self.options, seed, **given)
 
     def features(self, fusion: Any) -> list[Features]:

@@ -16,6 +16,7 @@ def mmlab_fusions() -> dict[str, str]:
         "gating": "mmlab_fusions.gating:Gating",
         "gmu": "mmlab_fusions.gmu:GMU",
         "inner_product": "mmlab_fusions.inner_product:InnerProduct",
+        "late_fusion": "mmlab_fusions.late_fusion:LateFusion",
         "low_rank_bilinear": "mmlab_fusions.low_rank_bilinear:LowRankBilinear",
         "low_rank_tensor_fusion": "mmlab_fusions.low_rank_tensor_fusion:LowRankTensorFusion",
         "max": "mmlab_fusions.max:Max",

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from mmlab.options import supplied
 from mmlab.plugin import Features, SpecError
 from mmlab.testing import check_fusion
 
@@ -30,6 +31,11 @@ CASES: dict[str, list[tuple[tuple[int, ...], dict[str, Any]]]] = {
     "gating": [((8, 6), {}), ((8, 6), {"dim": 3, "gate": "v"})],
     "gmu": [((8, 6), {}), ((5, 4, 3), {"dim": 7})],
     "inner_product": [((8, 6), {"dim": 5})],
+    "late_fusion": [
+        ((8, 6), {}),
+        ((8, 6), {"rule": "product", "hidden": 7}),
+        ((5, 4, 3), {"rule": "learned"}),
+    ],
     "low_rank_bilinear": [((8, 6), {}), ((5, 4, 3), {"dim": 3, "rank": 7, "tanh": True})],
     "low_rank_tensor_fusion": [((8, 6), {}), ((5, 4, 3), {"dim": 3, "rank": 2})],
     "max": [((8, 6), {}), ((5, 4, 3), {"dim": 7})],
@@ -58,9 +64,16 @@ def load(name: str) -> Any:
     return EntryPoint(name, COMPONENTS[name], "mmlab").load()
 
 
+def build(name: str, dims: tuple[int, ...], **options: Any) -> Any:
+    """A fusion of inputs of these widths, given what mmlab supplies: tokens as wide, 5 outputs."""
+    given = {"dims": dims, "token_dims": dims, "outputs": 5}
+    factory = load(name)
+    return factory(*(given[key] for key in supplied(factory)), **options)
+
+
 def make(name: str, case: int = 0) -> tuple[Any, tuple[int, ...]]:
     dims, options = CASES[name][case]
-    return load(name)(dims, **options), dims
+    return build(name, dims, **options), dims
 
 
 def test_every_operator_is_checked() -> None:
@@ -131,18 +144,18 @@ def test_prompts_are_averaged_as_features_only_where_the_score_is_the_same(
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"concat"}))
 def test_one_input_is_refused(name: str) -> None:
     with pytest.raises(SpecError, match=f"{name} joins .*\n  found: 1"):
-        load(name)((4,))
+        build(name, (4,))
 
 
 @pytest.mark.parametrize("name", TWO_ONLY)
 def test_operators_without_a_fold_refuse_three_inputs(name: str) -> None:
     with pytest.raises(SpecError, match=f"{name} joins exactly two inputs\n  found: 3"):
-        load(name)((4, 4, 4))
+        build(name, (4, 4, 4))
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - set(TWO_ONLY)))
 def test_operators_with_a_fold_join_three_inputs(name: str, fuse: Callable[..., Tensor]) -> None:
-    fusion = load(name)((4, 3, 2))
+    fusion = build(name, (4, 3, 2))
     inputs = [torch.randn(5, width) for width in (4, 3, 2)]
     complete = fuse(fusion, *inputs)
     assert complete.shape == (5, fusion.dim)
