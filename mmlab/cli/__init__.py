@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, MutableMapping, Sequence
 from importlib import import_module
+from pathlib import Path
 
 import click
 
@@ -18,6 +19,7 @@ from mmlab.cli.output import (
     fail,
     verbosity_options,
 )
+from mmlab.cli.settings import defaults_by_verb, read_settings
 from mmlab.errors import MmlabError, UsageError, explain
 
 INTERRUPTED = 130
@@ -84,6 +86,7 @@ class Verbs(click.Group):
         escape_unwritable()
         try:
             _require_unicode(ctx.meta["mmlab.unfit"])
+            ctx.default_map = defaults_by_verb(read_settings(Path.cwd()), self.commands)
             result: object = super().invoke(ctx)
         except MmlabError as error:
             fail(error)

@@ -1,0 +1,107 @@
+"""A project's settings: defaults of options, from the nearest `mmlab.toml` upwards.
+
+    db = "results/mmlab.db"      # a path is relative to the file
+    device = "cuda"
+
+Or the same under `[tool.mmlab]` of a pyproject.toml. Options on the command line and environment
+variables win over them. They say where results go, never what an experiment is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from mmlab.errors import UsageError, explain
+
+#: What may be set, as options are named; those in PATHS are relative to the file.
+SETTINGS = ("cache", "db", "device", "runs")
+PATHS = ("cache", "db", "runs")
+_SQLITE = "sqlite:///"
+
+
+def read_settings(folder: Path) -> dict[str, str]:
+    """The settings that hold in a folder; none where neither it nor a folder above has any.
+
+    Raises UsageError for a file that is no TOML, an unknown key, or a database URL with a password.
+    """
+    for parent in (folder, *folder.parents):
+        for name in ("mmlab.toml", "pyproject.toml"):
+            found = _read(parent / name)
+            if found is not None:
+                return {key: _checked(parent / name, key, found[key]) for key in found}
+    return {}
+
+
+def defaults_by_verb(settings: Mapping[str, str], verbs: Iterable[str]) -> dict[str, Any]:
+    """The settings as click wants them: for each verb, and for the verbs of `mmlab db` below it."""
+    below = {verb: settings for verb in ("init", "upgrade", "current")}
+    return {verb: {**settings, **below} if verb == "db" else dict(settings) for verb in verbs}
+
+
+def _read(path: Path) -> Mapping[str, object] | None:
+    """The table of settings of a file; None where it has none."""
+    if not path.is_file():
+        return None
+    import tomllib
+
+    try:
+        document: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        if path.name == "pyproject.toml":  # somebody else's file, and perhaps for another Python
+            return None
+        raise UsageError(_unreadable(path, error)) from error
+    if path.name == "mmlab.toml":
+        return document
+    table = document.get("tool", {})
+    found = table.get("mmlab") if isinstance(table, Mapping) else None
+    return found if isinstance(found, Mapping) else None
+
+
+def _checked(path: Path, key: str, value: object) -> str:
+    if key not in SETTINGS or not isinstance(value, str) or not value:
+        raise UsageError(_unknown(path, key, value))
+    if key == "db" and _has_password(value):
+        raise UsageError(_password(path))
+    if key not in PATHS or (key == "db" and "://" in value and not value.startswith(_SQLITE)):
+        return value
+    return str(path.parent / value.removeprefix(_SQLITE))
+
+
+def _has_password(url: str) -> bool:
+    try:
+        return urlsplit(url).password is not None or "password=" in url
+    except ValueError:  # no URL at all: the database's own check says so
+        return False
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    return explain(
+        str(path),
+        "these settings cannot be read",
+        found=str(error),
+        allowed="TOML in UTF-8",
+        next_step="correct the file, or remove it",
+    )
+
+
+def _unknown(path: Path, key: str, value: object) -> str:
+    return explain(
+        f"{path}: {key}",
+        "is no setting" if key not in SETTINGS else "a setting is a text",
+        found=f"{key} = {value!r}",
+        allowed=", ".join(SETTINGS) + ", each a text",
+        next_step="remove the key; what an experiment is stands in its spec",
+    )
+
+
+def _password(path: Path) -> str:
+    return explain(
+        f"{path}: db",
+        "a password does not belong into a file of settings",
+        found="a URL with a password",
+        allowed="a URL without; the password in PGPASSWORD, ~/.pgpass or a libpq service",
+        next_step="remove the password from the file",
+    )

@@ -1,0 +1,76 @@
+"""A project's settings: where they are found, what wins over them, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from mmlab.cli import main
+from mmlab.cli.settings import read_settings
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with settings, seen from a folder inside it."""
+    (tmp_path / "mmlab.toml").write_text('db = "kept/results.db"\n')
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "inside").mkdir()
+    monkeypatch.chdir(tmp_path / "inside")
+    monkeypatch.delenv("MMLAB_DB", raising=False)
+    return tmp_path
+
+
+def call(*arguments: str, **environment: str) -> Result:
+    return CliRunner().invoke(main, arguments, env=environment)
+
+
+def test_the_database_of_a_project_is_used_from_every_folder_of_it(project: Path) -> None:
+    assert call("db", "init").exit_code == 0
+    assert (project / "kept" / "results.db").is_file()
+    assert call("ls").exit_code == 0
+    assert list((project / "inside").iterdir()) == []
+
+
+def test_the_environment_wins_over_settings_and_the_command_line_over_both(project: Path) -> None:
+    assert call("db", "init", MMLAB_DB="environment.db").exit_code == 0
+    assert call("db", "init", "--db", "given.db", MMLAB_DB="environment.db").exit_code == 0
+    made = {path.name for path in (project / "inside").iterdir()}
+    assert {"environment.db", "given.db"} <= made
+    assert not (project / "kept" / "results.db").exists()
+
+
+def test_the_nearest_file_counts_and_a_pyproject_does_too(project: Path) -> None:
+    (project / "inside" / "pyproject.toml").write_text('[tool.mmlab]\ndevice = "cpu"\n')
+    assert read_settings(Path.cwd()) == {"device": "cpu"}
+    (project / "inside" / "pyproject.toml").write_text('[project]\nname = "other"\n')
+    assert read_settings(Path.cwd()) == {"db": str(project / "kept" / "results.db")}
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        (
+            "databse = 'x'",
+            ("databse", "is no setting", "cache, db, device, runs", "remove the key"),
+        ),
+        ("db = 3", ("db", "a setting is a text", "3", "remove the key")),
+        ("db = ", ("mmlab.toml", "cannot be read", "TOML", "correct the file")),
+        (
+            "db = 'postgresql://me:secret@host/x'",
+            ("db", "a password does not belong", "PGPASSWORD", "remove the password"),
+        ),
+    ],
+)
+def test_what_is_no_setting_is_refused(project: Path, text: str, parts: tuple[str, ...]) -> None:
+    (project / "mmlab.toml").write_text(text)
+    result = call("ls")
+    assert result.exit_code == 2
+    assert [part for part in parts if part not in result.stderr] == []
+    assert "secret" not in result.output
+
+
+def test_help_needs_no_settings(project: Path) -> None:
+    (project / "mmlab.toml").write_text("db = ")
+    assert call("--help").exit_code == 0
