@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from mmlab.best import best_direction
 from mmlab.build import Experiment
 from mmlab.checkpoint import load_weights, restore, save_weights
 from mmlab.loader import Order, training_batches
@@ -19,7 +20,7 @@ from mmlab.records import Artifact, MetricPoint
 from mmlab.spec import TrainTable
 from mmlab.splits import Splits
 from mmlab.store import Claim, Store
-from mmlab.train import Progress, Trainer, best_direction
+from mmlab.train import Progress, Trainer
 
 #: Points wait this long at the most while training emits.
 FLUSH_SECONDS = 2.0

@@ -194,7 +194,8 @@ class PairSimilarity:
 class Step(nn.Module):
     """Everything trainable in one module, so that a parallel wrapper sees every parameter.
 
-    A call gives the weighted total to minimise, and every named scalar without gradient.
+    A call gives the weighted total to minimise, and every named scalar without gradient. `encode`
+    is the way to features of the main pass and of the losses alike; training may replace it.
     """
 
     def __init__(
@@ -202,6 +203,7 @@ class Step(nn.Module):
     ) -> None:
         super().__init__()
         self.model = model
+        self.encode: Encode = model.encode
         self.losses = nn.ModuleDict(losses)
         self.weights = dict(weights)
 
@@ -215,11 +217,11 @@ class Step(nn.Module):
 
         Of a single loss there is no "NAME/loss": the total already says it.
         """
-        outputs = self.model(batch)
+        outputs = self.model(batch, self.encode)
         total = torch.zeros((), device=batch.target.device)
         scalars: dict[str, Tensor] = {}
         for name, module in self.losses.items():
-            values = cast(Loss, module)(outputs, batch, self.model.encode)
+            values = cast(Loss, module)(outputs, batch, self.encode)
             check_loss(name, values)
             total = total + self.weights[name] * values["loss"].float()
             shown = [key for key in values if key != "loss" or len(self.losses) > 1]

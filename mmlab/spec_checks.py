@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TypeGuard
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -39,6 +40,7 @@ def _contradictions(values: Values) -> Iterator[Fault]:
     for table in ("losses", "evaluate"):
         yield from _repeated_names(values, table)
     yield from _purposeless(values)
+    yield from _uneven_parts(_table(values, "train"))
     for key, encoder in _table(values, "encoders").items():
         if isinstance(encoder, Mapping) and isinstance(encoder.get("weights"), Mapping):
             yield from _weights_sources(encoder["weights"], ("encoders", key, "weights"))
@@ -82,6 +84,26 @@ def _purposeless(values: Values) -> Iterator[Fault]:
             allowed="one of them, or both",
             next_step="add [train] with [[losses]], or [[evaluate]]",
         )
+
+
+def _uneven_parts(train: Values) -> Iterator[Fault]:
+    """Parts that do not add up to a batch."""
+    size, part = train.get("batch_size"), train.get("microbatch")
+    if not (_is_positive(size) and _is_positive(part)) or size % part == 0:
+        return
+    divisors = [n for n in range(1, size + 1) if size % n == 0]
+    close = min(divisors, key=lambda n: abs(n - part))
+    yield Fault(
+        ("train", "microbatch"),
+        "does not divide train.batch_size",
+        found=f"microbatch {part}, batch_size {size}",
+        allowed=f"divisors of {size}",
+        next_step=f"set microbatch = {close}",
+    )
+
+
+def _is_positive(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and value > 0
 
 
 def _weights_sources(weights: Values, path: Where) -> Iterator[Fault]:

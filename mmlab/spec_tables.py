@@ -107,6 +107,10 @@ class TrainTable(Table):
     epochs: Annotated[Positive | None, Field(description="passes over the training split")] = None
     max_steps: Annotated[Positive | None, Field(description="stop after so many steps")] = None
     batch_size: Annotated[Positive, Field(description="samples per step")]
+    microbatch: Annotated[
+        Positive | None,
+        Field(description="samples encoded at a time, to save memory; same gradients as at once"),
+    ] = None
     lr: Annotated[float, Field(gt=0, description="peak learning rate")] = 1e-3
     weight_decay: Annotated[
         float, Field(ge=0, description="of matrices; biases, norms and temperatures have none")

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from mmlab.best import Best
+from mmlab.encoding import Chunked, require_rows_apart
 from mmlab.errors import RunError, explain
 from mmlab.loader import Order, derive_seed, seed_generators, to_device
+from mmlab.meter import Clock, Meter
 from mmlab.model import Step
 from mmlab.plugin import Batch, Stepped
 from mmlab.records import MetricPoint
@@ -43,7 +44,8 @@ class Trainer:
     """The state of one training: the step module, its optimiser and the place in the schedule."""
 
     def __init__(self, step: Step, table: TrainTable, order: Order, device: torch.device) -> None:
-        self.step = step
+        self.step = step.train()
+        divide(step, table)
         self.forward = torch.compile(step) if table.compile else step
         self.table = table
         self.total_steps = count_steps(table, order)
@@ -53,7 +55,7 @@ class Trainer:
         self.precision = resolve_precision(table.precision, device)
         self.optimizer = make_optimizer(step, table)
         self.parameters = [p for p in step.parameters() if p.requires_grad]
-        self.meter = _Meter(device)
+        self.meter = Meter(device)
         # A check against a protocol takes longer than many a kernel: once, not at every step.
         self._stepped = [loss for loss in step.losses.values() if isinstance(loss, Stepped)]
 
@@ -99,12 +101,23 @@ class Trainer:
         raise RunError(message, "nan")
 
 
+def divide(step: Step, table: TrainTable) -> None:
+    """Encode in parts where `train.microbatch` says so.
+
+    Raises SpecError where an encoder's features of a sample depend on others of its batch.
+    """
+    if table.microbatch is None:
+        return
+    require_rows_apart(dict(step.model.encoders.items()), "train.microbatch")
+    step.encode = Chunked(step.model.encode, table.microbatch)
+
+
 def train(trainer: Trainer, batches: Iterator[Batch], validate: Validate) -> Iterator[Progress]:
     """Run every step, yielding at each emission and each validation.
 
     Stops early when `train.patience` validations in a row brought nothing better.
     """
-    table, best, clock = trainer.table, _Best(trainer.table), _Clock()
+    table, best, clock = trainer.table, Best(trainer.table), Clock()
     if "/" in table.best:  # a misspelt metric should not cost the steps before its first value
         best.require(_validation_points(trainer, validate, 0))
     trainer.step.train()
@@ -130,7 +143,7 @@ def train(trainer: Trainer, batches: Iterator[Batch], validate: Validate) -> Ite
             return
 
 
-def _training_points(trainer: Trainer, step: int, clock: _Clock) -> list[MetricPoint]:
+def _training_points(trainer: Trainer, step: int, clock: Clock) -> list[MetricPoint]:
     values = trainer.meter.take()
     clock.stop()
     values["lr"] = float(trainer.optimizer.param_groups[0]["lr"])
@@ -192,13 +205,6 @@ def learning_rate(table: TrainTable, index: int, total_steps: int) -> float:
     return table.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def best_direction(table: TrainTable) -> str:
-    """Whether `train.best` is better high ("max") or low ("min": losses, errors, ranks)."""
-    if table.best_mode != "auto":
-        return table.best_mode
-    return "min" if table.best.endswith(("loss", "rank", "mse", "mae")) else "max"
-
-
 def resolve_precision(precision: str, device: torch.device) -> str:
     """The precision that "auto" stands for: bf16 on CUDA, fp32 elsewhere."""
     if precision != "auto":
@@ -225,112 +231,3 @@ def determinism(enabled: bool) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
-
-
-class _Meter:
-    """Sums of scalars on the device, and how many steps went by before one was not finite."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._is_sound = torch.ones((), device=device)  # 0 for ever after a non-finite scalar
-        self._sound_steps = torch.zeros((), device=device)
-        self._names: list[str] = []
-        self._sums: Tensor | None = None
-        self._last: Tensor | None = None
-        self._count = 0
-
-    @torch.no_grad()
-    def add(self, scalars: Mapping[str, Tensor]) -> None:
-        """Take in one step's scalars; nothing is read back from the device."""
-        self._names = list(scalars)
-        values = torch.stack(list(scalars.values()))
-        self._is_sound = self._is_sound * torch.isfinite(values.sum())
-        self._sound_steps += self._is_sound
-        self._last = values if self._last is None else values.where(self._is_sound > 0, self._last)
-        self._sums = values if self._sums is None else self._sums + values
-        self._count += 1
-
-    def is_broken(self) -> Tensor:
-        """1 on the device once a scalar was not finite, else 0."""
-        return 1 - self._is_sound
-
-    def take(self) -> dict[str, float]:
-        """Means since the last call, read from the device, which waits for it."""
-        assert self._sums is not None, "add() comes before take()"
-        means = (self._sums / self._count).tolist()
-        self._sums, self._count = None, 0
-        return dict(zip(self._names, means, strict=True))
-
-    def first_broken_step(self) -> int | None:
-        """0-based step of the first non-finite scalar, if any."""
-        return None if bool(self._is_sound) else int(self._sound_steps)
-
-    def last_finite(self) -> dict[str, float]:
-        """The scalars of the last step before anything was not finite."""
-        if self._last is None:
-            return {}
-        values = cast(list[float], self._last.tolist())
-        return {n: v for n, v in zip(self._names, values, strict=True) if math.isfinite(v)}
-
-
-class _Best:
-    """The best validation so far, by `train.best`, and how long ago it was."""
-
-    def __init__(self, table: TrainTable) -> None:
-        self.name = f"validation/{table.best}"
-        self.sign = 1.0 if best_direction(table) == "max" else -1.0
-        self.patience = table.patience
-        self.value = -math.inf
-        self.is_new = False
-        self._stalled_for = 0
-
-    def see(self, points: Sequence[MetricPoint]) -> None:
-        """Compare a validation's metrics with the best so far; NaN is never best, nor is none."""
-        if not points:
-            return
-        value = self.require(points)
-        self.is_new = self.sign * value > self.value
-        self.value = self.sign * value if self.is_new else self.value
-        self._stalled_for = 0 if self.is_new else self._stalled_for + 1
-
-    def require(self, points: Sequence[MetricPoint]) -> float:
-        """The value of `train.best`. Raises RunError where a validation does not give it."""
-        values = {point.name: point.value for point in points}
-        if points and self.name not in values:
-            raise _unknown_best(self.name, values)
-        return values.get(self.name, math.nan)
-
-    @property
-    def has_stalled(self) -> bool:
-        """Whether `train.patience` validations in a row were no better."""
-        return self.patience is not None and self._stalled_for >= self.patience
-
-
-def _unknown_best(name: str, values: Mapping[str, float]) -> RunError:
-    known = [
-        other.removeprefix("validation/") for other in values if other.startswith("validation")
-    ]
-    message = explain(
-        "train.best",
-        "no such metric on the validation split",
-        found=name.removeprefix("validation/"),
-        allowed=", ".join(known) or "none: the validation split is empty",
-        next_step="set train.best to one of these",
-    )
-    return RunError(message)
-
-
-class _Clock:
-    """Samples per second of training alone, validation excluded."""
-
-    def __init__(self) -> None:
-        self.rate = 0.0
-        self.restart()
-
-    def restart(self) -> None:
-        self._start, self._samples = time.perf_counter(), 0
-
-    def count(self, samples: int) -> None:
-        self._samples += samples
-
-    def stop(self) -> None:
-        self.rate = self._samples / max(1e-9, time.perf_counter() - self._start)

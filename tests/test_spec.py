@@ -82,9 +82,9 @@ def test_a_fault_shows_the_line_and_points_at_the_key(tmp_path: Path) -> None:
         "  26 | epoch = 2\n"
         "     | ^^^^^\n"
         "  found: epoch\n"
-        "  allowed: epochs, max_steps, batch_size, lr, weight_decay, betas, warmup_fraction, "
-        "clip_norm, precision, deterministic, compile, workers, evaluate_every, best, best_mode, "
-        "patience, emit_every\n"
+        "  allowed: epochs, max_steps, batch_size, microbatch, lr, weight_decay, betas, "
+        "warmup_fraction, clip_norm, precision, deterministic, compile, workers, evaluate_every, "
+        "best, best_mode, patience, emit_every\n"
         '  next: rename it to "epochs", or remove it'
     )
 
@@ -219,3 +219,12 @@ def test_specs_import_neither_torch_nor_the_database() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(("microbatch", "step"), [("3", "= 2"), ("16", "= 8")])
+def test_a_microbatch_divides_the_batch(tmp_path: Path, microbatch: str, step: str) -> None:
+    path = change(tmp_path, "batch_size = 8", f"batch_size = 8\nmicrobatch = {microbatch}")
+    message = refuse(path)
+    assert "train.microbatch: does not divide train.batch_size" in message
+    assert f"set microbatch {step}" in message
+    load_spec(change(tmp_path, "batch_size = 8", "batch_size = 8\nmicrobatch = 4"), ())

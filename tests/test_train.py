@@ -11,6 +11,7 @@ import torch
 from planted import Vector, pairs
 from torch import Tensor, nn
 
+from mmlab.best import best_direction
 from mmlab.errors import RunError
 from mmlab.loader import Order, make_readers, training_batches
 from mmlab.model import Model, Step
@@ -19,7 +20,6 @@ from mmlab.spec import TrainTable
 from mmlab.train import (
     Progress,
     Trainer,
-    best_direction,
     count_steps,
     determinism,
     learning_rate,

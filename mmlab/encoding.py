@@ -1,0 +1,77 @@
+"""How training gets from inputs to features: whole, or in chunks that need little memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from mmlab.errors import SpecError, explain
+from mmlab.plugin import Encode, Features
+
+
+class Chunked:
+    """`encode`, a few rows at a time: activations are kept for one chunk only, gradients are exact.
+
+    The forward pass keeps the features of all rows and nothing of what led to them, so the losses
+    see the whole batch. The backward pass starts from the gradient with respect to all features;
+    it encodes chunk after chunk once more, with the random numbers of its first time, and passes
+    the chunk's part of the gradient on.
+
+    Source: cached gradients, Gao et al., arXiv:2101.06983. There the two passes are steps of the
+    training loop; here the second is part of one ordinary backward pass, so that every parameter,
+    a loss's temperature among them, gets one gradient, and parallel wrappers see one backward pass.
+    """
+
+    def __init__(self, encode: Encode, rows: int) -> None:
+        self.encode = encode
+        self.rows = rows
+
+    def __call__(self, key: str, x: Tensor) -> Features:
+        """Features of one encoder for all rows of x."""
+        if len(x) <= self.rows:
+            return self.encode(key, x)
+        return join_rows([self._chunk(key, rows) for rows in torch.split(x, self.rows)])
+
+    def _chunk(self, key: str, x: Tensor) -> Features:
+        # Saves and replays torch's generators, of the host and of the device of x.
+        return checkpoint(self.encode, key, x, use_reentrant=False)
+
+
+def join_rows(parts: Sequence[Features]) -> Features:
+    """Features of several groups of samples as those of one."""
+    first = parts[0]
+    return Features(
+        torch.cat([part.pooled for part in parts]),
+        None if first.tokens is None else torch.cat([cast(Tensor, p.tokens) for p in parts]),
+        None if first.mask is None else torch.cat([cast(Tensor, p.mask) for p in parts]),
+        torch.cat([part.present for part in parts]),
+    )
+
+
+def require_rows_apart(encoders: Mapping[str, nn.Module], key: str) -> None:
+    """Raise SpecError where an encoder in training mode mixes the samples of its batch.
+
+    Batch norm does: its statistics, and with them the features, would be those of a part of the
+    batch. What is frozen uses statistics that are fixed. `key` of [train] asks for parts.
+    """
+    for name, encoder in encoders.items():
+        for path, module in encoder.named_modules():
+            if isinstance(module, _BatchNorm) and module.training:
+                raise _mixes(f"encoders.{name}", f"{type(module).__name__} {path!r}", key)
+
+
+def _mixes(place: str, module: str, key: str) -> SpecError:
+    return SpecError(
+        explain(
+            place,
+            f"the features of a sample depend on its batch, which {key} divides",
+            found=f"{module}, in training mode",
+            allowed="encoders without batch norm, or with all of it frozen",
+            next_step=f"freeze this encoder, choose one with group or layer norm, or drop {key}",
+        )
+    )
