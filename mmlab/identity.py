@@ -6,12 +6,14 @@ device, not worker counts, not absolute paths, not what is evaluated afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mmlab import __version__
 from mmlab.build import Source
+from mmlab.options import map_paths
 from mmlab.plan import Plan, Resolved
 from mmlab.spec import TrainTable, canonical_json, digest
 from mmlab.splits import Splits
@@ -73,8 +75,13 @@ def describe_training(
     }
 
 
-def evaluation_hashes(plan: Plan, train_hash: str, splits: Splits) -> dict[str, str]:
-    """Identity of each evaluation of a run, by name: its evaluator, options, split and data."""
+def evaluation_hashes(
+    plan: Plan, train_hash: str, splits: Splits, names: Iterable[str] | None = None
+) -> dict[str, str]:
+    """Identity of evaluations of a run, by name: each evaluator, its options, split and data.
+
+    Of all evaluations of the plan unless some are named.
+    """
     return {
         name: digest(
             {
@@ -85,7 +92,7 @@ def evaluation_hashes(plan: Plan, train_hash: str, splits: Splits) -> dict[str, 
                 "dataset": splits.evaluated(plan, name).revision,
             }
         )
-        for name in plan.evaluators
+        for name in (plan.evaluators if names is None else names)
     }
 
 
@@ -118,7 +125,7 @@ def _resolved_spec(plan: Plan, sources: Mapping[str, Source]) -> dict[str, objec
         table: Any = spec  # Any: a spec nests tables and arrays
         for key in where:
             table = table[key]
-        table |= component.options
+        table |= map_paths(component.options, Path.absolute)
     spec["fusion"]["inputs"] = list(plan.inputs)
     for key, source in sources.items():
         origin = {"run": source.run_id} if source.run_id else {"file": str(source.path.absolute())}

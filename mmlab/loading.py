@@ -47,7 +47,7 @@ def load(
     address = str(db or os.environ.get("MMLAB_DB") or "mmlab.db")
     with open_store(address) as store:
         detail = store.run_detail(store.find_run(run).run_id)
-        plan = prepare(_cell(detail), Registry.discover(BUILTINS))
+        plan = prepare(cell_of(detail), Registry.discover(BUILTINS))
         folder = Path(runs or os.environ.get("MMLAB_RUNS") or store.runs_folder)
         experiment = rebuild(plan, detail, store, folder, Splits(), weights)
     experiment.step.to(resolve_device(device)).eval()
@@ -70,7 +70,7 @@ def rebuild(
     return build(plan, dataset, {}, trained=Source(runs / artifact.path, artifact.sha256, None))
 
 
-def _cell(detail: RunDetail) -> Cell:
+def cell_of(detail: RunDetail) -> Cell:
     """The cell that a run executed, from what the store keeps of it."""
     values = dict(detail.resolved)
     spec = Spec.model_validate_json(json.dumps(values))

@@ -101,7 +101,7 @@ def check_options(
     except ValidationError as error:
         return {}, faults + validation_faults(error, given, json_schema(factory))
     values = {key: getattr(valid, _FIELD + key) for key in known}
-    return {key: _map_paths(value, root.joinpath) for key, value in values.items()}, faults
+    return {key: map_paths(value, root.joinpath) for key, value in values.items()}, faults
 
 
 def hashed_options(factory: Factory, resolved: Mapping[str, object]) -> dict[str, object]:
@@ -120,8 +120,7 @@ def hashed_options(factory: Factory, resolved: Mapping[str, object]) -> dict[str
             raise _unreadable(f"{name}, option {key!r}", path, error) from error
 
     hashed = {
-        key: _map_paths(value, partial(content, key), os.PathLike)
-        for key, value in resolved.items()
+        key: map_paths(value, partial(content, key), os.PathLike) for key, value in resolved.items()
     }
     plain: dict[str, object] = json.loads(canonical_json(hashed))
     return plain
@@ -238,14 +237,14 @@ def _unknown(kind: str, name: str, key: str, known: list[str]) -> Fault:
     return replace(fault, message=message, next_step="remove it")
 
 
-def _map_paths(value: Any, change: Callable[[Path], object], kind: type[Any] = Path) -> Any:
+def map_paths(value: Any, change: Callable[[Path], object], kind: type[Any] = Path) -> Any:
     """A value with every path in it changed, in lists, tuples, sets and tables too."""
     if isinstance(value, kind):
         return change(Path(value.__fspath__()))  # `os.fspath` takes a str for a path as it is
     if isinstance(value, Mapping):
-        return {key: _map_paths(item, change, kind) for key, item in value.items()}
+        return {key: map_paths(item, change, kind) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)) and not hasattr(value, "_fields"):
-        return type(value)(_map_paths(item, change, kind) for item in value)
+        return type(value)(map_paths(item, change, kind) for item in value)
     return value
 
 

@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from torch import nn
-
+from mmlab.document import Document
 from mmlab.errors import PluginError, SpecError, explain
+from mmlab.faults import Fault, Where
 from mmlab.options import check_options, hashed_options, supplied
+from mmlab.places import render_located
+from mmlab.plan_checks import contradictions
 from mmlab.registry import ComponentEntry, Registry
-from mmlab.spec import Cell, Component, EvaluateTable, Fault, LossTable, Spec, render_faults
-
-Where = tuple[str | int, ...]
+from mmlab.spec import Cell, Component, EvaluateTable, LossTable, Spec
 
 
 @dataclass(frozen=True)
@@ -134,17 +135,17 @@ def prepare(cell: Cell, registry: Registry) -> Plan:
     Raises SpecError with every fault of the cell at once, or PluginError when all that is wrong is
     that components are unknown or broken.
     """
-    finder = _Finder(cell, registry)
+    finder = Finder(cell.source.path, cell.source.document, registry)
     found = _find_all(finder, cell.spec)
     finder.raise_faults()
     used = _used(found["encoders"], cell.spec.fusion.inputs, found["losses"])
     plan = Plan(cell=cell, **{**found, "encoders": used})
-    finder.faults += _contradictions(plan)
+    finder.faults += contradictions(plan)
     finder.raise_faults()
     return plan
 
 
-def _find_all(finder: _Finder, spec: Spec) -> dict[str, Any]:  # Any: the fields of a Plan
+def _find_all(finder: Finder, spec: Spec) -> dict[str, Any]:  # Any: the fields of a Plan
     """Every component of a spec, by the field of the plan that holds it."""
     evaluate = [(table.name or table.use, i, table) for i, table in enumerate(spec.evaluate)]
     return {
@@ -181,11 +182,12 @@ def _used(
     return {key: encoder for key, encoder in encoders.items() if key in inputs}
 
 
-class _Finder:
+class Finder:
     """Finds components, keeping every fault for one report."""
 
-    def __init__(self, cell: Cell, registry: Registry) -> None:
-        self.cell = cell
+    def __init__(self, path: Path, document: Document, registry: Registry) -> None:
+        self.folder = path.parent
+        self.document = document
         self.registry = registry
         self.faults: list[Fault] = []
         self._plugin_faults = 0
@@ -194,8 +196,9 @@ class _Finder:
         """The component, or None after noting why not; `raise_faults` then ends it all."""
         try:
             factory = self.registry.resolve(kind, component.use)
-            root = self.cell.source.path.parent
-            options, faults = check_options(kind, component.use, factory, component.options, root)
+            options, faults = check_options(
+                kind, component.use, factory, component.options, self.folder
+            )
         except PluginError as error:
             self._plugin_faults += 1
             self.faults.append(Fault((*where, "use"), str(error), "", "", ""))
@@ -207,98 +210,8 @@ class _Finder:
         """Raise one error with all faults noted so far, if any."""
         if not self.faults:
             return
-        message = render_faults(self.cell.source, self.faults)
+        places = [(fault, self.document.place(fault.path)) for fault in self.faults]
+        message = render_located(places)
         if self._plugin_faults == len(self.faults):
             raise PluginError(message)
         raise SpecError(message)
-
-
-def _contradictions(plan: Plan) -> list[Fault]:
-    """What is wrong between tables that are each valid on their own."""
-    faults = [*_unfit_names(plan)]
-    spec = plan.cell.spec
-    gives = _gives(plan)
-    if plan.head is not None and "fused" not in gives:
-        faults.append(_clash(("head",), "a head", "fused", gives - {"prediction"}))
-    for position, (name, loss) in enumerate(plan.losses.items()):
-        for need in sorted(loss.declares("reads") & {"similarity", "prediction", "fused"} - gives):
-            faults.append(_clash(("losses", position), f"the loss {name!r}", need, gives))
-    for position, (name, evaluator) in enumerate(plan.evaluators.items()):
-        needs = {
-            _TRAINED[need] if need in gives & _TRAINED.keys() else need
-            for need in evaluator.declares("needs")
-        }
-        for need in sorted(needs - gives):
-            faults.append(_clash(("evaluate", position), f"the evaluator {name!r}", need, gives))
-    if spec.train is not None and spec.train.best.partition("/")[0] not in _bests(plan):
-        faults.append(_unknown_best(plan))
-    return faults
-
-
-def _unfit_names(plan: Plan) -> Iterator[Fault]:
-    """Encoders and losses whose names a torch module cannot give to its parts."""
-    places: list[tuple[Where, str]] = [(("encoders", key), key) for key in plan.encoders]
-    places += [(("losses", i, "name"), name) for i, name in enumerate(plan.losses)]
-    for where, name in places:
-        if "." in name or hasattr(nn.ModuleDict(), name):
-            yield Fault(
-                where,
-                "this name cannot be given to a part of a torch module",
-                found=repr(name),
-                allowed="a name without a dot that torch.nn.ModuleDict does not use itself",
-                next_step=f'call it "my_{name.replace(".", "_")}", say',
-            )
-
-
-def _gives(plan: Plan) -> set[str]:
-    """What the model of a plan provides."""
-    gives = {"similarity"} if len(plan.inputs) == 2 else set()
-    if gives and hasattr(plan.fusion.factory, "score"):
-        gives.add("trained similarity")
-    if hasattr(plan.fusion.factory, "fuse"):
-        gives.add("fused")
-    if plan.head is not None:
-        gives.add("prediction")
-    trained = plan.losses.values() if plan.cell.spec.train is not None else ()
-    read = {word for loss in trained for word in loss.declares("reads") & gives}
-    return gives | {_TRAINED[word] for word in read & _TRAINED.keys()}
-
-
-#: What an evaluator means by what it needs: what nothing trained would be noise.
-_TRAINED = {"similarity": "trained similarity", "prediction": "trained prediction"}
-_WORDS = {"fused": "vector"}
-
-_SOURCES = {
-    "similarity": "a fusion of exactly two inputs",
-    "trained similarity": "a fusion of two inputs that scores pairs itself (inner_product, ...) or "
-    "a loss that trains it to (info_nce, ...)",
-    "prediction": "a [head]",
-    "trained prediction": "a loss that trains the [head] (cross_entropy, ...)",
-    "fused": "a fusion that gives a vector (concat, gating, ...)",
-}
-
-
-def _clash(path: Where, who: str, need: str, gives: set[str]) -> Fault:
-    shown = gives - set(_TRAINED.values())
-    given = ", ".join(sorted(_WORDS.get(word, word) for word in shown))
-    return Fault(
-        path,
-        f"{who} reads the model's {_WORDS.get(need, need)}, which this spec does not give",
-        found=f"a model that gives {given or 'features only'}",
-        allowed=_SOURCES[need],
-        next_step=f"add {_SOURCES[need]}, or remove this table",
-    )
-
-
-def _bests(plan: Plan) -> set[str]:
-    return {"loss", *plan.losses, *plan.evaluators}
-
-
-def _unknown_best(plan: Plan) -> Fault:
-    return Fault(
-        ("train", "best"),
-        "names no loss and no evaluation of this spec",
-        found=repr(plan.cell.spec.train.best if plan.cell.spec.train else None),
-        allowed=", ".join(sorted(_bests(plan))) + ', or "EVALUATION/METRIC"',
-        next_step='name a metric such as "zero_shot/top1"',
-    )

@@ -130,7 +130,7 @@ def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> l
         runner = Runner(store, options, display, device)
         for position, plan in enumerate(plans, start=1):
             display.started(plan.cell.experiment, label_of(plan), position, len(plans))
-            outcomes.append(runner.attempt(plan))
+            outcomes.append(runner.attempt(plan, runner.execute))
             display.finished(outcomes[-1])
             if options.fail_fast and outcomes[-1].status == "failed":
                 break
@@ -152,14 +152,16 @@ class Runner:
         self.worker = uuid.uuid4().hex
         self.splits = Splits()
 
-    def attempt(self, plan: Plan) -> Outcome:
+    def attempt(
+        self, plan: Plan, execute: Callable[[Plan], tuple[Status, str | None, str | None]]
+    ) -> Outcome:
         """Execute a cell; an error before it is claimed fails this cell alone.
 
         Raises StoreError: without the database no other cell could be executed either.
         """
         started = time.perf_counter()
         try:
-            status, run_id, error = self.execute(plan)
+            status, run_id, error = execute(plan)
         except StoreError:
             raise
         except RAISED as fault:  # whatever a component raises, the other cells go on

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TypeGuard
+from typing import TypeGuard, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import to_json
@@ -11,20 +11,28 @@ from pydantic_core import to_json
 from mmlab.document import Document, Values
 from mmlab.faults import Fault, Where, nearest, show, validation_faults
 from mmlab.limits import tame, value_faults
-from mmlab.spec_tables import Spec
+from mmlab.spec_tables import Spec, Table
+
+T = TypeVar("T", bound=Table)
 
 
 def check(document: Document) -> tuple[Spec | None, list[Fault]]:
     """The spec that a document holds (None when its tables are invalid), and every fault."""
+    spec, faults = check_tables(document, Spec)
+    return spec, [*faults, *_purposeless(document.values)]
+
+
+def check_tables(document: Document, model: type[T]) -> tuple[T | None, list[Fault]]:
+    """The tables of a document as a model (None when they are invalid), and every fault."""
     values = document.values
     faults = [*value_faults(values)]
     spec = None
     try:
         # Strict JSON has arrays for tuples and strings for paths; strict Python refuses them.
-        spec = Spec.model_validate_json(to_json(tame(values) if faults else values))
+        spec = model.model_validate_json(to_json(tame(values) if faults else values))
     except ValidationError as error:
         known = {fault.path for fault in faults}
-        found = validation_faults(error, values, Spec.model_json_schema())
+        found = validation_faults(error, values, model.model_json_schema())
         faults += [fault for fault in found if fault.path not in known]
     faults += _contradictions(values)
     return spec, faults
@@ -39,7 +47,6 @@ def _contradictions(values: Values) -> Iterator[Fault]:
     yield from _unknown_inputs(values)
     for table in ("losses", "evaluate"):
         yield from _repeated_names(values, table)
-    yield from _purposeless(values)
     yield from _uneven_parts(_table(values, "train"))
     for key, encoder in _table(values, "encoders").items():
         if isinstance(encoder, Mapping) and isinstance(encoder.get("weights"), Mapping):

@@ -192,3 +192,15 @@ class Spec(Table):
     train: Annotated[TrainTable | None, Field(description="left out: evaluate only")] = None
     evaluate: list[EvaluateTable] = []
     sweep: SweepTable | None = None
+
+
+class EvaluationsFile(Table):
+    """A file that asks more of finished runs: the part of a spec that judges."""
+
+    schema_version: Annotated[Literal[1], Field(description="of this format")] = 1
+    extends: Annotated[list[str], Field(description="files to start from")] = []
+    meta: Annotated[dict[str, object], Field(description="notes that change nothing")] = {}
+    dataset: Annotated[
+        Component | None, Field(description="what is evaluated on; by default the run's dataset")
+    ] = None
+    evaluate: Annotated[list[EvaluateTable], Field(min_length=1)]

@@ -30,6 +30,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 COMMANDS = {
     "init": "mmlab.cli.init:init",
     "run": "mmlab.cli.run:run",
+    "evaluate": "mmlab.cli.evaluate:evaluate",
     "validate": "mmlab.cli.validate:validate",
     "ls": "mmlab.cli.runs:ls",
     "show": "mmlab.cli.runs:show",

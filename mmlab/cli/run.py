@@ -29,22 +29,27 @@ if TYPE_CHECKING:
 FINISHED = ("done", "evaluated", "skipped")
 
 
-@click.command(short_help="Train and evaluate every cell of the specs that is not done.")
-@click.argument(
-    "specs", nargs=-1, required=True, metavar="SPEC...", type=click.Path(path_type=Path)
-)
-@set_option
-@db_option
-@click.option(
+runs_option = click.option(
     "--runs",
     envvar="MMLAB_RUNS",
     type=click.Path(path_type=Path),
     show_envvar=True,
     help="The folder of weights.  [default: beside the database]",
 )
-@click.option(
+
+device_option = click.option(
     "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1."
 )
+
+
+@click.command(short_help="Train and evaluate every cell of the specs that is not done.")
+@click.argument(
+    "specs", nargs=-1, required=True, metavar="SPEC...", type=click.Path(path_type=Path)
+)
+@set_option
+@db_option
+@runs_option
+@device_option
 @click.option("--dry-run", is_flag=True, help="Show the resolved specs and cells, and run nothing.")
 @click.option("--rerun", is_flag=True, help="Repeat cells that are done, as further replicates.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first cell that fails.")
@@ -84,13 +89,13 @@ def run(
     from mmlab.runner import RunOptions, run_specs
 
     options = RunOptions(db, runs, overrides, device, rerun=rerun, fail_fast=fail_fast)
-    with _stopped_by_sigterm(), make_display() as display:
+    with stopped_by_sigterm(), make_display() as display:
         outcomes = run_specs(specs, options, display)
-    _conclude(outcomes, db, as_json=as_json)
+    conclude(outcomes, db, as_json=as_json)
 
 
 @contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
+def stopped_by_sigterm() -> Iterator[None]:
     """Treat SIGTERM, by which schedulers stop a process, like Ctrl-C: the run is released."""
 
     def stop(signal_number: int, frame: FrameType | None) -> NoReturn:
@@ -103,7 +108,7 @@ def _stopped_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _conclude(outcomes: Sequence[Outcome], db: str, *, as_json: bool) -> None:
+def conclude(outcomes: Sequence[Outcome], db: str, *, as_json: bool) -> None:
     """Print what there is now, and end with exit code 1 if a cell failed."""
     if as_json:
         print_json(outcomes=[asdict(outcome) for outcome in outcomes])

@@ -20,6 +20,7 @@ from mmlab.store.rows import (
     RunRow,
     Weights,
 )
+from mmlab.store.runs import require_done
 from mmlab.store.store import Store, open_store
 
 __all__ = [
@@ -34,4 +35,5 @@ __all__ = [
     "Store",
     "Weights",
     "open_store",
+    "require_done",
 ]

@@ -100,7 +100,11 @@ def _no_such_run(connection: Connection, name: str, ids: list[str]) -> str:
 def lock_done_run(connection: Connection, run_id: str) -> None:
     """Let nobody else add to this run until the transaction ends. UsageError unless it is done."""
     query = select(runs.c.status).where(runs.c.id == run_id).with_for_update()
-    status = connection.scalar(query)
+    require_done(run_id, connection.scalar(query))
+
+
+def require_done(run_id: str, status: str | None) -> None:
+    """Raise UsageError unless the run of this status may be evaluated further."""
     if status != "done":
         raise UsageError(
             explain(

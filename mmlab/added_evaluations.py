@@ -1,0 +1,126 @@
+"""Evaluations that are asked of a finished run: read from a file, and added to the run's plan.
+
+A file is a whole spec, of which [dataset] and [[evaluate]] count, or these tables alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mmlab.document import Document
+from mmlab.errors import SpecError, explain
+from mmlab.faults import Fault
+from mmlab.places import render_located
+from mmlab.plan import Finder, Plan, Resolved
+from mmlab.plan_checks import unmet_needs
+from mmlab.reading import read_document
+from mmlab.registry import Registry
+from mmlab.spec import Component, EvaluateTable, Spec
+from mmlab.spec_checks import check_tables
+from mmlab.spec_tables import EvaluationsFile
+
+
+@dataclass(frozen=True)
+class Request:
+    """What one file asks. `dataset` is for the evaluations that name none of their own."""
+
+    path: Path
+    document: Document
+    evaluate: Sequence[EvaluateTable]
+    dataset: Component | None
+
+
+def read_request(path: Path) -> Request:
+    """The evaluations of a file. Raises SpecError with every fault at its place."""
+    document = read_document(path)
+    tables: Spec | EvaluationsFile | None
+    if "encoders" in document.values:
+        tables, faults = check_tables(document, Spec)
+    else:
+        tables, faults = check_tables(document, EvaluationsFile)
+    if not document.values.get("evaluate"):
+        faults = [fault for fault in faults if fault.path != ("evaluate",)]
+        faults.append(_asks_nothing())
+    if faults or tables is None:
+        raise SpecError(render_located([(f, document.place(f.path)) for f in faults]))
+    return Request(path, document, tables.evaluate, tables.dataset)
+
+
+def add_evaluations(
+    plan: Plan, paths: Sequence[Path], registry: Registry
+) -> tuple[Plan, list[str]]:
+    """The plan of a run with what files ask more, and the names of what they ask.
+
+    An evaluation of a name that the run has already takes its place. Raises SpecError or
+    PluginError.
+    """
+    asked: dict[str, Path] = {}
+    for path in paths:
+        request = read_request(path)
+        for table in request.evaluate:
+            name = table.name or table.use
+            if name in asked:
+                raise _asked_twice(name, path, asked[name])
+            asked[name] = path
+        plan = _with_request(plan, request, registry)
+    return plan, list(asked)
+
+
+def _with_request(plan: Plan, request: Request, registry: Registry) -> Plan:
+    finder = Finder(request.path, request.document, registry)
+    given = _dataset(plan, request, finder)
+    evaluators, datasets = dict[str, Resolved](), dict[str, Resolved]()
+    for position, table in enumerate(request.evaluate):
+        name = table.name or table.use
+        evaluators[name] = finder.find("evaluator", table, "evaluate", position)
+        own = given
+        if table.dataset is not None:
+            own = finder.find("dataset", table.dataset, "evaluate", position, "dataset")
+        if own is not None:
+            datasets[name] = own
+    finder.raise_faults()
+    finder.faults += unmet_needs(plan, evaluators)
+    finder.raise_faults()
+    kept = {name: d for name, d in plan.evaluate_datasets.items() if name not in evaluators}
+    tables = {**plan.evaluate_tables, **{t.name or t.use: t for t in request.evaluate}}
+    spec = plan.cell.spec.model_copy(update={"evaluate": list(tables.values())})
+    return replace(
+        plan,
+        cell=replace(plan.cell, spec=spec),
+        evaluators={**plan.evaluators, **evaluators},
+        evaluate_datasets={**kept, **datasets},
+    )
+
+
+def _dataset(plan: Plan, request: Request, finder: Finder) -> Resolved | None:
+    """The file's own dataset; None where it has none, or it is the run's: asked before, then."""
+    if request.dataset is None:
+        return None
+    found: Resolved | None = finder.find("dataset", request.dataset, "dataset")
+    if found is None or found.identity() == plan.dataset.identity():
+        return None
+    return found
+
+
+def _asks_nothing() -> Fault:
+    return Fault(
+        (),
+        "asks nothing",
+        found="no [[evaluate]]",
+        allowed="a spec, or [[evaluate]] tables with or without a [dataset]",
+        next_step="add [[evaluate]]",
+    )
+
+
+def _asked_twice(name: str, path: Path, before: Path) -> SpecError:
+    return SpecError(
+        explain(
+            str(path),
+            "two evaluations of one name",
+            found=f"{name!r} here and in {before}",
+            allowed="a name once, in all files together",
+            next_step="add name = ... to one of them",
+        )
+    )

@@ -1,0 +1,56 @@
+"""`mmlab evaluate`: ask finished runs more, from the weights they left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mmlab.cli.output import color_option, db_option, json_option, verbosity_options
+from mmlab.cli.run import conclude, device_option, runs_option, stopped_by_sigterm
+
+
+@click.command(short_help="Evaluate a finished run on more, without training.")
+@click.argument("run", metavar="RUN")
+@click.argument(
+    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
+)
+@click.option(
+    "--all", "every", is_flag=True, help="RUN is an experiment: evaluate all its finished runs."
+)
+@db_option
+@runs_option
+@device_option
+@json_option
+@color_option
+@verbosity_options
+def evaluate(
+    run: str,
+    files: tuple[Path, ...],
+    every: bool,
+    db: str,
+    runs: Path | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Evaluate a finished run on more, from the weights it left, without training.
+
+    RUN is an id or its first characters, an experiment's name (its newest run), or @last. A FILE
+    holds [[evaluate]] tables, with a [dataset] unless they ask about the run's own; a whole spec is
+    such a file too. What the run has been asked before is not asked again, and of what is new
+    either everything is stored or nothing.
+
+    \b
+    Examples:
+      mmlab evaluate @last food101.toml
+      mmlab evaluate 3fa8 more.toml --device cuda
+      mmlab evaluate emoji-contrastive more.toml --all
+    """
+    from mmlab.cli.display import make_display
+    from mmlab.evaluate_runs import evaluate_runs
+    from mmlab.runner import RunOptions
+
+    options = RunOptions(db, runs, (), device)
+    with stopped_by_sigterm(), make_display() as display:
+        outcomes = evaluate_runs(run, files, options, display, every=every)
+    conclude(outcomes, db, as_json=as_json)

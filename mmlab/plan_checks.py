@@ -1,0 +1,111 @@
+"""What is wrong between tables of a spec that are each valid on their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from mmlab.faults import Fault, Where
+
+if TYPE_CHECKING:
+    from mmlab.plan import Plan, Resolved
+
+
+def contradictions(plan: Plan) -> list[Fault]:
+    """What is wrong between tables that are each valid on their own."""
+    faults = [*_unfit_names(plan)]
+    spec = plan.cell.spec
+    gives = _gives(plan)
+    if plan.head is not None and "fused" not in gives:
+        faults.append(_clash(("head",), "a head", "fused", gives - {"prediction"}))
+    for position, (name, loss) in enumerate(plan.losses.items()):
+        for need in sorted(loss.declares("reads") & {"similarity", "prediction", "fused"} - gives):
+            faults.append(_clash(("losses", position), f"the loss {name!r}", need, gives))
+    faults += unmet_needs(plan, plan.evaluators)
+    if spec.train is not None and spec.train.best.partition("/")[0] not in _bests(plan):
+        faults.append(_unknown_best(plan))
+    return faults
+
+
+def unmet_needs(plan: Plan, evaluators: Mapping[str, Resolved]) -> list[Fault]:
+    """What evaluators read and the model of a plan does not give; places count the evaluators."""
+    gives, faults = _gives(plan), list[Fault]()
+    for position, (name, evaluator) in enumerate(evaluators.items()):
+        needs = {
+            _TRAINED[need] if need in gives & _TRAINED.keys() else need
+            for need in evaluator.declares("needs")
+        }
+        for need in sorted(needs - gives):
+            faults.append(_clash(("evaluate", position), f"the evaluator {name!r}", need, gives))
+    return faults
+
+
+def _unfit_names(plan: Plan) -> Iterator[Fault]:
+    """Encoders and losses whose names a torch module cannot give to its parts."""
+    places: list[tuple[Where, str]] = [(("encoders", key), key) for key in plan.encoders]
+    places += [(("losses", i, "name"), name) for i, name in enumerate(plan.losses)]
+    for where, name in places:
+        if "." in name or hasattr(nn.ModuleDict(), name):
+            yield Fault(
+                where,
+                "this name cannot be given to a part of a torch module",
+                found=repr(name),
+                allowed="a name without a dot that torch.nn.ModuleDict does not use itself",
+                next_step=f'call it "my_{name.replace(".", "_")}", say',
+            )
+
+
+def _gives(plan: Plan) -> set[str]:
+    """What the model of a plan provides."""
+    gives = {"similarity"} if len(plan.inputs) == 2 else set()
+    if gives and hasattr(plan.fusion.factory, "score"):
+        gives.add("trained similarity")
+    if hasattr(plan.fusion.factory, "fuse"):
+        gives.add("fused")
+    if plan.head is not None:
+        gives.add("prediction")
+    trained = plan.losses.values() if plan.cell.spec.train is not None else ()
+    read = {word for loss in trained for word in loss.declares("reads") & gives}
+    return gives | {_TRAINED[word] for word in read & _TRAINED.keys()}
+
+
+#: What an evaluator means by what it needs: what nothing trained would be noise.
+_TRAINED = {"similarity": "trained similarity", "prediction": "trained prediction"}
+_WORDS = {"fused": "vector"}
+
+_SOURCES = {
+    "similarity": "a fusion of exactly two inputs",
+    "trained similarity": "a fusion of two inputs that scores pairs itself (inner_product, ...) or "
+    "a loss that trains it to (info_nce, ...)",
+    "prediction": "a [head]",
+    "trained prediction": "a loss that trains the [head] (cross_entropy, ...)",
+    "fused": "a fusion that gives a vector (concat, gating, ...)",
+}
+
+
+def _clash(path: Where, who: str, need: str, gives: set[str]) -> Fault:
+    shown = gives - set(_TRAINED.values())
+    given = ", ".join(sorted(_WORDS.get(word, word) for word in shown))
+    return Fault(
+        path,
+        f"{who} reads the model's {_WORDS.get(need, need)}, which this spec does not give",
+        found=f"a model that gives {given or 'features only'}",
+        allowed=_SOURCES[need],
+        next_step=f"add {_SOURCES[need]}, or remove this table",
+    )
+
+
+def _bests(plan: Plan) -> set[str]:
+    return {"loss", *plan.losses, *plan.evaluators}
+
+
+def _unknown_best(plan: Plan) -> Fault:
+    return Fault(
+        ("train", "best"),
+        "names no loss and no evaluation of this spec",
+        found=repr(plan.cell.spec.train.best if plan.cell.spec.train else None),
+        allowed=", ".join(sorted(_bests(plan))) + ', or "EVALUATION/METRIC"',
+        next_step='name a metric such as "zero_shot/top1"',
+    )
