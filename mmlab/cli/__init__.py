@@ -35,6 +35,8 @@ COMMANDS = {
     "ls": "mmlab.cli.runs:ls",
     "show": "mmlab.cli.runs:show",
     "report": "mmlab.cli.report:report",
+    "import": "mmlab.cli.interop:import_",
+    "export": "mmlab.cli.interop:export",
     "plugins": "mmlab.cli.plugins:plugins",
     "schema": "mmlab.cli.schema:schema",
     "db": "mmlab.cli.db:db",

@@ -66,7 +66,7 @@ def _line(row: RunRow) -> tuple[object, ...]:
         row.experiment,
         row.cell,
         row.seed,
-        row.status,
+        f"{row.status} (imported)" if row.origin else row.status,
         _time(row.started_at),
         _seconds(row.started_at, row.finished_at),
     )
@@ -132,13 +132,10 @@ def show(
 def _show_run(out: Console, detail: RunDetail, *, with_log: bool) -> None:
     row = detail.run
     out.print(f"{row.experiment} {row.cell}".rstrip(), style="bold", markup=False)
-    took = _seconds(row.started_at, row.finished_at)
     lines: Mapping[str, object] = {
         "run": row.run_id,
         "status": row.status,
-        "seed": row.seed,
-        "started": _time(row.started_at),
-        "seconds": took,
+        **_beginning(row),
         **{role.role: role.path for role in detail.artifacts},
     }
     for name, value in lines.items():
@@ -152,10 +149,19 @@ def _show_run(out: Console, detail: RunDetail, *, with_log: bool) -> None:
         _show_attempts(out, detail.attempts)
 
 
+def _beginning(row: RunRow) -> dict[str, object]:
+    """Where the results came from: this machine at that time, or another tool."""
+    if row.origin is not None:
+        return {"imported": f"from {row.origin}, {_time(row.created_at)}"}
+    took = _seconds(row.started_at, row.finished_at)
+    return {"seed": row.seed, "started": _time(row.started_at), "seconds": took}
+
+
 def _heading(evaluation: EvaluationRow) -> str:
     name = " ".join(filter(None, [evaluation.name, evaluation.condition]))
     skipped = f", {evaluation.skipped_count} skipped" if evaluation.skipped_count else ""
-    return f"{name}: {evaluation.split}, {evaluation.sample_count} samples{skipped}"
+    samples = f", {evaluation.sample_count} samples" if evaluation.sample_count else ""
+    return f"{name}: {evaluation.split}{samples}{skipped}"
 
 
 def _metrics(evaluation: EvaluationRow) -> list[tuple[str, str]]:

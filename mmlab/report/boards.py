@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +18,7 @@ from mmlab.report.figures import (
     group_labels,
     plus_minus,
 )
-from mmlab.report.leaderboard import comparisons, main_metric
-from mmlab.report.statistics import metric_order
+from mmlab.report.leaderboard import comparisons, ordered_metrics
 from mmlab.store import Store
 from mmlab.tables import evaluations
 
@@ -62,27 +61,51 @@ class Board:
     intervals: tuple[str, ...]
     has_undefined: bool
     differs: str
+    has_imported: bool
 
     @property
     def notes(self) -> list[str]:
         """What must be known to read it, in whole phrases."""
-        notes = [f"{self.samples:,} samples", f"ranked by {self.main}", *self.intervals]
+        notes = [f"ranked by {self.main}", *self.intervals]
+        if self.samples:
+            notes.insert(0, f"{self.samples:,} samples")
         if self.skipped:
             notes.insert(1, f"up to {self.skipped:,} samples could not take part")
         if self.has_undefined:
             notes.append("no place where a seed's value is not finite or not defined")
+        if self.has_imported:
+            notes.append("imported figures have no place: their protocol is known in part only")
         if self.differs:
             notes.append(f"not comparable with the other table of this name: {self.differs} differ")
         return notes
 
 
 def boards(store: Store, board: pl.DataFrame) -> Iterable[Board]:
-    """The leaderboard's comparisons, in its order."""
-    parts = comparisons(board)
-    names = [_name(part) for part in parts]
-    for part, name in zip(parts, names, strict=True):
-        rivals = [p["protocol_hash"][0] for p, n in zip(parts, names, strict=True) if n == name]
-        yield _board(part, _differences(store, rivals) if len(rivals) > 1 else "")
+    """The leaderboard's comparisons, in its order.
+
+    Imported figures of a test set stand below one's own results on it, without a place; where
+    there are none of one's own, they are a board of their own.
+    """
+    is_imported = pl.col("origin").is_not_null()
+    own, imported = comparisons(board.filter(~is_imported)), comparisons(board.filter(is_imported))
+    names = [_name(part) for part in own]
+    shown: set[str] = set()
+    for part, name in zip(own, names, strict=True):
+        rivals = [p["protocol_hash"][0] for p, n in zip(own, names, strict=True) if n == name]
+        beside = [one for one in imported if _subject(one) == _subject(part)]
+        shown |= {one["protocol_hash"][0] for one in beside}
+        yield _board(part, beside, _differences(store, rivals) if len(rivals) > 1 else "")
+    for part in imported:
+        if part["protocol_hash"][0] not in shown:
+            yield _board(part, [], "")
+
+
+def _subject(part: pl.DataFrame) -> tuple[str, ...] | None:
+    """What was asked of which samples; None where nobody else can have asked it."""
+    row = part.row(0, named=True)
+    if row["test_set"] is None or row["split"] != "test":
+        return None
+    return row["evaluator"], row["condition"], row["test_set"]
 
 
 def _name(part: pl.DataFrame) -> tuple[str, str, str]:
@@ -100,33 +123,46 @@ def _differences(store: Store, protocols: list[str]) -> str:
     return ", ".join(differing)
 
 
-def _board(part: pl.DataFrame, differs: str) -> Board:
-    main = main_metric(part)
-    metrics = sorted(map(str, part["metric"].unique()), key=metric_order)
-    leading = part.filter(pl.col("metric") == main)
-    scale = dot_scale(axis_range(main, leading))
-    by_group = _by_group(part)
-    labels = group_labels(leading.iter_rows(named=True))
-    entries = [
-        _entry(labels[_key(row)], by_group[_key(row)], metrics, scale)
-        for row in leading.iter_rows(named=True)
-    ]
+def _board(part: pl.DataFrame, beside: Sequence[pl.DataFrame], differs: str) -> Board:
+    metrics = ordered_metrics(part)
+    main = metrics[0]
     first = part.row(0, named=True)
-    low, high = scale.low, scale.high
+    unplaced = [one.with_columns(pl.lit(None, pl.Int64).alias("place")) for one in beside]
+    rows = pl.concat([part, *unplaced])
+    leading = rows.filter(pl.col("metric") == main)
+    scale = dot_scale(axis_range(main, leading))
+    is_imported = first["origin"] is not None
     return Board(
         title=comparison_label(*_name(part)),
         metrics=tuple(metrics),
         main=main,
-        entries=tuple(entries),
-        axis=tuple(Tick(scale(v), axis_number(main, v)) for v in ticks(low, high, 4)),
+        entries=tuple(_entries(rows, leading, metrics, scale)),
+        axis=tuple(Tick(scale(v), axis_number(main, v)) for v in ticks(scale.low, scale.high, 4)),
         samples=first["samples"],
         skipped=part.select(pl.col("skipped").max()).item(),
         dataset_revision=first["dataset_revision"],
         protocol_hash=first["protocol_hash"],
-        intervals=tuple(INTERVAL_WORDS[kind] for kind in sorted(set(leading["interval"]))),
-        has_undefined=any(entry.place is None for entry in entries),
+        intervals=("published figures",) if is_imported else _intervals(part, main),
+        has_undefined=leading["mean"].null_count() > 0,
         differs=differs,
+        has_imported=bool(beside),
     )
+
+
+def _intervals(part: pl.DataFrame, main: str) -> tuple[str, ...]:
+    """What the intervals of the main metric vary over, in words."""
+    kinds = part.filter(pl.col("metric") == main)["interval"]
+    return tuple(INTERVAL_WORDS[kind] for kind in sorted(set(kinds)))
+
+
+def _entries(
+    rows: pl.DataFrame, leading: pl.DataFrame, metrics: Sequence[str], scale: Scale
+) -> Iterable[Entry]:
+    """The groups by their main metric, then those that were not measured by it."""
+    by_group = _by_group(rows)
+    labels = group_labels(rows.iter_rows(named=True))
+    ordered = dict.fromkeys([*map(_key, leading.iter_rows(named=True)), *by_group])
+    return [_entry(labels[key], by_group[key], metrics, scale) for key in ordered]
 
 
 # Rows of frames: values of whatever column.
@@ -145,8 +181,8 @@ def _by_group(part: pl.DataFrame) -> dict[Key, dict[str, Row]]:
     return groups
 
 
-def _entry(label: str, rows: dict[str, Row], metrics: list[str], scale: Scale) -> Entry:
-    main = rows[metrics[0]]
+def _entry(label: str, rows: dict[str, Row], metrics: Sequence[str], scale: Scale) -> Entry:
+    main = rows.get(metrics[0]) or {**next(iter(rows.values())), **_NOT_MEASURED}
     return Entry(
         place=main["place"],
         label=label,
@@ -155,6 +191,9 @@ def _entry(label: str, rows: dict[str, Row], metrics: list[str], scale: Scale) -
         seeds=main["seeds"],
         interval=main["interval"],
     )
+
+
+_NOT_MEASURED: Row = {"place": None, "mean": None, "low": None, "high": None, "interval": "none"}
 
 
 def _figure(metric: str, row: Row | None) -> Figure:

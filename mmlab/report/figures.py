@@ -58,17 +58,17 @@ def group_labels(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str
     It is the experiment and what sets the group apart in its sweep; where that is the same for
     several groups (other versions of the code, say), also the start of the group hash.
     """
-    plain = {
-        (row["experiment"], row["group_hash"]): " · ".join(
-            filter(None, (row["experiment"], row["cell"]))
-        )
-        for row in rows
-    }
+    plain = {(row["experiment"], row["group_hash"]): _name(row) for row in rows}
     counts = Counter(plain.values())
     return {
         key: label if counts[label] == 1 else f"{label} #{key[1][:6]}"
         for key, label in plain.items()
     }
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    name = " · ".join(filter(None, (row["experiment"], row["cell"])))
+    return f"{name} (imported)" if row.get("origin") else name
 
 
 def comparison_label(evaluation: str, condition: str, split: str) -> str:

@@ -25,18 +25,31 @@ from mmlab.views import leaderboard as finals
 
 #: What makes two results comparable: within one comparison, and only there, rows have places.
 COMPARISON = ("evaluation", "condition", "split", "protocol_hash")
-GROUP = ("experiment", "group_hash", "evaluator", "dataset_revision", *COMPARISON, "metric")
+GROUP = (
+    "experiment",
+    "group_hash",
+    "origin",
+    "evaluator",
+    "dataset_revision",
+    "test_set",
+    "main_metric",
+    *COMPARISON,
+    "metric",
+)
 
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "experiment": pl.String,
     "cell": pl.String,
     "axes": pl.String,
     "group_hash": pl.String,
+    "origin": pl.String,
     "evaluation": pl.String,
     "condition": pl.String,
     "split": pl.String,
     "evaluator": pl.String,
     "dataset_revision": pl.String,
+    "test_set": pl.String,
+    "main_metric": pl.String,
     "protocol_hash": pl.String,
     "metric": pl.String,
     "place": pl.Int64,
@@ -66,6 +79,8 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
     - `low`, `high`, `interval`: 95 %; over two or more `seeds` Student's t, for one seed over the
       samples (`wilson` or `normal`) where the metric is a mean over stored samples, else `none`.
       `mmlab.report.statistics` has the formulas. A t interval may leave [0, 1].
+    - `origin`: the tool that published the figures; null for runs executed here.
+    - `test_set`, `main_metric`: what the samples are called elsewhere, and the metric quoted there.
     - `samples`, `skipped`: of one seed's evaluation; the largest where seeds differ.
     - `place`: 1 for the best mean among rows of equal evaluation, condition, split, protocol hash
       and metric; equal means share a place. Results under different protocols are never ranked
@@ -88,8 +103,15 @@ def comparisons(board: pl.DataFrame) -> list[pl.DataFrame]:
 
 
 def main_metric(part: pl.DataFrame) -> str:
-    """The metric by which a comparison is ordered."""
-    return min(map(str, part["metric"].unique()), key=metric_order)
+    """The metric by which a comparison is ordered: the test set's own, else the usual first."""
+    return ordered_metrics(part)[0]
+
+
+def ordered_metrics(part: pl.DataFrame) -> list[str]:
+    """The metrics of a comparison, the one by which it is ordered first."""
+    quoted = set(part["main_metric"].drop_nulls())
+    names = map(str, part["metric"].unique())
+    return sorted(names, key=lambda name: (name not in quoted, metric_order(name)))
 
 
 def _latest(values: pl.DataFrame) -> pl.DataFrame:
@@ -223,6 +245,9 @@ def _placed(board: pl.DataFrame) -> pl.DataFrame:
     place = goodness.rank("min", descending=True).over(*COMPARISON, "metric")
     return board.with_columns(
         place.alias("place"),
-        pl.col("metric").replace_strict(order, return_dtype=pl.Int32).alias("order"),
+        pl.when(pl.col("metric") == pl.col("main_metric"))
+        .then(-1)
+        .otherwise(pl.col("metric").replace_strict(order, return_dtype=pl.Int32))
+        .alias("order"),
         (-pl.len().cast(pl.Int64)).over(*COMPARISON).alias("size"),
     ).sort(*_SORTED, nulls_last=True)

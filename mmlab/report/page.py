@@ -109,9 +109,9 @@ Row = dict[str, Any]
 
 
 def _leaders(board: pl.DataFrame) -> list[Row]:
-    """Of every comparison and experiment the group that leads by the main metric."""
+    """Of every comparison and experiment the run here that leads by the main metric."""
     leaders: list[Row] = []
-    for part in comparisons(board):
+    for part in comparisons(board.filter(pl.col("origin").is_null())):
         rows = part.filter(pl.col("metric") == main_metric(part))
         leaders += rows.unique("experiment", keep="first", maintain_order=True).to_dicts()
     return leaders

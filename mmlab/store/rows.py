@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from mmlab.errors import StoreError
+from mmlab.records import EvaluationResult
 
 
 class LeaseLost(StoreError):
@@ -31,6 +32,21 @@ class RunIdentity:
     seed: int
     cell: str = ""
     axes: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ImportedRun:
+    """A model's results as another tool published them; of one train hash, the same run.
+
+    `origin` names the tool, and the experiment's name is the same. `evaluations` are pairs of an
+    identity and a result.
+    """
+
+    origin: str
+    cell: str
+    axes: Mapping[str, object]
+    train_hash: str
+    evaluations: Sequence[tuple[str, EvaluationResult]]
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from mmlab.store import claims, curves, results, runs
 from mmlab.store.address import parse_address
 from mmlab.store.engine import Database
 from mmlab.store.files import check_file, create_file, is_yet_to_be_made
+from mmlab.store.imported import add_imported
 from mmlab.store.revision import check_revision
-from mmlab.store.rows import Claim, RunDetail, RunIdentity, RunRow, Weights
+from mmlab.store.rows import Claim, ImportedRun, RunDetail, RunIdentity, RunRow, Weights
 from mmlab.tables import REVISION
 
 if TYPE_CHECKING:
@@ -184,6 +185,12 @@ class Store:
                 identity = hashes[result.name]
                 if identity not in known:
                     results.write_result(connection, run_id, result, identity, step)
+
+    def add_imported(self, imported: Sequence[ImportedRun]) -> int:
+        """Add results of other tools, all or none; returns how many were not there yet."""
+        results.check_results([result for run in imported for _, result in run.evaluations])
+        with self._database.write() as connection:
+            return add_imported(connection, imported)
 
     # --- reading ----------------------------------------------------------------------------
 

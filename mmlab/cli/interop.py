@@ -1,0 +1,182 @@
+"""`mmlab import` and `mmlab export`: published figures come in, one's own go out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mmlab.cli.output import (
+    color_option,
+    db_option,
+    json_option,
+    print_json,
+    say,
+    verbosity_options,
+)
+
+if TYPE_CHECKING:
+    from mmlab.interop.exporting import Document
+    from mmlab.interop.figures import Figures
+    from mmlab.store import Store
+
+files_argument = click.argument(
+    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
+)
+
+
+@click.group(name="import", short_help="Put published figures beside one's own results.")
+def import_() -> None:
+    """Put published figures into the leaderboard, marked as imported.
+
+    All files are read before anything is written, and it is written whole or not at all. What is
+    there already is not added again.
+    """
+
+
+@import_.command(name="clip-benchmark")
+@files_argument
+@db_option
+@json_option
+@color_option
+@verbosity_options
+def import_clip_benchmark(files: tuple[Path, ...], db: str, as_json: bool) -> None:
+    """Import results of CLIP_benchmark: its JSON files, folders of them, or the CSV of its build.
+
+    \b
+    Examples:
+      mmlab import clip-benchmark benchmark.csv
+      mmlab import clip-benchmark results/
+    """
+    from mmlab.interop import clip_benchmark
+
+    _import(files, clip_benchmark.read_results, clip_benchmark.TOOL, db, as_json=as_json)
+
+
+@import_.command(name="open-clip")
+@files_argument
+@db_option
+@json_option
+@color_option
+@verbosity_options
+def import_open_clip(files: tuple[Path, ...], db: str, as_json: bool) -> None:
+    """Import open_clip's tables of results, the CSV files in its docs folder.
+
+    \b
+    Example:
+      mmlab import open-clip openclip_results.csv openclip_retrieval_results.csv
+    """
+    from mmlab.interop import open_clip
+
+    _import(files, open_clip.read_results, open_clip.TOOL, db, as_json=as_json)
+
+
+def _import(
+    files: Sequence[Path],
+    read: Callable[[Sequence[Path]], list[Figures]],
+    tool: str,
+    db: str,
+    *,
+    as_json: bool,
+) -> None:
+    from mmlab.interop.importing import as_runs
+    from mmlab.store import open_store
+
+    runs = as_runs(read(files), tool)
+    total = sum(len({identity for identity, _ in run.evaluations}) for run in runs)
+    with open_store(db, create=True) as store:
+        added = store.add_imported(runs)
+        name = store.url_display
+    if as_json:
+        print_json(database=name, origin=tool, models=len(runs), results=total, added=added)
+        return
+    say(f"{total} results of {len(runs)} models: {added} added, {total - added} there already")
+    say(f"results in {name}")
+
+
+@click.group(short_help="Write results in the layout of another tool.")
+def export() -> None:
+    """Write results in the layout of another tool."""
+
+
+@export.command(name="clip-benchmark")
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Write a file per result into this folder."
+)
+@db_option
+@color_option
+@verbosity_options
+def export_clip_benchmark(runs: tuple[str, ...], out: Path | None, db: str) -> None:
+    """Write test results as CLIP_benchmark does: a JSON document per model, test set and task.
+
+    Without --out they go to stdout, one a line. RUN is an id or its first characters, an
+    experiment's name (all its runs), or @last; by default all done runs but imported ones.
+    Zero-shot, retrieval and linear probes have a counterpart there; the rest is left out.
+
+    \b
+    Examples:
+      mmlab export clip-benchmark > results.jsonl
+      mmlab export clip-benchmark first --out results
+    """
+    from mmlab.interop.exporting import as_documents
+    from mmlab.store import open_store
+
+    with open_store(db) as store:
+        ids = _done_runs(store, runs)
+        documents = list(as_documents(store.run_detail(run_id) for run_id in ids))
+    if out is None:
+        for document in documents:
+            click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
+    else:
+        _write(documents, out)
+    say(f"{len(documents)} results of {len(ids)} runs" + (f" in {out}" if out else ""))
+
+
+def _done_runs(store: Store, names: Sequence[str]) -> list[str]:
+    """The done runs of the experiments, and the single runs, that were named; own ones for none."""
+    found = store.runs(status="done")
+    if not names:
+        return [row.run_id for row in reversed(found) if row.origin is None]
+    ids: list[str] = []
+    for name in names:
+        of_experiment = [row.run_id for row in reversed(found) if row.experiment == name]
+        ids += of_experiment or [store.find_run(name).run_id]
+    return list(dict.fromkeys(ids))
+
+
+def _write(documents: Sequence[Document], folder: Path) -> None:
+    from mmlab.errors import UsageError, explain
+    from mmlab.files import write_whole
+    from mmlab.interop.clip_benchmark import file_name
+
+    names = [file_name(document) for document in documents]
+    repeated = [name for name in set(names) if names.count(name) > 1]
+    if repeated:
+        raise UsageError(
+            explain(
+                str(folder),
+                "several results would have one file",
+                found=min(repeated),
+                allowed="one result for a model, test set and task",
+                next_step="name single runs, or leave out --out and write one file of lines",
+            )
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            explain(
+                str(folder),
+                "the folder cannot be made",
+                found=error.strerror,
+                allowed="a folder, there or yet to be made, that this user may write",
+                next_step="name another folder",
+            )
+        ) from error
+    for name, document in zip(names, documents, strict=True):
+        content = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+        write_whole(folder / name, content.encode())

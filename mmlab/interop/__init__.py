@@ -1,0 +1,1 @@
+"""Results of other tools: published figures come in, one's own go out."""

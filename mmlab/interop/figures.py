@@ -1,0 +1,175 @@
+"""One published figure set, as a file of another tool states it, and the checks all tools share."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmlab.errors import DataError, MmlabError, explain
+
+#: A file of results is a table; what is larger is something else.
+FILE_BYTES = 64 * 1024 * 1024
+TEXT_CHARACTERS = 1000
+_FRACTION = re.compile(r"(.*_)?acc\d*(_.*)?|.*(accuracy|recall|precision).*")
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that was read: its name without a folder, its bytes and their sha256."""
+
+    path: Path
+    content: bytes
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """Its name, without the folder."""
+        return self.path.name
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one model reached on one dataset in one task, in the words of the tool that says so.
+
+    `metrics` map the tool's own names to values, None where one is not defined. `labels` and
+    `templates` are empty where the file does not tell them. `place` is the file and row.
+    """
+
+    model: str
+    pretrained: str
+    dataset: str
+    task: str
+    metrics: Mapping[str, float | None]
+    file: File
+    place: str
+    language: str = "en"
+    labels: Sequence[str] = ()
+    templates: Sequence[str] = ()
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What they are about: two with one key must say the same."""
+        return (self.model, self.pretrained, self.dataset, self.task, self.language)
+
+
+def read_file(path: Path) -> File:
+    """The bytes of a file. Raises DataError where there is none or it is too large."""
+    try:
+        size = path.stat().st_size
+        content = path.read_bytes() if size <= FILE_BYTES else b""
+    except OSError as error:
+        raise unreadable(str(path), "it cannot be read", error.strerror) from error
+    if size > FILE_BYTES:
+        raise unreadable(str(path), "it is too large", f"{size:,} bytes")
+    return File(path, content, hashlib.sha256(content).hexdigest())
+
+
+def read_all(paths: Sequence[Path], read: Callable[[File], list[Figures]]) -> list[Figures]:
+    """The figures in all files. Raises one error that holds the faults of all of them."""
+    found: list[Figures] = []
+    faults: list[MmlabError] = []
+    for path in paths:
+        try:
+            found += read(read_file(path))
+        except MmlabError as error:
+            faults.append(error)
+    if faults:
+        raise DataError("\n\n".join(map(str, faults)))
+    return found
+
+
+def unreadable(place: str, fault: str, found: object) -> DataError:
+    """The error for a file, or a part of it, that holds no results."""
+    return DataError(
+        explain(
+            place,
+            f"these are no results: {fault}",
+            found=str(found)[:200],
+            allowed=f"a CSV or JSON file of at most {FILE_BYTES:,} bytes, as its tool writes it",
+            next_step="name the file that the tool wrote, or correct it; nothing was imported",
+        )
+    )
+
+
+def read_metric(place: str, name: str, value: object) -> float | None:
+    """A metric's value; None where it is not defined (top-5 of four labels is written as NaN).
+
+    Raises DataError for what is no number, and for a share outside of [0, 1].
+    """
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise _no_number(place, name, value)
+    try:
+        number = float(value)
+    except (ValueError, OverflowError) as error:
+        raise _no_number(place, name, value) from error
+    if math.isnan(number):
+        return None
+    is_share = _FRACTION.fullmatch(name) is not None
+    if not math.isfinite(number) or (is_share and not 0 <= number <= 1):
+        raise _no_number(place, name, value)
+    return number
+
+
+def _no_number(place: str, name: str, value: object) -> DataError:
+    is_share = _FRACTION.fullmatch(name) is not None
+    return unreadable_value(place, name, value, "a number" + " from 0 to 1" * is_share)
+
+
+def unreadable_value(place: str, name: str, value: object, allowed: str) -> DataError:
+    """The error for one cell."""
+    return DataError(
+        explain(
+            f"{place}, {name}",
+            "this value cannot be used",
+            found=repr(value)[:200],
+            allowed=allowed,
+            next_step="correct it in the file; nothing was imported",
+        )
+    )
+
+
+def read_text(place: str, name: str, value: object, default: str | None = None) -> str:
+    """A text that is not empty. Raises DataError for anything else, unless there is a default."""
+    if default is not None and (value is None or value == ""):
+        return default
+    if isinstance(value, str) and value and len(value) <= TEXT_CHARACTERS and "\0" not in value:
+        return value
+    allowed = f"a text of 1 to {TEXT_CHARACTERS} characters"
+    raise unreadable_value(place, name, value, allowed)
+
+
+def read_texts(place: str, name: str, value: object) -> list[str]:
+    """A list of texts, empty where there is none."""
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise unreadable_value(place, name, value, "a list of texts")
+    return [read_text(place, name, text) for text in value]
+
+
+def without_repeats(found: Sequence[Figures]) -> list[Figures]:
+    """Each once. Raises DataError where two files or rows say different things of one subject."""
+    kept: dict[tuple[str, ...], Figures] = {}
+    for figures in found:
+        first = kept.setdefault(figures.key, figures)
+        if dict(first.metrics) != dict(figures.metrics):
+            raise _contradiction(first, figures)
+    return list(kept.values())
+
+
+def _contradiction(first: Figures, second: Figures) -> MmlabError:
+    return DataError(
+        explain(
+            second.place,
+            f"it contradicts {first.place}",
+            found=f"{' '.join(second.key)}: {dict(second.metrics)} and {dict(first.metrics)}",
+            allowed="one set of figures for a model, dataset, task and language",
+            next_step="import one of them only; nothing was imported",
+        )
+    )
