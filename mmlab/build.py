@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar, cast
@@ -17,18 +17,17 @@ from mmlab.errors import DataError, SpecError, WeightsError, explain
 from mmlab.joint import make_joint
 from mmlab.loader import (
     Reader,
-    captions_of,
     derive_seed,
     lacks_modality,
     make_readers,
     seed_generators,
 )
 from mmlab.model import Model, Step
+from mmlab.outline import raw_values
 from mmlab.plan import Plan
 from mmlab.plugin import (
     Calibrated,
     Calibration,
-    Dataset,
     Encoder,
     Fitted,
     Shapes,
@@ -36,7 +35,7 @@ from mmlab.plugin import (
     Tokenized,
     Vocabulary,
 )
-from mmlab.samples import check_sample
+from mmlab.splits import Splits
 
 T = TypeVar("T")
 
@@ -76,24 +75,25 @@ class Source:
 
 
 def build(
-    plan: Plan, dataset: Dataset, sources: Mapping[str, Source], *, trained: Source | None = None
+    plan: Plan, splits: Splits, sources: Mapping[str, Source], *, trained: Source | None = None
 ) -> Experiment:
-    """Make the modules of a cell for its dataset (the training split, or the evaluated one).
+    """Make the modules of a cell for its reference data: the training split, or the evaluated one.
 
     Randomness comes from the cell's seed in the scope "build". `sources` gives the encoders that
     start from weights; the others learn their vocabulary from the dataset. `trained` is the file
     of a whole run, which brings everything: weights and vocabularies. Raises DataError,
     WeightsError or what a component raises for its options.
     """
+    dataset = splits.reference(plan)
     seed_generators(derive_seed(plan.cell.seed, "build"))
     encoders = _make_encoders(plan)
     if trained is not None:
         sources = {key: replace(trained, key=key) for key in encoders}
-    _fit(plan, encoders, dataset, sources)
+    _fit(plan, encoders, splits, sources)
     for key, source in sources.items():
         _restore_encoder(encoders[key], key, source)
     model = _make_model(plan, encoders, len(dataset.labels))
-    losses = _make_losses(plan, model, dataset)
+    losses = _make_losses(plan, model, splits)
     weights = {name: table.weight for name, table in plan.loss_tables.items()}
     modalities = {key: plan.modality(key) for key in encoders}
     is_trained = plan.cell.spec.train is not None
@@ -130,7 +130,7 @@ def _make_encoders(plan: Plan) -> dict[str, nn.Module]:
 def _fit(
     plan: Plan,
     encoders: Mapping[str, nn.Module],
-    dataset: Dataset,
+    splits: Splits,
     sources: Mapping[str, Source],
 ) -> None:
     """Let encoders learn from the training split what they must, unless weights bring it."""
@@ -139,19 +139,11 @@ def _fit(
             continue
         if plan.cell.spec.train is None:
             raise _unfitted(plan, key)
-        raws = list(_raw_values(dataset, plan.modality(key)))
+        dataset = splits.reference(plan)
+        raws = list(raw_values(splits.outline(dataset), dataset, plan.modality(key)))
         if not raws:
             raise lacks_modality(dataset, plan.modality(key), key)
         encoder.fit(raws)
-
-
-def _raw_values(dataset: Dataset, modality: str) -> Iterator[object]:
-    """Every raw value of one modality, each caption of a sample on its own."""
-    for index in range(len(dataset)):
-        values = dataset[index].values
-        if modality not in values:
-            continue
-        yield from captions_of(values[modality])
 
 
 def _restore_encoder(encoder: nn.Module, key: str, source: Source) -> None:
@@ -203,27 +195,20 @@ def _frozen_stages(plan: Plan, encoders: Mapping[str, nn.Module], key: str) -> S
     )
 
 
-def _make_losses(plan: Plan, model: Model, dataset: Dataset) -> dict[str, nn.Module]:
+def _make_losses(plan: Plan, model: Model, splits: Splits) -> dict[str, nn.Module]:
+    if not plan.losses:
+        return {}
+    dataset = splits.reference(plan)
     shapes = Shapes(
         dims={key: cast(Encoder, encoder).dim for key, encoder in model.encoders.items()},
         fused=getattr(model.fusion, "dim", None),
         labels=dataset.labels,
-        label_counts=_label_counts(dataset) if plan.losses else (),
+        label_counts=splits.outline(dataset).label_counts(len(dataset.labels)),
         is_multi_label=dataset.is_multi_label,
         vocabularies=_vocabularies(model),
         token_dims=_token_dims(model),
     )
     return {name: resolved.make(shapes=shapes) for name, resolved in plan.losses.items()}
-
-
-def _label_counts(dataset: Dataset) -> tuple[int, ...]:
-    counts = [0] * len(dataset.labels)
-    for index in range(len(dataset)):
-        sample = dataset[index]
-        check_sample(sample, len(counts))
-        for label in sample.labels:
-            counts[label] += 1
-    return tuple(counts)
 
 
 def _vocabularies(model: Model) -> dict[str, Vocabulary]:

@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from mmlab.errors import DataError, explain
-from mmlab.plugin import Batch, Dataset, Encoder, Sample, Tokenized
+from mmlab.plugin import Batch, Dataset, Encoder, Outlined, Sample, Tokenized
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,10 @@ def make_readers(
 def _first_present(dataset: Dataset, modality: str) -> object | None:
     if modality not in dataset.modalities:
         return None
-    samples = (dataset[index].values for index in range(len(dataset)))
-    return next((values[modality] for values in samples if modality in values), None)
+    look = dataset.outline if isinstance(dataset, Outlined) else dataset.__getitem__
+    has_it = (index for index in range(len(dataset)) if modality in look(index).values)
+    index = next(has_it, None)
+    return None if index is None else dataset[index].values[modality]
 
 
 def lacks_modality(dataset: Dataset, modality: str, key: str) -> DataError:

@@ -58,16 +58,15 @@ def rebuild(
     plan: Plan, detail: RunDetail, store: Store, runs: Path, splits: Splits, role: Role = "best"
 ) -> Experiment:
     """The experiment of a done run on the CPU, with the weights of a role put back."""
-    dataset = splits.reference(plan)
     if plan.cell.spec.train is None:
         sources = find_sources(plan, store, runs)
-        experiment = build(plan, dataset, sources)
+        experiment = build(plan, splits, sources)
         _require_same(detail, {key: describe_weights(experiment, sources)[key] for key in sources})
         return experiment
     artifact = next((kept for kept in detail.artifacts if kept.role == role), None)
     if artifact is None:
         raise _no_weights(detail, role)
-    return build(plan, dataset, {}, trained=Source(runs / artifact.path, artifact.sha256, None))
+    return build(plan, splits, {}, trained=Source(runs / artifact.path, artifact.sha256, None))
 
 
 def cell_of(detail: RunDetail) -> Cell:

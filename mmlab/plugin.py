@@ -156,6 +156,18 @@ class Tokenized(Protocol):
 
 
 @runtime_checkable
+class Augmented(Protocol):
+    """An encoder that says whether training may give it another input than evaluation would.
+
+    Features of a frozen encoder are kept and used again only where it says False.
+    """
+
+    @property
+    def augments(self) -> bool:
+        """Whether `transform(raw, train=True)` may differ from `transform(raw, train=False)`."""
+
+
+@runtime_checkable
 class Staged(Protocol):
     """An encoder that can name its stages: freezing to a depth and layer-wise learning rates."""
 
@@ -273,3 +285,14 @@ class Published(Protocol):
 
     test_set: str
     main_metric: str
+
+
+@runtime_checkable
+class Outlined(Protocol):
+    """A dataset that can tell of a sample what it knows without reading its files.
+
+    Without it, counting labels and learning a vocabulary read every sample once per command.
+    """
+
+    def outline(self, index: int) -> Sample:
+        """The sample of `dataset[index]`, its pictures, sounds and other large values as None."""

@@ -216,7 +216,7 @@ class Runner:
         summary = Summary(self.device, table)
         artifacts: list[Artifact] = []
         with determinism(table is not None and table.deterministic):
-            experiment = build(plan, self.splits.reference(plan), sources)
+            experiment = build(plan, self.splits, sources)
             experiment.step.to(self.device)
             origins = self.tell_weights(experiment, sources)
             scorer = Scorer(experiment, self.splits, self.device, self.precision(plan))

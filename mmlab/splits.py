@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from mmlab.errors import DataError, explain
+from mmlab.outline import Outline, read_outline
 from mmlab.plan import Plan, Resolved
 from mmlab.plugin import Dataset, Split
 from mmlab.samples import check_labels
@@ -16,6 +17,7 @@ class Splits:
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, Split], Dataset] = {}
+        self._outlines: dict[int, Outline] = {}  # by id: the datasets in `_made` stay alive
 
     def get(self, resolved: Resolved, split: Split) -> Dataset:
         """One split of a dataset component; it may be empty."""
@@ -25,6 +27,12 @@ class Splits:
             check_labels(f"dataset {resolved.entry.name!r}", dataset.labels)
             self._made[key] = dataset
         return self._made[key]
+
+    def outline(self, dataset: Dataset) -> Outline:
+        """Ids, labels and texts of a split that this gave; read when first asked for."""
+        if id(dataset) not in self._outlines:
+            self._outlines[id(dataset)] = read_outline(dataset)
+        return self._outlines[id(dataset)]
 
     def reference(self, plan: Plan) -> Dataset:
         """The data a plan's modules are made for: what it trains on, or first is evaluated on."""

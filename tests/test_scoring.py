@@ -20,7 +20,7 @@ def scorer(lab: Lab, tables: tuple[str, ...], *overrides: str) -> Scorer:
     """The scorer of an experiment that has not been trained."""
     (plan,) = plan_specs([lab.write("toy", tables)], overrides)
     splits = Splits()
-    experiment = build(plan, splits.reference(plan), {})
+    experiment = build(plan, splits, {})
     return Scorer(experiment, splits, torch.device("cpu"), "fp32")
 
 

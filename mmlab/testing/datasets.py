@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mmlab.plugin import SPLITS, Dataset, Sample
+from mmlab.plugin import SPLITS, Dataset, Outlined, Sample
 from mmlab.testing.claims import require
 from mmlab.testing.options import Factory, build, check_schema
 from mmlab.testing.randomness import BUILD, OTHER, ambient
@@ -24,7 +24,8 @@ def check_dataset(factory: Factory, **options: object) -> None:
     Checked: the option schema; declarations, the same for all splits; a training split that is not
     empty; ids that are unique, disjoint between splits, and come in the same order every time; raw
     values of the promised kinds; at least one value of each modality to train on; label ids that
-    exist; templates with one `{}` each; a revision that is the same every time; no randomness.
+    exist; an outline, if it gives one, that says of a sample what the sample says; templates with
+    one `{}` each; a revision that is the same every time; no randomness.
     """
     resolved = check_schema("dataset", factory, options)
     datasets = _build_all(factory, resolved, BUILD)
@@ -90,6 +91,8 @@ def _check_samples(dataset: Dataset, split: str) -> list[str]:
         for index in range(len(dataset)):
             sample = dataset[index]
             _check_sample(sample, dataset)
+            if isinstance(dataset, Outlined):
+                _check_outline(dataset.outline(index), sample)
             ids.append(sample.id)
             modalities |= set(sample.values)
     twice = len(ids) - len(set(ids))
@@ -108,6 +111,17 @@ def _check_sample(sample: Sample, dataset: Dataset) -> None:
     for modality, raw in sample.values.items():
         _check_raw(raw, modality, sample.id)
     _check_labels(sample, dataset)
+
+
+def _check_outline(outline: Sample, sample: Sample) -> None:
+    is_same = (outline.id, outline.labels) == (sample.id, sample.labels)
+    require(is_same, f"{sample.id}: the outline must have the id and labels of the sample")
+    same_keys = set(outline.values) == set(sample.values)
+    require(same_keys, f"{sample.id}: the outline must name the modalities that the sample has")
+    for modality, raw in sample.values.items():
+        if isinstance(raw, str) or _is_texts(raw):
+            same = outline.values[modality] == raw
+            require(same, f"{sample.id}: the outline must have the texts of the sample")
 
 
 def _check_labels(sample: Sample, dataset: Dataset) -> None:

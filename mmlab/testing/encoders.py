@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mmlab.plugin import Calibrated, Features, Fitted, Staged, Tokenized
+from mmlab.plugin import Augmented, Calibrated, Features, Fitted, Staged, Tokenized
 from mmlab.testing.claims import require, require_close, require_finite, require_shape
 from mmlab.testing.modules import (
     Run,
@@ -43,8 +43,8 @@ def check_encoder(
     (one shape, one dtype, evaluation without randomness); shapes and dtypes of features; a finite
     gradient for every parameter; batches (permutation, batch of one, the all-zero stand-in of a
     missing value); evaluation without randomness or change; bfloat16; weights through safetensors
-    into an encoder that was never fitted; ambient randomness only; stages and vocabulary where
-    there are any.
+    into an encoder that was never fitted; ambient randomness only; `augments`, stages and
+    vocabulary where there are any.
     """
     resolved = check_schema("encoder", factory, options)
     raws = examples(modality) if raws is None else raws
@@ -140,6 +140,9 @@ def _check_transform(encoder: Any, case: _Case) -> None:
     with ambient(OTHER):
         again = torch.stack([encoder.transform(raw, False) for raw in case.raws])
     require(torch.equal(again, x), "`transform` at evaluation must not be random")
+    if isinstance(encoder, Augmented) and not encoder.augments:
+        same = torch.equal(training_x, x)
+        require(same, "`augments` is False, but training gets another input than evaluation")
     same = torch.equal(case.batch(encoder, True), training_x)
     require(same, "`transform` must draw from torch's ambient generator alone")
 

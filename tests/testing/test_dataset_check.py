@@ -138,6 +138,29 @@ class HalfAnAudio(WithValues):
         return {**values, "audio": (torch.zeros(1, 8, dtype=torch.float64), 8000)}
 
 
+class Outlined(Sound):
+    def told(self, sample: Sample) -> Sample:
+        raise NotImplementedError
+
+    def outline(self, index: int) -> Sample:
+        return self.told(self[index])
+
+
+class OutlineWithoutLabels(Outlined):
+    def told(self, sample: Sample) -> Sample:
+        return replace(sample, labels=())
+
+
+class OutlineWithoutPictures(Outlined):
+    def told(self, sample: Sample) -> Sample:
+        return replace(sample, values={"text": sample.values["text"]})
+
+
+class OutlineOfOneCaption(Outlined):
+    def told(self, sample: Sample) -> Sample:
+        return replace(sample, values={**sample.values, "text": "shade"})
+
+
 class NoPlaceholder(Sound):
     templates = ("a square",)
 
@@ -203,6 +226,9 @@ class ShufflesOnBuild(Sound):
         (UnknownModality, "not all in `modalities`"),
         (NeverAPicture, r"no training sample has the modalities \{'image'\}"),
         (HalfAnAudio, "float32"),
+        (OutlineWithoutLabels, "must have the id and labels of the sample"),
+        (OutlineWithoutPictures, "must name the modalities that the sample has"),
+        (OutlineOfOneCaption, "must have the texts of the sample"),
         (NoPlaceholder, "must hold one {} exactly"),
         (TwoPlaceholders, "must hold one {} exactly"),
         (NamedPlaceholder, "must hold one {} exactly"),

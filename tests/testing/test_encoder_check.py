@@ -168,6 +168,14 @@ class RandomAtEvaluation(Sound):
         return super().transform(raw, True)
 
 
+class HidesItsAugmentation(Sound):
+    augments = False
+
+    def transform(self, raw: object, train: bool) -> Tensor:
+        x = super().transform(raw, train)
+        return 255 - x if train else x
+
+
 class FloatPictures(Sound):
     def transform(self, raw: object, train: bool) -> Tensor:
         return super().transform(raw, train) / 255
@@ -276,6 +284,7 @@ class Nameless(Sound):
         (DrawsFromNumpy, "not .*NumPy"),
         (DrawsFromItsOwn, "torch's ambient generator alone"),
         (RandomAtEvaluation, "at evaluation must not be random"),
+        (HidesItsAugmentation, "`augments` is False, but training gets another input"),
         (FloatPictures, "images must be uint8"),
         (AnySize, "one shape and dtype"),
         (MixesTheBatch, "of a batch of one"),

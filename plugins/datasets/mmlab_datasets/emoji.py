@@ -82,7 +82,14 @@ class Emoji:
 
     def __getitem__(self, index: int) -> Sample:
         """One emoji; its id is its code points in hexadecimal, joined by hyphens."""
-        values = {"image": Image.fromarray(self._pictures[index]), "text": self._captions[index]}
+        return self._sample(index, Image.fromarray(self._pictures[index]))
+
+    def outline(self, index: int) -> Sample:
+        """The same without the picture."""
+        return self._sample(index, None)
+
+    def _sample(self, index: int, picture: Image.Image | None) -> Sample:
+        values = {"image": picture, "text": self._captions[index]}
         return Sample(self._ids[index], values, (self._targets[index],))
 
     @cached_property

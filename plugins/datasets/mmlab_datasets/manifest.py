@@ -8,7 +8,7 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -108,14 +108,20 @@ class Manifest:
 
     def __getitem__(self, index: int) -> Sample:
         """One row, its files read. Raises DataError with the row's number where one cannot be."""
-        row = self._rows[index]
-        values: dict[str, object] = {}
+        row, sample = self._rows[index], self.outline(index)
+        values = dict(sample.values)
         if row.image is not None:
             values["image"] = read_picture(self._folder / row.image, self._place(row, "image"))
-        if row.captions:
-            values["text"] = row.captions
         if row.audio is not None:
             values["audio"] = read_sound(self._folder / row.audio, self._place(row, "audio"))
+        return replace(sample, values=values)
+
+    def outline(self, index: int) -> Sample:
+        """One row without its files."""
+        row = self._rows[index]
+        cells = {"image": row.image, "text": row.captions, "audio": row.audio}
+        files = {"image", "audio"}
+        values = {key: None if key in files else cell for key, cell in cells.items() if cell}
         return Sample(row.id, values, row.labels)
 
     def _place(self, row: Row, modality: str) -> str:

@@ -81,6 +81,15 @@ def test_a_sample_is_a_picture_with_its_words_and_its_label() -> None:
     assert dataset.labels[grinning.labels[0]] == "face smiling"
 
 
+def test_an_outline_decodes_no_picture() -> None:
+    dataset = Emoji("validation")
+
+    told = [dataset.outline(index) for index in range(len(dataset))]
+
+    assert told[3].values == {**dataset[3].values, "image": None}
+    assert [sample.id for sample in told] == [sample.id for sample in samples(dataset)]
+
+
 def test_the_sun_is_yellow_and_the_frog_green(splits: dict[str, Emoji]) -> None:
     """Pictures and names are in the same order."""
     found = {sample.id: pixels(sample) for data in splits.values() for sample in samples(data)}

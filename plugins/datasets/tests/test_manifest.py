@@ -83,6 +83,18 @@ def test_a_row_is_a_sample_and_an_empty_cell_a_missing_modality(folder: Path) ->
     assert (image.mode, image.size, image.getpixel((0, 0))) == ("RGB", (6, 4), (255, 0, 0))
 
 
+def test_an_outline_needs_no_file(folder: Path) -> None:
+    dataset = Manifest("train", path=folder / "index.csv", **COLUMNS)  # type: ignore[arg-type]
+    for file in ("a.png", "b.jpg"):
+        (folder / file).unlink()
+
+    told = [dataset.outline(index) for index in range(len(dataset))]
+
+    assert told[0].values == {"image": None, "text": ("a red square",)}
+    assert told[2].values == {"text": ("no picture 🙂",)}
+    assert [sample.labels for sample in told] == [(1,), (0,), (1,)]
+
+
 def test_labels_are_those_of_all_splits_and_an_empty_cell_is_unknown(folder: Path) -> None:
     train = Manifest("train", path=folder / "index.csv", **COLUMNS)
     test = Manifest("test", path=folder / "index.csv", **COLUMNS)

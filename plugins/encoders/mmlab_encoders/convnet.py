@@ -48,6 +48,11 @@ class ConvNet(nn.Module):
         self.norm = _norm(self.dim)
 
     @property
+    def augments(self) -> bool:
+        """Whether training pictures are cut at random or mirrored."""
+        return self.transform.is_random
+
+    @property
     def preprocessing(self) -> str:
         """What happens to a picture at evaluation."""
         return self.transform.description

@@ -36,6 +36,7 @@ class ImageTransform:
 
     def __init__(self, size: int, crop: float, flip: bool) -> None:
         self.size = size
+        self.is_random = crop < 1 or flip  # in training
         self._cut = v2.Compose([v2.Resize(size, _BICUBIC), v2.CenterCrop(size)])
         self._augment = v2.Compose(_training_steps(size, crop, flip, self._cut))
 

@@ -26,6 +26,8 @@ class TextTransformer(nn.Module):
     False at the start token and at padding.
     """
 
+    augments = False
+
     def __init__(
         self,
         context: Context,

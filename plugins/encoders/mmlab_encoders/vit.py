@@ -51,6 +51,11 @@ class ViT(nn.Module):
         self.trunk = Trunk(width, depth, heads)
 
     @property
+    def augments(self) -> bool:
+        """Whether training pictures are cut at random or mirrored."""
+        return self.transform.is_random
+
+    @property
     def preprocessing(self) -> str:
         """What happens to a picture at evaluation."""
         return self.transform.description

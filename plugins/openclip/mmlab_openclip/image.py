@@ -46,6 +46,7 @@ class ImageTower(nn.Module):
         settings = _settings(tower, recipe)
         self._read = _resize(settings, 1.0)
         self._read_in_training = _resize(settings, crop)
+        self.augments = crop < 1
         self.preprocessing = _describe(settings, is_random=recipe.weights is None)
         for name in ("mean", "std"):
             value = torch.tensor(getattr(settings, name)).reshape(3, 1, 1)

@@ -23,6 +23,7 @@ class TextTower(nn.Module):
     mask is False at the special ids (start, end, padding).
     """
 
+    augments = False
     special: Tensor
 
     def __init__(
