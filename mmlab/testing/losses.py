@@ -17,6 +17,7 @@ from mmlab.testing.claims import (
     ORDER_TOLERANCE,
     ContractError,
     require,
+    require_close,
     require_finite,
 )
 from mmlab.testing.modules import (
@@ -31,18 +32,33 @@ from mmlab.testing.options import Factory, build, check_schema
 from mmlab.testing.passes import SHAPES, Pass, make_pass
 from mmlab.testing.randomness import BUILD, OTHER, STEP, ambient
 
+#: Largest error of blocks of rows in float64, relative to the largest value.
+CHUNK_TOLERANCE = 1e-12
+
 READS = frozenset({"similarity", "prediction", "fused", "tokens", "vocabulary", "features"})
 
 
-def check_loss(factory: Factory, *, shapes: Shapes = SHAPES, **options: object) -> None:
+def check_loss(
+    factory: Factory,
+    *,
+    shapes: Shapes = SHAPES,
+    stops_gradient: bool = False,
+    **options: object,
+) -> None:
     """Check a loss with these options on random outputs of a model with two encoders.
 
     `shapes` says what the model is like: encoders "image" and "text", `is_multi_label`, and so on.
     Checked: the option schema; declarations; named scalars of at least float32 among which is
     "loss"; a finite gradient for every parameter and for what the loss reads, which in float64
     equals finite differences; permutation of the batch; a batch of one, which it may refuse; absent
-    inputs without a say; unknown labels and nothing present (finite); very large scores; bfloat16
-    outputs; what it does after a step; weights through safetensors; ambient randomness only.
+    inputs without a say; unknown labels and nothing present (finite); very large scores, and scores
+    of aligned pairs times 100; bfloat16 outputs; what it does after a step; weights through
+    safetensors; ambient randomness only. Of a loss that reads nothing but a similarity, that a pair
+    with an absent side is as if it were not there. Of a loss with an option `chunk`, that values
+    and gradients are those of all rows at once, to 1e-12 in float64.
+
+    `stops_gradient` says that the loss takes some of what it reads as given, on purpose: then no
+    finite difference is taken.
     """
     case = _Case(factory, check_schema("loss", factory, options), shapes)
     loss = case.make()
@@ -58,7 +74,9 @@ def check_loss(factory: Factory, *, shapes: Shapes = SHAPES, **options: object) 
     if _is_deterministic(loss, run):
         check_evaluation(loss, run)
         _check_same_value(loss, made)
-        _check_finite_differences(case, made)
+        if not stops_gradient:
+            _check_finite_differences(case, made)
+    _check_chunks(case, made)
     check_gradients(loss, _run_on(made.leaves()))
     _check_after_step(loss)
     check_gpu(case.make(), lambda device: _run_on(made.to(device)))
@@ -134,6 +152,9 @@ def _check_same_value(loss: Any, made: Pass) -> None:
         lacking, rubbish = made.without_first(key, 0.0), made.without_first(key, 3.0)
         message = f"the loss must not depend on what an absent {key} holds"
         _require_same(loss, rubbish, lacking, message)
+        if set(loss.reads) == {"similarity"} and not loss.views:
+            message = f"a pair whose {key} is absent must be as if it were not there"
+            _require_same(loss, lacking, made.take(torch.arange(1, made.size)), message)
 
 
 def _require_same(loss: Any, made: Pass, expected: Pass, message: str) -> None:
@@ -150,6 +171,7 @@ def _check_edges(loss: Any, made: Pass) -> None:
         "nothing present": made.all_absent(),
         "one sample absent": made.without_first("image", 0.0),
         "very large scores": replace(made, score_scale=1e3),
+        "aligned pairs": replace(made.aligned(), score_scale=100.0),
     }
     for name, edge in edges.items():
         leaves = edge.leaves()
@@ -201,6 +223,29 @@ def _of_sources(loss: Any, leaves: Pass) -> Callable[..., Tensor]:
         return _value(loss, leaves.with_sources(sources))
 
     return value
+
+
+def _check_chunks(case: _Case, made: Pass) -> None:
+    """Some rows at a time give the values and gradients of all rows at once."""
+    if "chunk" not in case.options:
+        return
+    expected = _values_and_gradients(case, None, made)
+    for chunk in (1, 4, made.size):
+        for name, x in _values_and_gradients(case, chunk, made).items():
+            message = f"{name} with chunk = {chunk}, against all rows at once"
+            require_close(x, expected[name], message, CHUNK_TOLERANCE)
+
+
+def _values_and_gradients(case: _Case, chunk: int | None, made: Pass) -> dict[str, Tensor]:
+    loss = replace(case, options={**case.options, "chunk": chunk}).make().double()
+    leaves = made.map(lambda x: x.double()).leaves()
+    with ambient(STEP):
+        scalars = _run_on(leaves)(loss.train())
+    scalars["loss"].backward()  # type: ignore[no-untyped-call]
+    sources = {f"source {i}": x.grad for i, x in enumerate(leaves.sources)}
+    parameters = {name: x.grad for name, x in loss.named_parameters()}
+    gradients = {f"the gradient of {n}": x for n, x in (sources | parameters).items()}
+    return {**scalars, **{name: x for name, x in gradients.items() if x is not None}}
 
 
 def _check_after_step(loss: Any) -> None:

@@ -121,6 +121,11 @@ class Pass:
         samples = {**self.samples, key: fill_first(self.samples[key], value)}
         return replace(self, batch=batch, samples=samples)
 
+    def aligned(self) -> Pass:
+        """The same, but the vectors of every pair are equal: its similarity is the largest."""
+        first, second = list(self.shapes.dims)[:2]
+        return replace(self, samples={**self.samples, second: self.samples[first]})
+
     def all_absent(self) -> Pass:
         """The same with no input present."""
         present = {key: torch.zeros_like(x) for key, x in self.batch.present.items()}

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pytest
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Calibration, Encode, Outputs
+from mmlab.plugin import Batch, Calibration, Encode, Outputs, Similarity
 from mmlab.testing import ContractError, check_loss
 from mmlab.testing.passes import SHAPES
 
@@ -214,3 +215,55 @@ class BreaksWithoutLabels(SoundPrediction):
 def test_a_loss_that_breaks_without_labels_is_named() -> None:
     with pytest.raises(ContractError, match="unknown labels must be finite"):
         check_loss(BreaksWithoutLabels)
+
+
+class Chunked(Sound):
+    """Rows at a time, each block's mean as good as the other's."""
+
+    def __init__(
+        self, *, chunk: Annotated[int | None, Field(ge=1, description="rows at a time")] = None
+    ) -> None:
+        super().__init__()
+        self.chunk = chunk
+
+    def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
+        assert outputs.similarity is not None
+        size, chunk = outputs.similarity.size, self.chunk or outputs.similarity.size
+        means = [
+            self.mean_of(outputs.similarity, i, min(size, i + chunk)) for i in range(0, size, chunk)
+        ]
+        return {"loss": self.factor * torch.stack(means).mean()}
+
+    def mean_of(self, similarity: Similarity, start: int, stop: int) -> Tensor:
+        scores = 1 - similarity.block(start, stop).forward.diagonal(start)
+        is_pair = similarity.present[start:stop]
+        return (scores.to(self.factor.dtype) * is_pair).sum() / is_pair.sum().clamp(min=1)
+
+
+def test_a_loss_whose_blocks_do_not_add_up_is_named() -> None:
+    with pytest.raises(ContractError, match="loss with chunk = 4, against all rows at once"):
+        check_loss(Chunked)
+
+
+class CountsAbsentPairs(Sound):
+    """A pair that is not there adds nothing, but counts."""
+
+    def mean(self, losses: Tensor, batch: Batch) -> Tensor:
+        is_pair = batch.present["image"] & batch.present["text"]
+        return self.factor * (losses.to(self.factor.dtype) * is_pair).mean()
+
+
+def test_a_loss_in_which_absent_pairs_count_is_named() -> None:
+    with pytest.raises(ContractError, match="absent must be as if it were not there"):
+        check_loss(CountsAbsentPairs)
+
+
+class Stopped(Sound):
+    def mean(self, losses: Tensor, batch: Batch) -> Tensor:
+        return super().mean(losses * losses.detach(), batch)
+
+
+def test_a_loss_that_stops_a_gradient_must_say_so() -> None:
+    with pytest.raises(ContractError, match="equal finite differences"):
+        check_loss(Stopped)
+    check_loss(Stopped, stops_gradient=True)
