@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
+Halves = npt.NDArray[np.float16]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,53 @@ class Rankings:
 
 
 @dataclass(frozen=True)
+class Confusions:
+    """How often a true label met a label ranked first; arrays of length m, pairs that occur only.
+
+    A sample with several true labels counts once for each of them.
+    """
+
+    truth: Ints
+    predicted: Ints
+    count: Ints
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Samples by the probability of their first label, in bins (low, high]; arrays by bin.
+
+    `probability` is the mean in the bin, `accuracy` the share whose first label is true; both NaN
+    where the bin is empty.
+    """
+
+    low: Floats
+    high: Floats
+    count: Ints
+    probability: Floats
+    accuracy: Floats
+
+
+@dataclass(frozen=True)
+class Shots:
+    """The training samples that a few-shot evaluation learnt from."""
+
+    dataset_revision: str
+    split: str
+    ids: Sequence[str]
+
+
+@dataclass(frozen=True)
+class SkippedSample:
+    """A sample that could not be read, where the spec allows to leave out a few."""
+
+    dataset_revision: str
+    split: str
+    position: int
+    sample: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class EvaluationResult:
     """All that one evaluator says about one condition of one run.
 
@@ -88,6 +136,12 @@ class EvaluationResult:
     #: what the samples are called where others publish figures on them, and which metric they quote
     test_set: str | None = None
     main_metric: str | None = None
+    confusions: Confusions | None = None
+    reliability: Reliability | None = None
+    shots: Shots | None = None
+    #: (samples, labels): every score, where they are wanted as a file
+    scores: Halves | None = None
+    artifacts: Sequence[Artifact] = ()
 
 
 @dataclass(frozen=True)

@@ -290,6 +290,55 @@ label_metrics = Table(
     comment="One row per evaluation, label and metric",
 )
 
+confusions = Table(
+    "confusions",
+    metadata,
+    _key("evaluations.id", "the evaluation", is_primary=True),
+    Column("truth_id", ForeignKey("labels.id"), primary_key=True, comment="a true label"),
+    Column("predicted_id", ForeignKey("labels.id"), primary_key=True, comment="ranked first"),
+    Column("sample_count", Integer, nullable=False, comment="samples of this pair"),
+    sqlite_with_rowid=False,
+    comment="One row per evaluation and pair of a true label and a label ranked first",
+)
+
+reliability = Table(
+    "reliability",
+    metadata,
+    _key("evaluations.id", "the evaluation", is_primary=True),
+    Column(
+        "bin", SmallInteger, primary_key=True, comment="from 0, by the first label's probability"
+    ),
+    Column("low", REAL, nullable=False, comment="probabilities in the bin are above this"),
+    Column("high", REAL, nullable=False, comment="and at most this"),
+    Column("sample_count", Integer, nullable=False, comment="samples in the bin"),
+    Column("probability", REAL, comment="their mean; NULL in an empty bin"),
+    Column("accuracy", REAL, comment="share whose first label is true; NULL in an empty bin"),
+    sqlite_with_rowid=False,
+    comment="One row per evaluation and bin: are probabilities of first labels what they say?",
+)
+
+shots = Table(
+    "shots",
+    metadata,
+    _key("evaluations.id", "the evaluation", is_primary=True),
+    _key("samples.id", "a training sample it learnt from", is_primary=True),
+    sqlite_with_rowid=False,
+    comment="One row per training sample of a few-shot evaluation",
+)
+
+skipped_samples = Table(
+    "skipped_samples",
+    metadata,
+    _key("runs.id", "the run", is_primary=True),
+    Column("dataset_revision", Text, primary_key=True, comment="of the data without these samples"),
+    Column("split", Text, primary_key=True, comment="train, validation or test"),
+    Column("position", Integer, primary_key=True, comment="in the dataset's order, from 0"),
+    Column("sample", Text, nullable=False, comment="the dataset's own id, or its position"),
+    Column("reason", Text, nullable=False, comment="why it could not be read"),
+    sqlite_with_rowid=False,
+    comment="One row per run and sample that could not be read and was left out as the spec allows",
+)
+
 thumbnails = Table(
     "thumbnails",
     metadata,

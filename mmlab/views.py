@@ -119,3 +119,30 @@ comparisons = Table(
     *_side("right_"),
     comment="One row per sample and pair of runs that may be compared; filter by both run ids",
 )
+
+label_confusions = Table(
+    "label_confusions",
+    metadata,
+    *_run(),
+    Column("evaluation_id", Integer, comment="number of the evaluation"),
+    *_evaluation(),
+    Column("truth", Text, comment="a true label"),
+    Column("predicted", Text, comment="the label ranked first"),
+    Column("sample_count", Integer, comment="samples of this pair"),
+    comment="One row per pair of a true label and a label ranked first, in done runs",
+)
+
+reliability_bins = Table(
+    "reliability_bins",
+    metadata,
+    *_run(),
+    Column("evaluation_id", Integer, comment="number of the evaluation"),
+    *_evaluation(),
+    Column("bin", SmallInteger, comment="from 0, by the first label's probability"),
+    Column("low", REAL, comment="probabilities in the bin are above this"),
+    Column("high", REAL, comment="and at most this"),
+    Column("sample_count", Integer, comment="samples in the bin"),
+    Column("probability", REAL, comment="their mean; NULL in an empty bin"),
+    Column("accuracy", REAL, comment="share whose first label is true; NULL in an empty bin"),
+    comment="One row per evaluation of a done run and bin of probabilities",
+)

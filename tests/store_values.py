@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 from sqlalchemy import MetaData, create_engine, select
 
-from mmlab.records import Artifact, EvaluationResult, MetricPoint, Rankings, SampleResults
+from mmlab.records import (
+    Artifact,
+    Confusions,
+    EvaluationResult,
+    MetricPoint,
+    Rankings,
+    Reliability,
+    SampleResults,
+    Shots,
+)
 from mmlab.store import Claim, RunIdentity, Store
 from mmlab.store.address import parse_address
 
@@ -91,6 +100,15 @@ def evaluation(
         or {"recall": np.linspace(0, 1, len(labels), dtype=np.float32) / np.float32(0.3)}
         | {"ap": np.full(len(labels), np.nan, dtype=np.float32)},
         thumbnails={sample_ids[0]: b"RIFF....WEBP"},
+        confusions=Confusions(*(np.array(x, dtype=np.int32) for x in ([0, 1], [1, 1], [2, 1]))),
+        reliability=Reliability(
+            np.array([0, 0.5], dtype=np.float32),
+            np.array([0.5, 1], dtype=np.float32),
+            np.array([3, 0], dtype=np.int32),
+            np.array([0.25, np.nan], dtype=np.float32),
+            np.array([1 / 3, np.nan], dtype=np.float32),
+        ),
+        shots=Shots("revision-0", "train", ("seen 🦜", "also seen")),
     )
 
 

@@ -16,7 +16,7 @@ from store_values import LABELS, artifact, claimed, dump, evaluation, finish, po
 
 from mmlab import tables, views
 from mmlab.errors import DataError, UsageError
-from mmlab.records import EvaluationResult, MetricPoint
+from mmlab.records import EvaluationResult, MetricPoint, SkippedSample
 from mmlab.store import Claim, Store, Weights, open_store
 
 
@@ -132,13 +132,41 @@ def test_an_evaluation_is_added_to_a_done_run_once(store: Store, database_url: s
     store.add_evaluations(held.run_id, [more], {"retrieval": "hash-2"})
     assert dump(database_url) == before
     assert store.evaluation_hashes(held.run_id) == {f"evaluation-{held.run_id}", "hash-2"}
-    assert len(before["samples"]) == 5
+    assert len([row for row in before["samples"] if "test" in row]) == 5
 
 
 def test_an_evaluation_is_not_added_to_an_unfinished_run(store: Store) -> None:
     held = claimed(store)
     with pytest.raises(UsageError, match="finished run only"):
         store.add_evaluations(held.run_id, [evaluation()], {"zero_shot": "hash"})
+
+
+def test_confusions_bins_and_shots_are_read_with_their_texts(store: Store) -> None:
+    finish(store, claimed(store))
+    view = views.label_confusions.c
+    rows = store.frame(select(view.truth, view.predicted, view.sample_count)).rows()
+    assert sorted(rows) == [(LABELS[0], LABELS[1], 2), (LABELS[1], LABELS[1], 1)]
+    bins = views.reliability_bins.c
+    found = store.frame(select(bins.bin, bins.low, bins.sample_count, bins.probability))
+    assert found.rows() == [(0, 0.0, 3, 0.25), (1, 0.5, 0, None)]
+    learnt = select(tables.samples.c.stable_id, tables.samples.c.split).join(tables.shots)
+    assert set(store.frame(learnt).rows()) == {("seen 🦜", "train"), ("also seen", "train")}
+
+
+def test_samples_left_out_are_recorded_once(store: Store) -> None:
+    held, skipped = claimed(store), SkippedSample("revision-1", "test", 3, "d", "no picture")
+    store.finish(held, [], {}, skipped=[skipped])
+    store.add_evaluations(held.run_id, [], {}, skipped=[skipped])
+    rows = store.frame(select(tables.skipped_samples)).rows()
+    assert rows == [(held.run_id, "revision-1", "test", 3, "d", "no picture")]
+
+
+def test_a_file_belongs_to_its_evaluation(store: Store) -> None:
+    held = claimed(store)
+    file = dataclasses.replace(artifact(held.run_id), role="scores", path="scores.safetensors")
+    finish(store, held, dataclasses.replace(evaluation(), artifacts=[file]))
+    rows = store.frame(select(tables.artifacts.c.role, tables.artifacts.c.evaluation_id)).rows()
+    assert sorted(rows) == [("best", None), ("scores", 1)]
 
 
 def test_results_without_labels_or_samples_are_stored(store: Store) -> None:

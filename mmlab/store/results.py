@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import numpy as np
 from sqlalchemy import Connection, delete, insert, select
 
 from mmlab.errors import DataError, explain
-from mmlab.records import Artifact, EvaluationResult, Rankings, SampleResults
+from mmlab.records import (
+    Artifact,
+    EvaluationResult,
+    Rankings,
+    SampleResults,
+    SkippedSample,
+)
 from mmlab.store.bulk import insert_columns, nullable
 from mmlab.store.catalogue import Ids, label_set, sample_ids
 from mmlab.store.curves import as_pair
@@ -17,16 +24,33 @@ from mmlab.store.dialect import db_now, insert_missing
 from mmlab.store.text import check_texts, digest, to_json
 from mmlab.tables import (
     artifacts,
+    confusions,
     evaluations,
     label_metrics,
     metrics,
     rankings,
+    reliability,
     sample_results,
     sample_truths,
+    shots,
+    skipped_samples,
     thumbnails,
 )
 
-_PER_EVALUATION = (metrics, artifacts, label_metrics, rankings, sample_truths, sample_results)
+_PER_EVALUATION = (
+    metrics,
+    artifacts,
+    label_metrics,
+    confusions,
+    reliability,
+    shots,
+    rankings,
+    sample_truths,
+    sample_results,
+)
+
+#: Of larger sets, only labels about which something is known get rows.
+SMALL_SET = 100_000
 
 
 def check_results(results: Sequence[EvaluationResult]) -> None:
@@ -84,6 +108,10 @@ def write_result(
     if result.samples is not None:
         _write_samples(connection, evaluation_id, result, result.samples, label_ids)
     _write_label_metrics(connection, evaluation_id, result, label_ids)
+    _write_confusions(connection, evaluation_id, result, label_ids)
+    _write_reliability(connection, evaluation_id, result)
+    _write_shots(connection, evaluation_id, result)
+    write_artifacts(connection, run_id, result.artifacts, evaluation_id)
 
 
 def _evaluation_row(result: EvaluationResult) -> dict[str, object]:
@@ -124,13 +152,64 @@ def _write_label_metrics(
     connection: Connection, evaluation_id: int, result: EvaluationResult, label_ids: Ids
 ) -> None:
     for name, values in result.label_metrics.items():
+        is_kept = np.full(len(values), True)
+        if len(values) > SMALL_SET:
+            is_kept = ~np.isnan(values) & (values != 0)
         columns = {
-            "evaluation_id": [evaluation_id] * len(values),
-            "label_id": label_ids.tolist(),
-            "name": [name] * len(values),
-            "value": nullable(values),
+            "evaluation_id": [evaluation_id] * int(is_kept.sum()),
+            "label_id": label_ids[is_kept].tolist(),
+            "name": [name] * int(is_kept.sum()),
+            "value": nullable(values[is_kept]),
         }
         insert_columns(connection, label_metrics, columns)
+
+
+def _write_confusions(
+    connection: Connection, evaluation_id: int, result: EvaluationResult, label_ids: Ids
+) -> None:
+    if result.confusions is None:
+        return
+    columns = {
+        "evaluation_id": [evaluation_id] * len(result.confusions.count),
+        "truth_id": label_ids[result.confusions.truth].tolist(),
+        "predicted_id": label_ids[result.confusions.predicted].tolist(),
+        "sample_count": result.confusions.count.tolist(),
+    }
+    insert_columns(connection, confusions, columns)
+
+
+def _write_reliability(
+    connection: Connection, evaluation_id: int, result: EvaluationResult
+) -> None:
+    found = result.reliability
+    if found is None:
+        return
+    columns: dict[str, Sequence[object]] = {
+        "evaluation_id": [evaluation_id] * len(found.count),
+        "bin": range(len(found.count)),
+        "low": found.low.tolist(),
+        "high": found.high.tolist(),
+        "sample_count": found.count.tolist(),
+        "probability": nullable(found.probability),
+        "accuracy": nullable(found.accuracy),
+    }
+    insert_columns(connection, reliability, columns)
+
+
+def _write_shots(connection: Connection, evaluation_id: int, result: EvaluationResult) -> None:
+    found = result.shots
+    if found is None:
+        return
+    ids = sample_ids(connection, found.dataset_revision, found.split, found.ids)
+    columns = {"evaluation_id": [evaluation_id] * len(ids), "sample_id": ids.tolist()}
+    insert_columns(connection, shots, columns)
+
+
+def write_skipped(connection: Connection, run_id: str, skipped: Sequence[SkippedSample]) -> None:
+    """Add the samples a run left out; those it has already stay as they are."""
+    rows = [{"run_id": run_id, **asdict(one)} for one in skipped]
+    if rows:
+        insert_missing(connection, skipped_samples, rows)
 
 
 def _write_samples(
@@ -198,11 +277,17 @@ def write_rankings(
     insert_columns(connection, rankings, columns)
 
 
-def write_artifacts(connection: Connection, run_id: str, files: Sequence[Artifact]) -> None:
-    """Add the files a run left."""
+def write_artifacts(
+    connection: Connection,
+    run_id: str,
+    files: Sequence[Artifact],
+    evaluation_id: int | None = None,
+) -> None:
+    """Add the files a run left, or one of its evaluations."""
     rows = [
         {
             "run_id": run_id,
+            "evaluation_id": evaluation_id,
             "role": file.role,
             "path": file.path,
             "sha256": file.sha256,
@@ -220,6 +305,7 @@ def delete_results(connection: Connection, run_id: str) -> None:
     for table in _PER_EVALUATION:
         connection.execute(delete(table).where(table.c.evaluation_id.in_(mine)))
     connection.execute(delete(artifacts).where(artifacts.c.run_id == run_id))
+    connection.execute(delete(skipped_samples).where(skipped_samples.c.run_id == run_id))
     connection.execute(delete(evaluations).where(evaluations.c.run_id == run_id))
 
 

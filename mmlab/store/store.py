@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Select
 
-from mmlab.records import Artifact, EvaluationResult, MetricPoint
+from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
 from mmlab.store import claims, curves, results, runs
 from mmlab.store.address import parse_address
 from mmlab.store.engine import Database
@@ -151,10 +151,12 @@ class Store:
         artifacts: Sequence[Artifact] = (),
         summary: Mapping[str, object] | None = None,
         step: int | None = None,
+        skipped: Sequence[SkippedSample] = (),
     ) -> None:
         """Record everything final and mark the run done, all in one transaction or nothing.
 
-        `hashes` are the evaluations' identities by name; `step` is that of the evaluated weights.
+        `hashes` are the evaluations' identities by name; `step` is that of the evaluated weights;
+        `skipped` are samples that could not be read.
         Raises LeaseLost if the run is another process's. Once recorded, a repetition does nothing.
         """
         results.check_results(evaluations)
@@ -167,6 +169,7 @@ class Store:
                 identity = hashes[result.name]
                 results.write_result(connection, claim.run_id, result, identity, step)
             results.write_artifacts(connection, claim.run_id, artifacts)
+            results.write_skipped(connection, claim.run_id, skipped)
             claims.complete(connection, claim, summary or {})
 
     def add_evaluations(
@@ -175,6 +178,7 @@ class Store:
         evaluations: Sequence[EvaluationResult],
         hashes: Mapping[str, str],
         step: int | None = None,
+        skipped: Sequence[SkippedSample] = (),
     ) -> None:
         """Add evaluations to a done run; those it has already, by identity, stay as they are."""
         results.check_results(evaluations)
@@ -185,6 +189,7 @@ class Store:
                 identity = hashes[result.name]
                 if identity not in known:
                     results.write_result(connection, run_id, result, identity, step)
+            results.write_skipped(connection, run_id, skipped)
 
     def add_imported(self, imported: Sequence[ImportedRun]) -> int:
         """Add results of other tools, all or none; returns how many were not there yet."""
