@@ -13,7 +13,8 @@ from typing import TypeVar, cast
 from torch import nn
 
 from mmlab.checkpoint import load_weights, restore
-from mmlab.errors import DataError, SpecError, WeightsError, explain
+from mmlab.errors import SpecError, WeightsError, explain
+from mmlab.heads import Standardized
 from mmlab.joint import make_joint
 from mmlab.loader import (
     Reader,
@@ -28,6 +29,7 @@ from mmlab.plan import Plan
 from mmlab.plugin import (
     Calibrated,
     Calibration,
+    Dataset,
     Encoder,
     Fitted,
     Shapes,
@@ -35,7 +37,9 @@ from mmlab.plugin import (
     Tokenized,
     Vocabulary,
 )
+from mmlab.samples import target_names
 from mmlab.splits import Splits
+from mmlab.truths import Truths, describe_truths, output_count, require_truths
 
 T = TypeVar("T")
 
@@ -92,8 +96,9 @@ def build(
     _fit(plan, encoders, splits, sources)
     for key, source in sources.items():
         _restore_encoder(encoders[key], key, source)
-    model = _make_model(plan, encoders, len(dataset.labels))
-    losses = _make_losses(plan, model, splits)
+    truths = describe_truths(splits.outline(dataset), dataset) if plan.losses else None
+    model = _make_model(plan, encoders, dataset, truths)
+    losses = _make_losses(plan, model, dataset, truths)
     weights = {name: table.weight for name, table in plan.loss_tables.items()}
     modalities = {key: plan.modality(key) for key in encoders}
     is_trained = plan.cell.spec.train is not None
@@ -154,19 +159,24 @@ def _restore_encoder(encoder: nn.Module, key: str, source: Source) -> None:
     restore(encoder, state, f"encoders.{key}.weights ({source.path})")
 
 
-def _make_model(plan: Plan, encoders: Mapping[str, nn.Module], label_count: int) -> Model:
+def _make_model(
+    plan: Plan, encoders: Mapping[str, nn.Module], dataset: Dataset, truths: Truths | None
+) -> Model:
     inputs = plan.inputs
     dims = [cast(Encoder, encoders[key]).dim for key in inputs]
     token_dims = [cast(Encoder, encoders[key]).token_dim for key in inputs]
     if plan.head is not None:
-        _require_labels(plan, label_count)
-    joint = make_joint(plan, dims, token_dims, label_count)
+        require_truths(plan, dataset, truths)
+    joint = make_joint(plan, dims, token_dims, output_count(plan, dataset))
+    head = joint.head
+    if head is not None and truths is not None and plan.predicts_targets:
+        head = Standardized(head, truths.target_means, truths.target_deviations)
     tables = plan.cell.spec.encoders
     return Model(
         encoders,
         joint.fusion,
         inputs,
-        head=joint.head,
+        head=head,
         scorer=joint.scorer,
         modality_dropout=plan.cell.spec.fusion.modality_dropout,
         frozen=frozenset(key for key in encoders if tables[key].freeze is True),
@@ -195,18 +205,22 @@ def _frozen_stages(plan: Plan, encoders: Mapping[str, nn.Module], key: str) -> S
     )
 
 
-def _make_losses(plan: Plan, model: Model, splits: Splits) -> dict[str, nn.Module]:
-    if not plan.losses:
+def _make_losses(
+    plan: Plan, model: Model, dataset: Dataset, truths: Truths | None
+) -> dict[str, nn.Module]:
+    if truths is None:
         return {}
-    dataset = splits.reference(plan)
     shapes = Shapes(
         dims={key: cast(Encoder, encoder).dim for key, encoder in model.encoders.items()},
         fused=getattr(model.fusion, "dim", None),
         labels=dataset.labels,
-        label_counts=splits.outline(dataset).label_counts(len(dataset.labels)),
+        label_counts=truths.label_counts,
         is_multi_label=dataset.is_multi_label,
         vocabularies=_vocabularies(model),
         token_dims=_token_dims(model),
+        labelled_count=truths.labelled_count,
+        targets=target_names(dataset),
+        target_deviations=truths.target_deviations,
     )
     return {name: resolved.make(shapes=shapes) for name, resolved in plan.losses.items()}
 
@@ -222,20 +236,6 @@ def _vocabularies(model: Model) -> dict[str, Vocabulary]:
 def _token_dims(model: Model) -> dict[str, int]:
     widths = {key: cast(Encoder, encoder).token_dim for key, encoder in model.encoders.items()}
     return {key: width for key, width in widths.items() if width is not None}
-
-
-def _require_labels(plan: Plan, label_count: int) -> None:
-    if label_count >= 2:
-        return
-    raise DataError(
-        explain(
-            f"{plan.place('dataset')}",
-            "a head needs something to decide between",
-            found=f"{label_count} label{'s' if label_count != 1 else ''}",
-            allowed="a dataset with two labels or more",
-            next_step="choose other labels in [dataset], or remove [head]",
-        )
-    )
 
 
 def _unfitted(plan: Plan, key: str) -> WeightsError:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -98,3 +99,28 @@ def _widths_differ(dim: int, outputs: int) -> SpecError:
             next_step='use = "linear", or another fusion',
         )
     )
+
+
+class Standardized(nn.Module):
+    """A head of targets, in their own units: head(fused) * deviation + mean, (B, outputs).
+
+    Means and deviations are the training split's and stay with the weights, so that a head starts
+    at the mean whatever a target's unit is, and learns all targets equally fast. mmlab puts this
+    around the head of a spec whose losses read targets.
+    """
+
+    means: Tensor
+    deviations: Tensor
+
+    def __init__(
+        self, head: nn.Module, means: Sequence[float], deviations: Sequence[float]
+    ) -> None:
+        super().__init__()
+        self.head = head
+        self.register_buffer("means", torch.tensor(means))
+        self.register_buffer("deviations", torch.tensor(deviations))
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """(B, dim) -> (B, outputs) in the targets' units, float32 at least."""
+        prediction: Tensor = self.head(fused)
+        return prediction * self.deviations + self.means

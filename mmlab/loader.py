@@ -21,6 +21,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from mmlab.errors import DataError, explain
 from mmlab.plugin import Batch, Dataset, Encoder, Outlined, Sample, Tokenized
+from mmlab.samples import target_names
 
 
 @dataclass(frozen=True)
@@ -211,6 +212,7 @@ class _TrainingSampler:
 class _Row:
     index: int
     labels: tuple[int, ...]
+    targets: tuple[float, ...]
     inputs: Mapping[str, Tensor | None]
     views: Mapping[str, Sequence[Tensor]]
 
@@ -234,7 +236,7 @@ class _Samples(TorchDataset[_Row]):
         sample = self.dataset[index]
         inputs = {key: reader.read(sample, train) for key, reader in self.readers.items()}
         views = {key: self._views(sample, reader) for key, reader in self.readers.items()}
-        return _Row(index, sample.labels, inputs, views)
+        return _Row(index, sample.labels, sample.targets, inputs, views)
 
     def _views(self, sample: Sample, reader: Reader) -> list[Tensor]:
         made = [reader.read(sample, True) for _ in range(self.views)]
@@ -262,6 +264,7 @@ class _Collator:
         self.views = samples.views
         self.is_multi_label = samples.dataset.is_multi_label
         self.label_count = len(samples.dataset.labels)
+        self.has_targets = bool(target_names(samples.dataset))
 
     def __call__(self, rows: Sequence[_Row]) -> Batch:
         return Batch(
@@ -273,6 +276,7 @@ class _Collator:
             target=self._target(rows),
             index=torch.tensor([row.index for row in rows]),
             views={key: self._stack_views(rows, key) for key in self.readers} if self.views else {},
+            targets=torch.tensor([row.targets for row in rows]) if self.has_targets else None,
         )
 
     def _stack(self, rows: Sequence[_Row], key: str) -> Tensor:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from mmlab.loader import captions_of
 from mmlab.plugin import Dataset, Outlined, Sample
-from mmlab.samples import check_sample
+from mmlab.samples import check_sample, target_names
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def read_outline(dataset: Dataset) -> Outline:
     samples = []
     for index in range(len(dataset)):
         sample = give(index)
-        check_sample(sample, len(dataset.labels))
+        check_sample(sample, len(dataset.labels), len(target_names(dataset)))
         samples.append(sample)
     return Outline(samples)
 

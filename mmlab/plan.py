@@ -107,6 +107,11 @@ class Plan:
         """Whether a loss asks for the scores of pairs; whoever else does gets what it trained."""
         return any("similarity" in loss.declares("reads") for loss in self.losses.values())
 
+    @property
+    def predicts_targets(self) -> bool:
+        """Whether the head has an output for each of the dataset's targets, not for each label."""
+        return any("targets" in loss.declares("reads") for loss in self.losses.values())
+
     def modality(self, key: str) -> str:
         """The modality that an encoder reads: its own setting, or its key."""
         return self.cell.spec.encoders[key].modality or key

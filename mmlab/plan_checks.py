@@ -23,6 +23,8 @@ def contradictions(plan: Plan) -> list[Fault]:
     for position, (name, loss) in enumerate(plan.losses.items()):
         for need in sorted(loss.declares("reads") & {"similarity", "prediction", "fused"} - gives):
             faults.append(_clash(("losses", position), f"the loss {name!r}", need, gives))
+        words = loss.declares("reads")
+        faults += _other_heads(plan, ("losses", position), f"the loss {name!r}", words)
     faults += unmet_needs(plan, plan.evaluators)
     if spec.train is not None and spec.train.best.partition("/")[0] not in _bests(plan):
         faults.append(_unknown_best(plan))
@@ -33,12 +35,14 @@ def unmet_needs(plan: Plan, evaluators: Mapping[str, Resolved]) -> list[Fault]:
     """What evaluators read and the model of a plan does not give; places count the evaluators."""
     gives, faults = _gives(plan), list[Fault]()
     for position, (name, evaluator) in enumerate(evaluators.items()):
+        path, who = ("evaluate", position), f"the evaluator {name!r}"
+        words = evaluator.declares("needs")
         needs = {
             _TRAINED[need] if need in gives & _TRAINED.keys() else need
-            for need in evaluator.declares("needs")
+            for need in words - _PREDICTED.keys()
         }
-        for need in sorted(needs - gives):
-            faults.append(_clash(("evaluate", position), f"the evaluator {name!r}", need, gives))
+        faults += [_clash(path, who, need, gives) for need in sorted(needs - gives)]
+        faults += _other_heads(plan, path, who, words)
     return faults
 
 
@@ -95,6 +99,23 @@ def _clash(path: Where, who: str, need: str, gives: set[str]) -> Fault:
         allowed=_SOURCES[need],
         next_step=f"add {_SOURCES[need]}, or remove this table",
     )
+
+
+#: What a head may predict, and who reads it.
+_PREDICTED = {"labels": "classification, cross_entropy", "targets": "regression, mse"}
+
+
+def _other_heads(plan: Plan, path: Where, who: str, words: frozenset[str]) -> Iterator[Fault]:
+    """A reader of labels whose head predicts targets, or the other way round."""
+    given = "targets" if plan.predicts_targets else "labels"
+    for wanted in words & _PREDICTED.keys() - {given} if plan.head is not None else ():
+        yield Fault(
+            path,
+            f"{who} reads a head that predicts {wanted}, and this one predicts {given}",
+            found=f"{'a' if given == 'targets' else 'no'} loss that reads targets",
+            allowed=f"losses and evaluators of {given} ({_PREDICTED[given]}, ...)",
+            next_step=f"remove this table, or use losses of {wanted} alone",
+        )
 
 
 def _bests(plan: Plan) -> set[str]:

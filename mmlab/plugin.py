@@ -237,9 +237,10 @@ class Loss(Protocol):
     """Outputs and a batch -> named scalars. Factory: `(shapes, *, options)`, an `nn.Module`.
 
     `reads` says what of the model it uses: any of "similarity", "prediction", "fused", "tokens",
-    "vocabulary", and "features" (also of encoders that are no input of the fusion). `views` is
-    how many further augmented views of each input it wants: validation makes them too, with the
-    training transform.
+    "vocabulary", and "features" (also of encoders that are no input of the fusion). Beside
+    "prediction", "labels" or "targets" says what the head must predict; without either it predicts
+    labels. `views` is how many further augmented views of each input it wants: validation makes
+    them too, with the training transform.
     """
 
     reads: ClassVar[frozenset[str]]
@@ -296,3 +297,12 @@ class Outlined(Protocol):
 
     def outline(self, index: int) -> Sample:
         """The sample of `dataset[index]`, its pictures, sounds and other large values as None."""
+
+
+@runtime_checkable
+class Targeted(Protocol):
+    """A dataset whose samples come with numbers to predict."""
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """What `Sample.targets` holds, in order; none where the options name no target."""

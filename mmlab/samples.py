@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from mmlab.errors import DataError, explain
-from mmlab.plugin import Sample
+from mmlab.plugin import Dataset, Sample, Targeted
+
+
+def target_names(dataset: Dataset) -> tuple[str, ...]:
+    """The names of a dataset's targets; none for a dataset that says nothing of any."""
+    return dataset.target_names if isinstance(dataset, Targeted) else ()
 
 
 def check_labels(place: str, labels: Iterable[str]) -> None:
@@ -14,8 +20,11 @@ def check_labels(place: str, labels: Iterable[str]) -> None:
         check_text(f"{place}, label {number}", label)
 
 
-def check_sample(sample: Sample, label_count: int) -> None:
-    """Raise DataError where an id or a caption cannot be stored, or a label id has no label."""
+def check_sample(sample: Sample, label_count: int, target_count: int = 0) -> None:
+    """Raise DataError where an id or a caption cannot be stored, or a truth makes no sense.
+
+    A label id needs a label; targets are as many as the dataset names, finite, or NaN for unknown.
+    """
     place = f"dataset: sample {sample.id!r}"
     check_text(f"{place}, id", sample.id)
     for modality, raw in sample.values.items():
@@ -25,6 +34,8 @@ def check_sample(sample: Sample, label_count: int) -> None:
     wrong = [label for label in sample.labels if not 0 <= label < label_count]
     if wrong:
         raise _no_such_label(place, wrong[0], label_count)
+    if len(sample.targets) != target_count or any(map(math.isinf, sample.targets)):
+        raise _wrong_targets(place, sample.targets, target_count)
 
 
 def check_text(place: str, text: str) -> None:
@@ -60,5 +71,17 @@ def _no_such_label(place: str, label: int, label_count: int) -> DataError:
             found=f"label id {label}",
             allowed=f"0 to {label_count - 1}" if label_count else "none: the dataset has no labels",
             next_step="correct the dataset's labels or this sample's",
+        )
+    )
+
+
+def _wrong_targets(place: str, targets: tuple[float, ...], target_count: int) -> DataError:
+    return DataError(
+        explain(
+            place,
+            "its targets are not those that the dataset names",
+            found=", ".join(map(repr, targets[:5])) or "no target",
+            allowed=f"{target_count} finite numbers, NaN where one is unknown",
+            next_step="correct the dataset's target_names or this sample's targets",
         )
     )

@@ -21,12 +21,14 @@ class Sample:
     an RGB `PIL.Image.Image`; text, a `str`, or a tuple of captions (training draws one, evaluation
     takes the first, retrieval takes all); audio, a pair of a float32 tensor (channels, time) and
     its rate in Hz. `labels` holds the label ids: one for a single-label dataset, any number for a
-    multi-label one, none where the truth is unknown.
+    multi-label one, none where the truth is unknown. `targets` holds one number for each of the
+    dataset's `target_names`, NaN where it is unknown; none at all where the dataset has no targets.
     """
 
     id: str
     values: Mapping[str, object]
     labels: tuple[int, ...] = ()
+    targets: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Batch:
     `inputs` and `present` are keyed by encoder. `inputs[key]` is (B, ...): what the encoder's
     `transform` gave, and a placeholder where `present[key]` (B,) is False. `target` is (B,) int64
     with -1 for unknown, or (B, C) float for multi-label. `index` (B,) int64 finds a sample's id.
-    `views[key]` is (V, B, ...), further augmented views, when a loss asks for them.
+    `views[key]` is (V, B, ...), further augmented views, when a loss asks for them. `targets` is
+    (B, T) float32, NaN where unknown, and None where the dataset has none.
     """
 
     inputs: Mapping[str, Tensor]
@@ -44,6 +47,7 @@ class Batch:
     target: Tensor
     index: Tensor
     views: Mapping[str, Tensor]
+    targets: Tensor | None = None
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """The batch with every tensor changed: moved to a device, say."""
@@ -57,6 +61,7 @@ class Batch:
             change(self.target),
             change(self.index),
             each(self.views),
+            None if self.targets is None else change(self.targets),
         )
 
     def pin_memory(self) -> Batch:
@@ -129,8 +134,9 @@ class Similarity(Protocol):
 class Outputs:
     """One pass of the model over a batch.
 
-    `features` are the encoders' (by encoder key); `fused` (B, dim) and `prediction` (B, C) exist
-    when the spec has a vector fusion and a head; `similarity` when the fusion has two inputs.
+    `features` are the encoders' (by encoder key); `fused` (B, dim) and `prediction` exist when the
+    spec has a vector fusion and a head; `similarity` when the fusion has two inputs. `prediction`
+    is (B, C) logits of the labels, or (B, T) in the targets' own units where a loss reads those.
     """
 
     features: Mapping[str, Features]
@@ -166,8 +172,10 @@ class Shapes:
     """What a loss may need to know before the first batch.
 
     `dims` is the width of each encoder's pooled features, `token_dims` that of its tokens (encoders
-    without tokens are left out), `fused` of the fusion's vector (None for a pure similarity).
-    `labels` and `label_counts` describe the training split.
+    without tokens are left out), `fused` of the fusion's vector (None for a pure similarity). The
+    rest describes the training split: `label_counts` are samples per label, `labelled_count` those
+    with any label; `target_deviations` the standard deviation of each target over its known values,
+    1 where they do not vary.
     """
 
     dims: Mapping[str, int]
@@ -177,3 +185,6 @@ class Shapes:
     is_multi_label: bool
     vocabularies: Mapping[str, Vocabulary]
     token_dims: Mapping[str, int] = field(default_factory=dict)
+    labelled_count: int = 0
+    targets: tuple[str, ...] = ()
+    target_deviations: tuple[float, ...] = ()

@@ -101,3 +101,25 @@ def test_an_evaluator_of_predictions_needs_a_head_that_a_loss_has_trained(tmp_pa
     untrained = untrained.replace("[train]\nepochs = 1\nbatch_size = 8\n", "")
     with pytest.raises(SpecError, match="'classification' reads the model's trained prediction"):
         plan(tmp_path, text=untrained)
+
+
+REGRESSION = SPEC.replace('"cross_entropy"', '"mse"').replace('"classification"', '"regression"')
+
+
+def test_a_loss_of_targets_makes_a_head_of_targets(tmp_path: Path) -> None:
+    assert plan(tmp_path, text=REGRESSION).predicts_targets
+    assert not plan(tmp_path).predicts_targets
+
+
+def test_one_head_does_not_predict_both_labels_and_targets(tmp_path: Path) -> None:
+    text = REGRESSION + '[[losses]]\nuse = "cross_entropy"\n[[evaluate]]\nuse = "classification"\n'
+    with pytest.raises(SpecError) as caught:
+        plan(tmp_path, text=text)
+    message = str(caught.value)
+    assert "the loss 'cross_entropy' reads a head that predicts labels" in message
+    assert "the evaluator 'classification' reads a head that predicts labels" in message
+
+
+def test_a_regression_needs_a_loss_of_targets(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="'regression' reads a head that predicts targets"):
+        plan(tmp_path, text=SPEC.replace('"classification"', '"regression"'))

@@ -15,7 +15,7 @@ from mmlab.loader import Reader, evaluation_batches, to_device
 from mmlab.model import Model
 from mmlab.plugin import Calibration, Dataset, Features, Fusion, Sample, SimilarityFusion, Split
 from mmlab.records import EvaluationResult
-from mmlab.samples import check_sample
+from mmlab.samples import check_sample, target_names
 
 #: Raw values (prompts, captions) encoded at a time.
 RAW_BATCH_SIZE = 256
@@ -107,7 +107,8 @@ class Encoded:
     """A split as the model sees it: features by encoder key, float32 on the device, dataset order.
 
     `captions[key]` are all captions of each sample for an encoder that reads texts; the features
-    are those of the first. Where a sample lacks an input, its features are marked absent.
+    are those of the first. Where a sample lacks an input, its features are marked absent. `targets`
+    are those of each sample, as `Sample` has them.
     """
 
     dataset: Dataset
@@ -116,6 +117,7 @@ class Encoded:
     ids: Sequence[str]
     truths: Sequence[tuple[int, ...]]
     captions: Mapping[str, Sequence[tuple[str, ...]]]
+    targets: Sequence[tuple[float, ...]] = ()
 
     def present(self, key: str) -> Tensor:
         """Which samples have this input, (n,) bool on the host."""
@@ -130,8 +132,9 @@ class Encoded:
 class Evaluator(Protocol):
     """What a model is asked. Factory: `(*, options)`.
 
-    `needs` says what the model must give: any of "prediction", "similarity". `version` is part of
-    the protocol: results of two versions do not compare.
+    `needs` says what the model must give: any of "prediction", "similarity"; "labels" or "targets"
+    beside "prediction" says what the head must predict. `version` is part of the protocol: results
+    of two versions do not compare.
     """
 
     version: ClassVar[int]
@@ -223,13 +226,14 @@ class _Recorder:
         self.templates = self.dataset.templates
         self.is_multi_label = self.dataset.is_multi_label
         self.revision = self.dataset.revision
+        self.target_names = target_names(self.dataset)
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.dataset[index]
-        check_sample(sample, len(self.labels))
+        check_sample(sample, len(self.labels), len(self.target_names))
         captions = {modality: _captions(raw) for modality, raw in sample.values.items()}
         self.samples[index] = replace(sample, values=captions)
         return sample
@@ -246,6 +250,7 @@ class _Recorder:
             ids=[sample.id for sample in samples],
             truths=[sample.labels for sample in samples],
             captions={key: column for key, column in captions.items() if any(column)},
+            targets=[sample.targets for sample in samples],
         )
 
 

@@ -35,6 +35,19 @@ def no_labels(name: str) -> DataError:
     )
 
 
+def no_targets(name: str) -> DataError:
+    """The dataset names no targets to predict."""
+    return DataError(
+        explain(
+            f"evaluate.{name}",
+            "the dataset has no targets to compare with",
+            found="0 targets",
+            allowed="a dataset with targets",
+            next_step="name its targets in [dataset], or use classification",
+        )
+    )
+
+
 def nothing_left(name: str, skipped: int, needed: str) -> DataError:
     """Every sample lacks something the evaluator needs."""
     return DataError(
@@ -148,6 +161,19 @@ def wrong_label_count(name: str, outputs: int, labels: int) -> DataError:
             found=f"{outputs} outputs, {labels} labels",
             allowed="a dataset with the labels the head was trained on",
             next_step="choose another dataset for this evaluation, or use zero_shot",
+        )
+    )
+
+
+def wrong_target_count(name: str, outputs: int, targets: int) -> DataError:
+    """The head predicts other targets than the dataset's."""
+    return DataError(
+        explain(
+            f"evaluate.{name}",
+            "the head and the dataset have different numbers of targets",
+            found=f"{outputs} outputs, {targets} targets",
+            allowed="a dataset with the targets the head was trained on",
+            next_step="choose another dataset for this evaluation",
         )
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mmlab.plugin import SPLITS, Dataset, Outlined, Sample
+from mmlab.plugin import SPLITS, Dataset, Outlined, Sample, Targeted
 from mmlab.testing.claims import require
 from mmlab.testing.options import Factory, build, check_schema
 from mmlab.testing.randomness import BUILD, OTHER, ambient
@@ -24,8 +25,9 @@ def check_dataset(factory: Factory, **options: object) -> None:
     Checked: the option schema; declarations, the same for all splits; a training split that is not
     empty; ids that are unique, disjoint between splits, and come in the same order every time; raw
     values of the promised kinds; at least one value of each modality to train on; label ids that
-    exist; an outline, if it gives one, that says of a sample what the sample says; templates with
-    one `{}` each; a revision that is the same every time; no randomness.
+    exist, and targets as many as are named; an outline, if it gives one, that says of a sample what
+    the sample says; templates with one `{}` each; a revision that is the same every time; no
+    randomness.
     """
     resolved = check_schema("dataset", factory, options)
     datasets = _build_all(factory, resolved, BUILD)
@@ -80,6 +82,8 @@ def _check_shared(datasets: Mapping[str, Dataset]) -> None:
         for name in SHARED:
             same = getattr(dataset, name) == getattr(train, name)
             require(same, f"`{name}` of the split {split!r} differs from the training split's")
+        same = _target_names(dataset) == _target_names(train)
+        require(same, f"`target_names` of the split {split!r} differ from the training split's")
     require(len(train) > 0, "the training split is empty")
 
 
@@ -111,11 +115,27 @@ def _check_sample(sample: Sample, dataset: Dataset) -> None:
     for modality, raw in sample.values.items():
         _check_raw(raw, modality, sample.id)
     _check_labels(sample, dataset)
+    _check_targets(sample, _target_names(dataset))
+
+
+def _target_names(dataset: Dataset) -> tuple[str, ...]:
+    return dataset.target_names if isinstance(dataset, Targeted) else ()
+
+
+def _check_targets(sample: Sample, names: tuple[str, ...]) -> None:
+    is_numbers = isinstance(sample.targets, tuple) and all(
+        isinstance(value, float) and not math.isinf(value) for value in sample.targets
+    )
+    require(is_numbers, f"{sample.id}: targets must be a tuple of finite floats or NaN")
+    is_complete = len(sample.targets) == len(names)
+    require(is_complete, f"{sample.id}: {len(sample.targets)} targets, but {len(names)} names")
 
 
 def _check_outline(outline: Sample, sample: Sample) -> None:
-    is_same = (outline.id, outline.labels) == (sample.id, sample.labels)
-    require(is_same, f"{sample.id}: the outline must have the id and labels of the sample")
+    said, known = ((s.id, s.labels, repr(s.targets)) for s in (outline, sample))  # NaN is not NaN
+    require(
+        said == known, f"{sample.id}: the outline must have the sample's id, labels and targets"
+    )
     same_keys = set(outline.values) == set(sample.values)
     require(same_keys, f"{sample.id}: the outline must name the modalities that the sample has")
     for modality, raw in sample.values.items():

@@ -35,7 +35,9 @@ from mmlab.testing.randomness import BUILD, OTHER, STEP, ambient
 #: Largest error of blocks of rows in float64, relative to the largest value.
 CHUNK_TOLERANCE = 1e-12
 
-READS = frozenset({"similarity", "prediction", "fused", "tokens", "vocabulary", "features"})
+READS = frozenset(
+    {"similarity", "prediction", "labels", "targets", "fused", "tokens", "vocabulary", "features"}
+)
 
 
 def check_loss(

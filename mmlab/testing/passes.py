@@ -26,6 +26,9 @@ SHAPES = Shapes(
     is_multi_label=False,
     vocabularies={"text": Vocabulary(size=20, pad=0, mask=1, special=frozenset({0, 1, 2}))},
     token_dims={"image": 8, "text": 7},
+    labelled_count=10,
+    targets=("x", "y"),
+    target_deviations=(1.0, 2.0),
 )
 
 
@@ -132,17 +135,19 @@ class Pass:
         return replace(self, batch=replace(self.batch, present=present))
 
     def unlabelled(self) -> Pass:
-        """The same with no label known: -1, or none of those there may be several of."""
-        target = self.batch.target
+        """The same without truths: labels of -1, or none of several; targets of NaN."""
+        target, targets = self.batch.target, self.batch.targets
         unknown = torch.zeros_like(target) if target.ndim == 2 else torch.full_like(target, -1)
-        return replace(self, batch=replace(self.batch, target=unknown))
+        lost = None if targets is None else torch.full_like(targets, torch.nan)
+        return replace(self, batch=replace(self.batch, target=unknown, targets=lost))
 
 
 def make_pass(shapes: Shapes, reads: frozenset[str], views: int) -> Pass:
     """A random batch of six complete, labelled samples, and sources for it."""
     samples = {key: normal(SIZE, 4, seed=i) for i, key in enumerate(shapes.dims)}
     samples["fused"] = normal(SIZE, shapes.fused or 1, seed=20)
-    samples["prediction"] = normal(SIZE, max(1, len(shapes.labels)), seed=21)
+    predicted = shapes.targets if "targets" in reads else shapes.labels
+    samples["prediction"] = normal(SIZE, max(1, len(predicted)), seed=21)
     weights = {
         key: normal(_input_width(shapes, key), dim, seed=30 + i)
         for i, (key, dim) in enumerate(shapes.dims.items())
@@ -160,6 +165,7 @@ def _make_batch(shapes: Shapes, views: int) -> Batch:
             key: torch.stack([_make_input(shapes, key, 1 + i) for i in range(views)])
             for key in (shapes.dims if views else ())
         },
+        targets=normal(SIZE, len(shapes.targets), seed=22) if shapes.targets else None,
     )
 
 

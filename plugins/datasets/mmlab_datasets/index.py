@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,28 @@ class Index:
     def holds_lists(self, column: str | None) -> bool:
         """True where the column has the list type of JSONL or Parquet."""
         return column is not None and isinstance(self._series(column).dtype, pl.List)
+
+    def numbers(self, column: str) -> list[float]:
+        """A column of numbers, or of text that says numbers; NaN where a cell is empty."""
+        series = self._series(column)
+        empty = series.is_null() | (series == "") if series.dtype == pl.String else series.is_null()
+        is_readable = series.dtype.is_numeric() or series.dtype in (pl.String, pl.Null)
+        found = series.cast(pl.Float64, strict=False) if is_readable else series.clear(len(self))
+        faulty = ~empty & ~(found.is_finite() | found.is_nan()).fill_null(False)
+        if faulty.any():
+            raise self._no_number(column, faulty.arg_true()[0] + 1)
+        return found.fill_null(math.nan).to_list()
+
+    def _no_number(self, column: str, row: int) -> DataError:
+        return DataError(
+            explain(
+                place(self.path, row, column),
+                "the target is not a finite number",
+                found=repr(self._series(column)[row - 1])[:80],
+                allowed="a number such as 12 or 0.5, or an empty cell where it is unknown",
+                next_step="correct the cell, or take the column out of dataset.target_columns",
+            )
+        )
 
     def _series(self, column: str) -> pl.Series:
         if column in self.table.columns:

@@ -35,6 +35,7 @@ class Row:
     audio: str | None
     captions: tuple[str, ...]
     labels: tuple[int, ...]
+    targets: tuple[float, ...]
 
 
 class Manifest:
@@ -62,6 +63,9 @@ class Manifest:
         label_column: Annotated[Column | None, Field(description="one label or several")] = None,
         label_separator: Annotated[Column | None, Field(description="between labels")] = None,
         label_names: Annotated[Sequence[Label], Field(description="all labels, in order")] = (),
+        target_columns: Annotated[
+            Sequence[Column], Field(description="numbers to predict; empty cells are unknown")
+        ] = (),
         templates: Annotated[
             Sequence[Template], Field(min_length=1, description="prompts with one {} each")
         ] = ("{}",),
@@ -87,7 +91,9 @@ class Manifest:
             splits = draw_splits(groups, fractions, seed)
         captions = _captions(index, text_columns)
         self.labels, truths = _labels(index, label_column, label_separator, label_names)
-        cells = zip(ids, splits, images, audios, captions, truths, strict=True)
+        self.target_names = tuple(target_columns)
+        targets = _targets(index, target_columns)
+        cells = zip(ids, splits, images, audios, captions, truths, targets, strict=True)
         rows = [Row(number, *row) for number, row in enumerate(cells, start=1)]
         self.templates = tuple(templates)
         self.is_multi_label = bool(label_separator) or index.holds_lists(label_column)
@@ -96,7 +102,8 @@ class Manifest:
             file_sizes(index, column, files, folder)
             for column, files in ((image_column, images), (audio_column, audios))
         ]
-        self.revision = _revision(rows, sizes, self.labels, self.templates)
+        names = (self.labels, self.templates, *filter(None, [self.target_names]))
+        self.revision = _revision(rows, sizes, *names)
         self._rows = [row for row in rows if row.split == split]
         self._folder = folder
         self._path = path
@@ -122,7 +129,7 @@ class Manifest:
         cells = {"image": row.image, "text": row.captions, "audio": row.audio}
         files = {"image", "audio"}
         values = {key: None if key in files else cell for key, cell in cells.items() if cell}
-        return Sample(row.id, values, row.labels)
+        return Sample(row.id, values, row.labels, row.targets)
 
     def _place(self, row: Row, modality: str) -> str:
         return place(self._path, row.number, self._columns[modality])
@@ -198,6 +205,13 @@ def _repeated(labels: Sequence[str]) -> DataError:
             next_step="remove the repeated names",
         )
     )
+
+
+def _targets(index: Index, columns: Sequence[str]) -> list[tuple[float, ...]]:
+    """The numbers of every row, NaN where a cell is empty."""
+    if not columns:
+        return [()] * len(index)
+    return list(zip(*(index.numbers(column) for column in columns), strict=True))
 
 
 def _splits(index: Index, column: str) -> list[str]:
@@ -280,5 +294,6 @@ def _revision(rows: Iterable[Row], sizes: Iterable[Sequence[int]], *names: Seque
     """A hash of what the options made of the index, all splits, and of the sizes of its files."""
     content = hashlib.sha256(json.dumps([*names]).encode())
     for row in zip(rows, *sizes, strict=True):
-        content.update(json.dumps([astuple(row[0]), *row[1:]]).encode())
+        values = astuple(row[0]) if row[0].targets else astuple(row[0])[:-1]
+        content.update(json.dumps([values, *row[1:]]).encode())
     return f"manifest-{content.hexdigest()[:16]}"

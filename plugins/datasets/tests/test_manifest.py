@@ -448,3 +448,38 @@ def test_a_bad_sound_is_explained_when_it_is_read(
         Manifest("train", path=path, audio_column="f")[0]
 
     assert_explains(error, "index.csv: row 1, column 'f'", "bad.wav", part, "16-bit PCM WAV")
+
+
+def test_targets_are_numbers_and_an_empty_cell_is_unknown(tmp_path: Path) -> None:
+    rows = [
+        {"text": "a", "age": "41", "height": "1.75"},
+        {"text": "b", "age": "", "height": "-2e3"},
+    ]
+    options = {"text_columns": ["text"], "target_columns": ["age", "height"], "test_fraction": 0}
+    dataset = Manifest(
+        "train", path=write_csv(tmp_path / "i.csv", rows), **options, validation_fraction=0
+    )
+    assert dataset.target_names == ("age", "height")
+    first, second = (sample.targets for sample in samples(dataset))
+    assert first == (41.0, 1.75)
+    assert second[0] != second[0]
+    assert second[1] == -2000.0
+
+
+def test_targets_are_part_of_the_revision_and_without_them_it_is_what_it_was(
+    folder: Path,
+) -> None:
+    rows = [{**row, "age": str(number)} for number, row in enumerate(ROWS)]
+    write_csv(folder / "aged.csv", rows)
+    plain = Manifest("train", path=folder / "index.csv", **COLUMNS)
+    same = Manifest("train", path=folder / "aged.csv", **COLUMNS)
+    aged = Manifest("train", path=folder / "aged.csv", **COLUMNS, target_columns=["age"])
+    assert plain.revision == same.revision != aged.revision
+
+
+@pytest.mark.parametrize("cell", ["tall", "inf", "1,5"])
+def test_a_target_that_is_no_number_is_named_with_its_row(tmp_path: Path, cell: str) -> None:
+    rows = [{"text": "a", "age": "1"}, {"text": "b", "age": cell}]
+    path = write_csv(tmp_path / "i.csv", rows)
+    with pytest.raises(DataError, match="row 2, column 'age'"):
+        Manifest("train", path=path, text_columns=["text"], target_columns=["age"])

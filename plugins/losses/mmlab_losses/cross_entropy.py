@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Batch, Encode, Outputs, Shapes, SpecError, explain
+from mmlab_losses.label_weights import LabelWeight, named_weights
 
 UNKNOWN = -1
 
@@ -22,13 +23,14 @@ class CrossEntropy(nn.Module):
     is known. With `label_smoothing` e, the truth is a mixture of 1 - e for the label and e / C for
     each of the C labels (Szegedy et al., arXiv:1512.00567, section 7). "balanced" weighs a label by
     samples / (C * samples of that label), so that every label counts alike; a label without
-    training samples has weight 0. Computed in float32 at least.
+    training samples has weight 0. A table gives weights by label, 1 for those it does not name.
+    Computed in float32 at least.
 
     Also gives "accuracy": the share of known samples whose true label scores highest, unweighted.
-    Raises SpecError for a multi-label dataset.
+    Raises SpecError for a multi-label dataset, and for a weight of an unknown label.
     """
 
-    reads: ClassVar[frozenset[str]] = frozenset({"prediction"})
+    reads: ClassVar[frozenset[str]] = frozenset({"prediction", "labels"})
     views = 0
     label_weights: Tensor
 
@@ -40,15 +42,15 @@ class CrossEntropy(nn.Module):
             float, Field(ge=0, lt=1, description="share of the truth given to all labels alike")
         ] = 0.0,
         label_weight: Annotated[
-            Literal["equal", "balanced"],
-            Field(description="weigh samples alike, or labels alike whatever their counts"),
+            LabelWeight,
+            Field(description='samples alike, labels alike ("balanced"), or a table by label'),
         ] = "equal",
     ) -> None:
         super().__init__()
         if shapes.is_multi_label:
             raise _several_labels()
         self.label_smoothing = label_smoothing
-        weights = _weights(shapes.label_counts, label_weight == "balanced")
+        weights = _weights(shapes, label_weight)
         self.register_buffer("label_weights", weights, persistent=False)
 
     def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
@@ -76,11 +78,13 @@ class CrossEntropy(nn.Module):
         return total / torch.where(weight > 0, weight, 1)
 
 
-def _weights(counts: Sequence[int], is_balanced: bool) -> Tensor:
+def _weights(shapes: Shapes, option: LabelWeight) -> Tensor:
     """One weight per label, (C,)."""
-    if not is_balanced:
+    counts, total = shapes.label_counts, sum(shapes.label_counts)
+    if isinstance(option, Mapping):
+        return torch.tensor(named_weights("label_weight", option, shapes))
+    if option == "equal":
         return torch.ones(len(counts))
-    total = sum(counts)
     return torch.tensor([total / (len(counts) * n) if n else 0.0 for n in counts])
 
 

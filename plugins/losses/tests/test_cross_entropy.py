@@ -107,3 +107,14 @@ def test_weights_of_labels_are_no_part_of_a_checkpoint() -> None:
 def test_several_labels_per_sample_are_refused() -> None:
     with pytest.raises(SpecError, match="found: a multi-label dataset"):
         CrossEntropy(replace(SHAPES, is_multi_label=True))
+
+
+def test_weights_of_labels_go_by_name_and_the_others_weigh_one() -> None:
+    loss = CrossEntropy(SHAPES, label_weight={"b": 3.0})
+    found = float(scalars(loss.double(), LOGITS.double())["loss"])
+    assert found == pytest.approx(loss_slowly(0.0, [1.0, 3.0, 1.0]), rel=1e-9)
+
+
+def test_a_weight_of_no_label_is_refused() -> None:
+    with pytest.raises(SpecError, match="no label of this name"):
+        CrossEntropy(SHAPES, label_weight={"nobody": 2.0})

@@ -1,0 +1,122 @@
+"""Planted problems for heads, from a file of rows to what the database holds."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from lab import Lab
+
+from mmlab.errors import SpecError
+from mmlab.loading import load
+from mmlab.tables import sample_results
+
+ENCODER = '[encoders.text]\nuse = "toy"\n'
+FUSION = '[fusion]\nuse = "concat"\ndim = 16\n'
+TRAIN = "[train]\nepochs = 60\nbatch_size = 32\nlr = 0.02\nweight_decay = 0.0\n"
+
+
+def write_rows(lab: Lab, rows: Sequence[Mapping[str, object]]) -> Path:
+    path = lab.folder / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def words(count: int) -> list[str]:
+    draw = random.Random(0)
+    return ["".join(draw.choices("abcde", k=8)) for _ in range(count)]
+
+
+def regression(lab: Lab, *more: str) -> Path:
+    """How often `a` and `b` are in a word, in units far from 1; every ninth is unknown."""
+    rows = [
+        {
+            "text": word,
+            "grams": None if number % 9 == 0 else 5000.0 + 100.0 * word.count("a"),
+            "share": 0.001 * word.count("b"),
+            "part": ("train", "train", "train", "test")[number % 4],
+        }
+        for number, word in enumerate(words(240))
+    ]
+    dataset = (
+        f'[dataset]\nuse = "manifest"\npath = "{write_rows(lab, rows).name}"\n'
+        'text_columns = ["text"]\nsplit_column = "part"\ntarget_columns = ["grams", "share"]\n'
+    )
+    losses = '[[losses]]\nuse = "mse"\n'
+    head = '[head]\nuse = "linear"\n'
+    evaluate = '[[evaluate]]\nuse = "regression"\n'
+    return lab.write("numbers", [dataset, ENCODER, FUSION, head, losses, TRAIN, evaluate], *more)
+
+
+@pytest.mark.slow
+def test_a_planted_regression_is_learnt_whatever_its_units(lab: Lab) -> None:
+    detail = lab.run_one(regression(lab))
+    (found,) = detail.evaluations
+    metrics = found.metrics
+    assert metrics["grams/r2"] > 0.99
+    assert metrics["share/r2"] > 0.99
+    assert metrics["r2"] == pytest.approx((metrics["grams/r2"] + metrics["share/r2"]) / 2)
+    assert metrics["mse"] == pytest.approx((metrics["grams/mse"] + metrics["share/mse"]) / 2)
+    check_rows(lab, found.sample_count)
+    check_loaded(lab, detail.run.run_id)
+
+
+def check_rows(lab: Lab, count: int) -> None:
+    """Rows of a regression have outcomes, and nothing of labels."""
+    with lab.store() as store:
+        rows = store.frame(sample_results.select())
+    assert len(rows) == count == 60
+    assert rows["outcome"].null_count() == 0
+    assert (rows["outcome"] <= 0).all()
+    for column in ("rank", "probability", "top_label_id", "top_probability"):
+        assert rows[column].null_count() == count
+    assert not rows["has_tie"].any()
+
+
+def check_loaded(lab: Lab, run: str) -> None:
+    """The head of a loaded run speaks in the targets' units."""
+    experiment = load(run, lab.db, runs=lab.runs)
+    x = experiment.readers["text"].encoder.transform("aaaabbcd", False)[None]
+    with torch.no_grad():
+        features = {"text": experiment.model.encode("text", x)}
+        prediction = experiment.model.outputs(features).prediction
+    assert prediction is not None
+    assert prediction[0].tolist() == pytest.approx([5400, 0.002], rel=0.05)
+
+
+@pytest.mark.slow
+def test_several_labels_are_learnt_each_on_its_own(sqlite_lab: Lab) -> None:
+    """A word has the label of every letter that is in it."""
+    rows = [
+        {"text": word, "kinds": sorted(set(word)), "part": ("train", "test")[number % 2]}
+        for number, word in enumerate(words(240))
+    ]
+    dataset = (
+        f'[dataset]\nuse = "manifest"\npath = "{write_rows(sqlite_lab, rows).name}"\n'
+        'text_columns = ["text"]\nlabel_column = "kinds"\nsplit_column = "part"\n'
+    )
+    head = '[head]\nuse = "mlp"\nhidden = [32]\n'
+    losses = '[[losses]]\nuse = "binary_cross_entropy"\npositive_weight = { a = 2.0 }\n'
+    evaluate = '[[evaluate]]\nuse = "classification"\n'
+    spec = sqlite_lab.write("kinds", [dataset, ENCODER, FUSION, head, losses, TRAIN, evaluate])
+    (found,) = sqlite_lab.run_one(spec).evaluations
+    assert found.metrics["mAP"] > 0.96  # by chance it is 0.83, the share of words with a letter
+
+
+def test_targets_that_the_dataset_does_not_name_are_said_before_training(sqlite_lab: Lab) -> None:
+    (outcome,) = sqlite_lab.run(regression(sqlite_lab), "dataset.target_columns=[]")
+    assert outcome.status == "failed"
+    assert outcome.error is not None
+    assert "a loss reads targets, and there is nothing to learn" in outcome.error
+
+
+def test_a_weight_of_a_negative_label_is_named_in_the_spec(sqlite_lab: Lab) -> None:
+    spec = regression(
+        sqlite_lab, '[[losses]]\nuse = "binary_cross_entropy"\npositive_weight = { a = -1 }'
+    )
+    with pytest.raises(SpecError, match=r"losses\.1\.positive_weight\.a: out of range"):
+        sqlite_lab.run(spec)
