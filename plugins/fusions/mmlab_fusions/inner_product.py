@@ -64,7 +64,7 @@ class InnerProduct(nn.Module):
         """Scores of every pair, (A, B), from projected features (A, dim) and (B, dim)."""
         with torch.autocast(u.pooled.device.type, enabled=False):
             x, y = at_least_float32(u.pooled), at_least_float32(v.pooled)
-            scores = _restored(x) @ _restored(y).T if self.is_cosine else x @ y.T
+            scores = at_length_one(x) @ at_length_one(y).T if self.is_cosine else x @ y.T
         return Scores(scores, scores)
 
     def fuse(self, *features: Features) -> Tensor:
@@ -73,11 +73,11 @@ class InnerProduct(nn.Module):
         with torch.autocast(u.pooled.device.type, enabled=False):
             x, y = at_least_float32(u.pooled), at_least_float32(v.pooled)
             if self.is_cosine:
-                x, y = _restored(x), _restored(y)
+                x, y = at_length_one(x), at_length_one(y)
             return (x * y).sum(dim=-1, keepdim=True)
 
 
-def _restored(x: Tensor) -> Tensor:
+def at_length_one(x: Tensor) -> Tensor:
     """Projected vectors, or averages of some, at length 1; those of length 0 stay as they are.
 
     A second `normalize` would square the gradient of the first at zero.
