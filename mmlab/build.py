@@ -90,7 +90,7 @@ def build(
     """
     dataset = splits.reference(plan)
     seed_generators(derive_seed(plan.cell.seed, "build"))
-    encoders = _make_encoders(plan)
+    encoders = make_encoders(plan)
     if trained is not None:
         sources = {key: replace(trained, key=key) for key in encoders}
     _fit(plan, encoders, splits, sources)
@@ -124,7 +124,8 @@ class _Context:
         return cast(T, self._made[key])
 
 
-def _make_encoders(plan: Plan) -> dict[str, nn.Module]:
+def make_encoders(plan: Plan) -> dict[str, nn.Module]:
+    """The encoders of a plan by key, as they start: without weights or vocabularies of the spec."""
     context = _Context(plan.reads)
     return {
         key: resolved.make(modality=plan.modality(key), context=context)

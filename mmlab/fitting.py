@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ import torch
 from mmlab.best import best_direction
 from mmlab.build import Experiment
 from mmlab.checkpoint import load_weights, restore, save_weights
+from mmlab.cost import count_parameters
 from mmlab.loader import Order, training_batches
 from mmlab.model import Step
 from mmlab.plugin import Batch
@@ -127,14 +129,17 @@ class Summary:
             self._best_step = progress.step
             self._best_value = values[f"validation/{self.table.best}"]
 
-    def as_dict(self, step: Step) -> dict[str, object]:
+    def as_dict(self, experiment: Experiment) -> dict[str, object]:
         """Durations, sizes and speeds; those of training only where there was one."""
-        parameters = list(step.parameters())
+        parameters = list(experiment.step.parameters())
+        match = experiment.plan.match
         return {
             "seconds": time.perf_counter() - self._started,
             "peak_memory_bytes": peak_memory_bytes(self.device),
             "parameters": sum(p.numel() for p in parameters),
             "trained_parameters": sum(p.numel() for p in parameters if p.requires_grad),
+            "parameters_by_part": count_parameters(experiment.step),
+            **({"match": asdict(match)} if match is not None else {}),
             **(self._training(self.table) if self.table is not None else {}),
         }
 

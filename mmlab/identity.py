@@ -64,6 +64,7 @@ def describe_training(
             **_component(plan.fusion),
             "inputs": list(plan.inputs),
             "modality_dropout": spec.fusion.modality_dropout,
+            "budget": plan.cell.budget,
         },
         "head": _component(plan.head) if plan.head else None,
         "losses": [

@@ -16,6 +16,7 @@ from mmlab.faults import Fault, Where
 from mmlab.options import check_options, hashed_options, supplied
 from mmlab.places import render_located
 from mmlab.plan_checks import contradictions
+from mmlab.records import Match
 from mmlab.registry import ComponentEntry, Registry
 from mmlab.spec import Cell, Component, EvaluateTable, LossTable, Spec
 
@@ -67,7 +68,8 @@ class Plan:
 
     Losses and evaluators are keyed by their names in the spec, encoders by their keys; encoders
     that nothing reads are left out.
-    `evaluate_datasets` holds the dataset of each evaluation that names one of its own.
+    `evaluate_datasets` holds the dataset of each evaluation that names one of its own. `match` says
+    how a budget of parameters was met, once it is known.
     """
 
     cell: Cell
@@ -78,6 +80,7 @@ class Plan:
     losses: Mapping[str, Resolved]
     evaluators: Mapping[str, Resolved]
     evaluate_datasets: Mapping[str, Resolved]
+    match: Match | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -111,6 +114,12 @@ class Plan:
     def predicts_targets(self) -> bool:
         """Whether the head has an output for each of the dataset's targets, not for each label."""
         return any("targets" in loss.declares("reads") for loss in self.losses.values())
+
+    @property
+    def width_option(self) -> str | None:
+        """The option that sets the fusion's width: what its class declares, else `dim`."""
+        option = getattr(self.fusion.factory, "width_option", "dim")
+        return option if option in self.fusion.options else None
 
     def modality(self, key: str) -> str:
         """The modality that an encoder reads: its own setting, or its key."""

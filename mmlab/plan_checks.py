@@ -26,6 +26,8 @@ def contradictions(plan: Plan) -> list[Fault]:
         words = loss.declares("reads")
         faults += _other_heads(plan, ("losses", position), f"the loss {name!r}", words)
     faults += unmet_needs(plan, plan.evaluators)
+    if plan.cell.budget is not None and plan.width_option in spec.fusion.options:
+        faults.append(_matched_width(plan, str(plan.width_option)))
     if spec.train is not None and spec.train.best.partition("/")[0] not in _bests(plan):
         faults.append(_unknown_best(plan))
     return faults
@@ -116,6 +118,16 @@ def _other_heads(plan: Plan, path: Where, who: str, words: frozenset[str]) -> It
             allowed=f"losses and evaluators of {given} ({_PREDICTED[given]}, ...)",
             next_step=f"remove this table, or use losses of {wanted} alone",
         )
+
+
+def _matched_width(plan: Plan, option: str) -> Fault:
+    return Fault(
+        ("fusion", option),
+        "sweep.match sets this: it is the operator's width",
+        found=str(plan.cell.spec.fusion.options[option]),
+        allowed=f"no {option}, or no sweep.match",
+        next_step=f"remove {option}, or remove sweep.match and sweep.budget",
+    )
 
 
 def _bests(plan: Plan) -> set[str]:

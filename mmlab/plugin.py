@@ -202,7 +202,10 @@ class VectorFusion(Protocol):
     makes them itself, for the head `identity`.
 
     `prompts` says what is averaged when a label has several prompts: their projected features, or
-    their scores where an average of features would mean something else.
+    their scores where an average of features would mean something else. A class may also declare
+    `width_option`, the name of the integer option by which a sweep brings the fusion to a budget of
+    parameters: "dim" unless declared, None where there is no such option. It is made on torch's
+    meta device then, so that nothing may read the values of tensors while it is made.
     """
 
     reads: ClassVar[frozenset[str]]

@@ -152,3 +152,16 @@ class Artifact:
     path: str
     sha256: str
     size_bytes: int
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a budget of parameters has made of a cell: `value` of `option` gives `parameters`.
+
+    Both are None where the fusion has no width. `parameters` / `budget` - 1 is the remaining gap.
+    """
+
+    budget: int
+    parameters: int
+    option: str | None
+    value: int | None

@@ -28,6 +28,7 @@ from mmlab.fitting import Curves, Summary, Weights, start_training
 from mmlab.identity import describe_run, evaluation_hashes, hash_cell
 from mmlab.lease import LEASE_SECONDS, Lease, keep_lease
 from mmlab.loading import rebuild
+from mmlab.matching import Matcher
 from mmlab.plan import Plan, prepare
 from mmlab.provenance import describe_origin, describe_weights
 from mmlab.records import Artifact
@@ -151,6 +152,7 @@ class Runner:
         require_folder(self.runs)
         self.worker = uuid.uuid4().hex
         self.splits = Splits()
+        self.matcher = Matcher(self.splits)
 
     def attempt(
         self, plan: Plan, execute: Callable[[Plan], tuple[Status, str | None, str | None]]
@@ -171,6 +173,7 @@ class Runner:
 
     def execute(self, plan: Plan) -> tuple[Status, str | None, str | None]:
         """Identify a cell, claim its run, produce what is missing, and record it."""
+        plan = self.matcher.match(plan)
         sources = find_sources(plan, self.store, self.runs)
         revisions = self.splits.revisions(plan)
         identity = describe_run(plan, hash_cell(plan, revisions, sources), sources)
@@ -225,7 +228,7 @@ class Runner:
                 artifacts = self.fit(experiment, scorer, lease, summary)
             results = list(scorer.evaluate(wanted))
         lease.check()
-        numbers = {**summary.as_dict(experiment.step), "weights": origins}
+        numbers = {**summary.as_dict(experiment), **scorer.cost(), "weights": origins}
         step = summary.best_step
         self.store.finish(lease.claim, results, wanted, artifacts, numbers, step)
 

@@ -9,8 +9,9 @@ from typing import cast
 import torch
 
 from mmlab.build import Experiment
+from mmlab.cost import count_flops
 from mmlab.evaluate import Encoded, Evaluator, Subject, encode_split
-from mmlab.loader import equal_batches
+from mmlab.loader import equal_batches, evaluation_batches, to_device
 from mmlab.plugin import Dataset, Published, Split
 from mmlab.records import EvaluationResult
 from mmlab.splits import Splits
@@ -76,6 +77,13 @@ class Scorer:
         for result in self.evaluate([name], "validation"):
             values |= _flat(result)
         return values
+
+    def cost(self) -> dict[str, object]:
+        """FLOPs of each part of the model for one sample, from one batch of evaluation."""
+        dataset = self.splits.reference(self.plan)
+        batches = evaluation_batches(dataset, self.experiment.readers, self.batch_size)
+        batch = to_device(next(batches), self.device)
+        return {"flops_per_sample": count_flops(self.experiment.model, batch)}
 
     def _subject(self) -> Subject:
         return Subject(

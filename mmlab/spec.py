@@ -49,7 +49,8 @@ class Cell:
     """One point of a spec's sweep with one seed; `spec` is the spec at that point, without sweep.
 
     `axes` maps what differs from other cells to its value, and `label` says it in short; seeds are
-    in neither. In `source`, what an axis set is placed at the axis.
+    in neither. In `source`, what an axis set is placed at the axis. `budget` is how many parameters
+    fusion and head may have, where the sweep matches its cells in that.
     """
 
     experiment: str
@@ -59,6 +60,7 @@ class Cell:
     axes: Mapping[str, object]
     label: str
     source: SpecFile
+    budget: int | None = None
 
 
 def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> SpecFile:
@@ -81,20 +83,21 @@ def expand(spec_file: SpecFile) -> list[Cell]:
     checked, faults = check_points(spec_file.document, ())
     if faults:
         raise SpecError(render_located(faults))
-    seeds = (spec_file.spec.sweep or SweepTable()).seeds
+    sweep = spec_file.spec.sweep or SweepTable()
     names = labels([point.settings for point in checked])
     return [
         Cell(
             experiment=spec_file.spec.name,
-            index=position * len(seeds) + turn,
+            index=position * len(sweep.seeds) + turn,
             seed=seed,
             spec=point.spec,
             axes={setting.path: setting.value for setting in point.settings},
             label=name,
             source=replace(spec_file, document=point.document),
+            budget=sweep.budget,
         )
         for position, (point, name) in enumerate(zip(checked, names, strict=True))
-        for turn, seed in enumerate(seeds)
+        for turn, seed in enumerate(sweep.seeds)
     ]
 
 

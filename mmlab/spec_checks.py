@@ -128,7 +128,7 @@ def _weights_sources(weights: Values, path: Where) -> Iterator[Fault]:
 
 
 def sweep_contradictions(sweep: Values) -> Iterator[Fault]:
-    """Seeds that repeat, and samples where none are drawn or none are asked for."""
+    """Seeds that repeat, and samples or a budget that nothing asks for, or that are asked for."""
     for position, seed in _repeated(_array(sweep, "seeds")):
         where = ("sweep", "seeds", position)
         yield Fault(where, "named twice", show(seed), "different seeds", "remove it")
@@ -140,6 +140,15 @@ def sweep_contradictions(sweep: Values) -> Iterator[Fault]:
             found="none" if is_random else show(sweep["samples"]),
             allowed='samples together with strategy = "random"',
             next_step="add samples = ..." if is_random else "remove samples",
+        )
+    has_match = "match" in sweep
+    if has_match != ("budget" in sweep):
+        yield Fault(
+            ("sweep", "budget"),
+            "matching needs a budget" if has_match else "only matching has a budget",
+            found="none" if has_match else show(sweep["budget"]),
+            allowed='budget together with match = "parameters"',
+            next_step="add budget = ..." if has_match else 'add match = "parameters"',
         )
 
 

@@ -172,6 +172,13 @@ class SweepTable(Table):
         list[dict[str, object]],
         Field(description='further points, each as "dotted.path" = value'),
     ] = []
+    match: Annotated[
+        Literal["parameters"] | None,
+        Field(description="set each fusion's width so that its and the head's parameters meet it"),
+    ] = None
+    budget: Annotated[
+        Positive | None, Field(description="how many parameters fusion and head may have together")
+    ] = None
     max_cells: Annotated[Positive, Field(description="more cells than this are refused")] = 1000
 
 

@@ -93,13 +93,18 @@ def _cell(plan: Plan) -> dict[str, object]:
 
 
 def resolved_spec(plan: Plan) -> dict[str, Any]:
-    """A cell's spec with every default, those of its components' options included."""
+    """A cell's spec with every default, those of its components' options included.
+
+    A width that is matched to a budget is known when the data are.
+    """
     spec = plan.cell.spec.model_dump(mode="json", exclude_none=True)
     for where, found in plan.components():
         component: Any = spec  # Any: each step leads into a table or an array
         for key in where:
             component = component[key]
         component.update(found.options)
+    if plan.cell.budget is not None and plan.width_option is not None:
+        spec["fusion"][plan.width_option] = f"matched to {plan.cell.budget} parameters"
     return spec
 
 

@@ -73,8 +73,8 @@ def without_first(features: Features, value: float) -> Features:
 
 
 def spoil_masked(features: Features) -> Features:
-    """The same features with rubbish in the tokens that are masked."""
-    assert features.tokens is not None
-    assert features.mask is not None
+    """The same features with rubbish in the tokens that are masked, if there are any."""
+    if features.tokens is None or features.mask is None:
+        return features
     tokens = features.tokens.masked_fill(~features.mask.unsqueeze(-1), RUBBISH)
     return replace(features, tokens=tokens)

@@ -57,17 +57,19 @@ def check_fusion(
     `token_dims` are the widths of their tokens, None for an input without tokens; by default
     `dims`. `outputs` is how many numbers a prediction has.
 
-    Checked: the option schema; declarations; shapes; a finite gradient for every parameter and
-    input, which in float64 equals finite differences; permutation of the batch and a batch of one;
-    leading axes that broadcast, equal to the loop over all pairs; every combination of missing
-    inputs, all missing included (finite, whatever the absent values are, without effect on other
-    samples); masked tokens without effect; zero vectors; evaluation without randomness or change;
-    bfloat16; weights through safetensors; ambient randomness only.
+    Checked: the option schema; declarations; as many parameters on torch's meta device; shapes; a
+    finite gradient for every parameter and input, which in float64 equals finite differences;
+    permutation of the batch and a batch of one; leading axes that broadcast, equal to the loop over
+    all pairs; every combination of missing inputs, all missing included (finite, whatever the
+    absent values are, without effect on other samples); masked tokens without effect; zero vectors;
+    evaluation without randomness or change; bfloat16 within 5 % of float64; weights through
+    safetensors; ambient randomness only.
     """
     resolved = check_schema("fusion", factory, options)
     case = _Case(factory, resolved, tuple(dims), tuple(token_dims or dims), outputs)
     fusion = case.make()
     _check_declarations(fusion)
+    _check_width(case, fusion)
     features = case.features(fusion)
     run = _run_on(features)
     _check_shapes(fusion, features)
@@ -78,7 +80,8 @@ def check_fusion(
     _check_missing(fusion, features)
     _check_masked_tokens(fusion, features)
     _check_zero(fusion, features)
-    check_bf16(fusion, run, ("fused", "forward", "backward"))
+    exact = _run_on([map_values(f, Tensor.double) for f in features])
+    check_bf16(fusion, run, ("fused", "forward", "backward"), exact)
     check_state(fusion, lambda: case.make(OTHER), run)
     _check_finite_differences(case)
     check_gradients(fusion, _run_on([as_leaves(f) for f in features]))
@@ -146,6 +149,22 @@ def _check_declarations(fusion: Any) -> None:
     require(bool(gives), "a fusion has `fuse`, `score`, or both; this one has neither")
     if "fuse" in gives:
         require(isinstance(fusion.dim, int) and fusion.dim > 0, "`dim` must be a positive int")
+
+
+def _check_width(case: _Case, fusion: Any) -> None:
+    """A sweep can count the parameters without allocating them, and set what sets the width."""
+    option = getattr(case.factory, "width_option", None)
+    is_known = option is None or option in case.options
+    require(is_known, f"`width_option` must name an option or be None, not {option!r}")
+    try:
+        with torch.device("meta"):
+            shadow = case.make()
+    except (NotImplementedError, RuntimeError) as error:
+        raise ContractError(
+            f"it must be possible to make it on the meta device: {error}"
+        ) from error
+    counts = [sum(p.numel() for p in made.parameters()) for made in (shadow, fusion)]
+    require(counts[0] == counts[1], f"on the meta device it has other parameters: {counts}")
 
 
 def _check_shapes(fusion: Any, features: Sequence[Features]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -96,11 +97,16 @@ def check_training_draws(module: nn.Module, run: Run) -> None:
         require(same, f"{name} in training must depend on torch's ambient generator alone")
 
 
-def check_bf16(module: nn.Module, run: Run, names: tuple[str, ...]) -> None:
-    """Under bfloat16 autocast the named results stay near those of float32."""
+def check_bf16(
+    module: nn.Module, run: Run, names: tuple[str, ...], exact: Run | None = None
+) -> None:
+    """Under bfloat16 autocast the named results stay near those of float32.
+
+    Where `exact` gives the pass on float64 inputs, near those of a float64 copy of the module.
+    """
     module.eval()
     with torch.no_grad():
-        expected = run(module)
+        expected = run(module) if exact is None else exact(copy.deepcopy(module).double())
         with torch.autocast("cpu", dtype=torch.bfloat16):
             actual = run(module)
     for name in names:
@@ -115,21 +121,23 @@ def check_state(module: nn.Module, make: Callable[[], nn.Module], run: Run) -> n
     Returns that module, in evaluation mode.
     """
     state = _tensors(module)
-    copy = make()
-    own, written = set(copy.state_dict()), set(state)
+    other = make()
+    own, written = set(other.state_dict()), set(state)
     require(
         own == written, f"a new module must have the same state; they differ in {own ^ written}"
     )
-    copy.load_state_dict(load(save({n: x.detach().contiguous().clone() for n, x in state.items()})))
+    other.load_state_dict(
+        load(save({n: x.detach().contiguous().clone() for n, x in state.items()}))
+    )
     with torch.no_grad():
         with ambient(STEP):
             expected = run(module.eval())
         with ambient(STEP):
-            actual = run(copy.eval())
+            actual = run(other.eval())
     for name, x in expected.items():
         same = actual[name].shape == x.shape and torch.equal(actual[name], x)
         require(same, f"{name} must survive a round trip of the weights through safetensors")
-    return copy
+    return other
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:

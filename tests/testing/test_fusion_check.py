@@ -190,9 +190,21 @@ class JoinsNothing(nn.Module):
         return features
 
 
+class ReadsValues(Sound):
+    def __init__(self, dims: Sequence[int], *, dim: Width = 5) -> None:
+        super().__init__(dims, dim=dim)
+        self.scale = float(self.maps[0].weight.detach().std())
+
+
+class SaysAWidthItHasNot(Sound):
+    width_option = "rank"
+
+
 @pytest.mark.parametrize(
     ("defect", "message"),
     [
+        (ReadsValues, "possible to make it on the meta device"),
+        (SaysAWidthItHasNot, "`width_option` must name an option"),
         (WrongWidth, r"fused must have the shape \(4, 5\)"),
         (CannotBroadcast, "leading axes must broadcast"),
         (BroadcastsWrongly, "for all pairs"),
