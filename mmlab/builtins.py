@@ -13,6 +13,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
     },
     "evaluator": {
         "classification": "mmlab.evaluate.classification:Classification",
+        "missing_modality": "mmlab.evaluate.missing_modality:MissingModality",
         "regression": "mmlab.evaluate.regression:Regression",
         "retrieval": "mmlab.evaluate.retrieval:Retrieval",
         "zero_shot": "mmlab.evaluate.zero_shot:ZeroShot",

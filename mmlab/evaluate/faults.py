@@ -126,6 +126,19 @@ def no_reader_of_prompts(name: str, inputs: Sequence[str], text_count: int) -> S
     )
 
 
+def too_many_inputs(name: str, count: int, most: int) -> SpecError:
+    """The inputs have more subsets than anyone would store."""
+    return SpecError(
+        explain(
+            f"evaluate.{name}",
+            "asks about every subset of the fusion's inputs, and there are too many",
+            found=f"{count} inputs, {2**count - 1:,} subsets",
+            allowed=f"at most {most} inputs",
+            next_step="remove this evaluation, or name fewer in fusion.inputs",
+        )
+    )
+
+
 def wrong_templates(name: str, found: object) -> DataError:
     """A template has no place for the label, or several."""
     return DataError(
