@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, balanced_accuracy_score
+from sklearn.metrics import (
+    average_precision_score,
+    balanced_accuracy_score,
+    precision_score,
+    roc_auc_score,
+)
 
 from mmlab.evaluate import label_metrics
 from mmlab.evaluate.label_metrics import TruthRanks
 
 RANDOM = np.random.default_rng(0)
+NONE = np.zeros(3, dtype=np.float32)
 
 
 def truth_ranks(scores: np.ndarray, is_truth: np.ndarray) -> TruthRanks:
@@ -17,7 +23,7 @@ def truth_ranks(scores: np.ndarray, is_truth: np.ndarray) -> TruthRanks:
     order = np.argsort(-scores, axis=1, kind="stable")
     ranks = np.argsort(order, axis=1) + 1
     sample, label = np.nonzero(is_truth)
-    return TruthRanks(sample, label, ranks[sample, label])
+    return TruthRanks(sample, label, ranks[sample, label], scores[sample, label])
 
 
 def single_truths(labels: np.ndarray, label_count: int) -> np.ndarray:
@@ -73,7 +79,7 @@ def test_a_label_that_scores_all_alike_has_the_precision_of_chance() -> None:
 
 
 def test_labels_without_samples_are_not_a_number_and_leave_means_alone() -> None:
-    truths = TruthRanks(np.array([0, 1, 2]), np.array([1, 1, 3]), np.array([1, 4, 2]))
+    truths = TruthRanks(np.array([0, 1, 2]), np.array([1, 1, 3]), np.array([1, 4, 2]), NONE)
     scores = np.zeros((5, 3), dtype=np.float32)
     measures = [
         label_metrics.recall(truths, 5),
@@ -89,7 +95,7 @@ def test_labels_without_samples_are_not_a_number_and_leave_means_alone() -> None
 
 def test_mean_and_median_rank_are_those_of_each_labels_samples() -> None:
     labels, ranks = RANDOM.integers(0, 6, 101), RANDOM.integers(1, 7, 101)
-    truths = TruthRanks(np.arange(101), labels, ranks)
+    truths = TruthRanks(np.arange(101), labels, ranks, np.zeros(101, dtype=np.float32))
     for label in range(6):
         own = ranks[labels == label]
         assert label_metrics.mean_rank(truths, 6)[label] == pytest.approx(own.mean())
@@ -98,5 +104,59 @@ def test_mean_and_median_rank_are_those_of_each_labels_samples() -> None:
 
 def test_with_several_truths_each_can_be_found() -> None:
     # One sample with the truths 0, 1 and 2, which are ranked 1, 3 and 4.
-    truths = TruthRanks(np.zeros(3, dtype=np.int64), np.arange(3), np.array([1, 3, 4]))
+    truths = TruthRanks(np.zeros(3, dtype=np.int64), np.arange(3), np.array([1, 3, 4]), NONE)
     assert label_metrics.recall(truths, 3).tolist() == [1.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("values", [2, 5, 100_000])
+def test_auroc_equals_scikit_learn_ties_included(values: int) -> None:
+    scores = (RANDOM.integers(0, values, (150, 7)) / values).astype(np.float32)
+    is_truth = RANDOM.random((150, 7)) < 0.3
+    truths = truth_ranks(scores, is_truth)
+    found = label_metrics.order_measures(np.ascontiguousarray(scores.T), truths)["auroc"]
+    expected = [roc_auc_score(is_truth[:, c], scores[:, c]) for c in range(7)]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_auroc_is_not_defined_where_all_or_no_samples_have_the_label() -> None:
+    scores, is_truth = RANDOM.random((5, 3)).astype(np.float32), np.zeros((5, 3), dtype=bool)
+    is_truth[:, 0] = is_truth[2, 2] = True
+    truths = truth_ranks(scores, is_truth)
+    found = label_metrics.order_measures(np.ascontiguousarray(scores.T), truths)["auroc"]
+    assert np.isnan(found).tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize("values", [4, 1000])
+def test_precision_equals_scikit_learn_for_single_truths(values: int) -> None:
+    scores = RANDOM.integers(0, values, (300, 8)).astype(np.float32)
+    labels = RANDOM.choice([0, 2, 3, 7], 300)
+    first = scores.argmax(1).astype(np.int32)
+    found = label_metrics.precision(
+        truth_ranks(scores, single_truths(labels, 8)), first[:, None], 8
+    )
+    expected = precision_score(labels, first, labels=range(8), average=None, zero_division=np.nan)
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
+def test_precision_of_several_truths_counts_as_many_predictions() -> None:
+    scores = RANDOM.integers(0, 6, (80, 6)).astype(np.float32)
+    is_truth = RANDOM.random((80, 6)) < 0.4
+    order = np.argsort(-scores, axis=1, kind="stable")
+    true, predicted = np.zeros(6), np.zeros(6)
+    for sample in range(80):
+        for label in order[sample, : is_truth[sample].sum()]:
+            predicted[label] += 1
+            true[label] += is_truth[sample, label]
+    found = label_metrics.precision(truth_ranks(scores, is_truth), order.astype(np.int32), 6)
+    np.testing.assert_allclose(found, true / predicted, atol=1e-12)
+
+
+def test_mean_probability_is_of_the_labels_own_samples() -> None:
+    truths = TruthRanks(
+        np.array([0, 1, 2]),
+        np.array([1, 1, 3]),
+        np.array([1, 4, 2]),
+        np.array([0.5, 0.25, 1], dtype=np.float32),
+    )
+    found = label_metrics.mean_probability(truths, 5)
+    np.testing.assert_equal(found, [np.nan, 0.375, np.nan, 1.0, np.nan])

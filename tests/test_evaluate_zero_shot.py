@@ -12,7 +12,7 @@ from evaluated import Cosine, Gate, Words, encoded, letters, pictures, subject
 from torch import Tensor, nn
 
 from mmlab.errors import DataError, SpecError
-from mmlab.evaluate import Subject, labelling, ranking
+from mmlab.evaluate import Subject, ranked, ranking
 from mmlab.evaluate.zero_shot import ZeroShot, write_prompts
 from mmlab.plugin import Calibration
 from mmlab.records import EvaluationResult
@@ -133,7 +133,7 @@ def test_chunks_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 def test_too_many_scores_to_keep_leave_average_precision_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(labelling, "KEPT_ELEMENTS", 10)
+    monkeypatch.setattr(ranked, "KEPT_ELEMENTS", 10)
     result = ask(subject(), pictures(LABELS, LABELS, is_multi_label=True))
     assert "average_precision" not in result.label_metrics
     assert result.metrics["mAP"] is None

@@ -1,0 +1,214 @@
+"""Labels ranked for every sample: from scores made some samples at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from mmlab.evaluate import faults, ranking
+from mmlab.evaluate.label_metrics import TruthRanks
+from mmlab.plugin import Calibration
+from mmlab.records import Floats, Halves, Ints
+
+#: Scores kept for measures over all samples of a label (average precision); 512 MB in float32.
+KEPT_ELEMENTS = 1 << 27
+
+#: Labels scored at a time where a model can score some of them; more are ranked block by block.
+BLOCK_LABELS = 1 << 16
+
+Truths = Sequence[tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """Scores of all labels for n samples, made some samples at a time; higher is better.
+
+    `rows(slice)` gives (rows, label_count) float32. `width` is how many scores each row costs while
+    it is made: the number of labels, or of prompts. `block(rows, columns)` gives the scores of some
+    labels only, where a model can give them; a block of labels is asked for all samples in turn.
+    """
+
+    rows: Callable[[slice], Tensor]
+    label_count: int
+    width: int
+    calibration: Calibration
+    block: Callable[[slice, slice], Tensor] | None = None
+
+
+@dataclass(frozen=True)
+class RankedLabels:
+    """The labels of n samples, ranked. Fields as in SampleResults; `top_*` are (n, k).
+
+    `first` (n, m) are the first labels, at least as many as the largest number of truths and as k.
+    `scores` (C, n) is None where it would take too much memory, or labels came in blocks; `matrix`
+    (n, C) None unless all scores are wanted.
+    """
+
+    rank: Ints
+    probability: Floats
+    has_tie: npt.NDArray[np.bool_]
+    first: Ints
+    top_label: Ints
+    top_probability: Floats
+    truth_ranks: TruthRanks
+    scores: Floats | None = None
+    matrix: Halves | None = None
+
+
+@dataclass(frozen=True)
+class TruthTable:
+    """Truths of m samples as a table, so that tensors can be asked for all of them at once.
+
+    labels (m, w): the truths of each sample, filled up with its first; is_real (m, w) says which.
+    """
+
+    labels: Tensor
+    is_real: Tensor
+
+    @classmethod
+    def of(cls, truths: Truths, device: torch.device) -> TruthTable:
+        """The table of some samples, each with a truth or more."""
+        width = max(map(len, truths))
+        labels = [(*own, *own[:1] * (width - len(own))) for own in truths]
+        counts = torch.tensor([len(own) for own in truths])
+        is_real = torch.arange(width) < counts[:, None]
+        return cls(torch.tensor(labels).to(device), is_real.to(device))
+
+
+def rank_labels(
+    scores: LabelScores, truths: Truths, k: int, name: str, *, keep_scores: bool = False
+) -> RankedLabels:
+    """Rank every label for every sample; every sample has a truth.
+
+    Memory grows with a chunk of samples, not with all, but for the scores that are kept.
+    """
+    if scores.block is not None and scores.label_count > BLOCK_LABELS:
+        from mmlab.evaluate.blocks import rank_in_blocks
+
+        return rank_in_blocks(scores, scores.block, truths, k, name)
+    count, labels = len(truths), scores.label_count
+    kept = np.empty((labels, count), np.float32) if count * labels <= KEPT_ELEMENTS else None
+    matrix = np.empty((count, labels), np.float16) if keep_scores else None
+    depth = max(k, max(map(len, truths)))
+    parts = []
+    for rows in ranking.chunks(count, scores.width):
+        chunk = scores.rows(rows)
+        faults.check_numbers(chunk, name)
+        parts.append(_rank_chunk(chunk, truths[rows], scores.calibration, (k, depth), rows.start))
+        if kept is not None:
+            kept[:, rows] = chunk.T.cpu().numpy()
+        if matrix is not None:
+            matrix[rows] = chunk.half().cpu().numpy()
+    return _join(parts, kept, matrix)
+
+
+def _rank_chunk(
+    scores: Tensor,
+    truths: Truths,
+    calibration: Calibration,
+    depths: tuple[int, int],
+    first_sample: int,
+) -> RankedLabels:
+    k, depth = depths
+    table = TruthTable.of(truths, scores.device)
+    first = ranking.top_k(scores, depth)
+    ranks = torch.stack([ranking.ranks_of(scores, own) for own in table.labels.T], 1)  # (B, w)
+    best = best_truths(table, ranks)
+    asked = torch.cat([table.labels, first[:, :k]], 1)
+    chosen = ranking.probabilities(scores, asked, calibration)
+    width = table.labels.shape[1]
+    values = scores.gather(1, table.labels)  # (B, w)
+    return collect(
+        Found(
+            table=table,
+            ranks=ranks,
+            best=best,
+            equal=(scores == values.gather(1, best[:, None])).sum(1),
+            values=values,
+            first=first,
+            truth_probability=chosen[:, :width],
+            top_probability=chosen[:, width:],
+        ),
+        first_sample,
+    )
+
+
+def best_truths(table: TruthTable, ranks: Tensor) -> Tensor:
+    """The place in the table, (m,), of the truth of each sample that ranks first."""
+    return ranks.masked_fill(~table.is_real, torch.iinfo(ranks.dtype).max).argmin(1)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What is found out about m samples; w is the width of the table of truths.
+
+    ranks, values (scores) and truth_probability (m, w) are of the truths, best (m,) is the place
+    of the best of them, equal (m,) how many labels have its very score. first (m, depth) and
+    top_probability (m, k) are of the labels ranked first.
+    """
+
+    table: TruthTable
+    ranks: Tensor
+    best: Tensor
+    equal: Tensor
+    values: Tensor
+    first: Tensor
+    truth_probability: Tensor
+    top_probability: Tensor
+
+
+def collect(found: Found, first_sample: int) -> RankedLabels:
+    """The same as arrays on the host, the rank and the tie of the best truth among them."""
+    place, table = found.best[:, None], found.table
+    own_equals = ((found.values == found.values.gather(1, place)) & table.is_real).sum(1)
+    rows, columns = table.is_real.nonzero(as_tuple=True)
+    top = found.first[:, : found.top_probability.shape[1]]
+    return RankedLabels(
+        rank=_ints(found.ranks.gather(1, place)[:, 0]),
+        probability=_floats(found.truth_probability.gather(1, place)[:, 0]),
+        has_tie=(found.equal > own_equals).cpu().numpy(),
+        first=_ints(found.first),
+        top_label=_ints(top),
+        top_probability=_floats(found.top_probability),
+        truth_ranks=TruthRanks(
+            (rows + first_sample).cpu().numpy(),
+            table.labels[rows, columns].cpu().numpy(),
+            found.ranks[rows, columns].cpu().numpy(),
+            _floats(found.truth_probability[rows, columns]),
+        ),
+    )
+
+
+def _join(
+    parts: Sequence[RankedLabels], scores: Floats | None, matrix: Halves | None
+) -> RankedLabels:
+    truths = [part.truth_ranks for part in parts]
+    return RankedLabels(
+        rank=np.concatenate([part.rank for part in parts]),
+        probability=np.concatenate([part.probability for part in parts]),
+        has_tie=np.concatenate([part.has_tie for part in parts]),
+        first=np.concatenate([part.first for part in parts]),
+        top_label=np.concatenate([part.top_label for part in parts]),
+        top_probability=np.concatenate([part.top_probability for part in parts]),
+        truth_ranks=TruthRanks(
+            np.concatenate([part.sample for part in truths]),
+            np.concatenate([part.label for part in truths]),
+            np.concatenate([part.rank for part in truths]),
+            np.concatenate([part.probability for part in truths]),
+        ),
+        scores=scores,
+        matrix=matrix,
+    )
+
+
+def _ints(x: Tensor) -> Ints:
+    return x.to(torch.int32).cpu().numpy()
+
+
+def _floats(x: Tensor) -> Floats:
+    return x.float().cpu().numpy()
