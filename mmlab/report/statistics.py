@@ -38,9 +38,13 @@ _METRIC_ORDER = (
     "mean_per_class_recall",
     "mean_rank",
     "median_rank",
+    "mean_probability",
+    "ece",
+    "mAP_absent_as_zero",
+    "mean_auroc",
 )
-_FRACTION = re.compile(r"top\d+|mAP|.*(recall|precision|accuracy|probability|f1|auc).*")
-_LOWER_IS_BETTER = re.compile(r"(.*[/_])?(loss|error|(mean|median)_rank|perplexity)")
+_FRACTION = re.compile(r"top\d+|mAP.*|.*(recall|precision|accuracy|probability|f1|auc|auroc).*")
+_LOWER_IS_BETTER = re.compile(r"(.*[/_])?(loss|error|ece|(mean|median)_rank|perplexity)")
 _CUTOFF = re.compile(r".*?(?:top|@|_)(\d+)")
 
 Array = npt.NDArray[np.float64]
