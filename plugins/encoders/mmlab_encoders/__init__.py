@@ -7,6 +7,8 @@ from mmlab.plugin import hookimpl
 def mmlab_encoders() -> dict[str, str]:
     """Names used in TOML -> where the encoders are."""
     return {
+        "audio_convnet": "mmlab_encoders.audio_convnet:AudioConvNet",
+        "audio_transformer": "mmlab_encoders.audio_transformer:AudioTransformer",
         "convnet": "mmlab_encoders.convnet:ConvNet",
         "transformer": "mmlab_encoders.transformer:TextTransformer",
         "vit": "mmlab_encoders.vit:ViT",

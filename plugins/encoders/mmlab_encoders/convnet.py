@@ -43,9 +43,10 @@ class ConvNet(nn.Module):
         self.transform = ImageTransform(image_size, crop, flip)
         self.stem = nn.Conv2d(3, width, kernel_size=7, stride=4, padding=3)
         self.levels = nn.ModuleList(
-            _level(widths[max(0, i - 1)], widths[i], depth, halves=i > 0) for i in range(levels)
+            residual_level(widths[max(0, i - 1)], widths[i], depth, halves=i > 0)
+            for i in range(levels)
         )
-        self.norm = _norm(self.dim)
+        self.norm = group_norm(self.dim)
 
     @property
     def augments(self) -> bool:
@@ -78,9 +79,9 @@ class ResidualBlock(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
-        self.first_norm = _norm(inputs)
+        self.first_norm = group_norm(inputs)
         self.first = nn.Conv2d(inputs, outputs, 3, stride, padding=1, bias=False)
-        self.second_norm = _norm(outputs)
+        self.second_norm = group_norm(outputs)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         is_plain = inputs == outputs and stride == 1
         self.shortcut = None if is_plain else nn.Conv2d(inputs, outputs, 1, stride, bias=False)
@@ -93,11 +94,12 @@ class ResidualBlock(nn.Module):
         return change + shortcut
 
 
-def _level(inputs: int, outputs: int, depth: int, *, halves: bool) -> nn.Sequential:
+def residual_level(inputs: int, outputs: int, depth: int, *, halves: bool) -> nn.Sequential:
+    """Residual blocks of one width, the first of which halves the map or does not."""
     first = ResidualBlock(inputs, outputs, 2 if halves else 1)
     return nn.Sequential(first, *(ResidualBlock(outputs, outputs, 1) for _ in range(depth - 1)))
 
 
-def _norm(channels: int) -> nn.GroupNorm:
+def group_norm(channels: int) -> nn.GroupNorm:
     """Groups of 16 channels (the paper's second best, and well above its worst), or one group."""
     return nn.GroupNorm(channels // 16 if channels % 16 == 0 else 1, channels)

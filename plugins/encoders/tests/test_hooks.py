@@ -8,7 +8,11 @@ import pytest
 COMPONENTS = mmlab_encoders.mmlab_encoders()
 
 
-@pytest.mark.parametrize("name", ["convnet", "transformer", "vit"])
+def test_there_is_an_encoder_for_every_kind_of_value() -> None:
+    assert {"audio_convnet", "convnet", "transformer"} <= set(COMPONENTS)
+
+
+@pytest.mark.parametrize("name", sorted(COMPONENTS))
 def test_every_name_leads_to_a_component(name: str) -> None:
     assert callable(EntryPoint(name, COMPONENTS[name], "mmlab").load())
 

@@ -1,0 +1,71 @@
+"""A small residual convnet over the log-mel picture of a sound."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from mmlab.plugin import Context, Features
+from mmlab_encoders.blocks import masked_mean
+from mmlab_encoders.convnet import group_norm, residual_level
+from mmlab_encoders.sound import Hop, LogMel, Mels, Rate, Seconds, SoundTransform, Window
+
+
+class AudioConvNet(nn.Module):
+    """Residual convnet over time and frequency: a sound -> pooled (B, width * 2**(levels - 1)).
+
+    The blocks are those of `convnet`; a stem of stride 2 comes first, and every further level
+    halves the map and doubles the width. Tokens are steps of time, each the mean over frequency;
+    pooled features are the mean of those that hold sound. Padded frames are the clip's mean.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        *,
+        rate: Rate = 16_000,
+        seconds: Seconds = 2.0,
+        window: Window = 0.025,
+        hop: Hop = 0.01,
+        mels: Mels = 64,
+        width: Annotated[int, Field(ge=8, description="channels of the first level")] = 32,
+        levels: Annotated[int, Field(ge=1, description="maps of different size")] = 3,
+        depth: Annotated[int, Field(ge=1, description="residual blocks in each level")] = 1,
+    ) -> None:
+        super().__init__()
+        widths = [width * 2**level for level in range(levels)]
+        self.dim = widths[-1]
+        self.token_dim = self.dim if "tokens" in context.reads else None
+        self.transform = SoundTransform(rate, seconds)
+        self.log_mel = LogMel(rate, window, hop, mels)
+        self.stem = nn.Conv2d(1, width, kernel_size=5, stride=2, padding=2)
+        self.levels = nn.ModuleList(
+            residual_level(widths[max(0, i - 1)], widths[i], depth, halves=i > 0)
+            for i in range(levels)
+        )
+        self.norm = group_norm(self.dim)
+
+    @property
+    def preprocessing(self) -> str:
+        """What happens to a sound at evaluation."""
+        return f"{self.transform.description}, {self.log_mel.mels} mel bands"
+
+    def forward(self, x: Tensor) -> Features:
+        """Features of sounds (B, samples + 1)."""
+        frames, mask = self.log_mel(x)
+        maps = self.stem(frames.unsqueeze(1))  # (B, width, time, frequency)
+        for level in self.levels:
+            maps = level(maps)
+        tokens = F.relu(self.norm(maps)).mean(3).transpose(1, 2)  # (B, time, dim)
+        stride = 2 ** len(self.levels)
+        mask = mask[:, ::stride]  # every map begins at the first frame, and halves rounding up
+        pooled = masked_mean(tokens, mask)
+        return Features.of(pooled, tokens, mask) if self.token_dim else Features.of(pooled)
+
+    def stages(self) -> Sequence[nn.Module]:
+        """The stem, the levels, the last norm."""
+        return [self.stem, *self.levels, self.norm]
