@@ -57,7 +57,7 @@ def student_half_width(deviation: Array, count: Array) -> Array:
     for fewer than two values. Assumes that the values are independent and about normal; with two
     seeds the factor is 12.7, and so wide an interval is the honest answer.
     """
-    from scipy.special import stdtrit  # type: ignore[import-untyped]  # scipy has no types
+    from scipy.special import stdtrit
 
     enough = count >= 2
     freedom = np.where(enough, count - 1, 1)

@@ -1,4 +1,4 @@
-"""Datasets for mmlab: the embedded emoji, and the user's own data from a manifest."""
+"""Datasets for mmlab: embedded, from local files, and the user's own from a manifest."""
 
 from mmlab.plugin import hookimpl
 
@@ -7,6 +7,7 @@ from mmlab.plugin import hookimpl
 def mmlab_datasets() -> dict[str, str]:
     """Names used in TOML, and where the datasets are."""
     return {
+        "av_mnist": "mmlab_datasets.av_mnist:AvMnist",
         "emoji": "mmlab_datasets.emoji:Emoji",
         "manifest": "mmlab_datasets.manifest:Manifest",
     }

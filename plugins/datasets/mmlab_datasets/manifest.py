@@ -16,7 +16,8 @@ from pydantic import Field
 
 from mmlab.plugin import SPLITS, DataError, Sample, Split, explain
 from mmlab_datasets.index import Index, nearest, place, read_index
-from mmlab_datasets.media import read_picture, read_sound
+from mmlab_datasets.media import read_picture
+from mmlab_datasets.sound import read_sound
 
 Column = Annotated[str, Field(min_length=1)]
 Label = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")]
@@ -59,7 +60,9 @@ class Manifest:
         id_column: Annotated[Column | None, Field(description="default: the row number")] = None,
         image_column: Annotated[Column | None, Field(description="JPEG, PNG, WebP files")] = None,
         text_columns: Annotated[Sequence[Column], Field(description="captions")] = (),
-        audio_column: Annotated[Column | None, Field(description="16-bit WAV files")] = None,
+        audio_column: Annotated[
+            Column | None, Field(description="WAV files; FLAC, Ogg, MP3")
+        ] = None,
         label_column: Annotated[Column | None, Field(description="one label or several")] = None,
         label_separator: Annotated[Column | None, Field(description="between labels")] = None,
         label_names: Annotated[Sequence[Label], Field(description="all labels, in order")] = (),

@@ -1,25 +1,18 @@
-"""Pictures and sounds from unchecked files: what cannot be used is an error, never a guess."""
+"""Pictures from unchecked files: what cannot be used is an error, never a guess."""
 
 from __future__ import annotations
 
 import warnings
-import wave
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import Image, ImageOps
 
 from mmlab.plugin import DataError, explain
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
 FORMATS = ("JPEG", "PNG", "WEBP")
 IMAGE_PIXELS = 50_000_000
-SOUND_VALUES = 100_000_000
 
 
 def read_picture(file: Path, place: str) -> Image.Image:
@@ -73,39 +66,3 @@ def _rgb(image: Image.Image) -> Image.Image:
     page = Image.new("RGB", image.size, "white")
     page.paste(drawing, mask=drawing)
     return page
-
-
-def read_sound(file: Path, place: str) -> tuple[Tensor, int]:
-    """A 16-bit PCM WAV file as a float32 tensor (channels, time) in [-1, 1), and its rate in Hz.
-
-    Raises DataError for any other content, more than 100 million values, or a file cut short.
-    """
-    import torch  # here, because pictures and text alone need no torch
-
-    try:
-        with wave.open(str(file), "rb") as sound:
-            shape = _sound_shape(sound)
-            frames = sound.readframes(sound.getnframes())
-            rate = sound.getframerate()
-        values = np.frombuffer(frames, "<i2").reshape(shape).T.astype(np.float32) / 32768
-    except (OSError, EOFError, RuntimeError, ValueError, wave.Error) as error:
-        raise DataError(
-            explain(
-                place,
-                "the sound cannot be read",
-                found=f"{file}: {error or 'the file ends early'}",
-                allowed=f"16-bit PCM WAV, 1 to {SOUND_VALUES:,} values",
-                next_step="convert it: ffmpeg -i FILE -c:a pcm_s16le OUT.wav; or empty the cell",
-            )
-        ) from error
-    return torch.from_numpy(np.ascontiguousarray(values)), rate
-
-
-def _sound_shape(sound: wave.Wave_read) -> tuple[int, int]:
-    """The file's (time, channels) by its header. Raises ValueError where that is not allowed."""
-    shape = (sound.getnframes(), sound.getnchannels())
-    if sound.getsampwidth() != 2:
-        raise ValueError(f"{8 * sound.getsampwidth()} bits a value")
-    if not 1 <= shape[0] * shape[1] <= SOUND_VALUES:
-        raise ValueError(f"{shape[0] * shape[1]:,} values")
-    return shape

@@ -50,10 +50,10 @@ def write_jsonl(path: Path, rows: Sequence[Mapping[str, object]]) -> Path:
     return path
 
 
-def write_sound(path: Path, channels: Sequence[Sequence[int]], width: int = 2) -> None:
+def write_sound(path: Path, channels: Sequence[Sequence[int]]) -> None:
     with wave.open(str(path), "wb") as sound:
-        sound.setparams((len(channels), width, 8000, 0, "NONE", ""))
-        sound.writeframes(np.array(channels, f"<i{width}").T.tobytes())
+        sound.setparams((len(channels), 2, 8000, 0, "NONE", ""))
+        sound.writeframes(np.array(channels, "<i2").T.tobytes())
 
 
 def samples(dataset: Manifest) -> list[Sample]:
@@ -435,11 +435,9 @@ def test_a_picture_between_pillows_limit_and_ours_is_an_error(tmp_path: Path) ->
     assert_explains(error, "7100 x 7100 pixels", "50,000,000")
 
 
-@pytest.mark.parametrize(("width", "cut", "part"), [(1, 0, "8 bits"), (2, 5, ""), (2, 40, "")])
-def test_a_bad_sound_is_explained_when_it_is_read(
-    tmp_path: Path, width: int, cut: int, part: str
-) -> None:
-    write_sound(tmp_path / "bad.wav", [[1, 2, 3, 4]], width)
+@pytest.mark.parametrize("cut", [5, 40])
+def test_a_bad_sound_is_explained_when_it_is_read(tmp_path: Path, cut: int) -> None:
+    write_sound(tmp_path / "bad.wav", [[1, 2, 3, 4]])
     content = (tmp_path / "bad.wav").read_bytes()
     (tmp_path / "bad.wav").write_bytes(content[: len(content) - cut])
     path = write_csv(tmp_path / "index.csv", [{"f": "bad.wav"}])
@@ -447,7 +445,7 @@ def test_a_bad_sound_is_explained_when_it_is_read(
     with pytest.raises(DataError) as error:
         Manifest("train", path=path, audio_column="f")[0]
 
-    assert_explains(error, "index.csv: row 1, column 'f'", "bad.wav", part, "16-bit PCM WAV")
+    assert_explains(error, "index.csv: row 1, column 'f'", "bad.wav", "16-bit PCM WAV")
 
 
 def test_targets_are_numbers_and_an_empty_cell_is_unknown(tmp_path: Path) -> None:

@@ -1,0 +1,47 @@
+"""MNIST's file format: a gzipped header of sizes, then bytes."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mmlab.plugin import DataError, explain
+
+#: Bytes of the largest file read, unpacked: MNIST's training pictures take 47 million.
+IDX_BYTES = 1 << 30
+_MAGIC = {1: b"\x00\x00\x08\x01", 3: b"\x00\x00\x08\x03"}
+
+
+def read_idx(path: Path, axes: int) -> npt.NDArray[np.uint8]:
+    """The bytes of a `.gz` file in their shape. Raises DataError for any other content."""
+    try:
+        with gzip.open(path) as file:
+            content = file.read(IDX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _unreadable(path, str(error)) from error
+    if len(content) > IDX_BYTES:
+        raise _unreadable(path, f"more than {IDX_BYTES:,} bytes")
+    start = 4 + 4 * axes
+    if content[:4] != _MAGIC[axes] or len(content) < start:
+        raise _unreadable(path, f"a header {content[:4].hex()}")
+    shape = [int(size) for size in np.frombuffer(content[4:start], ">u4")]
+    if math.prod(shape) != len(content) - start:
+        raise _unreadable(path, f"{len(content) - start:,} bytes for the shape {shape}")
+    return np.frombuffer(content[start:], np.uint8).reshape(shape)
+
+
+def _unreadable(path: Path, found: str) -> DataError:
+    return DataError(
+        explain(
+            str(path),
+            "this is no file of MNIST's format",
+            found=found,
+            allowed="a gzipped idx file of bytes",
+            next_step="fetch the file again, or correct the path of its folder",
+        )
+    )
