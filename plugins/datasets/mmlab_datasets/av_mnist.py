@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -110,11 +110,17 @@ class AvMnist:
         pair = self._pairs[index]
         file = self._sounds / pair.recording
         wave, rate = read_sound(file, str(file))
-        name = f"{file.stem}+{pair.picture}"
+        sample = self.outline(index)
         if self._snr_db is not None:
-            wave = wave + noise(wave, self._snr_db, f"{self._seed}:{name}")
+            wave = wave + noise(wave, self._snr_db, f"{self._seed}:{sample.id}")
         picture = Image.fromarray(self._pictures[index]).convert("RGB")
-        return Sample(name, {"image": picture, "audio": (wave, rate)}, (pair.digit,))
+        return replace(sample, values={"image": picture, "audio": (wave, rate)})
+
+    def outline(self, index: int) -> Sample:
+        """One pair without its files."""
+        pair = self._pairs[index]
+        name = f"{pair.recording.removesuffix('.wav')}+{pair.picture}"
+        return Sample(name, {"image": None, "audio": None}, (pair.digit,))
 
 
 def _recordings(folder: Path) -> dict[str, tuple[int, str]]:

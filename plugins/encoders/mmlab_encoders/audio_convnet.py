@@ -49,6 +49,8 @@ class AudioConvNet(nn.Module):
         )
         self.norm = group_norm(self.dim)
 
+    augments = True  # of a sound that is too long, training takes any part
+
     @property
     def preprocessing(self) -> str:
         """What happens to a sound at evaluation."""

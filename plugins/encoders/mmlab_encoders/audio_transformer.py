@@ -46,6 +46,8 @@ class AudioTransformer(nn.Module):
         self.embedding = FrameEmbedding(frames, mels, patch, width)
         self.trunk = Trunk(width, depth, heads)
 
+    augments = True  # of a sound that is too long, training takes any part
+
     @property
     def preprocessing(self) -> str:
         """What happens to a sound at evaluation."""

@@ -85,6 +85,7 @@ class Timm(nn.Module):
         self.token_dim = int(own.num_features) if "tokens" in context.reads else None
         self.weights_description = _describe_weights(recipe)
         self.preprocessing = _describe(recipe)
+        self.augments = crop < 1 or flip
         self._read = v2.Compose(_evaluation_steps(recipe))
         self._read_in_training = v2.Compose(_training_steps(recipe, crop, flip))
         for name in ("mean", "std"):

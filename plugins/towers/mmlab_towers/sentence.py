@@ -28,6 +28,7 @@ class Sentence(nn.Module):
     padding. The mean that pools them takes the special ids in, as the models were trained.
     """
 
+    augments = False
     special: Tensor
 
     def __init__(
