@@ -7,6 +7,7 @@ MmlabError
  +-- DataError        a dataset or one of its samples cannot be used    exit 1
  +-- WeightsError     weights are missing or do not fit the model       exit 1
  +-- RunError         an execution failed (a non-finite loss, say)      exit 1
+ +-- GroupError       processes that train together have come apart      exit 1
  +-- UsageError       a command was asked for something that is not there exit 2
 
 A message says, in this order: the place, what is wrong, what was found, what is allowed, and
@@ -51,12 +52,17 @@ class WeightsError(MmlabError):
 class RunError(MmlabError):
     """An execution failed for a reason that is not a defect of the program.
 
-    `reason` is the short word stored with the attempt: "nan", "oom", "disk_full", "error".
+    `reason` is the short word stored with the attempt: "nan", "oom", "disk_full", "stopped",
+    "error".
     """
 
     def __init__(self, message: str, reason: str = "error") -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class GroupError(MmlabError):
+    """Processes that train together differ, have died or have come apart: all of them end."""
 
 
 class UsageError(MmlabError):

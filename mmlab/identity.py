@@ -20,7 +20,7 @@ from mmlab.splits import Splits
 from mmlab.store import RunIdentity
 
 #: Keys of [train] that change how fast or how visibly a run goes, never its numbers.
-_WITHOUT_EFFECT = frozenset({"workers", "emit_every"})
+_WITHOUT_EFFECT = frozenset({"workers", "emit_every", "parallel"})
 
 
 @dataclass(frozen=True)

@@ -148,13 +148,16 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 class Order:
     """The order of training: `size` samples in batches of `batch_size`, shuffled anew each epoch.
 
-    The last samples of an epoch that fill no batch are left out of that epoch.
+    The last samples of an epoch that fill no batch are left out of that epoch. Of each batch, the
+    process of a `rank` reads its share, which is one of `ranks` of equal size.
     """
 
     seed: int
     size: int
     batch_size: int
     first_step: int = 0
+    rank: int = 0
+    ranks: int = 1
 
     @property
     def steps_per_epoch(self) -> int:
@@ -162,10 +165,11 @@ class Order:
         return self.size // self.batch_size
 
     def batches(self, epoch: int) -> list[list[tuple[int, int]]]:
-        """The batches of one epoch, each a list of (epoch, sample)."""
+        """This rank's share of each batch of one epoch, a list of (epoch, sample)."""
         rows = [(epoch, index) for index in self._permutation(epoch)]
-        size = self.batch_size
-        return [rows[i * size : (i + 1) * size] for i in range(self.steps_per_epoch)]
+        share = self.batch_size // self.ranks
+        starts = [i * self.batch_size + self.rank * share for i in range(self.steps_per_epoch)]
+        return [rows[start : start + share] for start in starts]
 
     def _permutation(self, epoch: int) -> list[int]:
         generator = torch.Generator().manual_seed(derive_seed(self.seed, "order", epoch))

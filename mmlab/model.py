@@ -87,8 +87,9 @@ class Model(nn.Module):
         features = {}
         for key, x in batch.inputs.items():
             encoded = self.encode(key, x) if encode is None else encode(key, x)
-            check_width(f"encoders.{key}", encoded.pooled, len(x), self._dims[key])
-            features[key] = replace(encoded, present=batch.present[key])
+            present = batch.present[key]
+            check_width(f"encoders.{key}", encoded.pooled, len(present), self._dims[key])
+            features[key] = replace(encoded, present=present)
         return self.outputs(features)
 
     def outputs(self, features: Mapping[str, Features]) -> Outputs:
@@ -195,7 +196,8 @@ class Step(nn.Module):
     """Everything trainable in one module, so that a parallel wrapper sees every parameter.
 
     A call gives the weighted total to minimise, and every named scalar without gradient. `encode`
-    is the way to features of the main pass and of the losses alike; training may replace it.
+    is the losses' way to features, `encode_own` that of the main pass, and `whole` gives the batch
+    that losses see: training replaces all three where a batch is divided.
     """
 
     def __init__(
@@ -204,6 +206,8 @@ class Step(nn.Module):
         super().__init__()
         self.model = model
         self.encode: Encode = model.encode
+        self.encode_own: Encode = model.encode
+        self.whole: Callable[[Batch], Batch] = _same
         self.losses = nn.ModuleDict(losses)
         self.weights = dict(weights)
 
@@ -217,16 +221,21 @@ class Step(nn.Module):
 
         Of a single loss there is no "NAME/loss": the total already says it.
         """
-        outputs = self.model(batch, self.encode)
+        whole = self.whole(batch)
+        outputs = self.model(replace(whole, inputs=batch.inputs), self.encode_own)
         total = torch.zeros((), device=batch.target.device)
         scalars: dict[str, Tensor] = {}
         for name, module in self.losses.items():
-            values = cast(Loss, module)(outputs, batch, self.encode)
+            values = cast(Loss, module)(outputs, whole, self.encode)
             check_loss(name, values)
             total = total + self.weights[name] * values["loss"].float()
             shown = [key for key in values if key != "loss" or len(self.losses) > 1]
             scalars |= {f"{name}/{key}": values[key].detach().float() for key in shown}
         return total, {"loss": total.detach(), **scalars}
+
+
+def _same(batch: Batch) -> Batch:
+    return batch
 
 
 def _rows(features: Features, start: int, stop: int) -> Features:

@@ -132,6 +132,10 @@ class TrainTable(Table):
         bool, Field(description="only operations that give the same bits every time")
     ] = False
     compile: Annotated[bool, Field(description="torch.compile the training step")] = False
+    parallel: Annotated[
+        Literal["ddp", "fsdp"],
+        Field(description="under torchrun: every process keeps all parameters, or a share of them"),
+    ] = "ddp"
     workers: Annotated[int, Field(ge=0, description="processes that read samples")] = 0
     evaluate_every: Annotated[
         Positive, Field(description="epochs between evaluations of the validation split")

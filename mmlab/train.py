@@ -9,14 +9,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from mmlab.arrangement import arrange
 from mmlab.best import Best
-from mmlab.encoding import Chunked, require_rows_apart
 from mmlab.errors import RunError, explain
+from mmlab.group import Group
 from mmlab.loader import Order, derive_seed, seed_generators, to_device
 from mmlab.meter import Clock, Meter
 from mmlab.model import Step
+from mmlab.parallel import average_gradients, clip_gradients, is_spread
 from mmlab.plugin import Batch, Stepped
 from mmlab.records import MetricPoint
 from mmlab.spec import TrainTable
@@ -41,12 +43,22 @@ class Progress:
 
 
 class Trainer:
-    """The state of one training: the step module, its optimiser and the place in the schedule."""
+    """The state of one training: the step module, its optimiser and the place in the schedule.
 
-    def __init__(self, step: Step, table: TrainTable, order: Order, device: torch.device) -> None:
+    In a group of processes each has its own, takes its part of every batch, and makes equal steps.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        table: TrainTable,
+        order: Order,
+        device: torch.device,
+        group: Group | None = None,
+    ) -> None:
+        self.group = group or Group()
         self.step = step.train()
-        divide(step, table)
-        self.forward = torch.compile(step) if table.compile else step
+        self.forward = arrange(step, table, self.group, device)
         self.table = table
         self.total_steps = count_steps(table, order)
         self.validate_every = table.evaluate_every * order.steps_per_epoch
@@ -55,6 +67,7 @@ class Trainer:
         self.precision = resolve_precision(table.precision, device)
         self.optimizer = make_optimizer(step, table)
         self.parameters = [p for p in step.parameters() if p.requires_grad]
+        self.averages = self.group.size > 1 and table.parallel == "fsdp"
         self.meter = Meter(device)
         # A check against a protocol takes longer than many a kernel: once, not at every step.
         self._stepped = [loss for loss in step.losses.values() if isinstance(loss, Stepped)]
@@ -65,13 +78,20 @@ class Trainer:
         A step whose loss or gradient is not finite changes no weight, nor does any step after it;
         `raise_if_not_finite` finds out at the next emission.
         """
+        scalars = self.differentiate(batch, index)
+        norm = clip_gradients(self.parameters, self.table.clip_norm or math.inf)
+        self.meter.add({**scalars, "grad_norm": norm})
+        self._apply(index)
+
+    def differentiate(self, batch: Batch, index: int) -> dict[str, Tensor]:
+        """Give every parameter its gradient; gives the losses' scalars."""
         seed_generators(derive_seed(self.seed, "step", index))
         with autocast(self.device, self.precision):
             total, scalars = self.forward(batch)
-        total.backward()
-        norm = nn.utils.clip_grad_norm_(self.parameters, self.table.clip_norm or math.inf)
-        self.meter.add({**scalars, "grad_norm": norm})
-        self._apply(index)
+        total.backward()  # type: ignore[no-untyped-call]
+        if self.averages:
+            average_gradients(self.parameters, self.group)
+        return scalars
 
     def _apply(self, index: int) -> None:
         for group in self.optimizer.param_groups:
@@ -101,19 +121,8 @@ class Trainer:
         raise RunError(message, "nan")
 
 
-def divide(step: Step, table: TrainTable) -> None:
-    """Encode in parts where `train.microbatch` says so.
-
-    Raises SpecError where an encoder's features of a sample depend on others of its batch.
-    """
-    if table.microbatch is None:
-        return
-    require_rows_apart(dict(step.model.encoders.items()), "train.microbatch")
-    step.encode = Chunked(step.model.encode, table.microbatch)
-
-
 def train(trainer: Trainer, batches: Iterator[Batch], validate: Validate) -> Iterator[Progress]:
-    """Run every step, yielding at each emission and each validation.
+    """Run every step, yielding at each emission and each validation; close it to stop before.
 
     Stops early when `train.patience` validations in a row brought nothing better.
     """
@@ -124,7 +133,7 @@ def train(trainer: Trainer, batches: Iterator[Batch], validate: Validate) -> Ite
     for index in range(trainer.total_steps):
         batch = to_device(next(batches), trainer.device)
         trainer.update(batch, index)
-        clock.count(len(batch.target))
+        clock.count(len(batch.target) * trainer.group.size)
         is_last = index + 1 == trainer.total_steps
         is_validation = (index + 1) % trainer.validate_every == 0 or is_last
         if not (is_validation or (index + 1) % table.emit_every == 0):
@@ -137,7 +146,12 @@ def train(trainer: Trainer, batches: Iterator[Batch], validate: Validate) -> Ite
             best.see(validated)
             points += validated
         is_best = is_validation and best.is_new
-        yield Progress(index + 1, trainer.total_steps, loss, clock.rate, points, is_best)
+        try:
+            yield Progress(index + 1, trainer.total_steps, loss, clock.rate, points, is_best)
+        except GeneratorExit:  # whoever drives this loop goes no further
+            trainer.group.stop()
+            raise
+        trainer.group.go_on()
         clock.restart()
         if best.has_stalled:
             return
@@ -153,7 +167,7 @@ def _training_points(trainer: Trainer, step: int, clock: Clock) -> list[MetricPo
 
 def _validation_points(trainer: Trainer, validate: Validate, step: int) -> list[MetricPoint]:
     trainer.step.eval()
-    values = validate()
+    values = trainer.group.same(validate())
     trainer.step.train()
     return [MetricPoint(f"validation/{name}", step, value) for name, value in values.items()]
 
@@ -185,9 +199,11 @@ def count_steps(table: TrainTable, order: Order) -> int:
 def make_optimizer(step: Step, table: TrainTable) -> torch.optim.Optimizer:
     """Fused AdamW; biases, norms and temperatures (fewer than 2 axes) do not decay."""
     trained = [p for p in step.parameters() if p.requires_grad]
+    kinds = [[p for p in trained if is_spread(p) is spread] for spread in (False, True)]
     groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": table.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in kind if (p.ndim >= 2) is decays], "weight_decay": decay}
+        for kind in kinds  # fused, spread and whole parameters do not mix
+        for decays, decay in ((True, table.weight_decay), (False, 0.0))
     ]
     optimizer = torch.optim.AdamW(
         [group for group in groups if group["params"]], lr=table.lr, betas=table.betas, fused=True

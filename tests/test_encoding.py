@@ -15,12 +15,13 @@ from mmlab.encoding import Chunked, join_rows
 from mmlab.errors import SpecError
 from mmlab.loader import Order
 from mmlab.model import Model, Step
-from mmlab.plugin import Batch, Encode, Features, Outputs
+from mmlab.plugin import Batch, Encode, Features, Outputs, Shapes
 from mmlab.spec import TrainTable
 from mmlab.train import Trainer
 
 ROWS = 12
 WIDTH = 5
+SHAPES = Shapes({"image": 6, "text": 6}, None, (), (), False, {})
 
 
 class Deep(nn.Module):
@@ -43,19 +44,19 @@ class Deep(nn.Module):
 
 
 class Steady(nn.Module):
-    """An auxiliary loss: features and tokens of an input and of its mirror image are alike."""
+    """An auxiliary loss: the features of 7 samples and of their noisy mirror images are alike."""
 
     reads = frozenset({"features", "tokens"})
     views = 0
 
     def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
-        mirrored, plain = encode("text", batch.inputs["text"].flip(-1)), outputs.features["text"]
+        x, plain = batch.inputs["text"][:7].flip(-1), outputs.features["text"]
+        mirrored = encode("text", x + 0.1 * torch.randn_like(x))
         assert plain.tokens is not None
         assert mirrored.tokens is not None
         assert mirrored.mask is not None
-        tokens = (plain.tokens - mirrored.tokens).square() * mirrored.mask.unsqueeze(-1)
-        pooled = F.mse_loss(plain.pooled, mirrored.pooled)
-        return {"loss": pooled + tokens.mean()}
+        tokens = (plain.tokens[:7] - mirrored.tokens).square() * mirrored.mask.unsqueeze(-1)
+        return {"loss": F.mse_loss(plain.pooled[:7], mirrored.pooled) + tokens.mean()}
 
 
 def make_step(
@@ -65,7 +66,7 @@ def make_step(
     torch.manual_seed(0)
     encoders = {"image": Deep(dropout), "text": Deep(dropout, norm)}
     model = Model(encoders, InnerProduct([6, 6], dim=4), ["image", "text"])
-    losses = {"info_nce": InfoNCE(), "steady": Steady()}
+    losses = {"info_nce": InfoNCE(SHAPES), "steady": Steady()}
     return Step(model, losses, {"info_nce": 1.0, "steady": 0.3}).to(dtype)
 
 

@@ -1,0 +1,232 @@
+"""Processes that train one model together, as torchrun starts them: who is who, and what they tell.
+
+Every process walks the same line; the main one, rank 0, alone touches the database, writes files
+and prints. What is decided there reaches the others as messages, through the store of keys that
+torchrun keeps. Without torchrun there is a group of one, to which none of this costs anything.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch._C._distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
+
+from mmlab.errors import GroupError, RunError, explain
+
+#: A process that shows no sign of life for so long is given up, and the group with it.
+TIMEOUT_SECONDS = 120.0
+
+
+class Group:
+    """One process' view of its group; by default it is alone.
+
+    Waiting for a message may take as long as the other's work does: a thread of every process
+    shows that it lives. Raises GroupError once one does not.
+    """
+
+    def __init__(
+        self,
+        rank: int = 0,
+        size: int = 1,
+        store: Store | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+    ) -> None:
+        self.rank = rank
+        self.size = size
+        self.timeout_seconds = timeout_seconds
+        self._store = store
+        self._told = self._exchanged = 0
+        self._is_over = threading.Event()
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this is the process that writes and prints."""
+        return self.rank == 0
+
+    def tell(self, message: str) -> None:
+        """Give all others the next message; the main process does."""
+        if self._store is not None:
+            self._told += 1
+            self._store.set(f"told/{self._told}", message)
+
+    def hear(self) -> str:
+        """The main process' next message."""
+        self._told += 1
+        return self._wait(f"told/{self._told}", 0)
+
+    def exchange(self, text: str) -> list[str]:
+        """Everybody's text, by rank; every process takes part."""
+        if self._store is None:
+            return [text]
+        number = self.leave(text)
+        return [self._wait(f"exchanged/{number}/{rank}", rank) for rank in range(self.size)]
+
+    def leave(self, text: str) -> int:
+        """Take part in the next exchange without waiting for the others' texts."""
+        self._exchanged += 1
+        if self._store is not None:
+            self._store.set(f"exchanged/{self._exchanged}/{self.rank}", text)
+        return self._exchanged
+
+    def same(self, values: Mapping[str, float]) -> dict[str, float]:
+        """The main process' numbers in place of one's own, which may differ in their last digit."""
+        if self.size == 1:
+            return dict(values)
+        numbers = torch.tensor(list(values.values()), dtype=torch.float64)
+        dist.broadcast(numbers, 0)
+        return dict(zip(values, numbers.tolist(), strict=True))
+
+    def go_on(self) -> None:
+        """Wait until the main process goes on too. Raises RunError("stopped") if it has stopped."""
+        if self.size > 1 and not self._flag(True):
+            raise RunError(
+                explain(
+                    "training",
+                    "the main process has stopped it",
+                    found=f"rank {self.rank} of {self.size} was told to stop",
+                    allowed="processes that stop together",
+                    next_step="look at what the main process says",
+                ),
+                "stopped",
+            )
+
+    def stop(self) -> None:
+        """Tell the others, who call `go_on`, that the main process goes no further."""
+        if self.size > 1 and self.is_main:
+            self._flag(False)
+
+    def _flag(self, mine: bool) -> bool:
+        flag = torch.tensor([mine])
+        dist.broadcast(flag, 0)
+        return bool(flag)
+
+    def _wait(self, key: str, rank: int) -> str:
+        """The value of a key that another process sets, for as long as that one lives."""
+        assert self._store is not None, "only a group of several waits"
+        pause, beat, since = 0.001, -1, time.monotonic()
+        while not self._store.check([key]):
+            found, now = self._store.add(f"alive/{rank}", 0), time.monotonic()
+            if found != beat:
+                beat, since = found, now
+            elif now - since > self.timeout_seconds:
+                raise _silent(rank, self.timeout_seconds)
+            time.sleep(pause)
+            pause = min(0.05, 1.5 * pause)
+        value: bytes = self._store.get(key)
+        return value.decode()
+
+    @contextmanager
+    def showing_life(self) -> Iterator[None]:
+        """Let a thread count up while the block runs, so that others wait for this process."""
+        thread = threading.Thread(target=self._show_life, name="mmlab-group", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._is_over.set()
+            thread.join()
+
+    def _show_life(self) -> None:
+        assert self._store is not None, "only a group of several shows life"
+        with suppress(RuntimeError):  # the store has gone with the process that kept it
+            self._store.add(f"alive/{self.rank}", 1)
+            while not self._is_over.wait(self.timeout_seconds / 4):
+                self._store.add(f"alive/{self.rank}", 1)
+
+
+@contextmanager
+def open_group(timeout_seconds: float) -> Iterator[Group]:
+    """The group that torchrun has put this process into, or a group of one.
+
+    No collective operation and no wait for a process that is silent lasts longer than the timeout.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Group()
+        return
+    timeout = timedelta(seconds=timeout_seconds)
+    store, rank, size = next(rendezvous("env://", timeout=timeout))
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(
+        backend,
+        store=PrefixStore("torch", store),
+        rank=rank,
+        world_size=size,
+        timeout=timeout,
+    )
+    group = Group(rank, size, PrefixStore("mmlab", store), timeout_seconds)
+    with group.showing_life():
+        yield group
+    dist.destroy_process_group()  # not after an error: others may never come to it
+
+
+def local_rank() -> int:
+    """Which of this machine's processes this is: torchrun numbers them, one an accelerator."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
+def require_equal(group: Group, digest: str) -> None:
+    """Raise GroupError on every process unless all plan the same; `digest` identifies a plan."""
+    digests = group.exchange(digest)
+    others = [str(rank) for rank, found in enumerate(digests) if found != digests[0]]
+    if not others:
+        return
+    raise GroupError(
+        explain(
+            "torchrun",
+            "the processes of this group do not plan the same",
+            found=f"rank {', '.join(others)} differs from rank 0 in specs, overrides or plugins",
+            allowed="one command, the same files and the same plugins for all",
+            next_step="give every machine the same files and installed plugins",
+        )
+    )
+
+
+def settle(group: Group, has_failed: bool) -> None:
+    """End a cell together. Raises GroupError where the processes cannot go on to the next one.
+
+    They can where all are done, and where all have failed in the same place: one more collective
+    operation shows that.
+    """
+    ends = group.exchange("failed" if has_failed else "done")
+    if len(set(ends)) == 1 and (not has_failed or _answers(group)):
+        return
+    states = ", ".join(f"rank {rank} {end}" for rank, end in enumerate(ends))
+    raise GroupError(
+        explain(
+            "torchrun",
+            "the processes of this group have come apart, and all of them end",
+            found=states,
+            allowed="processes that do the same",
+            next_step="read the first error above, then run again: what is done is kept",
+        )
+    )
+
+
+def _answers(group: Group) -> bool:
+    if group.size == 1:
+        return True
+    try:
+        dist.all_reduce(torch.zeros(1))
+    except RuntimeError:  # what every backend raises once a process is missing
+        return False
+    return True
+
+
+def _silent(rank: int, seconds: float) -> GroupError:
+    return GroupError(
+        explain(
+            "torchrun",
+            f"the process of rank {rank} has gone silent",
+            found=f"no sign of life for {seconds:g} s",
+            allowed="processes that live until the group is done",
+            next_step="read what that process said, then run again: what is done is kept",
+        )
+    )
