@@ -10,4 +10,5 @@ def mmlab_datasets() -> dict[str, str]:
         "av_mnist": "mmlab_datasets.av_mnist:AvMnist",
         "emoji": "mmlab_datasets.emoji:Emoji",
         "manifest": "mmlab_datasets.manifest:Manifest",
+        "tuxpaint": "mmlab_datasets.tuxpaint:TuxPaint",
     }
