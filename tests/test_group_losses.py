@@ -1,0 +1,43 @@
+"""Every loss in two processes: the values and gradients of one with the same global batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import group_losses
+import pytest
+import torch
+from loss_models import LOSSES
+from processes import start, wait
+from safetensors.torch import load_file
+from torch import Tensor
+
+from mmlab.group import Group
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, Tensor]]:
+    """What two processes compute, by loss."""
+    folder = tmp_path_factory.mktemp("group")
+    script = [HERE / "group_losses.py", folder]
+    for ended in wait(start([script, script], folder, TORCH_CPP_LOG_LEVEL="ERROR")):
+        assert (ended.code, ended.stderr) == (0, "")
+    return {name: load_file(folder / f"{name}.safetensors") for name in LOSSES}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(LOSSES))
+def test_two_processes_give_the_loss_and_gradients_of_one(
+    name: str, together: Mapping[str, Mapping[str, Tensor]]
+) -> None:
+    alone = group_losses.compute(Group(), name)
+    # A process that leaves a parameter out has a gradient of zero for it, or none.
+    assert together[name].keys() >= alone.keys()
+    for key, found in together[name].items():
+        expected = alone.get(key, torch.zeros_like(found))
+        # Scalars are reported in float32; all else is float64 from end to end.
+        tolerance = 1e-6 if key.startswith("scalar ") else 1e-10
+        assert torch.allclose(found, expected, rtol=tolerance, atol=tolerance), key
