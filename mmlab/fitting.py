@@ -133,6 +133,7 @@ class Summary:
         """Durations, sizes and speeds; those of training only where there was one."""
         parameters = list(experiment.step.parameters())
         match = experiment.plan.match
+        shared = getattr(experiment.model.fusion, "function_class", None)
         return {
             "seconds": time.perf_counter() - self._started,
             "peak_memory_bytes": peak_memory_bytes(self.device),
@@ -140,6 +141,7 @@ class Summary:
             "trained_parameters": sum(p.numel() for p in parameters if p.requires_grad),
             "parameters_by_part": count_parameters(experiment.step),
             **({"match": asdict(match)} if match is not None else {}),
+            **({"function_class": shared} if shared is not None else {}),
             **(self._training(self.table) if self.table is not None else {}),
         }
 

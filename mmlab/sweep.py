@@ -190,7 +190,7 @@ def _matches(value: object, pattern: object) -> bool:
 
 
 def labels(points: Sequence[Point]) -> list[str]:
-    """A short name of each point: `fusion=concat, train.lr=0.001`."""
+    """A short name of each point: `fusion=concat(image+text), train.lr=0.001`."""
     tables: dict[str, list[Mapping[str, object]]] = {}
     for setting in itertools.chain.from_iterable(points):
         if isinstance(setting.value, Mapping):
@@ -210,10 +210,18 @@ def _label(value: object, tables: Sequence[Mapping[str, object]]) -> str:
     use = value.get("use")
     alike = [table for table in tables if table.get("use") == use]
     apart = {key: item for key, item in value.items() if any(t.get(key) != item for t in alike)}
-    inner = ", ".join(f"{key}={_label(item, ())}" for key, item in apart.items())
+    inner = ", ".join(_inner(key, item) for key, item in apart.items())
     if not isinstance(use, str):
         return f"{{{inner}}}"
     return f"{use}({inner})" if inner else use
+
+
+def _inner(key: str, value: object) -> str:
+    """A key of a table and its value; the inputs of a fusion say by themselves what they are."""
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        names = "+".join(value)
+        return names if key == "inputs" else f"{key}={names}"
+    return f"{key}={_label(value, ())}"
 
 
 def _no_points() -> Fault:

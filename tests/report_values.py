@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -126,3 +128,66 @@ def picture(colour: str) -> bytes:
     file = io.BytesIO()
     image.save(file, "WEBP")
     return file.getvalue()
+
+
+def asked(
+    outcomes: Sequence[float],
+    *,
+    ids: Sequence[str] | None = None,
+    evaluator: str = "classification",
+    condition: str = "",
+    metrics: Mapping[str, float | None] | None = None,
+    options: Mapping[str, object] | None = None,
+) -> EvaluationResult:
+    """A result of these outcomes, one a sample, whose protocol is what a real one consists of."""
+    names = list(ids or (f"sample-{index:04d}" for index in range(len(outcomes))))
+    count = len(names)
+    return EvaluationResult(
+        name=evaluator,
+        evaluator=evaluator,
+        condition=condition,
+        split="test",
+        dataset_revision="revision-1",
+        protocol={
+            "evaluator": evaluator,
+            "condition": condition,
+            "options": dict(options or {}),
+            "samples": names,
+        },
+        subject={},
+        metrics={"top1": float(np.mean(outcomes))} if metrics is None else metrics,
+        samples=SampleResults(
+            ids=names,
+            truths=[()] * count,
+            rank=np.zeros(count, dtype=np.int32),
+            probability=np.full(count, np.nan, dtype=np.float32),
+            top_label=np.full(count, -1, dtype=np.int32),
+            top_probability=np.full(count, np.nan, dtype=np.float32),
+            has_tie=np.zeros(count, dtype=np.bool_),
+            outcome=np.array(outcomes, dtype=np.float32),
+        ),
+    )
+
+
+def record_fusion(
+    store: Store,
+    use: str,
+    inputs: Sequence[str],
+    *results: EvaluationResult,
+    seed: int = 0,
+    settings: Mapping[str, object] | None = None,
+    summary: Mapping[str, object] | None = None,
+    rerun: bool = False,
+) -> str:
+    """A done run of a fusion over encoders; its id. `settings` are its sweep's other axes."""
+    axes = {"fusion": {"use": use, "inputs": list(inputs)}, **(settings or {})}
+    others = [f"{path}={value}" for path, value in (settings or {}).items()]
+    cell = ", ".join([f"fusion={use}({'+'.join(inputs)})", *others])
+    resolved = json.dumps({"fusion": {"use": use, "inputs": list(inputs)}})
+    made = replace(identity("emoji", cell, seed), axes=axes, resolved=resolved)
+    run = store.submit(made, rerun=rerun)
+    claim = store.claim(run.run_id, "worker", 60, PROVENANCE)
+    assert claim is not None, "a new run is free"
+    hashes = {result.name: f"evaluation-{run.run_id}-{result.name}" for result in results}
+    store.finish(claim, results, hashes, [], dict(summary or {}), None)
+    return run.run_id

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from report_values import ranked, record
+from report_values import asked, ranked, record
 
 from mmlab.records import EvaluationResult
 from mmlab.report.boards import boards
@@ -54,6 +54,26 @@ def test_one_seed_gets_wilsons_interval_over_samples(store: Store, metric: str, 
     low, high = wilson_interval(np.array([hits]), np.array([4.0]))
     assert (found["low"], found["high"]) == pytest.approx((low[0], high[0]))
     assert (found["interval"], found["samples"]) == ("wilson", 4)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e4])
+def test_an_error_is_minus_its_outcomes_and_gets_their_interval(store: Store, unit: float) -> None:
+    errors = unit * np.array([0.5, 2.5, 3.1, 0.1])
+    metrics = {"r2": 0.5, "mse": float(errors.mean())}
+    result = asked(list(-errors), evaluator="regression", metrics=metrics)
+    record(store, result)
+    found = row(store, "mse")
+    half = 1.959963984540054 * np.std(errors, ddof=1) / 2
+    assert found["interval"] == "normal"
+    assert (found["low"], found["high"]) == pytest.approx(
+        (errors.mean() - half, errors.mean() + half), rel=1e-4
+    )
+    assert row(store, "r2")["interval"] == "none"
+
+
+def test_a_perfect_regression_is_no_share_of_hits(store: Store) -> None:
+    record(store, asked([0.0] * 4, evaluator="regression", metrics={"mse": 0.0}))
+    assert row(store, "mse")["interval"] == "normal"
 
 
 def test_graded_outcomes_of_one_seed_get_the_normal_interval(store: Store) -> None:

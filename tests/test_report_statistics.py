@@ -76,3 +76,15 @@ def test_losses_and_ranks_are_better_lower(metric: str) -> None:
 
 def test_the_usual_metric_comes_first_and_unknown_names_last() -> None:
     assert sorted(["zeta", "mean_rank", "top5", "top1"], key=metric_order)[::3] == ["top1", "zeta"]
+
+
+def test_errors_of_a_regression_are_better_small_and_r2_comes_first() -> None:
+    assert is_lower_better("mse")
+    assert is_lower_better("age/mae")
+    assert not is_lower_better("r2")
+    assert sorted(["mae", "age/mse", "mse", "r2"], key=metric_order)[0] == "r2"
+
+
+def test_summaries_of_shares_are_shares() -> None:
+    assert is_fraction("top1/subset_area")
+    assert not is_fraction("r2/subset_area")

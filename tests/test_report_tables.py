@@ -12,6 +12,7 @@ from report_values import ranked, record
 
 from mmlab.errors import MmlabError, UsageError
 from mmlab.report.boards import boards
+from mmlab.report.contents import read_contents
 from mmlab.report.leaderboard import leaderboard
 from mmlab.report.tables import to_csv, to_json, to_markdown, write_report
 from mmlab.store import Store
@@ -27,7 +28,7 @@ def test_cells_that_a_spreadsheet_would_run_get_a_quote(store: Store, start: str
 
 def test_json_writes_null_for_what_is_undefined(store: Store) -> None:
     record(store, replace(ranked([1]), metrics={"top1": float("nan"), "top5": None}))
-    document = json.loads(to_json(leaderboard(store)))
+    document = json.loads(to_json(read_contents(store)))
     assert document["schema_version"] == 1
     assert [row["mean"] for row in document["leaderboard"]] == [None, None]
 

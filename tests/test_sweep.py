@@ -85,7 +85,7 @@ def test_labels_say_what_differs_and_not_the_seed(tmp_path: Path) -> None:
     assert [cell.label for cell in cells(tmp_path, sweep)][::2] == [
         "fusion=low_rank(rank=4), train.lr=0.001",
         "fusion=low_rank(rank=64), train.lr=0.001",
-        'fusion=concat(inputs=["image"]), train.lr=0.001',
+        "fusion=concat(image), train.lr=0.001",
         "fusion=concat, train.lr=0.001",
         "fusion=gating, train.lr=0.001",
     ]

@@ -19,12 +19,12 @@ from mmlab.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from polars import DataFrame
-
     from mmlab.report.boards import Board
+    from mmlab.report.contents import Table
     from mmlab.store import Store
 
 FORMATS = ("html", "md", "csv", "json", "parquet")
+TABLES = ("leaderboard", "fusion_gain", "robustness")
 
 
 @click.command(short_help="Print the leaderboard, or write it as HTML, Markdown, CSV, ...")
@@ -33,49 +33,61 @@ FORMATS = ("html", "md", "csv", "json", "parquet")
 @click.option(
     "--format", "file_format", type=click.Choice(FORMATS), help="[default: from the file's name]"
 )
+@click.option(
+    "--table",
+    type=click.Choice(TABLES),
+    default="leaderboard",
+    help="What CSV and Parquet hold.  [default: leaderboard]",
+)
 @db_option
 @json_option
 @color_option
 @verbosity_options
 def report(
-    runs: tuple[str, ...], out: Path | None, file_format: str | None, db: str, as_json: bool
+    runs: tuple[str, ...],
+    out: Path | None,
+    file_format: str | None,
+    table: Table,
+    db: str,
+    as_json: bool,
 ) -> None:
     """Print the leaderboard of all runs or some, or write it to a file.
 
-    Means and 95 % intervals are over seeds. RUN is an id or its first characters, an experiment's
-    name, or @last.
+    Means and 95 % intervals are over seeds. What fusions gain over their best input alone, and what
+    missing modalities do, is shown where it was asked. RUN is an id or its first characters, an
+    experiment's name, or @last.
 
     \b
     Examples:
       mmlab report
       mmlab report --out report.html
       mmlab report emoji-fusion --format md
+      mmlab report --table fusion_gain --out gain.csv
       mmlab report --json | jq '.leaderboard[0]'
     """
     chosen = "json" if as_json else file_format
     if out is not None:
-        _write(runs, out, chosen, db)
+        _write(runs, out, chosen, table, db)
     elif chosen is None:
         show_leaderboard(db, runs)
     else:
-        _print_text(runs, chosen, db)
+        _print_text(runs, chosen, table, db)
 
 
 def show_leaderboard(db: str, runs: Collection[str] = ()) -> None:
     """Print the leaderboard of all runs, or of these runs and experiments."""
     from mmlab.report.board_text import draw_board
-    from mmlab.report.boards import boards
-    from mmlab.report.leaderboard import leaderboard
+    from mmlab.report.contents import all_boards, read_contents
     from mmlab.store import open_store
 
     with open_store(db) as store:
-        frame = leaderboard(store, _run_ids(store, runs))
+        contents = read_contents(store, _run_ids(store, runs))
         say(f"results in {store.url_display}")
         out = console()
-        for board in boards(store, frame):
+        for board in all_boards(store, contents):
             out.print(draw_board(fit(board, out.width)))
             out.print()
-    if frame.is_empty():
+    if contents.leaderboard.is_empty():
         say("no finished run yet: mmlab run SPEC...")
 
 
@@ -93,41 +105,36 @@ def fit(board: Board, width: int) -> Board:
 
 
 def _run_ids(store: Store, names: Collection[str]) -> list[str] | None:
-    """Every run of the experiments, and the single runs, that were named; None for all."""
-    if not names:
-        return None
-    ids: list[str] = []
-    for name in names:
-        of_experiment = [row.run_id for row in store.runs(experiment=name)]
-        ids += of_experiment or [store.find_run(name).run_id]
-    return ids
+    """The runs of what was named; None for all."""
+    from mmlab.report.selection import run_ids
+
+    return run_ids(store, names) if names else None
 
 
-def _print_text(runs: Collection[str], file_format: str, db: str) -> None:
-    """Print the leaderboard as Markdown, CSV or JSON."""
-    from mmlab.report.leaderboard import leaderboard
+def _print_text(runs: Collection[str], file_format: str, table: Table, db: str) -> None:
+    """Print the tables as Markdown or JSON, or one as CSV."""
+    from mmlab.report.contents import all_boards, read_contents
+    from mmlab.report.tables import to_csv, to_json, to_markdown
     from mmlab.store import open_store
 
     if file_format in ("html", "parquet"):
         raise click.UsageError(f"{file_format} is for files; add --out report.{file_format}")
     with open_store(db) as store:
-        frame = leaderboard(store, _run_ids(store, runs))
-        click.echo(_text(store, frame, file_format), nl=False)
+        contents = read_contents(store, _run_ids(store, runs))
+        if file_format == "md":
+            text = to_markdown(all_boards(store, contents))
+        else:
+            text = to_csv(contents.table(table)) if file_format == "csv" else to_json(contents)
+        click.echo(text, nl=False)
 
 
-def _text(store: Store, frame: DataFrame, file_format: str) -> str:
-    from mmlab.report.boards import boards
-    from mmlab.report.tables import to_csv, to_json, to_markdown
-
-    if file_format == "md":
-        return to_markdown(boards(store, frame))
-    return to_csv(frame) if file_format == "csv" else to_json(frame)
-
-
-def _write(runs: Collection[str], out: Path, file_format: str | None, db: str) -> None:
+def _write(
+    runs: Collection[str], out: Path, file_format: str | None, table: Table, db: str
+) -> None:
     from mmlab.report.tables import Format, write_report
     from mmlab.store import open_store
 
     with open_store(db) as store:
-        write_report(store, _run_ids(store, runs), out, cast("Format | None", file_format))
+        chosen = cast("Format | None", file_format)
+        write_report(store, _run_ids(store, runs), out, chosen, table=table)
     say(f"wrote {out}")

@@ -19,6 +19,7 @@ from mmlab.report.figures import (
     plus_minus,
 )
 from mmlab.report.leaderboard import comparisons, ordered_metrics
+from mmlab.report.robustness import MISSING
 from mmlab.store import Store
 from mmlab.tables import evaluations
 
@@ -60,8 +61,9 @@ class Board:
     protocol_hash: str
     intervals: tuple[str, ...]
     has_undefined: bool
-    differs: str
-    has_imported: bool
+    differs: str = ""
+    has_imported: bool = False
+    remarks: tuple[str, ...] = ()
 
     @property
     def notes(self) -> list[str]:
@@ -77,15 +79,17 @@ class Board:
             notes.append("imported figures have no place: their protocol is known in part only")
         if self.differs:
             notes.append(f"not comparable with the other table of this name: {self.differs} differ")
-        return notes
+        return [*notes, *self.remarks]
 
 
 def boards(store: Store, board: pl.DataFrame) -> Iterable[Board]:
     """The leaderboard's comparisons, in its order.
 
     Imported figures of a test set stand below one's own results on it, without a place; where
-    there are none of one's own, they are a board of their own.
+    there are none of one's own, they are a board of their own. Conditions of missing modalities are
+    left to `robustness_boards`.
     """
+    board = board.filter(pl.col("evaluator") != MISSING)
     is_imported = pl.col("origin").is_not_null()
     own, imported = comparisons(board.filter(~is_imported)), comparisons(board.filter(is_imported))
     names = [_name(part) for part in own]

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from mmlab.report.boards import boards
+from mmlab.report.boards import Board
 from mmlab.report.cards import Card
 from mmlab.report.charts import COLOURS, DOT_WIDTH, HEIGHT, WIDTH
 from mmlab.report.page import Page
-from mmlab.store import Store
 
 
 def render_page(page: Page) -> str:
@@ -39,10 +38,10 @@ def render_card(card: Card) -> str:
     return _environment().get_template("card_fragment.html.j2").render(card=card)
 
 
-def render_boards(store: Store, board: pl.DataFrame) -> str:
-    """A leaderboard with its style, for notebooks. Holds no script."""
+def render_boards(boards: Iterable[Board]) -> str:
+    """Boards with their style, for notebooks. Holds no script."""
     template = _environment().get_template("boards_fragment.html.j2")
-    return template.render(boards=list(boards(store, board)))
+    return template.render(boards=list(boards))
 
 
 def _source(text: str) -> str:

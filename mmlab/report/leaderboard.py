@@ -13,6 +13,7 @@ from mmlab.report.selection import Runs, of_runs
 from mmlab.report.statistics import (
     INTERVAL_KINDS,
     cutoff,
+    is_fraction,
     is_lower_better,
     metric_order,
     normal_half_width,
@@ -64,7 +65,8 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 # Of the protocols of one name, the one with the most rows first.
 _SORTED = (*COMPARISON[:3], "size", "protocol_hash", "order", "place", "experiment", "cell")
-# How far a metric may be from a mean over samples and still be that mean: float32 outcomes.
+# How far a metric may be from a mean over samples and still be that mean, relative to it or to 1:
+# outcomes are float32.
 _SAME = 1e-5
 
 
@@ -211,7 +213,8 @@ def _with_interval(board: pl.DataFrame, moments: pl.DataFrame) -> pl.DataFrame:
     half = student_half_width(board["deviation"].to_numpy(), seeds)
     normal = normal_half_width(average, board["sample_square"].to_numpy(), count)
     wilson_low, wilson_high = wilson_interval(average * count, count)
-    is_wilson = board["is_binary"].fill_null(False).to_numpy()
+    is_share = np.array([is_fraction(metric) for metric in board["metric"]], dtype=np.bool_)
+    is_wilson = board["is_binary"].fill_null(False).to_numpy() & is_share
     low = np.where(seeds > 1, mean - half, np.where(is_wilson, wilson_low, mean - normal))
     high = np.where(seeds > 1, mean + half, np.where(is_wilson, wilson_high, mean + normal))
     known = np.isfinite(low) & np.isfinite(high) & np.isfinite(mean)
@@ -231,10 +234,15 @@ def _with_moments(board: pl.DataFrame, moments: pl.DataFrame) -> pl.DataFrame:
         board.select("evaluation_id", "metric", "mean", wanted)
         .join(moments, on="evaluation_id", maintain_order="left_right")
         .filter(pl.col("cutoff").is_null() | (pl.col("cutoff") == pl.col("wanted")))
-        .filter((pl.col("mean") - pl.col("sample_mean")).abs() <= _SAME)
+        .filter(_equals(pl.col("mean"), pl.col("sample_mean")))
         .unique(["evaluation_id", "metric"], keep="first", maintain_order=True)
     )
     return board.join(matched.drop("mean"), on=["evaluation_id", "metric"], how="left")
+
+
+def _equals(metric: pl.Expr, mean: pl.Expr) -> pl.Expr:
+    """Whether a metric is the mean of the outcomes; or minus that, as an error is."""
+    return (metric.abs() - mean.abs()).abs() <= _SAME * pl.max_horizontal(metric.abs(), 1.0)
 
 
 def _placed(board: pl.DataFrame) -> pl.DataFrame:

@@ -10,14 +10,16 @@ from typing import Any
 
 import polars as pl
 
-from mmlab.report.boards import Board, boards
+from mmlab.report.boards import Board
 from mmlab.report.card_reading import SELECTION, choose_cards
 from mmlab.report.cards import Card
 from mmlab.report.charts import COLOURS, Chart, curve_charts
+from mmlab.report.contents import all_boards, read_contents
 from mmlab.report.figures import comparison_label, group_labels, number
 from mmlab.report.frames import done_runs, drawn_curves, label_table
-from mmlab.report.leaderboard import COMPARISON, comparisons, leaderboard, main_metric
+from mmlab.report.leaderboard import COMPARISON, comparisons, main_metric
 from mmlab.report.provenance import Provenance, provenance
+from mmlab.report.robustness import MISSING
 from mmlab.report.selection import Runs
 from mmlab.store import Store
 
@@ -88,15 +90,15 @@ class Page:
 def gather(store: Store, runs: Runs = None, cards: int = CARDS) -> Page:
     """Everything the page shows. Rankings are read for the shown samples only."""
     found = done_runs(store, runs)
-    board = leaderboard(store, runs)
-    leaders = _leaders(board)
+    contents = read_contents(store, runs)
+    leaders = _leaders(contents.leaderboard)
     return Page(
         created_at=datetime.now(UTC),
         version=version("mmlab"),
         source=store.url_display,
         run_count=len(found),
         experiments=tuple(_experiments(found, drawn_curves(store, runs))),
-        boards=tuple(boards(store, board)),
+        boards=tuple(all_boards(store, contents)),
         examples=tuple(_examples(store, found, leaders[:CARD_SETS], cards)),
         hidden_examples=max(len(leaders) - CARD_SETS, 0),
         selection=SELECTION,
@@ -111,7 +113,8 @@ Row = dict[str, Any]
 def _leaders(board: pl.DataFrame) -> list[Row]:
     """Of every comparison and experiment the run here that leads by the main metric."""
     leaders: list[Row] = []
-    for part in comparisons(board.filter(pl.col("origin").is_null())):
+    board = board.filter(pl.col("origin").is_null() & (pl.col("evaluator") != MISSING))
+    for part in comparisons(board):
         rows = part.filter(pl.col("metric") == main_metric(part))
         leaders += rows.unique("experiment", keep="first", maintain_order=True).to_dicts()
     return leaders

@@ -13,7 +13,11 @@ import polars as pl
 from mmlab.report import frames
 from mmlab.report.card_reading import choose_cards, sample_cards
 from mmlab.report.cards import Card
+from mmlab.report.contents import Table, all_boards, read_contents
+from mmlab.report.gain import fusion_gain
 from mmlab.report.leaderboard import leaderboard
+from mmlab.report.robustness import robustness
+from mmlab.report.selection import run_ids
 from mmlab.report.tables import Format, write_report
 from mmlab.store import Store, open_store
 
@@ -46,6 +50,14 @@ class Results:
         """One row per group of seeds, evaluation and metric: `mmlab.report.leaderboard`."""
         return leaderboard(self.store, self._ids(runs))
 
+    def fusion_gain(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
+        """One row per fusion and question: gain over its best input alone, `mmlab.report.gain`."""
+        return fusion_gain(self.store, self._ids(runs))
+
+    def robustness(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
+        """One row per group, condition of missing modalities and metric."""
+        return robustness(self.store, self._ids(runs))
+
     def curves(self, run: str) -> pl.DataFrame:
         """Every point of a run's training curves."""
         return frames.curves(self.store, self._id(run))
@@ -67,10 +79,17 @@ class Results:
         return sample_cards(self.store, self._id(run), sample, evaluation)
 
     def write(
-        self, path: str | Path, format: Format | None = None, runs: Sequence[str] | None = None
+        self,
+        path: str | Path,
+        format: Format | None = None,
+        runs: Sequence[str] | None = None,
+        table: Table = "leaderboard",
     ) -> None:
-        """Write a report: html, md, csv, json or parquet, by the file's ending if not named."""
-        write_report(self.store, self._ids(runs), Path(path), format)
+        """Write a report: html, md, csv, json or parquet, by the file's ending if not named.
+
+        CSV and Parquet hold one `table`: "leaderboard", "fusion_gain" or "robustness".
+        """
+        write_report(self.store, self._ids(runs), Path(path), format, table=table)
 
     def close(self) -> None:
         """Close the store."""
@@ -96,10 +115,10 @@ class Results:
     def _repr_html_(self) -> str:
         from mmlab.report.html import render_boards
 
-        return render_boards(self.store, self.leaderboard())
+        return render_boards(all_boards(self.store, read_contents(self.store)))
 
     def _id(self, name: str) -> str:
         return self.store.find_run(name).run_id
 
     def _ids(self, names: Sequence[str] | None) -> list[str] | None:
-        return None if names is None else [self._id(name) for name in names]
+        return None if names is None else run_ids(self.store, names)

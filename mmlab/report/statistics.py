@@ -29,6 +29,9 @@ _NORMAL_QUANTILE = 1.959963984540054
 #: In this order metrics are shown; the first that an evaluation has is the one it is ranked by.
 _METRIC_ORDER = (
     "mAP",
+    "r2",
+    "mse",
+    "mae",
     "top1",
     "top5",
     "recall@1",
@@ -43,8 +46,10 @@ _METRIC_ORDER = (
     "mAP_absent_as_zero",
     "mean_auroc",
 )
-_FRACTION = re.compile(r"top\d+|mAP.*|.*(recall|precision|accuracy|probability|f1|auc|auroc).*")
-_LOWER_IS_BETTER = re.compile(r"(.*[/_])?(loss|error|ece|(mean|median)_rank|perplexity)")
+_FRACTION = re.compile(
+    r"top\d+(/.*)?|mAP.*|.*(recall|precision|accuracy|probability|f1|auc|auroc).*"
+)
+_LOWER_IS_BETTER = re.compile(r"(.*[/_])?(loss|error|ece|mse|mae|(mean|median)_rank|perplexity)")
 _CUTOFF = re.compile(r".*?(?:top|@|_)(\d+)")
 
 Array = npt.NDArray[np.float64]

@@ -12,8 +12,8 @@ import polars as pl
 
 from mmlab.errors import UsageError, explain
 from mmlab.files import write_whole
-from mmlab.report.boards import Board, Entry, boards
-from mmlab.report.leaderboard import leaderboard
+from mmlab.report.boards import Board, Entry
+from mmlab.report.contents import TABLES, Contents, Table, all_boards, read_contents
 from mmlab.report.selection import Runs
 from mmlab.store import Store
 
@@ -28,12 +28,19 @@ _SPECIAL = str.maketrans(
 
 
 def write_report(
-    store: Store, runs: Runs, path: Path, format: Format | None = None, *, cards: int = 12
+    store: Store,
+    runs: Runs,
+    path: Path,
+    format: Format | None = None,
+    *,
+    cards: int = 12,
+    table: Table = "leaderboard",
 ) -> None:
     """Write a report on the done runs (all of them for None) to a file, whole or not at all.
 
-    Without a format the file's ending decides. Markdown and HTML are for reading; CSV, JSON and
-    Parquet hold the leaderboard's rows. Raises UsageError for a format that is none of FORMATS.
+    Without a format the file's ending decides. Markdown and HTML are for reading; JSON holds the
+    rows of every table, CSV and Parquet those of `table`. Raises UsageError for a format that is
+    none of FORMATS.
     """
     chosen = report_format(path, format)
     if chosen == "html":
@@ -42,7 +49,7 @@ def write_report(
 
         content = render_page(gather(store, runs, cards)).encode()
     else:
-        content = _table(store, leaderboard(store, runs), chosen)
+        content = _table(store, read_contents(store, runs), chosen, table)
     write_whole(path, content, "report")
 
 
@@ -52,28 +59,29 @@ def to_markdown(parts: Iterable[Board]) -> str:
 
 
 def to_csv(board: pl.DataFrame) -> str:
-    """The leaderboard as CSV. Text that a spreadsheet would take for a formula gets a `'` first."""
+    """A table as CSV. Text that a spreadsheet would take for a formula gets a `'` first."""
     harmless = board.with_columns(pl.col("interval").cast(pl.String))
     text = pl.col(pl.String)
     guarded = pl.when(text.str.contains(_FORMULA)).then(pl.lit("'") + text).otherwise(text)
     return harmless.with_columns(guarded.name.keep()).write_csv()
 
 
-def to_json(board: pl.DataFrame) -> str:
-    """The leaderboard as one JSON document; what is undefined is null."""
-    document = {"schema_version": JSON_SCHEMA_VERSION, "leaderboard": board.to_dicts()}
+def to_json(contents: Contents) -> str:
+    """Every table as one JSON document; what is undefined is null."""
+    document: dict[str, object] = {"schema_version": JSON_SCHEMA_VERSION}
+    document |= {name: contents.table(name).to_dicts() for name in TABLES}
     return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
-def _table(store: Store, board: pl.DataFrame, format: str) -> bytes:
+def _table(store: Store, contents: Contents, format: str, table: Table) -> bytes:
     if format == "md":
-        return to_markdown(boards(store, board)).encode()
+        return to_markdown(all_boards(store, contents)).encode()
     if format == "csv":
-        return to_csv(board).encode()
+        return to_csv(contents.table(table)).encode()
     if format == "json":
-        return to_json(board).encode()
+        return to_json(contents).encode()
     buffer = io.BytesIO()
-    board.write_parquet(buffer)
+    contents.table(table).write_parquet(buffer)
     return buffer.getvalue()
 
 

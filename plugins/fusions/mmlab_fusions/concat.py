@@ -27,6 +27,7 @@ class Concat(nn.Module):
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    function_class: ClassVar[str] = "one linear map of all inputs"
 
     def __init__(
         self,

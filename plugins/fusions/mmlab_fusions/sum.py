@@ -30,6 +30,7 @@ class Sum(nn.Module):
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    function_class: ClassVar[str] = "one linear map of all inputs"
 
     def __init__(
         self,

@@ -1,0 +1,192 @@
+"""Fusion gain: how much better a fusion is than the best of its modalities alone, and at what cost.
+
+Both have been asked the same samples, so the comparison is paired: a sample that both get right
+says nothing of their difference, and its noise cancels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from mmlab.report.costs import costs_of
+from mmlab.report.gain_reading import Family, Group, read_families, read_outcomes
+from mmlab.report.paired import PAIRED_KINDS, Paired, paired_interval
+from mmlab.report.selection import Runs
+from mmlab.store import Store
+
+Array = npt.NDArray[np.float64]
+Outcomes = dict[tuple[str, int], pl.DataFrame]
+
+#: What an evaluator's outcome of a sample is, and so what a mean of outcomes is.
+MEASURES = {"classification": "top1", "zero_shot": "top1", "regression": "-mse"}
+
+SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "experiment": pl.String,
+    "cell": pl.String,
+    "group_hash": pl.String,
+    "fusion": pl.String,
+    "inputs": pl.String,
+    "evaluation": pl.String,
+    "condition": pl.String,
+    "split": pl.String,
+    "dataset_revision": pl.String,
+    "measure": pl.String,
+    "mean": pl.Float64,
+    "best_unimodal": pl.String,
+    "best_cell": pl.String,
+    "best_mean": pl.Float64,
+    "chosen_on": pl.String,
+    "gain": pl.Float64,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "interval": pl.Enum(PAIRED_KINDS),
+    "seeds": pl.Int64,
+    "samples": pl.Int64,
+    "parameters": pl.Int64,
+    "flops": pl.Int64,
+    "samples_per_second": pl.Float64,
+    "budget": pl.Int64,
+    "gap": pl.Float64,
+    "width": pl.String,
+    "function_class": pl.String,
+}
+_ORDER = ("experiment", "evaluation", "condition", "split", "dataset_revision")
+
+
+def fusion_gain(store: Store, runs: Runs = None) -> pl.DataFrame:
+    """One row per fusion of several inputs, and question that single inputs were asked too.
+
+    A question is an evaluation, condition and split of one experiment; protocols are equal but for
+    the samples, and only samples that both were asked are paired. Columns:
+
+    - `gain`: mean over samples and seeds of the fusion's outcome minus the best unimodal's: for
+      `classification` a share of samples (`measure` top1), for `regression` a difference of squared
+      errors (`measure` -mse). `mean` and `best_mean` are the two sides, over the paired samples.
+    - `best_unimodal`: the single input that is best among those of the fusion, in cells whose sweep
+      does not differ in anything but fusion and head. `chosen_on` says by what: "validation", the
+      metric that chose the weights, averaged over seeds; where a run has none, the evaluated split
+      itself, which makes the best unimodal look better than it is, and gains smaller.
+    - `low`, `high`, `interval`: 95 %, over `seeds` and `samples` as `paired_interval` says; pairs
+      have equal seeds. Where fusion and unimodal share no seed their means are paired, and the
+      interval is over samples alone.
+    - `parameters` and `flops` (of one sample's forward pass) of fusion and head, `budget`, `gap`
+      and `width` where a sweep was matched, `samples_per_second` of training: `Costs`.
+    - `function_class`: fusions of one class can express the same functions.
+
+    Ordered by question, then by gain. Repetitions of a seed count as that seed, with their mean.
+    """
+    rows = [row for family in read_families(store, runs) for row in _gains(store, family)]
+    return pl.DataFrame(rows, schema=SCHEMA, orient="row").sort(
+        *_ORDER, "gain", "cell", descending=[False] * len(_ORDER) + [True, False]
+    )
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The best of a fusion's modalities alone, and on which split it was found to be."""
+
+    group: Group
+    chosen_on: str
+
+
+def _gains(store: Store, family: Family) -> list[dict[str, object]]:
+    outcomes = read_outcomes(store, family.groups)
+    rows = []
+    for group in family.groups:
+        rivals = [other for other in family.groups if _is_rival(other, group)]
+        if len(group.inputs) > 1 and rivals:
+            rows.append(_gain(family, group, _best(rivals, outcomes, family.split), outcomes))
+    return [row for row in rows if row is not None]
+
+
+def _is_rival(other: Group, group: Group) -> bool:
+    """Whether a group is one of a fusion's inputs alone, all else in the sweep being equal."""
+    if len(other.inputs) != 1 or other.inputs[0] not in group.inputs:
+        return False
+    shared = other.settings.keys() & group.settings.keys()
+    return all(other.settings[key] == group.settings[key] for key in shared)
+
+
+def _best(rivals: Sequence[Group], outcomes: Outcomes, split: str) -> _Best:
+    validated = [_validated(group) for group in rivals]
+    known = [value for value in validated if value is not None]
+    if len(known) == len(rivals) and len({name for name, _ in known}) == 1:
+        place = max(range(len(rivals)), key=lambda i: known[i][1])
+        return _Best(rivals[place], "validation")
+    return _Best(max(rivals, key=lambda group: _mean_outcome(group, outcomes)), split)
+
+
+def _validated(group: Group) -> tuple[str, float] | None:
+    """The metric that chose a group's weights, and its mean over seeds, higher being better."""
+    values = [summary.get("best_value") for summary in group.summaries]
+    known = [value for value in values if isinstance(value, (int, float))]  # "inf" is a text
+    if not known or len(known) < len(values):
+        return None
+    first = group.summaries[0]
+    sign = -1 if first["best_direction"] == "min" else 1
+    return first["best"], sign * math.fsum(known) / len(known)
+
+
+def _mean_outcome(group: Group, outcomes: Outcomes) -> float:
+    seeds = [outcomes[group.group_hash, seed]["outcome"] for seed in sorted(group.evaluations)]
+    return math.fsum(float(np.mean(values.to_numpy())) for values in seeds) / len(seeds)
+
+
+def _gain(
+    family: Family, group: Group, best: _Best, outcomes: Outcomes
+) -> dict[str, object] | None:
+    left, right = _paired_tables(group, best.group, outcomes)
+    if not left.size:
+        return None
+    found: Paired = paired_interval(left - right)
+    return {
+        "experiment": family.experiment,
+        "cell": group.cell,
+        "group_hash": group.group_hash,
+        "fusion": group.fusion,
+        "inputs": "+".join(group.inputs),
+        "evaluation": family.evaluation,
+        "condition": family.condition,
+        "split": family.split,
+        "dataset_revision": family.dataset_revision,
+        "measure": MEASURES.get(family.evaluator, "outcome"),
+        "mean": float(left.mean()),
+        "best_unimodal": best.group.inputs[0],
+        "best_cell": best.group.cell,
+        "best_mean": float(right.mean()),
+        "chosen_on": best.chosen_on,
+        "gain": found.mean,
+        "low": found.low,
+        "high": found.high,
+        "interval": found.interval,
+        "seeds": len(left),
+        "samples": left.shape[1],
+        **asdict(costs_of(group.summaries)),
+        "function_class": group.summaries[0].get("function_class"),
+    }
+
+
+def _paired_tables(group: Group, other: Group, outcomes: Outcomes) -> tuple[Array, Array]:
+    """Outcomes of two groups, both (seeds, samples): of the seeds and samples that they share."""
+    seeds = sorted(group.evaluations.keys() & other.evaluations.keys())
+    frames = [
+        [outcomes[one.group_hash, seed] for seed in seeds or sorted(one.evaluations)]
+        for one in (group, other)
+    ]
+    shared = frames[0][0].select("sample_id")
+    for frame in (*frames[0], *frames[1]):
+        shared = shared.join(frame, on="sample_id", how="semi")
+    left, right = (np.stack([_values(frame, shared) for frame in side]) for side in frames)
+    if seeds:
+        return left, right
+    return left.mean(0, keepdims=True), right.mean(0, keepdims=True)
+
+
+def _values(frame: pl.DataFrame, shared: pl.DataFrame) -> Array:
+    return frame.join(shared, on="sample_id", how="semi").sort("sample_id")["outcome"].to_numpy()

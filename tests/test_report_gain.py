@@ -1,0 +1,257 @@
+"""Fusion gains of hand-made outcomes, whose figures can be worked out on paper."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from report_values import asked, record_fusion
+from scipy import stats
+
+from mmlab.report.contents import all_boards, read_contents
+from mmlab.report.costs import costs_of
+from mmlab.report.gain import SCHEMA, fusion_gain
+from mmlab.report.gain_boards import gain_boards
+from mmlab.report.paired import paired_interval
+from mmlab.report.results import Results
+from mmlab.report.tables import to_csv, to_json, to_markdown
+from mmlab.store import Store, open_store
+
+IMAGE = [1.0, 0, 0, 1, 0, 0, 0, 0]
+TEXT = [1.0, 1, 0, 0, 1, 0, 1, 0]
+BOTH = [1.0, 1, 1, 1, 1, 0, 1, 0]
+
+SUMMARY = {
+    "parameters_by_part": {"encoders": 1000, "fusion": 30, "head": 12, "losses": 1},
+    "flops_per_sample": {"encoders": 5000, "fusion": 60, "head": 24},
+    "samples_per_second": 100.0,
+}
+
+
+@pytest.fixture
+def store(sqlite_url: str) -> Iterator[Store]:
+    """On SQLite alone, for what no database has a part in; `either_store` is on both."""
+    with open_store(sqlite_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def either_store(database_url: str) -> Iterator[Store]:
+    """On SQLite and on Postgres."""
+    with open_store(database_url) as opened:
+        yield opened
+
+
+def one(frame: pl.DataFrame) -> dict[str, object]:
+    (row,) = frame.to_dicts()
+    return row
+
+
+def record_three(store: Store, **summaries: dict[str, object]) -> None:
+    """Picture, text, and both; one seed."""
+    rows = {
+        "image": (IMAGE, ["image"]),
+        "text": (TEXT, ["text"]),
+        "both": (BOTH, ["image", "text"]),
+    }
+    for name, (outcomes, inputs) in rows.items():
+        record_fusion(store, "concat", inputs, asked(outcomes), summary=summaries.get(name))
+
+
+def test_the_gain_is_over_the_best_input_alone_paired_by_sample(either_store: Store) -> None:
+    record_three(either_store)
+    row = one(fusion_gain(either_store))
+    assert (row["fusion"], row["inputs"], row["best_unimodal"]) == ("concat", "image+text", "text")
+    assert (row["mean"], row["best_mean"], row["gain"]) == (6 / 8, 4 / 8, 2 / 8)
+    assert (row["seeds"], row["samples"], row["interval"]) == (1, 8, "samples")
+    expected = stats.ttest_rel(BOTH, TEXT).confidence_interval(0.95)
+    assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
+    assert row["measure"] == "top1"
+
+
+def test_without_validation_the_best_input_is_chosen_on_the_split_itself(store: Store) -> None:
+    record_three(store)
+    assert one(fusion_gain(store))["chosen_on"] == "test"
+
+
+@pytest.mark.parametrize(
+    ("direction", "image", "text", "best"), [("max", 0.9, 0.1, "image"), ("min", 0.9, 0.1, "text")]
+)
+def test_the_best_input_is_chosen_on_validation_where_every_run_has_it(
+    store: Store, direction: str, image: float, text: float, best: str
+) -> None:
+    def summary(value: float) -> dict[str, object]:
+        return {"best": "loss", "best_direction": direction, "best_value": value}
+
+    record_three(store, image=summary(image), text=summary(text))
+    row = one(fusion_gain(store))
+    assert (row["best_unimodal"], row["chosen_on"]) == (best, "validation")
+
+
+def test_a_metric_that_only_some_have_chooses_nothing(store: Store) -> None:
+    record_three(store, image={"best": "loss", "best_direction": "min", "best_value": 0.0})
+    assert one(fusion_gain(store))["chosen_on"] == "test"
+
+
+def test_seeds_are_paired_and_the_interval_covers_them(either_store: Store) -> None:
+    draw = np.random.default_rng(0)
+    tables = {key: draw.integers(0, 2, (3, 20)).astype(float) for key in ("text", "image+text")}
+    for key, table in tables.items():
+        for seed, outcomes in enumerate(table):
+            record_fusion(either_store, "sum", key.split("+"), asked(list(outcomes)), seed=seed)
+    expected = paired_interval(tables["image+text"] - tables["text"])
+    row = one(fusion_gain(either_store))
+    assert row["interval"] == "seeds and samples"
+    assert (row["seeds"], row["samples"]) == (3, 20)
+    assert (row["gain"], row["low"], row["high"]) == pytest.approx(
+        (expected.mean, expected.low, expected.high)
+    )
+
+
+def test_only_seeds_that_both_have_are_paired(store: Store) -> None:
+    for seed in (0, 1):
+        record_fusion(store, "sum", ["text"], asked(TEXT), seed=seed)
+    for seed in (1, 2):
+        outcomes = BOTH if seed == 1 else IMAGE
+        record_fusion(store, "sum", ["image", "text"], asked(outcomes), seed=seed)
+    row = one(fusion_gain(store))
+    assert (row["seeds"], row["gain"]) == (1, 2 / 8)
+
+
+def test_without_a_common_seed_means_are_paired_by_sample(store: Store) -> None:
+    record_fusion(store, "sum", ["text"], asked(TEXT), seed=0)
+    record_fusion(store, "sum", ["image", "text"], asked(BOTH), seed=1)
+    record_fusion(store, "sum", ["image", "text"], asked(IMAGE), seed=2)
+    row = one(fusion_gain(store))
+    assert (row["seeds"], row["interval"]) == (1, "samples")
+    assert row["gain"] == pytest.approx(np.mean([*BOTH, *IMAGE]) - np.mean(TEXT))
+
+
+def test_repetitions_of_a_seed_count_once_with_their_mean(store: Store) -> None:
+    record_fusion(store, "sum", ["text"], asked(TEXT))
+    record_fusion(store, "sum", ["image", "text"], asked(BOTH))
+    record_fusion(store, "sum", ["image", "text"], asked(TEXT), rerun=True)
+    row = one(fusion_gain(store))
+    assert (row["seeds"], row["gain"]) == (1, 1 / 8)
+
+
+def test_samples_that_an_input_lacks_are_not_paired(store: Store) -> None:
+    """The text is asked of four samples alone: the protocols differ in nothing else."""
+    ids = [f"sample-{index:04d}" for index in (1, 3, 5, 7)]
+    record_fusion(store, "sum", ["text"], asked([0, 0, 1, 0], ids=ids))
+    record_fusion(store, "sum", ["image", "text"], asked(BOTH))
+    row = one(fusion_gain(store))
+    assert row["samples"] == 4
+    assert row["gain"] == np.mean([1, 1, 0, 0]) - 1 / 4
+
+
+def test_another_protocol_is_another_question(store: Store) -> None:
+    record_fusion(store, "sum", ["text"], asked(TEXT, options={"k": 1}))
+    record_fusion(store, "sum", ["image", "text"], asked(BOTH))
+    assert fusion_gain(store).is_empty()
+
+
+def test_the_rest_of_the_sweep_must_be_equal(store: Store) -> None:
+    for lr, outcomes in ((0.1, IMAGE), (0.2, TEXT)):
+        record_fusion(store, "sum", ["text"], asked(outcomes), settings={"train.lr": lr})
+    record_fusion(store, "sum", ["image", "text"], asked(BOTH), settings={"train.lr": 0.1})
+    row = one(fusion_gain(store))
+    assert row["best_cell"] == "fusion=sum(text), train.lr=0.1"
+    assert row["gain"] == 4 / 8
+
+
+def test_a_fusion_is_compared_with_its_own_inputs(store: Store) -> None:
+    record_fusion(store, "sum", ["audio"], asked([1.0] * 8))
+    record_fusion(store, "sum", ["text"], asked(TEXT))
+    record_fusion(store, "sum", ["image", "text"], asked(BOTH))
+    record_fusion(store, "sum", ["image", "text", "audio"], asked(BOTH))
+    best = dict(fusion_gain(store).select("inputs", "best_unimodal").rows())
+    assert best == {"image+text": "text", "image+text+audio": "audio"}
+
+
+def test_a_regression_gains_squared_error(store: Store) -> None:
+    record_fusion(store, "sum", ["text"], asked([-4.0, -2.0], evaluator="regression"))
+    record_fusion(store, "sum", ["image", "text"], asked([-1.0, -1.0], evaluator="regression"))
+    row = one(fusion_gain(store))
+    assert (row["measure"], row["gain"]) == ("-mse", 2.0)
+
+
+def test_costs_are_those_of_fusion_and_head(store: Store) -> None:
+    match = {"budget": 40, "parameters": 42, "option": "dim", "value": 3}
+    found = costs_of([SUMMARY | {"match": match}, SUMMARY | {"samples_per_second": 300.0}])
+    assert (found.parameters, found.flops, found.samples_per_second) == (42, 84, 200.0)
+    assert (found.budget, found.width) == (40, "dim = 3")
+    assert found.gap == pytest.approx(0.05)
+    empty = costs_of([{}])
+    assert (empty.parameters, empty.flops, empty.gap, empty.width) == (None, None, None, None)
+
+
+def test_nothing_to_compare_is_an_empty_frame_with_its_columns(either_store: Store) -> None:
+    assert dict(fusion_gain(either_store).schema) == dict(pl.DataFrame(schema=SCHEMA).schema)
+    record_fusion(either_store, "sum", ["image", "text"], asked(BOTH))
+    assert fusion_gain(either_store).is_empty()
+    assert list(gain_boards(fusion_gain(either_store))) == []
+
+
+def test_the_board_says_what_was_gained_at_what_cost(store: Store) -> None:
+    match = {"budget": 40, "parameters": 42, "option": "dim", "value": 3}
+    shared = SUMMARY | {"match": match, "function_class": "sums of maps"}
+    record_fusion(store, "concat", ["text"], asked(TEXT))
+    record_fusion(store, "concat", ["image", "text"], asked(TEXT), summary=shared)
+    record_fusion(store, "sum", ["image", "text"], asked(BOTH), summary=shared)
+    record_fusion(store, "gating", ["image", "text"], asked(IMAGE), summary=SUMMARY)
+    (board,) = gain_boards(fusion_gain(store))
+    assert board.metrics == (
+        "gain",
+        "top1",
+        "best unimodal",
+        "parameters",
+        "gap",
+        "FLOPs",
+        "samples/s",
+    )
+    assert [entry.label for entry in board.entries] == [
+        "fusion=sum(image+text)",
+        "fusion=concat(image+text)",
+        "fusion=gating(image+text)",
+    ]
+    texts = [figure.text for figure in board.entries[0].figures]
+    half = stats.t.ppf(0.975, 7) * stats.sem(np.subtract(BOTH, TEXT))
+    assert texts == [f"+25.0 ± {100 * half:.1f}", "75.0%", "text 50.0%", "42", "+5.0%", "84", "100"]
+    assert board.entries[0].figures[0].is_best
+    notes = "; ".join(board.notes)
+    assert "sum and concat are one function class (sums of maps)" in notes
+    assert "chosen on test, so that gains look smaller" in notes
+    assert "the budget of 40" in notes
+
+
+def test_every_format_has_the_gains(either_store: Store) -> None:
+    record_three(either_store)
+    contents = read_contents(either_store)
+    gain = json.loads(to_json(contents))["fusion_gain"][0]["gain"]
+    assert gain == 0.25
+    assert "+25.0 ±" in to_markdown(all_boards(either_store, contents))
+    assert to_csv(contents.table("fusion_gain")).splitlines()[1].startswith("emoji,fusion=concat(")
+
+
+def test_python_and_the_page_have_the_gains(store: Store, tmp_path: Path) -> None:
+    record_three(store)
+    found = Results(store)
+    assert found.fusion_gain()["gain"].to_list() == [0.25]
+    assert found.fusion_gain(["emoji"]).equals(found.fusion_gain())
+    assert "fusion gain · emoji" in found._repr_html_()
+    found.write(tmp_path / "gain.parquet", table="fusion_gain")
+    assert pl.read_parquet(tmp_path / "gain.parquet").equals(found.fusion_gain())
+    found.write(tmp_path / "report.html")
+    assert "+25.0 ±" in (tmp_path / "report.html").read_text()
+
+
+def test_a_value_that_is_not_finite_validates_nothing(store: Store) -> None:
+    nan = {"best": "loss", "best_direction": "min", "best_value": math.nan}
+    record_three(store, text=nan, image={**nan, "best_value": 1.0})
+    assert one(fusion_gain(store))["chosen_on"] == "test"

@@ -1,0 +1,159 @@
+"""What missing modalities do, from hand-made conditions to frames and boards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+import polars as pl
+import pytest
+from report_values import asked, record_fusion
+
+from mmlab.records import EvaluationResult
+from mmlab.report.boards import boards
+from mmlab.report.contents import all_boards, read_contents
+from mmlab.report.page import gather
+from mmlab.report.robustness import robustness
+from mmlab.report.robustness_boards import robustness_boards
+from mmlab.report.tables import to_json, to_markdown
+from mmlab.store import Store, open_store
+
+INPUTS = ("image", "text")
+
+
+@pytest.fixture
+def store(sqlite_url: str) -> Iterator[Store]:
+    """On SQLite alone, for what no database has a part in; `either_store` is on both."""
+    with open_store(sqlite_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def either_store(database_url: str) -> Iterator[Store]:
+    """On SQLite and on Postgres."""
+    with open_store(database_url) as opened:
+        yield opened
+
+
+def condition(
+    name: str, hits: int, present: tuple[str, ...], noise: Mapping[str, float] | None = None
+) -> EvaluationResult:
+    """`hits` of ten samples."""
+    options = {"present": list(present), "noise": dict(noise or {})}
+    outcomes = [1.0] * hits + [0.0] * (10 - hits)
+    return asked(outcomes, evaluator="missing_modality", condition=name, options=options)
+
+
+def summary(inputs: tuple[str, ...], **metrics: float) -> EvaluationResult:
+    values = {f"top1/{key}": value for key, value in metrics.items()}
+    return asked([], evaluator="missing_modality", metrics=values, options={"inputs": list(inputs)})
+
+
+def record_both(store: Store, use: str, hits: tuple[int, int, int], seed: int = 0) -> None:
+    """A fusion of both inputs: hits with the picture, with the text, with both."""
+    image, text, both = hits
+    record_fusion(
+        store,
+        use,
+        INPUTS,
+        summary(INPUTS, subset_area=((image + text) / 2 + both) / 20, subset_worst=image / 10),
+        condition("image", image, ("image",)),
+        condition("text", text, ("text",)),
+        condition("image+text", both, INPUTS),
+        condition("text noise 0.5", text, INPUTS, {"text": 0.5}),
+        seed=seed,
+    )
+
+
+def record_text(store: Store, hits: int) -> None:
+    """A single modality, asked what the fusion was asked of its text."""
+    record_fusion(
+        store,
+        "concat",
+        ["text"],
+        summary(("text",), subset_area=hits / 10, subset_worst=hits / 10),
+        condition("text", hits, ("text",)),
+    )
+
+
+def test_conditions_are_told_apart(either_store: Store) -> None:
+    record_both(either_store, "sum", (1, 6, 8))
+    found = robustness(either_store).filter(pl.col("metric").is_in(["top1", "top1/subset_worst"]))
+    rows = found.select("condition", "present", "noisy", "level", "mean").sort("condition").rows()
+    assert rows == [
+        ("", None, None, None, 0.1),
+        ("image", "image", None, None, 0.1),
+        ("image+text", "image+text", None, None, 0.8),
+        ("text", "text", None, None, 0.6),
+        ("text noise 0.5", "image+text", "text", 0.5, 0.6),
+    ]
+
+
+def test_a_board_has_a_column_for_each_condition_the_summary_first(store: Store) -> None:
+    for seed in (0, 1):
+        record_both(store, "sum", (1, 6, 8), seed)
+        record_both(store, "gating", (4, 6, 7), seed)
+    (board,) = robustness_boards(robustness(store))
+    assert board.metrics == (
+        "top1/subset_area",
+        "top1/subset_worst",
+        "image+text",
+        "image",
+        "text",
+        "text noise 0.5",
+    )
+    labels = [entry.label for entry in board.entries]
+    assert labels == ["emoji · fusion=gating(image+text)", "emoji · fusion=sum(image+text)"]
+    assert [figure.text for figure in board.entries[0].figures][2] == "70.0 ± 0.0%"
+    best = [[figure.is_best for figure in entry.figures] for entry in board.entries]
+    assert best == [
+        [True, True, False, True, True, True],
+        [False, False, True, False, True, True],
+    ]
+    assert board.samples == 10
+
+
+def test_a_single_modality_stands_below_where_it_was_asked_the_same(either_store: Store) -> None:
+    record_both(either_store, "sum", (1, 6, 8))
+    record_text(either_store, 7)
+    (board,) = robustness_boards(robustness(either_store))
+    text = board.entries[1]
+    assert (text.place, text.label) == (None, "emoji · fusion=concat(text)")
+    shown = {m: f.text for m, f in zip(board.metrics, text.figures, strict=True) if f.text}
+    assert list(shown) == ["text"]
+    assert shown["text"].startswith("70.0%")
+
+
+def test_a_single_modality_alone_has_its_own_board(store: Store) -> None:
+    record_text(store, 7)
+    (board,) = robustness_boards(robustness(store))
+    assert [entry.place for entry in board.entries] == [1]
+
+
+def test_conditions_are_no_boards_of_the_leaderboard_but_rows_of_its_frame(store: Store) -> None:
+    record_both(store, "sum", (1, 6, 8))
+    contents = read_contents(store)
+    assert set(contents.leaderboard["evaluator"]) == {"missing_modality"}
+    assert list(boards(store, contents.leaderboard)) == []
+    page = gather(store)
+    assert [board.title for board in page.boards] == ["missing_modality · robustness · test"]
+    assert page.examples == ()
+
+
+def test_every_format_has_the_conditions(store: Store) -> None:
+    record_both(store, "sum", (1, 6, 8))
+    contents = read_contents(store)
+    rows = json.loads(to_json(contents))["robustness"]
+    assert {row["condition"] for row in rows} == {
+        "",
+        "image",
+        "text",
+        "image+text",
+        "text noise 0.5",
+    }
+    assert "| top1/subset\\_area |" in to_markdown(all_boards(store, contents))
+
+
+@pytest.mark.parametrize("name", ["robustness", "fusion_gain", "leaderboard"])
+def test_an_empty_store_has_empty_tables(store: Store, name: str) -> None:
+    assert read_contents(store).table(name).is_empty()  # type: ignore[arg-type]
