@@ -99,7 +99,7 @@ def _dataset(plan: Plan, request: Request, finder: Finder) -> Resolved | None:
     if request.dataset is None:
         return None
     found: Resolved | None = finder.find("dataset", request.dataset, "dataset")
-    if found is None or found.identity() == plan.dataset.identity():
+    if found is None or found.locality() == plan.dataset.locality():
         return None
     return found
 

@@ -13,12 +13,15 @@ from typing import Any
 from mmlab.document import Document
 from mmlab.errors import PluginError, SpecError, explain
 from mmlab.faults import Fault, Where
-from mmlab.options import check_options, hashed_options, supplied
+from mmlab.options import check_options, hashed_options, map_paths, supplied
 from mmlab.places import render_located
 from mmlab.plan_checks import contradictions
 from mmlab.records import Match
 from mmlab.registry import ComponentEntry, Registry
 from mmlab.spec import Cell, Component, EvaluateTable, LossTable, Spec
+
+#: Stands for a folder in the identity of a dataset.
+FOLDER = "a folder, by its revision"
 
 
 @dataclass(frozen=True)
@@ -53,13 +56,23 @@ class Resolved:
         )
 
     def identity(self) -> dict[str, object]:
-        """What of this component decides a result: name, origin, and options (files by content)."""
+        """What of this component decides a result: name, origin, and options (files by content).
+
+        What is in a dataset's folders is left to its `revision`: they may hold millions of files.
+        """
+        options = self.options
+        if self.entry.kind == "dataset":
+            options = map_paths(options, lambda path: path if path.is_file() else FOLDER)
         return {
             "use": self.entry.name,
             "distribution": self.entry.distribution,
             "version": self.entry.version,
-            "options": hashed_options(self.factory, self.options),
+            "options": hashed_options(self.factory, options),
         }
+
+    def locality(self) -> dict[str, object]:
+        """The identity, and where on this machine its files and folders are."""
+        return {**self.identity(), "places": map_paths(self.options, lambda p: str(p.absolute()))}
 
 
 @dataclass(frozen=True)

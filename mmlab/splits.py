@@ -21,7 +21,7 @@ class Splits:
 
     def get(self, resolved: Resolved, split: Split) -> Dataset:
         """One split of a dataset component; it may be empty."""
-        key = (digest(resolved.identity()), split)
+        key = (digest(resolved.locality()), split)
         if key not in self._made:
             dataset = cast(Dataset, resolved.make(split=split))
             check_labels(f"dataset {resolved.entry.name!r}", dataset.labels)

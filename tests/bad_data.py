@@ -63,13 +63,7 @@ def bomb() -> bytes:
 MANIFESTS = [
     manifest(
         "a missing manifest",
-        Says(
-            "Manifest, option 'path'",
-            "cannot be read",
-            "rows.csv: No such",
-            "exists",
-            "correct the",
-        ),
+        Says("rows.csv", "cannot be read", "No such file", "at least one row", "set dataset.path"),
         None,
     ),
     manifest(

@@ -35,6 +35,9 @@ use = "classification"
 """
 
 
+FOLDER = '{use = "benchmark", test_set = "mnist/test", path = "%s"}'
+
+
 def plan(tmp_path: Path, *overrides: str, text: str = SPEC) -> Plan:
     path = tmp_path / "spec.toml"
     path.write_text(text)
@@ -123,3 +126,21 @@ def test_one_head_does_not_predict_both_labels_and_targets(tmp_path: Path) -> No
 def test_a_regression_needs_a_loss_of_targets(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="'regression' reads a head that predicts targets"):
         plan(tmp_path, text=SPEC.replace('"classification"', '"regression"'))
+
+
+def test_a_folder_of_data_is_left_to_the_revision_but_not_mistaken_for_another(
+    tmp_path: Path,
+) -> None:
+    plans = [plan(tmp_path, f"dataset={FOLDER % name}") for name in ("one", "two")]
+    identities = [each.dataset.identity() for each in plans]
+    assert identities[0] == identities[1]
+    assert plans[0].dataset.locality() != plans[1].dataset.locality()
+
+
+def test_a_file_of_data_is_known_by_its_bytes(tmp_path: Path) -> None:
+    identities = []
+    for content in ("a,b\n1,2\n", "a,b\n1,3\n"):
+        (tmp_path / "index.csv").write_text(content)
+        given = '{use = "manifest", path = "index.csv", text_columns = ["a"]}'
+        identities.append(plan(tmp_path, f"dataset={given}").dataset.identity())
+    assert identities[0] != identities[1]
