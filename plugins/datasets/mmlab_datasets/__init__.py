@@ -8,7 +8,7 @@ def mmlab_datasets() -> dict[str, str]:
     """Names used in TOML, and where the datasets are."""
     return {
         "av_mnist": "mmlab_datasets.av_mnist:AvMnist",
+        "benchmark": "mmlab_datasets.published.benchmark:Benchmark",
         "emoji": "mmlab_datasets.emoji:Emoji",
         "manifest": "mmlab_datasets.manifest:Manifest",
-        "tuxpaint": "mmlab_datasets.tuxpaint:TuxPaint",
     }
