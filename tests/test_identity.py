@@ -85,7 +85,7 @@ def test_the_order_of_encoders_is_in_the_hash(sqlite_lab: Lab) -> None:
 
 def test_the_order_of_losses_is_in_the_hash(sqlite_lab: Lab) -> None:
     """Probabilities come from the temperature of the first."""
-    cold, warm = (f'{PAIRED[3]}name = "{t}"\ntemperature = {t}\n' for t in ("0.1", "0.5"))
+    cold, warm = (f'{PAIRED[3]}name = "at_{t * 10:.0f}"\ntemperature = {t}\n' for t in (0.1, 0.5))
     one, other = ((*PAIRED[:3], both, *PAIRED[4:]) for both in (cold + warm, warm + cold))
     assert hashes(sqlite_lab, one) != hashes(sqlite_lab, other)
 

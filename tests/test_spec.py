@@ -37,7 +37,12 @@ def test_options_are_the_keys_that_mmlab_does_not_read(tmp_path: Path) -> None:
 def test_a_spec_can_be_dumped_and_read_again(tmp_path: Path) -> None:
     spec = load_spec(write(tmp_path)).spec
     assert type(spec).model_validate_json(spec.model_dump_json()) == spec
-    assert spec.model_dump(mode="json")["fusion"] == {"use": "concat", "dim": 16, "inputs": None}
+    assert spec.model_dump(mode="json")["fusion"] == {
+        "use": "concat",
+        "dim": 16,
+        "inputs": None,
+        "modality_dropout": 0.0,
+    }
 
 
 def test_integers_are_taken_for_floats_and_arrays_for_pairs(tmp_path: Path) -> None:

@@ -80,6 +80,8 @@ class Clusters:
         return Sample(f"point-{number} 🦜", values, self._truths(index, label, seen))
 
     def _truths(self, index: int, label: int, seen: int) -> tuple[int, ...]:
+        if not self.labels:
+            return ()
         if not self.is_multi_label or index % 2:
             return (label,)
         return () if index == 4 else tuple(sorted({label, (label + 1) % seen}))
