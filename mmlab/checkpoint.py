@@ -17,13 +17,17 @@ from torch import Tensor, nn
 from mmlab.errors import RunError, WeightsError, explain
 
 
-def save_weights(path: Path, state: Mapping[str, Tensor]) -> str:
+def save_weights(
+    path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+) -> str:
     """Write tensors to `path` in one atomic step and return the sha256 of the file.
 
-    Tensors that share memory are written once each. Raises RunError("disk_full" or "error") and
-    leaves whatever stood at `path` untouched when the file cannot be written.
+    `metadata` are texts in the file's header. Tensors that share memory are written once each.
+    Raises RunError("disk_full" or "error") and leaves whatever stood at `path` untouched when the
+    file cannot be written.
     """
-    data = save({name: x.detach().cpu().contiguous().clone() for name, x in state.items()})
+    tensors = {name: x.detach().cpu().contiguous().clone() for name, x in state.items()}
+    data = save(tensors, dict(metadata) if metadata else None)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -147,7 +147,8 @@ class Model(nn.Module):
         assert self.scorer is not None, "built without a scorer: nothing declared to read it"
         fusion = cast(VectorFusion, self.fusion)
         columns = _with_axis(v, 0)
-        chunk = max(1, PAIR_ELEMENTS // max(1, v.pooled.shape[0] * fusion.dim))
+        row_elements = v.pooled.shape[0] * _pair_elements(u, v, fusion.dim)
+        chunk = max(1, PAIR_ELEMENTS // max(1, row_elements))
         blocks = [
             self.scorer(fusion.fuse(_with_axis(_rows(u, i, i + chunk), 1), columns)).squeeze(-1)
             for i in range(0, u.pooled.shape[0], chunk)
@@ -236,6 +237,12 @@ class Step(nn.Module):
 
 def _same(batch: Batch) -> Batch:
     return batch
+
+
+def _pair_elements(u: Features, v: Features, dim: int) -> int:
+    """Elements that one pair takes: a vector, or the MLPs of a transformer for all its tokens."""
+    tokens = [f.tokens.shape[-2] for f in (u, v) if f.tokens is not None]
+    return 4 * dim * sum(tokens) if tokens else dim
 
 
 def _rows(features: Features, start: int, stop: int) -> Features:

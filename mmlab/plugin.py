@@ -168,6 +168,21 @@ class Augmented(Protocol):
 
 
 @runtime_checkable
+class Trimmed(Protocol):
+    """A text encoder that takes shorter input: prompts are then cut to the longest of a batch.
+
+    `trims_text` says whether columns of ids that are padding in every row may be left out of its
+    input without changing its pooled features; it may be so for some weights only.
+    """
+
+    trims_text: bool
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Whose padding it is."""
+
+
+@runtime_checkable
 class Staged(Protocol):
     """An encoder that can name its stages: freezing to a depth and layer-wise learning rates."""
 

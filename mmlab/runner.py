@@ -31,8 +31,9 @@ from mmlab.loading import rebuild
 from mmlab.matching import Matcher
 from mmlab.plan import Plan, prepare
 from mmlab.provenance import describe_origin, describe_weights
-from mmlab.records import Artifact
+from mmlab.records import Artifact, EvaluationResult
 from mmlab.registry import Registry
+from mmlab.score_files import write_scores
 from mmlab.scoring import Scorer
 from mmlab.sources import find_sources, in_order
 from mmlab.spec import expand, load_spec
@@ -226,7 +227,7 @@ class Runner:
             scorer.check(wanted)
             if table is not None:
                 artifacts = self.fit(experiment, scorer, lease, summary)
-            results = list(scorer.evaluate(wanted))
+            results = self.evaluated(scorer, lease.claim.run_id, wanted)
         lease.check()
         numbers = {**summary.as_dict(experiment), **scorer.cost(), "weights": origins}
         step = summary.best_step
@@ -275,10 +276,17 @@ class Runner:
         scorer.check(missing)
         table = plan.cell.spec.train
         with determinism(table is not None and table.deterministic):
-            results = list(scorer.evaluate(missing))
+            results = self.evaluated(scorer, row.run_id, missing)
         step = cast(int | None, detail.summary.get("best_step"))
         self.store.add_evaluations(row.run_id, results, missing, step)
         return "evaluated", row.run_id, None
+
+    def evaluated(
+        self, scorer: Scorer, run_id: str, wanted: Mapping[str, str]
+    ) -> list[EvaluationResult]:
+        """The results of the wanted evaluations, with what is kept as files in the runs folder."""
+        results = list(scorer.evaluate(wanted))
+        return write_scores(self.runs, run_id, results, wanted)
 
     def precision(self, plan: Plan) -> str:
         """The precision of a cell on this device."""

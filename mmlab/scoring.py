@@ -11,6 +11,7 @@ import torch
 from mmlab.build import Experiment
 from mmlab.cost import count_flops
 from mmlab.evaluate import Encoded, Evaluator, Subject, encode_split
+from mmlab.evaluate.label_features import Remembered
 from mmlab.loader import equal_batches, evaluation_batches, to_device
 from mmlab.plugin import Dataset, Published, Split
 from mmlab.records import EvaluationResult
@@ -19,6 +20,10 @@ from mmlab.train import mean_losses
 
 #: Samples encoded at a time where the spec has no [train] table to say so.
 EVALUATION_BATCH_SIZE = 64
+
+
+#: Options of evaluators in validation, whose results are only numbers.
+UNKEPT: Mapping[str, object] = {"cards": 0, "keep_scores": False}
 
 
 class Scorer:
@@ -34,6 +39,7 @@ class Scorer:
         self.precision = precision
         table = self.plan.cell.spec.train
         self.batch_size = table.batch_size if table else EVALUATION_BATCH_SIZE
+        self.remembered = Remembered()
 
     def check(self, names: Iterable[str]) -> None:
         """Raise, before anything is trained, what the named evaluations would raise after it."""
@@ -92,14 +98,15 @@ class Scorer:
             device=self.device,
             precision=self.precision,
             readers=self.experiment.readers,
+            remembered=self.remembered,
         )
 
     def _evaluator(self, name: str, *, cards: bool = True) -> Evaluator:
-        """The evaluator of a name; without `cards` it draws no pictures for the report."""
+        """The evaluator of a name; without `cards` it keeps nothing that only a reader looks at."""
         resolved = self.plan.evaluators[name]
         options = dict(resolved.options)
-        if not cards and "cards" in options:
-            options["cards"] = 0
+        if not cards:
+            options |= {key: value for key, value in UNKEPT.items() if key in options}
         return cast(Evaluator, replace(resolved, options=options).make())
 
     def _encode(

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import polars as pl
 import pytest
+import torch
 from lab import CLASSIFICATION, DATASET, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
+from safetensors import safe_open
+from toys import LABELS
 
+import mmlab
 from mmlab.errors import PluginError, SpecError, UsageError
 from mmlab.evaluate_runs import evaluate_runs
 from mmlab.runner import Outcome, RunOptions
@@ -137,3 +143,36 @@ def test_two_files_may_not_ask_under_one_name(sqlite_lab: Lab) -> None:
     files = [write(sqlite_lab, name, OTHER, CLASSIFICATION) for name in ("one", "two")]
     with pytest.raises(SpecError, match="two evaluations of one name"):
         ask(sqlite_lab, "toy", *files)
+
+
+def test_all_scores_become_a_file_of_their_evaluation(sqlite_lab: Lab) -> None:
+    kept = ZERO_SHOT + "keep_scores = true\n"
+    detail = sqlite_lab.run_one(sqlite_lab.write("pairs", (*PAIRED[:5], kept)))
+    (path,) = [kept.path for kept in detail.artifacts if kept.role == "scores"]
+    with safe_open(sqlite_lab.runs / path, framework="pt") as file:
+        scores, metadata = file.get_tensor("scores"), file.metadata()
+    samples, labels = (json.loads(metadata[key]) for key in ("samples", "labels"))
+    assert scores.dtype == torch.float16
+    assert scores.shape == (24, 4) == (len(samples), len(labels))
+    with mmlab.results(sqlite_lab.db) as results:
+        first = results.rankings("pairs").filter(pl.col("rank") == 1)
+    found = dict(zip(first["sample"], first["label"], strict=True))
+    best = [labels[column] for column in scores.float().argmax(1)]
+    agreeing = [found[sample] == label for sample, label in zip(samples, best, strict=True)]
+    assert sum(agreeing) >= 22  # float16 may turn near ties
+
+
+def test_a_run_of_relative_paths_is_asked_from_another_folder(
+    sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(sqlite_lab.folder)
+    prompts = {label: [f"some {label}"] for label in LABELS}
+    (sqlite_lab.folder / "prompts.json").write_text(json.dumps(prompts))
+    asked = ZERO_SHOT + 'prompts_file = "prompts.json"\n'
+    spec = sqlite_lab.write("pairs", (*PAIRED[:5], asked))
+    sqlite_lab.run_one(spec.relative_to(sqlite_lab.folder))
+    elsewhere = sqlite_lab.folder / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    more = write(sqlite_lab, "more", asked + 'split = "validation"\nname = "again"\n')
+    assert statuses(ask(sqlite_lab, "pairs", more)) == ["evaluated"]

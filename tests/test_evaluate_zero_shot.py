@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from mmlab.errors import DataError, SpecError
 from mmlab.evaluate import Subject, ranked, ranking
-from mmlab.evaluate.zero_shot import ZeroShot, write_prompts
+from mmlab.evaluate.prompts import write_prompts
+from mmlab.evaluate.zero_shot import ZeroShot
 from mmlab.plugin import Calibration
 from mmlab.records import EvaluationResult
 
@@ -122,7 +123,7 @@ def test_chunks_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     dataset = pictures(LABELS, LABELS * 3)
     whole = ask(subject(), dataset)
     monkeypatch.setattr(ranking, "CHUNK_ELEMENTS", 15)
-    monkeypatch.setattr("mmlab.evaluate.zero_shot.PROMPTS_AT_ONCE", 5)
+    monkeypatch.setattr("mmlab.evaluate.label_features.PROMPTS_AT_ONCE", 5)
     parts = ask(subject(), dataset)
     assert parts.metrics == pytest.approx(whole.metrics)
     np.testing.assert_array_equal(parts.rankings.label, whole.rankings.label)

@@ -11,9 +11,19 @@ import torch
 from torch import Tensor
 
 from mmlab.evaluate import faults
+from mmlab.evaluate.label_features import Remembered
 from mmlab.loader import Reader, evaluation_batches, to_device
 from mmlab.model import Model
-from mmlab.plugin import Calibration, Dataset, Features, Fusion, Sample, SimilarityFusion, Split
+from mmlab.plugin import (
+    Calibration,
+    Dataset,
+    Features,
+    Fusion,
+    Sample,
+    SimilarityFusion,
+    Split,
+    Trimmed,
+)
 from mmlab.records import EvaluationResult
 from mmlab.samples import check_sample, target_names
 
@@ -33,6 +43,8 @@ class Subject:
     device: torch.device
     precision: str
     readers: Mapping[str, Reader]
+    #: features of labels that these weights have encoded
+    remembered: Remembered = field(default_factory=Remembered)
 
     @property
     def fusion(self) -> Fusion:
@@ -45,6 +57,11 @@ class Subject:
         can_score = isinstance(self.model.fusion, SimilarityFusion) or self.model.scorer is not None
         return can_score and len(self.model.inputs) == 2
 
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether the fusion reads tokens."""
+        return "tokens" in self.fusion.reads
+
     def modality(self, key: str) -> str:
         """The modality that an encoder reads."""
         return self.readers[key].modality
@@ -55,17 +72,20 @@ class Subject:
             self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
         ):
             features = self.model.encode(key, x, present)
-        if "tokens" not in self.fusion.reads:
+        if not self.reads_tokens:
             features = replace(features, tokens=None, mask=None)
         return map_features(features, lambda t: t.float() if t.is_floating_point() else t)
 
     def encode_raws(self, key: str, raws: Sequence[object]) -> Features:
         """Features of raw values that are no samples: prompts, captions."""
-        transform = self.readers[key].encoder.transform
+        encoder = self.readers[key].encoder
         parts = []
         for start in range(0, len(raws), RAW_BATCH_SIZE):
-            rows = [transform(raw, False) for raw in raws[start : start + RAW_BATCH_SIZE]]
-            parts.append(self.encode(key, torch.stack(rows).to(self.device)))
+            rows = [encoder.transform(raw, False) for raw in raws[start : start + RAW_BATCH_SIZE]]
+            x = torch.stack(rows)
+            if isinstance(encoder, Trimmed) and encoder.trims_text and not self.reads_tokens:
+                x = without_padding(x, encoder.vocabulary.pad)
+            parts.append(self.encode(key, x.to(self.device)))
         return concatenate(parts)
 
     def project(self, key: str, features: Features) -> Features:
@@ -178,6 +198,12 @@ def take(features: Features, index: slice | Tensor) -> Features:
     return map_features(
         features, lambda x: x[index.to(x.device) if isinstance(index, Tensor) else index]
     )
+
+
+def without_padding(ids: Tensor, pad: int) -> Tensor:
+    """Token ids (B, N) without the last columns that are padding in every row; one stays."""
+    is_used = (ids != pad).any(0).nonzero()
+    return ids[:, : int(is_used.max()) + 1] if len(is_used) else ids[:, :1]
 
 
 def map_features(features: Features, change: Callable[[Tensor], Tensor]) -> Features:

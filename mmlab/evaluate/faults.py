@@ -152,6 +152,58 @@ def wrong_templates(name: str, found: object) -> DataError:
     )
 
 
+def templates_and_file() -> SpecError:
+    """Prompts come from two places."""
+    return SpecError(
+        explain(
+            "evaluate.zero_shot",
+            "prompts come from templates or from a file, not from both",
+            found="templates and prompts_file",
+            allowed="one of them, or neither: then the dataset's templates are used",
+            next_step="remove one",
+        )
+    )
+
+
+def no_mean_of_features(name: str) -> SpecError:
+    """An average of features would mean nothing to this fusion."""
+    return SpecError(
+        explain(
+            f"evaluate.{name}.combine",
+            "this fusion gives no sense to an average of features",
+            found="features",
+            allowed="scores, probabilities",
+            next_step="leave `combine` out",
+        )
+    )
+
+
+def uneven_prompts(name: str) -> SpecError:
+    """Probabilities over labels need one prompt of each label at a time."""
+    return SpecError(
+        explain(
+            f"evaluate.{name}.combine",
+            "probabilities are averaged over as many prompts for every label",
+            found="labels with different numbers of prompts",
+            allowed="features, scores; or a file with lists of one length",
+            next_step="leave `combine` out",
+        )
+    )
+
+
+def too_many_labels(name: str, count: int, allowed: int) -> DataError:
+    """What is wanted needs the scores of all labels at once."""
+    return DataError(
+        explain(
+            f"evaluate.{name}",
+            "so many labels are scored in blocks, of which no whole row of scores is kept",
+            found=f"{count:,} labels, with keep_scores or combine = 'probabilities'",
+            allowed=f"at most {allowed:,} labels with these options",
+            next_step="leave these options out",
+        )
+    )
+
+
 def lacks_modality(name: str, modality: str, modalities: Sequence[str]) -> DataError:
     """The dataset has nothing for an input that the evaluator reads."""
     return DataError(

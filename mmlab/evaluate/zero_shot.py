@@ -3,45 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal
 
 import torch
-from pydantic import AfterValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 from torch import Tensor
 
-from mmlab.evaluate import faults
-from mmlab.evaluate.data import Encoded, Subject, concatenate, take
+from mmlab.evaluate import faults, ranked
+from mmlab.evaluate.data import Encoded, Subject, take
+from mmlab.evaluate.label_features import (
+    LabelFeatures,
+    mean_probabilities,
+    mean_scores,
+    mean_sigmoids,
+)
 from mmlab.evaluate.labelling import Labelling, LabelScores, make_result, rank_labels
+from mmlab.evaluate.prompts import PLACEHOLDER, Prompts, Template, read_prompts
 from mmlab.evaluate.protocol import Question
 from mmlab.plugin import Calibration, Dataset, Features
 from mmlab.records import EvaluationResult
 
-PLACEHOLDER = "{}"
-
-#: Prompts encoded and projected before they are averaged.
-PROMPTS_AT_ONCE = 256
-
-
-def _check_template(template: str) -> str:
-    if template.count(PLACEHOLDER) != 1:
-        text = "a template needs exactly one {} for the label"
-        allowed = 'a text with one {}, such as "a photo of a {}."'
-        context = {"text": text, "allowed": allowed, "next_step": "put {} where the label belongs"}
-        raise PydanticCustomError("template", "{text}", context)
-    return template
-
-
-Template = Annotated[str, AfterValidator(_check_template)]
+Combine = Literal["features", "scores", "probabilities"]
 
 
 class ZeroShot:
     """Which label fits: every query is scored against every label, written as prompts.
 
-    A label's prompts are its name in each template. Where the fusion averages prompts as features,
-    the projected features of a label's prompts are averaged: a cosine fusion projects to length 1
-    and scores by direction, so that is normalise, mean, normalise. Otherwise each prompt is scored
-    and the scores are averaged. Encoders run in the subject's precision, all else in float32.
+    A label's prompts are its name in each template, or its own list of `prompts_file`. `combine`
+    says what is averaged over them. "features": projected features; a cosine fusion projects to
+    length 1 and scores by direction, so that is normalise, mean, normalise. "scores": each prompt's
+    score. "probabilities": the softmax over labels for one prompt of each, averaged. By default it
+    is features where an average of them means something, as the fusion says, else scores. Encoders
+    run in the subject's precision, all else in float32.
 
     Labels are ranked by (-score, label id). Probabilities come from the model's temperature: a
     softmax over labels, or each label's own sigmoid. A sample with several truths counts by the one
@@ -66,26 +60,47 @@ class ZeroShot:
             Annotated[Sequence[Template], Field(min_length=1)] | None,
             Field(description="prompts with one {} each; the dataset's unless given"),
         ] = None,
+        prompts_file: Annotated[
+            Path | None,
+            Field(description='TOML or JSON file of label = ["prompt", ...], instead of templates'),
+        ] = None,
+        combine: Annotated[
+            Combine | None,
+            Field(description="what is averaged over a label's prompts; by default as fusion says"),
+        ] = None,
         scale: Annotated[
             float | None, Field(gt=0, description="softmax scale; the model's own unless given")
         ] = None,
         k: Annotated[int, Field(ge=1, le=1000, description="labels kept per sample")] = 5,
+        keep_scores: Annotated[
+            bool, Field(description="keep all scores as a file, (samples, labels) float16")
+        ] = False,
         cards: Annotated[int, Field(ge=0, le=1000, description="samples with a picture")] = 24,
     ) -> None:
+        if templates is not None and prompts_file is not None:
+            raise faults.templates_and_file()
         self.queries = queries
         self.prompts = prompts
         self.templates = templates
+        self.prompts_file = prompts_file
+        self.combine = combine
         self.scale = scale
         self.k = k
+        self.keep_scores = keep_scores
         self.cards = cards
 
     def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
         """Raise SpecError or DataError for what the model or the dataset lacks."""
         queries, _ = self._keys(subject, name)
         self._calibration(subject, name)
-        self._templates(dataset, name)
+        prompts = self._prompts(dataset, name)
         if not dataset.labels:
             raise faults.no_labels(name)
+        combine = self._combine(subject, name)
+        if combine == "probabilities" and not prompts.is_even:
+            raise faults.uneven_prompts(name)
+        if self._is_one_by_one(combine) and len(dataset.labels) > ranked.BLOCK_LABELS:
+            raise faults.too_many_labels(name, len(dataset.labels), ranked.BLOCK_LABELS)
         if subject.modality(queries) not in dataset.modalities:
             raise faults.lacks_modality(name, subject.modality(queries), dataset.modalities)
 
@@ -100,34 +115,66 @@ class ZeroShot:
             raise faults.nothing_left(name, len(encoded.ids), needed)
         truths = [encoded.truths[index] for index in indexes]
         question = self._question(subject, encoded.dataset, name)
-        scores = self._scores(subject, encoded, indexes, name)
-        ranked = rank_labels(scores, truths, self.k, name)
-        described = subject.describe((queries, prompts), scores.calibration)
+        written, combine = self._prompts(encoded.dataset, name), self._combine(subject, name)
+        averages = combine == "features"
+        with LabelFeatures(subject, prompts, written, averages=averages) as labels:
+            asked = subject.project(queries, take(encoded.features[queries], torch.tensor(indexes)))
+            scores = self._scores(subject, asked, labels, name)
+            found = rank_labels(scores, truths, self.k, name, keep_scores=self.keep_scores)
+        described = subject.describe((queries, prompts), self._calibration(subject, name))
+        described["combine"] = combine
         labelling = Labelling(name, question, encoded, indexes, described, self.cards)
-        return [make_result(labelling, truths, ranked)]
+        return [make_result(labelling, truths, found)]
 
     def _scores(
-        self, subject: Subject, encoded: Encoded, indexes: Sequence[int], name: str
+        self, subject: Subject, asked: Features, labels: LabelFeatures, name: str
     ) -> LabelScores:
-        """The scores of every label for the samples at `indexes`."""
+        """The scores of every label for the samples whose projected features are given."""
         queries, prompts = self._keys(subject, name)
-        labels, templates = encoded.dataset.labels, self._templates(encoded.dataset, name)
-        asked = subject.project(queries, take(encoded.features[queries], torch.tensor(indexes)))
-        answers = encode_labels(subject, prompts, labels, templates)
-        width = len(answers.pooled)
+        combine, calibration = self._combine(subject, name), self._calibration(subject, name)
+        count, width = len(labels.prompts.labels), len(labels.prompts.labels)
+        if combine != "features":
+            width = sum(labels.prompts.counts(slice(0, count)))
+        meaning = _meaning(combine, calibration)
 
-        def rows(chosen: slice) -> Tensor:
-            scores = subject.pair_scores(queries, take(asked, chosen), prompts, answers)
-            return scores.reshape(len(scores), len(labels), -1).mean(2)  # (rows, C)
+        def scored(rows: slice, answers: Features, columns: slice) -> Tensor:
+            scores = subject.pair_scores(queries, take(asked, rows), prompts, answers)
+            counts = torch.tensor(labels.prompts.counts(columns))
+            return _combined(scores, counts, combine, calibration)
 
-        return LabelScores(rows, len(labels), width, self._calibration(subject, name))
+        if count > ranked.BLOCK_LABELS:
+
+            def block(rows: slice, columns: slice) -> Tensor:
+                return scored(rows, labels.block(columns), columns)
+
+            def nothing(rows: slice) -> Tensor:
+                raise AssertionError("so many labels are asked for block by block")
+
+            return LabelScores(nothing, count, width, meaning, block)
+        everything, answers = slice(0, count), labels.whole()
+        return LabelScores(lambda rows: scored(rows, answers, everything), count, width, meaning)
 
     def _question(self, subject: Subject, dataset: Dataset, name: str) -> Question:
         """What is asked, named by modalities: a model's encoder keys are its own affair."""
         queries, prompts = (subject.modality(key) for key in self._keys(subject, name))
-        options = {"queries": queries, "prompts": prompts, "scale": self.scale}
-        templates = self._templates(dataset, name)
-        return Question("zero_shot", self.version, options, dataset.labels, templates)
+        options: dict[str, object] = {"queries": queries, "prompts": prompts, "scale": self.scale}
+        if self.combine is not None:
+            options["combine"] = self.combine
+        written = self._prompts(dataset, name)
+        if written.by_label is not None:
+            options["prompts_sha256"] = written.identity
+        return Question("zero_shot", self.version, options, dataset.labels, written.templates)
+
+    def _combine(self, subject: Subject, name: str) -> Combine:
+        """What is averaged over a label's prompts."""
+        own: Combine = "features" if subject.fusion.prompts == "features" else "scores"
+        if self.combine == "features" and own != "features":
+            raise faults.no_mean_of_features(name)
+        return self.combine or own
+
+    def _is_one_by_one(self, combine: Combine) -> bool:
+        """Whether scores need all labels at once."""
+        return combine == "probabilities" or self.keep_scores
 
     def _keys(self, subject: Subject, name: str) -> tuple[str, str]:
         """Encoder keys of queries and prompts."""
@@ -159,41 +206,27 @@ class ZeroShot:
             raise faults.needs_calibration(name)
         return subject.calibration
 
-    def _templates(self, dataset: Dataset, name: str) -> tuple[str, ...]:
+    def _prompts(self, dataset: Dataset, name: str) -> Prompts:
+        if self.prompts_file is not None:
+            return Prompts(dataset.labels, by_label=read_prompts(self.prompts_file, dataset.labels))
         templates = tuple(dataset.templates if self.templates is None else self.templates)
         wrong = [template for template in templates if template.count(PLACEHOLDER) != 1]
         if wrong or not templates:
             raise faults.wrong_templates(name, repr(wrong[0]) if wrong else "no template")
-        return templates
+        return Prompts(dataset.labels, templates)
 
 
-def write_prompts(labels: Sequence[str], templates: Sequence[str]) -> list[str]:
-    """Every template filled with every label, label by label; a label may contain braces itself.
-
-    >>> write_prompts(["crab", "{}"], ["a {}.", "two {}s."])
-    ['a crab.', 'two crabs.', 'a {}.', 'two {}s.']
-    """
-    return [template.replace(PLACEHOLDER, label) for label in labels for template in templates]
+def _meaning(combine: Combine, calibration: Calibration) -> Calibration:
+    """How the combined scores become probabilities: logs and logits are so by themselves."""
+    return Calibration(1.0, 0.0, calibration.kind) if combine == "probabilities" else calibration
 
 
-def encode_labels(
-    subject: Subject, key: str, labels: Sequence[str], templates: Sequence[str]
-) -> Features:
-    """Projected features of each label, or of each of its prompts where scores are averaged.
-
-    Prompts are encoded some labels at a time, so that memory does not grow with templates where
-    features are averaged.
-    """
-    step = max(1, PROMPTS_AT_ONCE // len(templates))
-    averages = subject.fusion.prompts == "features"
-    parts = []
-    for start in range(0, len(labels), step):
-        prompts = write_prompts(labels[start : start + step], templates)
-        projected = subject.project(key, subject.encode_raws(key, prompts))
-        parts.append(_average(projected, len(templates)) if averages else projected)
-    return concatenate(parts)
-
-
-def _average(prompts: Features, prompts_per_label: int) -> Features:
-    width = prompts.pooled.shape[-1]
-    return Features.of(prompts.pooled.reshape(-1, prompts_per_label, width).mean(1))
+def _combined(scores: Tensor, counts: Tensor, combine: Combine, calibration: Calibration) -> Tensor:
+    """One score a label: (B, prompts, or labels where features are averaged) -> (B, C)."""
+    if combine == "features":
+        return scores
+    if combine == "scores":
+        return mean_scores(scores, counts)
+    if calibration.kind == "sigmoid":
+        return mean_sigmoids(scores, counts, calibration.scale, calibration.bias)
+    return mean_probabilities(scores, counts, calibration.scale)

@@ -11,4 +11,5 @@ def mmlab_datasets() -> dict[str, str]:
         "benchmark": "mmlab_datasets.published.benchmark:Benchmark",
         "emoji": "mmlab_datasets.emoji:Emoji",
         "manifest": "mmlab_datasets.manifest:Manifest",
+        "tuxpaint": "mmlab_datasets.tuxpaint:TuxPaint",
     }

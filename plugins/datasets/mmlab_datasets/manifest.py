@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import stat
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +13,11 @@ from typing import Annotated
 from pydantic import Field
 
 from mmlab.plugin import SPLITS, DataError, Sample, Split, explain
+from mmlab_datasets.files import file_sizes
 from mmlab_datasets.index import Index, nearest, place, read_index
 from mmlab_datasets.media import read_picture
 from mmlab_datasets.sound import read_sound
+from mmlab_datasets.splits import draw_splits
 
 Column = Annotated[str, Field(min_length=1)]
 Label = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")]
@@ -240,57 +240,6 @@ def _unknown(place: str, what: str, found: str, known: Sequence[str]) -> DataErr
 def _groups(*columns: Iterable[str | None]) -> list[str]:
     """For each row its last cell that is not empty; the first column has no empty cells."""
     return [next(cell for cell in reversed(row) if cell) for row in zip(*columns, strict=True)]
-
-
-def draw_splits(groups: Sequence[str], fractions: Mapping[str, float], seed: int) -> list[str]:
-    """A split for every row: groups in the order of a hash, the first parts held out, rounded down.
-
-    A fraction above 0 holds out one group at least, given three groups.
-    """
-
-    def rank(group: str) -> str:
-        return hashlib.sha256(f"{seed}:{group}".encode()).hexdigest()
-
-    left = sorted(set(groups), key=rank)
-    split_of = dict.fromkeys(left, "train")
-    count = len(left)
-    for split, fraction in fractions.items():
-        size = max(int(fraction * count), int(fraction > 0 and count > 2))
-        split_of |= dict.fromkeys(left[:size], split)
-        left = left[size:]
-    return [split_of[group] for group in groups]
-
-
-def file_sizes(
-    index: Index, column: str | None, cells: Sequence[str | None], folder: Path
-) -> list[int]:
-    """The size of every row's file, -1 where none is named. Raises DataError if one is missing."""
-    sizes = [-1 if cell is None else _file_size(folder, cell) for cell in cells]
-    faulty = [number for number, size in enumerate(sizes) if size is None]
-    if not faulty:
-        return [size for size in sizes if size is not None]
-    others = f" (nor in {len(faulty) - 1} further rows)" if len(faulty) > 1 else ""
-    raise DataError(
-        explain(
-            place(index.path, faulty[0] + 1, column),
-            f"there is no file of this name{others}",
-            found=repr(cells[faulty[0]]),
-            allowed=f"a file below {folder}",
-            next_step="correct the cell or dataset.root, or empty the cell to mark it missing",
-        )
-    )
-
-
-def _file_size(folder: Path, cell: str) -> int | None:
-    """The size in bytes, or None unless it is a regular file whose name stays below the folder."""
-    below = os.path.abspath(folder).rstrip(os.sep) + os.sep
-    file = os.path.abspath(folder / cell)
-    try:
-        status = os.stat(file)
-    except OSError:
-        return None
-    is_file = stat.S_ISREG(status.st_mode) and file.startswith(below)
-    return status.st_size if is_file else None
 
 
 def _revision(rows: Iterable[Row], sizes: Iterable[Sequence[int]], *names: Sequence[str]) -> str:

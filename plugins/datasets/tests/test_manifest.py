@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from mmlab_datasets.manifest import Manifest, draw_splits
+from mmlab_datasets.manifest import Manifest
+from mmlab_datasets.splits import draw_splits
 from PIL import Image
 
 from mmlab.plugin import DataError, Sample

@@ -10,7 +10,16 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Context, Features
-from mmlab_encoders.images import Crop, Flip, ImageSize, ImageTransform, normalise
+from mmlab_encoders.images import (
+    Blur,
+    Crop,
+    Flip,
+    Grey,
+    ImageSize,
+    ImageTransform,
+    Jitter,
+    normalise,
+)
 
 
 class ConvNet(nn.Module):
@@ -35,12 +44,16 @@ class ConvNet(nn.Module):
         depth: Annotated[int, Field(ge=1, description="residual blocks in each level")] = 1,
         crop: Crop = 1.0,
         flip: Flip = False,
+        jitter: Jitter = 0.0,
+        grey: Grey = 0.0,
+        blur: Blur = 0.0,
     ) -> None:
         super().__init__()
         widths = [width * 2**level for level in range(levels)]
         self.dim = widths[-1]
         self.token_dim = self.dim if "tokens" in context.reads else None
-        self.transform = ImageTransform(image_size, crop, flip)
+        colours = {"jitter": jitter, "grey": grey, "blur": blur}
+        self.transform = ImageTransform(image_size, crop, flip, **colours)
         self.stem = nn.Conv2d(3, width, kernel_size=7, stride=4, padding=3)
         self.levels = nn.ModuleList(
             residual_level(widths[max(0, i - 1)], widths[i], depth, halves=i > 0)

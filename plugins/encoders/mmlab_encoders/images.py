@@ -21,6 +21,14 @@ Crop = Annotated[
     ),
 ]
 Flip = Annotated[bool, Field(description="mirror half of the training pictures left to right")]
+Jitter = Annotated[
+    float,
+    Field(ge=0, le=1, description="how far colours of 80 % of training pictures change; 0 is off"),
+]
+Grey = Annotated[float, Field(ge=0, le=1, description="share of training pictures without colour")]
+Blur = Annotated[
+    float, Field(ge=0, le=1, description="share of training pictures that are blurred")
+]
 ImageSize = Annotated[int, Field(ge=8, description="height and width of the input in pixels")]
 
 _BICUBIC = InterpolationMode.BICUBIC
@@ -32,13 +40,28 @@ class ImageTransform:
     At evaluation the shorter side is resized to `size` and the middle is cut out. In training a
     random part of at least `crop` of the area, of aspect ratio 3/4 to 4/3, is cut out and resized,
     and mirrored if `flip`. With `crop = 1` training pictures are cut as at evaluation.
+
+    `jitter`, `grey` and `blur` are SimCLR's further augmentations (Chen et al., arXiv:2002.05709,
+    appendix A), drawn for each picture and each view: brightness, contrast and saturation by up to
+    0.8 and hue by up to 0.2 times `jitter`, with probability 0.8; no colour with probability
+    `grey`; a Gaussian blur over a tenth of the picture with probability `blur`.
     """
 
-    def __init__(self, size: int, crop: float, flip: bool) -> None:
+    def __init__(
+        self,
+        size: int,
+        crop: float,
+        flip: bool,
+        *,
+        jitter: float = 0.0,
+        grey: float = 0.0,
+        blur: float = 0.0,
+    ) -> None:
         self.size = size
-        self.is_random = crop < 1 or flip  # in training
         self._cut = v2.Compose([v2.Resize(size, _BICUBIC), v2.CenterCrop(size)])
-        self._augment = v2.Compose(_training_steps(size, crop, flip, self._cut))
+        steps = _random_steps(size, crop, flip) + _colour_steps(size, jitter, grey, blur)
+        self.is_random = bool(steps)  # in training
+        self._augment = v2.Compose(steps if crop < 1 else [self._cut, *steps])
 
     def __call__(self, raw: object, train: bool) -> Tensor:
         """One picture, cut for training or evaluation."""
@@ -59,9 +82,20 @@ def normalise(x: Tensor) -> Tensor:
     return x.to(torch.get_default_dtype()) / 127.5 - 1
 
 
-def _training_steps(size: int, crop: float, flip: bool, cut: v2.Transform) -> list[v2.Transform]:
-    first = cut if crop == 1 else v2.RandomResizedCrop(size, (crop, 1.0), interpolation=_BICUBIC)
-    return [first, v2.RandomHorizontalFlip()] if flip else [first]
+def _random_steps(size: int, crop: float, flip: bool) -> list[v2.Transform]:
+    cut = [v2.RandomResizedCrop(size, (crop, 1.0), interpolation=_BICUBIC)] if crop < 1 else []
+    return [*cut, v2.RandomHorizontalFlip()] if flip else cut
+
+
+def _colour_steps(size: int, jitter: float, grey: float, blur: float) -> list[v2.Transform]:
+    strengths = (0.8 * jitter, 0.8 * jitter, 0.8 * jitter, 0.2 * jitter)
+    kernel = size // 20 * 2 + 1  # a tenth of the picture, odd
+    steps = {
+        v2.RandomApply([v2.ColorJitter(*strengths)], p=0.8): jitter,
+        v2.RandomGrayscale(p=grey): grey,
+        v2.RandomApply([v2.GaussianBlur(kernel, (0.1, 2.0))], p=blur): blur,
+    }
+    return [step for step, strength in steps.items() if strength > 0]
 
 
 def _not_a_picture(raw: object) -> DataError:

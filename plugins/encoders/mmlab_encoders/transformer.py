@@ -20,13 +20,14 @@ WORDS = 4096
 class TextTransformer(nn.Module):
     """Transformer over the ids of a text, each token attending to all others.
 
-    int64 (B, length) -> pooled (B, width), tokens (B, length, width). A text is a start token and
-    as many of its ids as fit, then padding, which nothing attends to. `pool` takes the start token
-    or the mean over the start token and the text. `tokens` lie beside their ids, and their mask is
-    False at the start token and at padding.
+    int64 (B, N) -> pooled (B, width), tokens (B, N, width). `transform` gives N = length; columns
+    that are padding in every row may be cut off. A text is a start token and as many of its ids as
+    fit, then padding, which nothing attends to. `pool` takes the start token or the mean over the
+    start token and the text. `tokens` lie beside their ids, and their mask is False at the start
+    token and at padding.
     """
 
-    augments = False
+    augments, trims_text = False, True
 
     def __init__(
         self,
@@ -77,7 +78,7 @@ class TextTransformer(nn.Module):
         return torch.tensor(ids + [PAD] * (self.length - len(ids)))
 
     def forward(self, x: Tensor) -> Features:
-        """Features of ids (B, length)."""
+        """Features of ids (B, N), N up to length."""
         is_text = x != PAD
         is_attended = is_text.clone()
         is_attended[:, 0] = True  # so that text without any token gives numbers, not NaN
@@ -93,7 +94,7 @@ class TextTransformer(nn.Module):
 
 
 class TokenEmbedding(nn.Module):
-    """Ids as tokens with their learnt positions: (B, length) -> (B, length, width)."""
+    """Ids as tokens with their learnt positions: (B, N) -> (B, N, width), N up to length."""
 
     def __init__(self, size: int, length: int, width: int) -> None:
         super().__init__()
@@ -104,7 +105,7 @@ class TokenEmbedding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Ids in, tokens out."""
         tokens: Tensor = self.tokens(x)
-        return tokens + self.position
+        return tokens + self.position[: x.shape[1]]
 
 
 def _make_vocabulary(kind: str, size: int | None) -> Ids:

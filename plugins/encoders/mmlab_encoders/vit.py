@@ -11,7 +11,16 @@ from torch import Tensor, nn
 
 from mmlab.plugin import Context, Features, SpecError, explain
 from mmlab_encoders.blocks import Trunk
-from mmlab_encoders.images import Crop, Flip, ImageSize, ImageTransform, normalise
+from mmlab_encoders.images import (
+    Blur,
+    Crop,
+    Flip,
+    Grey,
+    ImageSize,
+    ImageTransform,
+    Jitter,
+    normalise,
+)
 
 
 class ViT(nn.Module):
@@ -40,11 +49,15 @@ class ViT(nn.Module):
         ] = "mean",
         crop: Crop = 1.0,
         flip: Flip = False,
+        jitter: Jitter = 0.0,
+        grey: Grey = 0.0,
+        blur: Blur = 0.0,
     ) -> None:
         super().__init__()
         self.dim = width
         self.token_dim = width if "tokens" in context.reads else None
-        self.transform = ImageTransform(image_size, crop, flip)
+        colours = {"jitter": jitter, "grey": grey, "blur": blur}
+        self.transform = ImageTransform(image_size, crop, flip, **colours)
         has_class_token = pool == "class"
         self.embedding = PatchEmbedding(image_size, patch_size, width, has_class_token)
         self.embedding.dropout = patch_dropout

@@ -31,7 +31,12 @@ def test_vit_keeps_the_contract(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"width": 24, "levels": 1, "depth": 2}, {"crop": 0.3, "flip": True}]
+    "options",
+    [
+        {},
+        {"width": 24, "levels": 1, "depth": 2},
+        {"crop": 0.3, "flip": True, "jitter": 1.0, "grey": 0.2, "blur": 0.5},
+    ],
 )
 def test_convnet_keeps_the_contract(options: dict[str, Any]) -> None:
     check_encoder(ConvNet, **SMALL_CONVNET | options)
@@ -96,6 +101,41 @@ def test_training_crops_and_flips_differ_from_time_to_time() -> None:
     transform = ImageTransform(16, crop=0.5, flip=True)
     made = [transform(Image.fromarray(pixels), True) for _ in range(4)]
     assert len({x.numpy().tobytes() for x in made}) == 4
+
+
+def test_grey_pictures_have_no_colour_and_only_in_training() -> None:
+    picture, transform = Image.new("RGB", (20, 20), (200, 10, 30)), grey_always()
+    in_training, otherwise = transform(picture, True), transform(picture, False)
+    assert torch.equal(in_training[0], in_training[1])
+    assert torch.equal(in_training[0], in_training[2])
+    assert otherwise.flatten(1).T.unique(dim=0).tolist() == [[200, 10, 30]]
+
+
+def grey_always() -> ImageTransform:
+    return ImageTransform(16, crop=1, flip=False, grey=1.0)
+
+
+def test_jitter_changes_colours_of_most_pictures_each_in_its_own_way() -> None:
+    torch.manual_seed(0)
+    picture = Image.new("RGB", (16, 16), (200, 100, 30))
+    transform = ImageTransform(16, crop=1, flip=False, jitter=1.0)
+    colours = {tuple(transform(picture, True)[:, 0, 0].tolist()) for _ in range(40)}
+    assert (200, 100, 30) in colours
+    assert len(colours) > 20
+
+
+def test_blur_smooths_an_edge() -> None:
+    pixels = np.zeros((40, 40, 3), dtype=np.uint8)
+    pixels[:, 20:] = 255
+    torch.manual_seed(0)
+    x = ImageTransform(40, crop=1, flip=False, blur=1.0)(Image.fromarray(pixels), True)
+    assert 0 < int(x[0, 0, 19]) < int(x[0, 0, 20]) < 255
+
+
+@pytest.mark.parametrize("option", ["jitter", "grey", "blur"])
+def test_what_draws_anything_is_random(option: str) -> None:
+    assert not ImageTransform(16, crop=1, flip=False).is_random
+    assert ImageTransform(16, crop=1, flip=False, **{option: 0.5}).is_random
 
 
 def test_pixel_values_become_minus_one_to_one() -> None:

@@ -29,6 +29,17 @@ def test_transformer_keeps_the_contract(options: dict[str, Any]) -> None:
     check_encoder(TextTransformer, modality="text", **SMALL | options)
 
 
+@pytest.mark.parametrize("pool", ["mean", "start"])
+def test_columns_of_padding_may_be_cut_off(pool: Any) -> None:
+    torch.manual_seed(0)
+    context = BuildContext(frozenset({"pooled", "tokens"}))
+    encoder = TextTransformer(context, vocabulary="bytes", pool=pool, **SMALL).eval()
+    whole = torch.stack([encoder.transform(text, False) for text in ("a", "cats", "")])
+    full, cut = encoder(whole), encoder(whole[:, :5])
+    torch.testing.assert_close(cut.pooled, full.pooled, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(cut.tokens[:2, :2], full.tokens[:2, :2], rtol=1e-6, atol=1e-6)
+
+
 def test_words_are_ranked_by_frequency_then_spelling() -> None:
     words = WordVocabulary(100)
     words.fit(["b a c", "c b c"])

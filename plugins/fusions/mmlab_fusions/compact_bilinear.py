@@ -8,7 +8,6 @@ from functools import reduce
 from typing import Annotated, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -19,12 +18,7 @@ from mmlab_fusions.inputs import (
     require_several_inputs,
     zero_where_all_absent,
 )
-
-#: Added to |z| under the signed square root, whose slope at zero is then 1 / (2 sqrt(1e-8)) = 5e3.
-ROOT_EPSILON = 1e-8
-
-#: Shortest length a vector is divided by.
-LENGTH_EPSILON = 1e-4
+from mmlab_fusions.signed_root import normalized
 
 
 class CompactBilinear(nn.Module):
@@ -41,9 +35,8 @@ class CompactBilinear(nn.Module):
     Computed in float32 at least, outside autocast. A sketch is a product with a matrix that has one
     sign in each row: its sums have one order on every device, which scattering has not.
 
-    `normalize` adds what the papers do next: a signed square root, z / (sqrt(|z| + e) + sqrt(e)),
-    which is sign(z) (sqrt(|z| + e) - sqrt(e)) without its cancellation, and length 1. It tames the
-    heavy tails before a head, and is off in the exact operator, which is linear in each input.
+    `normalize` adds what the papers do next: a signed square root, and length 1. It tames the heavy
+    tails before a head, and is off in the exact operator, which is linear in each input.
 
     Any number of inputs is convolved. An absent input is the neutral element of the convolution,
     whose spectrum is 1: z is the sketch of the others; where all are absent, z = 0. The scores of
@@ -93,7 +86,7 @@ class CompactBilinear(nn.Module):
             # Without `n` an odd width would lose its last element.
             fused = torch.fft.irfft(spectrum, n=self.dim)
         fused = zero_where_all_absent(fused, features)
-        return _normalized(fused) if self.is_normalized else fused
+        return normalized(fused) if self.is_normalized else fused
 
     def _sketch(self, position: int, x: Tensor) -> Tensor:
         buckets = self.get_buffer(f"buckets_{position}").unsqueeze(1)
@@ -105,8 +98,3 @@ class CompactBilinear(nn.Module):
 def _complex(pooled: Tensor) -> Tensor:
     pairs = at_least_float32(pooled).reshape(*pooled.shape[:-1], -1, 2)
     return torch.view_as_complex(pairs.contiguous())
-
-
-def _normalized(z: Tensor) -> Tensor:
-    root = z / ((z.abs() + ROOT_EPSILON).sqrt() + ROOT_EPSILON**0.5)
-    return F.normalize(root, dim=-1, eps=LENGTH_EPSILON)

@@ -1,0 +1,192 @@
+"""Features of labels: encoded once, shared between evaluations, and kept in blocks where many."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import torch
+from torch import Tensor, nn
+
+from mmlab.plugin import Features
+
+if TYPE_CHECKING:
+    from mmlab.evaluate.data import Subject
+    from mmlab.evaluate.prompts import Prompts
+
+#: Prompts encoded and projected before they are averaged.
+PROMPTS_AT_ONCE = 256
+
+#: Memory in which features of labels are remembered.
+REMEMBERED_BYTES = 1 << 28
+
+
+@dataclass
+class Remembered:
+    """Features by what they were made from; the ones not asked for longest are forgotten first."""
+
+    limit_bytes: int = REMEMBERED_BYTES
+    made: int = 0
+    _kept: OrderedDict[tuple[str, ...], Features] = field(default_factory=OrderedDict)
+
+    def get(self, key: tuple[str, ...], make: Callable[[], Features]) -> Features:
+        """What `make()` gave for this key, or gives now."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        self.made += 1
+        features = make()
+        if _size_bytes(features) <= self.limit_bytes:
+            self._kept[key] = features
+        while sum(map(_size_bytes, self._kept.values())) > self.limit_bytes:
+            self._kept.popitem(last=False)
+        return features
+
+
+class LabelFeatures:
+    """Projected features of a label, or of each of its prompts, for one block of labels at a time.
+
+    A block is encoded when it is first asked for. Of several blocks all but the last one wait in
+    files of a temporary folder, so that memory does not grow with the number of labels. Use it in a
+    `with`.
+    """
+
+    def __init__(self, subject: Subject, key: str, prompts: Prompts, *, averages: bool) -> None:
+        self.subject = subject
+        self.key = key
+        self.prompts = prompts
+        self.averages = averages
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._last: tuple[slice, Features] | None = None
+
+    def __enter__(self) -> Self:
+        """The features."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Delete the temporary folder."""
+        self._last = None
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def whole(self) -> Features:
+        """Features of all labels, from memory where the weights and the prompts are the same."""
+        key = (
+            self.key,
+            self.prompts.identity,
+            str(self.averages),
+            self.subject.precision,
+            weights_sha256(self.subject.model.encoders[self.key], self.subject.model.fusion),
+        )
+        everything = slice(0, len(self.prompts.labels))
+        return self.subject.remembered.get(key, lambda: self._encode(everything))
+
+    def block(self, labels: slice) -> Features:
+        """Features of some labels; blocks must not overlap."""
+        if self._last is None or self._last[0] != labels:
+            self._last = labels, self._read(labels)
+        return self._last[1]
+
+    def _read(self, labels: slice) -> Features:
+        if self._folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="mmlab-labels-")
+        path = Path(self._folder.name, str(labels.start))
+        if not path.exists():
+            self._last = None  # two blocks in memory would be one too many
+            features = self._encode(labels)
+            tensors = (features.pooled, features.tokens, features.mask, features.present)
+            torch.save(tensors, path)
+            return features
+        return Features(*torch.load(path, map_location=self.subject.device, weights_only=True))
+
+    def _encode(self, labels: slice) -> Features:
+        return encode_labels(self.subject, self.key, self.prompts, labels, averages=self.averages)
+
+
+def encode_labels(
+    subject: Subject, key: str, prompts: Prompts, labels: slice, *, averages: bool
+) -> Features:
+    """Projected features of each label, or of each of its prompts unless they are averaged.
+
+    Prompts are encoded some labels at a time, so that memory does not grow with templates where
+    features are averaged.
+    """
+    from mmlab.evaluate.data import concatenate
+
+    step = max(1, PROMPTS_AT_ONCE // prompts.most)
+    parts = []
+    for start in range(labels.start, labels.stop, step):
+        chosen = slice(start, min(start + step, labels.stop))
+        projected = subject.project(key, subject.encode_raws(key, prompts.texts(chosen)))
+        counts = torch.tensor(prompts.counts(chosen))
+        parts.append(average(projected, counts) if averages else projected)
+    return concatenate(parts)
+
+
+def average(prompts: Features, counts: Tensor) -> Features:
+    """Mean features of each label's prompts, which lie side by side; counts (C,) says how many."""
+    return Features.of(_mean_of_parts(prompts.pooled.T, counts).T)
+
+
+def mean_scores(scores: Tensor, counts: Tensor) -> Tensor:
+    """Mean score of each label's prompts: (B, prompts) -> (B, C)."""
+    return _mean_of_parts(scores, counts)
+
+
+def mean_probabilities(scores: Tensor, counts: Tensor, scale: float) -> Tensor:
+    """Log of the probability of each label, averaged over its prompts: (B, prompts) -> (B, C).
+
+    Every label has as many prompts; the softmax of scale * score goes over the labels, for one
+    prompt of each. A softmax of the result gives the averaged probabilities again.
+    """
+    each = scores.reshape(len(scores), len(counts), -1)  # (B, C, prompts of a label)
+    logs = torch.log_softmax(scale * each, 1)
+    return torch.logsumexp(logs, 2) - torch.log(torch.tensor(each.shape[2]))
+
+
+def mean_sigmoids(scores: Tensor, counts: Tensor, scale: float, bias: float) -> Tensor:
+    """Logit of each label's own probability, averaged over its prompts: (B, prompts) -> (B, C)."""
+    logits = scale * scores + bias
+    yes, no = (_mean_of_parts(torch.sigmoid(each), counts) for each in (logits, -logits))
+    return torch.log(yes) - torch.log(no)
+
+
+def _mean_of_parts(x: Tensor, counts: Tensor) -> Tensor:
+    """Means over parts of the last axis, which lie side by side and are as long as counts say."""
+    first = int(counts[0])
+    if bool((counts == first).all()):
+        return x.reshape(len(x), len(counts), first).mean(2)
+    owner = torch.repeat_interleave(torch.arange(len(counts)), counts).to(x.device)
+    sums = x.new_zeros(len(x), len(counts)).index_add_(1, owner, x)
+    return sums / counts.to(x.device)
+
+
+def weights_sha256(*modules: nn.Module) -> str:
+    """Identity of what modules would compute: names and bytes of their parameters and buffers."""
+    content = hashlib.sha256()
+    for module in modules:
+        for name, value in sorted(module.state_dict().items()):
+            content.update(f"{name} ".encode())
+            if isinstance(value, Tensor):
+                host = value.detach().cpu().contiguous().reshape(-1)
+                content.update(f"{host.dtype} {tuple(value.shape)} ".encode())
+                content.update(host.view(torch.uint8).numpy().data)
+            else:
+                content.update(repr(value).encode())
+    return content.hexdigest()
+
+
+def _size_bytes(features: Features) -> int:
+    tensors = (features.pooled, features.tokens, features.mask, features.present)
+    return sum(x.numel() * x.element_size() for x in tensors if x is not None)

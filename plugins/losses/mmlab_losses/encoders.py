@@ -1,0 +1,35 @@
+"""Which encoder an auxiliary loss is about, and what it must give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from mmlab.plugin import Batch, Encode, Outputs, SpecError, explain
+
+
+def require_encoder(use: str, option: str, key: str, known: Mapping[str, object]) -> None:
+    """Raise SpecError unless `key` is among the encoders that give what a loss needs."""
+    if key in known:
+        return
+    raise SpecError(
+        explain(
+            f"losses.{option}",
+            f"{use} needs an encoder with what it reads (features, tokens, a vocabulary)",
+            found=f'"{key}"',
+            allowed=", ".join(f'"{name}"' for name in known) or "no encoder of this spec has it",
+            next_step=f"set `{option}` to one of these",
+        )
+    )
+
+
+def two_views(
+    key: str, outputs: Outputs, batch: Batch, encode: Encode
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Pooled features (B, D) of the batch's own view and of a further one, and who is there (B,).
+
+    Both come from the training transform; the own view has been encoded already.
+    """
+    features = outputs.features[key]
+    return features.pooled, encode(key, batch.views[key][0]).pooled, features.present
