@@ -10,6 +10,7 @@ def mmlab_encoders() -> dict[str, str]:
         "audio_convnet": "mmlab_encoders.audio_convnet:AudioConvNet",
         "audio_transformer": "mmlab_encoders.audio_transformer:AudioTransformer",
         "convnet": "mmlab_encoders.convnet:ConvNet",
+        "tabular": "mmlab_encoders.tabular:Tabular",
         "transformer": "mmlab_encoders.transformer:TextTransformer",
         "vit": "mmlab_encoders.vit:ViT",
     }
