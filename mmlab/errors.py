@@ -65,6 +65,10 @@ class GroupError(MmlabError):
     """Processes that train together differ, have died or have come apart: all of them end."""
 
 
+class LostError(GroupError):
+    """A process of the group has gone silent; each of the others notices by itself."""
+
+
 class UsageError(MmlabError):
     """A command names a run, a report format or a file that does not exist."""
 

@@ -13,13 +13,14 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from textwrap import indent
 
 import torch
 import torch.distributed as dist
 from torch._C._distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from mmlab.errors import GroupError, RunError, explain
+from mmlab.errors import GroupError, LostError, RunError, explain
 
 #: A process that shows no sign of life for so long is given up, and the group with it.
 TIMEOUT_SECONDS = 120.0
@@ -53,9 +54,8 @@ class Group:
 
     def tell(self, message: str) -> None:
         """Give all others the next message; the main process does."""
-        if self._store is not None:
-            self._told += 1
-            self._store.set(f"told/{self._told}", message)
+        self._told += 1
+        self._set(f"told/{self._told}", message)
 
     def hear(self) -> str:
         """The main process' next message."""
@@ -72,8 +72,7 @@ class Group:
     def leave(self, text: str) -> int:
         """Take part in the next exchange without waiting for the others' texts."""
         self._exchanged += 1
-        if self._store is not None:
-            self._store.set(f"exchanged/{self._exchanged}/{self.rank}", text)
+        self._set(f"exchanged/{self._exchanged}/{self.rank}", text)
         return self._exchanged
 
     def same(self, values: Mapping[str, float]) -> dict[str, float]:
@@ -108,20 +107,32 @@ class Group:
         dist.broadcast(flag, 0)
         return bool(flag)
 
+    def _set(self, key: str, value: str) -> None:
+        if self._store is not None:
+            with suppress(RuntimeError):  # the store is gone; whoever waits for it says so
+                self._store.set(key, value)
+
     def _wait(self, key: str, rank: int) -> str:
         """The value of a key that another process sets, for as long as that one lives."""
         assert self._store is not None, "only a group of several waits"
         pause, beat, since = 0.001, -1, time.monotonic()
-        while not self._store.check([key]):
+        while not self._has(key):
             found, now = self._store.add(f"alive/{rank}", 0), time.monotonic()
             if found != beat:
                 beat, since = found, now
             elif now - since > self.timeout_seconds:
-                raise _silent(rank, self.timeout_seconds)
+                raise _lost(rank, f"no sign of life for {self.timeout_seconds:g} s")
             time.sleep(pause)
             pause = min(0.05, 1.5 * pause)
         value: bytes = self._store.get(key)
         return value.decode()
+
+    def _has(self, key: str) -> bool:
+        assert self._store is not None, "only a group of several waits"
+        try:
+            return bool(self._store.check([key]))
+        except RuntimeError as error:  # the process that kept the store has gone
+            raise _lost(0, f"its store of messages is gone: {error}") from error
 
     @contextmanager
     def showing_life(self) -> Iterator[None]:
@@ -172,45 +183,47 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
-def require_equal(group: Group, digest: str) -> None:
-    """Raise GroupError on every process unless all plan the same; `digest` identifies a plan."""
-    digests = group.exchange(digest)
-    others = [str(rank) for rank, found in enumerate(digests) if found != digests[0]]
+def require_equal(group: Group, identity: str) -> None:
+    """Raise GroupError on every process unless all give the same; `identity` is a hash, say."""
+    identities = group.exchange(identity)
+    others = [str(rank) for rank, found in enumerate(identities) if found != identities[0]]
     if not others:
         return
     raise GroupError(
         explain(
             "torchrun",
-            "the processes of this group do not plan the same",
-            found=f"rank {', '.join(others)} differs from rank 0 in specs, overrides or plugins",
-            allowed="one command, the same files and the same plugins for all",
-            next_step="give every machine the same files and installed plugins",
+            "the processes of this group do not have the same to do",
+            found=f"rank {', '.join(others)} differs from rank 0",
+            allowed="one command, and the same specs, plugins, data and weights for all",
+            next_step="give every process and machine the same; the first error above may say more",
         )
     )
 
 
-def settle(group: Group, has_failed: bool) -> None:
-    """End a cell together. Raises GroupError where the processes cannot go on to the next one.
+def settle(group: Group, error: str | None) -> None:
+    """End a cell together, each with its error if it failed. Raises GroupError if all must end.
 
-    They can where all are done, and where all have failed in the same place: one more collective
-    operation shows that.
+    They can go on where all are done, and where all have failed in the same place: one more
+    collective operation shows that.
     """
-    ends = group.exchange("failed" if has_failed else "done")
-    if len(set(ends)) == 1 and (not has_failed or _answers(group)):
+    errors = group.exchange(error or "")
+    if not any(errors) or (all(errors) and _answers(group)):
         return
-    states = ", ".join(f"rank {rank} {end}" for rank, end in enumerate(ends))
+    ends = [f"rank {rank} {'failed' if text else 'is done'}" for rank, text in enumerate(errors)]
+    first = next(filter(None, errors))
     raise GroupError(
         explain(
             "torchrun",
             "the processes of this group have come apart, and all of them end",
-            found=states,
+            found=f"{', '.join(ends)}; the first error:\n{indent(first, '    ')}",
             allowed="processes that do the same",
-            next_step="read the first error above, then run again: what is done is kept",
+            next_step="correct that error, then run again: what is done is kept",
         )
     )
 
 
 def _answers(group: Group) -> bool:
+    """Whether a collective operation still works."""
     if group.size == 1:
         return True
     try:
@@ -220,12 +233,12 @@ def _answers(group: Group) -> bool:
     return True
 
 
-def _silent(rank: int, seconds: float) -> GroupError:
-    return GroupError(
+def _lost(rank: int, found: str) -> LostError:
+    return LostError(
         explain(
             "torchrun",
-            f"the process of rank {rank} has gone silent",
-            found=f"no sign of life for {seconds:g} s",
+            f"the process of rank {rank} has ended or hangs",
+            found=found,
             allowed="processes that live until the group is done",
             next_step="read what that process said, then run again: what is done is kept",
         )

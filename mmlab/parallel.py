@@ -109,15 +109,15 @@ def whole_state(module: nn.Module) -> dict[str, Tensor]:
     return {name: whole(x) for name, x in state.items()}
 
 
-def spread_state(module: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def spread_state(module: nn.Module, state: Mapping[str, Tensor], group: Group) -> dict[str, Tensor]:
     """The main process' whole tensors, in the form in which this module keeps its own.
 
-    All processes call this at once; `state` holds tensors of the right shapes on each of them.
+    All processes call this at once; what the others give as `state` matters by its shapes alone.
     """
-    return {
-        name: _spread(x, state[name].to(x.device, copy=True))
-        for name, x in module.state_dict().items()
-    }
+    if group.size == 1:
+        return dict(state)
+    own: Mapping[str, Tensor] = module.state_dict()
+    return {name: _spread(x, state[name].to(x.device, copy=True)) for name, x in own.items()}
 
 
 def _spread(own: Tensor, values: Tensor) -> Tensor:

@@ -2,12 +2,11 @@
 
     spec -> cells -> plans -> build -> train -> evaluate -> store
 
-Read `run_specs` first, then `Runner.execute` and `Runner.produce`.
+Read `run_specs` first, then `Runner.execute`, and `Executor.execute` in `mmlab.execution`.
 """
 
 from __future__ import annotations
 
-import os
 import time
 import traceback
 import uuid
@@ -19,27 +18,28 @@ from typing import Literal, Protocol, TypeVar, cast
 
 import torch
 
-from mmlab.build import Experiment, Source, build
 from mmlab.builtins import BUILTINS
 from mmlab.device import resolve_device
-from mmlab.errors import MmlabError, SpecError, StoreError, UsageError, explain
+from mmlab.errors import GroupError, MmlabError, SpecError, StoreError
+from mmlab.execution import Executor
 from mmlab.failures import RAISED, describe_failure, outcome_of
-from mmlab.fitting import Curves, Summary, Weights, start_training
+from mmlab.following import END, Assignment, follow, require_equal_plans
+from mmlab.group import TIMEOUT_SECONDS, Group, local_rank, open_group, require_equal, settle
 from mmlab.identity import describe_run, evaluation_hashes, hash_cell
 from mmlab.lease import LEASE_SECONDS, Lease, keep_lease
 from mmlab.loading import rebuild
 from mmlab.matching import Matcher
 from mmlab.plan import Plan, prepare
-from mmlab.provenance import describe_origin, describe_weights
-from mmlab.records import Artifact, EvaluationResult
+from mmlab.provenance import describe_origin
+from mmlab.recording import Recording, require_folder
 from mmlab.registry import Registry
 from mmlab.score_files import write_scores
 from mmlab.scoring import Scorer
 from mmlab.sources import find_sources, in_order
 from mmlab.spec import expand, load_spec
 from mmlab.splits import Splits
-from mmlab.store import LeaseLost, RunRow, Store, open_store
-from mmlab.train import Progress, determinism, resolve_precision, train
+from mmlab.store import Claim, LeaseLost, RunRow, Store, open_store
+from mmlab.train import Progress, determinism
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -57,6 +57,7 @@ class RunOptions:
     rerun: bool = False
     fail_fast: bool = False
     lease_seconds: float = LEASE_SECONDS
+    group_seconds: float = TIMEOUT_SECONDS
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,40 @@ def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> l
 
     A cell that fails is recorded as failed and the others go on, unless `fail_fast`.
     """
-    plans = plan_specs(paths, options.overrides)
-    device = resolve_device(options.device)
+    with open_group(options.group_seconds) as group:
+        plans = plan_together(paths, options.overrides, group)
+        device = resolve_device(options.device, local_rank())
+        if not group.is_main:
+            follow(plans, group, device)
+            return []
+        try:
+            return run_plans(plans, options, display, device, group)
+        finally:
+            group.tell(END)
+
+
+def plan_together(paths: Sequence[Path], overrides: Sequence[str], group: Group) -> list[Plan]:
+    """The plans, which must be the same for all processes of the group."""
+    try:
+        plans = plan_specs(paths, overrides)
+    except MmlabError:
+        group.leave("an invalid spec")
+        raise
+    require_equal_plans(plans, group)
+    return plans
+
+
+def run_plans(
+    plans: Sequence[Plan],
+    options: RunOptions,
+    display: Display,
+    device: torch.device,
+    group: Group,
+) -> list[Outcome]:
+    """Execute one plan after the other; the main process does."""
     outcomes: list[Outcome] = []
     with open_store(options.db, create=True) as store:
-        runner = Runner(store, options, display, device)
+        runner = Runner(store, options, display, device, group)
         for position, plan in enumerate(plans, start=1):
             display.started(plan.cell.experiment, label_of(plan), position, len(plans))
             outcomes.append(runner.attempt(plan, runner.execute))
@@ -143,7 +173,12 @@ class Runner:
     """One process that executes cells against one store."""
 
     def __init__(
-        self, store: Store, options: RunOptions, display: Display, device: torch.device
+        self,
+        store: Store,
+        options: RunOptions,
+        display: Display,
+        device: torch.device,
+        group: Group | None = None,
     ) -> None:
         self.store = store
         self.options = options
@@ -154,18 +189,20 @@ class Runner:
         self.worker = uuid.uuid4().hex
         self.splits = Splits()
         self.matcher = Matcher(self.splits)
+        self.group = group or Group()
+        self.executor = Executor(self.splits, device, self.group, display.note)
 
     def attempt(
         self, plan: Plan, execute: Callable[[Plan], tuple[Status, str | None, str | None]]
     ) -> Outcome:
         """Execute a cell; an error before it is claimed fails this cell alone.
 
-        Raises StoreError: without the database no other cell could be executed either.
+        Raises StoreError and GroupError: no other cell could be executed either.
         """
         started = time.perf_counter()
         try:
             status, run_id, error = execute(plan)
-        except StoreError:
+        except (StoreError, GroupError):
             raise
         except RAISED as fault:  # whatever a component raises, the other cells go on
             status, run_id, error = "failed", None, describe_failure(fault, plan)
@@ -182,21 +219,44 @@ class Runner:
         row = self.store.submit(identity, rerun=self.options.rerun)
         if row.status == "done":
             return self.evaluate_more(plan, row, wanted)
-        origin = {**describe_origin(plan, self.device, self.precision(plan)), "data": revisions}
+        origin = {
+            **describe_origin(plan, self.device, self.executor.precision(plan)),
+            "data": revisions,
+        }
         seconds = self.options.lease_seconds
         claim = self.store.claim(row.run_id, self.worker, seconds, origin)
         if claim is None:
             return "held", row.run_id, None
-        with keep_lease(self.store, claim) as lease:
-            error = self.record(plan, sources, lease, wanted)
+        spec, index = str(plan.cell.source.path), plan.cell.index
+        assignment = Assignment(spec, index, identity.train_hash, sources, tuple(wanted))
+        error = self.lead(plan, assignment, claim, wanted)
         return "failed" if error else "done", row.run_id, error
 
+    def lead(
+        self, plan: Plan, assignment: Assignment, claim: Claim, wanted: Mapping[str, str]
+    ) -> str | None:
+        """Execute a claimed run with the group; gives why it failed, if it did.
+
+        Raises GroupError where the group cannot go on.
+        """
+        self.group.tell(assignment.to_json())
+        try:
+            with keep_lease(self.store, claim) as lease:
+                error = self.record(plan, assignment, lease, wanted)
+        except BaseException:
+            self.group.leave("the main process was stopped")
+            raise
+        settle(self.group, error)
+        return error
+
     def record(
-        self, plan: Plan, sources: Mapping[str, Source], lease: Lease, wanted: Mapping[str, str]
+        self, plan: Plan, assignment: Assignment, lease: Lease, wanted: Mapping[str, str]
     ) -> str | None:
         """Produce a claimed run's results and store them, or store why not and return that."""
         try:
-            self.produce(plan, sources, lease, wanted)
+            require_equal(self.group, assignment.train_hash)
+            with Recording(lease, self.runs, wanted, self.display.progress) as record:
+                self.executor.execute(plan, assignment.sources, wanted, record)
         except KeyboardInterrupt:
             self.store.release(lease.claim, "interrupted")
             raise
@@ -212,55 +272,6 @@ class Runner:
             return message
         return None
 
-    def produce(
-        self, plan: Plan, sources: Mapping[str, Source], lease: Lease, wanted: Mapping[str, str]
-    ) -> None:
-        """Build, train, evaluate; everything final lands in one transaction."""
-        table = plan.cell.spec.train
-        summary = Summary(self.device, table)
-        artifacts: list[Artifact] = []
-        with determinism(table is not None and table.deterministic):
-            experiment = build(plan, self.splits, sources)
-            experiment.step.to(self.device)
-            origins = self.tell_weights(experiment, sources)
-            scorer = Scorer(experiment, self.splits, self.device, self.precision(plan))
-            scorer.check(wanted)
-            if table is not None:
-                artifacts = self.fit(experiment, scorer, lease, summary)
-            results = self.evaluated(scorer, lease.claim.run_id, wanted)
-        lease.check()
-        numbers = {**summary.as_dict(experiment), **scorer.cost(), "weights": origins}
-        step = summary.best_step
-        self.store.finish(lease.claim, results, wanted, artifacts, numbers, step)
-
-    def tell_weights(self, experiment: Experiment, sources: Mapping[str, Source]) -> dict[str, str]:
-        """Where each encoder's first weights come from; says it where they could but do not."""
-        origins = describe_weights(experiment, sources)
-        for key, origin in origins.items():
-            if key not in sources and origin != "random" and "random" in origin:
-                self.display.note(f"encoders.{key}: {origin}")
-        return origins
-
-    def fit(
-        self, experiment: Experiment, scorer: Scorer, lease: Lease, summary: Summary
-    ) -> list[Artifact]:
-        """Train, keep the best and the final weights, and leave the best in the model."""
-        step, weights = experiment.step, Weights(self.runs, lease.claim.run_id)
-        trainer, batches = start_training(experiment, self.splits, self.device)
-        with Curves(self.store, lease.claim) as curves:
-            for progress in train(trainer, batches, scorer.validate):
-                lease.check()
-                curves.add(progress.points)
-                self.display.progress(progress)
-                summary.see(progress)
-                if progress.is_best:
-                    lease.hold()
-                    weights.save("best", step)
-        lease.hold()
-        weights.save("final", step)
-        weights.restore_best(step)
-        return weights.artifacts()
-
     def evaluate_more(
         self, plan: Plan, row: RunRow, wanted: Mapping[str, str]
     ) -> tuple[Status, str | None, str | None]:
@@ -272,47 +283,17 @@ class Runner:
         detail = self.store.run_detail(row.run_id)
         experiment = rebuild(plan, detail, self.store, self.runs, self.splits)
         experiment.step.to(self.device)
-        scorer = Scorer(experiment, self.splits, self.device, self.precision(plan))
+        scorer = Scorer(experiment, self.splits, self.device, self.executor.precision(plan))
         scorer.check(missing)
         table = plan.cell.spec.train
         with determinism(table is not None and table.deterministic):
-            results = self.evaluated(scorer, row.run_id, missing)
+            results = list(scorer.evaluate(missing))
+        results = write_scores(self.runs, row.run_id, results, missing)
         step = cast(int | None, detail.summary.get("best_step"))
         self.store.add_evaluations(row.run_id, results, missing, step)
         return "evaluated", row.run_id, None
-
-    def evaluated(
-        self, scorer: Scorer, run_id: str, wanted: Mapping[str, str]
-    ) -> list[EvaluationResult]:
-        """The results of the wanted evaluations, with what is kept as files in the runs folder."""
-        results = list(scorer.evaluate(wanted))
-        return write_scores(self.runs, run_id, results, wanted)
-
-    def precision(self, plan: Plan) -> str:
-        """The precision of a cell on this device."""
-        table = plan.cell.spec.train
-        return resolve_precision(table.precision if table else "auto", self.device)
 
 
 def label_of(plan: Plan) -> str:
     """A cell in a few words: what differs from the sweep's other cells, and the seed."""
     return f"{plan.cell.label} seed={plan.cell.seed}".strip()
-
-
-def require_folder(runs: Path) -> None:
-    """Raise UsageError, before anything runs, where no folder for weights can be made."""
-    there = next(
-        path for path in (runs.absolute(), *runs.absolute().parents) if os.path.exists(path)
-    )
-    is_effective = os.access in os.supports_effective_ids
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=is_effective):
-        return
-    raise UsageError(
-        explain(
-            str(runs),
-            "weights cannot be kept there",
-            found=f"{there} is {'not writable' if there.is_dir() else 'not a folder'}",
-            allowed="a folder, there or yet to be made, that this user may write",
-            next_step="choose another folder with --runs, or mend this one",
-        )
-    )

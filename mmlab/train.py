@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -121,7 +121,9 @@ class Trainer:
         raise RunError(message, "nan")
 
 
-def train(trainer: Trainer, batches: Iterator[Batch], validate: Validate) -> Iterator[Progress]:
+def train(
+    trainer: Trainer, batches: Iterator[Batch], validate: Validate
+) -> Generator[Progress, None, None]:
     """Run every step, yielding at each emission and each validation; close it to stop before.
 
     Stops early when `train.patience` validations in a row brought nothing better.

@@ -2,20 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import group_steps
 import pytest
 import torch
 from group_steps import MODES
+from lab import Lab
 from processes import start, wait
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.distributed import HashStore
 
-from mmlab.group import Group
+from mmlab.build import Source
+from mmlab.errors import GroupError, LostError, MmlabError, SpecError
+from mmlab.following import Assignment, require_equal_plans
+from mmlab.group import Group, require_equal, settle
+from mmlab.runner import plan_specs
 
 HERE = Path(__file__).parent
+
+T = TypeVar("T")
+
+
+def both(act: Callable[[Group], T], timeout_seconds: float = 5.0) -> list[T | MmlabError]:
+    """What two processes get or meet; here they are threads with one store of messages."""
+    store = HashStore()
+    groups = [Group(rank, 2, store, timeout_seconds) for rank in (0, 1)]
+
+    def attempt(group: Group) -> T | MmlabError:
+        try:
+            with group.showing_life():
+                return act(group)
+        except MmlabError as error:
+            return error
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(attempt, groups))
+
+
+def test_messages_of_the_main_process_arrive_in_their_order() -> None:
+    def talk(group: Group) -> list[str]:
+        if group.is_main:
+            group.tell("one")
+            group.tell("two 🦜")
+            return []
+        return [group.hear(), group.hear()]
+
+    assert both(talk) == [[], ["one", "two 🦜"]]
+
+
+def test_everybody_gets_everybodys_text_by_rank() -> None:
+    assert both(lambda group: group.exchange(f"from {group.rank}")) == [["from 0", "from 1"]] * 2
+
+
+def test_processes_with_other_things_to_do_are_refused_on_both_sides() -> None:
+    assert both(lambda group: require_equal(group, "same")) == [None, None]
+    for error in both(lambda group: require_equal(group, f"own {group.rank}")):
+        assert isinstance(error, GroupError)
+        assert "rank 1 differs from rank 0" in str(error)
+
+
+def test_a_process_that_fails_alone_ends_the_group_and_its_error_is_told() -> None:
+    assert both(lambda group: settle(group, None)) == [None, None]
+    for error in both(lambda group: settle(group, "no such file" if group.rank else None)):
+        assert isinstance(error, GroupError)
+        assert "rank 0 is done, rank 1 failed" in str(error)
+        assert "no such file" in str(error)
+
+
+def test_one_that_works_for_longer_than_the_timeout_is_waited_for() -> None:
+    def work(group: Group) -> list[str]:
+        time.sleep(0.6 * group.rank)
+        return group.exchange(str(group.rank))
+
+    assert both(work, timeout_seconds=0.2) == [["0", "1"]] * 2
+
+
+def test_one_that_has_gone_silent_is_given_up_after_the_timeout() -> None:
+    def wait_or_vanish(group: Group) -> list[str]:
+        return group.exchange("here") if group.is_main else []
+
+    waiting, vanished = both(wait_or_vanish, timeout_seconds=0.2)
+    assert vanished == []
+    assert isinstance(waiting, LostError)
+    assert "rank 1" in str(waiting)
+
+
+def test_a_batch_that_processes_cannot_divide_is_refused(sqlite_lab: Lab) -> None:
+    plans = plan_specs([sqlite_lab.write("toy")], ["train.batch_size=7"])
+    require_equal_plans(plans, Group())
+    for error in both(lambda group: require_equal_plans(plans, group)):
+        assert isinstance(error, SpecError)
+        assert "batch_size 7, 2 processes" in str(error)
+
+
+def test_an_assignment_survives_as_a_message() -> None:
+    source = Source(Path("a/b.safetensors"), "ab" * 32, "image", None)
+    sent = Assignment("x.toml", 3, "hash", {"picture": source}, ("zero_shot", "retrieval"))
+    assert Assignment.read(sent.to_json()) == sent
+
+
+def test_a_process_alone_needs_no_store() -> None:
+    group = Group()
+    group.tell("nobody listens")
+    require_equal(group, "anything")
+    settle(group, None)
+    assert group.exchange("alone") == ["alone"]
+    assert group.same({"loss": 1.5}) == {"loss": 1.5}
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -121,7 +122,8 @@ class Unsure(Toy):
 class Scripted(nn.Module):
     """Cross entropy (softmax or sigmoid), and what a script says from which step on.
 
-    `script` names a text file of a line `STEP WORD`, the first step being 1; the path alone counts
+    `script` names a text file of a line `STEP WORD` or `STEP WORD RANK`, for one process of a group
+    alone, the first step being 1; the path alone counts
     as an option, so that its text may change between two tries at one run. "turn" makes training
     go the wrong way. Validation also gives "gap", which is never a number. Beside the script,
     `<script>.log` gets a line for every training step.
@@ -135,8 +137,10 @@ class Scripted(nn.Module):
         self.is_multi_label = shapes.is_multi_label
         self.log = Path(f"{script}.log") if script else None
         text = Path(script).read_text() if script and Path(script).exists() else ""
-        step, _, self.word = text.strip().partition(" ")
+        step, self.word, rank = [*text.split(), "", "", ""][:3]
         self.start = int(step or 0)
+        if rank not in ("", os.environ.get("RANK", "0")):
+            self.word = ""
         self.calls = 0
 
     def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from mmlab.cli.output import (
     set_option,
     verbosity_options,
 )
+from mmlab.errors import LostError, MmlabError
 
 if TYPE_CHECKING:
     from mmlab.runner import Outcome
@@ -53,6 +55,16 @@ device_option = click.option(
 @click.option("--dry-run", is_flag=True, help="Show the resolved specs and cells, and run nothing.")
 @click.option("--rerun", is_flag=True, help="Repeat cells that are done, as further replicates.")
 @click.option("--fail-fast", is_flag=True, help="Stop at the first cell that fails.")
+@click.option(
+    "--group-timeout",
+    envvar="MMLAB_GROUP_TIMEOUT",
+    type=click.FloatRange(min=1),
+    default=120,
+    show_default=True,
+    show_envvar=True,
+    metavar="SECONDS",
+    help="Under torchrun: give up a process that is silent for so long.",
+)
 @json_option
 @color_option
 @verbosity_options
@@ -65,6 +77,7 @@ def run(
     dry_run: bool,
     rerun: bool,
     fail_fast: bool,
+    group_timeout: float,
     as_json: bool,
 ) -> None:
     """Train and evaluate every cell of the specs that is not done, and store the results.
@@ -78,6 +91,7 @@ def run(
       mmlab run emoji.toml --set train.epochs=5 --set fusion.use=concat
       mmlab run emoji.toml --dry-run
       mmlab run emoji.toml --db postgresql://me@host/results --device cuda
+      torchrun --nproc-per-node 4 -m mmlab run emoji.toml
     """
     if dry_run:
         from mmlab.cli.validate import show_plans
@@ -85,13 +99,24 @@ def run(
         show_plans(specs, overrides, as_json=as_json)
         return
 
+    # Read when torch is imported. DDP would warn, once in every process, of what is meant to be.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from mmlab.cli.display import make_display
     from mmlab.runner import RunOptions, run_specs
 
-    options = RunOptions(db, runs, overrides, device, rerun=rerun, fail_fast=fail_fast)
-    with stopped_by_sigterm(), make_display() as display:
+    options = RunOptions(
+        db,
+        runs,
+        overrides,
+        device,
+        rerun=rerun,
+        fail_fast=fail_fast,
+        group_seconds=group_timeout,
+    )
+    with stopped_by_sigterm(), _speaking_once(), make_display() as display:
         outcomes = run_specs(specs, options, display)
-    conclude(outcomes, db, as_json=as_json)
+    if not _is_follower():
+        conclude(outcomes, db, as_json=as_json)
 
 
 @contextmanager
@@ -106,6 +131,24 @@ def stopped_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _speaking_once() -> Iterator[None]:
+    """Leave it to the main process of a group to print what all of its processes meet."""
+    try:
+        yield
+    except LostError:  # which each one notices by itself
+        raise
+    except MmlabError as error:
+        if not _is_follower():
+            raise
+        click.get_current_context().exit(error.exit_code)
+
+
+def _is_follower() -> bool:
+    """Whether torchrun started this process and it is not the main one."""
+    return int(os.environ.get("RANK", "0")) > 0
 
 
 def conclude(outcomes: Sequence[Outcome], db: str, *, as_json: bool) -> None:
