@@ -11,8 +11,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import require_several_inputs, zero_where_all_absent
-from mmlab_fusions.token_layers import TokenLayer, TokenMaps, broadcast_tokens, require_heads
+from mmlab_fusions.inputs import require_heads, require_several_inputs, zero_where_all_absent
+from mmlab_fusions.token_layers import TokenLayer, TokenMaps, broadcast_tokens
 
 
 class Bottleneck(nn.Module):

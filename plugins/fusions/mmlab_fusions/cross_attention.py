@@ -11,8 +11,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import require_several_inputs
-from mmlab_fusions.token_layers import TokenLayer, TokenMaps, masked_mean, require_heads
+from mmlab_fusions.inputs import require_heads, require_several_inputs
+from mmlab_fusions.token_layers import TokenLayer, TokenMaps, masked_mean
 
 
 class CrossAttention(nn.Module):

@@ -73,3 +73,18 @@ def require_several_inputs(name: str, dims: Sequence[int]) -> None:
             next_step='set fusion.inputs to more encoder keys; for one alone, use = "concat"',
         )
     )
+
+
+def require_heads(dim: int, heads: int) -> None:
+    """Raise SpecError unless every head gets equally many dimensions."""
+    if dim % heads == 0:
+        return
+    raise SpecError(
+        explain(
+            "fusion.heads",
+            "attention heads must divide the width",
+            found=f"width {dim}, heads {heads}",
+            allowed="a width that is a multiple of heads",
+            next_step="change fusion.dim or fusion.heads",
+        )
+    )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, SpecError, explain
 from mmlab_fusions.inputs import present_or_zero, require_several_inputs, side_by_side
 
 
@@ -18,8 +19,9 @@ class Modulation(nn.Module):
 
     u: (..., dims[0]), v: (..., dims[1]) -> (..., dims[0] + dims[1]), whose width is no option.
     Leading axes broadcast. Parameters: w (dims[0] + dims[1]) and c, which both start as an
-    nn.Linear does. a is one number for each sample; a vector of shares is left out. This is not
-    FiLM, where one input scales and shifts the other.
+    nn.Linear does. a is one number for each sample; with `vector` it is one for each dimension, w a
+    matrix and c a vector, and inputs must be equally wide. This is not FiLM, where one input scales
+    and shifts the other.
 
     More inputs share a softmax: z = [a_1 u_1, a_2 u_2, ...] with a = softmax(l_1, l_2, ..., 0) and
     a logit l_i = <w_i, [u_1, u_2, ...]> + c_i for each input but the last, whose logit is 0. For
@@ -28,21 +30,30 @@ class Modulation(nn.Module):
     The part of an absent input is 0, it has no say in the logits, and the shares of the others sum
     to 1; where all are absent, z = 0. The scores of several prompts are averaged, not the prompts'
     features: shares are not linear in them.
-    Raises SpecError for fewer than two inputs.
+    Raises SpecError for fewer than two inputs, and with `vector` where widths differ.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
+    width_option: ClassVar[str | None] = None
 
-    def __init__(self, dims: Sequence[int]) -> None:
+    def __init__(
+        self,
+        dims: Sequence[int],
+        *,
+        vector: Annotated[bool, Field(description="a share for each dimension")] = False,
+    ) -> None:
         super().__init__()
         require_several_inputs("modulation", dims)
+        if vector:
+            _require_equal_widths(dims)
         self.dims = tuple(dims)
         self.dim = sum(dims)
-        self.logits = nn.Linear(self.dim, len(dims) - 1)
+        self.share_width = dims[0] if vector else 1
+        self.logits = nn.Linear(self.dim, (len(dims) - 1) * self.share_width)
 
     def project(self, position: int, features: Features) -> Features:
-        """One input and, after it, its terms of the logits: pooled (..., D + inputs - 1)."""
+        """One input and, after it, its terms of the logits: pooled (..., D + logits)."""
         x = present_or_zero(features)
         start = sum(self.dims[:position])
         weight = self.logits.weight[:, start : start + self.dims[position]]
@@ -51,19 +62,34 @@ class Modulation(nn.Module):
 
     def fuse(self, *features: Features) -> Tensor:
         """The inputs times their shares, (..., dim)."""
-        shares = self._shares(features).unbind(dim=-1)
+        shares = self._shares(features).unbind(dim=-2)
         parts = [
-            share.unsqueeze(-1) * f.pooled[..., :width]
+            share * f.pooled[..., :width]
             for share, f, width in zip(shares, features, self.dims, strict=True)
         ]
         return torch.cat(parts, dim=-1)
 
     def _shares(self, features: Sequence[Features]) -> Tensor:
-        """Shares of all inputs, (..., inputs), which sum to 1."""
+        """Shares of all inputs, (..., inputs, 1 or dims[0]), which sum to 1."""
         logits: Tensor = self.logits.bias
         for width, f in zip(self.dims, features, strict=True):
             logits = logits + f.pooled[..., width:]
-        logits = nn.functional.pad(logits, (0, 1))  # (..., inputs)
-        present = side_by_side([f.present for f in features])
+        logits = nn.functional.pad(logits, (0, self.share_width))
+        logits = logits.reshape(*logits.shape[:-1], len(features), self.share_width)
+        present = side_by_side([f.present for f in features]).unsqueeze(-1)
         # The lowest number, not -inf: a softmax of nothing but -inf is NaN.
-        return logits.masked_fill(~present, torch.finfo(logits.dtype).min).softmax(dim=-1)
+        return logits.masked_fill(~present, torch.finfo(logits.dtype).min).softmax(dim=-2)
+
+
+def _require_equal_widths(dims: Sequence[int]) -> None:
+    if len(set(dims)) == 1:
+        return
+    raise SpecError(
+        explain(
+            "fusion.vector",
+            "a share for each dimension needs inputs of one width",
+            found=f"widths {', '.join(map(str, dims))}",
+            allowed="equal widths, or one share for each input",
+            next_step="leave out fusion.vector, or set the encoders' widths",
+        )
+    )

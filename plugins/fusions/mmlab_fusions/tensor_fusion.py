@@ -33,6 +33,7 @@ class TensorFusion(nn.Module):
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is linear in each [1, x]: the mean of the results is the result of the mean.
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    width_option: ClassVar[str | None] = "inner_dim"
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from mmlab.plugin import Features, SpecError, explain
+from mmlab.plugin import Features
 
 
 class TokenMaps(nn.Module):
@@ -99,18 +99,3 @@ def masked_mean(tokens: Tensor, mask: Tensor) -> Tensor:
 def broadcast_tokens(x: Tensor, shape: Sequence[int]) -> Tensor:
     """Tokens (..., N, D) or (N, D) with these leading axes."""
     return x.expand(*shape, *x.shape[-2:])
-
-
-def require_heads(dim: int, heads: int) -> None:
-    """Raise SpecError unless every head gets equally many dimensions."""
-    if dim % heads == 0:
-        return
-    raise SpecError(
-        explain(
-            "fusion.heads",
-            "attention heads must divide the width",
-            found=f"width {dim}, heads {heads}",
-            allowed="a width that is a multiple of heads",
-            next_step="change fusion.dim or fusion.heads",
-        )
-    )

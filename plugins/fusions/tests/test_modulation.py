@@ -1,11 +1,12 @@
 import math
 from collections.abc import Callable
 
+import pytest
 import torch
 from mmlab_fusions.modulation import Modulation
 from torch import Tensor
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, SpecError
 
 Call = Callable[..., Tensor]
 Apply = Callable[[Tensor, list[float]], list[float]]
@@ -35,6 +36,25 @@ def test_three_inputs_share_a_softmax(fuse: Call, random: Call, apply: Apply) ->
         parts = zip(logits, row, strict=True)
         expected.append([math.exp(a) / total * x for a, xs in parts for x in xs])
     torch.testing.assert_close(fuse(fusion, *inputs), torch.tensor(expected).double())
+
+
+def test_a_share_for_each_dimension_is_what_a_slow_loop_gives(
+    fuse: Call, random: Call, apply: Apply
+) -> None:
+    fusion = Modulation((3, 3), vector=True).double()
+    u, v = random(5, 3), random(5, 3)
+    expected = []
+    for x, y in zip(u.tolist(), v.tolist(), strict=True):
+        terms = zip(apply(fusion.logits.weight, x + y), fusion.logits.bias.tolist(), strict=True)
+        shares = [1 / (1 + math.exp(-a - b)) for a, b in terms]
+        first = [s * a for s, a in zip(shares, x, strict=True)]
+        expected.append(first + [(1 - s) * b for s, b in zip(shares, y, strict=True)])
+    torch.testing.assert_close(fuse(fusion, u, v), torch.tensor(expected).double())
+
+
+def test_a_share_for_each_dimension_needs_equal_widths() -> None:
+    with pytest.raises(SpecError, match="widths 3, 2"):
+        Modulation((3, 2), vector=True)
 
 
 def test_two_inputs_need_one_weight_each_dimension_and_one_constant() -> None:

@@ -17,7 +17,11 @@ COMPONENTS = mmlab_fusions.mmlab_fusions()
 
 #: Widths of the inputs and options to check each operator with.
 CASES: dict[str, list[tuple[tuple[int, ...], dict[str, Any]]]] = {
-    "attention": [((8, 6), {}), ((5, 4, 3), {"dim": 7})],
+    "attention": [
+        ((8, 6), {}),
+        ((5, 4, 3), {"dim": 6, "heads": 2}),
+        ((8, 6), {"dim": 6, "heads": 6, "static": True}),
+    ],
     "bilinear": [((8, 6), {}), ((3, 5), {"dim": 1})],
     "bilinear_gated": [((8, 6), {}), ((3, 5), {"dim": 1})],
     "bottleneck": [
@@ -52,7 +56,7 @@ CASES: dict[str, list[tuple[tuple[int, ...], dict[str, Any]]]] = {
         ((8, 6), {"dim": 4, "window": 3, "order": 2, "normalize": True}),
         ((5, 4, 3), {"dim": 3, "window": 2, "order": 2}),
     ],
-    "modulation": [((8, 6), {}), ((5, 4, 3), {})],
+    "modulation": [((8, 6), {}), ((5, 4, 3), {}), ((5, 5, 5), {"vector": True})],
     "multiplicative": [((8, 6), {}), ((5, 4, 3), {"dim": 7, "bias": True})],
     "multiplicative_interactions": [((8, 6), {})],
     "mutan": [((8, 6), {}), ((5, 4, 3), {"dim": 3, "inner_dim": 5, "rank": 2, "tanh": True})],
