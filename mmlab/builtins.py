@@ -13,6 +13,8 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
     },
     "evaluator": {
         "classification": "mmlab.evaluate.classification:Classification",
+        "few_shot": "mmlab.evaluate.few_shot:FewShot",
+        "linear_probe": "mmlab.evaluate.linear_probe:LinearProbe",
         "missing_modality": "mmlab.evaluate.missing_modality:MissingModality",
         "regression": "mmlab.evaluate.regression:Regression",
         "retrieval": "mmlab.evaluate.retrieval:Retrieval",

@@ -13,6 +13,7 @@ from typing import Any
 
 from mmlab import __version__
 from mmlab.build import Source
+from mmlab.evaluate import learnt_splits
 from mmlab.options import map_paths
 from mmlab.plan import Plan, Resolved
 from mmlab.spec import TrainTable, canonical_json, digest
@@ -91,6 +92,7 @@ def evaluation_hashes(
                 "evaluator": _evaluator(plan, name),
                 "split": plan.evaluate_tables[name].split,
                 "dataset": splits.evaluated(plan, name).revision,
+                **_learnt(plan, name, splits),
             }
         )
         for name in (plan.evaluators if names is None else names)
@@ -143,6 +145,13 @@ def _evaluator(plan: Plan, name: str) -> dict[str, object]:
     resolved, dataset = plan.evaluators[name], plan.evaluate_datasets.get(name)
     own = _component(dataset) if dataset is not None else None
     return {**_component(resolved), "revision": resolved.factory.version, "dataset": own}
+
+
+def _learnt(plan: Plan, name: str, splits: Splits) -> dict[str, object]:
+    """Revisions of the further splits that an evaluation learns from, if it does."""
+    read = learnt_splits(plan.evaluators[name].make())
+    found = {split: splits.evaluated(plan, name, split).revision for split in read}
+    return {"learns_from": found} if found else {}
 
 
 def _judge(plan: Plan) -> dict[str, object] | None:

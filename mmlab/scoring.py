@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import cast
 
 import torch
 
 from mmlab.build import Experiment
 from mmlab.cost import count_flops
-from mmlab.evaluate import Encoded, Evaluator, Subject, encode_split
+from mmlab.evaluate import Encoded, Evaluator, Subject, encode_split, learnt_splits
 from mmlab.evaluate.label_features import Remembered
 from mmlab.loader import equal_batches, evaluation_batches, to_device
 from mmlab.plugin import Dataset, Published, Split
@@ -45,8 +46,10 @@ class Scorer:
         """Raise, before anything is trained, what the named evaluations would raise after it."""
         subject = self._subject()
         for name in names:
-            dataset = self.splits.evaluated(self.plan, name)
-            self._evaluator(name).check(subject, dataset, name)
+            dataset, evaluator = self.splits.evaluated(self.plan, name), self._evaluator(name)
+            for split in learnt_splits(evaluator):
+                self.splits.evaluated(self.plan, name, split)
+            evaluator.check(subject, dataset, name)
 
     def evaluate(
         self, names: Iterable[str], split: Split | None = None
@@ -54,14 +57,13 @@ class Scorer:
         """Results of the named evaluations, each on its own split or on the given one."""
         self.experiment.step.eval()
         subject = self._subject()
-        encoded: dict[int, Encoded] = {}
+        kept: dict[int, Encoded] = {}
         for name in names:
-            dataset = self.splits.evaluated(self.plan, name, split)
-            if id(dataset) not in encoded:
-                encoded[id(dataset)] = self._encode(subject, dataset, name, split)
+            encoded = self._encode(subject, kept, name, split)
             evaluator = self._evaluator(name, cards=split is None)
-            for result in evaluator(subject, encoded[id(dataset)], name):
-                yield _published(result, dataset)
+            other = partial(self._encode, subject, kept, name)
+            for result in evaluator(subject, replace(encoded, other=other), name):
+                yield _published(result, encoded.dataset)
 
     def validate(self) -> dict[str, float]:
         """Mean losses on the validation split, and the evaluation that `train.best` names."""
@@ -110,10 +112,14 @@ class Scorer:
         return cast(Evaluator, replace(resolved, options=options).make())
 
     def _encode(
-        self, subject: Subject, dataset: Dataset, name: str, split: Split | None
+        self, subject: Subject, kept: dict[int, Encoded], name: str, split: Split | None
     ) -> Encoded:
-        chosen = split or self.plan.evaluate_tables[name].split
-        return encode_split(subject, dataset, chosen, self.batch_size)
+        """The data of an evaluation, encoded unless they are kept already."""
+        dataset = self.splits.evaluated(self.plan, name, split)
+        if id(dataset) not in kept:
+            chosen = split or self.plan.evaluate_tables[name].split
+            kept[id(dataset)] = encode_split(subject, dataset, chosen, self.batch_size)
+        return kept[id(dataset)]
 
 
 def _published(result: EvaluationResult, dataset: Dataset) -> EvaluationResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Protocol, cast
+from typing import ClassVar, Protocol, cast, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -122,6 +122,10 @@ class Subject:
         return description
 
 
+def _no_other(split: Split) -> Encoded:
+    raise AssertionError(f"the {split} split is given to evaluators that learn from it only")
+
+
 @dataclass(frozen=True)
 class Encoded:
     """A split as the model sees it: features by encoder key, float32 on the device, dataset order.
@@ -138,6 +142,9 @@ class Encoded:
     truths: Sequence[tuple[int, ...]]
     captions: Mapping[str, Sequence[tuple[str, ...]]]
     targets: Sequence[tuple[float, ...]] = ()
+
+    #: Another split of the same data, encoded when it is first asked for.
+    other: Callable[[Split], Encoded] = _no_other
 
     def present(self, key: str) -> Tensor:
         """Which samples have this input, (n,) bool on the host."""
@@ -165,6 +172,20 @@ class Evaluator(Protocol):
 
     def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
         """The results, under the evaluation's name in the spec."""
+
+
+@runtime_checkable
+class Learner(Protocol):
+    """An evaluator that reads further splits of the data it is asked about: a probe."""
+
+    @property
+    def learns_from(self) -> frozenset[Split]:
+        """Which; it gets them by `Encoded.other`. A run is not begun unless they have samples."""
+
+
+def learnt_splits(evaluator: object) -> list[Split]:
+    """The further splits that an evaluator reads, in the order of their names."""
+    return sorted(evaluator.learns_from) if isinstance(evaluator, Learner) else []
 
 
 @torch.no_grad()  # inference_mode makes bf16 autocast ten times slower on CPU

@@ -204,6 +204,45 @@ def too_many_labels(name: str, count: int, allowed: int) -> DataError:
     )
 
 
+def no_such_input(name: str, found: str, inputs: Sequence[str]) -> SpecError:
+    """An option names no input of the fusion."""
+    return SpecError(
+        explain(
+            f"evaluate.{name}.encoder",
+            "the fusion has no such input",
+            found=repr(found),
+            allowed=", ".join(inputs),
+            next_step="name one of them, or leave the option out",
+        )
+    )
+
+
+def several_truths(name: str) -> DataError:
+    """Samples with several labels cannot be drawn label by label."""
+    return DataError(
+        explain(
+            f"evaluate.{name}",
+            "so many samples of each label are drawn from data of one label a sample only",
+            found="a multi-label dataset",
+            allowed="a dataset with one label a sample",
+            next_step="use linear_probe",
+        )
+    )
+
+
+def too_few_shots(name: str, shots: int, label: str, count: int) -> DataError:
+    """A label has not enough training samples."""
+    return DataError(
+        explain(
+            f"evaluate.{name}.shots",
+            "a label has fewer training samples than are to be drawn",
+            found=f"{shots} shots, and {count} training samples of {label!r}",
+            allowed=f"1 to {count}",
+            next_step="lower the largest number of shots, or choose other labels",
+        )
+    )
+
+
 def lacks_modality(name: str, modality: str, modalities: Sequence[str]) -> DataError:
     """The dataset has nothing for an input that the evaluator reads."""
     return DataError(

@@ -235,7 +235,8 @@ def _write_samples(
 def _write_sample_results(
     connection: Connection, evaluation_id: int, rows: SampleResults, ids: Ids, label_ids: Ids
 ) -> None:
-    top = [None] * len(ids) if not len(label_ids) else label_ids[rows.top_label].tolist()
+    numbers = label_ids.tolist()
+    top = [numbers[label] if numbers and label >= 0 else None for label in rows.top_label.tolist()]
     columns: dict[str, Sequence[object]] = {
         "evaluation_id": [evaluation_id] * len(ids),
         "sample_id": ids.tolist(),

@@ -1,0 +1,215 @@
+"""Few-shot: a linear probe that sees a few samples of each label, several times over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from mmlab.evaluate import faults, probing
+from mmlab.evaluate.data import Encoded, Subject
+from mmlab.evaluate.labelling import Labelling
+from mmlab.evaluate.probe_fit import Method, fit
+from mmlab.evaluate.probing import Taken
+from mmlab.evaluate.protocol import Question, hash_texts, make_protocol
+from mmlab.plugin import Dataset, Split
+from mmlab.records import EvaluationResult, SampleResults, Shots
+
+#: Metrics of which the seeds' mean and interval are given.
+_AVERAGED = ("top1", "top5", "mean_per_class_recall")
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """One probe: how many samples of each label it may see, and which."""
+
+    shots: int
+    seed: int
+    positions: Sequence[int]
+
+
+class FewShot:
+    """Linear probes of a few training samples a label, drawn anew with every seed.
+
+    For each number of shots there is one result a seed, "4 shots, seed 0", with the samples it
+    learnt from in the table `shots`, and one over the seeds, "4 shots": the means of their top-1,
+    top-5 and mean per-class recall with 95 % intervals (Student's t over seeds, on one test set),
+    and per sample the mean of the hits. A seed's smaller draws are part of its larger ones. The fit
+    is that of `linear_probe`, on the shots alone; the penalty is chosen on the whole validation
+    split, unless it is given.
+    """
+
+    version: ClassVar[int] = 1
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self,
+        *,
+        shots: Annotated[
+            Sequence[Annotated[int, Field(ge=1)]],
+            Field(min_length=1, description="training samples a label, each number by itself"),
+        ] = (1, 2, 4, 8, 16),
+        seeds: Annotated[
+            Sequence[Annotated[int, Field(ge=0, lt=2**32)]],
+            Field(min_length=1, description="each draws its own samples"),
+        ] = (0, 1, 2, 3, 4),
+        encoder: probing.EncoderOption = None,
+        method: probing.MethodOption = "lbfgs",
+        penalty: probing.PenaltyOption = None,
+        k: Annotated[int, Field(ge=1, le=1000, description="labels kept per sample")] = 5,
+    ) -> None:
+        self.shots = tuple(dict.fromkeys(shots))
+        self.seeds = tuple(dict.fromkeys(seeds))
+        self.encoder = encoder
+        self.method: Method = method
+        self.penalty = penalty
+        self.k = k
+
+    @property
+    def learns_from(self) -> frozenset[Split]:
+        """The splits that are read besides the evaluated one."""
+        read: tuple[Split, ...] = ("train", "validation") if self.penalty is None else ("train",)
+        return frozenset(read)
+
+    def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
+        """Raise SpecError or DataError for what the model or the dataset lacks."""
+        key = probing.find_encoder(subject, self.encoder, name)
+        probing.check_probe(subject, dataset, key, name)
+        if dataset.is_multi_label:
+            raise faults.several_truths(name)
+
+    @torch.no_grad()
+    def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
+        """For each number of shots the mean of the seeds, then the seeds."""
+        self.check(subject, encoded.dataset, name)
+        key = probing.find_encoder(subject, self.encoder, name)
+        asked, train, *rest = (
+            probing.take_examples(each, key, self.method, name)
+            for each in (encoded, *(encoded.other(split) for split in sorted(self.learns_from)))
+        )
+        results = []
+        for shots in self.shots:
+            trials = [
+                _Trial(shots, seed, draw_shots(train, shots, seed, name)) for seed in self.seeds
+            ]
+            found = [self._result(subject, key, name, asked, train, rest, one) for one in trials]
+            learnt = {"seeds": list(self.seeds), "learnt_from": probing.learnt_from(train, *rest)}
+            question = self._question(subject.modality(key), asked, shots, learnt)
+            results += [_mean_result(question, asked, f"{shots} shots", found), *found]
+        return results
+
+    def _result(
+        self,
+        subject: Subject,
+        key: str,
+        name: str,
+        asked: Taken,
+        train: Taken,
+        rest: Sequence[Taken],
+        trial: _Trial,
+    ) -> EvaluationResult:
+        examples, penalty = train.examples.take(trial.positions), self.penalty
+        if penalty is None:
+            penalty = probing.choose_penalty(self.method, examples, rest[0], trial.seed)
+        count = len(asked.encoded.dataset.labels)
+        probe = fit(self.method, examples, count, penalty, trial.seed)
+        ids = [train.ids[position] for position in trial.positions]
+        more = {
+            "seed": trial.seed,
+            "shots": hash_texts(ids),
+            "learnt_from": probing.learnt_from(*rest),
+        }
+        question = self._question(subject.modality(key), asked, trial.shots, more)
+        labelling = Labelling(
+            name,
+            question,
+            asked.encoded,
+            asked.indexes,
+            probing.describe_probe(subject, key, penalty),
+            cards=0,
+            condition=f"{trial.shots} shots, seed {trial.seed}",
+        )
+        result = probing.without_details(probing.probe_result(labelling, probe, asked, self.k))
+        return replace(result, shots=Shots(train.encoded.dataset.revision, "train", ids))
+
+    def _question(
+        self, modality: str, asked: Taken, shots: int, more: Mapping[str, object]
+    ) -> Question:
+        options = {
+            "encoder": modality,
+            "method": self.method,
+            "penalty": self.penalty,
+            "shots_per_label": shots,
+            **more,
+        }
+        dataset = asked.encoded.dataset
+        return Question("few_shot", self.version, options, dataset.labels)
+
+
+def _mean_result(
+    question: Question, asked: Taken, condition: str, found: Sequence[EvaluationResult]
+) -> EvaluationResult:
+    """What the seeds have in common: means with intervals, and per sample the mean of the hits."""
+    penalties = [result.subject["penalty"] for result in found]
+    return replace(
+        found[0],
+        condition=condition,
+        protocol=make_protocol(question, asked.encoded, asked.ids, condition),
+        subject={**found[0].subject, "penalty": penalties},
+        metrics=_mean_metrics(found),
+        samples=_mean_samples(found),
+        shots=None,
+    )
+
+
+def draw_shots(train: Taken, shots: int, seed: int, name: str) -> list[int]:
+    """Positions of so many training samples of each label that has any, in the order drawn.
+
+    Raises DataError where a label has some, but fewer.
+    """
+    target = train.examples.target.tolist()
+    counts = Counter(target)
+    label, least = min(counts.items(), key=lambda item: (item[1], item[0]))
+    if least < shots:
+        raise faults.too_few_shots(name, shots, train.encoded.dataset.labels[label], least)
+    order = torch.randperm(len(target), generator=torch.Generator().manual_seed(seed))
+    drawn: Counter[int] = Counter()
+    positions = []
+    for position in order.tolist():
+        if drawn[target[position]] < shots:
+            drawn[target[position]] += 1
+            positions.append(position)
+    return positions
+
+
+def _mean_metrics(found: Sequence[EvaluationResult]) -> dict[str, float | None]:
+    metrics: dict[str, float | None] = {}
+    for key in _AVERAGED:
+        values = [result.metrics[key] for result in found]
+        defined = [value for value in values if value is not None]
+        if not defined:
+            metrics[key] = None
+            continue
+        mean, low, high = probing.mean_and_interval(defined)
+        metrics |= {key: mean, f"{key}_low": low, f"{key}_high": high}
+    return metrics
+
+
+def _mean_samples(found: Sequence[EvaluationResult]) -> SampleResults:
+    samples = [result.samples for result in found if result.samples is not None]
+    count = len(samples[0].ids)
+    unknown = np.full(count, np.nan, dtype=np.float32)
+    return replace(
+        samples[0],
+        rank=np.zeros(count, dtype=np.int32),
+        probability=unknown,
+        top_label=np.full(count, -1, dtype=np.int32),
+        top_probability=unknown,
+        has_tie=np.zeros(count, dtype=bool),
+        outcome=np.stack([each.outcome for each in samples]).mean(0, dtype=np.float32),
+    )

@@ -1,0 +1,90 @@
+"""Linear probe: how well a linear classifier tells labels by the features of one encoder."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+import torch
+from pydantic import Field
+
+from mmlab.evaluate import probing
+from mmlab.evaluate.data import Encoded, Subject
+from mmlab.evaluate.labelling import Labelling
+from mmlab.evaluate.probe_fit import Method, fit
+from mmlab.evaluate.protocol import Question
+from mmlab.plugin import Dataset, Split
+from mmlab.records import EvaluationResult
+
+
+class LinearProbe:
+    """Fit a linear classifier on the training split's features, judge it on the evaluated split.
+
+    The encoder itself is not trained. "lbfgs" is the CLIP paper's: logistic regression by L-BFGS,
+    at most 1000 iterations, the penalty chosen on the validation split among 97 from 1e-6 to 1e6 by
+    binary refinement, and the final fit on training and validation together. "adamw" is
+    CLIP_benchmark's: normalised features, 10 epochs of AdamW, weight decay chosen in the same way
+    from 1e-6 to 100. With `penalty` nothing is searched, and the fit is on the training split only
+    (CLIP_benchmark takes 0 where there is no validation split).
+
+    Features are those the encoder gives: an encoder whose towers end in a projection, such as
+    open_clip's, is probed after it, while the CLIP paper probes before it.
+    Source: Radford et al., arXiv:2103.00020, appendix A.3.
+    """
+
+    version: ClassVar[int] = 1
+    needs: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self,
+        *,
+        encoder: probing.EncoderOption = None,
+        method: probing.MethodOption = "lbfgs",
+        penalty: probing.PenaltyOption = None,
+        seed: Annotated[int, Field(ge=0, lt=2**32, description="of adamw's randomness")] = 0,
+        k: Annotated[int, Field(ge=1, le=1000, description="labels kept per sample")] = 5,
+        cards: Annotated[int, Field(ge=0, le=1000, description="samples with a picture")] = 24,
+    ) -> None:
+        self.encoder = encoder
+        self.method: Method = method
+        self.penalty = penalty
+        self.seed = seed
+        self.k = k
+        self.cards = cards
+
+    @property
+    def learns_from(self) -> frozenset[Split]:
+        """The splits that are read besides the evaluated one."""
+        read: tuple[Split, ...] = ("train", "validation") if self.penalty is None else ("train",)
+        return frozenset(read)
+
+    def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
+        """Raise SpecError or DataError for what the model or the dataset lacks."""
+        key = probing.find_encoder(subject, self.encoder, name)
+        probing.check_probe(subject, dataset, key, name)
+
+    @torch.no_grad()
+    def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
+        """One result."""
+        self.check(subject, encoded.dataset, name)
+        key = probing.find_encoder(subject, self.encoder, name)
+        asked, *learnt = (
+            probing.take_examples(each, key, self.method, name)
+            for each in (encoded, *(encoded.other(split) for split in sorted(self.learns_from)))
+        )
+        examples, penalty = learnt[0].examples, self.penalty
+        if penalty is None:
+            train, validation = learnt
+            penalty = probing.choose_penalty(self.method, examples, validation, self.seed)
+            examples = train.examples.join(validation.examples)
+        probe = fit(self.method, examples, len(encoded.dataset.labels), penalty, self.seed)
+        options: dict[str, object] = {
+            "encoder": subject.modality(key),
+            "method": self.method,
+            "penalty": self.penalty,
+            "seed": self.seed if self.method == "adamw" else None,
+            "learnt_from": probing.learnt_from(*learnt),
+        }
+        question = Question("linear_probe", self.version, options, encoded.dataset.labels)
+        described = probing.describe_probe(subject, key, penalty)
+        labelling = Labelling(name, question, encoded, asked.indexes, described, self.cards)
+        return [probing.probe_result(labelling, probe, asked, self.k)]

@@ -1,0 +1,238 @@
+"""Linear probes: scikit-learn's classifier on the same features, the search, and few shots."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from evaluated import Words, encoded, subject
+from lab import PAIRED, TOY, Lab
+from sklearn.linear_model import LogisticRegression
+from sqlalchemy import func, select
+
+from mmlab.errors import DataError, SpecError
+from mmlab.evaluate import Encoded, Subject
+from mmlab.evaluate.few_shot import FewShot
+from mmlab.evaluate.linear_probe import LinearProbe
+from mmlab.evaluate.probe_fit import Examples, fit, grid, search
+from mmlab.plugin import Split
+from mmlab.records import EvaluationResult
+from mmlab.tables import samples, shots
+
+LABELS = ("round", "square", "striped", "plain")
+
+
+def examples(count: int = 90, width: int = 6, seed: int = 0) -> Examples:
+    random = torch.Generator().manual_seed(seed)
+    target = torch.arange(count) % 3
+    centres = torch.eye(3, width)
+    return Examples(centres[target] + 0.5 * torch.randn(count, width, generator=random), target)
+
+
+@pytest.mark.parametrize("penalty", [0.01, 1.0, 100.0])
+def test_lbfgs_is_scikit_learns_logistic_regression(penalty: float) -> None:
+    data = examples()
+    probe = fit("lbfgs", data, 3, penalty)
+    peer = LogisticRegression(C=1 / penalty, max_iter=5000, tol=1e-9).fit(data.x, data.target)
+    np.testing.assert_allclose(probe.weight, peer.coef_, atol=5e-3)
+    new = examples(seed=1).x
+    probabilities = torch.softmax(probe(new), 1)
+    np.testing.assert_allclose(probabilities, peer.predict_proba(new), atol=5e-3)
+    assert (probe(new).argmax(1).numpy() == peer.predict(new)).all()
+
+
+def test_several_labels_are_independent_logistic_regressions() -> None:
+    data = examples()
+    target = torch.stack([data.x[:, 0] > 0.3, data.x[:, 1] + data.x[:, 2] > 0.5], 1)
+    probe = fit("lbfgs", Examples(data.x, target.float()), 2, 2.0)
+    for label in range(2):
+        peer = LogisticRegression(C=0.5, max_iter=5000, tol=1e-9).fit(data.x, target[:, label])
+        np.testing.assert_allclose(probe.weight[label], peer.coef_[0], atol=5e-3)
+        assert probe.bias[label].item() == pytest.approx(peer.intercept_[0], abs=5e-3)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_adamw_learns_what_can_be_told_apart_and_depends_on_its_seed_alone(several: bool) -> None:
+    data = examples(300)
+    target = torch.nn.functional.one_hot(data.target).float() if several else data.target
+    torch.manual_seed(5)
+    first = fit("adamw", Examples(data.x, target), 3, 0.01, seed=3)
+    torch.manual_seed(6)
+    second = fit("adamw", Examples(data.x, target), 3, 0.01, seed=3)
+    assert torch.equal(first.weight, second.weight)
+    assert not torch.equal(first.weight, fit("adamw", Examples(data.x, target), 3, 0.01, 4).weight)
+    new = examples(300, seed=1)
+    assert (first(new.x).argmax(1) == new.target).double().mean() > 0.8
+
+
+@pytest.mark.parametrize("peak", [0, 1, 7, 40, 48, 95, 96])
+def test_the_search_finds_the_peak_of_a_hill_and_asks_once_for_each_value(peak: int) -> None:
+    asked: Counter[int] = Counter()
+
+    def height(place: int) -> float:
+        asked[place] += 1
+        return -abs(place - peak)
+
+    assert search(height) == peak
+    assert max(asked.values()) == 1
+    assert len(asked) <= 7 + 2 * 4
+    assert search(lambda place: 0.0) == 0
+
+
+def test_the_grids_are_those_of_the_paper_and_of_clip_benchmark() -> None:
+    np.testing.assert_allclose(grid("lbfgs")[::8], np.logspace(-6, 6, 13))
+    np.testing.assert_allclose(grid("adamw"), np.logspace(-6, 2, 97))
+
+
+def points(count: int, seed: int, labels: int = 3, **changes: object) -> Words:
+    data = examples(count, 6, seed)
+    rows = [{"image": row} for row in torch.nn.functional.pad(data.x, (0, 250)).tolist()]
+    targets = [(label % labels,) for label in data.target.tolist()]
+    given = {"rows": rows, "targets": targets, "labels": LABELS, "revision": f"points-{seed}"}
+    return Words(**{**given, "modalities": ("image",), **changes})  # type: ignore[arg-type]
+
+
+def ask(
+    evaluator: LinearProbe | FewShot, others: Mapping[Split, Words], what: Subject | None = None
+) -> list[EvaluationResult]:
+    model = what or subject(inputs=["image"])
+
+    def other(split: Split) -> Encoded:
+        return replace(encoded(model, others[split]), split=split)
+
+    return evaluator(model, replace(encoded(model, others["test"]), other=other), "probe")
+
+
+def splits(**changes: object) -> dict[Split, Words]:
+    sizes: dict[Split, int] = {"train": 120, "validation": 45, "test": 60}
+    return {
+        split: points(size, seed, **changes) for seed, (split, size) in enumerate(sizes.items())
+    }
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "adamw"])
+def test_a_probe_tells_apart_what_a_line_can_tell_apart(method: str) -> None:
+    (result,) = ask(LinearProbe(method=method), splits())  # type: ignore[arg-type]
+    assert (result.metrics["top1"] or 0) > 0.8
+    assert result.labels == LABELS
+    penalty = result.subject["penalty"]
+    assert any(penalty == pytest.approx(value) for value in grid(method))  # type: ignore[arg-type]
+    assert result.protocol["options"]["learnt_from"].keys() == {"train", "validation"}
+
+
+def test_the_final_fit_is_on_training_and_validation_together() -> None:
+    data = splits()
+    (result,) = ask(LinearProbe(), data)
+    x, y = (
+        np.concatenate([np.array(part) for part in parts])
+        for parts in zip(
+            *(
+                ([row["image"] for row in data[split].rows], [t[0] for t in data[split].targets])
+                for split in ("train", "validation")
+            ),
+            strict=True,
+        )
+    )
+    penalty = result.subject["penalty"]
+    assert isinstance(penalty, float)
+    peer = LogisticRegression(C=1 / penalty, max_iter=5000, tol=1e-8).fit(x, y)
+    test = np.array([row["image"] for row in data["test"].rows])
+    found = peer.predict_proba(test).argmax(1)
+    np.testing.assert_array_equal(result.samples.top_label, found)
+
+
+def test_a_given_penalty_is_taken_and_only_training_samples_are_seen() -> None:
+    data = splits()
+    (result,) = ask(LinearProbe(penalty=3.0), {k: v for k, v in data.items() if k != "validation"})
+    assert result.subject["penalty"] == 3.0
+    assert result.protocol["options"]["learnt_from"].keys() == {"train"}
+
+
+def test_several_truths_are_probed_by_their_mean_average_precision() -> None:
+    data = splits(is_multi_label=True)
+    for words in data.values():
+        words.targets = [(*own, 3) if own == (0,) else own for own in words.targets]
+    (result,) = ask(LinearProbe(), data)
+    assert (result.metrics["mAP"] or 0) > 0.8
+    with pytest.raises(DataError, match="one label a sample"):
+        ask(FewShot(shots=[1]), data)
+
+
+def test_shots_are_so_many_of_each_label_and_more_shots_contain_fewer() -> None:
+    results = ask(FewShot(shots=[1, 4], seeds=[0, 7], penalty=1.0), splits())
+    found = {result.condition: result for result in results}
+    assert list(found) == [
+        *("1 shots", "1 shots, seed 0", "1 shots, seed 7"),
+        *("4 shots", "4 shots, seed 0", "4 shots, seed 7"),
+    ]
+    train = splits()["train"]
+    for seed in (0, 7):
+        few, many = (found[f"{k} shots, seed {seed}"].shots for k in (1, 4))
+        assert few is not None
+        assert many is not None
+        assert set(few.ids) < set(many.ids)
+        labels = Counter(train.targets[int(sample.partition("-")[2])] for sample in many.ids)
+        assert set(labels.values()) == {4}
+        assert (many.split, many.dataset_revision) == ("train", train.revision)
+    assert found["4 shots, seed 0"].protocol != found["4 shots, seed 7"].protocol
+
+
+def test_the_mean_of_seeds_has_students_interval_and_the_samples_mean_hits() -> None:
+    results = ask(FewShot(shots=[2], seeds=[0, 1, 2], penalty=1.0), splits())
+    mean, *seeds = results
+    values = np.array([result.metrics["top1"] for result in seeds], dtype=np.float64)
+    half = 4.302652729911275 * values.std(ddof=1) / np.sqrt(3)  # t(0.975, 2)
+    assert mean.metrics["top1"] == pytest.approx(values.mean())
+    assert mean.metrics["top1_low"] == pytest.approx(values.mean() - half)
+    assert mean.metrics["top1_high"] == pytest.approx(values.mean() + half)
+    assert mean.samples.outcome.mean() == pytest.approx(values.mean(), abs=1e-6)
+
+
+def test_one_seed_has_no_interval() -> None:
+    mean, _ = ask(FewShot(shots=[2], seeds=[0], penalty=1.0), splits())
+    assert mean.metrics["top1_low"] is None
+
+
+def test_more_shots_than_a_label_has_are_refused() -> None:
+    with pytest.raises(DataError, match=r"41 shots, and 40 training samples of 'round'"):
+        ask(FewShot(shots=[41], seeds=[0], penalty=1.0), splits())
+
+
+def test_an_encoder_that_is_no_input_is_refused() -> None:
+    with pytest.raises(SpecError, match="allowed: image"):
+        ask(LinearProbe(encoder="audio"), splits())
+
+
+PROBES = """
+[[evaluate]]
+use = "linear_probe"
+[[evaluate]]
+use = "few_shot"
+shots = [1, 2]
+seeds = [0, 1]
+penalty = 1.0
+"""
+
+
+def test_probes_of_a_trained_model_are_stored_with_the_samples_they_saw(lab: Lab) -> None:
+    detail = lab.run_one(lab.write("pairs", PAIRED, PROBES))
+    conditions = {e.condition: e.metrics for e in detail.evaluations if e.name == "few_shot"}
+    assert len(conditions) == 6
+    with lab.store() as store:
+        query = (
+            select(samples.c.split, func.count().label("n")).join(shots).group_by(samples.c.split)
+        )
+        assert store.frame(query).rows() == [("train", 2 * 3 * (1 + 2))]
+    assert lab.statuses(lab.write("pairs", PAIRED, PROBES)) == ["skipped"]
+
+
+def test_a_probe_without_validation_samples_is_refused_before_training(sqlite_lab: Lab) -> None:
+    empty = '[dataset]\nuse = "clusters"\nempty = ["validation"]\n'
+    spec = sqlite_lab.write("toy", (empty, *TOY[1:5]), '[[evaluate]]\nuse = "linear_probe"\n')
+    (outcome,) = sqlite_lab.run(spec, sqlite_lab.script())
+    assert "the validation split is empty" in (outcome.error or "")
+    assert sqlite_lab.trained_steps == 0
