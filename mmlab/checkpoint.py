@@ -31,9 +31,10 @@ def save_weights(
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write_through(partial, data)
+        partial.write_bytes(data)
+        sync(partial)
         os.replace(partial, path)
-        _sync_folder(path.parent)
+        sync(path.parent)
     except OSError as error:
         with suppress(OSError):
             partial.unlink()
@@ -68,6 +69,15 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sync(path: Path) -> None:
+    """Wait until a file, or the list of names in a folder, is on the disk. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def restore(module: nn.Module, state: Mapping[str, Tensor], place: str) -> None:
     """Load a state dict strictly; WeightsError names every tensor that does not fit.
 
@@ -92,21 +102,6 @@ def restore(module: nn.Module, state: Mapping[str, Tensor], place: str) -> None:
             )
         )
     module.load_state_dict(dict(state))
-
-
-def _write_through(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _unwritable(path: Path, size: int, error: OSError) -> RunError:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mmlab.build import Experiment, Source, build
+from mmlab.features import FeatureCache, FrozenFeatures
 from mmlab.fitting import Summary, start_training
 from mmlab.group import Group
 from mmlab.parallel import spread_state, whole_state
@@ -70,12 +71,16 @@ class Unrecorded:
 
 @dataclass(frozen=True)
 class Executor:
-    """Executes cells on one device; `note` takes what is worth a line."""
+    """Executes cells on one device; `note` takes what is worth a line.
+
+    `cache` keeps the features of frozen encoders, if they are to be kept.
+    """
 
     splits: Splits
     device: torch.device
     group: Group
     note: Callable[[str], None]
+    cache: FeatureCache | None = None
 
     def execute(
         self, plan: Plan, sources: Mapping[str, Source], wanted: Iterable[str], record: Record
@@ -87,13 +92,26 @@ class Executor:
             experiment = build(plan, self.splits, sources)
             experiment.step.to(self.device)
             origins = self._tell_weights(experiment, sources)
-            scorer = Scorer(experiment, self.splits, self.device, self.precision(plan))
+            scorer = self.scorer(experiment)
             scorer.check(wanted)
             if table is not None:
                 self._fit(experiment, scorer, record, summary)
             results = list(scorer.evaluate(wanted))
+        kept = scorer.features.keys if scorer.features else []
         numbers = {**summary.as_dict(experiment), **scorer.cost(), "weights": origins}
+        numbers["kept_features"] = kept
         record.finish(results, numbers, summary.best_step)
+
+    def scorer(self, experiment: Experiment) -> Scorer:
+        """What scores an experiment, with the features of its frozen encoders.
+
+        Several processes keep none: each would have to know what the others have.
+        """
+        features, precision = None, self.precision(experiment.plan)
+        if self.cache is not None and self.group.size == 1:
+            parts = (experiment, self.splits, self.device, precision)
+            features = FrozenFeatures(self.cache, *parts)
+        return Scorer(experiment, self.splits, self.device, precision, features)
 
     def precision(self, plan: Plan) -> str:
         """The precision of a cell on this device."""
@@ -115,7 +133,9 @@ class Executor:
     ) -> None:
         """Train, keep the best and the final weights, and leave the best in the model."""
         step = experiment.step
-        trainer, batches = start_training(experiment, self.splits, self.device, self.group)
+        trainer, batches = start_training(
+            experiment, self.splits, self.device, self.group, scorer.features
+        )
         with closing(train(trainer, batches, scorer.validate)) as progresses:
             for progress in progresses:
                 record.see(progress)

@@ -12,7 +12,10 @@ import torch
 from mmlab.best import best_direction
 from mmlab.build import Experiment
 from mmlab.cost import count_parameters
+from mmlab.feature_table import Kept
+from mmlab.features import FrozenFeatures
 from mmlab.group import Group
+from mmlab.kept_batches import kept_training_batches
 from mmlab.loader import Order, training_batches
 from mmlab.plugin import Batch
 from mmlab.provenance import peak_memory_bytes, reset_peak_memory
@@ -22,18 +25,37 @@ from mmlab.train import Progress, Trainer
 
 
 def start_training(
-    experiment: Experiment, splits: Splits, device: torch.device, group: Group | None = None
+    experiment: Experiment,
+    splits: Splits,
+    device: torch.device,
+    group: Group | None = None,
+    features: FrozenFeatures | None = None,
 ) -> tuple[Trainer, Iterator[Batch]]:
     """The trainer of an experiment and its endless batches, in the order of the cell's seed."""
     plan, table = experiment.plan, experiment.plan.cell.spec.train
     assert table is not None, "only asked for where the spec trains"
-    dataset = splits.training(plan)
     group = group or Group()
-    order = Order(plan.cell.seed, len(dataset), table.batch_size, rank=group.rank, ranks=group.size)
-    batches = training_batches(
-        dataset, experiment.readers, order, workers=table.workers, views=experiment.step.views
-    )
+    size = len(splits.training(plan))
+    order = Order(plan.cell.seed, size, table.batch_size, rank=group.rank, ranks=group.size)
+    kept = features.kept(plan.dataset, "train") if features else Kept()
+    batches = _batches(experiment, splits, order, kept.to(device))
     return Trainer(experiment.step, table, order, device, group), batches
+
+
+def _batches(experiment: Experiment, splits: Splits, order: Order, kept: Kept) -> Iterator[Batch]:
+    plan, readers = experiment.plan, experiment.readers
+    dataset = splits.training(plan)
+    if kept.covers(readers):
+        return kept_training_batches(kept, dataset, readers, order)
+    table = plan.cell.spec.train
+    return training_batches(
+        dataset,
+        readers,
+        order,
+        workers=table.workers if table else 0,
+        views=experiment.step.views,
+        tables=kept.tables,
+    )
 
 
 class Summary:

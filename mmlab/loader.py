@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
@@ -19,9 +19,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from mmlab.collate import Collator, Row, Truths
 from mmlab.errors import DataError, explain
+from mmlab.feature_table import FeatureTable
 from mmlab.plugin import Batch, Dataset, Encoder, Outlined, Sample, Tokenized
-from mmlab.samples import target_names
+from mmlab.samples import captions_of
 
 
 @dataclass(frozen=True)
@@ -37,12 +39,6 @@ class Reader:
         if self.modality not in sample.values:
             return None
         return self.encoder.transform(one_caption(sample.values[self.modality], train), train)
-
-
-def captions_of(raw: object) -> tuple[object, ...]:
-    """Every caption of a text value that is several; any other raw value alone."""
-    is_several = isinstance(raw, tuple) and bool(raw) and isinstance(raw[0], str)
-    return cast(tuple[object, ...], raw) if is_several else (raw,)
 
 
 def one_caption(raw: object, train: bool) -> object:
@@ -98,11 +94,20 @@ def lacks_modality(dataset: Dataset, modality: str, key: str) -> DataError:
 
 
 def training_batches(
-    dataset: Dataset, readers: Mapping[str, Reader], order: Order, *, workers: int, views: int = 0
+    dataset: Dataset,
+    readers: Mapping[str, Reader],
+    order: Order,
+    *,
+    workers: int,
+    views: int = 0,
+    tables: Mapping[str, FeatureTable] | None = None,
 ) -> Iterator[Batch]:
-    """Endless shuffled batches of one size, from the order's first step on."""
-    samples = _Samples(dataset, readers, seed=order.seed, views=views)
-    return iter(_data_loader(samples, _TrainingSampler(order), workers))
+    """Endless shuffled batches of one size, from the order's first step on.
+
+    Encoders with a table get their features from it in the place of an input.
+    """
+    samples = _Samples(dataset, readers, seed=order.seed, views=views, tables=tables)
+    return iter(_data_loader(samples, Forever(order), workers))
 
 
 def evaluation_batches(
@@ -120,6 +125,7 @@ def equal_batches(
     workers: int = 0,
     views: int = 0,
     seed: int = 0,
+    tables: Mapping[str, FeatureTable] | None = None,
 ) -> Iterator[Batch]:
     """As `evaluation_batches`, but all of one size: a contrastive loss depends on it.
 
@@ -128,7 +134,7 @@ def equal_batches(
     """
     size = min(batch_size, len(dataset))
     full = len(dataset) // size if size else 0
-    samples = _Samples(dataset, readers, seed=seed, views=views)
+    samples = _Samples(dataset, readers, seed=seed, views=views, tables=tables)
     return itertools.islice(_evaluation_batches(samples, size or 1, workers), full)
 
 
@@ -200,8 +206,8 @@ def seed_host_generators(seed: int) -> None:
     random.seed(seed)
 
 
-class _TrainingSampler:
-    """Batches of (epoch, sample), without end."""
+class Forever:
+    """Batches of (epoch, sample) in an order, without end."""
 
     def __init__(self, order: Order) -> None:
         self.order = order
@@ -212,35 +218,48 @@ class _TrainingSampler:
             yield from self.order.batches(epoch)[position if epoch == first_epoch else 0 :]
 
 
-@dataclass(frozen=True)
-class _Row:
-    index: int
-    labels: tuple[int, ...]
-    targets: tuple[float, ...]
-    inputs: Mapping[str, Tensor | None]
-    views: Mapping[str, Sequence[Tensor]]
-
-
-class _Samples(TorchDataset[_Row]):
+class _Samples(TorchDataset[Row]):
     """Transformed samples, addressed by (epoch, index); epoch -1 is evaluation."""
 
     def __init__(
-        self, dataset: Dataset, readers: Mapping[str, Reader], seed: int = 0, views: int = 0
+        self,
+        dataset: Dataset,
+        readers: Mapping[str, Reader],
+        *,
+        seed: int = 0,
+        views: int = 0,
+        tables: Mapping[str, FeatureTable] | None = None,
     ) -> None:
         self.dataset = dataset
         self.readers = readers
         self.seed = seed
         self.views = views
+        self.tables = tables or {}
 
-    def __getitem__(self, place: tuple[int, int]) -> _Row:
+    def __getitem__(self, place: tuple[int, int]) -> Row:
         epoch, index = place
         train = epoch >= 0
         if train or self.views:
             seed_host_generators(derive_seed(self.seed, "sample", epoch, index))
         sample = self.dataset[index]
-        inputs = {key: reader.read(sample, train) for key, reader in self.readers.items()}
+        inputs: dict[str, Tensor | None] = {}
+        kept: dict[str, int | None] = {}
+        for key, reader in self.readers.items():  # in this order, for what they draw
+            if key in self.tables:
+                kept[key] = self.tables[key].row(index, train)
+            else:
+                inputs[key] = reader.read(sample, train)
         views = {key: self._views(sample, reader) for key, reader in self.readers.items()}
-        return _Row(index, sample.labels, sample.targets, inputs, views)
+        return Row(index, sample.labels, sample.targets, inputs, kept, views)
+
+    def collator(self) -> Collator:
+        """What makes batches of these samples."""
+        return Collator(
+            {key: reader.placeholder for key, reader in self.readers.items()},
+            self.tables,
+            self.views,
+            Truths.of(self.dataset),
+        )
 
     def _views(self, sample: Sample, reader: Reader) -> list[Tensor]:
         made = [reader.read(sample, True) for _ in range(self.views)]
@@ -249,53 +268,12 @@ class _Samples(TorchDataset[_Row]):
 
 def _data_loader(
     samples: _Samples, batches: object, workers: int
-) -> DataLoader[_Row]:  # yields Batch: torch types a loader by its dataset, not by its collation
+) -> DataLoader[Row]:  # yields Batch: torch types a loader by its dataset, not by its collation
     return DataLoader(
         samples,
         batch_sampler=cast(list[list[int]], batches),
-        collate_fn=_Collator(samples),
+        collate_fn=samples.collator(),
         num_workers=workers,
         pin_memory=torch.cuda.is_available(),
         multiprocessing_context="fork" if workers else None,
     )
-
-
-class _Collator:
-    """Rows -> Batch, on the host."""
-
-    def __init__(self, samples: _Samples) -> None:
-        self.readers = samples.readers
-        self.views = samples.views
-        self.is_multi_label = samples.dataset.is_multi_label
-        self.label_count = len(samples.dataset.labels)
-        self.has_targets = bool(target_names(samples.dataset))
-
-    def __call__(self, rows: Sequence[_Row]) -> Batch:
-        return Batch(
-            inputs={key: self._stack(rows, key) for key in self.readers},
-            present={
-                key: torch.tensor([row.inputs[key] is not None for row in rows])
-                for key in self.readers
-            },
-            target=self._target(rows),
-            index=torch.tensor([row.index for row in rows]),
-            views={key: self._stack_views(rows, key) for key in self.readers} if self.views else {},
-            targets=torch.tensor([row.targets for row in rows]) if self.has_targets else None,
-        )
-
-    def _stack(self, rows: Sequence[_Row], key: str) -> Tensor:
-        placeholder = self.readers[key].placeholder
-        found = [row.inputs[key] for row in rows]
-        return torch.stack([placeholder if value is None else value for value in found])
-
-    def _stack_views(self, rows: Sequence[_Row], key: str) -> Tensor:
-        views = [torch.stack([row.views[key][i] for row in rows]) for i in range(self.views)]
-        return torch.stack(views)  # (V, B, ...)
-
-    def _target(self, rows: Sequence[_Row]) -> Tensor:
-        if not self.is_multi_label:
-            return torch.tensor([row.labels[0] if row.labels else -1 for row in rows])
-        target = torch.zeros(len(rows), self.label_count)
-        for position, row in enumerate(rows):
-            target[position, list(row.labels)] = 1.0
-        return target

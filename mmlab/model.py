@@ -85,9 +85,10 @@ class Model(nn.Module):
     def forward(self, batch: Batch, encode: Encode | None = None) -> Outputs:
         """Encode every input of a batch and join them; `encode` replaces the plain way to do so."""
         features = {}
-        for key, x in batch.inputs.items():
-            encoded = self.encode(key, x) if encode is None else encode(key, x)
-            present = batch.present[key]
+        for key, present in batch.present.items():
+            encoded = batch.features.get(key)
+            if encoded is None:
+                encoded = (encode or self.encode)(key, batch.inputs[key])
             check_width(f"encoders.{key}", encoded.pooled, len(present), self._dims[key])
             features[key] = replace(encoded, present=present)
         return self.outputs(features)
@@ -246,14 +247,8 @@ def _pair_elements(u: Features, v: Features, dim: int) -> int:
 
 
 def _rows(features: Features, start: int, stop: int) -> Features:
-    return _map(features, lambda x: x[start:stop])
+    return features.map(lambda x: x[start:stop])
 
 
 def _with_axis(features: Features, axis: int) -> Features:
-    return _map(features, lambda x: x.unsqueeze(axis))
-
-
-def _map(features: Features, change: Callable[[Tensor], Tensor]) -> Features:
-    tokens = None if features.tokens is None else change(features.tokens)
-    mask = None if features.mask is None else change(features.mask)
-    return Features(change(features.pooled), tokens, mask, change(features.present))
+    return features.map(lambda x: x.unsqueeze(axis))

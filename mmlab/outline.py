@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from mmlab.loader import captions_of
 from mmlab.plugin import Dataset, Outlined, Sample
-from mmlab.samples import check_sample, target_names
+from mmlab.samples import captions_of, check_sample, target_names
 
 
 @dataclass(frozen=True)

@@ -257,10 +257,10 @@ class Loss(Protocol):
     """Outputs and a batch -> named scalars. Factory: `(shapes, *, options)`, an `nn.Module`.
 
     `reads` says what of the model it uses: any of "similarity", "prediction", "fused", "tokens",
-    "vocabulary", and "features" (also of encoders that are no input of the fusion). Beside
-    "prediction", "labels" or "targets" says what the head must predict; without either it predicts
-    labels. `views` is how many further augmented views of each input it wants: validation makes
-    them too, with the training transform.
+    "vocabulary", "features" (also of encoders that are no input of the fusion), and "inputs" (what
+    encoders read, to `encode` it again, changed or not). Beside "prediction", "labels" or "targets"
+    says what the head must predict; without either it predicts labels. `views` is how many further
+    augmented views of each input it wants: validation makes them too, with the training transform.
     """
 
     reads: ClassVar[frozenset[str]]

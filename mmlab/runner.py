@@ -23,6 +23,7 @@ from mmlab.device import resolve_device
 from mmlab.errors import GroupError, MmlabError, SpecError, StoreError
 from mmlab.execution import Executor
 from mmlab.failures import RAISED, describe_failure, outcome_of
+from mmlab.features import FeatureCache
 from mmlab.following import END, Assignment, follow, require_equal_plans
 from mmlab.group import TIMEOUT_SECONDS, Group, local_rank, open_group, require_equal, settle
 from mmlab.identity import describe_run, evaluation_hashes, hash_cell
@@ -34,7 +35,6 @@ from mmlab.provenance import describe_origin
 from mmlab.recording import Recording, require_folder
 from mmlab.registry import Registry
 from mmlab.score_files import write_scores
-from mmlab.scoring import Scorer
 from mmlab.sources import find_sources, in_order
 from mmlab.spec import expand, load_spec
 from mmlab.splits import Splits
@@ -48,7 +48,11 @@ Status = Literal["done", "evaluated", "skipped", "held", "failed"]
 
 @dataclass(frozen=True)
 class RunOptions:
-    """How a command runs its specs. `runs` None puts weights beside the database."""
+    """How a command runs its specs.
+
+    `runs` None puts weights beside the database, `cache` None features of frozen encoders; without
+    `keeps_features` these are computed anew at every step.
+    """
 
     db: str
     runs: Path | None = None
@@ -58,6 +62,8 @@ class RunOptions:
     fail_fast: bool = False
     lease_seconds: float = LEASE_SECONDS
     group_seconds: float = TIMEOUT_SECONDS
+    cache: Path | None = None
+    keeps_features: bool = True
 
 
 @dataclass(frozen=True)
@@ -190,7 +196,13 @@ class Runner:
         self.splits = Splits()
         self.matcher = Matcher(self.splits)
         self.group = group or Group()
-        self.executor = Executor(self.splits, device, self.group, display.note)
+        self.executor = Executor(self.splits, device, self.group, display.note, self.cache())
+
+    def cache(self) -> FeatureCache | None:
+        """Where features of frozen encoders are kept, if they are."""
+        if not self.options.keeps_features:
+            return None
+        return FeatureCache(self.options.cache or self.store.cache_folder, self.display.note)
 
     def attempt(
         self, plan: Plan, execute: Callable[[Plan], tuple[Status, str | None, str | None]]
@@ -283,7 +295,7 @@ class Runner:
         detail = self.store.run_detail(row.run_id)
         experiment = rebuild(plan, detail, self.store, self.runs, self.splits)
         experiment.step.to(self.device)
-        scorer = Scorer(experiment, self.splits, self.device, self.executor.precision(plan))
+        scorer = self.executor.scorer(experiment)
         scorer.check(missing)
         table = plan.cell.spec.train
         with determinism(table is not None and table.deterministic):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import cast
 
 from mmlab.errors import DataError, explain
 from mmlab.plugin import Dataset, Sample, Targeted
@@ -12,6 +13,12 @@ from mmlab.plugin import Dataset, Sample, Targeted
 def target_names(dataset: Dataset) -> tuple[str, ...]:
     """The names of a dataset's targets; none for a dataset that says nothing of any."""
     return dataset.target_names if isinstance(dataset, Targeted) else ()
+
+
+def captions_of(raw: object) -> tuple[object, ...]:
+    """Every caption of a text value that is several; any other raw value alone."""
+    is_several = isinstance(raw, tuple) and bool(raw) and isinstance(raw[0], str)
+    return cast(tuple[object, ...], raw) if is_several else (raw,)
 
 
 def check_labels(place: str, labels: Iterable[str]) -> None:

@@ -13,8 +13,12 @@ from mmlab.build import Experiment
 from mmlab.cost import count_flops
 from mmlab.evaluate import Encoded, Evaluator, Subject, encode_split, learnt_splits
 from mmlab.evaluate.label_features import Remembered
+from mmlab.feature_table import Kept
+from mmlab.features import FrozenFeatures
+from mmlab.kept_batches import kept_equal_batches
 from mmlab.loader import equal_batches, evaluation_batches, to_device
-from mmlab.plugin import Dataset, Published, Split
+from mmlab.plan import Resolved
+from mmlab.plugin import Batch, Dataset, Published, Split
 from mmlab.records import EvaluationResult
 from mmlab.splits import Splits
 from mmlab.train import mean_losses
@@ -31,9 +35,15 @@ class Scorer:
     """Evaluators of one experiment; a split is encoded once however many evaluators read it."""
 
     def __init__(
-        self, experiment: Experiment, splits: Splits, device: torch.device, precision: str
+        self,
+        experiment: Experiment,
+        splits: Splits,
+        device: torch.device,
+        precision: str,
+        features: FrozenFeatures | None = None,
     ) -> None:
         self.experiment = experiment
+        self.features = features
         self.plan = experiment.plan
         self.splits = splits
         self.device = device
@@ -57,11 +67,11 @@ class Scorer:
         """Results of the named evaluations, each on its own split or on the given one."""
         self.experiment.step.eval()
         subject = self._subject()
-        kept: dict[int, Encoded] = {}
+        known: dict[int, Encoded] = {}
         for name in names:
-            encoded = self._encode(subject, kept, name, split)
+            encoded = self._encode(subject, known, name, split)
             evaluator = self._evaluator(name, cards=split is None)
-            other = partial(self._encode, subject, kept, name)
+            other = partial(self._encode, subject, known, name)
             for result in evaluator(subject, replace(encoded, other=other), name):
                 yield _published(result, encoded.dataset)
 
@@ -71,13 +81,7 @@ class Scorer:
         dataset = self.splits.get(self.plan.dataset, "validation")
         if table is None or not len(dataset):
             return {}
-        batches = equal_batches(
-            dataset,
-            self.experiment.readers,
-            self.batch_size,
-            views=self.experiment.step.views,
-            seed=self.plan.cell.seed,
-        )
+        batches = self._equal_batches(dataset)
         values = mean_losses(self.experiment.step, batches, self.device, self.precision)
         name = table.best.partition("/")[0]
         if name not in self.plan.evaluators:
@@ -92,6 +96,22 @@ class Scorer:
         batches = evaluation_batches(dataset, self.experiment.readers, self.batch_size)
         batch = to_device(next(batches), self.device)
         return {"flops_per_sample": count_flops(self.experiment.model, batch)}
+
+    def _equal_batches(self, dataset: Dataset) -> Iterator[Batch]:
+        readers, kept = self.experiment.readers, self._kept(self.plan.dataset, "validation")
+        if kept.covers(readers):
+            return kept_equal_batches(kept, dataset, readers, self.batch_size)
+        return equal_batches(
+            dataset,
+            readers,
+            self.batch_size,
+            views=self.experiment.step.views,
+            seed=self.plan.cell.seed,
+            tables=kept.tables,
+        )
+
+    def _kept(self, resolved: Resolved, split: Split) -> Kept:
+        return self.features.kept(resolved, split) if self.features else Kept()
 
     def _subject(self) -> Subject:
         return Subject(
@@ -112,14 +132,16 @@ class Scorer:
         return cast(Evaluator, replace(resolved, options=options).make())
 
     def _encode(
-        self, subject: Subject, kept: dict[int, Encoded], name: str, split: Split | None
+        self, subject: Subject, known: dict[int, Encoded], name: str, split: Split | None
     ) -> Encoded:
-        """The data of an evaluation, encoded unless they are kept already."""
+        """The data of an evaluation, encoded unless they are known already."""
         dataset = self.splits.evaluated(self.plan, name, split)
-        if id(dataset) not in kept:
+        if id(dataset) not in known:
             chosen = split or self.plan.evaluate_tables[name].split
-            kept[id(dataset)] = encode_split(subject, dataset, chosen, self.batch_size)
-        return kept[id(dataset)]
+            resolved = self.plan.evaluate_datasets.get(name, self.plan.dataset)
+            kept = self._kept(resolved, chosen)
+            known[id(dataset)] = encode_split(subject, dataset, chosen, self.batch_size, kept)
+        return known[id(dataset)]
 
 
 def _published(result: EvaluationResult, dataset: Dataset) -> EvaluationResult:

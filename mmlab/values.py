@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from mmlab.errors import PluginError, explain
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -39,7 +41,8 @@ class Batch:
     `transform` gave, and a placeholder where `present[key]` (B,) is False. `target` is (B,) int64
     with -1 for unknown, or (B, C) float for multi-label. `index` (B,) int64 finds a sample's id.
     `views[key]` is (V, B, ...), further augmented views, when a loss asks for them. `targets` is
-    (B, T) float32, NaN where unknown, and None where the dataset has none.
+    (B, T) float32, NaN where unknown, and None where the dataset has none. `features[key]` stands
+    in the place of `inputs[key]` where a frozen encoder's features are kept.
     """
 
     inputs: Mapping[str, Tensor]
@@ -48,6 +51,7 @@ class Batch:
     index: Tensor
     views: Mapping[str, Tensor]
     targets: Tensor | None = None
+    features: Mapping[str, Features] = field(default_factory=dict)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Batch:
         """The batch with every tensor changed: moved to a device, say."""
@@ -56,17 +60,33 @@ class Batch:
             return {key: change(x) for key, x in tensors.items()}
 
         return Batch(
-            each(self.inputs),
+            Inputs(each(self.inputs)),
             each(self.present),
             change(self.target),
             change(self.index),
             each(self.views),
             None if self.targets is None else change(self.targets),
+            {key: features.map(change) for key, features in self.features.items()},
         )
 
     def pin_memory(self) -> Batch:
         """The batch in page-locked memory; torch's DataLoader calls this by name."""
         return self.map(lambda x: x.pin_memory())
+
+
+class Inputs(dict[str, "Tensor"]):
+    """Inputs by encoder key; asking for one that was not read says why it is not there."""
+
+    def __missing__(self, key: str) -> Tensor:
+        raise PluginError(
+            explain(
+                f"encoders.{key}",
+                "a loss asks for its inputs, which were not read: its features are kept",
+                found=f"batch.inputs[{key!r}] of a frozen encoder",
+                allowed="batch.features; or inputs, where the loss names them in `reads`",
+                next_step='tell the plugin\'s author: add "inputs" to `reads`',
+            )
+        )
 
 
 @dataclass(frozen=True)
@@ -91,6 +111,12 @@ class Features:
         # torch takes Python's bool for torch.bool; its stubs do not, and torch is not imported here
         present = pooled.new_ones(pooled.shape[:-1], dtype=bool)  # type: ignore[call-overload]
         return cls(pooled, tokens, mask, present)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Features:
+        """The features with every tensor changed."""
+        tokens = None if self.tokens is None else change(self.tokens)
+        mask = None if self.mask is None else change(self.mask)
+        return Features(change(self.pooled), tokens, mask, change(self.present))
 
 
 @dataclass(frozen=True)

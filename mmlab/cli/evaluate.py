@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mmlab.cli.output import color_option, db_option, json_option, verbosity_options
-from mmlab.cli.run import conclude, device_option, runs_option, stopped_by_sigterm
+from mmlab.cli.run import cache_option, conclude, device_option, runs_option, stopped_by_sigterm
 
 
 @click.command(short_help="Evaluate a finished run on more, without training.")
@@ -20,6 +20,7 @@ from mmlab.cli.run import conclude, device_option, runs_option, stopped_by_sigte
 )
 @db_option
 @runs_option
+@cache_option
 @device_option
 @json_option
 @color_option
@@ -30,6 +31,7 @@ def evaluate(
     every: bool,
     db: str,
     runs: Path | None,
+    cache: Path | None,
     device: str,
     as_json: bool,
 ) -> None:
@@ -50,7 +52,7 @@ def evaluate(
     from mmlab.evaluate_runs import evaluate_runs
     from mmlab.runner import RunOptions
 
-    options = RunOptions(db, runs, (), device)
+    options = RunOptions(db, runs, (), device, cache=cache)
     with stopped_by_sigterm(), make_display() as display:
         outcomes = evaluate_runs(run, files, options, display, every=every)
     conclude(outcomes, db, as_json=as_json)

@@ -39,6 +39,14 @@ runs_option = click.option(
     help="The folder of weights.  [default: beside the database]",
 )
 
+cache_option = click.option(
+    "--cache",
+    envvar="MMLAB_CACHE",
+    type=click.Path(path_type=Path),
+    show_envvar=True,
+    help="The folder of features of frozen encoders.  [default: beside the database]",
+)
+
 device_option = click.option(
     "--device", default="auto", show_default=True, help="Where to compute: auto, cpu, cuda, cuda:1."
 )
@@ -51,6 +59,10 @@ device_option = click.option(
 @set_option
 @db_option
 @runs_option
+@cache_option
+@click.option(
+    "--no-cache", is_flag=True, help="Keep no features: frozen encoders run at every step."
+)
 @device_option
 @click.option("--dry-run", is_flag=True, help="Show the resolved specs and cells, and run nothing.")
 @click.option("--rerun", is_flag=True, help="Repeat cells that are done, as further replicates.")
@@ -73,6 +85,8 @@ def run(
     overrides: tuple[str, ...],
     db: str,
     runs: Path | None,
+    cache: Path | None,
+    no_cache: bool,
     device: str,
     dry_run: bool,
     rerun: bool,
@@ -112,6 +126,8 @@ def run(
         rerun=rerun,
         fail_fast=fail_fast,
         group_seconds=group_timeout,
+        cache=cache,
+        keeps_features=not no_cache,
     )
     with stopped_by_sigterm(), _speaking_once(), make_display() as display:
         outcomes = run_specs(specs, options, display)

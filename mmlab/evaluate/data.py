@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Protocol, cast, runtime_checkable
@@ -12,9 +12,12 @@ from torch import Tensor
 
 from mmlab.evaluate import faults
 from mmlab.evaluate.label_features import Remembered
+from mmlab.feature_table import FeatureTable, Kept
 from mmlab.loader import Reader, evaluation_batches, to_device
 from mmlab.model import Model
+from mmlab.outline import Outline
 from mmlab.plugin import (
+    Batch,
     Calibration,
     Dataset,
     Features,
@@ -72,9 +75,13 @@ class Subject:
             self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
         ):
             features = self.model.encode(key, x, present)
+        return self.as_read(features)
+
+    def as_read(self, features: Features) -> Features:
+        """Encoded features in float32, without tokens where the fusion reads none."""
         if not self.reads_tokens:
             features = replace(features, tokens=None, mask=None)
-        return map_features(features, lambda t: t.float() if t.is_floating_point() else t)
+        return features.map(lambda t: t.float() if t.is_floating_point() else t)
 
     def encode_raws(self, key: str, raws: Sequence[object]) -> Features:
         """Features of raw values that are no samples: prompts, captions."""
@@ -189,49 +196,61 @@ def learnt_splits(evaluator: object) -> list[Split]:
 
 
 @torch.no_grad()  # inference_mode makes bf16 autocast ten times slower on CPU
-def encode_split(subject: Subject, dataset: Dataset, split: Split, batch_size: int) -> Encoded:
-    """Read every sample once and encode all of the fusion's inputs.
+def encode_split(
+    subject: Subject, dataset: Dataset, split: Split, batch_size: int, kept: Kept | None = None
+) -> Encoded:
+    """Read every sample once and encode all of the fusion's inputs whose features are not kept.
 
     The model must be in eval mode. An input of a modality that the dataset does not have is absent
     from every sample. Raises DataError where there is no sample, or what `check_sample` refuses.
     """
+    kept = kept or Kept()
     assert not subject.model.training, "evaluators need a model in eval mode"
     if not len(dataset):
         raise faults.empty_split(split)
     recorder = _Recorder(dataset)
     readers = {key: subject.readers[key] for key in subject.model.inputs}
     read = {key: r for key, r in readers.items() if r.modality in dataset.modalities}
-    parts: dict[str, list[Features]] = {key: [] for key in read}
-    for batch in evaluation_batches(recorder, read, batch_size):
-        on_device = to_device(batch, subject.device)
-        for key in read:
-            found = subject.encode(key, on_device.inputs[key], on_device.present[key])
-            parts[key].append(found)
+    found = {key: _from_table(subject, kept.tables[key]) for key in read if key in kept.tables}
+    rest = {key: reader for key, reader in read.items() if key not in found}
+    if kept.outline is not None and not rest:
+        recorder.know(kept.outline)
+    else:
+        found |= _encode_inputs(subject, evaluation_batches(recorder, rest, batch_size), rest)
     features = {
-        key: concatenate(parts[key]) if key in read else _absent(subject, key, len(dataset))
-        for key in readers
+        key: found[key] if key in read else _absent(subject, key, len(dataset)) for key in readers
     }
     return recorder.encoded(split, features, readers)
 
 
+def _from_table(subject: Subject, table: FeatureTable) -> Features:
+    """The features of each sample's first value."""
+    rows, present = table.first_rows(slice(None))
+    features = replace(table.take(rows), present=present)
+    return subject.as_read(features.map(lambda x: x.to(subject.device)))
+
+
+def _encode_inputs(
+    subject: Subject, batches: Iterable[Batch], keys: Iterable[str]
+) -> dict[str, Features]:
+    parts: dict[str, list[Features]] = {key: [] for key in keys}
+    for batch in batches:
+        on_device = to_device(batch, subject.device)
+        for key, encoded in parts.items():
+            found = subject.encode(key, on_device.inputs[key], on_device.present[key])
+            encoded.append(found)
+    return {key: concatenate(encoded) for key, encoded in parts.items()}
+
+
 def take(features: Features, index: slice | Tensor) -> Features:
     """Some rows of features: a slice is a view, an index (m,) a copy."""
-    return map_features(
-        features, lambda x: x[index.to(x.device) if isinstance(index, Tensor) else index]
-    )
+    return features.map(lambda x: x[index.to(x.device) if isinstance(index, Tensor) else index])
 
 
 def without_padding(ids: Tensor, pad: int) -> Tensor:
     """Token ids (B, N) without the last columns that are padding in every row; one stays."""
     is_used = (ids != pad).any(0).nonzero()
     return ids[:, : int(is_used.max()) + 1] if len(is_used) else ids[:, :1]
-
-
-def map_features(features: Features, change: Callable[[Tensor], Tensor]) -> Features:
-    """Features with every tensor changed."""
-    tokens = None if features.tokens is None else change(features.tokens)
-    mask = None if features.mask is None else change(features.mask)
-    return Features(change(features.pooled), tokens, mask, change(features.present))
 
 
 def concatenate(parts: Sequence[Features]) -> Features:
@@ -254,7 +273,7 @@ def _absent(subject: Subject, key: str, count: int) -> Features:
     placeholder = subject.readers[key].placeholder[None].to(subject.device)
     absent = torch.zeros(1, dtype=torch.bool, device=subject.device)
     one = subject.encode(key, placeholder, absent)
-    return map_features(one, lambda x: x.expand(count, *x.shape[1:]))
+    return one.map(lambda x: x.expand(count, *x.shape[1:]))
 
 
 @dataclass
@@ -281,9 +300,12 @@ class _Recorder:
     def __getitem__(self, index: int) -> Sample:
         sample = self.dataset[index]
         check_sample(sample, len(self.labels), len(self.target_names))
-        captions = {modality: _captions(raw) for modality, raw in sample.values.items()}
-        self.samples[index] = replace(sample, values=captions)
+        self.samples[index] = _without_values(sample)
         return sample
+
+    def know(self, outline: Outline) -> None:
+        """Remember what an outline says; no sample is read."""
+        self.samples = {i: _without_values(sample) for i, sample in enumerate(outline.samples)}
 
     def encoded(
         self, split: Split, features: Mapping[str, Features], readers: Mapping[str, Reader]
@@ -299,6 +321,12 @@ class _Recorder:
             captions={key: column for key, column in captions.items() if any(column)},
             targets=[sample.targets for sample in samples],
         )
+
+
+def _without_values(sample: Sample) -> Sample:
+    """A sample with nothing but its captions."""
+    captions = {modality: _captions(raw) for modality, raw in sample.values.items()}
+    return replace(sample, values=captions)
 
 
 def _column(samples: Sequence[Sample], modality: str) -> list[tuple[str, ...]]:

@@ -71,8 +71,17 @@ class Store:
     @property
     def runs_folder(self) -> Path:
         """Where runs leave their files: beside a SQLite file, else in the working directory."""
+        return self._folder / "mmlab-runs"
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where features that can be computed again are kept: beside `runs_folder`."""
+        return self._folder / "mmlab-cache"
+
+    @property
+    def _folder(self) -> Path:
         path = self._database.address.path
-        return (path.parent if path else Path.cwd()) / "mmlab-runs"
+        return path.parent if path else Path.cwd()
 
     def __enter__(self) -> Self:
         """The store itself."""

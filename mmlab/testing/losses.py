@@ -36,7 +36,17 @@ from mmlab.testing.randomness import BUILD, OTHER, STEP, ambient
 CHUNK_TOLERANCE = 1e-12
 
 READS = frozenset(
-    {"similarity", "prediction", "labels", "targets", "fused", "tokens", "vocabulary", "features"}
+    {
+        "similarity",
+        "prediction",
+        "labels",
+        "targets",
+        "fused",
+        "tokens",
+        "vocabulary",
+        "features",
+        "inputs",
+    }
 )
 
 

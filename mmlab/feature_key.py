@@ -1,0 +1,87 @@
+"""Which features are kept, and what they are a function of: everything in it is in their key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+
+import torch
+from torch import Tensor, nn
+
+from mmlab.build import Experiment
+from mmlab.feature_file import LAYOUT, content_sha256
+from mmlab.plan import Resolved
+from mmlab.plugin import Augmented, Dataset, Split
+
+#: Distributions that decode, transform or compute.
+_LIBRARIES = ("mmlab", "torch", "torchvision", "numpy", "pillow")
+#: What a loss reads where it may encode inputs that it has changed.
+_CHANGES = frozenset({"inputs", "vocabulary"})
+
+
+def frozen_encoders(experiment: Experiment) -> dict[str, str | None]:
+    """Frozen encoders by key, with the reason why their features are not kept, or None."""
+    reason = _why_no_encoder(experiment)
+    return {
+        key: reason or _why_not(experiment, key)
+        for key in experiment.model.encoders
+        if key in experiment.model.frozen
+    }
+
+
+def _why_no_encoder(experiment: Experiment) -> str | None:
+    """What keeps every encoder's features from being all that training needs of it."""
+    for name, loss in experiment.plan.losses.items():
+        if experiment.step.losses[name].views:
+            return f"losses.{name} asks for further views of each input"
+        if changes := loss.declares("reads") & _CHANGES:
+            return f"losses.{name} reads {' and '.join(sorted(changes))}, to encode them again"
+    return None
+
+
+def _why_not(experiment: Experiment, key: str) -> str | None:
+    """What makes a sample's features differ from one epoch to the next; only training can."""
+    encoder = experiment.model.encoders[key]
+    if experiment.plan.cell.spec.train is None:
+        return None
+    if not isinstance(encoder, Augmented):
+        return "the encoder does not say whether its training inputs are random (`augments`)"
+    return "its training inputs are augmented at random" if encoder.augments else None
+
+
+def describe_encoder(experiment: Experiment, key: str) -> dict[str, object]:
+    """Everything of an encoder that decides its features: what it is, holds, and is asked for."""
+    plan, encoder = experiment.plan, experiment.model.encoders[key]
+    return {
+        **_component(plan.encoders[key]),
+        "modality": plan.modality(key),
+        "preprocessing": experiment.readers[key].encoder.preprocessing,
+        "state": _state_sha256(encoder),
+        "reads": sorted(plan.reads),
+    }
+
+
+def describe_split(resolved: Resolved, dataset: Dataset, split: Split) -> dict[str, object]:
+    """Everything of a split that decides the features of its samples."""
+    return {**_component(resolved), "revision": dataset.revision, "split": split}
+
+
+def describe_computing(device: torch.device, precision: str) -> dict[str, object]:
+    """Everything of how features are computed that can change a bit of them."""
+    libraries = {name: version(name) for name in _LIBRARIES}
+    return {
+        "layout": LAYOUT,
+        "device": device.type,
+        "precision": precision,
+        "libraries": libraries,
+    }
+
+
+def _state_sha256(encoder: nn.Module) -> str:
+    """Identity of all that an encoder holds: parameters, buffers, vocabulary."""
+    held: Mapping[str, Tensor] = {**encoder.state_dict(), **dict(encoder.named_buffers())}
+    return content_sha256({name: torch.as_tensor(x) for name, x in held.items()})
+
+
+def _component(resolved: Resolved) -> dict[str, object]:
+    return {**resolved.identity(), "source": resolved.entry.source_hash}

@@ -1,0 +1,91 @@
+"""Features of a frozen encoder that are kept: a row for each value of a split, found by sample."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from mmlab.outline import Outline
+from mmlab.plugin import Features
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Features of one encoder for one split, as evaluation transforms give them.
+
+    `features` holds R rows: those of sample 0, then those of sample 1, ..., and one of the
+    placeholder at the end. A sample has a row for each of its captions, one for any other value,
+    none where it lacks the modality: rows `starts[i]` to `starts[i + 1]`; starts (n + 1,) int64.
+    """
+
+    features: Features
+    starts: Tensor
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether training draws among several rows of a sample."""
+        return bool((self.starts.diff() > 1).any())
+
+    def row(self, index: int, train: bool) -> int | None:
+        """A sample's row: drawn from torch's generator where training has several, else the first.
+
+        None where the sample lacks the modality. Draws exactly what reading the sample would draw.
+        """
+        first, stop = self._starts[index], self._starts[index + 1]
+        if first == stop:
+            return None
+        if not train or stop - first == 1:
+            return first
+        return first + int(torch.randint(stop - first, ()))
+
+    def first_rows(self, index: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """First rows of several samples, (m,) int64, and whether each has the modality (m,)."""
+        first = self.starts[:-1][index]
+        present = first < self.starts[1:][index]
+        return torch.where(present, first, self.starts[-1]), present
+
+    def places(self, rows: Iterable[int | None]) -> tuple[Tensor, Tensor]:
+        """The rows, that of the placeholder for None, (m,) int64; and which are not None (m,)."""
+        found = list(rows)
+        absent = self._starts[-1]
+        index = torch.tensor([absent if row is None else row for row in found])
+        return index, torch.tensor([row is not None for row in found])
+
+    def take(self, rows: Tensor) -> Features:
+        """Copies of rows (m,), on the device where the table is."""
+        return self.features.map(lambda x: x.index_select(0, rows.to(x.device, non_blocking=True)))
+
+    def to(self, device: torch.device) -> FeatureTable:
+        """The same rows on a device; sample by sample they are still found from the host."""
+        return replace(self, features=self.features.map(lambda x: x.to(device)))
+
+    @property
+    def size_bytes(self) -> int:
+        """What the rows take."""
+        found = (self.features.pooled, self.features.tokens, self.features.mask)
+        return sum(x.nbytes for x in found if x is not None)
+
+    @cached_property
+    def _starts(self) -> Sequence[int]:
+        starts: list[int] = self.starts.tolist()
+        return starts
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a split: tables by encoder key, and the outline where there is a table."""
+
+    tables: Mapping[str, FeatureTable] = field(default_factory=dict)
+    outline: Outline | None = None
+
+    def to(self, device: torch.device) -> Kept:
+        """The same with every table on a device, where batches are then gathered."""
+        return replace(self, tables={key: table.to(device) for key, table in self.tables.items()})
+
+    def covers(self, keys: Iterable[str]) -> bool:
+        """Whether no sample need be read for these encoders."""
+        return self.outline is not None and set(keys) <= self.tables.keys()
