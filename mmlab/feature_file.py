@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -32,10 +33,11 @@ class Damaged(Exception):
 def write_table(path: Path, table: FeatureTable, about: Mapping[str, object]) -> None:
     """Write a table and what it is in one atomic step. Raises OSError, leaving nothing behind."""
     tensors = _tensors(table)
-    facts = {"about": json.dumps(about), "sha256": content_sha256(tensors)}
+    facts = {"about": about, "sha256": content_sha256(tensors)}
     partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.partial")
     try:
-        save_file(tensors, partial, facts)
+        save_file(tensors, partial, {"mmlab": json.dumps(facts)})
+        partial.chmod(0o644)  # its writer keeps it to this user; others may share the folder
         sync(partial)
         os.replace(partial, path)
         sync(path.parent)
@@ -55,7 +57,7 @@ def read_table(path: Path) -> FeatureTable | None:
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            facts = file.metadata() or {}
+            facts = _facts(file.metadata())
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise Damaged(str(error)) from error
@@ -68,9 +70,9 @@ def read_about(path: Path) -> dict[str, object]:
     """What a file says it is, from its header alone. Raises Damaged."""
     try:
         with safe_open(path, framework="pt") as file:
-            about: dict[str, object] = json.loads((file.metadata() or {})["about"])
+            about: dict[str, object] = _facts(file.metadata()).get("about", {})
             return about
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError) as error:
         raise Damaged(str(error)) from error
 
 
@@ -121,6 +123,12 @@ def _acquire(lock: Path) -> int | None:
             os.close(handle)
             raise
         os.close(handle)
+
+
+def _facts(metadata: Mapping[str, str] | None) -> dict[str, Any]:  # Any: JSON
+    """What is written in the header; nothing in a file that this did not write."""
+    facts: dict[str, Any] = json.loads((metadata or {}).get("mmlab", "{}"))
+    return facts
 
 
 def _tensors(table: FeatureTable) -> dict[str, Tensor]:

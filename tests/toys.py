@@ -28,7 +28,7 @@ def mmlab_datasets() -> dict[str, str]:
 
 @hookimpl
 def mmlab_encoders() -> dict[str, str]:
-    return {"toy": "toys:Toy", "unsure": "toys:Unsure"}
+    return {"toy": "toys:Toy", "unsure": "toys:Unsure", "shaky": "toys:Shaky"}
 
 
 @hookimpl
@@ -53,10 +53,12 @@ class Clusters:
         known: Annotated[int, Field(ge=0, le=4)] = 4,
         empty: Sequence[str] = (),
         multi: bool = False,
+        captions: Annotated[int, Field(ge=1)] = 1,
         script: str = "",
     ) -> None:
         self.labels = LABELS[:known]
         self.is_multi_label = multi
+        self._captions = captions
         self._start = STARTS[split]
         self._count = 0 if split in empty else count
         edition = Path(script).read_text().strip() if script else "1"
@@ -64,6 +66,7 @@ class Clusters:
             raise OSError("the disk of this dataset has gone away")
         self.reads = 0
         self.revision = f"clusters-{edition}-{count}-{known}-{','.join(empty)}-{multi}"
+        self.revision += f"-{captions}" if captions > 1 else ""
 
     def __len__(self) -> int:
         return self._count
@@ -77,7 +80,8 @@ class Clusters:
         centre = 2 * F.one_hot(torch.tensor(label), 4)
         values: dict[str, object] = {"image": (centre + noise).tolist()}
         if not (self.is_multi_label and index % 7 == 3):
-            values["text"] = f"{LABELS[label]} number {number}"
+            texts = [f"{LABELS[label]} number {number}" + "!" * i for i in range(self._captions)]
+            values["text"] = tuple(texts) if len(texts) > 1 else texts[0]
         return Sample(f"point-{number} 🦜", values, self._truths(index, label, seen))
 
     def _truths(self, index: int, label: int, seen: int) -> tuple[int, ...]:
@@ -91,6 +95,7 @@ class Clusters:
 class Toy(nn.Module):
     """Two linear maps of a vector, or of how often each byte modulo 16 is in a text."""
 
+    augments = False
     preprocessing = "toy"
     token_dim = None
 
@@ -111,6 +116,16 @@ class Toy(nn.Module):
 
     def stages(self) -> Sequence[nn.Module]:
         return (self.first, self.second)
+
+
+class Shaky(Toy):
+    """A toy whose inputs tremble in training."""
+
+    augments = True
+
+    def transform(self, raw: object, train: bool) -> Tensor:
+        x = super().transform(raw, train)
+        return x + torch.randn(x.shape) if train else x
 
 
 class Unsure(Toy):

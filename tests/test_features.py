@@ -1,0 +1,381 @@
+"""The feature cache: equal results without reading, a key that covers everything, faults."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from lab import CLASSIFICATION, CONCAT, DATASET, SCRIPTED, TRAIN, Lab
+from toys import Clusters, Toy
+
+from mmlab.build import Experiment, build
+from mmlab.feature_key import describe_computing, describe_encoder, describe_split
+from mmlab.features import FeatureCache, FrozenFeatures
+from mmlab.fitting import start_training
+from mmlab.plan import Plan
+from mmlab.runner import plan_specs
+from mmlab.scoring import Scorer
+from mmlab.spec import digest
+from mmlab.splits import Splits
+
+FROZEN = (
+    '[encoders.image]\nuse = "toy"\nfreeze = true\n\n[encoders.text]\nuse = "toy"\nfreeze = true\n'
+)
+TABLES = (DATASET, FROZEN, CONCAT, SCRIPTED, TRAIN, CLASSIFICATION)
+CPU = torch.device("cpu")
+
+
+def write(lab: Lab, encoders: str = FROZEN, *more: str) -> Path:
+    return lab.write("frozen", (DATASET, encoders, *TABLES[2:]), *more)
+
+
+def cached(lab: Lab) -> list[Path]:
+    return sorted((lab.folder / "mmlab-cache").glob("*.safetensors"))
+
+
+def features_notes(lab: Lab) -> list[str]:
+    return [note for note in lab.shown.notes if "features" in note]
+
+
+# --- equal results ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("dataset.captions=3",),
+        ("dataset.multi=true",),
+        ("encoders.image.freeze=false", "dataset.captions=2"),
+        ("encoders.text.freeze=false", "dataset.multi=true"),
+        ("train.microbatch=2",),
+        ('train.precision="bf16"',),
+    ],
+)
+def test_training_on_kept_features_gives_what_recomputing_gives(
+    sqlite_lab: Lab, overrides: tuple[str, ...]
+) -> None:
+    """Only the batches of the frozen encoders differ, and with them the order of float sums."""
+    spec = write(sqlite_lab)
+    kept = sqlite_lab.run_one(spec, *overrides)
+    anew = sqlite_lab.run_one(spec, *overrides, rerun=True, keeps_features=False)
+    assert kept.summary["kept_features"] != []
+    assert anew.summary["kept_features"] == []
+    assert kept.run.train_hash == anew.run.train_hash
+    tolerance = {"rtol": 2e-2, "atol": 2e-2} if "bf16" in str(overrides) else RECOMPUTED
+    for role in ("best", "final"):
+        expected = sqlite_lab.weights(anew, role)
+        for name, x in sqlite_lab.weights(kept, role).items():
+            torch.testing.assert_close(x, expected[name], **tolerance, msg=name)
+    for a, b in zip(kept.evaluations, anew.evaluations, strict=True):
+        assert a.metrics == pytest.approx(b.metrics, abs=1e-5)
+        assert a.protocol_hash == b.protocol_hash
+
+
+#: A sum of some tens of float32 in another order, through a dozen optimiser steps.
+RECOMPUTED = {"rtol": 1e-4, "atol": 1e-5}
+
+
+def parts(
+    lab: Lab, spec: Path, *overrides: str
+) -> tuple[Plan, Splits, Experiment, FrozenFeatures, FeatureCache]:
+    (plan,) = plan_specs([spec], overrides)
+    splits = Splits()
+    experiment = build(plan, splits, {})
+    cache = FeatureCache(lab.folder / "mmlab-cache", lab.shown.note)
+    return plan, splits, experiment, FrozenFeatures(cache, experiment, splits, CPU, "fp32"), cache
+
+
+def test_no_sample_is_read_where_all_features_are_kept(sqlite_lab: Lab) -> None:
+    spec = write(sqlite_lab)
+    _, splits, experiment, features, _ = parts(sqlite_lab, spec, "evaluate.0.cards=0")
+    trainer, batches = start_training(experiment, splits, CPU, features)
+    scorer = Scorer(experiment, splits, CPU, "fp32", features)
+    scorer.validate()
+    list(scorer.evaluate(["classification"]))
+    plan = experiment.plan
+    made = [splits.get(plan.dataset, split) for split in ("train", "validation", "test")]
+    before = [data.reads for data in made if isinstance(data, Clusters)]
+    assert len(before) == 3
+    assert all(before)
+    experiment.model.train()
+    for index in range(6):
+        trainer.update(next(batches), index)
+    scorer.validate()
+    list(scorer.evaluate(["classification"]))
+    assert [data.reads for data in made if isinstance(data, Clusters)] == before
+
+
+def test_a_later_cell_and_a_later_command_find_what_was_kept(sqlite_lab: Lab) -> None:
+    weights = sqlite_lab.run_one(sqlite_lab.write("toy"), "train.max_steps=1").run.run_id
+    start = f'weights = {{ run = "{weights}" }}\n'
+    encoders = FROZEN.replace("freeze = true\n", f"freeze = true\n{start}")
+    spec = write(
+        sqlite_lab, encoders, '[sweep]\nseeds = [0, 1]\n[sweep.axes]\n"fusion.dim"=[4,8]\n'
+    )
+    assert sqlite_lab.statuses(spec) == ["done"] * 4
+    files = {path: path.stat().st_mtime_ns for path in cached(sqlite_lab)}
+    assert len(files) == 6  # two encoders, three splits; one file for all cells and seeds
+    assert len(features_notes(sqlite_lab)) == 6
+    assert features_notes(sqlite_lab)[0] == "features of encoders.image (train): 24 samples, 0.0 MB"
+    assert sqlite_lab.statuses(spec, rerun=True) == ["done"] * 4
+    assert {path: path.stat().st_mtime_ns for path in cached(sqlite_lab)} == files
+    assert len(features_notes(sqlite_lab)) == 6
+
+
+def test_the_cache_has_no_part_in_what_a_run_is(sqlite_lab: Lab) -> None:
+    spec, elsewhere = write(sqlite_lab), sqlite_lab.folder / "elsewhere"
+    assert sqlite_lab.statuses(spec) == ["done"]
+    assert sqlite_lab.statuses(spec, cache=elsewhere) == ["skipped"]
+    assert sqlite_lab.statuses(spec, keeps_features=False) == ["skipped"]
+    assert sqlite_lab.statuses(spec, cache=elsewhere, rerun=True) == ["done"]
+    assert len(list(elsewhere.glob("*.safetensors"))) == 6
+
+
+# --- when features are not kept ---------------------------------------------------------------
+
+
+def test_an_augmented_encoder_is_not_kept_and_that_is_said_once(sqlite_lab: Lab) -> None:
+    encoders = FROZEN.replace('[encoders.image]\nuse = "toy"', '[encoders.image]\nuse = "shaky"')
+    spec = write(sqlite_lab, encoders, "[sweep]\nseeds = [0, 1]\n")
+    assert sqlite_lab.statuses(spec) == ["done", "done"]
+    (note,) = [note for note in sqlite_lab.shown.notes if "not kept" in note]
+    assert note == (
+        "encoders.image is frozen, but its features are not kept: "
+        "its training inputs are augmented at random"
+    )
+    assert len(cached(sqlite_lab)) == 6  # the text encoder's, of random weights of two seeds
+
+
+def test_an_encoder_that_does_not_say_is_not_kept(
+    sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Toy, "augments")
+    assert sqlite_lab.run_one(write(sqlite_lab)).summary["kept_features"] == []
+    assert any("does not say" in note for note in sqlite_lab.shown.notes)
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value", "reason"),
+    [
+        ("views", 1, "losses.scripted asks for further views"),
+        ("reads", frozenset({"prediction", "inputs"}), "losses.scripted reads inputs"),
+        ("reads", frozenset({"prediction", "vocabulary"}), "losses.scripted reads vocabulary"),
+    ],
+)
+def test_a_loss_that_encodes_inputs_of_its_own_reads_them(
+    sqlite_lab: Lab,
+    monkeypatch: pytest.MonkeyPatch,
+    attribute: str,
+    value: object,
+    reason: str,
+) -> None:
+    from toys import Scripted
+
+    monkeypatch.setattr(Scripted, attribute, value)
+    assert sqlite_lab.run_one(write(sqlite_lab)).summary["kept_features"] == []
+    assert any(reason in note for note in sqlite_lab.shown.notes)
+    assert cached(sqlite_lab) == []
+
+
+def test_an_encoder_that_is_trained_is_not_kept(sqlite_lab: Lab) -> None:
+    for freeze in ("false", "1"):
+        spec = write(sqlite_lab, FROZEN.replace("freeze = true", f"freeze = {freeze}"))
+        assert sqlite_lab.run_one(spec).summary["kept_features"] == []
+    assert cached(sqlite_lab) == []
+    assert features_notes(sqlite_lab) == []
+
+
+# --- the key ----------------------------------------------------------------------------------
+
+
+def key(
+    lab: Lab,
+    *overrides: str,
+    change: Callable[[Experiment], None] = lambda experiment: None,
+    split: str = "train",
+    computing: Mapping[str, object] | None = None,
+) -> str:
+    """The key of the image encoder's features, as the cache makes it."""
+    _, splits, experiment, _, _ = parts(lab, write(lab), *overrides)
+    change(experiment)
+    resolved = experiment.plan.dataset
+    dataset = splits.get(resolved, split)  # type: ignore[arg-type]
+    about = {
+        **(computing or describe_computing(CPU, "fp32")),
+        "encoder": describe_encoder(experiment, "image"),
+        "dataset": describe_split(resolved, dataset, split),  # type: ignore[arg-type]
+    }
+    return digest(about)
+
+
+def nudge(experiment: Experiment) -> None:
+    """One weight by the least there is."""
+    with torch.no_grad():
+        weight = next(experiment.model.encoders["image"].parameters()).view(-1)
+        weight[0] = torch.nextafter(weight[0], torch.tensor(9.0))
+
+
+def prepare_otherwise(experiment: Experiment) -> None:
+    """Another transform of the same encoder."""
+    experiment.model.encoders["image"].preprocessing = "another"  # type: ignore[assignment]
+
+
+def edit(experiment: Experiment) -> None:
+    """The plugin's source, of an editable installation."""
+    _change_entry(experiment, source_hash="another")
+
+
+def upgrade(experiment: Experiment) -> None:
+    """The plugin's version."""
+    _change_entry(experiment, version="1.1")
+
+
+def _change_entry(
+    experiment: Experiment, source_hash: str | None = None, version: str = "1.0"
+) -> None:
+    resolved = experiment.plan.encoders["image"]
+    entry = replace(resolved.entry, version=version)
+    object.__setattr__(entry, "source_hash", source_hash)
+    encoders = {**experiment.plan.encoders, "image": replace(resolved, entry=entry)}
+    object.__setattr__(experiment, "plan", replace(experiment.plan, encoders=encoders))
+
+
+def test_the_key_is_the_same_every_time(sqlite_lab: Lab) -> None:
+    assert key(sqlite_lab) == key(sqlite_lab)
+    assert key(sqlite_lab, "fusion.dim=4", "train.epochs=7", "head.use=mlp") == key(sqlite_lab)
+
+
+@pytest.mark.parametrize("change", [nudge, prepare_otherwise, edit, upgrade])
+def test_a_changed_encoder_has_another_key(
+    sqlite_lab: Lab, change: Callable[[Experiment], None]
+) -> None:
+    assert key(sqlite_lab, change=change) != key(sqlite_lab)
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["encoders.image.dim=4", "dataset.count=25", "dataset.captions=2", "sweep.seeds=[1]"],
+)
+def test_changed_options_data_or_random_weights_have_another_key(
+    sqlite_lab: Lab, override: str
+) -> None:
+    assert key(sqlite_lab, override) != key(sqlite_lab)
+
+
+def test_another_revision_of_the_data_has_another_key(sqlite_lab: Lab) -> None:
+    script = sqlite_lab.folder / "edition"
+    keys = set()
+    for edition in ("1", "2"):
+        script.write_text(edition)
+        keys.add(key(sqlite_lab, f'dataset.script="{script}"'))
+    assert len(keys) == 2
+
+
+def test_split_precision_device_and_libraries_are_in_the_key(sqlite_lab: Lab) -> None:
+    here = describe_computing(CPU, "fp32")
+    others = [
+        describe_computing(CPU, "bf16"),
+        describe_computing(torch.device("cuda"), "fp32"),
+        {**here, "libraries": {**here["libraries"], "torch": "0"}},  # type: ignore[dict-item]
+        {**here, "layout": 0},
+    ]
+    keys = {key(sqlite_lab, computing=computing) for computing in (here, *others)}
+    keys |= {key(sqlite_lab, split=split) for split in ("validation", "test")}
+    assert len(keys) == 7
+
+
+def test_a_fusion_that_reads_tokens_has_another_key(sqlite_lab: Lab) -> None:
+    (plan,) = plan_specs([write(sqlite_lab)], ())
+    assert plan.reads == {"pooled"}
+    _, _, experiment, _, _ = parts(sqlite_lab, write(sqlite_lab))
+    pooled = describe_encoder(experiment, "image")
+    fusion = replace(plan.fusion, factory=ReadsTokens)
+    object.__setattr__(experiment, "plan", replace(plan, fusion=fusion))
+    assert describe_encoder(experiment, "image") != pooled
+
+
+class ReadsTokens:
+    reads = frozenset({"pooled", "tokens"})
+
+
+# --- faults -----------------------------------------------------------------------------------
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1
+    path.write_bytes(content)
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("spoil", [damage, cut, empty])
+def test_a_damaged_file_is_made_anew_and_that_is_said(
+    sqlite_lab: Lab, spoil: Callable[[Path], None]
+) -> None:
+    spec = write(sqlite_lab)
+    first = sqlite_lab.run_one(spec)
+    content = {path: path.read_bytes() for path in cached(sqlite_lab)}
+    for path in content:
+        spoil(path)
+    second = sqlite_lab.run_one(spec, rerun=True)
+    assert (
+        len([note for note in sqlite_lab.shown.notes if "is damaged, and made anew" in note]) == 6
+    )
+    assert {path: path.read_bytes() for path in cached(sqlite_lab)} == content
+    assert first.evaluations[0].metrics == second.evaluations[0].metrics
+    assert first.artifacts[0].sha256 == second.artifacts[0].sha256
+
+
+def test_an_emptied_folder_is_filled_again(sqlite_lab: Lab) -> None:
+    spec = write(sqlite_lab)
+    sqlite_lab.run_one(spec)
+    content = {path: path.read_bytes() for path in cached(sqlite_lab)}
+    for path in content:
+        path.unlink()
+    sqlite_lab.run_one(spec, rerun=True)
+    assert {path: path.read_bytes() for path in cached(sqlite_lab)} == content
+
+
+def test_a_folder_that_cannot_be_made_stops_nothing_and_is_said_once(sqlite_lab: Lab) -> None:
+    spec, blocked = write(sqlite_lab), sqlite_lab.folder / "file"
+    blocked.write_text("no folder")
+    plain = sqlite_lab.run_one(spec)
+    found = sqlite_lab.run_one(spec, rerun=True, cache=blocked / "cache")
+    assert found.artifacts[0].sha256 == plain.artifacts[0].sha256
+    (note,) = [note for note in sqlite_lab.shown.notes if "cannot be kept" in note]
+    assert "Not a directory" in note
+    assert "--cache" in note
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_stops_nothing(sqlite_lab: Lab) -> None:
+    sealed = sqlite_lab.folder / "sealed"
+    sealed.mkdir(mode=0o555)
+    assert sqlite_lab.statuses(write(sqlite_lab), cache=sealed) == ["done"]
+    assert any("cannot be kept" in note for note in sqlite_lab.shown.notes)
+
+
+def test_a_full_disk_stops_nothing_and_leaves_nothing_behind(sqlite_lab: Lab) -> None:
+    from test_feature_file import largest_file
+
+    _, _, experiment, features, cache = parts(sqlite_lab, write(sqlite_lab))
+    with largest_file(500):
+        kept = features.kept(experiment.plan.dataset, "train")
+    assert len(kept.tables["image"].starts) == 25
+    assert list(cache.folder.iterdir()) == []
+    (note,) = [note for note in sqlite_lab.shown.notes if "cannot be kept" in note]
+    assert "too large" in note
+    again = features.kept(experiment.plan.dataset, "train")
+    assert again.tables["image"] is kept.tables["image"]
