@@ -11,35 +11,32 @@ from torch import Tensor, nn
 from mmlab.build import Experiment
 from mmlab.feature_file import LAYOUT, content_sha256
 from mmlab.plan import Resolved
-from mmlab.plugin import Augmented, Dataset, Split
+from mmlab.plugin import Augmented, Dataset, Inquiring, Split
 
 #: Distributions that decode, transform or compute.
 _LIBRARIES = ("mmlab", "torch", "torchvision", "numpy", "pillow")
-#: What a loss reads where it may encode inputs that it has changed.
-_CHANGES = frozenset({"inputs", "vocabulary"})
 
 
 def frozen_encoders(experiment: Experiment) -> dict[str, str | None]:
     """Frozen encoders by key, with the reason why their features are not kept, or None."""
-    reason = _why_no_encoder(experiment)
     return {
-        key: reason or _why_not(experiment, key)
+        key: _what_a_loss_asks(experiment, key) or _what_differs(experiment, key)
         for key in experiment.model.encoders
         if key in experiment.model.frozen
     }
 
 
-def _why_no_encoder(experiment: Experiment) -> str | None:
-    """What keeps every encoder's features from being all that training needs of it."""
-    for name, loss in experiment.plan.losses.items():
-        if experiment.step.losses[name].views:
+def _what_a_loss_asks(experiment: Experiment, key: str) -> str | None:
+    """What keeps an encoder's features from being all that training needs of it."""
+    for name, loss in experiment.step.losses.items():
+        if loss.views:
             return f"losses.{name} asks for further views of each input"
-        if changes := loss.declares("reads") & _CHANGES:
-            return f"losses.{name} reads {' and '.join(sorted(changes))}, to encode them again"
+        if isinstance(loss, Inquiring) and key in loss.reads_inputs:
+            return f"losses.{name} looks at its inputs"
     return None
 
 
-def _why_not(experiment: Experiment, key: str) -> str | None:
+def _what_differs(experiment: Experiment, key: str) -> str | None:
     """What makes a sample's features differ from one epoch to the next; only training can."""
     encoder = experiment.model.encoders[key]
     if experiment.plan.cell.spec.train is None:

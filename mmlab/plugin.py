@@ -257,10 +257,10 @@ class Loss(Protocol):
     """Outputs and a batch -> named scalars. Factory: `(shapes, *, options)`, an `nn.Module`.
 
     `reads` says what of the model it uses: any of "similarity", "prediction", "fused", "tokens",
-    "vocabulary", "features" (also of encoders that are no input of the fusion), and "inputs" (what
-    encoders read, to `encode` it again, changed or not). Beside "prediction", "labels" or "targets"
-    says what the head must predict; without either it predicts labels. `views` is how many further
-    augmented views of each input it wants: validation makes them too, with the training transform.
+    "vocabulary", and "features" (also of encoders that are no input of the fusion). Beside
+    "prediction", "labels" or "targets" says what the head must predict; without either it predicts
+    labels. `views` is how many further augmented views of each input it wants: validation makes
+    them too, with the training transform. Inputs are there for it only as `Inquiring` says.
     """
 
     reads: ClassVar[frozenset[str]]
@@ -268,6 +268,18 @@ class Loss(Protocol):
 
     def __call__(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
         """Scalars by name; "loss" is minimised. `encode` is the only way to further features."""
+
+
+@runtime_checkable
+class Inquiring(Protocol):
+    """A loss that looks at inputs themselves: to encode them changed, or to compare them.
+
+    Without it, `batch.inputs` lacks frozen encoders whose features are kept.
+    """
+
+    @property
+    def reads_inputs(self) -> frozenset[str]:
+        """Keys of the encoders whose inputs it reads; they are read anew at every step."""
 
 
 @runtime_checkable

@@ -25,6 +25,9 @@ from mmlab.train import mean_losses
 
 #: Samples encoded at a time where the spec has no [train] table to say so.
 EVALUATION_BATCH_SIZE = 64
+#: Samples whose arithmetic is counted: encoding a whole batch would cost a cell on kept features
+#: more than an epoch.
+COST_SAMPLES = 2
 
 
 #: Options of evaluators in validation, whose results are only numbers.
@@ -91,9 +94,9 @@ class Scorer:
         return values
 
     def cost(self) -> dict[str, object]:
-        """FLOPs of each part of the model for one sample, from one batch of evaluation."""
+        """FLOPs of each part of the model for one sample, from the first samples of evaluation."""
         dataset = self.splits.reference(self.plan)
-        batches = evaluation_batches(dataset, self.experiment.readers, self.batch_size)
+        batches = evaluation_batches(dataset, self.experiment.readers, COST_SAMPLES)
         batch = to_device(next(batches), self.device)
         return {"flops_per_sample": count_flops(self.experiment.model, batch)}
 

@@ -83,8 +83,8 @@ class Inputs(dict[str, "Tensor"]):
                 f"encoders.{key}",
                 "a loss asks for its inputs, which were not read: its features are kept",
                 found=f"batch.inputs[{key!r}] of a frozen encoder",
-                allowed="batch.features; or inputs, where the loss names them in `reads`",
-                next_step='tell the plugin\'s author: add "inputs" to `reads`',
+                allowed="outputs.features; or inputs, where the loss names them: `reads_inputs`",
+                next_step="tell the plugin's author; `mmlab.testing` checks this",
             )
         )
 

@@ -122,7 +122,7 @@ def test_a_loss_that_asks_for_inputs_that_were_not_read_is_told_why() -> None:
     dataset, readers, kept = planted()
     (batch,) = kept_equal_batches(kept, dataset, readers, 5)
     for asked in (batch, batch.map(lambda x: x.clone())):
-        with pytest.raises(PluginError, match=r"encoders\.image(.|\n)*add \"inputs\" to `reads`"):
+        with pytest.raises(PluginError, match=r"encoders\.image(.|\n)*`reads_inputs`"):
             asked.inputs["image"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from lab import CLASSIFICATION, CONCAT, DATASET, SCRIPTED, TRAIN, Lab
-from toys import Clusters, Toy
+from toys import Clusters, Scripted, Toy
 
 from mmlab.build import Experiment, build
 from mmlab.feature_key import describe_computing, describe_encoder, describe_split
@@ -159,27 +159,38 @@ def test_an_encoder_that_does_not_say_is_not_kept(
     assert any("does not say" in note for note in sqlite_lab.shown.notes)
 
 
-@pytest.mark.parametrize(
-    ("attribute", "value", "reason"),
-    [
-        ("views", 1, "losses.scripted asks for further views"),
-        ("reads", frozenset({"prediction", "inputs"}), "losses.scripted reads inputs"),
-        ("reads", frozenset({"prediction", "vocabulary"}), "losses.scripted reads vocabulary"),
-    ],
-)
-def test_a_loss_that_encodes_inputs_of_its_own_reads_them(
-    sqlite_lab: Lab,
-    monkeypatch: pytest.MonkeyPatch,
-    attribute: str,
-    value: object,
-    reason: str,
+def test_a_loss_that_asks_for_views_gets_them(
+    sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from toys import Scripted
-
-    monkeypatch.setattr(Scripted, attribute, value)
+    monkeypatch.setattr(Scripted, "views", 1)
     assert sqlite_lab.run_one(write(sqlite_lab)).summary["kept_features"] == []
-    assert any(reason in note for note in sqlite_lab.shown.notes)
+    assert any("losses.scripted asks for further views" in n for n in sqlite_lab.shown.notes)
     assert cached(sqlite_lab) == []
+
+
+def test_a_loss_that_looks_at_inputs_gets_those_it_names(
+    sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Scripted, "reads_inputs", frozenset({"text"}), raising=False)
+    assert sqlite_lab.run_one(write(sqlite_lab)).summary["kept_features"] == ["image"]
+    note = "encoders.text is frozen, but its features are not kept: losses.scripted looks at its"
+    assert any(note in said for said in sqlite_lab.shown.notes)
+
+
+@pytest.mark.slow
+def test_losses_that_compare_or_change_texts_train_on_frozen_encoders(sqlite_lab: Lab) -> None:
+    encoders = (
+        '[encoders.image]\nuse = "convnet"\nwidth = 8\nlevels = 1\nfreeze = true\n'
+        '[encoders.text]\nuse = "transformer"\nvocabulary = "bytes"\nwidth = 16\nfreeze = true\n'
+    )
+    losses = '[[losses]]\nuse = "info_nce"\npositives = "text"\n'
+    more = '[[losses]]\nuse = "masked_language_modelling"\n'
+    fusion = '[fusion]\nuse = "inner_product"\ndim = 8\n'
+    train = "[train]\nmax_steps = 2\nbatch_size = 64\n"
+    for added, kept in (("", ["image"]), (more, ["image"])):
+        tables = ('[dataset]\nuse = "emoji"\n', encoders, fusion, losses + added, train)
+        detail = sqlite_lab.run_one(sqlite_lab.write("texts", tables))
+        assert detail.summary["kept_features"] == kept
 
 
 def test_an_encoder_that_is_trained_is_not_kept(sqlite_lab: Lab) -> None:

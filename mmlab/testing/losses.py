@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mmlab.errors import MmlabError
-from mmlab.plugin import Calibrated, Shapes, Stepped
+from mmlab.plugin import Calibrated, Inquiring, Shapes, Stepped
 from mmlab.testing.claims import (
     BF16_TOLERANCE,
     ORDER_TOLERANCE,
@@ -45,7 +45,6 @@ READS = frozenset(
         "tokens",
         "vocabulary",
         "features",
-        "inputs",
     }
 )
 
@@ -83,6 +82,7 @@ def check_loss(
     _check_edges(loss, made)
     _check_bf16(loss, made)
     _check_reach(loss, made)
+    _check_inputs(loss, made)
     if _is_deterministic(loss, run):
         check_evaluation(loss, run)
         _check_same_value(loss, made)
@@ -132,6 +132,28 @@ def _check_scalars(scalars: Mapping[str, Tensor]) -> None:
         require_finite(x, repr(name))
     dtype = scalars["loss"].dtype
     require(dtype in (torch.float32, torch.float64), f"the loss must be float32, not {dtype}")
+
+
+def _check_inputs(loss: Any, made: Pass) -> None:
+    """The loss looks at no input but those that it names: of a frozen encoder there may be none."""
+    named = loss.reads_inputs if isinstance(loss, Inquiring) else frozenset()
+    asked = _Asked(made.batch.inputs)
+    with torch.no_grad(), ambient(STEP):
+        loss(made.outputs(), replace(made.batch, inputs=asked), made.encode)
+    unnamed = sorted(asked.keys_read - named)
+    require(not unnamed, f"the loss reads the inputs of {unnamed}: name them in `reads_inputs`")
+
+
+class _Asked(dict[str, Tensor]):
+    """Inputs that remember which of them were asked for."""
+
+    def __init__(self, inputs: Mapping[str, Tensor]) -> None:
+        super().__init__(inputs)
+        self.keys_read: set[str] = set()
+
+    def __getitem__(self, key: str) -> Tensor:
+        self.keys_read.add(key)
+        return super().__getitem__(key)
 
 
 def _check_reach(loss: Any, made: Pass) -> None:

@@ -65,6 +65,7 @@ class SoundViews(nn.Module):
     """Distance of a picture's features from those of two further views, and of masked text."""
 
     reads: ClassVar[frozenset[str]] = frozenset({"tokens", "vocabulary"})
+    reads_inputs = frozenset({"text"})
     views = 2
 
     def __init__(self) -> None:
@@ -100,6 +101,10 @@ class Nameless(Sound):
 class Vector(Sound):
     def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
         return {"loss": super().forward(outputs, batch, encode)["loss"].expand(3)}
+
+
+class Peeks(SoundViews):
+    reads_inputs = frozenset({"image"})
 
 
 class Idle(Sound):
@@ -183,6 +188,7 @@ class ReadsPixels(Sound):
     [
         (Nameless, 'a scalar named "loss"'),
         (Vector, "a tensor without axes"),
+        (Peeks, r"reads the inputs of \['text'\]: name them in `reads_inputs`"),
         (Idle, "the parameter 'idle' gets no gradient"),
         (Detached, "must give gradient to what it reads"),
         (FirstOnly, "a permuted batch must give the same loss"),

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmlab.plugin import Batch, Calibration, Encode, Outputs, Shapes
 from mmlab_losses.blocks import Chunk
 from mmlab_losses.contrast import Contrast
-from mmlab_losses.positives import Positives, check_positives
+from mmlab_losses.positives import Positives, check_positives, inputs_read
 from mmlab_losses.rows import Hardness, Rows
 from mmlab_losses.temperature import Learnt, Scale, Temperature
 from mmlab_losses.views import NO_VIEWS, Views, ViewWeight
@@ -54,6 +54,7 @@ class InfoNCE(nn.Module):
         self.scale = Scale(temperature, learnt)
         self.label_smoothing = label_smoothing
         positives = check_positives(positives, shapes)
+        self.reads_inputs = inputs_read(positives)
         self.contrast = Contrast("info_nce", positives, hardness, chunk, views, view_weight)
         self.views = max(views.values(), default=0)
 

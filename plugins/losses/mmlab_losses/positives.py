@@ -37,6 +37,11 @@ def check_positives(positives: str, shapes: Shapes) -> str:
     )
 
 
+def inputs_read(positives: str) -> frozenset[str]:
+    """Keys of the encoders whose texts are compared."""
+    return frozenset({positives} - {PAIRS, LABELS})
+
+
 def find_groups(positives: str, batch: Batch) -> Tensor | None:
     """(B,) int64, equal where samples answer for each other; None where none does for another."""
     if positives == PAIRS:

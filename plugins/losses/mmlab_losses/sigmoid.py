@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmlab.plugin import Batch, Calibration, Encode, Outputs, Scores, Shapes, Similarity
 from mmlab_losses.blocks import Chunk, full, in_blocks, own, pair_mask
-from mmlab_losses.positives import Positives, check_positives, find_groups
+from mmlab_losses.positives import Positives, check_positives, find_groups, inputs_read
 from mmlab_losses.temperature import Scale, Temperature
 from mmlab_losses.views import NO_VIEWS, Views, ViewWeight, over_views
 
@@ -52,6 +52,7 @@ class Sigmoid(nn.Module):
         self.scale = Scale(temperature, learnt, LARGEST)
         self.bias = nn.Parameter(torch.tensor(bias), requires_grad=learnt)
         self.positives = check_positives(positives, shapes)
+        self.reads_inputs = inputs_read(positives)
         self.chunk = chunk
         self.view_counts, self.view_weight = views, view_weight
         self.views = max(views.values(), default=0)
