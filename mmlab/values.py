@@ -22,7 +22,9 @@ class Sample:
     `values` maps a modality to its raw value; a missing modality has no key. Raw values are: image,
     an RGB `PIL.Image.Image`; text, a `str`, or a tuple of captions (training draws one, evaluation
     takes the first, retrieval takes all); audio, a pair of a float32 tensor (channels, time) and
-    its rate in Hz. `labels` holds the label ids: one for a single-label dataset, any number for a
+    its rate in Hz; video, uint8 frames (time, 3, height, width), or a list of RGB pictures of one
+    size; tabular, a mapping of column names to texts or numbers, None or no key where a cell is
+    empty. `labels` holds the label ids: one for a single-label dataset, any number for a
     multi-label one, none where the truth is unknown. `targets` holds one number for each of the
     dataset's `target_names`, NaN where it is unknown; none at all where the dataset has no targets.
     """

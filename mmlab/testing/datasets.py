@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from PIL import Image
@@ -164,6 +164,8 @@ def _kinds(raw: Any) -> dict[str, tuple[str, bool]]:  # Any: a raw value is what
         "image": ("an RGB PIL image", isinstance(raw, Image.Image) and raw.mode == "RGB"),
         "text": ("a str or a tuple of some", isinstance(raw, str) or _is_texts(raw)),
         "audio": ("float32 (channels, time) and a rate in Hz", _is_audio(raw)),
+        "video": ("uint8 (time, 3, height, width) or a list of RGB PIL images", _is_video(raw)),
+        "tabular": ("a mapping of column names to texts, numbers or None", _is_row(raw)),
     }
 
 
@@ -175,6 +177,19 @@ def _is_audio(raw: object) -> bool:
     if not (isinstance(raw, tuple) and len(raw) == 2 and isinstance(raw[0], Tensor)):
         return False
     return raw[0].dtype == torch.float32 and raw[0].ndim == 2 and raw[1] > 0
+
+
+def _is_video(raw: object) -> bool:
+    if isinstance(raw, list):
+        return bool(raw) and all(isinstance(x, Image.Image) and x.mode == "RGB" for x in raw)
+    is_bytes = isinstance(raw, Tensor) and raw.dtype == torch.uint8 and raw.ndim == 4
+    return is_bytes and cast(Tensor, raw).shape[1] == 3
+
+
+def _is_row(raw: object) -> bool:
+    if not isinstance(raw, Mapping) or not all(isinstance(name, str) for name in raw):
+        return False
+    return all(cell is None or isinstance(cell, str | int | float) for cell in raw.values())
 
 
 def _check_disjoint(ids: Mapping[str, Sequence[str]]) -> None:

@@ -32,11 +32,11 @@ class Index:
         """A column of texts or whole numbers as text; None where a cell is empty, or no column."""
         if column is None:
             return [None] * len(self)
-        return [cell or None for cell in self._texts(column, self._series(column)).to_list()]
+        return [cell or None for cell in self._texts(column, self.series(column)).to_list()]
 
     def lists(self, column: str, separator: str | None = None) -> list[tuple[str, ...]]:
         """A column of lists, or of text that `separator` parts; a text alone is a list of one."""
-        series = self._series(column)
+        series = self.series(column)
         if isinstance(series.dtype, pl.List):
             return self._listed(column, series)
         cells = [cell or "" for cell in self.cells(column)]
@@ -44,11 +44,11 @@ class Index:
 
     def holds_lists(self, column: str | None) -> bool:
         """True where the column has the list type of JSONL or Parquet."""
-        return column is not None and isinstance(self._series(column).dtype, pl.List)
+        return column is not None and isinstance(self.series(column).dtype, pl.List)
 
     def numbers(self, column: str) -> list[float]:
         """A column of numbers, or of text that says numbers; NaN where a cell is empty."""
-        series = self._series(column)
+        series = self.series(column)
         empty = series.is_null() | (series == "") if series.dtype == pl.String else series.is_null()
         is_readable = series.dtype.is_numeric() or series.dtype in (pl.String, pl.Null)
         found = series.cast(pl.Float64, strict=False) if is_readable else series.clear(len(self))
@@ -62,13 +62,14 @@ class Index:
             explain(
                 place(self.path, row, column),
                 "the target is not a finite number",
-                found=repr(self._series(column)[row - 1])[:80],
+                found=repr(self.series(column)[row - 1])[:80],
                 allowed="a number such as 12 or 0.5, or an empty cell where it is unknown",
                 next_step="correct the cell, or take the column out of dataset.target_columns",
             )
         )
 
-    def _series(self, column: str) -> pl.Series:
+    def series(self, column: str) -> pl.Series:
+        """A column as it was read. Raises DataError, with the nearest name, where there is none."""
         if column in self.table.columns:
             return self.table[column]
         known = self.table.columns

@@ -1,11 +1,11 @@
-"""The user's own data: pictures, texts and sounds listed in a CSV, JSONL or Parquet file."""
+"""The user's own data, listed in a CSV, JSONL or Parquet file: one sample a row."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -13,16 +13,20 @@ from typing import Annotated
 from pydantic import Field
 
 from mmlab.plugin import SPLITS, DataError, Sample, Split, explain
+from mmlab_datasets.cells import Cells, read_cells
 from mmlab_datasets.files import file_sizes
 from mmlab_datasets.index import Index, nearest, place, read_index
 from mmlab_datasets.media import read_picture
 from mmlab_datasets.sound import read_sound
 from mmlab_datasets.splits import draw_splits
+from mmlab_datasets.video import read_video
 
 Column = Annotated[str, Field(min_length=1)]
 Label = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")]
 Template = Annotated[str, Field(max_length=1000, pattern=r"^[^{}\x00]*\{\}[^{}\x00]*$")]
 Fraction = Annotated[float, Field(ge=0, lt=0.5)]
+
+MODALITIES = ("image", "text", "audio", "video", "tabular")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Row:
     captions: tuple[str, ...]
     labels: tuple[int, ...]
     targets: tuple[float, ...]
+    video: str | None
+    cells: Cells
 
 
 class Manifest:
@@ -63,6 +69,15 @@ class Manifest:
         audio_column: Annotated[
             Column | None, Field(description="WAV files; FLAC, Ogg, MP3")
         ] = None,
+        video_column: Annotated[
+            Column | None, Field(description="video files, read with PyAV")
+        ] = None,
+        video_frames: Annotated[
+            int, Field(ge=1, le=1000, description="frames kept of a video, evenly spaced")
+        ] = 16,
+        tabular_columns: Annotated[
+            Sequence[Column], Field(description="columns of numbers or categories, as a row")
+        ] = (),
         label_column: Annotated[Column | None, Field(description="one label or several")] = None,
         label_separator: Annotated[Column | None, Field(description="between labels")] = None,
         label_names: Annotated[Sequence[Label], Field(description="all labels, in order")] = (),
@@ -84,33 +99,40 @@ class Manifest:
     ) -> None:
         index = read_index(path)
         folder = path.parent / root
-        images, audios = index.cells(image_column), index.cells(audio_column)
+        columns = {"image": image_column, "audio": audio_column, "video": video_column}
+        files = {key: index.cells(column) for key, column in columns.items()}
         ids = _ids(index, id_column)
         if split_column:
             splits = _splits(index, split_column)
         else:
-            groups = _groups(ids, audios, images, index.cells(group_column))
+            named = (files[key] for key in ("video", "audio", "image"))
+            groups = _groups(ids, *named, index.cells(group_column))
             fractions = {"validation": validation_fraction, "test": test_fraction}
             splits = draw_splits(groups, fractions, seed)
         captions = _captions(index, text_columns)
         self.labels, truths = _labels(index, label_column, label_separator, label_names)
         self.target_names = tuple(target_columns)
         targets = _targets(index, target_columns)
-        cells = zip(ids, splits, images, audios, captions, truths, targets, strict=True)
-        rows = [Row(number, *row) for number, row in enumerate(cells, start=1)]
+        images, audios, videos = files.values()
+        cells = read_cells(index, tabular_columns)
+        parts = (ids, splits, images, audios, captions, truths, targets, videos, cells)
+        rows = [Row(number, *row) for number, row in enumerate(zip(*parts, strict=True), start=1)]
         self.templates = tuple(templates)
         self.is_multi_label = bool(label_separator) or index.holds_lists(label_column)
-        self.modalities = _modalities(index, image_column, text_columns, audio_column)
+        sources = {**columns, "text": text_columns, "tabular": tabular_columns}
+        self.modalities = _modalities(index, sources)
         sizes = [
-            file_sizes(index, column, files, folder)
-            for column, files in ((image_column, images), (audio_column, audios))
+            file_sizes(index, column, files[key], folder)
+            for key, column in columns.items()
+            if key != "video" or column  # options that are not used change no revision
         ]
         names = (self.labels, self.templates, *filter(None, [self.target_names]))
         self.revision = _revision(rows, sizes, *names)
         self._rows = [row for row in rows if row.split == split]
         self._folder = folder
         self._path = path
-        self._columns = {"image": image_column, "audio": audio_column}
+        self._columns = columns
+        self._frames = video_frames
 
     def __len__(self) -> int:
         """Number of rows in the split."""
@@ -124,33 +146,37 @@ class Manifest:
             values["image"] = read_picture(self._folder / row.image, self._place(row, "image"))
         if row.audio is not None:
             values["audio"] = read_sound(self._folder / row.audio, self._place(row, "audio"))
+        if row.video is not None:
+            file, named = self._folder / row.video, self._place(row, "video")
+            values["video"] = read_video(file, named, self._frames)
         return replace(sample, values=values)
 
     def outline(self, index: int) -> Sample:
         """One row without its files."""
         row = self._rows[index]
-        cells = {"image": row.image, "text": row.captions, "audio": row.audio}
-        files = {"image", "audio"}
-        values = {key: None if key in files else cell for key, cell in cells.items() if cell}
+        files = {"image": row.image, "audio": row.audio, "video": row.video}
+        values: dict[str, object] = {key: None for key, file in files.items() if file}
+        if row.captions:
+            values["text"] = row.captions
+        if any(cell is not None for _, cell in row.cells):
+            values["tabular"] = dict(row.cells)
         return Sample(row.id, values, row.labels, row.targets)
 
     def _place(self, row: Row, modality: str) -> str:
         return place(self._path, row.number, self._columns[modality])
 
 
-def _modalities(
-    index: Index, image: str | None, texts: Sequence[str], audio: str | None
-) -> tuple[str, ...]:
-    found = {"image": image, "text": texts, "audio": audio}
-    modalities = tuple(modality for modality, columns in found.items() if columns)
+def _modalities(index: Index, columns: Mapping[str, str | Sequence[str] | None]) -> tuple[str, ...]:
+    modalities = tuple(key for key in MODALITIES if columns[key])
     if modalities:
         return modalities
     raise DataError(
         explain(
             str(index.path),
-            "no column is named that holds pictures, texts or sounds",
+            "no column is named that a model could read",
             found=f"columns {', '.join(map(repr, index.table.columns))}",
-            allowed="at least one of image_column, text_columns, audio_column",
+            allowed="at least one of image_column, text_columns, audio_column, video_column, "
+            "tabular_columns",
             next_step="name the columns in [dataset]",
         )
     )
@@ -246,6 +272,8 @@ def _revision(rows: Iterable[Row], sizes: Iterable[Sequence[int]], *names: Seque
     """A hash of what the options made of the index, all splits, and of the sizes of its files."""
     content = hashlib.sha256(json.dumps([*names]).encode())
     for row in zip(rows, *sizes, strict=True):
-        values = astuple(row[0]) if row[0].targets else astuple(row[0])[:-1]
+        values = list(astuple(row[0]))
+        while len(values) > 7 and not values[-1]:  # the columns that a spec may name since
+            values.pop()
         content.update(json.dumps([values, *row[1:]]).encode())
     return f"manifest-{content.hexdigest()[:16]}"

@@ -482,3 +482,29 @@ def test_a_target_that_is_no_number_is_named_with_its_row(tmp_path: Path, cell: 
     path = write_csv(tmp_path / "i.csv", rows)
     with pytest.raises(DataError, match="row 2, column 'age'"):
         Manifest("train", path=path, text_columns=["text"], target_columns=["age"])
+
+
+def test_columns_become_a_row_of_numbers_and_texts(tmp_path: Path) -> None:
+    rows = [
+        {"age": "41", "town": "Bern", "note": "007", "part": "train"},
+        {"age": "", "town": "Chur", "note": "x", "part": "train"},
+        {"age": "", "town": "", "note": "", "part": "train"},
+    ]
+    path = write_csv(tmp_path / "i.csv", rows)
+    columns = ["age", "town", "note"]
+    dataset = Manifest("train", path=path, tabular_columns=columns, split_column="part")
+    assert dataset.modalities == ("tabular",)
+    assert [sample.values for sample in samples(dataset)] == [
+        {"tabular": {"age": 41.0, "town": "Bern", "note": "007"}},
+        {"tabular": {"age": None, "town": "Chur", "note": "x"}},
+        {},
+    ]
+
+
+def test_what_a_spec_does_not_name_changes_no_revision(tmp_path: Path) -> None:
+    (tmp_path / "i.csv").write_text("title,kind,part\na,x,train\nb,,test\n")
+    options = {"text_columns": ["title"], "label_column": "kind", "split_column": "part"}
+    plain = Manifest("train", path=tmp_path / "i.csv", **options)
+    more = Manifest("train", path=tmp_path / "i.csv", **options, tabular_columns=["kind"])
+    assert plain.revision == "manifest-895fc41ba81333cb"  # before there were rows and videos
+    assert plain.revision != more.revision

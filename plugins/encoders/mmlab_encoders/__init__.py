@@ -12,5 +12,6 @@ def mmlab_encoders() -> dict[str, str]:
         "convnet": "mmlab_encoders.convnet:ConvNet",
         "tabular": "mmlab_encoders.tabular:Tabular",
         "transformer": "mmlab_encoders.transformer:TextTransformer",
+        "video": "mmlab_encoders.video:Video",
         "vit": "mmlab_encoders.vit:ViT",
     }

@@ -67,7 +67,10 @@ class ImageTransform:
         """One picture, cut for training or evaluation."""
         if not isinstance(raw, Image.Image):
             raise _not_a_picture(raw)
-        x = v2.functional.pil_to_tensor(raw)  # (3, H, W)
+        return self.cut(v2.functional.pil_to_tensor(raw), train)
+
+    def cut(self, x: Tensor, train: bool) -> Tensor:
+        """Pictures of one size, uint8 (..., 3, H, W); what is drawn is the same for all of them."""
         result: Tensor = self._augment(x) if train else self._cut(x)
         return result
 
