@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mmlab.evaluate import faults, ranking
-from mmlab.evaluate.data import Encoded, Subject, concatenate, map_features, take
+from mmlab.evaluate.data import Encoded, Subject, concatenate, take
 from mmlab.evaluate.label_features import LabelFeatures
 from mmlab.evaluate.labelling import Labelling, LabelScores, Truths, make_result, rank_labels
 from mmlab.evaluate.probing import without_details
@@ -225,7 +225,7 @@ def _joined(parts: Sequence[Features], combine: Combine) -> Features:
         return Features.of(torch.stack([part.pooled for part in parts]).mean(0))
     count, labels = len(parts), len(parts[0].pooled)
     order = torch.arange(count * labels).reshape(count, labels).T.flatten()
-    return map_features(concatenate(parts), lambda x: x[order.to(x.device)])
+    return concatenate(parts).map(lambda x: x[order.to(x.device)])
 
 
 def select_templates(
