@@ -17,7 +17,7 @@ from mmlab.errors import WeightsError, explain
 from mmlab.plan import Plan, prepare
 from mmlab.provenance import describe_weights
 from mmlab.registry import Registry
-from mmlab.sources import find_sources
+from mmlab.sources import Sources
 from mmlab.spec import Cell, Spec, SpecFile
 from mmlab.splits import Splits
 from mmlab.store import RunDetail, Store, open_store
@@ -59,7 +59,7 @@ def rebuild(
 ) -> Experiment:
     """The experiment of a done run on the CPU, with the weights of a role put back."""
     if plan.cell.spec.train is None:
-        sources = find_sources(plan, store, runs)
+        sources = Sources(store, runs).find(plan)
         experiment = build(plan, splits, sources)
         _require_same(detail, {key: describe_weights(experiment, sources)[key] for key in sources})
         return experiment

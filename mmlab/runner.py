@@ -35,7 +35,7 @@ from mmlab.provenance import describe_origin
 from mmlab.recording import Recording, require_folder
 from mmlab.registry import Registry
 from mmlab.score_files import write_scores
-from mmlab.sources import find_sources, in_order
+from mmlab.sources import BeingTrained, Sources, in_order
 from mmlab.spec import expand, load_spec
 from mmlab.splits import Splits
 from mmlab.store import Claim, LeaseLost, RunRow, Store, open_store
@@ -68,7 +68,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one cell. `held`: another process is executing it at this moment."""
+    """What became of one cell. `held`: another process is at it, or at what it starts from."""
 
     status: Status
     experiment: str
@@ -195,6 +195,7 @@ class Runner:
         self.worker = uuid.uuid4().hex
         self.splits = Splits()
         self.matcher = Matcher(self.splits)
+        self.sources = Sources(store, self.runs)
         self.group = group or Group()
         self.executor = Executor(self.splits, device, self.group, display.note, self.cache())
 
@@ -224,11 +225,16 @@ class Runner:
     def execute(self, plan: Plan) -> tuple[Status, str | None, str | None]:
         """Identify a cell, claim its run, produce what is missing, and record it."""
         plan = self.matcher.match(plan)
-        sources = find_sources(plan, self.store, self.runs)
+        try:
+            sources = self.sources.find(plan)
+        except BeingTrained as reason:
+            self.display.note(str(reason))
+            return "held", None, None
         revisions = self.splits.revisions(plan)
         identity = describe_run(plan, hash_cell(plan, revisions, sources), sources)
         wanted = evaluation_hashes(plan, identity.train_hash, self.splits)
         row = self.store.submit(identity, rerun=self.options.rerun)
+        self.sources.submitted(plan.cell.experiment, row.run_id)
         if row.status == "done":
             return self.evaluate_more(plan, row, wanted)
         origin = {

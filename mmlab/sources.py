@@ -1,4 +1,9 @@
-"""Where encoders that do not start from random get their weights: files and other runs."""
+"""Where encoders that do not start from random get their weights: files and other runs.
+
+`weights = { run = "X" }` takes the best run of experiment X in its present version: that of the
+command where X is part of it, else the newest spec of that name of which a run was submitted. Best
+is the validation value that `train.best` names; only runs judged by one metric are compared.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +21,46 @@ from mmlab.store import Store, Weights
 _PREFIX = "model.encoders."
 
 
-def find_sources(plan: Plan, store: Store, runs: Path) -> dict[str, Source]:
-    """The weights each encoder starts from, by encoder key; encoders without are left out.
+class BeingTrained(WeightsError):
+    """The weights are not there yet: another process is training them at this moment."""
 
-    Raises WeightsError when a file is missing or an experiment has no finished run.
-    """
-    tables = {key: plan.cell.spec.encoders[key].weights for key in plan.encoders}
-    return {
-        key: _find(plan, key, table, store, runs)
-        for key, table in tables.items()
-        if table is not None
-    }
+
+class Sources:
+    """Finds weights in a store and its folder of runs, and knows the runs of this command."""
+
+    def __init__(self, store: Store, runs: Path) -> None:
+        self.store = store
+        self.runs = runs
+        self._submitted: dict[str, list[str]] = {}
+
+    def submitted(self, experiment: str, run_id: str) -> None:
+        """Learn that a run belongs to the version of an experiment that this command runs."""
+        self._submitted.setdefault(experiment, []).append(run_id)
+
+    def find(self, plan: Plan) -> dict[str, Source]:
+        """The weights each encoder starts from, by encoder key; encoders without are left out.
+
+        Raises WeightsError when a file is missing or an experiment has no finished run, and
+        BeingTrained while another process is executing a run that may become the best.
+        """
+        tables = {key: plan.cell.spec.encoders[key].weights for key in plan.encoders}
+        return {
+            key: self._from_run(plan, key, table) if table.run else _from_file(plan, key, table)
+            for key, table in tables.items()
+            if table is not None
+        }
+
+    def _from_run(self, plan: Plan, key: str, table: WeightsTable) -> Source:
+        assert table.run is not None, "a weights table names a run or a file"
+        place = plan.place("encoders", key, "weights")
+        run_ids = self._submitted.get(table.run) or self.store.present_runs(table.run)
+        if self.store.are_running(run_ids):
+            raise _being_trained(place, table.run)
+        found = self.store.best_weights(run_ids)
+        if not found:
+            raise _nothing_finished(place, table.run)
+        best = max(_comparable(found), key=_validation_score)
+        return Source(self.runs / best.path, best.sha256, table.encoder or key, best.run_id)
 
 
 def in_order(plans: Sequence[Plan]) -> list[Plan]:
@@ -49,19 +83,6 @@ def in_order(plans: Sequence[Plan]) -> list[Plan]:
 def _needs(plan: Plan) -> set[str]:
     tables = [table.weights for table in plan.cell.spec.encoders.values()]
     return {table.run for table in tables if table is not None and table.run is not None}
-
-
-def _find(plan: Plan, key: str, table: WeightsTable, store: Store, runs: Path) -> Source:
-    place = plan.place("encoders", key, "weights")
-    if table.file is not None:
-        path = plan.cell.source.path.parent / table.file
-        return _from_file(place, path, table.encoder or key)
-    assert table.run is not None, "a weights table names a run or a file"
-    found = store.best_weights(table.run)
-    if not found:
-        raise _nothing_finished(place, table.run)
-    best = max(_comparable(found), key=_validation_score)
-    return Source(runs / best.path, best.sha256, table.encoder or key, best.run_id)
 
 
 def _comparable(found: Sequence[Weights]) -> list[Weights]:
@@ -93,7 +114,21 @@ def _nothing_finished(place: str, run: str) -> WeightsError:
     )
 
 
-def _from_file(place: str, path: Path, key: str) -> Source:
+def _being_trained(place: str, run: str) -> BeingTrained:
+    return BeingTrained(
+        explain(
+            place,
+            f"another process is training {run!r} at this moment",
+            found="a run that is not finished",
+            allowed="the best of its runs, once all have ended",
+            next_step="run this command again then",
+        )
+    )
+
+
+def _from_file(plan: Plan, key: str, table: WeightsTable) -> Source:
+    assert table.file is not None, "a weights table names a run or a file"
+    place, path = plan.place("encoders", key, "weights"), plan.cell.source.path.parent / table.file
     if not path.is_file():
         raise WeightsError(
             explain(
@@ -105,7 +140,7 @@ def _from_file(place: str, path: Path, key: str) -> Source:
             )
         )
     holds_model = any(name.startswith(_PREFIX) for name in tensor_names(path))
-    return Source(path, file_sha256(path), key if holds_model else None)
+    return Source(path, file_sha256(path), (table.encoder or key) if holds_model else None)
 
 
 def _waiting_place(plan: Plan) -> str:

@@ -93,7 +93,7 @@ def parts(
 def test_no_sample_is_read_where_all_features_are_kept(sqlite_lab: Lab) -> None:
     spec = write(sqlite_lab)
     _, splits, experiment, features, _ = parts(sqlite_lab, spec, "evaluate.0.cards=0")
-    trainer, batches = start_training(experiment, splits, CPU, features)
+    trainer, batches = start_training(experiment, splits, CPU, features=features)
     scorer = Scorer(experiment, splits, CPU, "fp32", features)
     scorer.validate()
     list(scorer.evaluate(["classification"]))

@@ -13,7 +13,7 @@ from lab import CLASSIFICATION, ENCODERS, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
 from mmlab.identity import Hashes, evaluation_hashes, hash_cell
 from mmlab.plan import Plan
 from mmlab.runner import plan_specs
-from mmlab.sources import find_sources
+from mmlab.sources import Sources
 from mmlab.splits import Splits
 
 
@@ -25,7 +25,7 @@ def hashes(lab: Lab, tables: tuple[str, ...] = TOY, *overrides: str) -> Hashes:
 
 def _hash(lab: Lab, plan: Plan) -> Hashes:
     with lab.store() as store:
-        sources = find_sources(plan, store, lab.runs)
+        sources = Sources(store, lab.runs).find(plan)
     return hash_cell(plan, Splits().revisions(plan), sources)
 
 

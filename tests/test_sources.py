@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from lab import DATASET, TOY, Lab
 from safetensors.torch import save_file
+from store_values import identity
 
 from mmlab.errors import SpecError
 from mmlab.runner import plan_specs
-from mmlab.sources import find_sources
+from mmlab.sources import Sources
 
 TRAINED = "[train]\nepochs = 1\nbatch_size = 8\n"
 
@@ -41,16 +43,55 @@ def test_the_best_run_is_that_of_the_best_validation(sqlite_lab: Lab) -> None:
     (best,) = sorted(details, key=lambda detail: detail.summary["best_value"])[:1]
     (plan,) = plan_specs([starting(lab, "second", '{ run = "first" }')], ())
     with lab.store() as store:
-        source = find_sources(plan, store, lab.runs)["image"]
+        source = Sources(store, lab.runs).find(plan)["image"]
     assert source.run_id == best.run.run_id
     assert source.sha256 == {kept.role: kept.sha256 for kept in best.artifacts}["best"]
 
 
-def test_a_better_run_of_the_first_experiment_runs_the_second_again(sqlite_lab: Lab) -> None:
+def test_a_newer_version_of_the_first_experiment_runs_the_second_again(sqlite_lab: Lab) -> None:
     first, second = sqlite_lab.write("first"), starting(sqlite_lab, "second", '{ run = "first" }')
     assert sqlite_lab.statuses([first, second]) == ["done", "done"]
     assert sqlite_lab.statuses([first], "train.epochs=6") == ["done"]
-    assert sqlite_lab.statuses([first, second]) == ["skipped", "done"]
+    assert sqlite_lab.statuses([second]) == ["done"]
+    assert sqlite_lab.statuses([first, second]) == ["skipped", "skipped"]  # the former's own
+
+
+def started_from(lab: Lab, second: Path) -> str:
+    """The run whose weights a spec would take now."""
+    (plan,) = plan_specs([second], ())
+    with lab.store() as store:
+        return str(Sources(store, lab.runs).find(plan)["image"].run_id)
+
+
+def test_a_former_version_is_not_taken_however_good_it_was(sqlite_lab: Lab) -> None:
+    first, second = sqlite_lab.write("first"), starting(sqlite_lab, "second", '{ run = "first" }')
+    good = sqlite_lab.run_one(first, "train.epochs=6")
+    poor = sqlite_lab.run_one(first, "train.max_steps=1")
+    assert good.summary["best_value"] < poor.summary["best_value"]  # a loss
+    assert started_from(sqlite_lab, second) == poor.run.run_id
+
+
+def test_seeds_that_were_run_before_belong_to_the_present_version(sqlite_lab: Lab) -> None:
+    first, second = sqlite_lab.write("first"), starting(sqlite_lab, "second", '{ run = "first" }')
+    runs = [sqlite_lab.run_one(first, f"sweep.seeds=[{seed}]") for seed in range(3)]
+    best = min(runs, key=lambda detail: detail.summary["best_value"])
+    assert started_from(sqlite_lab, second) == best.run.run_id
+
+
+def test_a_cell_waits_while_another_process_trains_what_it_starts_from(lab: Lab) -> None:
+    first, second = lab.write("first"), starting(lab, "second", '{ run = "first" }')
+    group = lab.run_one(first).run.group_hash
+    other_seed = replace(identity(), experiment="first", group_hash=group)
+    with lab.store() as store:
+        claim = store.claim(store.submit(other_seed).run_id, "another process", 60, {})
+        assert claim is not None
+        before = lab.dump()
+        assert lab.statuses(second) == ["held"]
+        assert "another process is training 'first'" in lab.shown.notes[-1]
+        assert lab.dump() == before
+        assert lab.statuses([first, second]) == ["skipped", "done"]  # its own seed is there
+        store.fail(claim, "error", "stopped", "")
+    assert lab.statuses(second) == ["skipped"]
 
 
 def test_one_run_may_be_meant_by_its_id(sqlite_lab: Lab) -> None:

@@ -179,12 +179,14 @@ def test_results_without_labels_or_samples_are_stored(store: Store) -> None:
 def test_best_weights_are_found_by_experiment_and_by_run(store: Store) -> None:
     held = claimed(store)
     finish(store, held)
-    (by_experiment,) = store.best_weights("emoji")
+    assert store.present_runs("emoji") == store.present_runs(held.run_id) == [held.run_id]
+    (by_experiment,) = store.best_weights([held.run_id])
     summary = store.run_detail(held.run_id).summary
     assert summary
     assert by_experiment == Weights(held.run_id, artifact(held.run_id).path, "ab" * 32, summary)
-    assert [weights.path for weights in store.best_weights(held.run_id)] == [by_experiment.path]
-    assert store.best_weights("another") == []
+    assert store.present_runs("another") == []
+    assert store.best_weights([]) == []
+    assert not store.are_running([held.run_id])
 
 
 def test_a_run_is_found_by_id_prefix_name_and_last(store: Store) -> None:

@@ -16,7 +16,6 @@ from mmlab.store.rows import (
     EvaluationRow,
     RunDetail,
     RunRow,
-    Weights,
 )
 from mmlab.tables import artifacts, attempts, evaluations, metrics, runs, specs
 
@@ -197,20 +196,5 @@ def _artifacts(connection: Connection, run_id: str) -> list[ArtifactRow]:
     query = select(artifacts).where(artifacts.c.run_id == run_id).order_by(artifacts.c.path)
     return [
         ArtifactRow(row.role, row.path, row.sha256, row.size_bytes)
-        for row in connection.execute(query)
-    ]
-
-
-def best_weights(connection: Connection, name: str) -> list[Weights]:
-    """The best weights of done runs, newest first: of an experiment, or of the run of this id."""
-    query = (
-        select(runs.c.id, runs.c.summary, artifacts.c.path, artifacts.c.sha256)
-        .join(artifacts, artifacts.c.run_id == runs.c.id)
-        .where(artifacts.c.role == "best", runs.c.status == "done")
-        .where((runs.c.experiment == name) | (runs.c.id == name))
-        .order_by(runs.c.finished_at.desc(), runs.c.id)
-    )
-    return [
-        Weights(row.id, row.path, row.sha256, json.loads(row.summary))
         for row in connection.execute(query)
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import Select
 
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
-from mmlab.store import claims, curves, results, runs
+from mmlab.store import claims, curves, results, runs, weights
 from mmlab.store.address import parse_address
 from mmlab.store.engine import Database
 from mmlab.store.files import check_file, create_file, is_yet_to_be_made
@@ -233,10 +233,20 @@ class Store:
         with self._database.read() as connection:
             return runs.run_detail(connection, run_id)
 
-    def best_weights(self, name: str) -> list[Weights]:
-        """Best weights of an experiment's done runs, or of the run of this id; newest first."""
+    def present_runs(self, name: str) -> list[str]:
+        """Ids of the runs of an experiment's present version, or of the run of this id."""
         with self._database.read() as connection:
-            return runs.best_weights(connection, name)
+            return weights.present_runs(connection, name)
+
+    def are_running(self, run_ids: Collection[str]) -> bool:
+        """Whether a process is executing one of these runs at this moment."""
+        with self._database.read() as connection:
+            return weights.are_running(connection, run_ids)
+
+    def best_weights(self, run_ids: Collection[str]) -> list[Weights]:
+        """Best weights of those of these runs that are done, newest first."""
+        with self._database.read() as connection:
+            return weights.best_weights(connection, run_ids)
 
     # A query of whatever columns.
     def frame(self, query: Select[Any] | str, schema: Mapping[str, Any] | None = None) -> DataFrame:
