@@ -5,11 +5,9 @@ None of it changes what is computed: the gradients are those of the whole batch 
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 
-from mmlab.encoding import Chunked, require_rows_apart
+from mmlab.encoding import Chunked, forget_activations, require_rows_apart
 from mmlab.gathering import Gathered
 from mmlab.group import Group
 from mmlab.model import Step
@@ -25,17 +23,23 @@ def arrange(step: Step, table: TrainTable, group: Group, device: torch.device) -
     """
     encode: Encode = step.model.encode
     encoders = dict(step.model.encoders.items())
+    if table.checkpoint_activations:
+        require_rows_apart(encoders, "train.checkpoint_activations")
     if table.microbatch is not None:
         require_rows_apart(encoders, "train.microbatch")
         encode = Chunked(encode, table.microbatch)
     step.encode = step.encode_own = encode
     if group.size > 1:
-        require_rows_apart(encoders, "a group of processes")
+        require_rows_apart(encoders, "torchrun")
         gathered = Gathered(encode, step.model, group)
         step.encode, step.encode_own, step.whole = gathered, gathered.own, gathered.batch
-    forward = cast(Forward, torch.compile(step)) if table.compile else step
+    for encoder in encoders.values():
+        if table.checkpoint_activations and any(p.requires_grad for p in encoder.parameters()):
+            forget_activations(encoder)
+        if table.compile:
+            encoder.compile()  # what was compiled for one cell serves the next
     if group.size == 1:
-        return forward
+        return step
     if table.parallel == "ddp":
         return replicate(step, device)
     return spread(step, group, device)

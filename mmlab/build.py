@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 
 from torch import nn
 
+from mmlab.adapters import adapt
 from mmlab.checkpoint import load_weights, restore
 from mmlab.errors import SpecError, WeightsError, explain
 from mmlab.heads import Standardized
@@ -96,8 +97,11 @@ def build(
     _fit(plan, encoders, splits, sources)
     for key, source in sources.items():
         _restore_encoder(encoders[key], key, source)
+    frozen = [stage for key in encoders for stage in _frozen_stages(plan, encoders, key)]
+    if trained is None:  # trained weights hold what adapters have learnt
+        frozen += _adapt(plan, encoders, frozen)
     truths = describe_truths(splits.outline(dataset), dataset) if plan.losses else None
-    model = _make_model(plan, encoders, dataset, truths)
+    model = _make_model(plan, encoders, dataset, truths, frozen)
     losses = _make_losses(plan, model, dataset, truths)
     weights = {name: table.weight for name, table in plan.loss_tables.items()}
     modalities = {key: plan.modality(key) for key in encoders}
@@ -160,8 +164,23 @@ def _restore_encoder(encoder: nn.Module, key: str, source: Source) -> None:
     restore(encoder, state, f"encoders.{key}.weights ({source.path})")
 
 
+def _adapt(
+    plan: Plan, encoders: Mapping[str, nn.Module], frozen: Sequence[nn.Module]
+) -> list[nn.Module]:
+    """Give encoders their adapters; modules that must stay in eval mode because of that."""
+    kept: list[nn.Module] = []
+    for key, encoder in encoders.items():
+        if (table := plan.cell.spec.encoders[key].lora) is not None:
+            kept += adapt(encoder, table, frozen, plan.place("encoders", key, "lora"))
+    return kept
+
+
 def _make_model(
-    plan: Plan, encoders: Mapping[str, nn.Module], dataset: Dataset, truths: Truths | None
+    plan: Plan,
+    encoders: Mapping[str, nn.Module],
+    dataset: Dataset,
+    truths: Truths | None,
+    frozen_stages: Sequence[nn.Module],
 ) -> Model:
     inputs = plan.inputs
     dims = [cast(Encoder, encoders[key]).dim for key in inputs]
@@ -182,7 +201,7 @@ def _make_model(
         modality_dropout=plan.cell.spec.fusion.modality_dropout,
         frozen=frozenset(key for key in encoders if tables[key].freeze is True),
         gives_fused=any("fused" in loss.declares("reads") for loss in plan.losses.values()),
-        frozen_stages=[stage for key in encoders for stage in _frozen_stages(plan, encoders, key)],
+        frozen_stages=frozen_stages,
     )
 
 

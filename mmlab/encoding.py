@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import cast
 
 import torch
@@ -11,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from mmlab.errors import SpecError, explain
-from mmlab.plugin import Encode, Features
+from mmlab.plugin import Encode, Features, Staged
 
 
 class Chunked:
@@ -53,11 +54,23 @@ def join_rows(parts: Sequence[Features]) -> Features:
     )
 
 
-def require_rows_apart(encoders: Mapping[str, nn.Module], key: str) -> None:
-    """Raise SpecError where an encoder in training mode mixes the samples of its batch.
+def forget_activations(encoder: nn.Module) -> None:
+    """Let each stage of an encoder make its activations anew in the backward pass.
 
-    Batch norm does: its statistics, and with them the features, would be those of a part of the
-    batch. What is frozen uses statistics that are fixed. `key` of [train] asks for parts.
+    An encoder that cannot name its stages does so as a whole. Random numbers are replayed.
+    """
+    inside = set(encoder.modules())
+    stages = encoder.stages() if isinstance(encoder, Staged) else [encoder]
+    for stage in stages:
+        if stage in inside:  # others only list parameters that the encoder itself uses
+            stage.forward = partial(checkpoint, stage.forward, use_reentrant=False)
+
+
+def require_rows_apart(encoders: Mapping[str, nn.Module], key: str) -> None:
+    """Raise SpecError where an encoder in training mode has batch norm, and `key` forbids that.
+
+    Its statistics, and with them the features, would be those of a part of the batch, or would be
+    updated twice in a step. What is frozen uses statistics that are fixed.
     """
     for name, encoder in encoders.items():
         for path, module in encoder.named_modules():
@@ -69,8 +82,8 @@ def _mixes(place: str, module: str, key: str) -> SpecError:
     return SpecError(
         explain(
             place,
-            f"the features of a sample depend on its batch, which {key} divides",
-            found=f"{module}, in training mode",
+            f"batch norm in training mode does not go with {key}",
+            found=module,
             allowed="encoders without batch norm, or with all of it frozen",
             next_step=f"freeze this encoder, choose one with group or layer norm, or drop {key}",
         )

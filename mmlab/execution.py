@@ -14,6 +14,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from mmlab.adapters import merge_state, split_state
 from mmlab.build import Experiment, Source, build
 from mmlab.features import FeatureCache, FrozenFeatures
 from mmlab.fitting import Summary, start_training
@@ -141,10 +142,11 @@ class Executor:
                 record.see(progress)
                 summary.see(progress)
                 if progress.is_best:
-                    record.keep("best", whole_state(step))
-        final = whole_state(step)
+                    record.keep("best", merge_state(step, whole_state(step)))
+        final = merge_state(step, whole_state(step))
         record.keep("final", final)
         if summary.has_best:
-            step.load_state_dict(spread_state(step, record.best() or final, self.group))
+            best = split_state(step, record.best() or final)
+            step.load_state_dict(spread_state(step, best, self.group))
         else:  # without any validation the final weights are the best
             record.keep("best", final)

@@ -39,7 +39,8 @@ def start_training(
     order = Order(plan.cell.seed, size, table.batch_size, rank=group.rank, ranks=group.size)
     kept = features.kept(plan.dataset, "train") if features else Kept()
     batches = _batches(experiment, splits, order, kept.to(device))
-    return Trainer(experiment.step, table, order, device, group), batches
+    scales = {key: plan.cell.spec.encoders[key].lr_scale for key in plan.encoders}
+    return Trainer(experiment.step, table, order, device, group, scales), batches
 
 
 def _batches(experiment: Experiment, splits: Splits, order: Order, kept: Kept) -> Iterator[Batch]:

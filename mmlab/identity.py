@@ -16,12 +16,12 @@ from mmlab.build import Source
 from mmlab.evaluate import learnt_splits
 from mmlab.options import map_paths
 from mmlab.plan import Plan, Resolved
-from mmlab.spec import TrainTable, canonical_json, digest
+from mmlab.spec import LoraTable, TrainTable, canonical_json, digest
 from mmlab.splits import Splits
 from mmlab.store import RunIdentity
 
 #: Keys of [train] that change how fast or how visibly a run goes, never its numbers.
-_WITHOUT_EFFECT = frozenset({"workers", "emit_every", "parallel"})
+_WITHOUT_EFFECT = frozenset({"workers", "emit_every", "parallel", "checkpoint_activations"})
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,8 @@ def describe_training(
                 "key": key,
                 "modality": plan.modality(key),
                 "freeze": spec.encoders[key].freeze,
+                "lr_scale": spec.encoders[key].lr_scale,
+                "lora": _dumped(spec.encoders[key].lora),
                 "weights": [sources[key].sha256, sources[key].key] if key in sources else None,
             }
             for key, resolved in plan.encoders.items()
@@ -134,6 +136,10 @@ def _resolved_spec(plan: Plan, sources: Mapping[str, Source]) -> dict[str, objec
         origin = {"run": source.run_id} if source.run_id else {"file": str(source.path.absolute())}
         spec["encoders"][key]["weights"] |= origin
     return spec
+
+
+def _dumped(table: LoraTable | None) -> dict[str, object] | None:
+    return None if table is None else table.model_dump(mode="json")
 
 
 def _component(resolved: Resolved) -> dict[str, object]:

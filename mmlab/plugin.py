@@ -62,6 +62,8 @@ RESERVED_OPTIONS = frozenset(
         "weight",
         "weights",
         "freeze",
+        "lora",
+        "lr_scale",
         "inputs",
         "modality",
         "modality_dropout",

@@ -24,6 +24,7 @@ from mmlab.spec_tables import Component as Component
 from mmlab.spec_tables import EncoderTable as EncoderTable
 from mmlab.spec_tables import EvaluateTable as EvaluateTable
 from mmlab.spec_tables import FusionTable as FusionTable
+from mmlab.spec_tables import LoraTable as LoraTable
 from mmlab.spec_tables import LossTable as LossTable
 from mmlab.spec_tables import Spec as Spec
 from mmlab.spec_tables import SweepTable as SweepTable

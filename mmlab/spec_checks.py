@@ -49,8 +49,12 @@ def _contradictions(values: Values) -> Iterator[Fault]:
         yield from _repeated_names(values, table)
     yield from _uneven_parts(_table(values, "train"))
     for key, encoder in _table(values, "encoders").items():
-        if isinstance(encoder, Mapping) and isinstance(encoder.get("weights"), Mapping):
+        if not isinstance(encoder, Mapping):
+            continue
+        if isinstance(encoder.get("weights"), Mapping):
             yield from _weights_sources(encoder["weights"], ("encoders", key, "weights"))
+        if encoder.get("freeze") is True and "lora" in encoder:
+            yield _frozen_adapters(("encoders", key, "freeze"))
     yield from sweep_contradictions(_table(values, "sweep"))
 
 
@@ -111,6 +115,16 @@ def _uneven_parts(train: Values) -> Iterator[Fault]:
 
 def _is_positive(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and value > 0
+
+
+def _frozen_adapters(path: Where) -> Fault:
+    return Fault(
+        path,
+        "an encoder of which nothing is trained has nothing to adapt",
+        found="freeze = true and a table `lora`",
+        allowed="one of them; with `lora` all else of the encoder is frozen anyway",
+        next_step="remove freeze = true, or the table",
+    )
 
 
 def _weights_sources(weights: Values, path: Where) -> Iterator[Fault]:

@@ -54,6 +54,19 @@ class WeightsTable(Table):
     ] = None
 
 
+class LoraTable(Table):
+    """Low-rank adapters: the encoder stays as it is, and small additions to its maps learn."""
+
+    rank: Annotated[Positive, Field(description="rank of what is added to each linear map")] = 8
+    alpha: Annotated[
+        float | None, Field(gt=0, description="scales what is added by alpha / rank; rank itself")
+    ] = None
+    targets: Annotated[
+        list[str],
+        Field(min_length=1, description="names of linear maps, whole or their last part; * and ?"),
+    ] = ["*"]
+
+
 class EncoderTable(Component):
     """An encoder of one modality."""
 
@@ -67,6 +80,10 @@ class EncoderTable(Component):
         ),
     ] = False
     weights: Annotated[WeightsTable | None, Field(description="weights it starts from")] = None
+    lr_scale: Annotated[float, Field(gt=0, description="factor of train.lr for this encoder")] = 1.0
+    lora: Annotated[
+        LoraTable | None, Field(description="train low-rank additions, and nothing else of it")
+    ] = None
 
 
 class FusionTable(Component):
@@ -131,7 +148,18 @@ class TrainTable(Table):
     deterministic: Annotated[
         bool, Field(description="only operations that give the same bits every time")
     ] = False
-    compile: Annotated[bool, Field(description="torch.compile the training step")] = False
+    ema: Annotated[
+        float | None,
+        Field(gt=0, lt=1, description="judge and keep an average of the weights of this decay"),
+    ] = None
+    layer_decay: Annotated[
+        float,
+        Field(gt=0, le=1, description="factor of lr from each stage of an encoder to that before"),
+    ] = 1.0
+    checkpoint_activations: Annotated[
+        bool, Field(description="make activations of encoders anew, to save memory")
+    ] = False
+    compile: Annotated[bool, Field(description="torch.compile the encoders")] = False
     parallel: Annotated[
         Literal["ddp", "fsdp"],
         Field(description="under torchrun: every process keeps all parameters, or a share of them"),

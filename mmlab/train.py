@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from mmlab.arrangement import arrange
+from mmlab.average import Average
 from mmlab.best import Best
 from mmlab.errors import RunError, explain
 from mmlab.group import Group
 from mmlab.loader import Order, derive_seed, seed_generators, to_device
 from mmlab.meter import Clock, Meter
 from mmlab.model import Step
-from mmlab.parallel import average_gradients, clip_gradients, is_spread
+from mmlab.optimizer import learning_rate, make_optimizer
+from mmlab.parallel import average_gradients, clip_gradients
 from mmlab.plugin import Batch, Stepped
 from mmlab.records import MetricPoint
 from mmlab.spec import TrainTable
@@ -55,6 +57,7 @@ class Trainer:
         order: Order,
         device: torch.device,
         group: Group | None = None,
+        lr_scales: Mapping[str, float] | None = None,
     ) -> None:
         self.group = group or Group()
         self.step = step.train()
@@ -65,9 +68,11 @@ class Trainer:
         self.device = device
         self.seed = order.seed
         self.precision = resolve_precision(table.precision, device)
-        self.optimizer = make_optimizer(step, table)
+        self.optimizer = make_optimizer(step, table, lr_scales)
         self.parameters = [p for p in step.parameters() if p.requires_grad]
-        self.averages = self.group.size > 1 and table.parallel == "fsdp"
+        self.average = Average(self.parameters, table.ema) if table.ema is not None else None
+        self.averages_gradients = self.group.size > 1 and table.parallel == "fsdp"
+        self.lr = table.lr
         self.meter = Meter(device)
         # A check against a protocol takes longer than many a kernel: once, not at every step.
         self._stepped = [loss for loss in step.losses.values() if isinstance(loss, Stepped)]
@@ -89,13 +94,14 @@ class Trainer:
         with autocast(self.device, self.precision):
             total, scalars = self.forward(batch)
         total.backward()  # type: ignore[no-untyped-call]
-        if self.averages:
+        if self.averages_gradients:
             average_gradients(self.parameters, self.group)
         return scalars
 
     def _apply(self, index: int) -> None:
+        self.lr = learning_rate(self.table, index, self.total_steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.table, index, self.total_steps)
+            group["lr"] = self.lr * group["scale"]
         if self.device.type == "cpu":  # where looking at a number waits for nothing
             if not self.meter.is_broken():
                 self.optimizer.step()
@@ -105,6 +111,12 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         for loss in self._stepped:
             loss.after_step()
+        if self.average is not None:
+            self.average.update(index + 1)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """The averaged weights in the model while the block runs, if there are any."""
+        return nullcontext() if self.average is None else self.average.in_place()
 
     def raise_if_not_finite(self) -> None:
         """Raise RunError("nan") naming the first step whose loss or gradient was not finite."""
@@ -126,7 +138,9 @@ def train(
 ) -> Generator[Progress, None, None]:
     """Run every step, yielding at each emission and each validation; close it to stop before.
 
-    Stops early when `train.patience` validations in a row brought nothing better.
+    Stops early when `train.patience` validations in a row brought nothing better. Where weights are
+    averaged, validations judge the average; it is in the model whenever one is told of, and at the
+    end.
     """
     table, best, clock = trainer.table, Best(trainer.table), Clock()
     if "/" in table.best:  # a misspelt metric should not cost the steps before its first value
@@ -141,28 +155,38 @@ def train(
         if not (is_validation or (index + 1) % table.emit_every == 0):
             continue
         trainer.raise_if_not_finite()
-        points = _training_points(trainer, index + 1, clock)
-        loss = points[0].value
-        if is_validation:
-            validated = _validation_points(trainer, validate, index + 1)
-            best.see(validated)
-            points += validated
-        is_best = is_validation and best.is_new
         try:
-            yield Progress(index + 1, trainer.total_steps, loss, clock.rate, points, is_best)
+            with trainer.averaged() if is_validation else nullcontext():
+                yield _emit(trainer, index + 1, clock, best, validate if is_validation else None)
         except GeneratorExit:  # whoever drives this loop goes no further
             trainer.group.stop()
             raise
         trainer.group.go_on()
         clock.restart()
         if best.has_stalled:
-            return
+            break
+    if trainer.average is not None:
+        trainer.average.swap()
+
+
+def _emit(
+    trainer: Trainer, step: int, clock: Clock, best: Best, validate: Validate | None
+) -> Progress:
+    """What there is to say after a step, with a validation if it is time for one."""
+    points = _training_points(trainer, step, clock)
+    loss = points[0].value
+    if validate is not None:
+        validated = _validation_points(trainer, validate, step)
+        best.see(validated)
+        points += validated
+    is_best = validate is not None and best.is_new
+    return Progress(step, trainer.total_steps, loss, clock.rate, points, is_best)
 
 
 def _training_points(trainer: Trainer, step: int, clock: Clock) -> list[MetricPoint]:
     values = trainer.meter.take()
     clock.stop()
-    values["lr"] = float(trainer.optimizer.param_groups[0]["lr"])
+    values["lr"] = trainer.lr
     values["samples_per_second"] = clock.rate
     return [MetricPoint(f"train/{name}", step, value) for name, value in values.items()]
 
@@ -196,31 +220,6 @@ def count_steps(table: TrainTable, order: Order) -> int:
     """Planned steps: those of all epochs, or `max_steps` where that is less."""
     by_epochs = math.inf if table.epochs is None else table.epochs * order.steps_per_epoch
     return int(min(by_epochs, math.inf if table.max_steps is None else table.max_steps))
-
-
-def make_optimizer(step: Step, table: TrainTable) -> torch.optim.Optimizer:
-    """Fused AdamW; biases, norms and temperatures (fewer than 2 axes) do not decay."""
-    trained = [p for p in step.parameters() if p.requires_grad]
-    kinds = [[p for p in trained if is_spread(p) is spread] for spread in (False, True)]
-    groups = [
-        {"params": [p for p in kind if (p.ndim >= 2) is decays], "weight_decay": decay}
-        for kind in kinds  # fused, spread and whole parameters do not mix
-        for decays, decay in ((True, table.weight_decay), (False, 0.0))
-    ]
-    optimizer = torch.optim.AdamW(
-        [group for group in groups if group["params"]], lr=table.lr, betas=table.betas, fused=True
-    )
-    optimizer.grad_scale = None  # type: ignore[attr-defined]  # read by the fused step
-    return optimizer
-
-
-def learning_rate(table: TrainTable, index: int, total_steps: int) -> float:
-    """Linear warm-up, then a cosine to zero. `index` is the 0-based step about to be taken."""
-    warmup = round(table.warmup_fraction * total_steps)
-    if index < warmup:
-        return table.lr * (index + 1) / warmup
-    done = (index - warmup) / max(1, total_steps - warmup)
-    return table.lr * 0.5 * (1 + math.cos(math.pi * done))
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:

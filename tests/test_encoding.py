@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ from mmlab_fusions.inner_product import InnerProduct
 from mmlab_losses.info_nce import InfoNCE
 from torch import Tensor, nn
 
-from mmlab.encoding import Chunked, join_rows
+from mmlab.encoding import Chunked, forget_activations, join_rows
 from mmlab.errors import SpecError
 from mmlab.loader import Order
 from mmlab.model import Model, Step
@@ -60,11 +60,14 @@ class Steady(nn.Module):
 
 
 def make_step(
-    dropout: float = 0.0, norm: nn.Module | None = None, dtype: torch.dtype = torch.float64
+    dropout: float = 0.0,
+    norm: nn.Module | None = None,
+    dtype: torch.dtype = torch.float64,
+    factory: type[Deep] = Deep,
 ) -> Step:
     """Two encoders, a fusion with projections, and two losses."""
     torch.manual_seed(0)
-    encoders = {"image": Deep(dropout), "text": Deep(dropout, norm)}
+    encoders = {"image": factory(dropout), "text": factory(dropout, norm)}
     model = Model(encoders, InnerProduct([6, 6], dim=4), ["image", "text"])
     losses = {"info_nce": InfoNCE(SHAPES), "steady": Steady()}
     return Step(model, losses, {"info_nce": 1.0, "steady": 0.3}).to(dtype)
@@ -163,7 +166,7 @@ def test_training_encodes_in_chunks_and_leaves_the_weights_of_training_at_once()
 def test_batch_norm_is_refused_by_its_name_unless_it_is_frozen() -> None:
     table = TrainTable(max_steps=1, batch_size=ROWS, microbatch=4)
     order, device = Order(0, ROWS, ROWS), torch.device("cpu")
-    with pytest.raises(SpecError, match=r"encoders.text: .*\n.*BatchNorm1d 'norm'"):
+    with pytest.raises(SpecError, match=r"train.microbatch\n.*BatchNorm1d 'norm'"):
         Trainer(make_step(norm=nn.BatchNorm1d(8)), table, order, device)
     step = make_step(norm=nn.BatchNorm1d(8))
     model = Model(
@@ -173,3 +176,33 @@ def test_batch_norm_is_refused_by_its_name_unless_it_is_frozen() -> None:
         frozen=frozenset({"text"}),
     )
     Trainer(Step(model, {}, {}), table, order, device)
+
+
+class Tall(Deep):
+    """An encoder that names its stages."""
+
+    def stages(self) -> Sequence[nn.Module]:
+        return [self.first, self.dropout, self.norm, self.second]
+
+
+@pytest.mark.parametrize("factory", [Deep, Tall])
+@pytest.mark.parametrize("microbatch", [None, 4])
+def test_activations_that_are_made_anew_give_the_same_gradients(
+    factory: type[Deep], microbatch: int | None
+) -> None:
+    found = []
+    for checkpoints in (False, True):
+        step = make_step(dropout=0.5, factory=factory)
+        table = TrainTable(
+            max_steps=1, batch_size=ROWS, microbatch=microbatch, checkpoint_activations=checkpoints
+        )
+        Trainer(step, table, Order(0, ROWS, ROWS), torch.device("cpu"))
+        found.append(gradients(step))
+    require_same(*found, 1e-12)
+
+
+def test_activations_that_are_made_anew_are_not_kept() -> None:
+    step, x = make_step(factory=Tall), make_batch(make_step()).inputs["text"]
+    before = saved_elements(step.model.encode, x)
+    forget_activations(step.model.encoders["text"])
+    assert saved_elements(step.model.encode, x) < before

@@ -88,7 +88,8 @@ def test_a_fault_shows_the_line_and_points_at_the_key(tmp_path: Path) -> None:
         "     | ^^^^^\n"
         "  found: epoch\n"
         "  allowed: epochs, max_steps, batch_size, microbatch, lr, weight_decay, betas, "
-        "warmup_fraction, clip_norm, precision, deterministic, compile, parallel, workers, "
+        "warmup_fraction, clip_norm, precision, deterministic, ema, layer_decay, "
+        "checkpoint_activations, compile, parallel, workers, "
         "evaluate_every, best, best_mode, patience, emit_every\n"
         '  next: rename it to "epochs", or remove it'
     )

@@ -15,6 +15,7 @@ from mmlab.best import best_direction
 from mmlab.errors import RunError
 from mmlab.loader import Order, make_readers, training_batches
 from mmlab.model import Model, Step
+from mmlab.optimizer import learning_rate, make_optimizer
 from mmlab.plugin import Batch, Encode, Features, Outputs
 from mmlab.spec import TrainTable
 from mmlab.train import (
@@ -22,8 +23,6 @@ from mmlab.train import (
     Trainer,
     count_steps,
     determinism,
-    learning_rate,
-    make_optimizer,
     resolve_precision,
     train,
 )

@@ -1,0 +1,34 @@
+"""Compiled encoders: the losses of uncompiled ones, and no second compilation for the next cell."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import torch
+from test_train import make_step, run
+from torch._dynamo.utils import counters
+
+from mmlab.train import Progress
+
+
+def losses(progress: list[Progress]) -> list[float]:
+    return [each.loss for each in progress]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shutil.which("c++") is None and shutil.which("g++") is None, reason="needs a C++ compiler"
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_the_second_cell_of_a_sweep_compiles_nothing() -> None:
+    torch.compiler.reset()
+    counters.clear()
+    _, plain = run(make_step(), lr=0.05)
+    _, first = run(make_step(), lr=0.05, compile=True)
+    compiled = counters["stats"]["unique_graphs"]
+    _, second = run(make_step(), lr=0.01, compile=True)
+    assert compiled > 0
+    assert counters["stats"]["unique_graphs"] == compiled
+    assert losses(first) == pytest.approx(losses(plain), rel=1e-5)
+    assert losses(second) != pytest.approx(losses(plain), rel=1e-5)
