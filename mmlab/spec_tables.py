@@ -233,6 +233,15 @@ class Spec(Table):
     sweep: SweepTable | None = None
 
 
+class DatasetFile(Table):
+    """A file that names a dataset and nothing else."""
+
+    schema_version: Annotated[Literal[1], Field(description="of this format")] = 1
+    extends: Annotated[list[str], Field(description="files to start from")] = []
+    meta: Annotated[dict[str, object], Field(description="notes that change nothing")] = {}
+    dataset: Component
+
+
 class EvaluationsFile(Table):
     """A file that asks more of finished runs: the part of a spec that judges."""
 

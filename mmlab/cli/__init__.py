@@ -37,6 +37,7 @@ COMMANDS = {
     "report": "mmlab.cli.report:report",
     "import": "mmlab.cli.interop:import_",
     "export": "mmlab.cli.interop:export",
+    "pack": "mmlab.cli.pack:pack",
     "plugins": "mmlab.cli.plugins:plugins",
     "schema": "mmlab.cli.schema:schema",
     "db": "mmlab.cli.db:db",

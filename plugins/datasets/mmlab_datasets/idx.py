@@ -1,4 +1,4 @@
-"""MNIST's file format: a gzipped header of sizes, then bytes."""
+"""MNIST's file format: a header of sizes, then bytes, perhaps gzipped."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _MAGIC = {1: b"\x00\x00\x08\x01", 3: b"\x00\x00\x08\x03"}
 
 
 def read_idx(path: Path, axes: int) -> npt.NDArray[np.uint8]:
-    """The bytes of a `.gz` file in their shape. Raises DataError for any other content."""
+    """The bytes of a file in their shape. Raises DataError for any other content."""
     try:
-        with gzip.open(path) as file:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
             content = file.read(IDX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise _unreadable(path, str(error)) from error
@@ -41,7 +41,7 @@ def _unreadable(path: Path, found: str) -> DataError:
             str(path),
             "this is no file of MNIST's format",
             found=found,
-            allowed="a gzipped idx file of bytes",
+            allowed="an idx file of bytes, gzipped if its name says so",
             next_step="fetch the file again, or correct the path of its folder",
         )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,15 @@ def read_picture(file: Path, place: str) -> Image.Image:
 
     Raises DataError for any other content, more than 50 million pixels, or a file cut short.
     """
+    return _decode(file, f"{file}: ", place)
+
+
+def decode_picture(content: bytes, place: str) -> Image.Image:
+    """The picture in these bytes, as `read_picture` gives that of a file."""
+    return _decode(io.BytesIO(content), "", place)
+
+
+def _decode(file: Path | io.BytesIO, name: str, place: str) -> Image.Image:
     try:
         with _strict_pillow(), Image.open(file, formats=FORMATS) as image:
             _check_size(image)
@@ -36,7 +46,7 @@ def read_picture(file: Path, place: str) -> Image.Image:
             explain(
                 place,
                 "the picture cannot be read",
-                found=f"{file}: {error}",
+                found=f"{name}{error}",
                 allowed=f"{', '.join(FORMATS)}, at most {IMAGE_PIXELS:,} pixels, 8 bits a channel",
                 next_step="replace or convert the file, or empty the cell to mark it missing",
             )

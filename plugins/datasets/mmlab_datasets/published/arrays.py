@@ -6,9 +6,7 @@ pickle is read without ever being executed.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,13 +15,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from mmlab.plugin import Split
+from mmlab_datasets.idx import read_idx
 from mmlab_datasets.published.listing import Folder, Listing, require_count
 from mmlab_datasets.published.pickled import PickleError, read_pickle
 
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 
-#: Bytes of one file, decompressed; the largest of these datasets has 2.8 GB.
+#: Bytes of one file; the largest of these datasets has 2.8 GB.
 FILE_BYTES = 3_000_000_000
 
 
@@ -61,54 +60,24 @@ def idx(folder: Folder, split: Split) -> Listing:
     names = folder.test_set.files.get(split)
     if names is None:
         return _nothing(folder, split)
-    pixels, labels = (_read_idx(folder, name) for name in names)
-    if pixels.ndim != 3 or labels.ndim != 1:
-        found = f"{pixels.ndim} and {labels.ndim} axes"
-        raise folder.incomplete(f"{names[0]} holds no pictures", found, "3 and 1")
-    return list_arrays(folder, split, pixels, labels.astype(np.int64))
+    pictures, labels = (_compressed_or_not(folder, name) for name in names)
+    return list_arrays(folder, split, read_idx(pictures, 3), read_idx(labels, 1).astype(np.int64))
 
 
-def _read_idx(folder: Folder, name: str) -> Pixels:
-    """An IDX file of bytes: 0, 0, 8, the number of axes, each as 4 bytes, then the values."""
-    content = _read_maybe_compressed(folder, name)
-    axes = content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
-    shape = (
-        np.frombuffer(content, ">u4", axes, 4).astype(np.int64)
-        if 4 + 4 * axes <= len(content)
-        else np.empty(0, np.int64)
-    )
-    values = len(content) - 4 - 4 * axes
-    if not 1 <= axes <= 3 or len(shape) != axes or int(np.prod(shape)) != values:
-        found = f"{len(content):,} bytes for {' x '.join(map(str, shape)) or 'no shape'}"
-        raise folder.incomplete(f"{name} is damaged", found, "an IDX file of bytes, whole")
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * axes).reshape(shape)
-
-
-def _read_maybe_compressed(folder: Folder, name: str) -> bytes:
-    """The bytes of a file, or of the same name with .gz; none of it where that is too much."""
+def _compressed_or_not(folder: Folder, name: str) -> Path:
     plain, packed = folder.root / name, folder.root / f"{name}.gz"
-    if plain.is_file():
-        return _read(folder, plain)
-    if not packed.is_file():
-        raise folder.missing([f"{name}.gz"])
-    try:
-        with gzip.open(packed) as file:
-            content = file.read(FILE_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        found = error or "it ends early"
-        raise folder.incomplete(f"{packed.name} is damaged", found, "a gzip file") from error
-    return _limited(folder, packed, content)
+    if not (plain.is_file() or packed.is_file()):
+        raise folder.missing([packed.name])
+    return plain if plain.is_file() else packed
 
 
 def _read(folder: Folder, path: Path) -> bytes:
+    """The bytes of a file. Raises DataError where it is larger than any of these is."""
     try:
         with path.open("rb") as file:
-            return _limited(folder, path, file.read(FILE_BYTES + 1))
+            content = file.read(FILE_BYTES + 1)
     except OSError as error:
         raise folder.missing([path.name]) from error
-
-
-def _limited(folder: Folder, path: Path, content: bytes) -> bytes:
     if len(content) > FILE_BYTES:
         found, allowed = f"over {FILE_BYTES:,} bytes", "less"
         raise folder.incomplete(f"{path.name} is too large", found, allowed)

@@ -1,0 +1,83 @@
+"""`mmlab pack`: a dataset as tar shards."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from mmlab.cli.output import (
+    color_option,
+    json_option,
+    print_json,
+    say,
+    set_option,
+    verbosity_options,
+)
+
+if TYPE_CHECKING:
+    from mmlab.packing import PictureFormat
+
+
+@click.command(short_help="Write a dataset as tar shards, as webdataset does.")
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option(
+    "--format",
+    "picture_format",
+    type=click.Choice(["webp", "png", "jpg"]),
+    default="webp",
+    show_default=True,
+    help="Of the pictures; webp and png lose nothing.",
+)
+@click.option(
+    "--shard-samples",
+    type=click.IntRange(1, 10**9),
+    default=10_000,
+    show_default=True,
+    help="Samples of one shard, at most.",
+)
+@click.option(
+    "--shard-bytes",
+    type=click.IntRange(1, 10**15),
+    default=10**9,
+    show_default=True,
+    help="Bytes of one shard, at most, but for a single larger sample.",
+)
+@set_option
+@json_option
+@color_option
+@verbosity_options
+def pack(
+    file: Path,
+    out: Path,
+    picture_format: str,
+    shard_samples: int,
+    shard_bytes: int,
+    overrides: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Write all splits of a dataset into OUT, in the layout of webdataset and CLIP_benchmark.
+
+    FILE is a spec, or a TOML file with a [dataset] table alone; the dataset may be any plugin's.
+    The datasets webdataset and clip_benchmark read what is written, and so do other programs.
+
+    \b
+    Examples:
+      mmlab pack emoji.toml shards
+      mmlab pack photos.toml shards --format jpg --set dataset.path=photos.csv
+    """
+    from mmlab.builtins import BUILTINS
+    from mmlab.packing import Packing, read_dataset
+    from mmlab.packing import pack as write
+    from mmlab.registry import Registry
+
+    resolved = read_dataset(file, overrides, Registry.discover(BUILTINS))
+    packing = Packing(cast("PictureFormat", picture_format), shard_samples, shard_bytes)
+    counts = write(resolved, out, packing)
+    if as_json:
+        print_json(out=str(out), samples=counts)
+        return
+    told = ", ".join(f"{count:,} {split}" for split, count in counts.items() if count)
+    say(f"{out}: {told or 'no'} samples")

@@ -1,0 +1,149 @@
+"""The component for a folder as CLIP_benchmark publishes and writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from mmlab.plugin import DataError, Sample, Split, explain
+from mmlab_datasets.shards.samples import Shards, Texts
+from mmlab_datasets.shards.webdataset import Label, count_incomplete, revision
+
+#: A split's folder, by the names in use.
+FOLDERS: dict[Split, tuple[str, ...]] = {
+    "train": ("train",),
+    "validation": ("valid", "validation", "val"),
+    "test": ("test",),
+}
+TYPES = ("retrieval", "multilabel")
+
+
+class ClipBenchmarkFolder:
+    """A folder with `test/0.tar, 1.tar, ...`, perhaps `train/` and `valid/`, and texts beside them.
+
+    `nshards.txt` in a split's folder says how many shards it has. `classnames.txt` names labels,
+    `zeroshot_classification_templates.txt` has prompts with `{c}`, and `dataset_type.txt` says
+    "retrieval" (captions, one a line of `.txt`) or "multilabel" (`.npy`). Published figures of the
+    test set stand beside one's own where `test_set` says which it is, as "eurosat/vtab-test" does.
+    Raises DataError for a folder that is not whole, and names what lacks.
+    """
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        path: Annotated[Path, Field(description="folder that holds the splits' folders")],
+        test_set: Annotated[
+            str, Field(max_length=200, description="published name of the test split's pictures")
+        ] = "",
+        main_metric: Annotated[
+            str, Field(max_length=50, description="the metric that is quoted for it")
+        ] = "top1",
+        label_names: Annotated[
+            Sequence[Label], Field(description="instead of those in classnames.txt")
+        ] = (),
+    ) -> None:
+        kind = _read_type(path)
+        self.is_multi_label = kind == "multilabel"
+        is_retrieval = kind == "retrieval"
+        self.modalities = ("image", "text") if is_retrieval else ("image",)
+        self.labels = () if is_retrieval else tuple(label_names) or _labels(path)
+        self.templates = () if is_retrieval else _templates(path)
+        if test_set:
+            self.test_set, self.main_metric = test_set, main_metric
+        shards = _shards(path, split)
+        self._shards = Shards(shards, Texts(is_lines=is_retrieval), len(self.labels))
+        columns = ["picture_offset", "text"] if is_retrieval else ["picture_offset"]
+        count_incomplete(f"{split} of {path}", self._shards, columns)
+        self.revision = revision(self._shards, split, kind)
+
+    def __len__(self) -> int:
+        """Number of samples in the split."""
+        return len(self._shards)
+
+    def __getitem__(self, index: int) -> Sample:
+        """One sample, its picture decoded."""
+        return self._only(self._shards.sample(index, with_picture=True))
+
+    def outline(self, index: int) -> Sample:
+        """The same without the picture."""
+        return self._only(self._shards.sample(index, with_picture=False))
+
+    def _only(self, sample: Sample) -> Sample:
+        values = {key: value for key, value in sample.values.items() if key in self.modalities}
+        return Sample(sample.id, values, sample.labels)
+
+
+def _shards(path: Path, split: Split) -> list[Path]:
+    """The shards of a split; none where it has no folder. The test split must have some."""
+    folder = next((path / name for name in FOLDERS[split] if (path / name).is_dir()), None)
+    if folder is None:
+        if split == "test":
+            raise _incomplete(path, "there is no folder test", path)
+        return []
+    text = _read(folder, "nshards.txt").strip()
+    if not (text.isdecimal() and 0 < int(text) <= 100_000):
+        raise _incomplete(path, f"{folder / 'nshards.txt'} is damaged", repr(text[:40]))
+    paths = [folder / f"{number}.tar" for number in range(int(text))]
+    missing = [one for one in paths if not one.is_file()]
+    if missing:
+        found = f"no {missing[0]}" + f" and {len(missing) - 1:,} more" * (len(missing) > 1)
+        raise _incomplete(path, "a shard is missing", found)
+    return paths
+
+
+def _read_type(path: Path) -> str:
+    if not (path / "dataset_type.txt").is_file():
+        return ""
+    kind = _read(path, "dataset_type.txt").strip()
+    if kind not in TYPES:
+        raise _incomplete(path, "dataset_type.txt names another type", repr(kind[:40]))
+    return kind
+
+
+def _labels(path: Path) -> tuple[str, ...]:
+    labels = [line.strip() for line in _read(path, "classnames.txt").splitlines() if line.strip()]
+    repeated = next((one for place, one in enumerate(labels) if one in labels[:place]), None)
+    if repeated is None:
+        return tuple(labels)
+    raise DataError(
+        explain(
+            f"{path / 'classnames.txt'}: line {len(labels) - labels[::-1].index(repeated)}",
+            "a label is there twice",
+            found=repr(repeated),
+            allowed="each label once: two labels of one name could not be told apart",
+            next_step="name all labels, each its own, with label_names",
+        )
+    )
+
+
+def _templates(path: Path) -> tuple[str, ...]:
+    name = "zeroshot_classification_templates.txt"
+    lines = [line.strip() for line in _read(path, name).splitlines() if line.strip()]
+    wrong = next((line for line in lines if line.count("{c}") != 1), None)
+    if wrong is not None or not lines:
+        found = repr(wrong) if wrong else "no template"
+        raise _incomplete(path, f"{name} has no prompt with one {{c}}", found)
+    return tuple(dict.fromkeys(line.replace("{c}", "{}") for line in lines))
+
+
+def _read(folder: Path, name: str) -> str:
+    try:
+        return (folder / name).read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _incomplete(folder, f"{name} cannot be read", error) from error
+
+
+def _incomplete(path: Path, fault: str, found: object) -> DataError:
+    return DataError(
+        explain(
+            str(path),
+            f"this is no whole folder of CLIP_benchmark's: {fault}",
+            found=found,
+            allowed="test/0.tar, ... with test/nshards.txt, classnames.txt and templates",
+            next_step="fetch what lacks, or write the folder again: mmlab pack",
+        )
+    )

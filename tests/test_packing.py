@@ -1,0 +1,184 @@
+"""`mmlab pack`: what is written is what was there, and other programs read it too."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from click.testing import CliRunner, Result
+from mmlab_datasets.manifest import Manifest
+from mmlab_datasets.shards.folder import ClipBenchmarkFolder
+from mmlab_datasets.shards.webdataset import WebDataset
+from PIL import Image
+
+from mmlab.cli import main
+
+COLUMNS = {"image_column": "file", "split_column": "part"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A manifest of ten pictures with captions and labels; two lack something."""
+    rows = [
+        {
+            "file": f"{number}.png" if number != 7 else None,
+            "title": f"title {number} 🦜" if number != 8 else None,
+            "titles": [f"a {number}", f"b {number}"],
+            "kind": "red" if number % 2 else "blue",
+            "kinds": ["red", "blue"] if number % 2 else ["blue"],
+            "part": "test" if number > 8 else "train",
+        }
+        for number in range(10)
+    ]
+    for number in range(10):
+        pixels = np.random.default_rng(number).integers(0, 256, (5, 6, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+    pl.DataFrame(rows).write_ndjson(tmp_path / "index.jsonl")
+    return tmp_path
+
+
+def write(folder: Path, *columns: str) -> Path:
+    path = folder / "data.toml"
+    lines = ['use = "manifest"', 'path = "index.jsonl"', 'image_column = "file"']
+    path.write_text("\n".join(["[dataset]", *lines, 'split_column = "part"', *columns, ""]))
+    return path
+
+
+def pack(folder: Path, *columns: str, options: tuple[str, ...] = ()) -> Result:
+    arguments = ["pack", str(write(folder, *columns)), str(folder / "out"), *options]
+    return CliRunner().invoke(main, arguments)
+
+
+def packed(folder: Path, *columns: str, options: tuple[str, ...] = ()) -> Path:
+    done = pack(folder, *columns, options=options)
+    assert done.exit_code == 0, done.output
+    return folder / "out"
+
+
+def values(dataset: Any) -> list[dict[str, Any]]:
+    found = [dict(dataset[index].values) for index in range(len(dataset))]
+    return [
+        {**one, "image": np.asarray(one["image"]).tolist()} if "image" in one else one
+        for one in found
+    ]
+
+
+def test_pictures_captions_and_labels_come_back_as_they_were(folder: Path) -> None:
+    out = packed(folder, 'text_columns = ["title"]', 'label_column = "kind"')
+    was = Manifest(
+        "train", path=folder / "index.jsonl", text_columns=["title"], label_column="kind", **COLUMNS
+    )
+    now = WebDataset("train", train=out / "train" / "0.tar", label_names=was.labels)
+    assert values(now) == values(was)
+    assert [now[i].labels for i in range(9)] == [was[i].labels for i in range(9)]
+    folded = ClipBenchmarkFolder("train", path=out)
+    assert folded.labels == was.labels
+    assert [folded[i].labels for i in range(9)] == [was[i].labels for i in range(9)]
+
+
+def test_several_captions_without_labels_are_for_retrieval(folder: Path) -> None:
+    out = packed(folder, 'text_columns = ["titles"]')
+    assert (out / "dataset_type.txt").read_text() == "retrieval\n"
+    dataset = ClipBenchmarkFolder("test", path=out)
+    assert dataset[0].values["text"] == ("a 9", "b 9")
+    told = WebDataset("train", train=out / "train" / "0.tar", text_field="captions")
+    assert told[1].values["text"] == ("a 1", "b 1")
+
+
+def test_several_labels_stay_several(folder: Path) -> None:
+    out = packed(folder, 'label_column = "kinds"')
+    dataset = ClipBenchmarkFolder("train", path=out)
+    assert dataset.is_multi_label
+    assert dataset[1].labels == (0, 1)
+
+
+def test_shards_hold_no_more_than_they_may(folder: Path) -> None:
+    out = packed(folder, 'label_column = "kind"', options=("--shard-samples", "4"))
+    assert (out / "train" / "nshards.txt").read_text() == "3\n"
+    assert sorted(path.name for path in (out / "train").glob("*.tar")) == [
+        "0.tar",
+        "1.tar",
+        "2.tar",
+    ]
+    assert len(ClipBenchmarkFolder("train", path=out)) == 9
+
+
+def test_equal_data_are_equal_bytes(folder: Path) -> None:
+    first = packed(folder, 'label_column = "kind"')
+    first.rename(folder / "first")
+    second = packed(folder, 'label_column = "kind"')
+    for path in (folder / "first").rglob("*.tar"):
+        assert path.read_bytes() == (second / path.relative_to(folder / "first")).read_bytes()
+
+
+def test_the_ids_of_samples_are_kept(folder: Path) -> None:
+    out = packed(folder, 'label_column = "kind"')
+    with tarfile.open(out / "train" / "0.tar") as tar:
+        content = tar.extractfile("s0000002.json")
+        assert content is not None
+        assert json.loads(content.read())["id"] == "3"
+
+
+# It leaves its files open until they are collected.
+@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_clip_benchmarks_own_library_reads_them(folder: Path) -> None:
+    webdataset = pytest.importorskip("webdataset", reason="webdataset is not installed")
+    out = packed(folder, 'text_columns = ["titles"]', 'label_column = "kind"')
+    rows = list(webdataset.WebDataset(str(out / "train" / "0.tar"), shardshuffle=False))
+    assert len(rows) == 9
+    assert [int(row["cls"]) for row in rows] == [number % 2 for number in range(9)]
+    assert rows[0]["txt"] == b"a 0"
+    assert "webp" in rows[0]
+
+
+# --- what cannot be packed ------------------------------------------------------------------
+
+
+def test_nothing_is_written_over(folder: Path) -> None:
+    (folder / "out").mkdir()
+    (folder / "out" / "mine.txt").write_text("mine")
+    done = pack(folder, 'label_column = "kind"')
+    assert done.exit_code == 2
+    assert "something already" in done.stderr
+    assert [path.name for path in (folder / "out").iterdir()] == ["mine.txt"]
+
+
+def test_a_fault_in_a_sample_leaves_nothing_behind(folder: Path) -> None:
+    (folder / "5.png").write_bytes(b"no picture at all")
+    done = pack(folder, 'label_column = "kind"')
+    assert done.exit_code == 1
+    assert "row 6" in done.stderr
+    assert not (folder / "out").exists()
+    assert not list(folder.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "part", "code"),
+    [
+        (['label_colum = "kind"'], 'did you mean "label_column"', 3),
+        (['use = "nope"'], "", 3),
+        (['label_names = ["red", "blue", "two\\nlines"]', 'label_column = "kind"'], "one line", 1),
+    ],
+)
+def test_what_is_wrong_is_said(folder: Path, columns: list[str], part: str, code: int) -> None:
+    done = pack(folder, *columns)
+    assert done.exit_code == code, done.output
+    assert part in done.stderr
+    assert not (folder / "out").exists()
+
+
+def test_sounds_have_no_place_in_the_layout(folder: Path) -> None:
+    pl.DataFrame({"sound": [None, None], "title": ["a", "b"]}).write_ndjson(folder / "sounds.jsonl")
+    (folder / "data.toml").write_text(
+        '[dataset]\nuse = "manifest"\npath = "sounds.jsonl"\naudio_column = "sound"\n'
+        'text_columns = ["title"]\n'
+    )
+    done = CliRunner().invoke(main, ["pack", str(folder / "data.toml"), str(folder / "out")])
+    assert done.exit_code == 2
+    assert "audio" in done.stderr
