@@ -9,7 +9,11 @@ def mmlab_datasets() -> dict[str, str]:
     return {
         "av_mnist": "mmlab_datasets.av_mnist:AvMnist",
         "benchmark": "mmlab_datasets.published.benchmark:Benchmark",
+        "captions": "mmlab_datasets.captions:Captions",
+        "clip_benchmark": "mmlab_datasets.shards.folder:ClipBenchmarkFolder",
         "emoji": "mmlab_datasets.emoji:Emoji",
         "manifest": "mmlab_datasets.manifest:Manifest",
+        "parquet": "mmlab_datasets.parquet:Parquet",
         "tuxpaint": "mmlab_datasets.tuxpaint:TuxPaint",
+        "webdataset": "mmlab_datasets.shards.webdataset:WebDataset",
     }

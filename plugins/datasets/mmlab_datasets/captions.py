@@ -1,0 +1,174 @@
+"""Pictures with several captions, from Karpathy's splits of COCO and Flickr."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Annotated
+
+from pydantic import Field
+
+from mmlab.plugin import DataError, Sample, Split, explain
+from mmlab_datasets.media import read_picture
+
+#: The file's own name of a split -> ours.
+SPLITS: Mapping[str, Split] = {
+    "train": "train",
+    "restval": "train",
+    "val": "validation",
+    "test": "test",
+}
+#: The file's own name of its dataset -> the published name of its test split.
+TEST_SETS = {
+    "coco": "coco-captions/karpathy-test",
+    "flickr30k": "flickr30k/karpathy-test",
+    "flickr8k": "flickr8k/karpathy-test",
+}
+TEXT_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    file: str
+    captions: tuple[str, ...]
+
+
+class Captions:
+    """One picture a sample, all its captions with it, in the splits that retrieval is judged by.
+
+    `path` is `dataset_coco.json`, `dataset_flickr30k.json` or `dataset_flickr8k.json` of Karpathy's
+    splits, `root` the folder of the pictures. COCO's "restval" is part of the training split.
+    Raises DataError for another file, and for pictures that are not there.
+    """
+
+    modalities: tuple[str, ...] = ("image", "text")
+    is_multi_label = False
+    labels: tuple[str, ...] = ()
+    templates: tuple[str, ...] = ()
+    main_metric = "recall@1"
+
+    def __init__(
+        self,
+        split: Split,
+        *,
+        path: Annotated[Path, Field(description="JSON file of splits and captions")],
+        root: Annotated[Path, Field(description="folder of the pictures")],
+        captions: Annotated[
+            int | None, Field(ge=1, description="captions of a picture, the first ones; all")
+        ] = None,
+    ) -> None:
+        document = _read(path)
+        name = str(document.get("dataset", ""))
+        self.test_set = (
+            TEST_SETS.get(name, f"{name}/test") if captions is None else f"{name} (part)"
+        )
+        self._pictures = _pictures(path, document, split, captions)
+        self._root = root
+        sizes = _sizes(path, root, self._pictures)
+        content = json.dumps([[one.file, one.captions] for one in self._pictures] + [sizes, split])
+        self.revision = f"captions-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+
+    def __len__(self) -> int:
+        """Number of pictures in the split."""
+        return len(self._pictures)
+
+    def __getitem__(self, index: int) -> Sample:
+        """One picture and its captions; its id is the name of its file."""
+        file = self._pictures[index].file
+        sample = self.outline(index)
+        return replace(
+            sample, values={**sample.values, "image": read_picture(self._root / file, file)}
+        )
+
+    def outline(self, index: int) -> Sample:
+        """The same without the picture."""
+        one = self._pictures[index]
+        return Sample(one.file, {"image": None, "text": one.captions})
+
+
+# A document of JSON: whatever its values are.
+def _read(path: Path) -> dict[str, object]:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise _unreadable(str(path), "it cannot be read", error) from error
+    if not isinstance(document, dict) or not isinstance(document.get("images"), list):
+        raise _unreadable(str(path), "it has no list of images", type(document).__name__)
+    return document
+
+
+def _pictures(
+    path: Path, document: Mapping[str, object], split: Split, captions: int | None
+) -> list[_Picture]:
+    images = document["images"]
+    assert isinstance(images, list), "the document was checked"
+    found = []
+    for number, image in enumerate(images, start=1):
+        place = f"{path}: image {number}"
+        if not isinstance(image, dict) or image.get("split") not in SPLITS:
+            raise _unreadable(place, "it has no known split", repr(image)[:80])
+        if SPLITS[image["split"]] == split:
+            found.append(_Picture(_file(place, image), _texts(place, image)[:captions]))
+    return found
+
+
+def _file(place: str, image: Mapping[str, object]) -> str:
+    """The picture's file below the root, its folder (COCO's `val2014`) included."""
+    name, folder = image.get("filename"), image.get("filepath", "")
+    if not isinstance(name, str) or not isinstance(folder, str) or not name:
+        raise _unreadable(place, "it has no file name", repr(name)[:80])
+    file = PurePosixPath(folder, name)
+    if file.is_absolute() or ".." in file.parts or "\0" in str(file):
+        raise _unreadable(place, "its file is not below the folder of pictures", repr(str(file)))
+    return str(file)
+
+
+def _texts(place: str, image: Mapping[str, object]) -> tuple[str, ...]:
+    sentences = image.get("sentences")
+    rows = sentences if isinstance(sentences, list) else []
+    texts = [row.get("raw") if isinstance(row, dict) else None for row in rows]
+    good = tuple(text.strip() for text in texts if isinstance(text, str) and text.strip())
+    if not good or len(good) < len(texts) or any(_is_bad(text) for text in good):
+        raise _unreadable(place, "its sentences are no captions", repr(sentences)[:80])
+    return good
+
+
+def _is_bad(text: str) -> bool:
+    return "\0" in text or len(text.encode(errors="replace")) > TEXT_BYTES
+
+
+def _sizes(path: Path, root: Path, pictures: list[_Picture]) -> list[int]:
+    """The size of every picture's file. Raises DataError where some are missing."""
+    sizes, missing = [], []
+    for one in pictures:
+        try:
+            sizes.append(os.stat(root / one.file).st_size)
+        except OSError:
+            missing.append(one.file)
+    if not missing:
+        return sizes
+    raise DataError(
+        explain(
+            str(root),
+            f"the folder lacks pictures that {path.name} names",
+            found=f"no {missing[0]}" + f" and {len(missing) - 1:,} more" * (len(missing) > 1),
+            allowed="all pictures of the split",
+            next_step="unpack the dataset's pictures there, or correct dataset.root",
+        )
+    )
+
+
+def _unreadable(place: str, fault: str, found: object) -> DataError:
+    return DataError(
+        explain(
+            place,
+            f"these are no captions: {fault}",
+            found=found,
+            allowed="Karpathy's JSON: images with filename, split and sentences",
+            next_step="fetch dataset_coco.json or dataset_flickr30k.json and name it in path",
+        )
+    )
