@@ -95,15 +95,15 @@ def test_a_board_has_a_column_for_each_condition_the_summary_first(store: Store)
         record_both(store, "gating", (4, 6, 7), seed)
     (board,) = robustness_boards(robustness(store))
     assert board.metrics == (
-        "top1/subset_area",
-        "top1/subset_worst",
+        "subset_area",
+        "subset_worst",
         "image+text",
         "image",
         "text",
         "text noise 0.5",
     )
     labels = [entry.label for entry in board.entries]
-    assert labels == ["emoji · fusion=gating(image+text)", "emoji · fusion=sum(image+text)"]
+    assert labels == ["fusion=gating(image+text)", "fusion=sum(image+text)"]
     assert [figure.text for figure in board.entries[0].figures][2] == "70.0 ± 0.0%"
     best = [[figure.is_best for figure in entry.figures] for entry in board.entries]
     assert best == [
@@ -118,7 +118,7 @@ def test_a_single_modality_stands_below_where_it_was_asked_the_same(either_store
     record_text(either_store, 7)
     (board,) = robustness_boards(robustness(either_store))
     text = board.entries[1]
-    assert (text.place, text.label) == (None, "emoji · fusion=concat(text)")
+    assert (text.place, text.label) == (None, "fusion=concat(text)")
     shown = {m: f.text for m, f in zip(board.metrics, text.figures, strict=True) if f.text}
     assert list(shown) == ["text"]
     assert shown["text"].startswith("70.0%")
@@ -136,7 +136,9 @@ def test_conditions_are_no_boards_of_the_leaderboard_but_rows_of_its_frame(store
     assert set(contents.leaderboard["evaluator"]) == {"missing_modality"}
     assert list(boards(store, contents.leaderboard)) == []
     page = gather(store)
-    assert [board.title for board in page.boards] == ["missing_modality · robustness · test"]
+    assert [board.title for board in page.boards] == [
+        "robustness in top1 · emoji · missing_modality · test"
+    ]
     assert page.examples == ()
 
 
@@ -151,7 +153,7 @@ def test_every_format_has_the_conditions(store: Store) -> None:
         "image+text",
         "text noise 0.5",
     }
-    assert "| top1/subset\\_area |" in to_markdown(all_boards(store, contents))
+    assert "| subset\\_area |" in to_markdown(all_boards(store, contents))
 
 
 @pytest.mark.parametrize("name", ["robustness", "fusion_gain", "leaderboard"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -140,13 +141,27 @@ def _show_run(out: Console, detail: RunDetail, *, with_log: bool) -> None:
     }
     for name, value in lines.items():
         out.print(f"{name:>10}  {value}", markup=False)
-    for evaluation in detail.evaluations:
-        out.print(f"\n{_heading(evaluation)}", style="bold", markup=False)
-        out.print(table(["metric", "value"], _metrics(evaluation)))
+    for _, named in itertools.groupby(detail.evaluations, key=lambda it: it.name):
+        _show_evaluations(out, list(named))
     if row.error:
         out.print(harmless(row.error), markup=False)
     if with_log:
         _show_attempts(out, detail.attempts)
+
+
+def _show_evaluations(out: Console, evaluations: Sequence[EvaluationRow]) -> None:
+    """A table for each of a few results; many conditions of one evaluation share one."""
+    together = [it for it in evaluations if it.condition] if len(evaluations) > 3 else []
+    for evaluation in evaluations:
+        if evaluation not in together:
+            out.print(f"\n{_heading(evaluation)}", style="bold", markup=False)
+            out.print(table(["metric", "value"], _metrics(evaluation)))
+    if together:
+        first, names = together[0], list(together[0].metrics)
+        rows = [[it.condition, *(value for _, value in _metrics(it))] for it in together]
+        heading = _heading(first).replace(f" {first.condition}:", " by condition:", 1)
+        out.print(f"\n{heading}", style="bold", markup=False)
+        out.print(table(["condition", *names], rows))
 
 
 def _beginning(row: RunRow) -> dict[str, object]:

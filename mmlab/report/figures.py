@@ -52,13 +52,16 @@ def plus_minus(metric: str, row: Mapping[str, Any]) -> str:
     return f"{_plain(metric, mean)} ± {_plain(metric, high - mean)}{unit}"
 
 
-def group_labels(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str]:
+def group_labels(
+    rows: Iterable[Mapping[str, Any]], *, is_named: bool = True
+) -> dict[tuple[str, str], str]:
     """A name for every group of seeds, by experiment and group hash.
 
     It is the experiment and what sets the group apart in its sweep; where that is the same for
-    several groups (other versions of the code, say), also the start of the group hash.
+    several groups (other versions of the code, say), also the start of the group hash. Without
+    `is_named` it leaves out the experiment, which the title of a table then tells, where it can.
     """
-    plain = {(row["experiment"], row["group_hash"]): _name(row) for row in rows}
+    plain = {(row["experiment"], row["group_hash"]): _name(row, is_named) for row in rows}
     counts = Counter(plain.values())
     return {
         key: label if counts[label] == 1 else f"{label} #{key[1][:6]}"
@@ -66,8 +69,9 @@ def group_labels(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], str
     }
 
 
-def _name(row: Mapping[str, Any]) -> str:
-    name = " · ".join(filter(None, (row["experiment"], row["cell"])))
+def _name(row: Mapping[str, Any], is_named: bool) -> str:
+    is_needed = is_named or not row["cell"]
+    name = " · ".join(filter(None, (row["experiment"] if is_needed else "", row["cell"])))
     return f"{name} (imported)" if row.get("origin") else name
 
 

@@ -36,12 +36,11 @@ def _board(part: pl.DataFrame) -> Board:
     columns = _columns(part)
     drawn = part.rename({"gain": "mean", "mean": "own_mean"})
     scale = dot_scale(axis_range("gain", drawn))
-    # The title names the experiment.
-    labels = group_labels({**row, "experiment": ""} for row in part.iter_rows(named=True))
+    labels = group_labels(part.iter_rows(named=True), is_named=False)
     entries = [
         Entry(
             place=place,
-            label=labels["", row["group_hash"]] or row["fusion"],
+            label=labels[row["experiment"], row["group_hash"]],
             figures=tuple(make(row) for make in columns.values()),
             dot=dot(scale, row["gain"], row["low"], row["high"]),
             seeds=row["seeds"],

@@ -77,12 +77,15 @@ def _board(summary: pl.DataFrame, rows: pl.DataFrame) -> Board:
     main = columns[0]
     leading = summary.filter(pl.col("metric") == main)
     scale = dot_scale(axis_range(main, leading))
-    labels = group_labels(rows.iter_rows(named=True))
+    experiments = rows["experiment"].unique().to_list()
+    shared = experiments if len(experiments) == 1 else []  # then the title alone names it
+    labels = group_labels(rows.iter_rows(named=True), is_named=not shared)
     groups: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows.iter_rows(named=True):
         key = row["experiment"], row["group_hash"]
         groups.setdefault(key, {})[row["condition"] or row["metric"]] = row
     first = rows.row(0, named=True)
+    metric, named = main.partition("/")[0], (first["evaluation"], "", first["split"])
     best = {column: _best(groups, column) for column in columns}
     entries = [
         Entry(
@@ -96,9 +99,9 @@ def _board(summary: pl.DataFrame, rows: pl.DataFrame) -> Board:
         for key, values in groups.items()
     ]
     return Board(
-        title=comparison_label(first["evaluation"], "robustness", first["split"]),
-        metrics=tuple(columns),
-        main=main,
+        title=" · ".join([f"robustness in {metric}", *shared, comparison_label(*named)]),
+        metrics=tuple(column.removeprefix(f"{metric}/") for column in columns),
+        main=main.removeprefix(f"{metric}/"),
         entries=tuple(sorted(entries, key=lambda entry: entry.place or len(entries) + 1)),
         axis=tuple(Tick(scale(v), axis_number(main, v)) for v in ticks(scale.low, scale.high, 4)),
         samples=rows.select(pl.col("samples").max()).item(),
