@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import torch
@@ -26,22 +25,24 @@ from mmlab.testing.features import (
     map_values,
     random_features,
     spoil_masked,
-    values_of,
-    with_values,
     without_first,
 )
+from mmlab.testing.fusion_gradients import (
+    check_finite_differences,
+    check_input_gradients,
+    check_zero,
+)
+from mmlab.testing.fusion_passes import fuse, join, run_on, score, subsets
 from mmlab.testing.modules import (
-    Run,
     check_bf16,
     check_evaluation,
     check_gpu,
     check_gradients,
     check_state,
     check_training_draws,
-    weighted_sum,
 )
 from mmlab.testing.options import Factory, build, check_schema
-from mmlab.testing.randomness import BUILD, OTHER, STEP, ambient
+from mmlab.testing.randomness import BUILD, OTHER
 
 
 def check_fusion(
@@ -58,7 +59,7 @@ def check_fusion(
     `dims`. `outputs` is how many numbers a prediction has.
 
     Checked: the option schema; declarations; as many parameters on torch's meta device; shapes; a
-    finite gradient for every parameter and input, which in float64 equals finite differences;
+    finite gradient for every parameter and input, in float64 equal to finite differences;
     permutation of the batch and a batch of one; leading axes that broadcast, equal to the loop over
     all pairs; every combination of missing inputs, all missing included (finite, whatever the
     absent values are, without effect on other samples); masked tokens without effect; zero vectors;
@@ -71,7 +72,7 @@ def check_fusion(
     _check_declarations(fusion)
     _check_width(case, fusion)
     features = case.features(fusion)
-    run = _run_on(features)
+    run = run_on(features)
     _check_shapes(fusion, features)
     check_evaluation(fusion, run)
     check_training_draws(fusion, run)
@@ -79,16 +80,14 @@ def check_fusion(
     _check_order(fusion, features)
     _check_missing(fusion, features)
     _check_masked_tokens(fusion, features)
-    _check_zero(fusion, features)
+    check_zero(fusion, features)
     check_state(fusion, lambda: case.make(OTHER), run)
-    exact = _run_on([map_values(f, Tensor.double) for f in features])
+    exact = run_on([map_values(f, Tensor.double) for f in features])
     check_bf16(fusion, run, ("fused", "forward", "backward"), exact)
-    _check_finite_differences(case)
-    check_gradients(fusion, _run_on([as_leaves(f) for f in features]))
-    _check_input_gradients(fusion, features)
-    check_gpu(
-        fusion, lambda device: _run_on([map_all(f, lambda x: x.to(device)) for f in features])
-    )
+    check_finite_differences(case.make(), features)
+    check_gradients(fusion, run_on([as_leaves(f) for f in features]))
+    check_input_gradients(fusion, features)
+    check_gpu(fusion, lambda device: run_on([map_all(f, lambda x: x.to(device)) for f in features]))
 
 
 @dataclass(frozen=True)
@@ -112,30 +111,6 @@ class _Case:
                 zip(self.dims, self.token_dims, strict=True)
             )
         ]
-
-
-def _run_on(features: Sequence[Features]) -> Run:
-    """The fusion's results for features that were not projected yet, by name."""
-
-    def run(fusion: Any) -> dict[str, Tensor]:  # Any: an nn.Module that also keeps a contract
-        return _join(fusion, [fusion.project(i, f) for i, f in enumerate(features)])
-
-    return run
-
-
-def _join(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
-    return {**_fuse(fusion, projected), **_score(fusion, projected)}
-
-
-def _fuse(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
-    return {"fused": fusion.fuse(*projected)} if hasattr(fusion, "fuse") else {}
-
-
-def _score(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
-    if not isinstance(fusion, SimilarityFusion):
-        return {}
-    scores = fusion.score(*projected)
-    return {"forward": scores.forward, "backward": scores.backward}
 
 
 def _check_declarations(fusion: Any) -> None:
@@ -199,7 +174,7 @@ def _check_pairs(fusion: Any, features: Sequence[Features]) -> None:
 def _all_pairs(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
     rows = map_all(projected[0], lambda x: x.unsqueeze(1))
     columns = [map_all(f, lambda x: x.unsqueeze(0)) for f in projected[1:]]
-    return {**_fuse(fusion, [rows, *columns]), **_score(fusion, projected)}
+    return {**fuse(fusion, [rows, *columns]), **score(fusion, projected)}
 
 
 def _loop_over_pairs(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
@@ -216,15 +191,15 @@ def _join_pair(fusion: Any, projected: Sequence[Features], a: int, b: int) -> di
     """Row a of the first input with row b of all others; each result without its batch axes."""
     first = map_all(projected[0], lambda x: x[a : a + 1])
     others = [map_all(f, lambda x: x[b : b + 1]) for f in projected[1:]]
-    joined = _join(fusion, [first, *others])
+    joined = join(fusion, [first, *others])
     return {name: x.squeeze(0) if name == "fused" else x.squeeze() for name, x in joined.items()}
 
 
 def _check_order(fusion: Any, features: Sequence[Features]) -> None:
     order = torch.arange(SIZE).roll(1)
     with torch.no_grad():
-        expected = _run_on(features)(fusion.eval())
-        actual = _run_on([map_all(f, lambda x: x[order]) for f in features])(fusion)
+        expected = run_on(features)(fusion.eval())
+        actual = run_on([map_all(f, lambda x: x[order]) for f in features])(fusion)
     for name, x in expected.items():
         permuted = x[order] if name == "fused" else x[order][:, order]
         require_close(actual[name], permuted, f"{name} of a permuted batch")
@@ -232,11 +207,11 @@ def _check_order(fusion: Any, features: Sequence[Features]) -> None:
 
 def _check_missing(fusion: Any, features: Sequence[Features]) -> None:
     """Sample 0 lacks each subset of inputs: all is finite, and what is absent has no say."""
-    complete = _run_on(features)(fusion.eval())
-    for subset in _subsets(len(features)):
+    complete = run_on(features)(fusion.eval())
+    for subset in subsets(len(features)):
         missing = [without_first(f, 0.0) if i in subset else f for i, f in enumerate(features)]
         other = [without_first(f, RUBBISH) if i in subset else f for i, f in enumerate(features)]
-        found, same = _run_on(missing)(fusion), _run_on(other)(fusion)
+        found, same = run_on(missing)(fusion), run_on(other)(fusion)
         for name, x in found.items():
             where = f"{name} where the inputs {list(subset)} are absent"
             require_finite(x, where)
@@ -252,68 +227,11 @@ def _rest(x: Tensor, name: str, rest: slice) -> Tensor:
     return x[rest] if name == "fused" else x[rest, rest]
 
 
-def _subsets(count: int) -> Iterator[tuple[int, ...]]:
-    for size in range(1, count + 1):
-        yield from combinations(range(count), size)
-
-
 def _check_masked_tokens(fusion: Any, features: Sequence[Features]) -> None:
     if "tokens" not in fusion.reads:
         return
     with torch.no_grad():
-        expected = _run_on(features)(fusion.eval())
-        actual = _run_on([spoil_masked(f) for f in features])(fusion)
+        expected = run_on(features)(fusion.eval())
+        actual = run_on([spoil_masked(f) for f in features])(fusion)
     for name, x in expected.items():
         require_close(actual[name], x, f"{name} must not depend on masked tokens")
-
-
-def _check_zero(fusion: Any, features: Sequence[Features]) -> None:
-    """Zero vectors of any inputs, present, give finite results and gradients below 1e9."""
-    for subset in _subsets(len(features)):
-        zeros = [
-            map_values(f, torch.zeros_like) if i in subset else f for i, f in enumerate(features)
-        ]
-        leaves = [as_leaves(f) for f in zeros]
-        results = _run_on(leaves)(fusion.eval())
-        for name, x in results.items():
-            require_finite(x, f"{name} of zero vectors")
-        weighted_sum(results).backward()  # type: ignore[no-untyped-call]
-        for gradient in _gradients(leaves):
-            require_finite(gradient, "the gradient at zero vectors")
-            is_small = float(gradient.abs().max()) < 1e9
-            require(is_small, "the gradient at zero vectors must stay below 1e9")
-    fusion.zero_grad()
-
-
-def _check_input_gradients(fusion: Any, features: Sequence[Features]) -> None:
-    """In training every input gets a finite gradient that is not all zero."""
-    leaves = [as_leaves(f) for f in features]
-    with ambient(STEP):
-        results = _run_on(leaves)(fusion.train())
-    weighted_sum(results).backward()  # type: ignore[no-untyped-call]
-    for position, leaf in enumerate(leaves):
-        gradients = _gradients([leaf])
-        for gradient in gradients:
-            require_finite(gradient, f"the gradient at input {position}")
-        reaches = any(bool((gradient != 0).any()) for gradient in gradients)
-        require(reaches, f"input {position} must receive a gradient")
-    fusion.zero_grad()
-
-
-def _gradients(leaves: Sequence[Features]) -> list[Tensor]:
-    return [x.grad for leaf in leaves for x in values_of(leaf) if x.grad is not None]
-
-
-def _check_finite_differences(case: _Case) -> None:
-    """In float64 and evaluation mode, gradients at the inputs equal finite differences."""
-    fusion = case.make().double().eval()
-    leaves = [as_leaves(map_values(f, Tensor.double)) for f in case.features(fusion)]
-
-    def results(*values: Tensor) -> tuple[Tensor, ...]:
-        return tuple(_run_on(with_values(leaves, values))(fusion).values())
-
-    values = tuple(x for leaf in leaves for x in values_of(leaf))
-    try:
-        torch.autograd.gradcheck(results, values, fast_mode=True)
-    except RuntimeError as error:
-        require(False, f"gradients must equal finite differences: {error}")

@@ -190,6 +190,15 @@ class JoinsNothing(nn.Module):
         return features
 
 
+class TrainsItsWeightsTwice(Sound):
+    """The right value, with twice the gradient for weights and the right one for inputs."""
+
+    def project(self, position: int, features: Features) -> Features:
+        values = features.pooled * features.present.unsqueeze(-1)
+        weight = self.maps[position].weight
+        return replace(features, pooled=F.linear(values, 2 * weight - weight.detach()))
+
+
 class ReadsValues(Sound):
     def __init__(self, dims: Sequence[int], *, dim: Width = 5) -> None:
         super().__init__(dims, dim=dim)
@@ -218,6 +227,7 @@ class SaysAWidthItHasNot(Sound):
         (MarksAbsent, "must keep `present`"),
         (SteepAtZero, "at zero vectors must stay below"),
         (GradientOfAnother, "equal finite differences"),
+        (TrainsItsWeightsTwice, "equal finite differences"),
         (LosesDigits, "under bfloat16 autocast"),
         (Seeds, "must not seed"),
         (ReadsPixels, "`reads` must name"),
