@@ -13,7 +13,7 @@ from mmlab.build import Experiment, Source, build
 from mmlab.builtins import BUILTINS
 from mmlab.device import resolve_device
 from mmlab.document import Document
-from mmlab.errors import WeightsError, explain
+from mmlab.errors import UsageError, WeightsError, explain
 from mmlab.plan import Plan, prepare
 from mmlab.provenance import describe_weights
 from mmlab.registry import Registry
@@ -71,6 +71,8 @@ def rebuild(
 
 def cell_of(detail: RunDetail) -> Cell:
     """The cell that a run executed, from what the store keeps of it."""
+    if detail.run.origin is not None:
+        raise _imported(detail)
     values = dict(detail.resolved)
     spec = Spec.model_validate_json(json.dumps(values))
     source = places.Source(detail.spec_name, "")
@@ -108,5 +110,17 @@ def _no_weights(detail: RunDetail, role: str) -> WeightsError:
             found=f"status {detail.run.status}; weights: {kept or 'none'}",
             allowed="a done run that was trained",
             next_step="choose another run (mmlab ls), or run the experiment again",
+        )
+    )
+
+
+def _imported(detail: RunDetail) -> UsageError:
+    return UsageError(
+        explain(
+            f"run {detail.run.run_id}",
+            "it was not executed here, so it has neither a spec nor weights",
+            found=f"{detail.run.cell}, imported from {detail.run.origin}",
+            allowed="a run that mmlab executed",
+            next_step="name one of your own: mmlab ls",
         )
     )

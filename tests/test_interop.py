@@ -45,6 +45,20 @@ name,pretrained,params (M),FLOPs (B),Average score,Flickr image retr. R@1,Flickr
 WinoGAViL avg jaccard score,WinoGAViL jaccard score 10-12
 ViT-B-32,openai,151.28,14.78,0.6321,0.5878,0.9820,0.5054,0.4125
 """
+# The header of docs/openclip_results.csv, whole.
+HEADER = (
+    "name,pretrained,Average perf. on 38 datasets,ImageNet 1k,Caltech-101,CIFAR-10,CIFAR-100,"
+    "CLEVR Counts,CLEVR Distance,Country211,Describable Textures,EuroSAT,FGVC Aircraft,Food-101,"
+    "GTSRB,ImageNet Sketch,ImageNet v2,ImageNet-A,ImageNet-O,ImageNet-R,KITTI Vehicle Distance,"
+    "MNIST,ObjectNet,Oxford Flowers-102,Oxford-IIIT Pet,Pascal VOC 2007,PatchCamelyon,"
+    "Rendered SST2,RESISC45,Stanford Cars,STL-10,SUN397,SVHN,Flickr,MSCOCO,WinoGAViL,iWildCam,"
+    "Camelyon17,FMoW,Dollar Street,GeoDE"
+)
+LANGUAGES = """\
+model,version,avg,xtd10 image_retrieval_recall@1 avg,xtd10 image_retrieval_recall@1 de,\
+xtd10 image_retrieval_recall@1 en,xtd10 text_retrieval_recall@1 de
+nllb-clip-base,v1,0.5,0.45,0.4,0.5,0.6
+"""
 DOCUMENT = {
     "dataset": "food101",
     "model": "ViT-B-32",
@@ -123,6 +137,31 @@ def test_tables_of_open_clip_quote_the_metric_that_datacomp_names(
         assert values(sqlite_url, "mean_recall@1")[flickr, direction, large] == 0.7730
     assert values(sqlite_url, "recall@1")[flickr, "text_to_image", small] == 0.5878
     assert values(sqlite_url, "recall@10")[flickr, "image_to_text", small] == 0.9820
+
+
+def test_every_column_of_open_clips_table_is_known(sqlite_url: str, tmp_path: Path) -> None:
+    values = ",".join(["0.5"] * (HEADER.count(",") - 2))
+    table = write(tmp_path / "a.csv", f"{HEADER}\nViT-B-32,openai,0.5,{values}\n")
+    assert bring(sqlite_url, "open-clip", table)["results"] == 38
+
+
+def test_figures_of_other_languages_stay_apart(sqlite_url: str, tmp_path: Path) -> None:
+    table = write(tmp_path / "a.csv", LANGUAGES)
+    assert bring(sqlite_url, "open-clip", table)["results"] == 2
+    model = "nllb-clip-base v1"
+    assert values(sqlite_url, "recall@1") == {
+        ("xtd10", "text_to_image", model): 0.5,
+        ("xtd10 (de)", "text_to_image", model): 0.4,
+        ("xtd10 (de)", "image_to_text", model): 0.6,
+    }
+
+
+def test_an_imported_run_is_neither_loaded_nor_evaluated(sqlite_url: str, tmp_path: Path) -> None:
+    bring(sqlite_url, "clip-benchmark", write(tmp_path / "one.json", DOCUMENT))
+    asked = write(tmp_path / "more.toml", '[[evaluate]]\nuse = "zero_shot"\n')
+    result = call(sqlite_url, "evaluate", "clip-benchmark", asked)
+    assert result.exit_code == 2
+    assert "ViT-B-32 openai, imported from clip-benchmark" in result.stderr
 
 
 def test_the_same_file_twice_adds_nothing(database_url: str, tmp_path: Path) -> None:
@@ -312,7 +351,7 @@ def test_bad_input_names_its_place_and_writes_nothing(
     [
         (OPEN_CLIP.replace("EuroSAT", "EuroSat"), "column 'EuroSat'"),
         (OPEN_CLIP.replace("0.6144", "61.44"), "row 1, column 'EuroSAT'"),
-        (OPEN_CLIP.replace("name,", "model,"), "columns are not open_clip's"),
+        (OPEN_CLIP.replace("name,", "title,"), "columns are not open_clip's"),
         ("", "columns are not open_clip's"),
     ],
 )

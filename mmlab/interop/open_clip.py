@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from mmlab.interop.figures import Figures, File, read_all, read_metric, read_text, unreadable
@@ -61,9 +62,23 @@ COLUMNS: Mapping[str, tuple[str, str, str]] = _OTHERS | {
     column: (dataset, CLASSIFICATION, "acc1") for column, dataset in _ACCURACY.items()
 }
 _RECALL = re.compile(r"(Flickr|MSCOCO) (image|text) retr\. R@(\d+)")
+#: Retrieval in other languages: `xtd10 image_retrieval_recall@1 fr`, and means over them.
+_SPOKEN = re.compile(r"(\w+) ((?:image|text)_retrieval_recall@\d+) ([a-z]+)")
 _WINOGAVIL = re.compile(r"WinoGAViL (?:avg )?jaccard score ?[\d-]*")
 #: Means over other columns, sizes and costs: nothing that was measured on one test set.
-_DERIVED = re.compile(r"Average .*|params \(M\)|FLOPs \(B\)|")
+_DERIVED = re.compile(r"Average .*|params \(M\)|FLOPs \(B\)|avg|.* avg|")
+#: How the first two columns are named, in the table of languages otherwise.
+_MODELS = (["name", "pretrained"], ["model", "version"])
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What a column states: CLIP_benchmark's names of dataset, task and metric, and a language."""
+
+    dataset: str
+    task: str
+    metric: str
+    language: str = "en"
 
 
 def read_results(paths: Sequence[Path]) -> list[Figures]:
@@ -80,7 +95,7 @@ def _read(file: File) -> list[Figures]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise unreadable(str(file.path), "it is no CSV in UTF-8", error) from error
     header = rows[0] if rows else []
-    if header[:2] != ["name", "pretrained"]:
+    if header[:2] not in _MODELS:
         raise unreadable(str(file.path), "its columns are not open_clip's", header[:4])
     columns = {column: _meaning(file, column) for column in header[2:]}
     found: list[Figures] = []
@@ -92,17 +107,20 @@ def _read(file: File) -> list[Figures]:
     return found
 
 
-def _meaning(file: File, column: str) -> tuple[str, str, str] | None:
-    """Dataset, task and metric of a column; None if it is derived from others."""
+def _meaning(file: File, column: str) -> Meaning | None:
+    """What a column states; None if it is derived from others."""
     if _DERIVED.fullmatch(column):
         return None
     if column in COLUMNS:
-        return COLUMNS[column]
+        return Meaning(*COLUMNS[column])
     if match := _RECALL.fullmatch(column):
-        return COLUMNS[match[1]][0], RETRIEVAL, f"{match[2]}_retrieval_recall@{match[3]}"
+        metric = f"{match[2]}_retrieval_recall@{match[3]}"
+        return Meaning(COLUMNS[match[1]][0], RETRIEVAL, metric)
+    if match := _SPOKEN.fullmatch(column):
+        return Meaning(match[1], RETRIEVAL, match[2], match[3])
     if _WINOGAVIL.fullmatch(column):
         name = column.removeprefix("WinoGAViL ").replace(" ", "_")
-        return COLUMNS["WinoGAViL"][0], CLASSIFICATION, name
+        return Meaning(COLUMNS["WinoGAViL"][0], CLASSIFICATION, name)
     raise unreadable(f"{file.path}: column {column!r}", "the column is unknown", column)
 
 
@@ -110,18 +128,17 @@ def _read_row(
     file: File,
     place: str,
     row: Mapping[str, str],
-    columns: Mapping[str, tuple[str, str, str] | None],
+    columns: Mapping[str, Meaning | None],
 ) -> list[Figures]:
-    """A result per test set: the columns of one test set belong together."""
-    model = read_text(place, "name", row["name"])
-    pretrained = read_text(place, "pretrained", row["pretrained"])
-    found: dict[tuple[str, str], dict[str, float | None]] = {}
+    """A result per test set and language: the columns of one belong together."""
+    model, pretrained = (read_text(place, name, row[name]) for name in list(row)[:2])
+    found: dict[tuple[str, str, str], dict[str, float | None]] = {}
     for column, meaning in columns.items():
         if meaning is not None and row[column]:
-            dataset, task, metric = meaning
-            value = read_metric(f"{place}, column {column!r}", metric, row[column])
-            found.setdefault((dataset, task), {})[metric] = value
+            value = read_metric(f"{place}, column {column!r}", meaning.metric, row[column])
+            subject = (meaning.dataset, meaning.task, meaning.language)
+            found.setdefault(subject, {})[meaning.metric] = value
     return [
-        Figures(model, pretrained, dataset, task, metrics, file, place)
-        for (dataset, task), metrics in found.items()
+        Figures(model, pretrained, dataset, task, metrics, file, place, language)
+        for (dataset, task, language), metrics in found.items()
     ]

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mmlab.plugin import SPLITS, Dataset, Outlined, Sample, Targeted
+from mmlab.plugin import SPLITS, Dataset, Outlined, Published, Sample, Targeted
 from mmlab.testing.claims import require
 from mmlab.testing.options import Factory, build, check_schema
 from mmlab.testing.randomness import BUILD, OTHER, ambient
@@ -64,6 +64,9 @@ def _check_declarations(dataset: Dataset) -> None:
     require(isinstance(dataset.is_multi_label, bool), "`is_multi_label` must be a bool")
     is_named = isinstance(dataset.revision, str) and bool(dataset.revision)
     require(is_named, "`revision` must be a text that is not empty")
+    if isinstance(dataset, Published):
+        for name in (dataset.test_set, dataset.main_metric):
+            require(isinstance(name, str) and bool(name), "a published test set must have names")
     for template in dataset.templates:
         require(_fits_one_label(template), f"the template {template!r} must hold one {{}} exactly")
 

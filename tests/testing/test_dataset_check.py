@@ -226,7 +226,7 @@ class ShufflesOnBuild(Sound):
         (UnknownModality, "not all in `modalities`"),
         (NeverAPicture, r"no training sample has the modalities \{'image'\}"),
         (HalfAnAudio, "float32"),
-        (OutlineWithoutLabels, "must have the id and labels of the sample"),
+        (OutlineWithoutLabels, "must have the sample's id, labels"),
         (OutlineWithoutPictures, "must name the modalities that the sample has"),
         (OutlineOfOneCaption, "must have the texts of the sample"),
         (NoPlaceholder, "must hold one {} exactly"),

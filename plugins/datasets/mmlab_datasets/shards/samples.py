@@ -17,6 +17,8 @@ from mmlab_datasets.shards.offsets import read_all
 from mmlab_datasets.shards.tars import read_member
 
 JSON_BYTES = 1 << 20
+#: Rows that are written as text at a time, to be hashed.
+ROWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,8 @@ class Shards:
         """A hash of what is where: names and sizes of shards, keys, labels, captions."""
         told = self._frame.drop("picture_offset", "json_offset")
         content = hashlib.sha256(json.dumps([p.name for p in self._paths]).encode())
-        content.update(told.write_ndjson().encode())
+        for part in told.iter_slices(ROWS):
+            content.update(part.write_ndjson().encode())
         return content.hexdigest()
 
     def lacking(self, column: str) -> int:
