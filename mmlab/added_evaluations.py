@@ -17,7 +17,7 @@ from mmlab.plan import Finder, Plan, Resolved
 from mmlab.plan_checks import unmet_needs
 from mmlab.reading import read_document
 from mmlab.registry import Registry
-from mmlab.spec import Component, EvaluateTable, Spec
+from mmlab.spec import DatasetTable, EvaluateTable, Spec
 from mmlab.spec_checks import check_tables
 from mmlab.spec_tables import EvaluationsFile
 
@@ -29,7 +29,7 @@ class Request:
     path: Path
     document: Document
     evaluate: Sequence[EvaluateTable]
-    dataset: Component | None
+    dataset: DatasetTable | None
 
 
 def read_request(path: Path) -> Request:

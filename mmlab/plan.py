@@ -18,7 +18,7 @@ from mmlab.places import render_located
 from mmlab.plan_checks import contradictions
 from mmlab.records import Match
 from mmlab.registry import ComponentEntry, Registry
-from mmlab.spec import Cell, Component, EvaluateTable, LossTable, Spec
+from mmlab.spec import Cell, Component, DatasetTable, EvaluateTable, LossTable, Spec
 
 #: Stands for a folder in the identity of a dataset.
 FOLDER = "a folder, by its revision"
@@ -31,6 +31,8 @@ class Resolved:
     entry: ComponentEntry
     factory: Any  # factories differ by kind, and the contracts are protocols
     options: Mapping[str, object]
+    #: of a dataset: the share of a split that may be left out unread; None where none may
+    max_skipped: float | None = None
 
     def make(self, **given: object) -> Any:  # as above
         """Call the factory with those of the given values that it names, and its options."""
@@ -231,7 +233,10 @@ class Finder:
             self.faults.append(Fault((*where, "use"), str(error), "", "", ""))
             return None
         self.faults += [fault.under(*where) for fault in faults]
-        return Resolved(self.registry.entry(kind, component.use), factory, options)
+        share = None
+        if isinstance(component, DatasetTable) and component.on_error == "skip":
+            share = component.max_skipped
+        return Resolved(self.registry.entry(kind, component.use), factory, options, share)
 
     def raise_faults(self) -> None:
         """Raise one error with all faults noted so far, if any."""

@@ -69,6 +69,8 @@ RESERVED_OPTIONS = frozenset(
         "modality_dropout",
         "split",
         "dataset",
+        "on_error",
+        "max_skipped",
     }
 )
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from mmlab.checkpoint import load_weights, save_weights
 from mmlab.errors import UsageError, explain
 from mmlab.lease import Lease
-from mmlab.records import Artifact, EvaluationResult, MetricPoint
+from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
 from mmlab.score_files import write_scores
 from mmlab.store import Claim, Store
 from mmlab.train import Progress
@@ -28,12 +28,18 @@ class Recording:
     """
 
     def __init__(
-        self, lease: Lease, runs: Path, wanted: Mapping[str, str], show: Callable[[Progress], None]
+        self,
+        lease: Lease,
+        runs: Path,
+        wanted: Mapping[str, str],
+        show: Callable[[Progress], None],
+        skipped: Sequence[SkippedSample] = (),
     ) -> None:
         self.lease = lease
         self.runs = runs
         self.wanted = wanted
         self.show = show
+        self.skipped = skipped
         self.curves = Curves(lease.store, lease.claim)
         self.weights = Weights(runs, lease.claim.run_id)
 
@@ -70,7 +76,7 @@ class Recording:
         self.lease.check()
         artifacts = self.weights.artifacts()
         store, claim = self.lease.store, self.lease.claim
-        store.finish(claim, results, self.wanted, artifacts, numbers, best_step)
+        store.finish(claim, results, self.wanted, artifacts, numbers, best_step, self.skipped)
 
 
 class Curves:

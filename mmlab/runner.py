@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 import traceback
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -233,6 +234,7 @@ class Runner:
         revisions = self.splits.revisions(plan)
         identity = describe_run(plan, hash_cell(plan, revisions, sources), sources)
         wanted = evaluation_hashes(plan, identity.train_hash, self.splits)
+        self.tell_skipped(plan)
         row = self.store.submit(identity, rerun=self.options.rerun)
         self.sources.submitted(plan.cell.experiment, row.run_id)
         if row.status == "done":
@@ -249,6 +251,12 @@ class Runner:
         assignment = Assignment(spec, index, identity.train_hash, sources, tuple(wanted))
         error = self.lead(plan, assignment, claim, wanted)
         return "failed" if error else "done", row.run_id, error
+
+    def tell_skipped(self, plan: Plan) -> None:
+        """Say how many samples are left out because they cannot be read."""
+        for split, count in sorted(Counter(one.split for one in self.splits.skipped(plan)).items()):
+            text = f"{count} of the {split} split cannot be read and are left out: skipped_samples"
+            self.display.note(text)
 
     def lead(
         self, plan: Plan, assignment: Assignment, claim: Claim, wanted: Mapping[str, str]
@@ -273,7 +281,8 @@ class Runner:
         """Produce a claimed run's results and store them, or store why not and return that."""
         try:
             require_equal(self.group, assignment.train_hash)
-            with Recording(lease, self.runs, wanted, self.display.progress) as record:
+            skipped = self.splits.skipped(plan)
+            with Recording(lease, self.runs, wanted, self.display.progress, skipped) as record:
                 self.executor.execute(plan, assignment.sources, wanted, record)
         except KeyboardInterrupt:
             self.store.release(lease.claim, "interrupted")
@@ -308,7 +317,8 @@ class Runner:
             results = list(scorer.evaluate(missing))
         results = write_scores(self.runs, row.run_id, results, missing)
         step = cast(int | None, detail.summary.get("best_step"))
-        self.store.add_evaluations(row.run_id, results, missing, step)
+        skipped = self.splits.skipped(plan)
+        self.store.add_evaluations(row.run_id, results, missing, step, skipped)
         return "evaluated", row.run_id, None
 
 

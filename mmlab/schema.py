@@ -14,13 +14,21 @@ from typing import Any
 from mmlab.errors import PluginError
 from mmlab.options import cleaned, json_schema
 from mmlab.registry import ComponentEntry, Registry
-from mmlab.spec import Component, EncoderTable, EvaluateTable, FusionTable, LossTable, Spec
+from mmlab.spec import (
+    Component,
+    DatasetTable,
+    EncoderTable,
+    EvaluateTable,
+    FusionTable,
+    LossTable,
+    Spec,
+)
 
 Json = dict[str, Any]  # Any: JSON Schema is JSON
 
 #: The table of a spec in which each kind of component is chosen.
 TABLES: Mapping[str, type[Component]] = {
-    "dataset": Component,
+    "dataset": DatasetTable,
     "encoder": EncoderTable,
     "evaluator": EvaluateTable,
     "fusion": FusionTable,

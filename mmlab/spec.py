@@ -21,6 +21,7 @@ from mmlab.places import render_located
 from mmlab.reading import read_document
 from mmlab.spec_checks import check
 from mmlab.spec_tables import Component as Component
+from mmlab.spec_tables import DatasetTable as DatasetTable
 from mmlab.spec_tables import EncoderTable as EncoderTable
 from mmlab.spec_tables import EvaluateTable as EvaluateTable
 from mmlab.spec_tables import FusionTable as FusionTable

@@ -44,6 +44,19 @@ class Component(Table):
         return dict(self.__pydantic_extra__ or {})
 
 
+class DatasetTable(Component):
+    """A dataset, and what happens where a sample of it cannot be read."""
+
+    on_error: Annotated[
+        Literal["error", "skip"],
+        Field(description="a sample that cannot be read ends the run, or is left out and recorded"),
+    ] = "error"
+    max_skipped: Annotated[
+        float,
+        Field(ge=0, lt=1, description='largest share of a split that on_error = "skip" leaves out'),
+    ] = 0.001
+
+
 class WeightsTable(Table):
     """Where an encoder's initial weights come from: another experiment's best run, or a file."""
 
@@ -115,7 +128,9 @@ class EvaluateTable(Component):
 
     name: Annotated[Name | None, Field(description="by default the name after `use`")] = None
     split: Annotated[Split, Field(description="which samples are scored")] = "test"
-    dataset: Annotated[Component | None, Field(description="other data than the spec's own")] = None
+    dataset: Annotated[DatasetTable | None, Field(description="other data than the spec's own")] = (
+        None
+    )
 
 
 class TrainTable(Table):
@@ -223,7 +238,7 @@ class Spec(Table):
         list[str], Field(description="spec files to start from, relative to this one")
     ] = []
     meta: Annotated[dict[str, object], Field(description="notes that change nothing")] = {}
-    dataset: Component
+    dataset: DatasetTable
     encoders: Annotated[dict[Key, EncoderTable], Field(min_length=1)]
     fusion: FusionTable
     head: Component | None = None
@@ -249,6 +264,6 @@ class EvaluationsFile(Table):
     extends: Annotated[list[str], Field(description="files to start from")] = []
     meta: Annotated[dict[str, object], Field(description="notes that change nothing")] = {}
     dataset: Annotated[
-        Component | None, Field(description="what is evaluated on; by default the run's dataset")
+        DatasetTable | None, Field(description="what is evaluated on; by default the run's dataset")
     ] = None
     evaluate: Annotated[list[EvaluateTable], Field(min_length=1)]

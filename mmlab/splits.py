@@ -8,8 +8,10 @@ from mmlab.errors import DataError, explain
 from mmlab.outline import Outline, read_outline
 from mmlab.plan import Plan, Resolved
 from mmlab.plugin import Dataset, Split
+from mmlab.records import SkippedSample
 from mmlab.samples import check_labels
 from mmlab.spec import digest
+from mmlab.unreadable import without_unreadable
 
 
 class Splits:
@@ -17,16 +19,27 @@ class Splits:
 
     def __init__(self) -> None:
         self._made: dict[tuple[str, Split], Dataset] = {}
+        self._skipped: dict[int, list[SkippedSample]] = {}
         self._outlines: dict[int, Outline] = {}  # by id: the datasets in `_made` stay alive
 
     def get(self, resolved: Resolved, split: Split) -> Dataset:
         """One split of a dataset component; it may be empty."""
-        key = (digest(resolved.locality()), split)
+        key = (_key(resolved), split)
         if key not in self._made:
             dataset = cast(Dataset, resolved.make(split=split))
             check_labels(f"dataset {resolved.entry.name!r}", dataset.labels)
+            if resolved.max_skipped is not None:
+                name = resolved.entry.name
+                dataset, skipped = without_unreadable(dataset, split, resolved.max_skipped, name)
+                self._skipped[id(dataset)] = skipped
             self._made[key] = dataset
         return self._made[key]
+
+    def skipped(self, plan: Plan) -> list[SkippedSample]:
+        """What could not be read of the splits that were read of a plan's datasets."""
+        keys = {_key(each) for each in (plan.dataset, *plan.evaluate_datasets.values())}
+        made = [dataset for (key, _), dataset in self._made.items() if key in keys]
+        return [one for dataset in made for one in self._skipped.get(id(dataset), ())]
 
     def outline(self, dataset: Dataset) -> Outline:
         """Ids, labels and texts of a split that this gave; read when first asked for."""
@@ -87,6 +100,11 @@ class Splits:
             return dataset
         step = "set `split` of this evaluation, or give the dataset such a split"
         raise _empty(plan.place("evaluate", name), chosen, step)
+
+
+def _key(resolved: Resolved) -> str:
+    """What two components share if they read the same data in the same way."""
+    return digest([resolved.locality(), resolved.max_skipped])
 
 
 def _empty(place: str, split: Split, next_step: str) -> DataError:
