@@ -23,7 +23,7 @@ class BatchNorm(nn.Module):
     def forward(self, x: Tensor, is_there: Tensor) -> Tensor:
         """(B, D) -> (B, D), in float32 at least."""
         x = x.to(torch.promote_types(x.dtype, torch.float32))
-        weight = (is_there / is_there.sum().clamp(min=1)).to(x.dtype).unsqueeze(1)  # (B, 1)
+        weight = is_there.to(x.dtype).unsqueeze(1) / is_there.sum().clamp(min=1)  # (B, 1)
         x = x.masked_fill(~is_there.unsqueeze(1), 0)
         x = x - (weight * x).sum(0)
         x = x * ((weight * x.square()).sum(0) + EPSILON).rsqrt()

@@ -20,7 +20,7 @@ EPSILON = 1e-6
 
 
 class SimSiam(nn.Module):
-    """1/2 [2 - 2 cos(h(z1), sg z2)] + 1/2 [2 - 2 cos(h(z2), sg z1)], in [0, 4].
+    """[2 - 2 cos(h(z1), sg z2)] + [2 - 2 cos(h(z2), sg z1)], in [0, 8], averaged over samples.
 
     z1 and z2 are projections of one encoder's features of two views of each sample, h a predictor,
     sg a stopped gradient. The first view is the batch's own input, which training has augmented
@@ -30,7 +30,8 @@ class SimSiam(nn.Module):
     Also gives "spread": the standard deviation of z at length 1 times sqrt(dim), near 1 where
     features differ and 0 where all have collapsed into one.
 
-    Source: Chen and He, arXiv:2011.10566, whose loss is -1 less half of this. Raises SpecError for
+    Source: Chen and He, arXiv:2011.10566, whose loss is a quarter of this, less 1; in the form that
+    BYOL (Grill et al., arXiv:2006.07733) and x-clip have. Raises SpecError for
     a batch of one, which batch norm makes zero, and for an encoder that is not there.
     """
 
@@ -65,7 +66,7 @@ class SimSiam(nn.Module):
         require_several("simsiam", len(first))
         z1, z2 = self._project(first, is_there), self._project(second, is_there)
         losses = self._miss(z1, z2, is_there) + self._miss(z2, z1, is_there)  # (B,)
-        loss = torch.where(is_there, losses / 2, 0).sum() / is_there.sum().clamp(min=1)
+        loss = torch.where(is_there, losses, 0).sum() / is_there.sum().clamp(min=1)
         return {"loss": loss, "spread": _spread(z1.detach(), is_there)}
 
     def _project(self, x: Tensor, is_there: Tensor) -> Tensor:
@@ -85,7 +86,7 @@ class SimSiam(nn.Module):
 
 def _spread(z: Tensor, is_there: Tensor) -> Tensor:
     z = F.normalize(z, dim=1, eps=EPSILON)
-    weight = (is_there / is_there.sum().clamp(min=1)).to(z.dtype).unsqueeze(1)
+    weight = is_there.to(z.dtype).unsqueeze(1) / is_there.sum().clamp(min=1)
     variance = (weight * (z - (weight * z).sum(0)).square()).sum(0)  # (dim,)
     spread: Tensor = variance.sqrt().mean() * z.shape[1] ** 0.5
     return spread
