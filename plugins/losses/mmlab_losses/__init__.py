@@ -1,4 +1,4 @@
-"""Losses on a similarity or on a prediction. This module holds the hook alone."""
+"""Losses on a similarity, a prediction, views and texts. This module holds the hook alone."""
 
 from mmlab.plugin import hookimpl
 
