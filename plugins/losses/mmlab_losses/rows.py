@@ -117,7 +117,7 @@ def _join(parts: Sequence[Tensor], is_log: bool) -> Tensor:
 def _rows(numbers: Sequence[Tensor], is_pair: Tensor, hardness: float, has_groups: bool) -> Rows:
     right, wrong, rights, wrongs, log_wrong, log_right, log_weights = numbers
     if hardness:
-        log_wrong = log_wrong - log_weights + wrongs.clamp(min=1).log()
+        log_wrong = log_wrong - log_weights + wrongs.clamp(min=1).to(log_wrong.dtype).log()
         log_wrong = torch.where(wrongs > 0, log_wrong, _nothing(log_wrong))
     return Rows(
         right=right / rights,
