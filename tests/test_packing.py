@@ -16,6 +16,7 @@ from mmlab_datasets.shards.folder import ClipBenchmarkFolder
 from mmlab_datasets.shards.webdataset import WebDataset
 from PIL import Image
 
+import mmlab
 from mmlab.cli import main
 
 COLUMNS = {"image_column": "file", "split_column": "part"}
@@ -135,6 +136,56 @@ def test_clip_benchmarks_own_library_reads_them(folder: Path) -> None:
     assert [int(row["cls"]) for row in rows] == [number % 2 for number in range(9)]
     assert rows[0]["txt"] == b"a 0"
     assert "webp" in rows[0]
+
+
+SPEC = """
+schema_version = 1
+name = "NAME"
+
+DATA
+[encoders.image]
+use = "convnet"
+width = 8
+[encoders.text]
+use = "transformer"
+width = 32
+[fusion]
+use = "inner_product"
+dim = 8
+[[losses]]
+use = "info_nce"
+[train]
+epochs = 2
+batch_size = 4
+emit_every = 1
+[[evaluate]]
+use = "retrieval"
+"""
+SHARDS = """[dataset]
+use = "webdataset"
+train = "out/train/{0..2}.tar"
+test = "out/test/0.tar"
+text_field = "captions"
+"""
+
+
+@pytest.mark.slow
+def test_training_on_shards_is_training_on_what_was_packed(folder: Path) -> None:
+    out = packed(folder, 'text_columns = ["titles"]', options=("--shard-samples", "4"))
+    assert (out / "train" / "2.tar").is_file()
+    db = f"sqlite:///{folder / 'mmlab.db'}"
+    for name, table in (("rows", (folder / "data.toml").read_text()), ("shards", SHARDS)):
+        spec = SPEC.replace("NAME", name).replace("DATA", table)
+        (folder / f"{name}.toml").write_text(spec)
+        done = CliRunner().invoke(main, ["run", str(folder / f"{name}.toml"), "--db", db])
+        assert done.exit_code == 0, done.output
+    with mmlab.results(db) as results:
+        rows, shards = (
+            results.curves(results.store.find_run(n).run_id) for n in ("rows", "shards")
+        )
+    losses = [curves.filter(pl.col("metric") == "train/loss") for curves in (rows, shards)]
+    assert losses[0].height == 4
+    assert losses[0].equals(losses[1])
 
 
 # --- what cannot be packed ------------------------------------------------------------------

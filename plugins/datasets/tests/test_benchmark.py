@@ -131,6 +131,13 @@ def test_pixels_of_arrays_lie_where_they_belong(tmp_path: Path) -> None:
     assert photo[2, 1, 2] == (2 * 96 * 96 + 1 * 96 + 2) % 253
 
 
+@pytest.mark.parametrize("test_set", ["mnist/test", "pets/test"])
+def test_a_dataset_may_be_sent_to_another_process(tmp_path: Path, test_set: str) -> None:
+    dataset = made(tmp_path, test_set)
+    sent = pickle.loads(pickle.dumps(dataset))
+    assert sent[0].values["image"].tobytes() == dataset[0].values["image"].tobytes()
+
+
 def test_files_of_mnist_may_be_compressed_or_not(tmp_path: Path) -> None:
     layouts.mnist(tmp_path / "a", compressed=True)
     layouts.mnist(tmp_path / "b", compressed=False)

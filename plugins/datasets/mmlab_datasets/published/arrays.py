@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,13 +40,13 @@ def list_arrays(folder: Folder, split: Split, pixels: Pixels, labels: Labels) ->
         found = f"from {labels.min()} to {labels.max()}"
         raise folder.incomplete("a label is out of range", found, f"0 to {count - 1}")
     require_count(folder, split, len(pixels))
-
-    def picture(index: int) -> Image.Image:
-        return Image.fromarray(pixels[index]).convert("RGB")
-
     ids = [f"{split}-{number}" for number in range(len(pixels))]
     content = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()
-    return Listing(ids, labels.tolist(), picture, content)
+    return Listing(ids, labels.tolist(), partial(_picture, pixels), content)
+
+
+def _picture(pixels: Pixels, index: int) -> Image.Image:
+    return Image.fromarray(pixels[index]).convert("RGB")
 
 
 def _nothing(folder: Folder, split: Split) -> Listing:

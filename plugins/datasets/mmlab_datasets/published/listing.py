@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -77,12 +78,13 @@ def list_files(folder: Folder, split: Split, items: Sequence[tuple[str, int]]) -
     kept = [(*item, size) for item, size in zip(items, sizes, strict=True) if size >= 0]
     require_count(folder, split, len(kept))
     names = [name for name, _, _ in kept]
-
-    def picture(index: int) -> Image.Image:
-        return read_picture(root / names[index], f"{folder.name}: {names[index]}")
-
     labels = [label for _, label, _ in kept]
+    picture = partial(_picture, folder.name, root, names)
     return Listing(names, labels, picture, "\n".join(str(size) for _, _, size in kept))
+
+
+def _picture(test_set: str, root: Path, names: Sequence[str], index: int) -> Image.Image:
+    return read_picture(root / names[index], f"{test_set}: {names[index]}")
 
 
 def _size(path: Path) -> int:
