@@ -20,8 +20,8 @@ class MultiplicativeInteractions(nn.Module):
 
     u: (..., dims[0]), v: (..., dims[1]) -> (..., dim). Leading axes broadcast. Parameters: W (dim,
     dims[0], dims[1]), refused above `limit_mib` and started as in `bilinear`; U (dim, dims[0]), V
-    (dim, dims[1]) and b (dim), which starts at 0. With W = 0 it is `sum` with a bias. The form
-    whose W is diagonal is `film`.
+    (dim, dims[1]) and b (dim), which starts at 0. With W = 0 it is `sum` with a bias. The forms
+    whose W is diagonal or a number are `film`.
 
     An absent input counts as the zero vector and leaves the other's linear map; where both are
     absent, z = b. More than two inputs are refused as in `bilinear`.

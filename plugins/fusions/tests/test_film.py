@@ -20,6 +20,16 @@ def test_film_is_what_a_slow_loop_gives(fuse: Call, random: Call, apply: Apply) 
     torch.testing.assert_close(fuse(fusion, u, v), torch.tensor(expected).double())
 
 
+def test_a_scalar_scales_every_dimension_alike(fuse: Call, random: Call, apply: Apply) -> None:
+    fusion, u, v = FiLM((3, 2), dim=4, scalar=True).double(), random(5, 3), random(5, 2)
+    expected = []
+    for x, y in zip(u.tolist(), v.tolist(), strict=True):
+        (scale,) = apply(fusion.scale.weight, x)
+        parts = zip(apply(fusion.shift.weight, x), apply(fusion.value.weight, y), strict=True)
+        expected.append([(1 + scale) * value + shift for shift, value in parts])
+    torch.testing.assert_close(fuse(fusion, u, v), torch.tensor(expected).double())
+
+
 def test_without_weights_the_condition_changes_nothing(fuse: Call) -> None:
     fusion, v = FiLM((3, 2), dim=4), torch.randn(5, 2)
     for m in (fusion.scale, fusion.shift):

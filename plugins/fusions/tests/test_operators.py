@@ -39,7 +39,7 @@ CASES: dict[str, list[tuple[tuple[int, ...], dict[str, Any]]]] = {
         ((8, 6), {"dim": 8, "heads": 2}),
         ((5, 4, 3), {"dim": 4, "heads": 1}),
     ],
-    "film": [((8, 6), {})],
+    "film": [((8, 6), {}), ((8, 6), {"dim": 5, "scalar": True})],
     "gating": [((8, 6), {}), ((8, 6), {"dim": 3, "gate": "v"})],
     "gmu": [((8, 6), {}), ((5, 4, 3), {"dim": 7})],
     "inner_product": [((8, 6), {"dim": 5})],

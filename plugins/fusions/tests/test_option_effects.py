@@ -28,6 +28,7 @@ OTHER: dict[str, object] = {
     "order": 2,
     "rank": 3,
     "rule": "product",
+    "scalar": True,
     "static": True,
     "tanh": True,
     "vector": True,
