@@ -191,6 +191,12 @@ def derive_seed(seed: int, scope: str, *position: int) -> int:
 def seed_generators(seed: int) -> None:
     """Seed the ambient generators of torch (every device in use), NumPy and Python."""
     seed_host_generators(seed)
+    seed_torch(seed)
+
+
+def seed_torch(seed: int) -> None:
+    """Seed the ambient generators of torch, which modules draw from: every device in use."""
+    torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(seed)
 

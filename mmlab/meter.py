@@ -15,7 +15,8 @@ class Meter:
     """Sums of scalars on the device, and how many steps went by before one was not finite."""
 
     def __init__(self, device: torch.device) -> None:
-        self._is_sound = torch.ones((), device=device)  # 0 for ever after a non-finite scalar
+        # False for ever after a non-finite scalar.
+        self.is_sound = torch.ones((), dtype=torch.bool, device=device)
         self._sound_steps = torch.zeros((), device=device)
         self._names: list[str] = []
         self._sums: Tensor | None = None
@@ -27,15 +28,15 @@ class Meter:
         """Take in one step's scalars; nothing is read back from the device."""
         self._names = list(scalars)
         values = torch.stack(list(scalars.values()))
-        self._is_sound = self._is_sound * torch.isfinite(values.sum())
-        self._sound_steps += self._is_sound
-        self._last = values if self._last is None else values.where(self._is_sound > 0, self._last)
+        self.is_sound &= torch.isfinite(values.sum())
+        self._sound_steps += self.is_sound
+        self._last = values if self._last is None else values.where(self.is_sound, self._last)
         self._sums = values if self._sums is None else self._sums + values
         self._count += 1
 
     def is_broken(self) -> Tensor:
         """1 on the device once a scalar was not finite, else 0."""
-        return 1 - self._is_sound
+        return (~self.is_sound).float()
 
     def take(self) -> dict[str, float]:
         """Means since the last call, read from the device, which waits for it."""
@@ -46,7 +47,7 @@ class Meter:
 
     def first_broken_step(self) -> int | None:
         """0-based step of the first non-finite scalar, if any."""
-        return None if bool(self._is_sound) else int(self._sound_steps)
+        return None if bool(self.is_sound) else int(self._sound_steps)
 
     def last_finite(self) -> dict[str, float]:
         """The scalars of the last step before anything was not finite."""

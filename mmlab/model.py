@@ -224,15 +224,17 @@ class Step(nn.Module):
         Of a single loss there is no "NAME/loss": the total already says it.
         """
         whole = self.whole(batch)
-        outputs = self.model(replace(whole, inputs=batch.inputs), self.encode_own)
-        total = torch.zeros((), device=batch.target.device)
+        own = batch if whole is batch else replace(whole, inputs=batch.inputs)
+        outputs = self.model(own, self.encode_own)
+        terms: list[Tensor] = []
         scalars: dict[str, Tensor] = {}
         for name, module in self.losses.items():
             values = cast(Loss, module)(outputs, whole, self.encode)
             check_loss(name, values)
-            total = total + self.weights[name] * values["loss"].float()
+            terms.append(self.weights[name] * values["loss"].float())
             shown = [key for key in values if key != "loss" or len(self.losses) > 1]
             scalars |= {f"{name}/{key}": values[key].detach().float() for key in shown}
+        total = sum(terms[1:], terms[0])
         return total, {"loss": total.detach(), **scalars}
 
 

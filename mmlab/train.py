@@ -16,7 +16,7 @@ from mmlab.average import Average
 from mmlab.best import Best
 from mmlab.errors import RunError, explain
 from mmlab.group import Group
-from mmlab.loader import Order, derive_seed, seed_generators, to_device
+from mmlab.loader import Order, derive_seed, seed_torch, to_device
 from mmlab.meter import Clock, Meter
 from mmlab.model import Step
 from mmlab.optimizer import learning_rate, make_optimizer
@@ -90,7 +90,7 @@ class Trainer:
 
     def differentiate(self, batch: Batch, index: int) -> dict[str, Tensor]:
         """Give every parameter its gradient; gives the losses' scalars."""
-        seed_generators(derive_seed(self.seed, "step", index))
+        seed_torch(derive_seed(self.seed, "step", index))
         with autocast(self.device, self.precision):
             total, scalars = self.forward(batch)
         total.backward()  # type: ignore[no-untyped-call]
@@ -103,7 +103,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * group["scale"]
         if self.device.type == "cpu":  # where looking at a number waits for nothing
-            if not self.meter.is_broken():
+            if self.meter.is_sound:
                 self.optimizer.step()
         else:  # the fused optimiser skips the whole update on the device where this is 1
             self.optimizer.found_inf = self.meter.is_broken()  # type: ignore[attr-defined]

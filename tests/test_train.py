@@ -138,16 +138,17 @@ def test_an_unknown_best_metric_is_an_error_that_names_those_there_are() -> None
         run(make_step(), best="zero_shot/top1")
 
 
+@pytest.mark.parametrize("microbatch", [None, 2])
 @pytest.mark.parametrize("breaks_at", [1, 3])
 def test_a_nan_loss_stops_the_run_with_its_step_and_keeps_the_weights_before(
-    breaks_at: int,
+    breaks_at: int, microbatch: int | None
 ) -> None:
     step, expected = make_step(Nearness(breaks_at)), make_step()
     if breaks_at > 1:
         run(expected, epochs=None, max_steps=8, warmup_fraction=0.0, lr=1e-9)
     before = weights(expected)
     with pytest.raises(RunError, match=f"training step {breaks_at}:") as caught:
-        run(step, epochs=None, max_steps=8, warmup_fraction=0.0, lr=1e-9)
+        run(step, epochs=None, max_steps=8, warmup_fraction=0.0, lr=1e-9, microbatch=microbatch)
     assert caught.value.reason == "nan"
     for a, b in zip(weights(step), before, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-7)
