@@ -101,10 +101,41 @@ def test_several_labels_are_learnt_each_on_its_own(sqlite_lab: Lab) -> None:
     )
     head = '[head]\nuse = "mlp"\nhidden = [32]\n'
     losses = '[[losses]]\nuse = "binary_cross_entropy"\npositive_weight = { a = 2.0 }\n'
-    evaluate = '[[evaluate]]\nuse = "classification"\n'
+    evaluate = (
+        '[[evaluate]]\nuse = "classification"\n\n'
+        '[[evaluate]]\nuse = "missing_modality"\nnoise_levels = []\n'
+    )
     spec = sqlite_lab.write("kinds", [dataset, ENCODER, FUSION, head, losses, TRAIN, evaluate])
-    (found,) = sqlite_lab.run_one(spec).evaluations
+    found, lacking, *_ = sqlite_lab.run_one(spec).evaluations
+    assert lacking.metrics["mAP/subset_area"] == found.metrics["mAP"]  # there is one input
     assert found.metrics["mAP"] > 0.96  # by chance it is 0.83, the share of words with a letter
+
+
+@pytest.mark.slow
+def test_a_fusion_may_predict_targets_itself_and_is_asked_without_its_inputs(
+    sqlite_lab: Lab,
+) -> None:
+    more = '[encoders.again]\nuse = "toy"\nmodality = "text"\n'
+    more += '[[evaluate]]\nuse = "missing_modality"\nnoise_levels = [1]\n'
+    detail = sqlite_lab.run_one(
+        regression(sqlite_lab, more),
+        'fusion={use = "late_fusion", rule = "mean"}',
+        'head={use = "identity"}',
+        "train.epochs=5",
+    )
+    found = {it.condition: it for it in detail.evaluations if it.name == "missing_modality"}
+    plain = next(it for it in detail.evaluations if it.name == "regression")
+    assert found["text+again"].metrics["r2"] == pytest.approx(plain.metrics["r2"])
+    assert set(found) == {
+        "",
+        "text",
+        "again",
+        "text+again",
+        "text noise 1",
+        "again noise 1",
+    }
+    worst = found[""].metrics["r2/subset_worst"]
+    assert worst == min(found[key].metrics["r2"] for key in ("text", "again", "text+again"))
 
 
 def test_targets_that_the_dataset_does_not_name_are_said_before_training(sqlite_lab: Lab) -> None:
