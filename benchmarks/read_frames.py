@@ -22,7 +22,7 @@ from mmlab.store import Store, open_store
 from mmlab.store.address import parse_address
 from mmlab.store.catalogue import label_set, sample_ids
 from mmlab.store.engine import Database
-from mmlab.store.results import write_rankings
+from mmlab.store.sample_rows import write_rankings
 
 DEPTH, LABELS = 5, 1000
 GOAL = "2.5 times faster on Postgres, 1.2 times on SQLite"

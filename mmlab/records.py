@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
+Doubles = npt.NDArray[np.float64]
 Halves = npt.NDArray[np.float16]
 
 
@@ -48,6 +49,18 @@ class SampleResults:
     top_probability: Floats
     has_tie: npt.NDArray[np.bool_]
     outcome: Floats
+
+
+@dataclass(frozen=True)
+class SampleTargets:
+    """Numbers of every evaluated sample: what they are and what was predicted, both (n, targets).
+
+    In the targets' own units; a truth is NaN where it is unknown.
+    """
+
+    names: Sequence[str]
+    truth: Doubles
+    prediction: Doubles
 
 
 @dataclass(frozen=True)
@@ -136,6 +149,7 @@ class EvaluationResult:
     #: what the samples are called where others publish figures on them, and which metric they quote
     test_set: str | None = None
     main_metric: str | None = None
+    targets: SampleTargets | None = None
     confusions: Confusions | None = None
     reliability: Reliability | None = None
     shots: Shots | None = None

@@ -265,6 +265,18 @@ sample_truths = Table(
     comment="One row per true label of an evaluated sample; several for multi-label data",
 )
 
+sample_targets = Table(
+    "sample_targets",
+    metadata,
+    _key("evaluations.id", "the evaluation", is_primary=True),
+    _key("samples.id", "the sample", is_primary=True),
+    Column("target", Text, primary_key=True, comment="what was predicted, by its name"),
+    Column("truth", Double, comment="its value; NULL where it is unknown"),
+    Column("prediction", Double, comment="in the same unit; NULL if not a number"),
+    sqlite_with_rowid=False,
+    comment="One row per evaluation, sample and number predicted: what regressions compare",
+)
+
 # The one table without references: checking three for each of its many rows made writing it seven
 # times slower on Postgres. Its one writer takes the numbers from those tables in one transaction.
 rankings = Table(

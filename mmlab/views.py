@@ -132,6 +132,19 @@ label_confusions = Table(
     comment="One row per pair of a true label and a label ranked first, in done runs",
 )
 
+target_predictions = Table(
+    "target_predictions",
+    metadata,
+    *_run(),
+    Column("evaluation_id", Integer, comment="number of the evaluation"),
+    *_evaluation(),
+    Column("sample", Text, comment="the dataset's own id of the sample"),
+    Column("target", Text, comment="what was predicted, by its name"),
+    Column("truth", Double, comment="its value; NULL where it is unknown"),
+    Column("prediction", Double, comment="in the same unit; NULL if not a number"),
+    comment="One row per number predicted for every evaluated sample of a done run",
+)
+
 reliability_bins = Table(
     "reliability_bins",
     metadata,

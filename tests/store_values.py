@@ -17,6 +17,7 @@ from mmlab.records import (
     Rankings,
     Reliability,
     SampleResults,
+    SampleTargets,
     Shots,
 )
 from mmlab.store import Claim, RunIdentity, Store
@@ -107,6 +108,11 @@ def evaluation(
             np.array([3, 0], dtype=np.int32),
             np.array([0.25, np.nan], dtype=np.float32),
             np.array([1 / 3, np.nan], dtype=np.float32),
+        ),
+        targets=SampleTargets(
+            ("age", "height 📏"),
+            np.array([[0.1, np.nan]] * count),
+            np.array([[40.5, 1.0 / 3]] * count),
         ),
         shots=Shots("revision-0", "train", ("seen 🦜", "also seen")),
     )

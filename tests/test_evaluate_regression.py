@@ -88,6 +88,15 @@ def test_outcomes_are_minus_the_squared_errors() -> None:
     assert (samples.rank == 0).all()
 
 
+def test_predictions_are_kept_beside_the_truths_also_where_those_are_unknown() -> None:
+    dataset = counted((3.0, math.nan), *KNOWN[1:])
+    found = result(dataset).targets
+    assert found is not None
+    assert found.names == ("length", "as")
+    np.testing.assert_array_equal(found.truth[0], [3.0, math.nan])
+    np.testing.assert_array_equal(found.prediction, predictions(dataset))
+
+
 def test_unknown_targets_and_samples_without_input_take_no_part() -> None:
     nan = math.nan
     numbers = [(3.0, nan), (nan, nan), (4.0, 8.0), (1.0, 7.0), (9.0, 9.0)]

@@ -153,6 +153,17 @@ def test_confusions_bins_and_shots_are_read_with_their_texts(store: Store) -> No
     assert set(store.frame(learnt).rows()) == {("seen 🦜", "train"), ("also seen", "train")}
 
 
+def test_targets_are_read_with_their_names_to_the_last_digit(store: Store) -> None:
+    finish(store, claimed(store))
+    view = views.target_predictions.c
+    found = store.frame(select(view.sample, view.target, view.truth, view.prediction))
+    (age, height, *_) = (
+        found.sort("sample", "target").select("target", "truth", "prediction").rows()
+    )
+    assert age == ("age", 0.1, 40.5)
+    assert height == ("height 📏", None, 1.0 / 3)
+
+
 def test_samples_left_out_are_recorded_once(store: Store) -> None:
     held, skipped = claimed(store), SkippedSample("revision-1", "test", 3, "d", "no picture")
     store.finish(held, [], {}, skipped=[skipped])

@@ -42,6 +42,17 @@ LEADERBOARD = OLD_LEADERBOARD.replace(
 )
 
 VIEWS = {
+    "target_predictions": f"""
+SELECT {RUN},
+    evaluations.id AS evaluation_id, {EVALUATION},
+    samples.stable_id AS sample, sample_targets.target, sample_targets.truth,
+    sample_targets.prediction
+FROM sample_targets
+JOIN evaluations ON evaluations.id = sample_targets.evaluation_id
+JOIN runs ON runs.id = evaluations.run_id
+JOIN samples ON samples.id = sample_targets.sample_id
+WHERE runs.status = 'done'
+""",
     "label_confusions": f"""
 SELECT {RUN},
     evaluations.id AS evaluation_id, {EVALUATION},
@@ -73,6 +84,7 @@ def upgrade() -> None:
     op.execute("DROP VIEW leaderboard")
     op.execute(f"CREATE VIEW leaderboard AS {LEADERBOARD}")
     _create_tables_of_evaluations()
+    _create_sample_targets()
     _create_skipped_samples()
     for name, query in VIEWS.items():
         op.execute(f"CREATE VIEW {name} AS {query}")
@@ -81,7 +93,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     for name in VIEWS:
         op.execute(f"DROP VIEW {name}")
-    for table in ("skipped_samples", "shots", "reliability", "confusions"):
+    for table in ("skipped_samples", "sample_targets", "shots", "reliability", "confusions"):
         op.drop_table(table)
     op.execute("DROP VIEW leaderboard")
     op.drop_column("evaluations", "main_metric")
@@ -139,6 +151,24 @@ def _create_tables_of_evaluations() -> None:
         _reference("shots", "sample_id", "samples"),
         sa.PrimaryKeyConstraint("evaluation_id", "sample_id", name=op.f("pk_shots")),
         comment="One row per training sample of a few-shot evaluation",
+        sqlite_with_rowid=False,
+    )
+
+
+def _create_sample_targets() -> None:
+    op.create_table(
+        "sample_targets",
+        sa.Column("evaluation_id", sa.Integer(), nullable=False, comment="the evaluation"),
+        sa.Column("sample_id", sa.Integer(), nullable=False, comment="the sample"),
+        sa.Column("target", sa.Text(), nullable=False, comment="what was predicted, by its name"),
+        sa.Column("truth", sa.Double(), comment="its value; NULL where it is unknown"),
+        sa.Column("prediction", sa.Double(), comment="in the same unit; NULL if not a number"),
+        _reference("sample_targets", "evaluation_id", "evaluations"),
+        _reference("sample_targets", "sample_id", "samples"),
+        sa.PrimaryKeyConstraint(
+            "evaluation_id", "sample_id", "target", name=op.f("pk_sample_targets")
+        ),
+        comment="One row per evaluation, sample and number predicted: what regressions compare",
         sqlite_with_rowid=False,
     )
 

@@ -197,6 +197,7 @@ class MissingModality:
             condition=condition,
             protocol=protocol,
             rankings=None,
+            targets=None,
             thumbnails={},
             test_set=None,
             main_metric=None,

@@ -15,7 +15,7 @@ from mmlab.evaluate.data import Encoded, Subject
 from mmlab.evaluate.prediction import have_any_input, predict
 from mmlab.evaluate.protocol import Question, make_protocol
 from mmlab.plugin import Dataset
-from mmlab.records import EvaluationResult, SampleResults
+from mmlab.records import EvaluationResult, SampleResults, SampleTargets
 from mmlab.samples import target_names
 
 Doubles = npt.NDArray[np.float64]
@@ -58,7 +58,8 @@ class Regression:
             raise faults.wrong_target_count(name, predictions.shape[1], len(names))
         faults.check_numbers(predictions, name)
         truths = np.array([encoded.targets[index] for index in indexes])
-        errors = predictions.double().cpu().numpy() - truths  # (n, T), NaN where unknown
+        predicted = predictions.double().cpu().numpy()
+        errors = predicted - truths  # (n, T), NaN where unknown
         ids = [encoded.ids[index] for index in indexes]
         question = Question("regression", self.version, {"targets": list(names)})
         return [
@@ -73,6 +74,7 @@ class Regression:
                 metrics=measure(errors, truths, names),
                 skipped=len(encoded.ids) - len(ids),
                 samples=_sample_results(ids, errors),
+                targets=SampleTargets(names, truths, predicted),
             )
         ]
 

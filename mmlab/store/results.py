@@ -13,14 +13,13 @@ from mmlab.errors import DataError, explain
 from mmlab.records import (
     Artifact,
     EvaluationResult,
-    Rankings,
-    SampleResults,
     SkippedSample,
 )
 from mmlab.store.bulk import insert_columns, nullable
 from mmlab.store.catalogue import Ids, label_set, sample_ids
 from mmlab.store.curves import as_pair
 from mmlab.store.dialect import db_now, insert_missing
+from mmlab.store.sample_rows import write_samples
 from mmlab.store.text import check_texts, digest, to_json
 from mmlab.tables import (
     artifacts,
@@ -31,13 +30,14 @@ from mmlab.tables import (
     rankings,
     reliability,
     sample_results,
+    sample_targets,
     sample_truths,
     shots,
     skipped_samples,
-    thumbnails,
 )
 
 _PER_EVALUATION = (
+    sample_targets,
     metrics,
     artifacts,
     label_metrics,
@@ -69,6 +69,9 @@ def _check_result(result: EvaluationResult) -> None:
     if result.samples is not None:
         check_texts(f"id of sample of {result.name}", result.samples.ids, is_indexed=True)
         _check_unique(f"sample ids of {result.name}", result.samples.ids)
+    if result.targets is not None:
+        check_texts(f"target of {result.name}", result.targets.names)
+        _check_unique(f"targets of {result.name}", result.targets.names)
 
 
 def _check_unique(place: str, texts: Sequence[str]) -> None:
@@ -106,7 +109,7 @@ def write_result(
     evaluation_id = connection.execute(inserted).scalar_one()
     _write_metrics(connection, run_id, evaluation_id, result)
     if result.samples is not None:
-        _write_samples(connection, evaluation_id, result, result.samples, label_ids)
+        write_samples(connection, evaluation_id, result, result.samples, label_ids)
     _write_label_metrics(connection, evaluation_id, result, label_ids)
     _write_confusions(connection, evaluation_id, result, label_ids)
     _write_reliability(connection, evaluation_id, result)
@@ -210,72 +213,6 @@ def write_skipped(connection: Connection, run_id: str, skipped: Sequence[Skipped
     rows = [{"run_id": run_id, **asdict(one)} for one in skipped]
     if rows:
         insert_missing(connection, skipped_samples, rows)
-
-
-def _write_samples(
-    connection: Connection,
-    evaluation_id: int,
-    result: EvaluationResult,
-    rows: SampleResults,
-    label_ids: Ids,
-) -> None:
-    ids = sample_ids(connection, result.dataset_revision, result.split, rows.ids)
-    _write_sample_results(connection, evaluation_id, rows, ids, label_ids)
-    _write_truths(connection, evaluation_id, rows, ids, label_ids)
-    if result.rankings is not None:
-        write_rankings(connection, evaluation_id, result.rankings, ids, label_ids)
-    numbers = dict(zip(rows.ids, ids.tolist(), strict=True))
-    pictures = [
-        {"sample_id": numbers[stable_id], "image": image}
-        for stable_id, image in result.thumbnails.items()
-    ]
-    insert_missing(connection, thumbnails, pictures)
-
-
-def _write_sample_results(
-    connection: Connection, evaluation_id: int, rows: SampleResults, ids: Ids, label_ids: Ids
-) -> None:
-    numbers = label_ids.tolist()
-    top = [numbers[label] if numbers and label >= 0 else None for label in rows.top_label.tolist()]
-    columns: dict[str, Sequence[object]] = {
-        "evaluation_id": [evaluation_id] * len(ids),
-        "sample_id": ids.tolist(),
-        "rank": [rank or None for rank in rows.rank.tolist()],
-        "probability": nullable(rows.probability),
-        "top_label_id": top,
-        "top_probability": nullable(rows.top_probability),
-        "has_tie": rows.has_tie.tolist(),
-        "outcome": nullable(rows.outcome),
-    }
-    insert_columns(connection, sample_results, columns)
-
-
-def _write_truths(
-    connection: Connection, evaluation_id: int, rows: SampleResults, ids: Ids, label_ids: Ids
-) -> None:
-    counts = [len(truths) for truths in rows.truths]
-    truths = [truth for truths in rows.truths for truth in truths]
-    columns = {
-        "evaluation_id": [evaluation_id] * len(truths),
-        "sample_id": np.repeat(ids, counts).tolist(),
-        "label_id": label_ids[np.array(truths, dtype=np.int64)].tolist(),
-    }
-    insert_columns(connection, sample_truths, columns)
-
-
-def write_rankings(
-    connection: Connection, evaluation_id: int, ranked: Rankings, ids: Ids, label_ids: Ids
-) -> None:
-    """Add the ranked labels of samples; `ids` are the samples', `label_ids` the labels' numbers."""
-    count, depth = ranked.label.shape
-    columns = {
-        "evaluation_id": [evaluation_id] * (count * depth),
-        "sample_id": np.repeat(ids, depth).tolist(),
-        "rank": list(range(1, depth + 1)) * count,
-        "label_id": label_ids[ranked.label.ravel()].tolist(),
-        "score": nullable(ranked.score.ravel()),
-    }
-    insert_columns(connection, rankings, columns)
 
 
 def write_artifacts(
