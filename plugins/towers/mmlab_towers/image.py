@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -158,7 +159,7 @@ def _describe(recipe: Recipe) -> str:
     mean, std = (",".join(f"{x:.4g}" for x in values) for values in (recipe.mean, recipe.std))
     text = (
         f"timm {recipe.architecture}, {recipe.size} px {recipe.interpolation}, "
-        f"centre crop {recipe.centre_crop:g}, mean {mean}, std {std}"
+        f"centre crop {recipe.centre_crop:g}, mean {mean}, std {std}, pillow {version('pillow')}"
     )
     return text if recipe.weights else f"RANDOM WEIGHTS, {text}"
 

