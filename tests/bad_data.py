@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -221,4 +222,58 @@ MANIFESTS = [
     ),
 ]
 
-CASES = MANIFESTS
+BENCHMARK = 'use = "benchmark"\ntest_set = "pets/test"\npath = "pets"'
+SHARDS = 'use = "webdataset"\ntrain = "shards/{00..02}.tar"'
+
+
+def shards(*contents: bytes) -> Callable[[Path], None]:
+    """A folder with these files as its shards."""
+
+    def prepare(folder: Path) -> None:
+        (folder / "shards").mkdir()
+        for number, content in enumerate(contents):
+            (folder / "shards" / f"{number:02d}.tar").write_bytes(content)
+
+    return prepare
+
+
+def tar() -> bytes:
+    """A whole tar of one caption."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as file:
+        info = tarfile.TarInfo("a.txt")
+        info.size = 5
+        file.addfile(info, io.BytesIO(b"hello"))
+    return content.getvalue()
+
+
+PUBLISHED = [
+    Case(
+        "a published dataset that is not there",
+        1,
+        Says("pets/test in ", "incomplete", "annotations/trainval.txt", "all files", "unpack"),
+        ((DATASET, BENCHMARK),),
+    ),
+    Case(
+        "a test set of another name",
+        3,
+        Says("spec.toml:", 'did you mean "pets/test"', '"pet/test"', '"pets/test"', "choose"),
+        ((DATASET, BENCHMARK.replace("pets/test", "pet/test")),),
+    ),
+    Case(
+        "a missing shard",
+        1,
+        Says("shards/01.tar", "cannot be read", "1 more of 3", "whole tar", "fetch"),
+        ((DATASET, SHARDS),),
+        prepare=shards(tar()),
+    ),
+    Case(
+        "a shard cut short",
+        1,
+        Says("shards/00.tar", "cannot be read", "", "whole tar", "fetch"),
+        ((DATASET, SHARDS),),
+        prepare=shards(tar()[:700], tar(), tar()),
+    ),
+]
+
+CASES = [*MANIFESTS, *PUBLISHED]

@@ -327,6 +327,15 @@ BAD = {
         "document 2: it contradicts",
         "{'acc1': 0.1}",
     ),
+    "half a surrogate pair": (
+        ".json",
+        {**DOCUMENT, "pretrained": "a\ud800"},
+        "pretrained",
+        "ud800",
+    ),
+    "a metric without a name": (".json", {**DOCUMENT, "metrics": {"": 0.1}}, "metrics", "''"),
+    "a number beyond all": (".json", {**DOCUMENT, "metrics": {"x": 10**400}}, "x", "1000"),
+    "infinity": (".json", {**DOCUMENT, "metrics": {"x": float("inf")}}, "x", "inf"),
     "a NUL": (".json", {**DOCUMENT, "model": "a\0b"}, "model", r"a\x00b"),
     "another ending": (".txt", BENCHMARK, "ending", ".txt"),
 }

@@ -127,7 +127,7 @@ def unreadable_value(place: str, name: str, value: object, allowed: str) -> Data
         explain(
             f"{place}, {name}",
             "this value cannot be used",
-            found=repr(value)[:200],
+            found=ascii(value)[:200],
             allowed=allowed,
             next_step="correct it in the file; nothing was imported",
         )
@@ -138,10 +138,15 @@ def read_text(place: str, name: str, value: object, default: str | None = None) 
     """A text that is not empty. Raises DataError for anything else, unless there is a default."""
     if default is not None and (value is None or value == ""):
         return default
-    if isinstance(value, str) and value and len(value) <= TEXT_CHARACTERS and "\0" not in value:
+    if isinstance(value, str) and 0 < len(value) <= TEXT_CHARACTERS and is_storable(value):
         return value
-    allowed = f"a text of 1 to {TEXT_CHARACTERS} characters"
+    allowed = f"a text of 1 to {TEXT_CHARACTERS} characters, without NUL and lone surrogates"
     raise unreadable_value(place, name, value, allowed)
+
+
+def is_storable(text: str) -> bool:
+    """Whether every database can hold a text."""
+    return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
 
 
 def read_texts(place: str, name: str, value: object) -> list[str]:
