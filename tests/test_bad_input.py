@@ -14,6 +14,7 @@ from bad_data import DATASET
 from bad_databases import CASES as DATABASES
 from bad_databases import COMMANDS, DAMAGED
 from bad_files import CASES as FILES
+from bad_fusions import CASES as FUSIONS
 from bad_inputs import (
     NOTES,
     SPEC,
@@ -37,7 +38,7 @@ from sqlalchemy import make_url
 from store_values import dump
 from strange import install
 
-CASES = [*FILES, *SPECS, *DATA, *COMPONENTS, *OPTIONS, *DATABASES]
+CASES = [*FILES, *SPECS, *FUSIONS, *DATA, *COMPONENTS, *OPTIONS, *DATABASES]
 TRAIN = '[[losses]]\nuse = "cross_entropy"\n\n[train]\nepochs = 2\nbatch_size = 3\n\n'
 #: A spec that evaluates only, so that the database alone needs space.
 UNTRAINED = (

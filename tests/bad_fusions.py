@@ -1,0 +1,93 @@
+"""Fusions that do not fit their inputs, their memory, their head, or the budget of a sweep."""
+
+from __future__ import annotations
+
+from bad_inputs import Case, Says
+
+FUSION = 'use = "product"\ndim = 4'
+HEAD = '[head]\nuse = "linear"'
+
+
+def fusion(name: str, table: str, says: Says, *, head: str = HEAD) -> Case:
+    """A fusion that the model cannot be built with."""
+    edits = ((FUSION, table), (HEAD, head))
+    return Case(name, 1, says, edits, leaves="a failed run")
+
+
+def spec(name: str, table: str, says: Says) -> Case:
+    """A table after `gating` that makes the spec invalid."""
+    edits = ((FUSION, f'use = "gating"\n{table}'),)
+    return Case(name, 3, says, edits)
+
+
+CASES = [
+    fusion(
+        "an inner product of unequal widths",
+        'use = "inner_product"',
+        Says("fusion.dim", "vectors of one width", "widths 4 and 32", "equal widths", "fusion.dim"),
+    ),
+    fusion(
+        "a bilinear form over the limit of memory",
+        'use = "bilinear"\ndim = 1_000_000_000',
+        Says(
+            "fusion.limit_mib",
+            "more memory than the limit",
+            "1000000000 x 4 x 32 = 128000000000 weights, 488281 MiB",
+            "up to 256 MiB",
+            "low_rank_bilinear",
+        ),
+    ),
+    fusion(
+        "a tensor fusion over the limit of its width",
+        'use = "tensor_fusion"\nlimit = 100',
+        Says("fusion.limit", "wider than the limit", "5 x 33 = 165", "up to 100", "inner_dim"),
+    ),
+    fusion(
+        "a gate of one modality alone",
+        'use = "gating"\ninputs = ["image"]',
+        Says("fusion.inputs", "exactly two inputs", "1", "two encoders", "fusion.inputs"),
+    ),
+    fusion(
+        "a sum of one modality alone",
+        'use = "sum"\ninputs = ["image"]',
+        Says("fusion.inputs", "two or more inputs", "1", "two encoders or more", '"concat"'),
+    ),
+    fusion(
+        "a vector of shares for unequal widths",
+        'use = "modulation"\nvector = true',
+        Says("fusion.vector", "one width", "widths 4, 32", "equal widths", "fusion.vector"),
+    ),
+    fusion(
+        "heads that do not divide the width",
+        'use = "cross_attention"\ndim = 6',
+        Says("fusion.heads", "divide the width", "width 6, heads 4", "multiple", "fusion.heads"),
+    ),
+    fusion(
+        "the head identity on a vector that is no prediction",
+        'use = "gating"',
+        Says("head.use", "changes no width", "width 256 for 3 outputs", "width 3", '"linear"'),
+        head='[head]\nuse = "identity"',
+    ),
+    spec(
+        "every modality dropped",
+        "modality_dropout = 1.0",
+        Says("spec.toml:22:20: fusion.modality_dropout", "out of range", "1.0", "< 1", "within"),
+    ),
+    spec(
+        "a budget of parameters and no match",
+        "\n[sweep]\nbudget = 100\n",
+        Says(
+            "spec.toml:24:10: sweep.budget", "only matching has a budget", "100", "match", "match"
+        ),
+    ),
+    spec(
+        "a match without budget",
+        '\n[sweep]\nmatch = "parameters"\n',
+        Says("spec.toml:23:1: sweep.budget", "needs a budget", "none", "match", "add budget"),
+    ),
+    spec(
+        "a width beside a budget",
+        'dim = 4\n\n[sweep]\nmatch = "parameters"\nbudget = 100\n',
+        Says("spec.toml:22:7: fusion.dim", "sweep.match sets this", "4", "no dim", "remove dim"),
+    ),
+]
