@@ -66,16 +66,6 @@ def read_table(path: Path) -> FeatureTable | None:
     return _table(tensors)
 
 
-def read_about(path: Path) -> dict[str, object]:
-    """What a file says it is, from its header alone. Raises Damaged."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            about: dict[str, object] = _facts(file.metadata()).get("about", {})
-            return about
-    except (SafetensorError, OSError) as error:
-        raise Damaged(str(error)) from error
-
-
 def content_sha256(tensors: Mapping[str, Tensor]) -> str:
     """sha256 over names, shapes, dtypes and values, whatever the order."""
     content = hashlib.sha256()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmlab.feature_file import Damaged, locked, read_about, read_table, write_table
+from mmlab.feature_file import Damaged, locked, read_table, write_table
 from mmlab.feature_table import FeatureTable
 from mmlab.plugin import Features
 
@@ -44,7 +44,6 @@ def test_a_table_comes_back_bit_by_bit(tmp_path: Path, dtype: torch.dtype) -> No
     assert torch.equal(found.features.tokens, made.features.tokens)
     assert found.features.mask is None
     assert found.starts.tolist() == made.starts.tolist()
-    assert read_about(tmp_path / "a.safetensors") == ABOUT
     assert files(tmp_path) == ["a.safetensors"]
 
 
@@ -88,7 +87,6 @@ def test_another_file_of_tensors_is_damaged(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(3)}, tmp_path / "a.safetensors")
     with pytest.raises(Damaged):
         read_table(tmp_path / "a.safetensors")
-    assert read_about(tmp_path / "a.safetensors") == {}
 
 
 @contextmanager

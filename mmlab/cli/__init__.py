@@ -40,6 +40,7 @@ COMMANDS = {
     "pack": "mmlab.cli.pack:pack",
     "plugins": "mmlab.cli.plugins:plugins",
     "schema": "mmlab.cli.schema:schema",
+    "gc": "mmlab.cli.gc:gc",
     "db": "mmlab.cli.db:db",
 }
 ALIASES = {"list": "ls"}

@@ -248,6 +248,16 @@ class Store:
         with self._database.read() as connection:
             return weights.best_weights(connection, run_ids)
 
+    def run_statuses(self) -> dict[str, str]:
+        """The status of every run, by id."""
+        with self._database.read() as connection:
+            return weights.run_statuses(connection)
+
+    def artifact_paths(self) -> set[str]:
+        """Every file that a run names, relative to the folder of runs."""
+        with self._database.read() as connection:
+            return weights.artifact_paths(connection)
+
     # A query of whatever columns.
     def frame(self, query: Select[Any] | str, schema: Mapping[str, Any] | None = None) -> DataFrame:
         """Rows as a Polars frame, equal on both databases, dtypes included.

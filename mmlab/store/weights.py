@@ -51,3 +51,14 @@ def best_weights(connection: Connection, run_ids: Collection[str]) -> list[Weigh
         Weights(row.id, row.path, row.sha256, json.loads(row.summary))
         for row in connection.execute(query)
     ]
+
+
+def run_statuses(connection: Connection) -> dict[str, str]:
+    """The status of every run, by id."""
+    rows = connection.execute(select(runs.c.id, runs.c.status))
+    return {row.id: row.status for row in rows}
+
+
+def artifact_paths(connection: Connection) -> set[str]:
+    """Every file that a run names, relative to the folder of runs."""
+    return set(connection.scalars(select(artifacts.c.path)))

@@ -1,0 +1,90 @@
+"""`mmlab gc`: which files can go, and their deletion."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from mmlab.cli.output import (
+    color_option,
+    console,
+    db_option,
+    json_option,
+    print_json,
+    say,
+    table,
+    verbosity_options,
+)
+from mmlab.cli.run import cache_option, runs_option
+
+if TYPE_CHECKING:
+    from mmlab.garbage import Garbage
+
+
+@click.command(short_help="List files that no run needs, or delete them.")
+@click.option("--features", "only_features", is_flag=True, help="Features only.")
+@click.option("--weights", "only_weights", is_flag=True, help="Weights that no run names only.")
+@click.option(
+    "--dry-run/--yes", "dry_run", default=True, help="List only (the default), or delete."
+)
+@db_option
+@runs_option
+@cache_option
+@json_option
+@color_option
+@verbosity_options
+def gc(
+    only_features: bool,
+    only_weights: bool,
+    dry_run: bool,
+    db: str,
+    runs: Path | None,
+    cache: Path | None,
+    as_json: bool,
+) -> None:
+    """List files that no run needs; with --yes, delete them.
+
+    These are features of frozen encoders, which are computed again when they are needed, and
+    weights that no run of this database names. Where several databases share a folder of weights,
+    leave these alone: each knows its own runs only.
+
+    \b
+    Examples:
+      mmlab gc                       what could go
+      mmlab gc --features --yes      delete all features
+      mmlab gc --weights --json
+    """
+    from mmlab.garbage import delete, find_features, find_weights
+    from mmlab.store import open_store
+
+    chooses_all = only_features == only_weights
+    with open_store(db) as store:
+        found: list[Garbage] = []
+        if only_features or chooses_all:
+            found += find_features(cache or store.cache_folder)
+        if only_weights or chooses_all:
+            found += find_weights(runs or store.runs_folder, store)
+    for garbage in () if dry_run else found:
+        delete(garbage)
+    if as_json:
+        print_json(deleted=not dry_run, files=[vars(garbage) for garbage in found])
+        return
+    _show(found, is_deleted=not dry_run)
+
+
+def _show(found: list[Garbage], *, is_deleted: bool) -> None:
+    if not found:
+        say("nothing to delete")
+        return
+    rows = [(g.kind, _megabytes(g.size_bytes), g.content, g.reason, g.path.name) for g in found]
+    console().print(table(["kind", "size", "content", "why it can go", "file"], rows))
+    total = _megabytes(sum(garbage.size_bytes for garbage in found))
+    count = f"{len(found)} file{'s' if len(found) != 1 else ''}"
+    word = "deleted" if is_deleted else "can go: add --yes to delete"
+    say(f"{count}, {total}, {word}")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"

@@ -1,0 +1,134 @@
+"""Files that can go: features, which can be computed again, and weights that no run names.
+
+Only what mmlab itself has written is looked at: files of features, and safetensors in the folders
+of runs. Weights that a run of the database names stay, and so does all of a run that may go on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from safetensors import SafetensorError, safe_open
+
+from mmlab.errors import MmlabError, explain
+from mmlab.store import Store
+
+Kind = Literal["features", "weights"]
+
+_RUN = re.compile(r"[0-9a-f]{32}\Z")
+_WEIGHTS = re.compile(r"(\.[^/]+\.safetensors\.[0-9a-f]{32}|[^/.][^/]*\.safetensors)\Z")
+_FEATURES = re.compile(r"[0-9a-f]{64}\.safetensors\Z")
+_UNFINISHED = re.compile(r"\.([0-9a-f]{64})(\.[0-9a-f]{32}\.partial|\.lock)\Z")
+#: States of a run whose files may yet be needed.
+_UNENDED = ("queued", "running")
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """A file that can go, what it is, and why nothing is lost with it."""
+
+    kind: Kind
+    path: Path
+    size_bytes: int
+    content: str
+    reason: str
+
+
+def find_features(cache: Path) -> list[Garbage]:
+    """Every file of features in a folder, and what processes that were killed left there."""
+    found = []
+    for path in _files(cache):
+        if _FEATURES.match(path.name):
+            found.append(_garbage("features", path, _describe(path), "can be computed again"))
+        elif (unfinished := _UNFINISHED.match(path.name)) and _is_abandoned(path, unfinished[1]):
+            reason = "left by a process that ended early"
+            found.append(_garbage("features", path, "unfinished", reason))
+    return found
+
+
+def find_weights(runs: Path, store: Store) -> list[Garbage]:
+    """Weights in the folders of runs that no run of the database names.
+
+    The folder is listed before the database is asked: a run is there before it writes anything.
+    """
+    files = [path for folder in _folders(runs) for path in _files(folder)]
+    statuses, named = store.run_statuses(), store.artifact_paths()
+    found = []
+    for path in files:
+        run_id = path.parent.name
+        status = statuses.get(run_id)
+        is_kept = status in _UNENDED or f"{run_id}/{path.name}" in named
+        if _WEIGHTS.match(path.name) and not is_kept:
+            reason = "no such run in the database" if status is None else f"a {status} run"
+            found.append(_garbage("weights", path, f"{path.stem} of run {run_id}", reason))
+    return found
+
+
+def delete(garbage: Garbage) -> None:
+    """Delete a file, and its run's folder once that is empty. Raises MmlabError where it cannot."""
+    try:
+        garbage.path.unlink(missing_ok=True)
+    except OSError as error:
+        raise _undeletable(garbage.path, error) from error
+    if garbage.kind == "weights":
+        with suppress(OSError):  # it is not empty
+            garbage.path.parent.rmdir()
+
+
+def _folders(runs: Path) -> Iterator[Path]:
+    if runs.is_dir():
+        folders = (path for path in runs.iterdir() if _RUN.match(path.name) and path.is_dir())
+        yield from sorted(path for path in folders if not path.is_symlink())
+
+
+def _files(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
+
+
+def _garbage(kind: Kind, path: Path, content: str, reason: str) -> Garbage:
+    return Garbage(kind, path, path.stat().st_size, content, reason)
+
+
+def _describe(path: Path) -> str:
+    """What features are those of: "convnet, emoji train"."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            facts: Mapping[str, str] = file.metadata() or {}
+        about = json.loads(facts["mmlab"])["about"]
+        encoder, dataset = about["encoder"]["use"], about["dataset"]
+        return f"{encoder} on {dataset['use']}, {dataset['split']}"
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+        return "damaged"
+
+
+def _is_abandoned(path: Path, key: str) -> bool:
+    """Whether no process holds the lock under which a file is made."""
+    try:
+        with path.with_name(f".{key}.lock").open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _undeletable(path: Path, error: OSError) -> MmlabError:
+    return MmlabError(
+        explain(
+            str(path),
+            "cannot be deleted",
+            found=error.strerror or str(error),
+            allowed="a file in a folder that this user may write",
+            next_step="mend the folder's permissions, then run the command again",
+        )
+    )

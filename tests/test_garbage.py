@@ -1,0 +1,156 @@
+"""What can go: features, and weights that no run names; never what a run needs."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from lab import CLASSIFICATION, CONCAT, DATASET, SCRIPTED, TRAIN, Lab
+
+from mmlab.cli import main
+from mmlab.feature_file import locked
+from mmlab.garbage import find_features, find_weights
+
+FROZEN = '[encoders.image]\nuse = "toy"\nfreeze = true\n[encoders.text]\nuse = "toy"\n'
+TABLES = (DATASET, FROZEN, CONCAT, SCRIPTED, TRAIN, CLASSIFICATION)
+UNKNOWN = "0" * 32
+
+
+def gc(lab: Lab, *options: str) -> Result:
+    return CliRunner().invoke(main, ["gc", "--db", lab.db, *options])
+
+
+def everything(lab: Lab) -> dict[str, int]:
+    """Every file of both folders, with its size."""
+    folders = (lab.runs, lab.folder / "mmlab-cache")
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(lab.folder)): path.stat().st_size for path in files}
+
+
+def leftover(lab: Lab, run_id: str = UNKNOWN, name: str = "best.safetensors") -> Path:
+    path = lab.runs / run_id / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"leftover")
+    return path
+
+
+def test_a_list_names_what_could_go_and_deletes_nothing(lab: Lab) -> None:
+    lab.run_one(lab.write("frozen", TABLES))
+    leftover(lab)
+    before = everything(lab)
+    found = json.loads(gc(lab, "--json").stdout)
+    assert found["deleted"] is False
+    kinds = [file["kind"] for file in found["files"]]
+    assert kinds == ["features"] * 3 + ["weights"]
+    contents = {file["content"] for file in found["files"]}
+    assert contents >= {f"toy on clusters, {split}" for split in ("train", "validation", "test")}
+    assert [file["reason"] for file in found["files"]][-1] == "no such run in the database"
+    assert everything(lab) == before
+    shown = gc(lab)
+    assert "can go: add --yes to delete" in shown.stderr
+    assert "toy on clusters, train" in shown.stdout
+
+
+def test_what_is_deleted_can_be_computed_again_and_weights_of_runs_stay(lab: Lab) -> None:
+    spec = lab.write("frozen", TABLES)
+    first = lab.run_one(spec)
+    path = leftover(lab)
+    assert gc(lab, "--yes").exit_code == 0
+    assert not path.parent.exists()
+    assert set(everything(lab)) == {f"mmlab-runs/{kept.path}" for kept in first.artifacts}
+    assert lab.weights(first)
+    assert "nothing to delete" in gc(lab).stderr
+    again = lab.run_one(spec, rerun=True)
+    assert again.evaluations[0].metrics == first.evaluations[0].metrics
+
+
+def test_one_kind_may_be_chosen(sqlite_lab: Lab) -> None:
+    sqlite_lab.run_one(sqlite_lab.write("frozen", TABLES))
+    path = leftover(sqlite_lab)
+    gc(sqlite_lab, "--features", "--yes")
+    assert path.exists()
+    assert not list((sqlite_lab.folder / "mmlab-cache").iterdir())
+    gc(sqlite_lab, "--weights", "--yes")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    ("status", "goes"), [("queued", False), ("running", False), ("failed", True)]
+)
+    ("status", "goes"), [("queued", False), ("running", False), ("failed", True)]
+)
+def test_a_run_that_may_go_on_keeps_its_files(sqlite_lab: Lab, status: str, goes: bool) -> None:
+    from store_values import identity
+
+    with sqlite_lab.store() as store:
+        row = store.submit(identity())
+        if status != "queued":
+            claim = store.claim(row.run_id, "worker", 60, {})
+            assert claim is not None
+            if status == "failed":
+                store.fail(claim, "error", "stopped", "")
+        path = leftover(sqlite_lab, row.run_id)
+        found = find_weights(sqlite_lab.runs, store)
+    assert [garbage.path for garbage in found] == ([path] if goes else [])
+
+
+def test_files_of_others_are_not_looked_at(sqlite_lab: Lab) -> None:
+    done = sqlite_lab.run_one(sqlite_lab.write("frozen", TABLES))
+    cache = sqlite_lab.folder / "mmlab-cache"
+    strange = [
+        leftover(sqlite_lab, done.run.run_id, "notes.txt"),
+        leftover(sqlite_lab, "my-folder", "best.safetensors"),
+        leftover(sqlite_lab, UNKNOWN, "notes.txt"),
+        sqlite_lab.runs / "model.safetensors",
+        cache / "model.safetensors",
+        cache / ".hidden",
+    ]
+    target = sqlite_lab.folder / "elsewhere.safetensors"
+    target.write_bytes(b"weights")
+    link = sqlite_lab.runs / UNKNOWN / "final.safetensors"
+    link.symlink_to(target)
+    for path in strange:
+        path.write_bytes(b"mine")
+    assert gc(sqlite_lab, "--yes").exit_code == 0
+    assert all(path.exists() for path in (*strange, target, link))
+
+
+def test_leftovers_of_a_killed_process_go_but_not_those_of_one_at_work(tmp_path: Path) -> None:
+    key = "a" * 64
+    partial = tmp_path / f".{key}.{UNKNOWN}.partial"
+    partial.write_bytes(b"half")
+    with locked(tmp_path / f"{key}.safetensors"):
+        context = multiprocessing.get_context("fork")
+        with context.Pool(1) as pool:
+            assert pool.apply(_names, (tmp_path,)) == []
+    (tmp_path / f".{key}.lock").touch()
+    assert _names(tmp_path) == [partial.name, f".{key}.lock"]
+
+
+def _names(folder: Path) -> list[str]:
+    return [garbage.path.name for garbage in find_features(folder)]
+
+
+def test_folders_that_are_not_there_hold_nothing(sqlite_lab: Lab) -> None:
+    missing = str(sqlite_lab.folder / "missing")
+    result = gc(sqlite_lab, "--runs", missing, "--cache", missing, "--yes")
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_a_damaged_file_can_go_too(tmp_path: Path) -> None:
+    (tmp_path / ("b" * 64 + ".safetensors")).write_bytes(b"no tensors")
+    (found,) = find_features(tmp_path)
+    assert found.content == "damaged"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may delete everywhere")
+def test_what_cannot_be_deleted_is_an_error(sqlite_lab: Lab) -> None:
+    path = leftover(sqlite_lab)
+    path.parent.chmod(0o555)
+    result = gc(sqlite_lab, "--yes")
+    assert result.exit_code == 1
+    assert "cannot be deleted" in result.stderr
