@@ -81,8 +81,6 @@ def test_one_kind_may_be_chosen(sqlite_lab: Lab) -> None:
 @pytest.mark.parametrize(
     ("status", "goes"), [("queued", False), ("running", False), ("failed", True)]
 )
-    ("status", "goes"), [("queued", False), ("running", False), ("failed", True)]
-)
 def test_a_run_that_may_go_on_keeps_its_files(sqlite_lab: Lab, status: str, goes: bool) -> None:
     from store_values import identity
 
