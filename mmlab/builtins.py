@@ -16,6 +16,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
         "few_shot": "mmlab.evaluate.few_shot:FewShot",
         "linear_probe": "mmlab.evaluate.linear_probe:LinearProbe",
         "missing_modality": "mmlab.evaluate.missing_modality:MissingModality",
+        "prompts": "mmlab.evaluate.prompt_study:PromptStudy",
         "regression": "mmlab.evaluate.regression:Regression",
         "retrieval": "mmlab.evaluate.retrieval:Retrieval",
         "zero_shot": "mmlab.evaluate.zero_shot:ZeroShot",

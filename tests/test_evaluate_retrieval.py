@@ -57,6 +57,19 @@ def test_each_direction_asks_the_similarity_its_own_question() -> None:
     assert back.samples.rank.tolist() == [11] * 11
 
 
+def test_a_prefix_is_as_if_every_caption_began_so() -> None:
+    plain = captioned(("crab", ("a crab", "zzz")), ("owl", "an owl"), ("elk", ("elks",)))
+    begun = captioned(
+        ("crab", ("qqq a crab", "qqq zzz")), ("owl", "qqq an owl"), ("elk", ("qqq elks",))
+    )
+    what = subject()
+    given = Retrieval(prefix="qqq ")(what, encoded(what, plain), "pairs")
+    for found, expected in zip(given, retrieve(what, begun), strict=True):
+        np.testing.assert_array_equal(found.samples.rank, expected.samples.rank)
+        assert found.samples.ids == expected.samples.ids
+        assert found.protocol != expected.protocol
+
+
 def test_every_caption_is_a_row_and_any_own_caption_a_hit() -> None:
     dataset = captioned(("crab", ("zzz", "crab")), ("owl", "owl"), ("yak", ("yak", "yaks", "qq")))
     forth, back = retrieve(subject(), dataset)

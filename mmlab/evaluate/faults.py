@@ -204,6 +204,19 @@ def too_many_labels(name: str, count: int, allowed: int) -> DataError:
     )
 
 
+def too_few_templates(name: str, count: int) -> DataError:
+    """There is nothing to choose between."""
+    return DataError(
+        explain(
+            f"evaluate.{name}.templates",
+            "a study of templates needs several",
+            found=f"{count} template{'s' if count != 1 else ''}",
+            allowed="two or more different ones",
+            next_step=f"set evaluate.{name}.templates, or use zero_shot",
+        )
+    )
+
+
 def no_such_input(name: str, found: str, inputs: Sequence[str]) -> SpecError:
     """An option names no input of the fusion."""
     return SpecError(

@@ -32,8 +32,9 @@ class Retrieval:
     are fewer than k rows to find. mean_recall@1 is the mean of the two directions. Rows are ranked
     by (-score, position). Left out are samples that lack either input.
 
-    No prompt is put around captions. With one row per sample and no repeated caption this is
-    CLIP_benchmark's protocol, and open_clip's up to its order of ties.
+    No prompt is put around captions unless `prefix` is given, which then begins each of them (the
+    CLIP paper's "a photo of " for Flickr30k). With one row per sample and no repeated caption this
+    is CLIP_benchmark's protocol, and open_clip's up to its order of ties.
     """
 
     version: ClassVar[int] = 1
@@ -42,8 +43,12 @@ class Retrieval:
     def __init__(
         self,
         *,
+        prefix: Annotated[
+            str, Field(description='put before every caption, such as "a photo of "')
+        ] = "",
         cards: Annotated[int, Field(ge=0, le=1000, description="samples with a picture")] = 24,
     ) -> None:
+        self.prefix = prefix
         self.cards = cards
 
     def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
@@ -63,7 +68,7 @@ class Retrieval:
         indexes: list[int] = has_all.nonzero()[:, 0].tolist()
         if not indexes:
             raise faults.nothing_left(name, len(encoded.ids), "both inputs")
-        first, second = (make_side(subject, encoded, key, indexes) for key in keys)
+        first, second = (make_side(subject, encoded, key, indexes, self.prefix) for key in keys)
         both = [rank_hits(subject, *sides, name) for sides in ((first, second), (second, first))]
         mean_recall = float(np.mean([label_metrics.share_within(one.rank, 1) for one in both]))
         return [self._result(subject, encoded, name, one, mean_recall) for one in both]
@@ -78,7 +83,9 @@ class Retrieval:
     ) -> EvaluationResult:
         asked, answers = found.asked, found.answers
         condition = f"{asked.key}_to_{answers.key}"
-        question = Question("retrieval", self.version, {})
+        question = Question(
+            "retrieval", self.version, {"prefix": self.prefix} if self.prefix else {}
+        )
         ids = [*asked.ids, *answers.ids]
         return EvaluationResult(
             name=name,
@@ -120,7 +127,9 @@ class Direction:
     has_tie: npt.NDArray[np.bool_]
 
 
-def make_side(subject: Subject, encoded: Encoded, key: str, indexes: Sequence[int]) -> Side:
+def make_side(
+    subject: Subject, encoded: Encoded, key: str, indexes: Sequence[int], prefix: str = ""
+) -> Side:
     """The rows of one input for the samples at `indexes`: one each, or one per caption."""
     features = take(encoded.features[key], torch.tensor(indexes))
     captions = encoded.captions.get(key)
@@ -129,8 +138,8 @@ def make_side(subject: Subject, encoded: Encoded, key: str, indexes: Sequence[in
         return Side(key, subject.project(key, features), ids, indexes, indexes)
     rows = [(index, place) for index in indexes for place in range(len(captions[index]))]
     texts = [captions[index][place] for index, place in rows]
-    if any(len(captions[index]) != 1 for index in indexes):
-        features = subject.encode_raws(key, texts)
+    if prefix or any(len(captions[index]) != 1 for index in indexes):
+        features = subject.encode_raws(key, [prefix + text for text in texts])
     ids = [_caption_id(encoded.ids[index], place, len(captions[index])) for index, place in rows]
     return Side(key, subject.project(key, features), ids, [index for index, _ in rows], texts)
 

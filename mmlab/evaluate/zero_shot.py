@@ -91,12 +91,12 @@ class ZeroShot:
 
     def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
         """Raise SpecError or DataError for what the model or the dataset lacks."""
-        queries, _ = self._keys(subject, name)
-        self._calibration(subject, name)
-        prompts = self._prompts(dataset, name)
+        queries, _ = self.keys(subject, name)
+        self.calibration(subject, name)
+        prompts = self.written(dataset, name)
         if not dataset.labels:
             raise faults.no_labels(name)
-        combine = self._combine(subject, name)
+        combine = self.combination(subject, name)
         if combine == "probabilities" and not prompts.is_even:
             raise faults.uneven_prompts(name)
         if self._is_one_by_one(combine) and len(dataset.labels) > ranked.BLOCK_LABELS:
@@ -108,20 +108,20 @@ class ZeroShot:
     def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
         """One result."""
         self.check(subject, encoded.dataset, name)
-        queries, prompts = self._keys(subject, name)
+        queries, prompts = self.keys(subject, name)
         indexes = encoded.labelled(encoded.present(queries))
         if not indexes:
             needed = f"a known label and {subject.modality(queries)}"
             raise faults.nothing_left(name, len(encoded.ids), needed)
         truths = [encoded.truths[index] for index in indexes]
-        question = self._question(subject, encoded.dataset, name)
-        written, combine = self._prompts(encoded.dataset, name), self._combine(subject, name)
+        question = self.question(subject, encoded.dataset, name)
+        written, combine = self.written(encoded.dataset, name), self.combination(subject, name)
         averages = combine == "features"
         with LabelFeatures(subject, prompts, written, averages=averages) as labels:
             asked = subject.project(queries, take(encoded.features[queries], torch.tensor(indexes)))
             scores = self._scores(subject, asked, labels, name)
             found = rank_labels(scores, truths, self.k, name, keep_scores=self.keep_scores)
-        described = subject.describe((queries, prompts), self._calibration(subject, name))
+        described = subject.describe((queries, prompts), self.calibration(subject, name))
         described["combine"] = combine
         labelling = Labelling(name, question, encoded, indexes, described, self.cards)
         return [make_result(labelling, truths, found)]
@@ -130,17 +130,17 @@ class ZeroShot:
         self, subject: Subject, asked: Features, labels: LabelFeatures, name: str
     ) -> LabelScores:
         """The scores of every label for the samples whose projected features are given."""
-        queries, prompts = self._keys(subject, name)
-        combine, calibration = self._combine(subject, name), self._calibration(subject, name)
+        queries, prompts = self.keys(subject, name)
+        combine, calibration = self.combination(subject, name), self.calibration(subject, name)
         count, width = len(labels.prompts.labels), len(labels.prompts.labels)
         if combine != "features":
             width = sum(labels.prompts.counts(slice(0, count)))
-        meaning = _meaning(combine, calibration)
+        meaning = meaning_of(combine, calibration)
 
         def scored(rows: slice, answers: Features, columns: slice) -> Tensor:
             scores = subject.pair_scores(queries, take(asked, rows), prompts, answers)
             counts = torch.tensor(labels.prompts.counts(columns))
-            return _combined(scores, counts, combine, calibration)
+            return combined(scores, counts, combine, calibration)
 
         if count > ranked.BLOCK_LABELS:
 
@@ -154,18 +154,18 @@ class ZeroShot:
         everything, answers = slice(0, count), labels.whole()
         return LabelScores(lambda rows: scored(rows, answers, everything), count, width, meaning)
 
-    def _question(self, subject: Subject, dataset: Dataset, name: str) -> Question:
+    def question(self, subject: Subject, dataset: Dataset, name: str) -> Question:
         """What is asked, named by modalities: a model's encoder keys are its own affair."""
-        queries, prompts = (subject.modality(key) for key in self._keys(subject, name))
+        queries, prompts = (subject.modality(key) for key in self.keys(subject, name))
         options: dict[str, object] = {"queries": queries, "prompts": prompts, "scale": self.scale}
         if self.combine is not None:
             options["combine"] = self.combine
-        written = self._prompts(dataset, name)
+        written = self.written(dataset, name)
         if written.by_label is not None:
             options["prompts_sha256"] = written.identity
         return Question("zero_shot", self.version, options, dataset.labels, written.templates)
 
-    def _combine(self, subject: Subject, name: str) -> Combine:
+    def combination(self, subject: Subject, name: str) -> Combine:
         """What is averaged over a label's prompts."""
         own: Combine = "features" if subject.fusion.prompts == "features" else "scores"
         if self.combine == "features" and own != "features":
@@ -176,7 +176,7 @@ class ZeroShot:
         """Whether scores need all labels at once."""
         return combine == "probabilities" or self.keep_scores
 
-    def _keys(self, subject: Subject, name: str) -> tuple[str, str]:
+    def keys(self, subject: Subject, name: str) -> tuple[str, str]:
         """Encoder keys of queries and prompts."""
         inputs = subject.model.inputs
         if not subject.gives_similarity:
@@ -199,14 +199,16 @@ class ZeroShot:
             raise faults.no_reader_of_prompts(name, inputs, len(texts))
         return texts[0]
 
-    def _calibration(self, subject: Subject, name: str) -> Calibration:
+    def calibration(self, subject: Subject, name: str) -> Calibration:
+        """How one prompt's scores become probabilities."""
         if self.scale is not None:
             return Calibration(self.scale)
         if subject.calibration is None:
             raise faults.needs_calibration(name)
         return subject.calibration
 
-    def _prompts(self, dataset: Dataset, name: str) -> Prompts:
+    def written(self, dataset: Dataset, name: str) -> Prompts:
+        """The prompts of every label of a dataset."""
         if self.prompts_file is not None:
             return Prompts(dataset.labels, by_label=read_prompts(self.prompts_file, dataset.labels))
         templates = tuple(dataset.templates if self.templates is None else self.templates)
@@ -216,12 +218,12 @@ class ZeroShot:
         return Prompts(dataset.labels, templates)
 
 
-def _meaning(combine: Combine, calibration: Calibration) -> Calibration:
+def meaning_of(combine: Combine, calibration: Calibration) -> Calibration:
     """How the combined scores become probabilities: logs and logits are so by themselves."""
     return Calibration(1.0, 0.0, calibration.kind) if combine == "probabilities" else calibration
 
 
-def _combined(scores: Tensor, counts: Tensor, combine: Combine, calibration: Calibration) -> Tensor:
+def combined(scores: Tensor, counts: Tensor, combine: Combine, calibration: Calibration) -> Tensor:
     """One score a label: (B, prompts, or labels where features are averaged) -> (B, C)."""
     if combine == "features":
         return scores

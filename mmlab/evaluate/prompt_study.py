@@ -1,0 +1,257 @@
+"""Prompt study: what each template is worth, and which of them together do best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from mmlab.evaluate import faults, ranking
+from mmlab.evaluate.data import Encoded, Subject, concatenate, take
+from mmlab.evaluate.label_features import LabelFeatures
+from mmlab.evaluate.labelling import Labelling, LabelScores, Truths, make_result, rank_labels
+from mmlab.evaluate.probing import without_details
+from mmlab.evaluate.prompts import Prompts, Template
+from mmlab.evaluate.protocol import Question, hash_texts
+from mmlab.evaluate.ranked import TruthTable, best_truths
+from mmlab.evaluate.zero_shot import Combine, ZeroShot, combined, meaning_of
+from mmlab.plugin import Dataset, Features, Split
+from mmlab.records import EvaluationResult
+
+By = Literal["top1", "mean_per_class_recall"]
+Quality = Callable[[Sequence[int]], float]
+
+
+class PromptStudy:
+    """Zero-shot with every template alone, without each of them, with all, and with a selection.
+
+    Conditions are "alone: TEMPLATE", "without: TEMPLATE", "all" and "selected". Templates are
+    selected on the validation split: beginning with none, the one that helps most is added, until
+    none helps; of equal ones the first. What is selected is then scored on the evaluated split, and
+    told in the result's `templates` and `subject`. Results of "selected" compare between models
+    that selected otherwise: what they share is the templates to choose from, and the procedure.
+
+    Labels are encoded once for each template. Rows of single samples are kept of every condition,
+    labels ranked first only of "all" and "selected".
+    """
+
+    version: ClassVar[int] = 1
+    needs: ClassVar[frozenset[str]] = frozenset({"similarity"})
+    learns_from: ClassVar[frozenset[Split]] = frozenset({"validation"})
+
+    def __init__(
+        self,
+        *,
+        queries: Annotated[
+            str | None, Field(description="encoder of the samples; the one that reads no text")
+        ] = None,
+        prompts: Annotated[
+            str | None, Field(description="encoder of the prompts; the one that reads text")
+        ] = None,
+        templates: Annotated[
+            Annotated[Sequence[Template], Field(min_length=2)] | None,
+            Field(description="templates to study, with one {} each; the dataset's unless given"),
+        ] = None,
+        combine: Annotated[
+            Combine | None,
+            Field(description="what is averaged over a label's prompts; by default as fusion says"),
+        ] = None,
+        scale: Annotated[
+            float | None, Field(gt=0, description="softmax scale; the model's own unless given")
+        ] = None,
+        by: Annotated[By, Field(description="validation metric that selects templates")] = "top1",
+        k: Annotated[int, Field(ge=1, le=1000, description="labels kept per sample")] = 5,
+    ) -> None:
+        self.by: By = by
+        self.k = k
+        self.zero_shot = ZeroShot(
+            queries=queries,
+            prompts=prompts,
+            templates=templates,
+            combine=combine,
+            scale=scale,
+            k=k,
+            cards=0,
+        )
+
+    def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
+        """Raise SpecError or DataError as zero_shot does, and for fewer than two templates."""
+        self.zero_shot.check(subject, dataset, name)
+        templates = self.zero_shot.written(dataset, name).templates
+        if len(set(templates)) < 2:
+            raise faults.too_few_templates(name, len(set(templates)))
+
+    @torch.no_grad()
+    def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
+        """A result for each condition."""
+        self.check(subject, encoded.dataset, name)
+        templates = tuple(dict.fromkeys(self.zero_shot.written(encoded.dataset, name).templates))
+        asked = _Asked.of(self.zero_shot, subject, encoded, templates, name)
+        validation = _Asked.of(
+            self.zero_shot, subject, encoded.other("validation"), templates, name
+        )
+        selected, steps = select_templates(
+            len(templates), lambda chosen: validation.quality(chosen, self.by)
+        )
+        results = [
+            without_details(self._result(asked, name, condition, chosen))
+            for condition, chosen in _conditions(templates)
+        ]
+        every = tuple(range(len(templates)))
+        results.append(self._result(asked, name, "all", every))
+        result = self._result(asked, name, "selected", selected, validation)
+        told = [{"template": templates[place], self.by: value} for place, value in steps]
+        results.append(replace(result, subject={**result.subject, "selection": told}))
+        return results
+
+    def _result(
+        self,
+        asked: _Asked,
+        name: str,
+        condition: str,
+        chosen: Sequence[int],
+        validation: _Asked | None = None,
+    ) -> EvaluationResult:
+        used = tuple(asked.templates[place] for place in chosen)
+        question = self._question(asked, used, validation)
+        keys = self.zero_shot.keys(asked.subject, name)
+        described = asked.subject.describe(keys, asked.scores(chosen).calibration)
+        labelling = Labelling(name, question, asked.encoded, asked.indexes, described, 0, condition)
+        ranked = rank_labels(asked.scores(chosen), asked.truths, self.k, name)
+        return replace(make_result(labelling, asked.truths, ranked), templates=used)
+
+    def _question(
+        self, asked: _Asked, used: tuple[str, ...], validation: _Asked | None
+    ) -> Question:
+        """What is asked: of a selection all templates, and the samples that select."""
+        own = self.zero_shot.question(asked.subject, asked.encoded.dataset, "prompts")
+        if validation is None:
+            return replace(own, evaluator="prompts", version=self.version, templates=used)
+        ids = [validation.encoded.ids[index] for index in validation.indexes]
+        options = {
+            **own.options,
+            "by": self.by,
+            "selected_on": [validation.encoded.dataset.revision, hash_texts(ids)],
+        }
+        return Question("prompts", self.version, options, own.labels, asked.templates)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Samples of a split, projected, and the features of all labels for each template."""
+
+    zero_shot: ZeroShot
+    subject: Subject
+    encoded: Encoded
+    templates: tuple[str, ...]
+    name: str
+    indexes: Sequence[int]
+    queries: Features
+    by_template: Sequence[Features]
+
+    @classmethod
+    def of(
+        cls,
+        zero_shot: ZeroShot,
+        subject: Subject,
+        encoded: Encoded,
+        templates: tuple[str, ...],
+        name: str,
+    ) -> _Asked:
+        """The labelled samples of a split."""
+        queries, prompts = zero_shot.keys(subject, name)
+        indexes = encoded.labelled(encoded.present(queries))
+        if not indexes:
+            needed = f"a known label and {subject.modality(queries)}"
+            raise faults.nothing_left(name, len(encoded.ids), needed)
+        taken = take(encoded.features[queries], torch.tensor(indexes))
+        labels = [
+            LabelFeatures(
+                subject, prompts, Prompts(encoded.dataset.labels, (template,)), averages=False
+            ).whole()
+            for template in templates
+        ]
+        projected = subject.project(queries, taken)
+        return cls(zero_shot, subject, encoded, templates, name, indexes, projected, labels)
+
+    @property
+    def truths(self) -> Truths:
+        """Labels of the samples."""
+        return [self.encoded.truths[index] for index in self.indexes]
+
+    def scores(self, chosen: Sequence[int]) -> LabelScores:
+        """Scores of all labels, with the chosen templates alone."""
+        subject, name = self.subject, self.name
+        queries, prompts = self.zero_shot.keys(subject, name)
+        combine = self.zero_shot.combination(subject, name)
+        calibration = self.zero_shot.calibration(subject, name)
+        labels = len(self.encoded.dataset.labels)
+        answers = _joined([self.by_template[place] for place in chosen], combine)
+        counts = torch.full((labels,), len(chosen))
+
+        def rows(part: slice) -> Tensor:
+            asked = take(self.queries, part)
+            scores = subject.pair_scores(queries, asked, prompts, answers)
+            return combined(scores, counts, combine, calibration)
+
+        return LabelScores(rows, labels, len(answers.pooled), meaning_of(combine, calibration))
+
+    def quality(self, chosen: Sequence[int], by: By) -> float:
+        """A metric of the chosen templates, without all else that a result tells."""
+        scores, truths = self.scores(chosen), self.truths
+        best, labels = [], []
+        for rows in ranking.chunks(len(truths), scores.width):
+            chunk = scores.rows(rows)
+            table = TruthTable.of(truths[rows], chunk.device)
+            ranks = torch.stack([ranking.ranks_of(chunk, own) for own in table.labels.T], 1)
+            place = best_truths(table, ranks)[:, None]
+            best.append((ranks.gather(1, place)[:, 0] == 1).cpu().numpy())
+            labels.append(table.labels.gather(1, place)[:, 0].cpu().numpy())
+        is_hit, label = np.concatenate(best), np.concatenate(labels)
+        if by == "top1":
+            return float(is_hit.mean())
+        hits, counts = np.bincount(label, weights=is_hit), np.bincount(label)
+        return float((hits[counts > 0] / counts[counts > 0]).mean())
+
+
+def _joined(parts: Sequence[Features], combine: Combine) -> Features:
+    """Features of labels with some templates: their mean, or a label's prompts side by side."""
+    if combine == "features":
+        return Features.of(torch.stack([part.pooled for part in parts]).mean(0))
+    count, labels = len(parts), len(parts[0].pooled)
+    order = torch.arange(count * labels).reshape(count, labels).T.flatten()
+    return concatenate(parts).map(lambda x: x[order.to(x.device)])
+
+
+def select_templates(
+    count: int, quality_of: Quality
+) -> tuple[tuple[int, ...], list[tuple[int, float]]]:
+    """Places of the templates that forward selection takes, in order, and the quality after each.
+
+    The one that helps most is added while any helps; of equal ones the first.
+    """
+    chosen: list[int] = []
+    steps: list[tuple[int, float]] = []
+    while len(chosen) < count:
+        values = {
+            place: quality_of([*chosen, place]) for place in range(count) if place not in chosen
+        }
+        place = max(values, key=lambda each: (values[each], -each))
+        if steps and values[place] <= steps[-1][1]:
+            break
+        chosen.append(place)
+        steps.append((place, values[place]))
+    return tuple(chosen), steps
+
+
+def _conditions(templates: Sequence[str]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    places = range(len(templates))
+    yield from ((f"alone: {templates[place]}", (place,)) for place in places)
+    for place in places:
+        rest = tuple(other for other in places if other != place)
+        yield f"without: {templates[place]}", rest

@@ -1,0 +1,113 @@
+"""A study of templates: each alone, without each, all, and those selected on validation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from evaluated import Cosine, Gate, Words, encoded, letters, pictures, subject
+from lab import PAIRED, Lab
+from torch import nn
+
+from mmlab.errors import DataError
+from mmlab.evaluate import Encoded, Subject
+from mmlab.evaluate.prompt_study import PromptStudy, select_templates
+from mmlab.evaluate.zero_shot import ZeroShot
+from mmlab.plugin import Split
+from mmlab.records import EvaluationResult
+
+LABELS = ["crab", "owl", "elk", "ant", "bee", "yak"]
+TEMPLATES = ("{}", "zzzzzzzzzzzzzzzzzz {} qqq crab", "many {}s, crab")
+
+
+def shown(templates: tuple[str, ...]) -> Words:
+    words = ["crabs", "an owl", "elk!", "pants", "bees", "yak"]
+    rows = [{"image": letters(word), "text": word} for word in words]
+    targets = [(place,) for place in range(6)]
+    return Words(rows, targets, labels=tuple(LABELS), templates=templates)
+
+
+def study(
+    what: Subject | None = None, templates: tuple[str, ...] = TEMPLATES, **options: object
+) -> dict[str, EvaluationResult]:
+    model = what or subject()
+    dataset = shown(templates)
+
+    def other(split: Split) -> Encoded:
+        assert split == "validation"
+        small = pictures(LABELS, LABELS, templates=templates, revision="words-2")
+        return replace(encoded(model, small), split=split)
+
+    asked = replace(encoded(model, dataset), other=other)
+    results = PromptStudy(**options)(model, asked, "study")  # type: ignore[arg-type]
+    return {result.condition: result for result in results}
+
+
+def alone(templates: tuple[str, ...]) -> EvaluationResult:
+    dataset = shown(templates)
+    (result,) = ZeroShot()(subject(), encoded(subject(), dataset), "alone")
+    return result
+
+
+def test_every_condition_gives_what_zero_shot_gives_with_its_templates() -> None:
+    found = study()
+    assert list(found) == [
+        *(f"alone: {template}" for template in TEMPLATES),
+        *(f"without: {template}" for template in TEMPLATES),
+        *("all", "selected"),
+    ]
+    for template in TEMPLATES:
+        rest = tuple(other for other in TEMPLATES if other != template)
+        for condition, used in (("alone", (template,)), ("without", rest)):
+            result = found[f"{condition}: {template}"]
+            assert result.templates == used
+            assert result.metrics == pytest.approx(alone(used).metrics, rel=1e-5)
+    assert found["all"].metrics == pytest.approx(alone(TEMPLATES).metrics, rel=1e-5)
+
+
+def test_the_selection_is_made_on_validation_and_told() -> None:
+    result = study()["selected"]
+    assert result.templates == ("{}",)
+    assert result.subject["selection"] == [{"template": "{}", "top1": 1.0}]
+    assert result.protocol["templates"] == list(TEMPLATES)
+    assert result.metrics == pytest.approx(alone(("{}",)).metrics, rel=1e-5)
+
+
+def test_fusions_that_average_scores_are_studied_too() -> None:
+    gate = subject(Gate(), scorer=nn.Linear(256, 1, bias=False))
+    assert set(study(gate)) == set(study())
+    one = study(subject(Cosine()), combine="scores")
+    assert one["alone: {}"].metrics == pytest.approx(alone(("{}",)).metrics, rel=1e-5)
+
+
+def test_selection_adds_what_helps_most_and_stops_when_nothing_helps() -> None:
+    worth = {(1,): 0.5, (1, 2): 0.7, (0,): 0.5, (2,): 0.4, (0, 2): 0.8, (0, 2, 1): 0.8}
+    asked: list[tuple[int, ...]] = []
+
+    def quality(chosen: object) -> float:
+        asked.append(tuple(chosen))  # type: ignore[call-overload]
+        return worth.get(asked[-1], 0.1)
+
+    chosen, steps = select_templates(3, quality)
+    assert chosen == (0, 2)
+    assert steps == [(0, 0.5), (2, 0.8)]
+    assert len(asked) == 3 + 2 + 1
+
+
+def test_recall_of_labels_can_select() -> None:
+    selection = study(by="mean_per_class_recall")["selected"].subject["selection"]
+    assert selection == [{"template": "{}", "mean_per_class_recall": 1.0}]
+
+
+def test_one_template_is_nothing_to_study() -> None:
+    with pytest.raises(DataError, match=r"needs several(.|\n)*found: 1 template"):
+        study(templates=("{}", "{}"))
+
+
+def test_a_study_of_a_trained_model_is_stored(sqlite_lab: Lab) -> None:
+    detail = sqlite_lab.run_one(
+        sqlite_lab.write("pairs", PAIRED, '[[evaluate]]\nuse = "prompts"\n')
+    )
+    conditions = [e.condition for e in detail.evaluations if e.name == "prompts"]
+    assert len(conditions) == 6
+    assert "alone: a {}" in conditions
