@@ -1,0 +1,178 @@
+"""Zero-shot after the features exist: ranking, measures of labels, and very many labels.
+
+    python benchmarks/zero_shot_measures.py [--rounds 3] [--samples 50000]
+
+On one thread, with synthetic features of 512 numbers: (1) ranking 1,000 labels and all measures of
+every label, with the peak memory over what the features take; (2) AUROC and average precision of
+labels beside scikit-learn's, label by label, arms interleaved; (3) a million labels in blocks, with
+the peak memory. CPU time of the process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import statistics
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from mmlab.evaluate import label_metrics
+from mmlab.evaluate.measures import count_confusions, measure, measure_labels
+from mmlab.evaluate.ranked import LabelScores, RankedLabels, rank_labels
+from mmlab.plugin import Calibration
+
+LABELS, WIDTH = 1000, 512
+#: Labels of which scikit-learn is asked; all of them would take minutes.
+PEER_LABELS = 20
+MANY_LABELS, MANY_SAMPLES = 1_000_000, 100
+SCALE = Calibration(100.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--samples", type=int, default=50_000)
+    options = parser.parse_args()
+    # Each in a process of its own: a process' peak of memory never falls.
+    spawn = multiprocessing.get_context("spawn")
+    with spawn.Pool(
+        1, initializer=torch.set_num_threads, initargs=(1,), maxtasksperchild=1
+    ) as pool:
+        tables = {
+            "ranking": pool.apply(ranking, (options.samples, options.rounds)),
+            "order_measures": pool.apply(order_measures, (options.samples, options.rounds)),
+            "many_labels": pool.apply(many_labels),
+        }
+    for name, table in tables.items():
+        print(name, json.dumps(table))
+    keep(tables)
+
+
+def features(count: int, seed: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    made = torch.randn(count, WIDTH, generator=generator)
+    return torch.nn.functional.normalize(made, dim=1)
+
+
+def ranking(samples: int, rounds: int) -> dict[str, object]:
+    asked, answers = features(samples, 0), features(LABELS, 1)
+    truths = [(sample % LABELS,) for sample in range(samples)]
+    scores = LabelScores(lambda rows: asked[rows] @ answers.T, LABELS, LABELS, SCALE)
+
+    def judge() -> RankedLabels:
+        ranked = rank_labels(scores, truths, 5, "benchmark")
+        measure(ranked, measure_labels(ranked, LABELS), is_multi_label=False)
+        count_confusions(ranked, LABELS)
+        return ranked
+
+    before = peak_bytes()
+    seconds = [timed(judge) for _ in range(rounds)]
+    return {
+        "samples": samples,
+        "labels": LABELS,
+        "goal": "at most 10 s on one core and 1 GB",
+        "cpu_seconds": spread(seconds),
+        "peak_bytes_over_features": peak_bytes() - before,
+    }
+
+
+def order_measures(samples: int, rounds: int) -> dict[str, object]:
+    scores = (features(PEER_LABELS, 2) @ features(samples, 3).T).numpy()
+    label = np.arange(samples) % LABELS  # so that positives are as rare as with 1,000 labels
+    sample = np.flatnonzero(label < PEER_LABELS)
+    unused = np.zeros(len(sample), dtype=np.float32)
+    truths = label_metrics.TruthRanks(sample, label[sample], np.ones_like(sample), unused)
+    is_truth = label == np.arange(PEER_LABELS)[:, None]
+
+    def peer() -> list[tuple[float, float]]:
+        pairs = zip(is_truth, scores, strict=True)
+        return [(average_precision_score(t, s), roc_auc_score(t, s)) for t, s in pairs]
+
+    def ours() -> dict[str, np.ndarray]:
+        return label_metrics.order_measures(scores, truths)
+
+    found = ours()
+    both = np.stack([found["average_precision"], found["auroc"]], 1)
+    seconds: dict[str, list[float]] = {"mmlab": [], "scikit-learn": []}
+    for _ in range(rounds):
+        seconds["mmlab"].append(timed(ours))
+        seconds["scikit-learn"].append(timed(peer))
+    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    return {
+        "samples": samples,
+        "labels": PEER_LABELS,
+        "goal": ">= 6x, equal to 1e-6",
+        "cpu_seconds": {name: spread(values) for name, values in seconds.items()},
+        "ratio": round(medians["scikit-learn"] / medians["mmlab"], 2),
+        "largest_difference": float(np.abs(both - np.array(peer())).max()),
+    }
+
+
+def many_labels() -> dict[str, object]:
+    asked = features(MANY_SAMPLES, 4)
+    made: dict[int, torch.Tensor] = {}
+
+    def block(rows: slice, columns: slice) -> torch.Tensor:
+        if columns.start not in made:
+            made.clear()
+            made[columns.start] = features(columns.stop - columns.start, 5 + columns.start)
+        return asked[rows] @ made[columns.start].T
+
+    def nothing(rows: slice) -> torch.Tensor:
+        raise AssertionError("so many labels are ranked in blocks")
+
+    truths = [(7919 * sample % MANY_LABELS,) for sample in range(MANY_SAMPLES)]
+    scores = LabelScores(nothing, MANY_LABELS, MANY_LABELS, SCALE, block)
+    before = peak_bytes()
+    seconds = timed(lambda: rank_labels(scores, truths, 5, "benchmark"))
+    return {
+        "samples": MANY_SAMPLES,
+        "labels": MANY_LABELS,
+        "goal": "bounded memory: not the labels' features, not their scores",
+        "cpu_seconds_features_made_twice": round(seconds, 2),
+        "peak_bytes": peak_bytes() - before,
+        "bytes_of_all_features": MANY_LABELS * WIDTH * 4,
+        "bytes_of_all_scores": MANY_LABELS * MANY_SAMPLES * 4,
+    }
+
+
+def timed(arm: Callable[[], object]) -> float:
+    start = time.process_time()
+    arm()
+    return time.process_time() - start
+
+
+def spread(seconds: list[float]) -> dict[str, float]:
+    marks = {"minimum": min, "median": statistics.median, "maximum": max}
+    return {name: round(pick(seconds), 3) for name, pick in marks.items()}
+
+
+def peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def keep(tables: dict[str, object]) -> None:
+    document = {
+        "benchmark": "zero-shot-measures",
+        "unit": "seconds of one core; bytes",
+        **tables,
+        "python": platform.python_version(),
+        "cores": os.cpu_count(),
+        "versions": {name: version(name) for name in ("mmlab", "torch", "numpy", "scikit-learn")},
+    }
+    target = Path(__file__).parent / "results" / "zero-shot-measures-cpu.json"
+    target.write_text(json.dumps(document, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
