@@ -30,6 +30,7 @@ class Contrast:
     chunk: int | None
     views: Mapping[str, int]
     view_weight: float
+    means: bool = False
 
     def __call__(
         self, mean: Mean, scale: Tensor, outputs: Outputs, batch: Batch, encode: Encode
@@ -41,7 +42,12 @@ class Contrast:
 
         def loss_of(similarity: Similarity) -> Tensor:
             forward, backward = read_rows(
-                similarity, scale, groups, chunk=self.chunk, hardness=self.hardness
+                similarity,
+                scale,
+                groups,
+                chunk=self.chunk,
+                hardness=self.hardness,
+                means=self.means,
             )
             return (mean(forward) + mean(backward)) / 2
 

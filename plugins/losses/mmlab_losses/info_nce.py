@@ -55,7 +55,8 @@ class InfoNCE(nn.Module):
         self.label_smoothing = label_smoothing
         positives = check_positives(positives, shapes)
         self.reads_inputs = inputs_read(positives)
-        self.contrast = Contrast("info_nce", positives, hardness, chunk, views, view_weight)
+        means = label_smoothing > 0
+        self.contrast = Contrast("info_nce", positives, hardness, chunk, views, view_weight, means)
         self.views = max(views.values(), default=0)
 
     def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
@@ -72,5 +73,6 @@ class InfoNCE(nn.Module):
 
     def _mean(self, rows: Rows) -> Tensor:
         """Of each question, the logarithm of the sum over all answers less what is true of them."""
-        truth = torch.lerp(rows.right, rows.all, self.label_smoothing)
+        share = self.label_smoothing
+        truth = torch.lerp(rows.right, rows.all, share) if share else rows.right
         return rows.mean(torch.logaddexp(rows.log_right, rows.log_wrong) - truth, rows.is_asked)
