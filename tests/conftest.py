@@ -91,6 +91,13 @@ def empty_database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
+def sqlite_store(sqlite_url: str) -> Iterator[Store]:
+    """An open store on SQLite alone, for what no database has a part in."""
+    with open_store(sqlite_url) as opened:
+        yield opened
+
+
+@pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     """An open store, on SQLite and on Postgres."""
     with open_store(database_url) as opened:

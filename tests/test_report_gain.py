@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from mmlab.report.gain_boards import gain_boards
 from mmlab.report.paired import paired_interval
 from mmlab.report.results import Results
 from mmlab.report.tables import to_csv, to_json, to_markdown
-from mmlab.store import Store, open_store
+from mmlab.store import Store
 
 IMAGE = [1.0, 0, 0, 1, 0, 0, 0, 0]
 TEXT = [1.0, 1, 0, 0, 1, 0, 1, 0]
@@ -31,20 +30,6 @@ SUMMARY = {
     "flops_per_sample": {"encoders": 5000, "fusion": 60, "head": 24},
     "samples_per_second": 100.0,
 }
-
-
-@pytest.fixture
-def store(sqlite_url: str) -> Iterator[Store]:
-    """On SQLite alone, for what no database has a part in; `either_store` is on both."""
-    with open_store(sqlite_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def either_store(database_url: str) -> Iterator[Store]:
-    """On SQLite and on Postgres."""
-    with open_store(database_url) as opened:
-        yield opened
 
 
 def one(frame: pl.DataFrame) -> dict[str, object]:
@@ -63,9 +48,9 @@ def record_three(store: Store, **summaries: dict[str, object]) -> None:
         record_fusion(store, "concat", inputs, asked(outcomes), summary=summaries.get(name))
 
 
-def test_the_gain_is_over_the_best_input_alone_paired_by_sample(either_store: Store) -> None:
-    record_three(either_store)
-    row = one(fusion_gain(either_store))
+def test_the_gain_is_over_the_best_input_alone_paired_by_sample(store: Store) -> None:
+    record_three(store)
+    row = one(fusion_gain(store))
     assert (row["fusion"], row["inputs"], row["best_unimodal"]) == ("concat", "image+text", "text")
     assert (row["mean"], row["best_mean"], row["gain"]) == (6 / 8, 4 / 8, 2 / 8)
     assert (row["seeds"], row["samples"], row["interval"]) == (1, 8, "samples")
@@ -74,38 +59,40 @@ def test_the_gain_is_over_the_best_input_alone_paired_by_sample(either_store: St
     assert row["measure"] == "top1"
 
 
-def test_without_validation_the_best_input_is_chosen_on_the_split_itself(store: Store) -> None:
-    record_three(store)
-    assert one(fusion_gain(store))["chosen_on"] == "test"
+def test_without_validation_the_best_input_is_chosen_on_the_split_itself(
+    sqlite_store: Store,
+) -> None:
+    record_three(sqlite_store)
+    assert one(fusion_gain(sqlite_store))["chosen_on"] == "test"
 
 
 @pytest.mark.parametrize(
     ("direction", "image", "text", "best"), [("max", 0.9, 0.1, "image"), ("min", 0.9, 0.1, "text")]
 )
 def test_the_best_input_is_chosen_on_validation_where_every_run_has_it(
-    store: Store, direction: str, image: float, text: float, best: str
+    sqlite_store: Store, direction: str, image: float, text: float, best: str
 ) -> None:
     def summary(value: float) -> dict[str, object]:
         return {"best": "loss", "best_direction": direction, "best_value": value}
 
-    record_three(store, image=summary(image), text=summary(text))
-    row = one(fusion_gain(store))
+    record_three(sqlite_store, image=summary(image), text=summary(text))
+    row = one(fusion_gain(sqlite_store))
     assert (row["best_unimodal"], row["chosen_on"]) == (best, "validation")
 
 
-def test_a_metric_that_only_some_have_chooses_nothing(store: Store) -> None:
-    record_three(store, image={"best": "loss", "best_direction": "min", "best_value": 0.0})
-    assert one(fusion_gain(store))["chosen_on"] == "test"
+def test_a_metric_that_only_some_have_chooses_nothing(sqlite_store: Store) -> None:
+    record_three(sqlite_store, image={"best": "loss", "best_direction": "min", "best_value": 0.0})
+    assert one(fusion_gain(sqlite_store))["chosen_on"] == "test"
 
 
-def test_seeds_are_paired_and_the_interval_covers_them(either_store: Store) -> None:
+def test_seeds_are_paired_and_the_interval_covers_them(store: Store) -> None:
     draw = np.random.default_rng(0)
     tables = {key: draw.integers(0, 2, (3, 20)).astype(float) for key in ("text", "image+text")}
     for key, table in tables.items():
         for seed, outcomes in enumerate(table):
-            record_fusion(either_store, "sum", key.split("+"), asked(list(outcomes)), seed=seed)
+            record_fusion(store, "sum", key.split("+"), asked(list(outcomes)), seed=seed)
     expected = paired_interval(tables["image+text"] - tables["text"])
-    row = one(fusion_gain(either_store))
+    row = one(fusion_gain(store))
     assert row["interval"] == "seeds and samples"
     assert (row["seeds"], row["samples"]) == (3, 20)
     assert (row["gain"], row["low"], row["high"]) == pytest.approx(
@@ -113,75 +100,90 @@ def test_seeds_are_paired_and_the_interval_covers_them(either_store: Store) -> N
     )
 
 
-def test_only_seeds_that_both_have_are_paired(store: Store) -> None:
+def test_only_seeds_that_both_have_are_paired(sqlite_store: Store) -> None:
     for seed in (0, 1):
-        record_fusion(store, "sum", ["text"], asked(TEXT), seed=seed)
+        record_fusion(sqlite_store, "sum", ["text"], asked(TEXT), seed=seed)
     for seed in (1, 2):
         outcomes = BOTH if seed == 1 else IMAGE
-        record_fusion(store, "sum", ["image", "text"], asked(outcomes), seed=seed)
-    row = one(fusion_gain(store))
+        record_fusion(sqlite_store, "sum", ["image", "text"], asked(outcomes), seed=seed)
+    row = one(fusion_gain(sqlite_store))
     assert (row["seeds"], row["gain"]) == (1, 2 / 8)
 
 
-def test_without_a_common_seed_means_are_paired_by_sample(store: Store) -> None:
-    record_fusion(store, "sum", ["text"], asked(TEXT), seed=0)
-    record_fusion(store, "sum", ["image", "text"], asked(BOTH), seed=1)
-    record_fusion(store, "sum", ["image", "text"], asked(IMAGE), seed=2)
-    row = one(fusion_gain(store))
+def test_without_a_common_seed_means_are_paired_by_sample(sqlite_store: Store) -> None:
+    record_fusion(sqlite_store, "sum", ["text"], asked(TEXT), seed=0)
+    record_fusion(sqlite_store, "sum", ["image", "text"], asked(BOTH), seed=1)
+    record_fusion(sqlite_store, "sum", ["image", "text"], asked(IMAGE), seed=2)
+    row = one(fusion_gain(sqlite_store))
     assert (row["seeds"], row["interval"]) == (1, "samples")
     assert row["gain"] == pytest.approx(np.mean([*BOTH, *IMAGE]) - np.mean(TEXT))
 
 
-def test_repetitions_of_a_seed_count_once_with_their_mean(store: Store) -> None:
-    record_fusion(store, "sum", ["text"], asked(TEXT))
-    record_fusion(store, "sum", ["image", "text"], asked(BOTH))
-    record_fusion(store, "sum", ["image", "text"], asked(TEXT), rerun=True)
-    row = one(fusion_gain(store))
+def test_repetitions_of_a_seed_count_once_with_their_mean(sqlite_store: Store) -> None:
+    record_fusion(sqlite_store, "sum", ["text"], asked(TEXT))
+    record_fusion(sqlite_store, "sum", ["image", "text"], asked(BOTH))
+    record_fusion(sqlite_store, "sum", ["image", "text"], asked(TEXT), rerun=True)
+    row = one(fusion_gain(sqlite_store))
     assert (row["seeds"], row["gain"]) == (1, 1 / 8)
 
 
-def test_samples_that_an_input_lacks_are_not_paired(store: Store) -> None:
+def test_samples_that_an_input_lacks_are_not_paired(sqlite_store: Store) -> None:
     """The text is asked of four samples alone: the protocols differ in nothing else."""
     ids = [f"sample-{index:04d}" for index in (1, 3, 5, 7)]
-    record_fusion(store, "sum", ["text"], asked([0, 0, 1, 0], ids=ids))
-    record_fusion(store, "sum", ["image", "text"], asked(BOTH))
-    row = one(fusion_gain(store))
+    record_fusion(sqlite_store, "sum", ["text"], asked([0, 0, 1, 0], ids=ids))
+    record_fusion(sqlite_store, "sum", ["image", "text"], asked(BOTH))
+    row = one(fusion_gain(sqlite_store))
     assert row["samples"] == 4
     assert row["gain"] == np.mean([1, 1, 0, 0]) - 1 / 4
 
 
-def test_another_protocol_is_another_question(store: Store) -> None:
-    record_fusion(store, "sum", ["text"], asked(TEXT, options={"k": 1}))
-    record_fusion(store, "sum", ["image", "text"], asked(BOTH))
-    assert fusion_gain(store).is_empty()
+def test_another_protocol_is_another_question(sqlite_store: Store) -> None:
+    record_fusion(sqlite_store, "sum", ["text"], asked(TEXT, options={"k": 1}))
+    record_fusion(sqlite_store, "sum", ["image", "text"], asked(BOTH))
+    assert fusion_gain(sqlite_store).is_empty()
 
 
-def test_the_rest_of_the_sweep_must_be_equal(store: Store) -> None:
+def test_what_judges_encoders_alone_says_nothing_of_a_fusion(sqlite_store: Store) -> None:
+    for inputs in (["text"], ["image", "text"]):
+        record_fusion(sqlite_store, "sum", inputs, asked(TEXT, evaluator="linear_probe"))
+    assert fusion_gain(sqlite_store).is_empty()
+
+
+def test_a_run_without_outcomes_takes_no_part(sqlite_store: Store) -> None:
+    record_three(sqlite_store)
+    record_fusion(sqlite_store, "gating", ["image", "text"], asked([math.nan] * 8))
+    record_fusion(sqlite_store, "gating", ["text"], asked([math.nan] * 8))
+    assert one(fusion_gain(sqlite_store))["gain"] == 2 / 8
+
+
+def test_the_rest_of_the_sweep_must_be_equal(sqlite_store: Store) -> None:
     for lr, outcomes in ((0.1, IMAGE), (0.2, TEXT)):
-        record_fusion(store, "sum", ["text"], asked(outcomes), settings={"train.lr": lr})
-    record_fusion(store, "sum", ["image", "text"], asked(BOTH), settings={"train.lr": 0.1})
-    row = one(fusion_gain(store))
+        record_fusion(sqlite_store, "sum", ["text"], asked(outcomes), settings={"train.lr": lr})
+    record_fusion(sqlite_store, "sum", ["image", "text"], asked(BOTH), settings={"train.lr": 0.1})
+    row = one(fusion_gain(sqlite_store))
     assert row["best_cell"] == "fusion=sum(text), train.lr=0.1"
     assert row["gain"] == 4 / 8
 
 
-def test_a_fusion_is_compared_with_its_own_inputs(store: Store) -> None:
-    record_fusion(store, "sum", ["audio"], asked([1.0] * 8))
-    record_fusion(store, "sum", ["text"], asked(TEXT))
-    record_fusion(store, "sum", ["image", "text"], asked(BOTH))
-    record_fusion(store, "sum", ["image", "text", "audio"], asked(BOTH))
-    best = dict(fusion_gain(store).select("inputs", "best_unimodal").rows())
+def test_a_fusion_is_compared_with_its_own_inputs(sqlite_store: Store) -> None:
+    record_fusion(sqlite_store, "sum", ["audio"], asked([1.0] * 8))
+    record_fusion(sqlite_store, "sum", ["text"], asked(TEXT))
+    record_fusion(sqlite_store, "sum", ["image", "text"], asked(BOTH))
+    record_fusion(sqlite_store, "sum", ["image", "text", "audio"], asked(BOTH))
+    best = dict(fusion_gain(sqlite_store).select("inputs", "best_unimodal").rows())
     assert best == {"image+text": "text", "image+text+audio": "audio"}
 
 
-def test_a_regression_gains_squared_error(store: Store) -> None:
-    record_fusion(store, "sum", ["text"], asked([-4.0, -2.0], evaluator="regression"))
-    record_fusion(store, "sum", ["image", "text"], asked([-1.0, -1.0], evaluator="regression"))
-    row = one(fusion_gain(store))
+def test_a_regression_gains_squared_error(sqlite_store: Store) -> None:
+    record_fusion(sqlite_store, "sum", ["text"], asked([-4.0, -2.0], evaluator="regression"))
+    record_fusion(
+        sqlite_store, "sum", ["image", "text"], asked([-1.0, -1.0], evaluator="regression")
+    )
+    row = one(fusion_gain(sqlite_store))
     assert (row["measure"], row["gain"]) == ("-mse", 2.0)
 
 
-def test_costs_are_those_of_fusion_and_head(store: Store) -> None:
+def test_costs_are_those_of_fusion_and_head(sqlite_store: Store) -> None:
     match = {"budget": 40, "parameters": 42, "option": "dim", "value": 3}
     found = costs_of([SUMMARY | {"match": match}, SUMMARY | {"samples_per_second": 300.0}])
     assert (found.parameters, found.flops, found.samples_per_second) == (42, 84, 200.0)
@@ -191,21 +193,21 @@ def test_costs_are_those_of_fusion_and_head(store: Store) -> None:
     assert (empty.parameters, empty.flops, empty.gap, empty.width) == (None, None, None, None)
 
 
-def test_nothing_to_compare_is_an_empty_frame_with_its_columns(either_store: Store) -> None:
-    assert dict(fusion_gain(either_store).schema) == dict(pl.DataFrame(schema=SCHEMA).schema)
-    record_fusion(either_store, "sum", ["image", "text"], asked(BOTH))
-    assert fusion_gain(either_store).is_empty()
-    assert list(gain_boards(fusion_gain(either_store))) == []
+def test_nothing_to_compare_is_an_empty_frame_with_its_columns(store: Store) -> None:
+    assert dict(fusion_gain(store).schema) == dict(pl.DataFrame(schema=SCHEMA).schema)
+    record_fusion(store, "sum", ["image", "text"], asked(BOTH))
+    assert fusion_gain(store).is_empty()
+    assert list(gain_boards(fusion_gain(store))) == []
 
 
-def test_the_board_says_what_was_gained_at_what_cost(store: Store) -> None:
+def test_the_board_says_what_was_gained_at_what_cost(sqlite_store: Store) -> None:
     match = {"budget": 40, "parameters": 42, "option": "dim", "value": 3}
     shared = SUMMARY | {"match": match, "function_class": "sums of maps"}
-    record_fusion(store, "concat", ["text"], asked(TEXT))
-    record_fusion(store, "concat", ["image", "text"], asked(TEXT), summary=shared)
-    record_fusion(store, "sum", ["image", "text"], asked(BOTH), summary=shared)
-    record_fusion(store, "gating", ["image", "text"], asked(IMAGE), summary=SUMMARY)
-    (board,) = gain_boards(fusion_gain(store))
+    record_fusion(sqlite_store, "concat", ["text"], asked(TEXT))
+    record_fusion(sqlite_store, "concat", ["image", "text"], asked(TEXT), summary=shared)
+    record_fusion(sqlite_store, "sum", ["image", "text"], asked(BOTH), summary=shared)
+    record_fusion(sqlite_store, "gating", ["image", "text"], asked(IMAGE), summary=SUMMARY)
+    (board,) = gain_boards(fusion_gain(sqlite_store))
     assert board.metrics == (
         "gain",
         "top1",
@@ -230,18 +232,18 @@ def test_the_board_says_what_was_gained_at_what_cost(store: Store) -> None:
     assert "the budget of 40" in notes
 
 
-def test_every_format_has_the_gains(either_store: Store) -> None:
-    record_three(either_store)
-    contents = read_contents(either_store)
+def test_every_format_has_the_gains(store: Store) -> None:
+    record_three(store)
+    contents = read_contents(store)
     gain = json.loads(to_json(contents))["fusion_gain"][0]["gain"]
     assert gain == 0.25
-    assert "+25.0 ±" in to_markdown(all_boards(either_store, contents))
+    assert "+25.0 ±" in to_markdown(all_boards(store, contents))
     assert to_csv(contents.table("fusion_gain")).splitlines()[1].startswith("emoji,fusion=concat(")
 
 
-def test_python_and_the_page_have_the_gains(store: Store, tmp_path: Path) -> None:
-    record_three(store)
-    found = Results(store)
+def test_python_and_the_page_have_the_gains(sqlite_store: Store, tmp_path: Path) -> None:
+    record_three(sqlite_store)
+    found = Results(sqlite_store)
     assert found.fusion_gain()["gain"].to_list() == [0.25]
     assert found.fusion_gain(["emoji"]).equals(found.fusion_gain())
     assert "fusion gain · emoji" in found._repr_html_()
@@ -251,7 +253,7 @@ def test_python_and_the_page_have_the_gains(store: Store, tmp_path: Path) -> Non
     assert "+25.0 ±" in (tmp_path / "report.html").read_text()
 
 
-def test_a_value_that_is_not_finite_validates_nothing(store: Store) -> None:
+def test_a_value_that_is_not_finite_validates_nothing(sqlite_store: Store) -> None:
     nan = {"best": "loss", "best_direction": "min", "best_value": math.nan}
-    record_three(store, text=nan, image={**nan, "best_value": 1.0})
-    assert one(fusion_gain(store))["chosen_on"] == "test"
+    record_three(sqlite_store, text=nan, image={**nan, "best_value": 1.0})
+    assert one(fusion_gain(sqlite_store))["chosen_on"] == "test"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import polars as pl
 import pytest
@@ -16,23 +16,9 @@ from mmlab.report.page import gather
 from mmlab.report.robustness import robustness
 from mmlab.report.robustness_boards import robustness_boards
 from mmlab.report.tables import to_json, to_markdown
-from mmlab.store import Store, open_store
+from mmlab.store import Store
 
 INPUTS = ("image", "text")
-
-
-@pytest.fixture
-def store(sqlite_url: str) -> Iterator[Store]:
-    """On SQLite alone, for what no database has a part in; `either_store` is on both."""
-    with open_store(sqlite_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def either_store(database_url: str) -> Iterator[Store]:
-    """On SQLite and on Postgres."""
-    with open_store(database_url) as opened:
-        yield opened
 
 
 def condition(
@@ -76,9 +62,9 @@ def record_text(store: Store, hits: int) -> None:
     )
 
 
-def test_conditions_are_told_apart(either_store: Store) -> None:
-    record_both(either_store, "sum", (1, 6, 8))
-    found = robustness(either_store).filter(pl.col("metric").is_in(["top1", "top1/subset_worst"]))
+def test_conditions_are_told_apart(store: Store) -> None:
+    record_both(store, "sum", (1, 6, 8))
+    found = robustness(store).filter(pl.col("metric").is_in(["top1", "top1/subset_worst"]))
     rows = found.select("condition", "present", "noisy", "level", "mean").sort("condition").rows()
     assert rows == [
         ("", None, None, None, 0.1),
@@ -89,11 +75,11 @@ def test_conditions_are_told_apart(either_store: Store) -> None:
     ]
 
 
-def test_a_board_has_a_column_for_each_condition_the_summary_first(store: Store) -> None:
+def test_a_board_has_a_column_for_each_condition_the_summary_first(sqlite_store: Store) -> None:
     for seed in (0, 1):
-        record_both(store, "sum", (1, 6, 8), seed)
-        record_both(store, "gating", (4, 6, 7), seed)
-    (board,) = robustness_boards(robustness(store))
+        record_both(sqlite_store, "sum", (1, 6, 8), seed)
+        record_both(sqlite_store, "gating", (4, 6, 7), seed)
+    (board,) = robustness_boards(robustness(sqlite_store))
     assert board.metrics == (
         "subset_area",
         "subset_worst",
@@ -113,10 +99,10 @@ def test_a_board_has_a_column_for_each_condition_the_summary_first(store: Store)
     assert board.samples == 10
 
 
-def test_a_single_modality_stands_below_where_it_was_asked_the_same(either_store: Store) -> None:
-    record_both(either_store, "sum", (1, 6, 8))
-    record_text(either_store, 7)
-    (board,) = robustness_boards(robustness(either_store))
+def test_a_single_modality_stands_below_where_it_was_asked_the_same(store: Store) -> None:
+    record_both(store, "sum", (1, 6, 8))
+    record_text(store, 7)
+    (board,) = robustness_boards(robustness(store))
     text = board.entries[1]
     assert (text.place, text.label) == (None, "fusion=concat(text)")
     shown = {m: f.text for m, f in zip(board.metrics, text.figures, strict=True) if f.text}
@@ -124,27 +110,29 @@ def test_a_single_modality_stands_below_where_it_was_asked_the_same(either_store
     assert shown["text"].startswith("70.0%")
 
 
-def test_a_single_modality_alone_has_its_own_board(store: Store) -> None:
-    record_text(store, 7)
-    (board,) = robustness_boards(robustness(store))
+def test_a_single_modality_alone_has_its_own_board(sqlite_store: Store) -> None:
+    record_text(sqlite_store, 7)
+    (board,) = robustness_boards(robustness(sqlite_store))
     assert [entry.place for entry in board.entries] == [1]
 
 
-def test_conditions_are_no_boards_of_the_leaderboard_but_rows_of_its_frame(store: Store) -> None:
-    record_both(store, "sum", (1, 6, 8))
-    contents = read_contents(store)
+def test_conditions_are_no_boards_of_the_leaderboard_but_rows_of_its_frame(
+    sqlite_store: Store,
+) -> None:
+    record_both(sqlite_store, "sum", (1, 6, 8))
+    contents = read_contents(sqlite_store)
     assert set(contents.leaderboard["evaluator"]) == {"missing_modality"}
-    assert list(boards(store, contents.leaderboard)) == []
-    page = gather(store)
+    assert list(boards(sqlite_store, contents.leaderboard)) == []
+    page = gather(sqlite_store)
     assert [board.title for board in page.boards] == [
         "robustness in top1 · emoji · missing_modality · test"
     ]
     assert page.examples == ()
 
 
-def test_every_format_has_the_conditions(store: Store) -> None:
-    record_both(store, "sum", (1, 6, 8))
-    contents = read_contents(store)
+def test_every_format_has_the_conditions(sqlite_store: Store) -> None:
+    record_both(sqlite_store, "sum", (1, 6, 8))
+    contents = read_contents(sqlite_store)
     rows = json.loads(to_json(contents))["robustness"]
     assert {row["condition"] for row in rows} == {
         "",
@@ -153,9 +141,9 @@ def test_every_format_has_the_conditions(store: Store) -> None:
         "image+text",
         "text noise 0.5",
     }
-    assert "| subset\\_area |" in to_markdown(all_boards(store, contents))
+    assert "| subset\\_area |" in to_markdown(all_boards(sqlite_store, contents))
 
 
 @pytest.mark.parametrize("name", ["robustness", "fusion_gain", "leaderboard"])
-def test_an_empty_store_has_empty_tables(store: Store, name: str) -> None:
-    assert read_contents(store).table(name).is_empty()  # type: ignore[arg-type]
+def test_an_empty_store_has_empty_tables(sqlite_store: Store, name: str) -> None:
+    assert read_contents(sqlite_store).table(name).is_empty()  # type: ignore[arg-type]

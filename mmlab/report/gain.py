@@ -15,16 +15,13 @@ import numpy.typing as npt
 import polars as pl
 
 from mmlab.report.costs import costs_of
-from mmlab.report.gain_reading import Family, Group, read_families, read_outcomes
+from mmlab.report.gain_reading import MEASURES, Family, Group, read_families, read_outcomes
 from mmlab.report.paired import PAIRED_KINDS, Paired, paired_interval
 from mmlab.report.selection import Runs
 from mmlab.store import Store
 
 Array = npt.NDArray[np.float64]
 Outcomes = dict[tuple[str, int], pl.DataFrame]
-
-#: What an evaluator's outcome of a sample is, and so what a mean of outcomes is.
-MEASURES = {"classification": "top1", "zero_shot": "top1", "regression": "-mse"}
 
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "experiment": pl.String,
@@ -97,9 +94,14 @@ class _Best:
 
 def _gains(store: Store, family: Family) -> list[dict[str, object]]:
     outcomes = read_outcomes(store, family.groups)
+    known = [
+        group
+        for group in family.groups
+        if all((group.group_hash, seed) in outcomes for seed in group.evaluations)
+    ]
     rows = []
-    for group in family.groups:
-        rivals = [other for other in family.groups if _is_rival(other, group)]
+    for group in known:
+        rivals = [other for other in known if _is_rival(other, group)]
         if len(group.inputs) > 1 and rivals:
             rows.append(_gain(family, group, _best(rivals, outcomes, family.split), outcomes))
     return [row for row in rows if row is not None]
@@ -155,7 +157,7 @@ def _gain(
         "condition": family.condition,
         "split": family.split,
         "dataset_revision": family.dataset_revision,
-        "measure": MEASURES.get(family.evaluator, "outcome"),
+        "measure": MEASURES[family.evaluator],
         "mean": float(left.mean()),
         "best_unimodal": best.group.inputs[0],
         "best_cell": best.group.cell,

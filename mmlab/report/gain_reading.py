@@ -10,13 +10,16 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Select, select
 
-from mmlab.report.robustness import MISSING
 from mmlab.report.selection import Runs, of_runs
 from mmlab.store import Store
 from mmlab.tables import evaluations, runs, sample_results
 
 # Rows of frames, and JSON of the store: values of whatever type.
 Row = dict[str, Any]
+
+
+#: The evaluators that judge what the whole model predicts, and what a mean of their outcomes is.
+MEASURES = {"classification": "top1", "regression": "-mse"}
 
 
 @dataclass
@@ -85,7 +88,7 @@ def _answers() -> Select[Any]:
             row.protocol,
         )
         .join(runs, run.id == row.run_id)
-        .where(run.status == "done", row.sample_count > 0, row.evaluator != MISSING)
+        .where(run.status == "done", row.sample_count > 0, row.evaluator.in_(MEASURES))
         .order_by(run.created_at, run.id, row.id)
     )
 
