@@ -38,7 +38,9 @@ _NAMES = {ours: theirs for theirs, ours in TEST_SETS.items()} | {
 }
 
 #: Test sets for which the mean recall of the classes is quoted, as DataComp's list of tasks says.
-PER_CLASS = frozenset({"caltech101/vtab-test", "fgvc_aircraft", "flowers102/test", "pets/test"})
+PER_CLASS = frozenset(
+    {"caltech101/all", "caltech101/vtab-test", "fgvc_aircraft", "flowers102/test", "pets/test"}
+)
 
 #: CLIP_benchmark's tasks -> our evaluators. Others keep their name.
 EVALUATORS = {
