@@ -89,6 +89,8 @@ class Executor:
         """Build, train, evaluate what is wanted, and tell the record."""
         table = plan.cell.spec.train
         summary = Summary(self.device, table)
+        if plan.match is not None:
+            self.note(str(plan.match))
         with determinism(table is not None and table.deterministic):
             experiment = build(plan, self.splits, sources)
             experiment.step.to(self.device)

@@ -179,3 +179,9 @@ class Match:
     parameters: int
     option: str | None
     value: int | None
+
+    def __str__(self) -> str:
+        """In a line, for people: `fusion.dim = 45: 904 of 900 parameters (+0.44 %)`."""
+        width = f"fusion.{self.option} = {self.value}" if self.option else "no width to set"
+        gap = 100 * (self.parameters / self.budget - 1)
+        return f"{width}: {self.parameters:,} of {self.budget:,} parameters ({gap:+.2f} %)"

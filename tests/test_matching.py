@@ -15,6 +15,7 @@ from mmlab.errors import PluginError, SpecError
 from mmlab.identity import hash_cell
 from mmlab.matching import LARGEST_WIDTH, Matcher, nearest_width
 from mmlab.plan import Plan
+from mmlab.records import Match
 from mmlab.runner import plan_specs
 from mmlab.splits import Splits
 
@@ -96,6 +97,8 @@ def test_the_counted_parameters_are_those_of_the_model(sqlite_lab: Lab) -> None:
         assert parts["fusion"] + parts["head"] == match["parameters"]  # type: ignore[index]
         assert detail.resolved["fusion"]["dim"] == 45  # type: ignore[index]
         assert detail.summary["flops_per_sample"]["fusion"] == 2 * 2 * 8 * 45  # type: ignore[index]
+    note = "fusion.dim = 45: 904 of 900 parameters (+0.44 %)"
+    assert sqlite_lab.shown.notes == [note, note]
     model = mmlab.load("toy", sqlite_lab.db).model
     assert model.fusion.dim == 45
 
@@ -139,6 +142,17 @@ def _noting(made: list[str]):  # type: ignore[no-untyped-def]
         make(self, modality, dim=dim)
 
     return init
+
+
+@pytest.mark.parametrize(
+    ("match", "line"),
+    [
+        (Match(2000, 85, None, None), "no width to set: 85 of 2,000 parameters (-95.75 %)"),
+        (Match(2000, 2000, "rank", 9), "fusion.rank = 9: 2,000 of 2,000 parameters (+0.00 %)"),
+    ],
+)
+def test_what_was_matched_is_said_in_a_line(match: Match, line: str) -> None:
+    assert str(match) == line
 
 
 @pytest.fixture
