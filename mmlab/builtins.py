@@ -10,6 +10,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
         "identity": "mmlab.heads:Identity",
         "linear": "mmlab.heads:Linear",
         "mlp": "mmlab.heads:MLP",
+        "ordinal": "mmlab.heads:Ordinal",
     },
     "evaluator": {
         "classification": "mmlab.evaluate.classification:Classification",

@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional
 
 from mmlab.errors import SpecError, explain
 
@@ -97,6 +98,52 @@ def _widths_differ(dim: int, outputs: int) -> SpecError:
             found=f"a vector of width {dim} for {outputs} outputs",
             allowed=f'a fusion of width {outputs}, such as "late_fusion"',
             next_step='use = "linear", or another fusion',
+        )
+    )
+
+
+class Ordinal(nn.Module):
+    """Proportional odds, for labels that have an order: (B, dim) -> (B, outputs).
+
+    One score s = w . fused, and thresholds t_1 < t_2 < ... between neighbouring labels:
+    P(label <= k) = sigmoid(t_k - s). The prediction is log P(label = k), so that its softmax gives
+    back these probabilities and `cross_entropy` is the cumulative-link loss. The dataset's order of
+    labels is the scale. At the start all labels are equally likely where s = 0.
+
+    Source: McCullagh, J. R. Stat. Soc. B 42 (1980), 109-142. Raises SpecError for a single output.
+    """
+
+    def __init__(self, dim: int, outputs: int) -> None:
+        super().__init__()
+        if outputs < 2:
+            raise _no_order(outputs)
+        self.map = nn.Linear(dim, 1, bias=False)
+        thresholds = torch.logit(torch.arange(1, outputs) / outputs)
+        self.first = nn.Parameter(thresholds[:1])
+        # Distances are softplus(steps), so that no step of training brings thresholds out of order.
+        self.steps = nn.Parameter(torch.log(torch.expm1(thresholds.diff())))
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """(B, dim) -> log-probabilities (B, outputs), float32 at least."""
+        distances = functional.softplus(self.steps)
+        thresholds = torch.cat([self.first, self.first + distances.cumsum(0)])
+        below = thresholds - self.map(fused)  # (B, outputs - 1)
+        none = below.new_zeros(len(below), 1)
+        # sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b) (1 - exp(b - a))
+        at_most = torch.cat([functional.logsigmoid(below), none], 1)
+        above = torch.cat([none, functional.logsigmoid(-below)], 1)
+        between = functional.pad(torch.log(-torch.expm1(-distances)), (1, 1))
+        return at_most + above + between
+
+
+def _no_order(outputs: int) -> SpecError:
+    return SpecError(
+        explain(
+            "head.use",
+            "ordinal puts labels in order, and there is nothing to put in order",
+            found=f"{outputs} output",
+            allowed="two labels or more",
+            next_step='use = "linear", or a loss of labels such as cross_entropy',
         )
     )
 

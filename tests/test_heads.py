@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmlab.errors import SpecError
-from mmlab.heads import MLP, Activation, Identity, Linear
+from mmlab.heads import MLP, Activation, Identity, Linear, Ordinal, Standardized
 
 
 def test_linear_is_a_matrix_and_a_vector() -> None:
@@ -79,3 +80,54 @@ def test_identity_passes_a_prediction_on() -> None:
 def test_identity_refuses_a_vector_that_is_no_prediction() -> None:
     with pytest.raises(SpecError, match="a vector of width 8 for 3 outputs"):
         Identity(8, 3)
+
+
+def test_ordinal_gives_the_probabilities_of_proportional_odds() -> None:
+    head, fused = Ordinal(3, 4).double(), torch.randn(5, 3, dtype=torch.float64)
+    with torch.no_grad():
+        head.steps.copy_(torch.tensor([0.3, -1.0]))
+    found = head(fused).softmax(1)
+    thresholds = [head.first.item()]
+    for step in head.steps.tolist():
+        thresholds.append(thresholds[-1] + math.log1p(math.exp(step)))
+    for row, x in zip(found.tolist(), fused, strict=True):
+        score = (head.map.weight[0] @ x).item()
+        below = [0.0, *(1 / (1 + math.exp(score - t)) for t in thresholds), 1.0]
+        assert row == pytest.approx([b - a for a, b in pairwise(below)], rel=1e-9)
+    torch.testing.assert_close(
+        head(fused).logsumexp(1), torch.zeros(5).double(), atol=1e-12, rtol=0
+    )
+
+
+def test_ordinal_starts_with_equal_chances_and_two_labels_are_a_logistic_regression() -> None:
+    zero = torch.zeros(1, 3)
+    torch.testing.assert_close(Ordinal(3, 5)(zero).exp(), torch.full((1, 5), 0.2))
+    head, fused = Ordinal(3, 2), torch.randn(4, 3)
+    odds = head(fused) @ torch.tensor([-1.0, 1.0])
+    torch.testing.assert_close(odds, (head.map(fused) - head.first).squeeze(1))
+
+
+def test_ordinal_has_exact_gradients_and_stays_finite_far_out() -> None:
+    head = Ordinal(2, 4).double()
+    fused = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(head, (fused,))
+    far = torch.full((1, 2), 1e4, dtype=torch.float64, requires_grad=True)
+    head(far).sum().backward()
+    assert head(far).isfinite().all()
+    assert far.grad is not None
+    assert far.grad.isfinite().all()
+
+
+def test_ordinal_refuses_a_single_output() -> None:
+    with pytest.raises(SpecError, match="found: 1 output"):
+        Ordinal(3, 1)
+
+
+def test_a_standardized_head_speaks_in_the_targets_units_and_keeps_them_with_its_weights() -> None:
+    head = Standardized(Linear(3, 2), (5000.0, 0.1), (100.0, 0.01))
+    fused = torch.randn(4, 3)
+    expected = head.head(fused) * torch.tensor([100.0, 0.01]) + torch.tensor([5000.0, 0.1])
+    torch.testing.assert_close(head(fused), expected)
+    other = Standardized(Linear(3, 2), (0.0, 0.0), (1.0, 1.0))
+    other.load_state_dict(head.state_dict())
+    torch.testing.assert_close(other(fused), expected)
