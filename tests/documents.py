@@ -121,7 +121,7 @@ class Reader:
             path = self.folder / block.about
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text, encoding="utf-8")
-            if block.about.count("/") == 0:
+            if block.about.count("/") == 0 and "schema_version" in tomllib.loads(block.text):
                 self.mmlab("validate", block.about)
         elif block.language == "sh":
             for words in block.commands():

@@ -39,6 +39,8 @@ BASE = protocol(subject(), pictures(LABELS, LABELS))
         ({"targets": [(0,), (1,), ()]}, {}),
         ({}, {"templates": ["{}"]}),
         ({}, {"scale": 3.0}),
+        ({}, {"combine": "scores"}),
+        ({}, {"combine": "probabilities"}),
     ],
 )
 def test_every_ingredient_changes_the_protocol(
@@ -49,7 +51,13 @@ def test_every_ingredient_changes_the_protocol(
 
 @pytest.mark.parametrize(
     "options",
-    [{"k": 2}, {"cards": 0}, {"queries": "image"}, {"templates": ["a photo of a {}.", "{}"]}],
+    [
+        {"k": 2},
+        {"cards": 0},
+        {"keep_scores": True},
+        {"queries": "image"},
+        {"templates": ["a photo of a {}.", "{}"]},
+    ],
 )
 def test_saying_the_default_or_keeping_more_does_not(options: dict[str, object]) -> None:
     assert protocol(subject(), pictures(LABELS, LABELS), **options) == BASE
