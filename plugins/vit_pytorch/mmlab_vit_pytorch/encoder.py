@@ -66,6 +66,7 @@ class VitPytorch(nn.Module):
         self._cut = v2.Compose([v2.Resize(image_size, _BICUBIC), v2.CenterCrop(image_size)])
         drawn = v2.RandomResizedCrop(image_size, (crop, 1.0), interpolation=_BICUBIC)
         self._cut_in_training = self._cut if crop == 1 else drawn
+        self.augments = crop < 1
         self._tokens: list[Tensor] = []
         self.token_dim = self._watch_tokens(model) if "tokens" in context.reads else None
 
