@@ -33,8 +33,8 @@ class LateInteraction(nn.Module):
     A pair of which one side is absent, or has no token, scores 0. Several prompts of a label are
     averaged as scores: an average of their tokens would match no word of any.
 
-    Source: Yao et al., arXiv:2111.07783, equations 3 to 5, without their share of selected tokens.
-    Raises SpecError unless two inputs are given, both with tokens.
+    Source: Yao et al., arXiv:2111.07783, without its selection of tokens. Raises SpecError unless
+    two inputs are given, both with tokens.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"tokens"})

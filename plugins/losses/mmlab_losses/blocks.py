@@ -14,7 +14,7 @@ from mmlab.plugin import Scores, SpecError, explain
 
 Chunk = Annotated[
     int | None,
-    Field(ge=1, description="rows of scores held at a time, made again for gradients; all at once"),
+    Field(ge=1, description="rows of scores held at a time, to save memory; all unless given"),
 ]
 
 

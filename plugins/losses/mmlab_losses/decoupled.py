@@ -28,8 +28,7 @@ class Decoupled(nn.Module):
 
     Absent pairs take no part, nor does a question without any wrong answer.
     Source: Yeh et al., arXiv:2110.06848, for one view of two modalities. The weight's gradient is
-    kept, as in the authors' code. Raises SpecError for a batch of one, which
-    has no wrong answer.
+    kept, as in the authors' code. Raises SpecError for a batch of one, which has no wrong answer.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"similarity"})
@@ -42,7 +41,10 @@ class Decoupled(nn.Module):
         learnt: Learnt = True,
         sigma: Annotated[
             float | None,
-            Field(gt=0, description="temperature of DCLW's weights (the paper's is 0.5); DCL"),
+            Field(
+                gt=0,
+                description="temperature of DCLW's weights, 0.5 in its paper; DCL unless given",
+            ),
         ] = None,
         positives: Positives = "pairs",
         hardness: Hardness = 0.0,
