@@ -53,6 +53,7 @@ class MaskedLanguageModelling(nn.Module):
         require_encoder(use, "encoder", encoder, shapes.token_dims)
         self.encoder = encoder
         self.reads_inputs = frozenset({encoder})
+        self.reads_inputs = frozenset({encoder})
         self.share, self.hidden = share, hidden
         self.vocabulary = shapes.vocabularies[encoder]
         self.map = nn.Linear(shapes.token_dims[encoder], self.vocabulary.size)
