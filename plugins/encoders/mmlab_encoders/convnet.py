@@ -63,7 +63,7 @@ class ConvNet(nn.Module):
 
     @property
     def augments(self) -> bool:
-        """Whether training pictures are cut at random or mirrored."""
+        """Whether training pictures are cut, mirrored or coloured at random."""
         return self.transform.is_random
 
     @property

@@ -65,7 +65,7 @@ class ViT(nn.Module):
 
     @property
     def augments(self) -> bool:
-        """Whether training pictures are cut at random or mirrored."""
+        """Whether training pictures are cut, mirrored or coloured at random."""
         return self.transform.is_random
 
     @property
