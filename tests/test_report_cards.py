@@ -46,6 +46,11 @@ def test_a_miss_says_which_probability_it_prints(store: Store) -> None:
     )
 
 
+def test_a_card_of_a_condition_names_it(store: Store) -> None:
+    card = only_card(store, record(store, ranked([1])))
+    assert "· selected" in drawn(replace(card, condition="selected"))
+
+
 def test_a_truth_beyond_the_first_labels_follows_an_ellipsis(store: Store) -> None:
     card = only_card(store, record(store, ranked([6])))
     assert [bar.is_truth for bar in card.bars] == [False] * 5 + [True]

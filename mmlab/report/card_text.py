@@ -18,7 +18,9 @@ def draw_card(card: Card) -> Group:
         *(f" {part}" for part in (card.percent, card.placing) if part),
     )
     place = " · ".join(
-        filter(None, (card.experiment, card.cell, f"seed {card.seed}", card.evaluation))
+        filter(
+            None, (card.experiment, card.cell, f"seed {card.seed}", card.evaluation, card.condition)
+        )
     )
     sample = Text(f"sample {visible(card.sample)} · {visible(place)}", style="dim")
     return Group(headline, sample, Text(), _rows(card), Text(), Text(card.note, style="dim"))
