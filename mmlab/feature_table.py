@@ -83,7 +83,13 @@ class Kept:
     outline: Outline | None = None
 
     def to(self, device: torch.device) -> Kept:
-        """The same with every table on a device, where batches are then gathered."""
+        """The same with every table on a device, where batches are then gathered.
+
+        Tables that would take more than half of the device's free memory stay where they are.
+        """
+        size = sum(table.size_bytes for table in self.tables.values())
+        if device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] // 2:
+            return self
         return replace(self, tables={key: table.to(device) for key, table in self.tables.items()})
 
     def covers(self, keys: Iterable[str]) -> bool:

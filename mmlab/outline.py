@@ -27,10 +27,6 @@ class Outline:
                 counts[label] += 1
         return tuple(counts)
 
-    def has(self, modality: str) -> list[bool]:
-        """Which samples have this modality."""
-        return [modality in sample.values for sample in self.samples]
-
 
 def read_outline(dataset: Dataset) -> Outline:
     """The outline of a split: from the dataset where it gives one, else by reading every sample.

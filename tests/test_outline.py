@@ -50,7 +50,7 @@ def test_an_outline_has_ids_labels_and_texts(kind: type[Counted], reads: list[in
     assert [sample.id for sample in outline.samples] == ["point-0", "point-1", "point-2"]
     assert outline.samples[0].values == {"image": None, "text": ("one", "two")}
     assert outline.label_counts(2) == (2, 1)
-    assert outline.has("image") == [True, False, True]
+    assert ["image" in sample.values for sample in outline.samples] == [True, False, True]
     assert data.reads == reads
 
 
