@@ -44,6 +44,7 @@ def features_notes(lab: Lab) -> list[str]:
 # --- equal results ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -110,6 +111,7 @@ def test_no_sample_is_read_where_all_features_are_kept(sqlite_lab: Lab) -> None:
     assert [data.reads for data in made if isinstance(data, Clusters)] == before
 
 
+@pytest.mark.slow
 def test_a_later_cell_and_a_later_command_find_what_was_kept(sqlite_lab: Lab) -> None:
     weights = sqlite_lab.run_one(sqlite_lab.write("toy"), "train.max_steps=1").run.run_id
     start = f'weights = {{ run = "{weights}" }}\n'
@@ -183,14 +185,15 @@ def test_losses_that_compare_or_change_texts_train_on_frozen_encoders(sqlite_lab
         '[encoders.image]\nuse = "convnet"\nwidth = 8\nlevels = 1\nfreeze = true\n'
         '[encoders.text]\nuse = "transformer"\nvocabulary = "bytes"\nwidth = 16\nfreeze = true\n'
     )
-    losses = '[[losses]]\nuse = "info_nce"\npositives = "text"\n'
-    more = '[[losses]]\nuse = "masked_language_modelling"\n'
+    losses = (
+        '[[losses]]\nuse = "info_nce"\npositives = "text"\n'
+        '[[losses]]\nuse = "masked_language_modelling"\n'
+    )
     fusion = '[fusion]\nuse = "inner_product"\ndim = 8\n'
-    train = "[train]\nmax_steps = 2\nbatch_size = 64\n"
-    for added, kept in (("", ["image"]), (more, ["image"])):
-        tables = ('[dataset]\nuse = "emoji"\n', encoders, fusion, losses + added, train)
-        detail = sqlite_lab.run_one(sqlite_lab.write("texts", tables))
-        assert detail.summary["kept_features"] == kept
+    train = "[train]\nmax_steps = 1\nbatch_size = 64\n"
+    tables = ('[dataset]\nuse = "emoji"\n', encoders, fusion, losses, train)
+    detail = sqlite_lab.run_one(sqlite_lab.write("texts", tables))
+    assert detail.summary["kept_features"] == ["image"]
 
 
 def test_an_encoder_that_is_trained_is_not_kept(sqlite_lab: Lab) -> None:
