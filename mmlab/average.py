@@ -8,12 +8,15 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from mmlab.parallel import own_part
+
 
 class Average:
     """Exponential moving average of parameters: a <- d a + (1 - d) w after each step.
 
     d is `decay`, but (1 + t) / (10 + t) after step t where that is less: an average of few steps
-    would be little but the first weights. Buffers are no part of it.
+    would be little but the first weights. Buffers are no part of it. Of parameters that are spread
+    over processes each averages its part.
 
     Source: Polyak averaging as in the training of Inception, Szegedy et al., arXiv:1512.00567,
     section 8; the growing d is that of TensorFlow's ExponentialMovingAverage.
@@ -21,7 +24,7 @@ class Average:
 
     def __init__(self, parameters: Sequence[nn.Parameter], decay: float) -> None:
         self.decay = decay
-        self.parameters = [p.detach() for p in parameters]
+        self.parameters = [own_part(p.detach()) for p in parameters]
         self.values: list[Tensor] = [p.clone() for p in self.parameters]
         self._is_in_place = False
 

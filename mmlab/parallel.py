@@ -72,6 +72,11 @@ def whole(x: Tensor) -> Tensor:
     return cast("DTensor", x).full_tensor() if is_spread(x) else x
 
 
+def own_part(x: Tensor) -> Tensor:
+    """The part of the tensor that this process keeps, in the same memory."""
+    return cast("DTensor", x).to_local() if is_spread(x) else x
+
+
 def average_gradients(parameters: Sequence[nn.Parameter], group: Group) -> None:
     """Average the gradients of parameters that every process keeps whole, in one message."""
     found = [p.grad for p in parameters if p.grad is not None and not is_spread(p)]

@@ -29,6 +29,7 @@ MODES: Mapping[str, Mapping[str, object]] = {
     "ddp in chunks": {"microbatch": 2},
     "fsdp": {"parallel": "fsdp"},
     "fsdp in chunks": {"parallel": "fsdp", "microbatch": 2},
+    "fsdp with an average": {"parallel": "fsdp", "ema": 0.9},
 }
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor, nn
 
+from mmlab.parallel import whole
 from mmlab.plugin import Features
 
 if TYPE_CHECKING:
@@ -179,6 +180,7 @@ def weights_sha256(*modules: nn.Module) -> str:
         for name, value in sorted(module.state_dict().items()):
             content.update(f"{name} ".encode())
             if isinstance(value, Tensor):
+                value = whole(value)  # all processes of a group come here at once
                 host = value.detach().cpu().contiguous().reshape(-1)
                 content.update(f"{host.dtype} {tuple(value.shape)} ".encode())
                 content.update(host.view(torch.uint8).numpy().data)
