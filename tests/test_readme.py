@@ -87,6 +87,10 @@ def benchmark_figures() -> list[str]:
         *(f"{one['wall_ratio']:.2f} / {one['cpu_ratio']:.2f}" for one in rows.values()),
         *(f"{frames[f'{name} rankings']['cpu_ratio']:.2f}" for name in ("sqlite", "postgres")),
         " / ".join(f"{row['ratio']:.2f}" for row in images),
+        *(f"{result('classifier')[arm]['ratio']:.2f}" for arm in ("classifier", "images")),
+        f"{result('zero-shot-measures')['order_measures']['ratio']:.2f}",
+        f"{result('features')['ratio']:.1f}",
+        *(f"{row['ratio_quartiles'][1]:.2f}" for row in result("contrastive")["rows"]),
         f"{real['ratio']:.3f}",
     ]
 
