@@ -17,7 +17,7 @@ from mmlab.plan import Finder, Plan, Resolved
 from mmlab.plan_checks import unmet_needs
 from mmlab.reading import read_document
 from mmlab.registry import Registry
-from mmlab.spec import DatasetTable, EvaluateTable, Spec
+from mmlab.spec import DatasetTable, EvaluateTable, Spec, digest
 from mmlab.spec_checks import check_tables
 from mmlab.spec_tables import EvaluationsFile
 
@@ -99,7 +99,7 @@ def _dataset(plan: Plan, request: Request, finder: Finder) -> Resolved | None:
     if request.dataset is None:
         return None
     found: Resolved | None = finder.find("dataset", request.dataset, "dataset")
-    if found is None or found.locality() == plan.dataset.locality():
+    if found is None or digest(found.locality()) == digest(plan.dataset.locality()):
         return None
     return found
 

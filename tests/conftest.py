@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -17,6 +18,12 @@ from mmlab.store.migrate import upgrade
 
 if TYPE_CHECKING:
     from lab import Lab
+
+# One thread for each process of tests, before torch is imported: several that share the cores would
+# wait for each other's threads most of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Nor do the tables of tests depend on how wide somebody's terminal is.
+os.environ.pop("COLUMNS", None)
 
 
 @pytest.fixture(scope="session")

@@ -84,7 +84,7 @@ def make_step(image: str, fusion_name: str) -> Step:
     }
     dims = [encoder.dim for encoder in encoders.values()]
     token_dims = [encoder.token_dim for encoder in encoders.values()]
-    fusion = make("fusion", fusion_name, dims=dims, token_dims=token_dims)
+    fusion = make("fusion", fusion_name, dims=dims, token_dims=token_dims, outputs=len(LABELS))
     is_vector = isinstance(fusion, VectorFusion)
     scores = isinstance(fusion, SimilarityFusion)
     head = Linear(fusion.dim, len(LABELS)) if is_vector else None
