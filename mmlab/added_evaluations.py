@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from mmlab.component_faults import component_faults
 from mmlab.document import Document
 from mmlab.errors import SpecError, explain
 from mmlab.faults import Fault
@@ -32,7 +33,7 @@ class Request:
     dataset: DatasetTable | None
 
 
-def read_request(path: Path) -> Request:
+def read_request(path: Path, registry: Registry) -> Request:
     """The evaluations of a file. Raises SpecError with every fault at its place."""
     document = read_document(path)
     tables: Spec | EvaluationsFile | None
@@ -44,6 +45,9 @@ def read_request(path: Path) -> Request:
         faults = [fault for fault in faults if fault.path != ("evaluate",)]
         faults.append(_asks_nothing())
     if faults or tables is None:
+        known = {fault.path for fault in faults}
+        found = component_faults(registry, path, document)
+        faults += [fault for fault in found if fault.path not in known]
         raise SpecError(render_located([(f, document.place(f.path)) for f in faults]))
     return Request(path, document, tables.evaluate, tables.dataset)
 
@@ -58,7 +62,7 @@ def add_evaluations(
     """
     asked: dict[str, Path] = {}
     for path in paths:
-        request = read_request(path)
+        request = read_request(path, registry)
         for table in request.evaluate:
             name = table.name or table.use
             if name in asked:

@@ -14,12 +14,14 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, TypeVar, cast
 
 import torch
 
 from mmlab.builtins import BUILTINS
+from mmlab.component_faults import component_faults
 from mmlab.device import resolve_device
 from mmlab.errors import GroupError, MmlabError, SpecError, StoreError
 from mmlab.execution import Executor
@@ -37,7 +39,7 @@ from mmlab.recording import Recording, require_folder
 from mmlab.registry import Registry
 from mmlab.score_files import write_scores
 from mmlab.sources import BeingTrained, Sources, in_order
-from mmlab.spec import expand, load_spec
+from mmlab.spec import Cell, expand, load_spec
 from mmlab.splits import Splits
 from mmlab.store import Claim, LeaseLost, RunRow, Store, open_store
 from mmlab.train import Progress, determinism
@@ -98,11 +100,11 @@ class Display(Protocol):
 def plan_specs(paths: Sequence[Path], overrides: Sequence[str]) -> list[Plan]:
     """Every cell of every file, checked. Raises one error that holds the faults of all of them."""
     registry, errors = Registry.discover(BUILTINS), list[MmlabError]()
-    cells = [
-        cell
-        for path in paths
-        for cell in _collect(lambda path: expand(load_spec(path, overrides)), path, errors)
-    ]
+
+    def cells_of(path: Path) -> list[Cell]:
+        return expand(load_spec(path, overrides, partial(component_faults, registry, path)))
+
+    cells = [cell for path in paths for cell in _collect(cells_of, path, errors)]
     plans = [
         plan
         for cell in cells

@@ -7,7 +7,7 @@ What is wrong is reported all at once, each fault at its place in a file or an o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,10 +65,14 @@ class Cell:
     budget: int | None = None
 
 
-def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> SpecFile:
+def load_spec(
+    path: Path | str,
+    overrides: Sequence[str] = (),
+    more_faults: Callable[[Document], Iterable[Fault]] = lambda document: (),
+) -> SpecFile:
     """Read a spec with what it extends, set the overrides, and check it, its sweep included.
 
-    Raises SpecError that names every fault with its place.
+    Raises SpecError that names every fault with its place, and then also what `more_faults` knows.
     """
     path = Path(path)
     document, located = apply_overrides(read_document(path), overrides)
@@ -76,6 +80,9 @@ def load_spec(path: Path | str, overrides: Sequence[str] = ()) -> SpecFile:
     _, at_axes = check_points(document, faults)
     located += [(fault, document.place(fault.path)) for fault in faults]
     if spec is None or located or at_axes:
+        known = {fault.path for fault in faults}
+        found = [fault for fault in more_faults(document) if fault.path not in known]
+        located += [(fault, document.place(fault.path)) for fault in found]
         raise SpecError(render_located([*located, *at_axes]))
     return SpecFile(path, document.main.text, spec, tuple(overrides), document)
 
