@@ -81,10 +81,34 @@ def test_graded_outcomes_of_one_seed_get_the_normal_interval(store: Store) -> No
     assert result.samples is not None
     outcome = np.array([0.5, 0.25, 1.0, 0.25], dtype=np.float32)
     samples = replace(result.samples, outcome=outcome)
-    record(store, replace(result, samples=samples, metrics={"precision": 0.5}))
-    found = row(store, "precision")
+    record(store, replace(result, samples=samples, metrics={"top1": 0.5}))
+    found = row(store)
     assert found["interval"] == "normal"
     assert found["high"] == pytest.approx(0.5 + 1.959964 * outcome.std(ddof=1) / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["mean_rank", "mean_per_class_recall", "mean_recall@1"])
+def test_a_metric_that_happens_to_equal_the_mean_outcome_has_no_interval(
+    store: Store, metric: str
+) -> None:
+    record(store, asked([1.0] * 4, evaluator="zero_shot", metrics={"top1": 1.0, metric: 1.0}))
+    found = row(store, metric)
+    assert (found["low"], found["high"], found["interval"]) == (None, None, "none")
+    assert row(store)["interval"] == "wilson"
+
+
+def test_the_outcomes_of_retrieval_belong_to_recall_at_1(store: Store) -> None:
+    metrics = {"recall@1": 0.5, "mean_recall@1": 0.5}
+    record(store, asked([1.0, 0.0], evaluator="retrieval", metrics=metrics))
+    assert row(store, "recall@1")["interval"] == "wilson"
+    assert row(store, "mean_recall@1")["interval"] == "none"
+
+
+def test_an_mse_that_weighs_samples_otherwise_than_their_outcomes_has_no_interval(
+    store: Store,
+) -> None:
+    record(store, asked([-1.0, -3.0], evaluator="regression", metrics={"mse": 2.5}))
+    assert row(store, "mse")["interval"] == "none"
 
 
 def test_a_metric_that_is_no_mean_over_samples_has_no_interval(store: Store) -> None:

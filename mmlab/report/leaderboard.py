@@ -15,6 +15,7 @@ from mmlab.report.statistics import (
     cutoff,
     is_fraction,
     is_lower_better,
+    is_of_outcomes,
     metric_order,
     normal_half_width,
     student_half_width,
@@ -227,17 +228,30 @@ def _with_interval(board: pl.DataFrame, moments: pl.DataFrame) -> pl.DataFrame:
 
 
 def _with_moments(board: pl.DataFrame, moments: pl.DataFrame) -> pl.DataFrame:
-    """Each row with the moments whose mean is the metric's value: proof that they belong to it."""
-    cutoffs = {metric: cutoff(metric) for metric in board["metric"].unique()}
-    wanted = pl.col("metric").replace_strict(cutoffs, return_dtype=pl.Int32).alias("wanted")
+    """Each row with the moments that belong to its metric by name.
+
+    Where a metric is not quite their mean they are left out: an mse over targets of which some are
+    unknown weighs the samples otherwise, and repetitions of a seed may differ.
+    """
+    rows = board.select("evaluation_id", "evaluator", "metric", "mean")
+    names = rows.select("evaluator", "metric").unique().iter_rows()
+    measures = [(*name, *_measure(*name)) for name in names]
+    schema = {"evaluator": pl.String, "metric": pl.String, "cutoff": pl.Int32, "known": pl.Boolean}
+    known = pl.DataFrame(measures, schema, orient="row").filter("known").drop("known")
     matched = (
-        board.select("evaluation_id", "metric", "mean", wanted)
-        .join(moments, on="evaluation_id", maintain_order="left_right")
-        .filter(pl.col("cutoff").is_null() | (pl.col("cutoff") == pl.col("wanted")))
+        rows.join(known, on=["evaluator", "metric"])
+        .join(moments, on=["evaluation_id", "cutoff"], nulls_equal=True)
         .filter(_equals(pl.col("mean"), pl.col("sample_mean")))
-        .unique(["evaluation_id", "metric"], keep="first", maintain_order=True)
     )
-    return board.join(matched.drop("mean"), on=["evaluation_id", "metric"], how="left")
+    return board.join(matched.drop("mean", "evaluator"), on=["evaluation_id", "metric"], how="left")
+
+
+def _measure(evaluator: str, metric: str) -> tuple[int | None, bool]:
+    """The cutoff of the moments of a metric, None for those of outcomes; and whether it has any."""
+    if is_of_outcomes(evaluator, metric):
+        return None, True
+    k = cutoff(metric)
+    return k, k is not None
 
 
 def _equals(metric: pl.Expr, mean: pl.Expr) -> pl.Expr:

@@ -50,7 +50,19 @@ _FRACTION = re.compile(
     r"top\d+(/.*)?|mAP.*|.*(recall|precision|accuracy|probability|f1|auc|auroc).*"
 )
 _LOWER_IS_BETTER = re.compile(r"(.*[/_])?(loss|error|ece|mse|mae|(mean|median)_rank|perplexity)")
-_CUTOFF = re.compile(r".*?(?:top|@|_)(\d+)")
+#: Of which metric the stored outcomes of an evaluator's samples are the summands, up to the sign:
+#: `missing_modality` has the outcomes of its judge, classification or regression.
+_OUTCOME_METRICS = {
+    "classification": ("top1",),
+    "few_shot": ("top1",),
+    "linear_probe": ("top1",),
+    "missing_modality": ("top1", "mse"),
+    "prompts": ("top1",),
+    "regression": ("mse",),
+    "retrieval": ("recall@1",),
+    "zero_shot": ("top1",),
+}
+_CUTOFF = re.compile(r"(?:top|recall@)(\d+)")
 
 Array = npt.NDArray[np.float64]
 
@@ -112,10 +124,19 @@ def is_fraction(metric: str) -> bool:
     return not is_lower_better(metric) and _FRACTION.fullmatch(metric) is not None
 
 
-def cutoff(metric: str) -> int | None:
-    """The K of a metric that counts ranks up to K; None for other metrics.
+def is_of_outcomes(evaluator: str, metric: str) -> bool:
+    """Whether an evaluator's metric is the mean of its samples' outcomes, or minus that.
 
-    >>> cutoff("top5"), cutoff("R@10"), cutoff("mean_recall")
+    >>> is_of_outcomes("zero_shot", "top1"), is_of_outcomes("zero_shot", "mean_rank")
+    (True, False)
+    """
+    return metric in _OUTCOME_METRICS.get(evaluator, ())
+
+
+def cutoff(metric: str) -> int | None:
+    """The K of a metric that is the share of ranks up to K; None for other metrics.
+
+    >>> cutoff("top5"), cutoff("recall@10"), cutoff("mean_recall@1")
     (5, 10, None)
     """
     match = _CUTOFF.fullmatch(metric)
