@@ -166,12 +166,12 @@ def test_shots_are_so_many_of_each_label_and_more_shots_contain_fewer() -> None:
     results = ask(FewShot(shots=[1, 4], seeds=[0, 7], penalty=1.0), splits())
     found = {result.condition: result for result in results}
     assert list(found) == [
-        *("1 shots", "1 shots, seed 0", "1 shots, seed 7"),
+        *("1 shot", "1 shot, seed 0", "1 shot, seed 7"),
         *("4 shots", "4 shots, seed 0", "4 shots, seed 7"),
     ]
     train = splits()["train"]
     for seed in (0, 7):
-        few, many = (found[f"{k} shots, seed {seed}"].shots for k in (1, 4))
+        few, many = (found[f"{k}, seed {seed}"].shots for k in ("1 shot", "4 shots"))
         assert few is not None
         assert many is not None
         assert set(few.ids) < set(many.ids)
@@ -188,8 +188,16 @@ def test_the_mean_of_seeds_has_students_interval_and_the_samples_mean_hits() -> 
     half = 4.302652729911275 * values.std(ddof=1) / np.sqrt(3)  # t(0.975, 2)
     assert mean.metrics["top1"] == pytest.approx(values.mean())
     assert mean.metrics["top1_low"] == pytest.approx(values.mean() - half)
-    assert mean.metrics["top1_high"] == pytest.approx(values.mean() + half)
+    assert mean.metrics["top1_high"] == pytest.approx(min(values.mean() + half, 1))
     assert mean.samples.outcome.mean() == pytest.approx(values.mean(), abs=1e-6)
+
+
+def test_the_ends_of_a_wide_interval_are_shares_still() -> None:
+    mean, *seeds = ask(FewShot(shots=[1], seeds=[1, 2], penalty=1.0), splits())
+    values = np.array([result.metrics["top1"] for result in seeds], dtype=np.float64)
+    assert values.mean() + 12.7 * values.std(ddof=1) / np.sqrt(2) > 1
+    assert mean.metrics["top1_high"] == 1
+    assert 0 <= (mean.metrics["top1_low"] or 0) < values.mean()
 
 
 def test_one_seed_has_no_interval() -> None:

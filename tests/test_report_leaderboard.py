@@ -117,6 +117,37 @@ def test_a_metric_that_is_no_mean_over_samples_has_no_interval(store: Store) -> 
     assert (found["low"], found["high"], found["interval"]) == (None, None, "none")
 
 
+FEW = {"top1": 0.2, "top1_low": 0.0, "top1_high": 0.6, "top5": 0.5, "top5_low": 0, "top5_high": 1}
+
+
+def few_shot(metrics: dict[str, float]) -> EvaluationResult:
+    return asked([0.2, 0.2], evaluator="few_shot", condition="1 shot", metrics=metrics)
+
+
+def test_bounds_over_draws_belong_to_their_means_and_are_no_metrics(store: Store) -> None:
+    record(store, few_shot(FEW))
+    board = leaderboard(store)
+    assert board["metric"].to_list() == ["top1", "top5"]
+    assert board["interval"].to_list() == ["draws", "draws"]
+    # The half of the first is known from its upper end, of the second nothing but [0, 1].
+    assert board["low"].to_list() == pytest.approx([-0.2, 0.0])
+    assert board["high"].to_list() == pytest.approx([0.6, 1.0])
+    (shown,) = boards(store, board)
+    assert [figure.text for figure in shown.entries[0].figures] == [
+        "20.0 ± 40.0%",
+        "50.0 ± 50.0%",
+    ]
+    assert "95% Student t over draws of shots (one seed)" in shown.notes
+
+
+def test_several_seeds_of_few_shots_have_the_interval_over_seeds(store: Store) -> None:
+    for seed, top1 in enumerate([0.2, 0.4]):
+        record(store, few_shot({**FEW, "top1": top1}), seed=seed)
+    board = leaderboard(store)
+    assert board["metric"].to_list() == ["top1", "top5"]
+    assert set(board["interval"]) == {"seeds"}
+
+
 def test_a_seed_without_a_value_leaves_no_mean(store: Store) -> None:
     for seed, value in enumerate([0.5, math.nan, 0.7]):
         record(store, scored(value), seed=seed)

@@ -38,10 +38,11 @@ class FewShot:
 
     For each number of shots there is one result a seed, "4 shots, seed 0", with the samples it
     learnt from in the table `shots`, and one over the seeds, "4 shots": the means of their top-1,
-    top-5 and mean per-class recall with 95 % intervals (Student's t over seeds, on one test set),
-    and per sample the mean of the hits. A seed's smaller draws are part of its larger ones. The fit
-    is that of `linear_probe`, on the shots alone; the penalty is chosen on the whole validation
-    split, unless it is given.
+    top-5 and mean per-class recall, the ends of their 95 % intervals, "top1_low" and "top1_high"
+    (Student's t over seeds, on one test set; cut to [0, 1]), and per sample the mean of the hits. A
+    seed's smaller draws are part of its larger ones. The fit is that of
+    `linear_probe`, on the shots alone; the penalty is chosen on the whole validation split, unless
+    it is given.
     """
 
     version: ClassVar[int] = 1
@@ -100,7 +101,7 @@ class FewShot:
             found = [self._result(subject, key, name, asked, train, rest, one) for one in trials]
             learnt = {"seeds": list(self.seeds), "learnt_from": probing.learnt_from(train, *rest)}
             question = self._question(subject.modality(key), asked, shots, learnt)
-            results += [_mean_result(question, asked, f"{shots} shots", found), *found]
+            results += [_mean_result(question, asked, _in_words(shots), found), *found]
         return results
 
     def _result(
@@ -132,7 +133,7 @@ class FewShot:
             asked.indexes,
             probing.describe_probe(subject, key, penalty),
             cards=0,
-            condition=f"{trial.shots} shots, seed {trial.seed}",
+            condition=f"{_in_words(trial.shots)}, seed {trial.seed}",
         )
         result = probing.without_details(probing.probe_result(labelling, probe, asked, self.k))
         return replace(result, shots=Shots(train.encoded.dataset.revision, "train", ids))
@@ -149,6 +150,10 @@ class FewShot:
         }
         dataset = asked.encoded.dataset
         return Question("few_shot", self.version, options, dataset.labels)
+
+
+def _in_words(shots: int) -> str:
+    return "1 shot" if shots == 1 else f"{shots} shots"
 
 
 def _mean_result(
@@ -196,7 +201,11 @@ def _mean_metrics(found: Sequence[EvaluationResult]) -> dict[str, float | None]:
             metrics[key] = None
             continue
         mean, low, high = probing.mean_and_interval(defined)
-        metrics |= {key: mean, f"{key}_low": low, f"{key}_high": high}
+        metrics |= {
+            key: mean,
+            f"{key}_low": None if low is None else max(low, 0.0),
+            f"{key}_high": None if high is None else min(high, 1.0),
+        }
     return metrics
 
 

@@ -11,6 +11,7 @@ from mmlab.report.statistics import is_fraction
 #: What an interval varies over, in words.
 INTERVAL_WORDS = {
     "seeds": "95% Student t over seeds",
+    "draws": "95% Student t over draws of shots (one seed)",
     "wilson": "95% Wilson over samples (one seed)",
     "normal": "95% normal over samples (one seed)",
     "none": "no interval (one seed)",

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Double, Integer, Select, case, cast, func, select
 
+from mmlab.report.draws import give_bounds
 from mmlab.report.selection import Runs, of_runs
 from mmlab.report.statistics import (
     INTERVAL_KINDS,
@@ -80,7 +81,8 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
     - `mean`: over the seeds, each weighing the same; null if any seed's value is undefined or not
       finite (`undefined` says how many), for a mean without them would flatter the group.
     - `low`, `high`, `interval`: 95 %; over two or more `seeds` Student's t, for one seed over the
-      samples (`wilson` or `normal`) where the metric is a mean over stored samples, else `none`.
+      draws of shots (`draws`), or over the samples (`wilson` or `normal`) where the metric is a
+      mean over stored samples, else `none`.
       `mmlab.report.statistics` has the formulas. A t interval may leave [0, 1].
     - `origin`: the tool that published the figures; null for runs executed here.
     - `test_set`, `main_metric`: what the samples are called elsewhere, and the metric quoted there.
@@ -95,7 +97,7 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
     if values.is_empty():
         return pl.DataFrame(schema=SCHEMA)
     # Sums of floats depend on their order, which must not depend on the database.
-    board = _over_seeds(_per_seed(values.sort("replicate")).sort("seed"))
+    board = give_bounds(_over_seeds(_per_seed(values.sort("replicate")).sort("seed")))
     board = _with_interval(board, _moments(store, board))
     return _placed(board).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
 
@@ -216,10 +218,13 @@ def _with_interval(board: pl.DataFrame, moments: pl.DataFrame) -> pl.DataFrame:
     wilson_low, wilson_high = wilson_interval(average * count, count)
     is_share = np.array([is_fraction(metric) for metric in board["metric"]], dtype=np.bool_)
     is_wilson = board["is_binary"].fill_null(False).to_numpy() & is_share
-    low = np.where(seeds > 1, mean - half, np.where(is_wilson, wilson_low, mean - normal))
-    high = np.where(seeds > 1, mean + half, np.where(is_wilson, wilson_high, mean + normal))
+    is_drawn = board["draws_low"].is_not_null().to_numpy()
+    which = [seeds > 1, is_drawn, is_wilson]
+    draws_low, draws_high = board["draws_low"].to_numpy(), board["draws_high"].to_numpy()
+    low = np.select(which, [mean - half, draws_low, wilson_low], mean - normal)
+    high = np.select(which, [mean + half, draws_high, wilson_high], mean + normal)
     known = np.isfinite(low) & np.isfinite(high) & np.isfinite(mean)
-    kind = np.where(seeds > 1, "seeds", np.where(is_wilson, "wilson", "normal"))
+    kind = np.select(which, ["seeds", "draws", "wilson"], "normal")
     return board.with_columns(
         pl.Series("low", low).set(pl.Series(~known), None),
         pl.Series("high", high).set(pl.Series(~known), None),

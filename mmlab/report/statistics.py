@@ -5,6 +5,7 @@ must not be read as one:
 
 - `seeds`: Student t over the means of the seeds. It covers the randomness of training and nothing
   else: the evaluated samples are the same for every seed.
+- `draws`: Student t over the draws of the shots of `few_shot`, for one seed.
 - `wilson`: Wilson's score interval for a share of hits among samples, for one seed. It covers the
   draw of the samples and nothing else: another seed may well fall outside.
 - `normal`: as `wilson`, for outcomes other than 0 and 1: mean +- 1.96 standard errors.
@@ -14,13 +15,13 @@ must not be read as one:
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
-IntervalKind = Literal["seeds", "wilson", "normal", "none"]
-INTERVAL_KINDS: tuple[IntervalKind, ...] = ("seeds", "wilson", "normal", "none")
+IntervalKind = Literal["seeds", "draws", "wilson", "normal", "none"]
+INTERVAL_KINDS: tuple[IntervalKind, ...] = get_args(IntervalKind)
 
 LEVEL = 0.95
 #: The standard normal quantile of (1 + LEVEL) / 2.

@@ -105,7 +105,7 @@ def read_photo(path: Path) -> Image.Image:
 @pytest.mark.slow
 @pytest.mark.skipif(not PHOTOS.exists(), reason=f"no photos at {PHOTOS}")
 def test_lite0_names_photos_as_well_as_its_own_normalisation_allows() -> None:
-    """857 of all 1,000 (834 with the centre crop of 0.875); this seeded part of 100 keeps the suite short."""
+    """857 of all 1,000 (834 with the centre crop of 0.875); a seeded part of 100 is asked here."""
     encoder: Any = Timm(
         BuildContext(frozenset()),
         package=PackagedPath(LITE0),  # type: ignore[arg-type]
