@@ -19,6 +19,7 @@ from mmlab.build import Experiment, Source, build
 from mmlab.features import FeatureCache, FrozenFeatures
 from mmlab.fitting import Summary, start_training
 from mmlab.group import Group
+from mmlab.memory import making
 from mmlab.parallel import spread_state, whole_state
 from mmlab.plan import Plan
 from mmlab.provenance import describe_weights
@@ -92,8 +93,9 @@ class Executor:
         if plan.match is not None:
             self.note(str(plan.match))
         with determinism(table is not None and table.deterministic):
-            experiment = build(plan, self.splits, sources)
-            experiment.step.to(self.device)
+            with making(str(plan.cell.source.path), "the modules of this spec"):
+                experiment = build(plan, self.splits, sources)
+                experiment.step.to(self.device)
             origins = self._tell_weights(experiment, sources)
             scorer = self.scorer(experiment)
             scorer.check(wanted)

@@ -14,6 +14,7 @@ import torch
 
 import mmlab
 from mmlab.errors import MmlabError, RunError, explain
+from mmlab.memory import describe_request, is_out_of_memory
 from mmlab.plan import Plan, Resolved
 
 #: What components may raise besides `Exception`: one that ends the program ends only its run.
@@ -24,24 +25,18 @@ def outcome_of(error: BaseException) -> str:
     """The word stored with a failed attempt."""
     if isinstance(error, RunError):
         return error.reason
-    return "oom" if _is_out_of_memory(error) else "error"
+    return "oom" if is_out_of_memory(error) else "error"
 
 
 def describe_failure(error: BaseException, plan: Plan) -> str:
     """Why a cell failed: mmlab's own words for an expected error, else which component raised."""
     if isinstance(error, MmlabError):
         return str(error)
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return _out_of_memory(error, plan)
     frames = traceback.extract_tb(error.__traceback__)
     kept = [frame for frame in frames if _is_others(frame)]
     return "\n".join([_raised(error, plan, kept), *_shown(kept or frames)])
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory was lacking; on the CPU torch says so in words alone."""
-    is_said = isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    return is_said or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def _out_of_memory(error: BaseException, plan: Plan) -> str:
@@ -50,7 +45,7 @@ def _out_of_memory(error: BaseException, plan: Plan) -> str:
     return explain(
         plan.place("train", "batch_size"),
         "the memory does not hold a step",
-        found=size + (_first_line(error) or type(error).__name__),
+        found=size + describe_request(error),
         allowed="a batch that fits; mmlab never makes it smaller by itself",
         next_step="lower train.batch_size, or choose smaller encoders",
     )

@@ -12,7 +12,8 @@ from typing import Any
 
 from mmlab.document import Document
 from mmlab.errors import PluginError, SpecError, explain
-from mmlab.faults import Fault, Where
+from mmlab.faults import Fault, Where, dotted
+from mmlab.memory import making
 from mmlab.options import check_options, hashed_options, map_paths, supplied
 from mmlab.places import render_located
 from mmlab.plan_checks import contradictions
@@ -33,11 +34,30 @@ class Resolved:
     options: Mapping[str, object]
     #: of a dataset: the share of a split that may be left out unread; None where none may
     max_skipped: float | None = None
+    #: the file of the spec and the table in it, for messages
+    file: str = ""
+    table: str = ""
 
     def make(self, **given: object) -> Any:  # as above
-        """Call the factory with those of the given values that it names, and its options."""
+        """Call the factory with those of the given values that it names, and its options.
+
+        Raises SpecError, naming the table, where the component refuses them, and RunError where the
+        memory does not hold it.
+        """
         wanted = [given[name] for name in supplied(self.factory)]
-        return self.factory(*wanted, **self.options)
+        try:
+            with making(f"{self.file}: {self.table}", f"this {self.entry.kind}"):
+                return self.factory(*wanted, **self.options)
+        except SpecError as error:
+            raise SpecError(self._placed(str(error))) from error
+
+    def _placed(self, message: str) -> str:
+        """A component's message at its table; it may begin with the first word of the table."""
+        kind = self.table.partition(".")[0]
+        rest = message.removeprefix(kind)
+        if rest != message and rest[:1] in (".", ":"):
+            return f"{self.file}: {self.table}{rest}"
+        return f"{self.file}: {self.table}: {message}"
 
     def declares(self, attribute: str) -> frozenset[str]:
         """A set of words that the factory carries: `reads` of fusions and losses, say.
@@ -215,6 +235,7 @@ class Finder:
     """Finds components, keeping every fault for one report."""
 
     def __init__(self, path: Path, document: Document, registry: Registry) -> None:
+        self.path = path
         self.folder = path.parent
         self.document = document
         self.registry = registry
@@ -236,7 +257,8 @@ class Finder:
         share = None
         if isinstance(component, DatasetTable) and component.on_error == "skip":
             share = component.max_skipped
-        return Resolved(self.registry.entry(kind, component.use), factory, options, share)
+        entry = self.registry.entry(kind, component.use)
+        return Resolved(entry, factory, options, share, str(self.path), dotted(where))
 
     def raise_faults(self) -> None:
         """Raise one error with all faults noted so far, if any."""

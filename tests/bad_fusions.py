@@ -24,13 +24,19 @@ CASES = [
     fusion(
         "an inner product of unequal widths",
         'use = "inner_product"',
-        Says("fusion.dim", "vectors of one width", "widths 4 and 32", "equal widths", "fusion.dim"),
+        Says(
+            "spec.toml: fusion.dim",
+            "vectors of one width",
+            "widths 4 and 32",
+            "equal widths",
+            "fusion.dim",
+        ),
     ),
     fusion(
         "a bilinear form over the limit of memory",
         'use = "bilinear"\ndim = 1_000_000_000',
         Says(
-            "fusion.limit_mib",
+            "spec.toml: fusion.limit_mib",
             "more memory than the limit",
             "1000000000 x 4 x 32 = 128000000000 weights, 488281 MiB",
             "up to 256 MiB",
@@ -40,32 +46,60 @@ CASES = [
     fusion(
         "a tensor fusion over the limit of its width",
         'use = "tensor_fusion"\nlimit = 100',
-        Says("fusion.limit", "wider than the limit", "5 x 33 = 165", "up to 100", "inner_dim"),
+        Says(
+            "spec.toml: fusion.limit",
+            "wider than the limit",
+            "5 x 33 = 165",
+            "up to 100",
+            "inner_dim",
+        ),
     ),
     fusion(
         "a gate of one modality alone",
         'use = "gating"\ninputs = ["image"]',
-        Says("fusion.inputs", "exactly two inputs", "1", "two encoders", "fusion.inputs"),
+        Says(
+            "spec.toml: fusion.inputs", "exactly two inputs", "1", "two encoders", "fusion.inputs"
+        ),
     ),
     fusion(
         "a sum of one modality alone",
         'use = "sum"\ninputs = ["image"]',
-        Says("fusion.inputs", "two or more inputs", "1", "two encoders or more", '"concat"'),
+        Says(
+            "spec.toml: fusion.inputs",
+            "two or more inputs",
+            "1",
+            "two encoders or more",
+            '"concat"',
+        ),
     ),
     fusion(
         "a vector of shares for unequal widths",
         'use = "modulation"\nvector = true',
-        Says("fusion.vector", "one width", "widths 4, 32", "equal widths", "fusion.vector"),
+        Says(
+            "spec.toml: fusion.vector", "one width", "widths 4, 32", "equal widths", "fusion.vector"
+        ),
     ),
     fusion(
         "heads that do not divide the width",
         'use = "cross_attention"\ndim = 6',
-        Says("fusion.heads", "divide the width", "width 6, heads 4", "multiple", "fusion.heads"),
+        Says(
+            "spec.toml: fusion.heads",
+            "divide the width",
+            "width 6, heads 4",
+            "multiple",
+            "fusion.heads",
+        ),
     ),
     fusion(
         "the head identity on a vector that is no prediction",
         'use = "gating"',
-        Says("head.use", "changes no width", "width 256 for 3 outputs", "width 3", '"linear"'),
+        Says(
+            "spec.toml: head.use",
+            "changes no width",
+            "width 256 for 3 outputs",
+            "width 3",
+            '"linear"',
+        ),
         head='[head]\nuse = "identity"',
     ),
     spec(

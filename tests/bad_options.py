@@ -59,12 +59,55 @@ CASES = [
         arguments=("report", "--out", "x.docx"),
     ),
     Case(
-        "more memory than there is",
+        "an encoder of more memory than there is",
         1,
         Says(
-            "spec.toml: train.batch_size", "memory does not hold", "allocate", "that fits", "lower"
+            "spec.toml: encoders.image: ",
+            "memory does not hold this encoder",
+            "tried to allocate 4,800,000,000,000,000 bytes",
+            "what fits",
+            "smaller widths",
         ),
         (("dim = 4\n\n[encoders.text]", "dim = 100_000_000_000_000\n\n[encoders.text]"),),
+        leaves="a failed run",
+    ),
+    Case(
+        "a fusion of more memory than there is",
+        1,
+        Says(
+            "spec.toml: fusion: ",
+            "memory does not hold this fusion",
+            "tried to allocate",
+            "what fits",
+            "smaller widths",
+        ),
+        arguments=("run", "spec.toml", "--device", "cpu", "--set", "fusion.dim=99999999999999"),
+        leaves="a failed run",
+    ),
+    Case(
+        "an encoder of more memory than can be counted",
+        1,
+        Says(
+            "spec.toml: encoders.image: ",
+            "memory does not hold this encoder",
+            "more bytes than 64 bits count",
+            "what fits",
+            "smaller widths",
+        ),
+        (("dim = 4\n\n[encoders.text]", f"dim = {2**62}\n\n[encoders.text]"),),
+        leaves="a failed run",
+    ),
+    Case(
+        "an option that an encoder refuses while it is built",
+        1,
+        Says(
+            "spec.toml: encoders.text: heads: ",
+            "attention heads must divide the width",
+            "5",
+            "",
+            "",
+        ),
+        arguments=("run", "spec.toml", "--device", "cpu", "--set", "encoders.text.heads=5"),
         leaves="a failed run",
     ),
     Case(
