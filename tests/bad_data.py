@@ -79,7 +79,7 @@ MANIFESTS = [
     ),
     manifest(
         "a manifest that is not UTF-8",
-        Says("rows.csv", "it is damaged", "utf-8", "at least one row", "repair the file"),
+        Says("rows.csv: line 3", "it is damaged", "d\\xffg", "in UTF-8", "as UTF-8"),
         rows().encode().replace(b"dog", b"d\xffg"),
     ),
     manifest(
@@ -135,7 +135,7 @@ MANIFESTS = [
         "a picture outside the folder",
         Says(
             "rows.csv: row 5, column 'file'",
-            "no file of this name",
+            "lies outside of the root and is refused",
             "/etc/passwd",
             "a file below",
             "correct the cell",

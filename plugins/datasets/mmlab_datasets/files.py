@@ -15,7 +15,8 @@ def file_sizes(
     index: Index, column: str | None, cells: Sequence[str | None], folder: Path
 ) -> list[int]:
     """The size of every row's file, -1 where none is named. Raises DataError if one is missing."""
-    sizes = [-1 if cell is None else _file_size(folder, cell) for cell in cells]
+    _check_below(index, column, cells, folder)
+    sizes = [-1 if cell is None else _file_size(folder / cell) for cell in cells]
     faulty = [number for number, size in enumerate(sizes) if size is None]
     if not faulty:
         return [size for size in sizes if size is not None]
@@ -31,13 +32,30 @@ def file_sizes(
     )
 
 
-def _file_size(folder: Path, cell: str) -> int | None:
-    """The size in bytes, or None unless it is a regular file whose name stays below the folder."""
+def _check_below(
+    index: Index, column: str | None, cells: Sequence[str | None], folder: Path
+) -> None:
+    """Raise DataError for a name that leads out of the folder, whether or not a file is there."""
     below = os.path.abspath(folder).rstrip(os.sep) + os.sep
-    file = os.path.abspath(folder / cell)
+    for number, cell in enumerate(cells, start=1):
+        if cell is None or f"{os.path.abspath(folder / cell)}{os.sep}".startswith(below):
+            continue
+        raise DataError(
+            explain(
+                place(index.path, number, column),
+                "the file lies outside of the root and is refused",
+                found=repr(cell),
+                allowed=f"a file below {folder}",
+                next_step="correct the cell, set dataset.root to a folder that holds all files, "
+                "or copy the file there",
+            )
+        )
+
+
+def _file_size(file: Path) -> int | None:
+    """The size in bytes, or None unless it is a regular file."""
     try:
-        status = os.stat(file)
+        status = os.stat(os.path.abspath(file))
     except OSError:
         return None
-    is_file = stat.S_ISREG(status.st_mode) and file.startswith(below)
-    return status.st_size if is_file else None
+    return status.st_size if stat.S_ISREG(status.st_mode) else None

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from mmlab.plugin import DataError, explain
+from mmlab_datasets.damage import Damage, find_damage, repeated_columns
 
 TEXT_BYTES = 4096
 ENDINGS = (".csv", ".jsonl", ".parquet")
@@ -117,7 +118,7 @@ class Index:
             explain(
                 place(self.path, row, column),
                 "the text holds a NUL" if "\0" in text else "the text is too long",
-                found=f"{len(text.encode())} bytes, {text[:40]!r}...",
+                found=f"{len(text.encode())} bytes, {text[:40]!r}{'...' * (len(text) > 40)}",
                 allowed=f"at most {TEXT_BYTES} bytes of text without NUL",
                 next_step="correct the cell",
             )
@@ -150,10 +151,13 @@ def read_index(path: Path) -> Index:
         raise _unreadable(path, "it cannot be read", error.strerror) from error
     if not content.strip():
         raise _unreadable(path, "it is empty", f"{len(content)} bytes")
+    if ending == ".csv" and (repeated := repeated_columns(content)):
+        raise _damaged(path, repeated)
     try:
         table = _parse(ending, io.BytesIO(content))
     except pl.exceptions.PolarsError as error:
-        raise _unreadable(path, "it is damaged", str(error).split("\n")[0]) from error
+        said = str(error).split("\n")[0]
+        raise _damaged(path, find_damage(ending, content, said)) from error
     if table.is_empty():
         raise _unreadable(path, "it has no rows", "0 rows")
     return Index(path, table)
@@ -165,6 +169,18 @@ def _parse(ending: str, content: io.BytesIO) -> pl.DataFrame:
     if ending == ".jsonl":
         return pl.read_ndjson(content, infer_schema_length=None)
     return pl.read_parquet(content)
+
+
+def _damaged(path: Path, damage: Damage) -> DataError:
+    return DataError(
+        explain(
+            f"{path}{damage.where}",
+            f"this is no manifest: {damage.fault}",
+            found=damage.found,
+            allowed=damage.allowed,
+            next_step=damage.next_step,
+        )
+    )
 
 
 def _unreadable(path: Path, fault: str, found: object) -> DataError:
