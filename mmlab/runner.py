@@ -43,6 +43,7 @@ from mmlab.spec import Cell, expand, load_spec
 from mmlab.splits import Splits
 from mmlab.store import Claim, LeaseLost, RunRow, Store, open_store
 from mmlab.train import Progress, determinism
+from mmlab.unreadable import describe_skipped
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -257,8 +258,7 @@ class Runner:
     def tell_skipped(self, plan: Plan) -> None:
         """Say how many samples are left out because they cannot be read."""
         for split, count in sorted(Counter(one.split for one in self.splits.skipped(plan)).items()):
-            text = f"{count} of the {split} split cannot be read and are left out: skipped_samples"
-            self.display.note(text)
+            self.display.note(describe_skipped(count, split))
 
     def lead(
         self, plan: Plan, assignment: Assignment, claim: Claim, wanted: Mapping[str, str]

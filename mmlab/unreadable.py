@@ -95,8 +95,34 @@ def _too_many(
         explain(
             f"dataset {name!r}",
             f"more of the {split} split cannot be read than may be left out",
-            found=f"{len(found)} of {count} samples; the first is {first.sample}: {first.reason}",
-            allowed=f"at most {int(max_skipped * count)}, a share of {max_skipped:g}",
+            found=f"{len(found)} of {count} samples; the first is {first.sample!r}: "
+            + first.reason.partition(" found: ")[0],
+            allowed=_at_most(int(max_skipped * count), max_skipped, count),
             next_step="mend the files, or raise max_skipped of this dataset",
         )
+    )
+
+
+def _at_most(number: int, max_skipped: float, count: int) -> str:
+    """How many may be left out, and why so many.
+
+    >>> _at_most(0, 0.001, 16)
+    'none: max_skipped = 0.001 of 16 samples is less than one'
+    """
+    share = f"max_skipped = {max_skipped:g} of {count} samples"
+    if number == 0:
+        return f"none: {share} is less than one"
+    return f"at most {number}: {share}"
+
+
+def describe_skipped(number: int, split: str) -> str:
+    """What is said where samples are left out.
+
+    >>> describe_skipped(1, "train")
+    'left out 1 sample of the train split that cannot be read; the table skipped_samples says why'
+    """
+    samples = "1 sample" if number == 1 else f"{number} samples"
+    return (
+        f"left out {samples} of the {split} split that cannot be read; "
+        "the table skipped_samples says why"
     )

@@ -82,7 +82,7 @@ def test_a_revision_names_what_is_left_out_and_no_published_set_is_claimed() -> 
 
 def test_more_than_the_share_is_an_error_that_names_the_first() -> None:
     with pytest.raises(
-        DataError, match=r"3 of 10 samples; the first is number-1: image(.|\n)*at most 2"
+        DataError, match=r"3 of 10 samples; the first is 'number-1': image(.|\n)*at most 2: max"
     ):
         without_unreadable(Numbers(1, 2, 3), "test", 0.2, "numbers")
 
@@ -126,11 +126,16 @@ def test_a_broken_picture_ends_the_run_or_is_left_out_as_the_spec_says(
             select(skipped_samples.c.run_id, skipped_samples.c.split, skipped_samples.c.sample)
         ).rows()
     assert rows == [(detail.run.run_id, split, broken)]
-    assert any(f"1 of the {split} split cannot be read" in note for note in sqlite_lab.shown.notes)
+    told = f"left out 1 sample of the {split} split that cannot be read"
+    assert any(told in note for note in sqlite_lab.shown.notes)
     assert sqlite_lab.statuses(sqlite_lab.write("lenient", (lenient, *SPEC))) == ["skipped"]
 
 
 def test_a_share_that_is_exceeded_ends_the_run(sqlite_lab: Lab) -> None:
     dataset = pictures(sqlite_lab.folder, "p01") + 'on_error = "skip"\n'
     (outcome,) = sqlite_lab.run(sqlite_lab.write("strict", (dataset, *SPEC)))
-    assert "more of the train split cannot be read" in (outcome.error or "")
+    said = outcome.error or ""
+    assert "more of the train split cannot be read" in said
+    assert [said.count(f"{part}: ") for part in ("found", "allowed", "next")] == [1, 1, 1]
+    assert "row 2, column 'image'" in said
+    assert "allowed: none: max_skipped = 0.001 of 12 samples is less than one" in said
