@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from report_values import asked, record
 from store_values import claimed, dump, finish
 
 from mmlab.cli import main
@@ -158,3 +159,21 @@ def test_the_environment_names_the_database(
     monkeypatch.setenv("MMLAB_DB", str(tmp_path / "named.db"))
     assert CliRunner().invoke(main, ["db", "init"]).exit_code == 0
     assert (tmp_path / "named.db").is_file()
+
+
+def test_a_pipe_gets_every_column_of_a_wide_board_in_one_line(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = {f"a_metric_of_a_rather_long_name_{place}": 0.5 for place in range(9)}
+    with open_store(sqlite_url) as store:
+        record(store, asked([], metrics=metrics))
+    (header,) = [line for line in _lines(sqlite_url) if line.startswith("#")]
+    assert header.split() == ["#", "experiment", *metrics, "seeds"]
+    monkeypatch.setenv("COLUMNS", "80")
+    headers = [line for line in _lines(sqlite_url) if line.startswith("#")]
+    assert max(map(len, headers)) <= 80
+    assert [name for line in headers for name in line.split()[2:]] == [*metrics, "seeds"]
+
+
+def _lines(db: str) -> list[str]:
+    return call(db, "report").stdout.splitlines()

@@ -110,15 +110,15 @@ def is_quiet() -> bool:
 # --- writing ----------------------------------------------------------------------------------
 
 
-def console(*, err: bool = False) -> Console:
-    """A rich console that obeys the switch for colour."""
+def console(*, err: bool = False, pipe_width: int = PIPE_WIDTH) -> Console:
+    """A rich console that obeys the switch for colour; `pipe_width` is for what is no terminal."""
     from rich.console import Console
 
     wants = _present_color()
     # A process may start without one (`mmlab ls >&-`); what is said then is for nobody.
     stream = (sys.stderr if err else sys.stdout) or io.StringIO()
     # A pipe has no width; 80 columns would fold the tables of whoever greps them.
-    width = None if stream.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+    width = None if stream.isatty() or "COLUMNS" in os.environ else pipe_width
     if wants is None:
         return Console(file=stream, width=width, highlight=False)
     system: Literal["standard"] | None = "standard" if wants else None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
 from mmlab.cli.output import (
+    PIPE_WIDTH,
     color_option,
     console,
     db_option,
@@ -19,7 +19,6 @@ from mmlab.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from mmlab.report.boards import Board
     from mmlab.report.contents import Table
     from mmlab.store import Store
 
@@ -76,32 +75,21 @@ def report(
 
 def show_leaderboard(db: str, runs: Collection[str] = ()) -> None:
     """Print the leaderboard of all runs, or of these runs and experiments."""
-    from mmlab.report.board_text import draw_board
+    from mmlab.report.board_text import board_width, draw_board
     from mmlab.report.contents import all_boards, read_contents
     from mmlab.store import open_store
 
     with open_store(db) as store:
         contents = read_contents(store, _run_ids(store, runs))
         say(f"results in {store.url_display}")
-        out = console()
-        for board in all_boards(store, contents):
-            out.print(draw_board(fit(board, out.width)))
+        shown = list(all_boards(store, contents))
+        # A pipe gets every row in one line, for whoever greps it.
+        out = console(pipe_width=max([PIPE_WIDTH, *map(board_width, shown)]))
+        for board in shown:
+            out.print(draw_board(board, out.width))
             out.print()
     if contents.leaderboard.is_empty():
         say("no finished run yet: mmlab run SPEC...")
-
-
-def fit(board: Board, width: int) -> Board:
-    """The board with the metrics that a terminal of this width has room for, one at least."""
-    used = len("#  seeds  ") + max(len(entry.label) for entry in board.entries)
-    kept = 0
-    for position, metric in enumerate(board.metrics):
-        used += 2 + max(len(metric), *(len(e.figures[position].text) for e in board.entries))
-        if used > width and kept:
-            break
-        kept += 1
-    entries = tuple(replace(entry, figures=entry.figures[:kept]) for entry in board.entries)
-    return replace(board, metrics=board.metrics[:kept], entries=entries)
 
 
 def _run_ids(store: Store, names: Collection[str]) -> list[str] | None:

@@ -1,32 +1,91 @@
-"""A leaderboard in the terminal, drawn with rich."""
+"""A leaderboard in the terminal, drawn with rich: folded into blocks where it is too wide."""
 
 from __future__ import annotations
 
-from rich.console import Group
+from collections.abc import Iterator, Sequence
+
+from rich.cells import cell_len
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from mmlab.report.boards import Board, Figure
 from mmlab.report.cards import visible
 
+_LABEL, _SEEDS = "experiment", "seeds"
+_GAP = 2
 
-def draw_board(board: Board) -> Group:
-    """One comparison for a rich console: a row per group of seeds, best first, and its notes."""
+
+def draw_board(board: Board, width: int) -> Group:
+    """One comparison for a rich console: a row per group of seeds, best first, and its notes.
+
+    Metrics that a line of `width` cells has no room for follow below, under a header of their own.
+    """
+    label_cells = _label_cells(board)
+    if board_width(board) > width:
+        # Half a line for metrics: a longer label is folded.
+        label_cells = min(label_cells, max(len(_LABEL), width // 2))
+    blocks = list(_blocks(board, width - _frame_cells(board, label_cells)))
+    parts: list[RenderableType] = [Text(visible(board.title), style="bold underline")]
+    for block in blocks:
+        is_last = block is blocks[-1]
+        parts += [_draw_block(board, block, label_cells, has_seeds=is_last), Text()]
+    notes = Text("; ".join(map(visible, board.notes)), style="dim")
+    return Group(*parts[:-1], notes)
+
+
+def board_width(board: Board) -> int:
+    """How many cells a line needs that holds all of the board's columns."""
+    used = sum(_GAP + _cells(board, column) for column in range(len(board.metrics)))
+    return _frame_cells(board, _label_cells(board)) + used
+
+
+def _label_cells(board: Board) -> int:
+    return max(len(_LABEL), *(cell_len(visible(entry.label)) for entry in board.entries))
+
+
+def _frame_cells(board: Board, label_cells: int) -> int:
+    """What a line needs besides its metrics: place, label and seeds."""
+    return len(str(len(board.entries))) + _GAP + label_cells + _GAP + len(_SEEDS)
+
+
+def _cells(board: Board, column: int) -> int:
+    figures = (cell_len(entry.figures[column].text) for entry in board.entries)
+    return max(cell_len(visible(board.metrics[column])), *figures)
+
+
+def _blocks(board: Board, room: int) -> Iterator[list[int]]:
+    """Columns that fit into the room side by side, one at least, in their order."""
+    block: list[int] = []
+    used = 0
+    for column in range(len(board.metrics)):
+        needed = _GAP + _cells(board, column)
+        if block and used + needed > room:
+            yield block
+            block, used = [], 0
+        block.append(column)
+        used += needed
+    yield block
+
+
+def _draw_block(
+    board: Board, columns: Sequence[int], label_cells: int, *, has_seeds: bool
+) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("#", justify="right")
-    table.add_column("experiment", overflow="fold")
-    for metric in board.metrics:
-        table.add_column(visible(metric), justify="right", no_wrap=True)
-    table.add_column("seeds", justify="right")
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column(_LABEL, overflow="fold", width=label_cells)
+    for column in columns:
+        table.add_column(visible(board.metrics[column]), justify="right", no_wrap=True)
+    if has_seeds:
+        table.add_column(_SEEDS, justify="right", no_wrap=True)
     for entry in board.entries:
         table.add_row(
             str(entry.place or ""),
             Text(visible(entry.label)),
-            *map(_figure, entry.figures),
-            str(entry.seeds),
+            *(_figure(entry.figures[column]) for column in columns),
+            *([str(entry.seeds)] if has_seeds else []),
         )
-    notes = Text("; ".join(map(visible, board.notes)), style="dim")
-    return Group(Text(visible(board.title), style="bold underline"), table, notes)
+    return table
 
 
 def _figure(figure: Figure) -> Text:
