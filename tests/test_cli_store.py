@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from report_values import asked, record
+from report_values import asked, record, record_fusion
 from store_values import claimed, dump, finish
 
 from mmlab.cli import main
@@ -177,3 +177,37 @@ def test_a_pipe_gets_every_column_of_a_wide_board_in_one_line(
 
 def _lines(db: str) -> list[str]:
     return call(db, "report").stdout.splitlines()
+
+
+def test_one_table_is_shown_where_it_is_named(sqlite_url: str) -> None:
+    with open_store(sqlite_url) as store:
+        for inputs, hits in ((["image"], 0.0), (["image", "text"], 1.0)):
+            record_fusion(store, "concat", inputs, asked([hits] * 4))
+    every, one = call(sqlite_url, "report"), call(sqlite_url, "report", "--table", "fusion_gain")
+    assert "\nclassification · test" in f"\n{every.stdout}"
+    assert one.stdout.startswith("fusion gain · ")
+    assert "\nclassification · test" not in one.stdout
+    for form in ("md", "json"):
+        one = call(sqlite_url, "report", "--table", "leaderboard", "--format", form)
+        assert "classification" in one.stdout
+        assert "gain" not in one.stdout
+
+
+@pytest.mark.parametrize(
+    ("table", "reason"),
+    [("fusion_gain", "of one of its inputs alone"), ("robustness", "missing_modality")],
+)
+def test_an_empty_table_says_why(results: str, tmp_path: Path, table: str, reason: str) -> None:
+    out = tmp_path / "table.csv"
+    for more in ([], ["--format", "csv"], ["--out", str(out)]):
+        result = call(results, "report", "--table", table, *more)
+        assert result.exit_code == 0
+        assert f"{table} is empty: no " in result.stderr
+        assert reason in result.stderr
+    assert out.read_text().startswith("experiment,")
+
+
+def test_a_page_cannot_hold_one_table_alone(results: str, tmp_path: Path) -> None:
+    result = call(results, "report", "--table", "robustness", "--out", str(tmp_path / "a.html"))
+    assert result.exit_code == 2
+    assert "every table" in result.stderr

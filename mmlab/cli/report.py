@@ -19,7 +19,7 @@ from mmlab.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from mmlab.report.contents import Table
+    from mmlab.report.contents import Contents, Table
     from mmlab.store import Store
 
 FORMATS = ("html", "md", "csv", "json", "parquet")
@@ -35,8 +35,7 @@ TABLES = ("leaderboard", "fusion_gain", "robustness")
 @click.option(
     "--table",
     type=click.Choice(TABLES),
-    default="leaderboard",
-    help="What CSV and Parquet hold.  [default: leaderboard]",
+    help="Only this one.  [default: all; in CSV and Parquet the leaderboard]",
 )
 @db_option
 @json_option
@@ -46,7 +45,7 @@ def report(
     runs: tuple[str, ...],
     out: Path | None,
     file_format: str | None,
-    table: Table,
+    table: Table | None,
     db: str,
     as_json: bool,
 ) -> None:
@@ -61,6 +60,7 @@ def report(
       mmlab report
       mmlab report --out report.html
       mmlab report emoji-fusion --format md
+      mmlab report --table fusion_gain
       mmlab report --table fusion_gain --out gain.csv
       mmlab report --json | jq '.leaderboard[0]'
     """
@@ -68,13 +68,13 @@ def report(
     if out is not None:
         _write(runs, out, chosen, table, db)
     elif chosen is None:
-        show_leaderboard(db, runs)
+        show_leaderboard(db, runs, table)
     else:
         _print_text(runs, chosen, table, db)
 
 
-def show_leaderboard(db: str, runs: Collection[str] = ()) -> None:
-    """Print the leaderboard of all runs, or of these runs and experiments."""
+def show_leaderboard(db: str, runs: Collection[str] = (), table: Table | None = None) -> None:
+    """Print all tables, or one, of all runs, or of these runs and experiments."""
     from mmlab.report.board_text import board_width, draw_board
     from mmlab.report.contents import all_boards, read_contents
     from mmlab.store import open_store
@@ -82,14 +82,21 @@ def show_leaderboard(db: str, runs: Collection[str] = ()) -> None:
     with open_store(db) as store:
         contents = read_contents(store, _run_ids(store, runs))
         say(f"results in {store.url_display}")
-        shown = list(all_boards(store, contents))
+        shown = list(all_boards(store, contents, table))
         # A pipe gets every row in one line, for whoever greps it.
         out = console(pipe_width=max([PIPE_WIDTH, *map(board_width, shown)]))
         for board in shown:
             out.print(draw_board(board, out.width))
             out.print()
-    if contents.leaderboard.is_empty():
-        say("no finished run yet: mmlab run SPEC...")
+    _say_if_empty(contents, table)
+
+
+def _say_if_empty(contents: Contents, table: Table | None) -> None:
+    from mmlab.report.contents import why_empty
+
+    reason = why_empty(contents, table or "leaderboard")
+    if reason is not None:
+        say(f"{table} is empty: {reason}" if table else reason)
 
 
 def _run_ids(store: Store, names: Collection[str]) -> list[str] | None:
@@ -99,7 +106,7 @@ def _run_ids(store: Store, names: Collection[str]) -> list[str] | None:
     return run_ids(store, names) if names else None
 
 
-def _print_text(runs: Collection[str], file_format: str, table: Table, db: str) -> None:
+def _print_text(runs: Collection[str], file_format: str, table: Table | None, db: str) -> None:
     """Print the tables as Markdown or JSON, or one as CSV."""
     from mmlab.report.contents import all_boards, read_contents
     from mmlab.report.tables import to_csv, to_json, to_markdown
@@ -110,19 +117,27 @@ def _print_text(runs: Collection[str], file_format: str, table: Table, db: str) 
     with open_store(db) as store:
         contents = read_contents(store, _run_ids(store, runs))
         if file_format == "md":
-            text = to_markdown(all_boards(store, contents))
+            text = to_markdown(all_boards(store, contents, table))
+        elif file_format == "csv":
+            text = to_csv(contents.table(table or "leaderboard"))
         else:
-            text = to_csv(contents.table(table)) if file_format == "csv" else to_json(contents)
+            text = to_json(contents, table)
         click.echo(text, nl=False)
+    _say_if_empty(contents, table)
 
 
 def _write(
-    runs: Collection[str], out: Path, file_format: str | None, table: Table, db: str
+    runs: Collection[str], out: Path, file_format: str | None, table: Table | None, db: str
 ) -> None:
-    from mmlab.report.tables import Format, write_report
+    from mmlab.report.contents import read_contents
+    from mmlab.report.tables import Format, report_format, write_report
     from mmlab.store import open_store
 
+    if table and report_format(out, file_format) == "html":
+        raise click.UsageError("an HTML page shows every table; leave out --table")
     with open_store(db) as store:
-        chosen = cast("Format | None", file_format)
-        write_report(store, _run_ids(store, runs), out, chosen, table=table)
+        ids = _run_ids(store, runs)
+        write_report(store, ids, out, cast("Format | None", file_format), table=table)
+        if table:
+            _say_if_empty(read_contents(store, ids), table)
     say(f"wrote {out}")

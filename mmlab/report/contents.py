@@ -19,6 +19,12 @@ from mmlab.store import Store
 
 Table = Literal["leaderboard", "fusion_gain", "robustness"]
 TABLES: tuple[Table, ...] = get_args(Table)
+_EMPTY: dict[Table, str] = {
+    "leaderboard": "no run is done yet: mmlab run SPEC...",
+    "fusion_gain": "no experiment has done runs of a fusion and of one of its inputs alone, both "
+    "asked by classification or by regression",
+    "robustness": "no done run was asked by missing_modality",
+}
 
 
 @dataclass(frozen=True)
@@ -41,8 +47,19 @@ def read_contents(store: Store, runs: Runs = None) -> Contents:
     return Contents(board, fusion_gain(store, runs), conditions_of(store, board))
 
 
-def all_boards(store: Store, contents: Contents) -> Iterator[Board]:
-    """Every board: comparisons, what fusions gain over single modalities, and robustness."""
-    yield from boards(store, contents.leaderboard)
-    yield from gain_boards(contents.fusion_gain)
-    yield from robustness_boards(contents.robustness)
+def why_empty(contents: Contents, table: Table) -> str | None:
+    """What would have to be there for a table to have rows; None where it has some."""
+    return _EMPTY[table] if contents.table(table).is_empty() else None
+
+
+def all_boards(store: Store, contents: Contents, table: Table | None = None) -> Iterator[Board]:
+    """Every board: comparisons, what fusions gain over single modalities, and robustness.
+
+    Those of one table, where it is named.
+    """
+    if table in (None, "leaderboard"):
+        yield from boards(store, contents.leaderboard)
+    if table in (None, "fusion_gain"):
+        yield from gain_boards(contents.fusion_gain)
+    if table in (None, "robustness"):
+        yield from robustness_boards(contents.robustness)

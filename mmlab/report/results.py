@@ -83,11 +83,12 @@ class Results:
         path: str | Path,
         format: Format | None = None,
         runs: Sequence[str] | None = None,
-        table: Table = "leaderboard",
+        table: Table | None = None,
     ) -> None:
         """Write a report: html, md, csv, json or parquet, by the file's ending if not named.
 
-        CSV and Parquet hold one `table`: "leaderboard", "fusion_gain" or "robustness".
+        `table` is the only one written: "leaderboard", "fusion_gain" or "robustness". Without it
+        CSV and Parquet hold the leaderboard, all else every table.
         """
         write_report(self.store, self._ids(runs), Path(path), format, table=table)
 

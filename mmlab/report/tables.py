@@ -34,13 +34,14 @@ def write_report(
     format: Format | None = None,
     *,
     cards: int = 12,
-    table: Table = "leaderboard",
+    table: Table | None = None,
 ) -> None:
     """Write a report on the done runs (all of them for None) to a file, whole or not at all.
 
     Without a format the file's ending decides. Markdown and HTML are for reading; JSON holds the
-    rows of every table, CSV and Parquet those of `table`. Raises UsageError for a format that is
-    none of FORMATS.
+    rows of every table, CSV and Parquet those of the leaderboard. `table` names the only one that
+    is written instead; an HTML page always shows all. Raises UsageError for a format that is none
+    of FORMATS.
     """
     chosen = report_format(path, format)
     if chosen == "html":
@@ -55,7 +56,7 @@ def write_report(
 
 def to_markdown(parts: Iterable[Board]) -> str:
     """GitHub tables, one per comparison, every mean with its interval."""
-    return "\n".join(_markdown_board(part) for part in parts) or "No run is done yet.\n"
+    return "\n".join(_markdown_board(part) for part in parts) or "Nothing to show yet.\n"
 
 
 def to_csv(board: pl.DataFrame) -> str:
@@ -66,22 +67,23 @@ def to_csv(board: pl.DataFrame) -> str:
     return harmless.with_columns(guarded.name.keep()).write_csv()
 
 
-def to_json(contents: Contents) -> str:
-    """Every table as one JSON document; what is undefined is null."""
+def to_json(contents: Contents, table: Table | None = None) -> str:
+    """Every table, or one, as one JSON document; what is undefined is null."""
     document: dict[str, object] = {"schema_version": JSON_SCHEMA_VERSION}
-    document |= {name: contents.table(name).to_dicts() for name in TABLES}
+    document |= {name: contents.table(name).to_dicts() for name in ([table] if table else TABLES)}
     return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
-def _table(store: Store, contents: Contents, format: str, table: Table) -> bytes:
+def _table(store: Store, contents: Contents, format: str, table: Table | None) -> bytes:
     if format == "md":
-        return to_markdown(all_boards(store, contents)).encode()
-    if format == "csv":
-        return to_csv(contents.table(table)).encode()
+        return to_markdown(all_boards(store, contents, table)).encode()
     if format == "json":
-        return to_json(contents).encode()
+        return to_json(contents, table).encode()
+    frame = contents.table(table or "leaderboard")
+    if format == "csv":
+        return to_csv(frame).encode()
     buffer = io.BytesIO()
-    contents.table(table).write_parquet(buffer)
+    frame.write_parquet(buffer)
     return buffer.getvalue()
 
 
