@@ -71,6 +71,19 @@ def test_an_error_is_minus_its_outcomes_and_gets_their_interval(store: Store, un
     assert row(store, "r2")["interval"] == "none"
 
 
+def test_a_board_says_what_every_interval_it_shows_varies_over(store: Store) -> None:
+    metrics = {"r2": 0.5, "mse": 2.0}
+    record(store, replace(asked([-1.0, -3.0], evaluator="regression", metrics=metrics), skipped=1))
+    (board,) = boards(store, leaderboard(store))
+    assert board.notes == [
+        "2 samples",
+        "up to 1 sample could not take part",
+        "ranked by r2",
+        "r2: no interval (one seed)",
+        "mse: 95% normal over samples (one seed)",
+    ]
+
+
 def test_a_perfect_regression_is_no_share_of_hits(store: Store) -> None:
     record(store, asked([0.0] * 4, evaluator="regression", metrics={"mse": 0.0}))
     assert row(store, "mse")["interval"] == "normal"

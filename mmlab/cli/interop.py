@@ -83,6 +83,7 @@ def _import(
     as_json: bool,
 ) -> None:
     from mmlab.interop.importing import as_runs
+    from mmlab.report.figures import counted
     from mmlab.store import open_store
 
     runs = as_runs(read(files), tool)
@@ -93,7 +94,8 @@ def _import(
     if as_json:
         print_json(database=name, origin=tool, models=len(runs), results=total, added=added)
         return
-    say(f"{total} results of {len(runs)} models: {added} added, {total - added} there already")
+    imported = f"{counted(total, 'result')} of {counted(len(runs), 'model')}"
+    say(f"{imported}: {added} added, {total - added} there already")
     say(f"results in {name}")
 
 
@@ -123,6 +125,7 @@ def export_clip_benchmark(runs: tuple[str, ...], out: Path | None, db: str) -> N
       mmlab export clip-benchmark first --out results
     """
     from mmlab.interop.exporting import as_documents
+    from mmlab.report.figures import counted
     from mmlab.store import open_store
 
     with open_store(db) as store:
@@ -133,7 +136,8 @@ def export_clip_benchmark(runs: tuple[str, ...], out: Path | None, db: str) -> N
             click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
     else:
         _write(documents, out)
-    say(f"{len(documents)} results of {len(ids)} runs" + (f" in {out}" if out else ""))
+    written = f"{counted(len(documents), 'result')} of {counted(len(ids), 'run')}"
+    say(written + (f" in {out}" if out else ""))
 
 
 def _done_runs(store: Store, names: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from mmlab.report.figures import (
     INTERVAL_WORDS,
     axis_number,
     comparison_label,
+    counted,
     group_labels,
     plus_minus,
 )
@@ -70,9 +71,9 @@ class Board:
         """What must be known to read it, in whole phrases."""
         notes = [f"ranked by {self.main}", *self.intervals]
         if self.samples:
-            notes.insert(0, f"{self.samples:,} samples")
+            notes.insert(0, counted(self.samples, "sample"))
         if self.skipped:
-            notes.insert(1, f"up to {self.skipped:,} samples could not take part")
+            notes.insert(1, f"up to {counted(self.skipped, 'sample')} could not take part")
         if self.has_undefined:
             notes.append("no place where a seed's value is not finite or not defined")
         if self.has_imported:
@@ -146,17 +147,30 @@ def _board(part: pl.DataFrame, beside: Sequence[pl.DataFrame], differs: str) -> 
         skipped=part.select(pl.col("skipped").max()).item(),
         dataset_revision=first["dataset_revision"],
         protocol_hash=first["protocol_hash"],
-        intervals=("published figures",) if is_imported else _intervals(part, main),
+        intervals=("published figures",) if is_imported else _intervals(part, metrics),
         has_undefined=leading["mean"].null_count() > 0,
         differs=differs,
         has_imported=bool(beside),
     )
 
 
-def _intervals(part: pl.DataFrame, main: str) -> tuple[str, ...]:
-    """What the intervals of the main metric vary over, in words."""
-    kinds = part.filter(pl.col("metric") == main)["interval"]
-    return tuple(INTERVAL_WORDS[kind] for kind in sorted(set(kinds)))
+def _intervals(part: pl.DataFrame, metrics: Sequence[str]) -> tuple[str, ...]:
+    """What the intervals vary over, in words: those of the main metric, and others that differ."""
+    kinds = {
+        metric: sorted(set(part.filter(pl.col("metric") == metric)["interval"]))
+        for metric in metrics
+    }
+    mine = kinds[metrics[0]]
+    others: dict[str, list[str]] = {}
+    for metric in metrics[1:]:
+        for kind in kinds[metric]:
+            if kind != "none" and kind not in mine:
+                others.setdefault(kind, []).append(metric)
+    named = f"{metrics[0]}: " if others else ""
+    return (
+        *(f"{named}{INTERVAL_WORDS[kind]}" for kind in mine),
+        *(f"{', '.join(names)}: {INTERVAL_WORDS[kind]}" for kind, names in others.items()),
+    )
 
 
 def _entries(

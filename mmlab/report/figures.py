@@ -53,6 +53,15 @@ def plus_minus(metric: str, row: Mapping[str, Any]) -> str:
     return f"{_plain(metric, mean)} ± {_plain(metric, high - mean)}{unit}"
 
 
+def counted(count: int, what: str) -> str:
+    """So many of something.
+
+    >>> counted(1, "sample"), counted(1200, "sample")
+    ('1 sample', '1,200 samples')
+    """
+    return f"{count:,} {what}{'s' if count != 1 else ''}"
+
+
 def group_labels(
     rows: Iterable[Mapping[str, Any]], *, is_named: bool = True
 ) -> dict[tuple[str, str], str]:
