@@ -19,7 +19,9 @@ from report_values import ranked, record
 from store_values import dump
 
 from mmlab.cli import main
+from mmlab.errors import DataError
 from mmlab.interop import clip_benchmark, names, open_clip
+from mmlab.interop.gathered import SHOWN, Faults
 from mmlab.interop.importing import as_runs
 from mmlab.report.boards import boards
 from mmlab.report.leaderboard import leaderboard
@@ -385,3 +387,30 @@ def test_faults_of_all_files_are_told_at_once(sqlite_url: str, tmp_path: Path) -
     bad = [write(tmp_path / f"{n}.csv", OPEN_CLIP.replace("0.6144", "no")) for n in range(2)]
     result = call(sqlite_url, "import", "open-clip", *bad, tmp_path / "absent.csv")
     assert all(name in result.stderr for name in ("0.csv", "1.csv", "absent.csv"))
+
+
+def test_every_fault_of_every_row_is_told(sqlite_url: str, tmp_path: Path) -> None:
+    content = BENCHMARK.replace("0.50722", "high").replace("0.93721", "93.7")
+    bad = write(tmp_path / "bad.csv", content.replace(",RN50,", ",,"))
+    said = call(sqlite_url, "import", "clip-benchmark", bad).stderr
+    for place in ("row 1, acc1", "row 2, mean_per_class_recall", "row 5, model"):
+        assert f"{bad}: {place}: " in said
+    document = {**DOCUMENT, "model": 1, "metrics": {"acc1": "no", "acc5": 2.0}}
+    lines = write(tmp_path / "bad.json", [document, {**document, "task": ""}])
+    said = call(sqlite_url, "import", "clip-benchmark", lines).stderr
+    assert said.count("found: ") == 3 + 4
+    table = write(
+        tmp_path / "table.csv", OPEN_CLIP.replace("0.6144", "no").replace("GeoDE", "GeoD")
+    )
+    said = call(sqlite_url, "import", "open-clip", table).stderr
+    assert "row 1, column 'EuroSAT'" in said
+    assert "column 'GeoD': these are no results" in said
+
+
+def test_of_very_many_faults_the_first_are_told() -> None:
+    faults = Faults()
+    for number in range(SHOWN + 3):
+        with faults.kept():
+            raise DataError(f"fault {number}")
+    with pytest.raises(DataError, match=r"fault 199\n\nand 3 more faults$"):
+        faults.raise_all()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mmlab.errors import UsageError, explain
@@ -18,6 +18,7 @@ from mmlab.interop.figures import (
     read_texts,
     unreadable,
 )
+from mmlab.interop.gathered import Faults
 
 TOOL = "clip-benchmark"
 #: Keys beside the metrics, in documents and in the CSV, where an index may have no name.
@@ -69,15 +70,27 @@ def _read_json(file: File, text: str) -> list[Figures]:
     document = json.loads(text)
     documents = document if isinstance(document, list) else [document]
     many = isinstance(document, list)
-    return [
-        _from_document(file, f"{file.path}: document {n}" if many else str(file.path), one)
-        for n, one in enumerate(documents, start=1)
-    ]
+    return _from_documents(
+        file,
+        (
+            (f"{file.path}: document {n}" if many else str(file.path), one)
+            for n, one in enumerate(documents, start=1)
+        ),
+    )
 
 
 def _read_lines(file: File, text: str) -> list[Figures]:
     lines = [(n, line) for n, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    return [_from_document(file, f"{file.path}: line {n}", json.loads(line)) for n, line in lines]
+    return _from_documents(file, [(f"{file.path}: line {n}", json.loads(x)) for n, x in lines])
+
+
+def _from_documents(file: File, documents: Iterable[tuple[str, object]]) -> list[Figures]:
+    found, faults = list[Figures](), Faults()
+    for place, document in documents:
+        with faults.kept():
+            found.append(_from_document(file, place, document))
+    faults.raise_all()
+    return found
 
 
 def _from_document(file: File, place: str, document: object) -> Figures:
@@ -95,28 +108,33 @@ def _read_csv(file: File, text: str) -> list[Figures]:
         raise unreadable(str(file.path), f"it lacks the column {min(missing)!r}", text[:100])
     skipped = KEYS | {*_LISTS, OWN}
     names = [name for name in reader.fieldnames if name not in skipped]
-    found = []
+    found, faults = list[Figures](), Faults()
     for number, row in enumerate(reader, start=1):
-        place = f"{file.path}: row {number}"
-        if None in row or None in row.values():
-            raise unreadable(place, "it has not as many cells as there are columns", list(row))
-        metrics = {name: row[name] for name in names if row[name] != ""}
-        listed = {key: value for key, value in row.items() if key not in _LISTS}
-        found.append(_figures(file, place, listed, metrics))
+        with faults.kept():
+            found.append(_read_row(file, f"{file.path}: row {number}", row, names))
+    faults.raise_all()
     return found
+
+
+def _read_row(file: File, place: str, row: Mapping[str, str], names: Sequence[str]) -> Figures:
+    if None in row or None in row.values():
+        raise unreadable(place, "it has not as many cells as there are columns", list(row))
+    metrics = {name: row[name] for name in names if row[name] != ""}
+    listed = {key: value for key, value in row.items() if key not in _LISTS}
+    return _figures(file, place, listed, metrics)
 
 
 def _figures(
     file: File, place: str, document: Mapping[str, object], metrics: Mapping[str, object]
 ) -> Figures:
-    texts = {
-        name: read_text(place, name, document.get(name))
-        for name in ("model", "pretrained", "dataset", "task")
-    }
-    values = {
-        read_text(place, "metrics", name): read_metric(place, name, value)
-        for name, value in metrics.items()
-    }
+    texts, values, faults = dict[str, str](), dict[str, float | None](), Faults()
+    for name in ("model", "pretrained", "dataset", "task"):
+        with faults.kept():
+            texts[name] = read_text(place, name, document.get(name))
+    for name, value in metrics.items():
+        with faults.kept():
+            values[read_text(place, "metrics", name)] = read_metric(place, name, value)
+    faults.raise_all()
     if not values:
         raise unreadable(place, "it has no metrics", f"none of {texts['model']}")
     return Figures(

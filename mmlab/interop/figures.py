@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmlab.errors import DataError, MmlabError, explain
+from mmlab.interop.gathered import Faults
 
 #: A file of results is a table; what is larger is something else.
 FILE_BYTES = 64 * 1024 * 1024
@@ -71,14 +72,11 @@ def read_file(path: Path) -> File:
 def read_all(paths: Sequence[Path], read: Callable[[File], list[Figures]]) -> list[Figures]:
     """The figures in all files. Raises one error that holds the faults of all of them."""
     found: list[Figures] = []
-    faults: list[MmlabError] = []
+    faults = Faults()
     for path in paths:
-        try:
+        with faults.kept():
             found += read(read_file(path))
-        except MmlabError as error:
-            faults.append(error)
-    if faults:
-        raise DataError("\n\n".join(map(str, faults)))
+    faults.raise_all()
     return found
 
 

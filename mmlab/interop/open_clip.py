@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmlab.interop.figures import Figures, File, read_all, read_metric, read_text, unreadable
+from mmlab.interop.gathered import Faults
 
 TOOL = "open-clip"
 
@@ -97,13 +98,14 @@ def _read(file: File) -> list[Figures]:
     header = rows[0] if rows else []
     if header[:2] not in _MODELS:
         raise unreadable(str(file.path), "its columns are not open_clip's", header[:4])
-    columns = {column: _meaning(file, column) for column in header[2:]}
-    found: list[Figures] = []
+    found, columns, faults = list[Figures](), dict[str, Meaning | None](), Faults()
+    for column in header[2:]:
+        with faults.kept():
+            columns[column] = _meaning(file, column)
     for number, row in enumerate(rows[1:], start=1):
-        place = f"{file.path}: row {number}"
-        if len(row) != len(header):
-            raise unreadable(place, f"it has not {len(header)} cells", len(row))
-        found += _read_row(file, place, dict(zip(header, row, strict=True)), columns)
+        with faults.kept():
+            found += _read_row(file, f"{file.path}: row {number}", header, row, columns)
+    faults.raise_all()
     return found
 
 
@@ -127,17 +129,26 @@ def _meaning(file: File, column: str) -> Meaning | None:
 def _read_row(
     file: File,
     place: str,
-    row: Mapping[str, str],
+    header: Sequence[str],
+    cells: Sequence[str],
     columns: Mapping[str, Meaning | None],
 ) -> list[Figures]:
     """A result per test set and language: the columns of one belong together."""
-    model, pretrained = (read_text(place, name, row[name]) for name in list(row)[:2])
+    if len(cells) != len(header):
+        raise unreadable(place, f"it has not {len(header)} cells", len(cells))
+    row, names, faults = dict(zip(header, cells, strict=True)), list[str](), Faults()
+    for name in header[:2]:
+        with faults.kept():
+            names.append(read_text(place, name, row[name]))
     found: dict[tuple[str, str, str], dict[str, float | None]] = {}
     for column, meaning in columns.items():
         if meaning is not None and row[column]:
-            value = read_metric(f"{place}, column {column!r}", meaning.metric, row[column])
             subject = (meaning.dataset, meaning.task, meaning.language)
-            found.setdefault(subject, {})[meaning.metric] = value
+            with faults.kept():
+                value = read_metric(f"{place}, column {column!r}", meaning.metric, row[column])
+                found.setdefault(subject, {})[meaning.metric] = value
+    faults.raise_all()
+    model, pretrained = names
     return [
         Figures(model, pretrained, dataset, task, metrics, file, place, language)
         for (dataset, task, language), metrics in found.items()
