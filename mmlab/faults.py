@@ -149,11 +149,22 @@ def _advice(kind: str, said: str, value: object, expected: str) -> tuple[str, st
         return "wrong type", f"write a value of this type{', without quotes' if quoted else ''}"
     if kind.startswith(("greater", "less", "multiple", "finite")):
         return "out of range", "set a value within the range"
+    if kind.endswith(("too_short", "too_long")):
+        return _size_advice(kind)
     if kind == "string_pattern_mismatch":
         return "not of the form that is allowed", "write it in that form"
     if kind == "value_error":
         return said.removeprefix("Value error, "), "correct the value"
     return said[:1].lower() + said[1:], "correct the value"
+
+
+def _size_advice(kind: str) -> tuple[str, str]:
+    if kind.startswith("string"):
+        step = "write more characters" if kind.endswith("short") else "write fewer characters"
+        return kind.removeprefix("string_").replace("_", " "), step
+    return (
+        ("too few", "add what is missing") if kind == "too_short" else ("too many", "take some out")
+    )
 
 
 def _follow(location: Sequence[str | int], given: object) -> tuple[Where, object]:
@@ -229,8 +240,12 @@ _BOUNDS = {
     "minLength": "at least {} long",
     "maxLength": "at most {} long",
     "pattern": "matching {}",
-    "minItems": "at least {} of them",
-    "maxItems": "at most {} of them",
+}
+_COUNTS = {
+    "minItems": "at least {}",
+    "maxItems": "at most {}",
+    "minProperties": "at least {}",
+    "maxProperties": "at most {}",
 }
 
 
@@ -246,13 +261,17 @@ def describe(schema: Schema, root: Schema) -> str:
     if "anyOf" in schema:
         members = [m for m in schema["anyOf"] if m.get("type") != "null"]
         return " or ".join(describe(member, root) for member in members)
-    words = [_type(schema, root)]
-    words += [bound.format(schema[key]) for key, bound in _BOUNDS.items() if key in schema]
-    return " ".join(filter(None, words))
+    return " ".join(filter(None, [_type(schema, root), _bounds(schema, _BOUNDS)]))
+
+
+def _bounds(schema: Schema, words: Mapping[str, str]) -> str:
+    return " and ".join(text.format(schema[key]) for key, text in words.items() if key in schema)
 
 
 def _type(schema: Schema, root: Schema) -> str:
-    if schema.get("type") != "array":
-        return _TYPES.get(schema.get("type", ""), "")
+    name, count = schema.get("type", ""), _bounds(schema, _COUNTS)
+    if name != "array":
+        return " of ".join(filter(None, [_TYPES.get(name, ""), count and f"{count} keys"]))
+    array = f"an array of {count}" if count else "an array"
     items = describe(schema.get("items", {}), root)
-    return f"an array, each {items}" if items else "an array"
+    return f"{array}, each {items}" if items else array

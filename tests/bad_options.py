@@ -98,6 +98,18 @@ CASES = [
         leaves="a failed run",
     ),
     Case(
+        "a sweep without seeds",
+        3,
+        Says(
+            "--set #1, column 13: sweep.seeds",
+            "too few",
+            "[]",
+            "an array of at least 1, each an integer >= 0 and < 4294967296",
+            "add what is missing",
+        ),
+        arguments=("run", "spec.toml", "--set", "sweep.seeds=[]"),
+    ),
+    Case(
         "an option that an encoder refuses while it is built",
         1,
         Says(

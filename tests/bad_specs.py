@@ -69,7 +69,11 @@ KEYS = [
         "option out of range",
         ("count = 9", "count = 1"),
         Says(
-            "spec.toml:7:9", "dataset.count: out of range", "1", ">= 9 <= 90000", "within the range"
+            "spec.toml:7:9",
+            "dataset.count: out of range",
+            "1",
+            ">= 9 and <= 90000",
+            "within the range",
         ),
     ),
     refused(

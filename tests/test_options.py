@@ -109,11 +109,11 @@ def test_toml_values_become_what_the_annotation_says(
 @pytest.mark.parametrize(
     ("name", "given", "allowed"),
     [
-        ("rank", 0, "an integer >= 1 <= 512"),
-        ("rank", 513, "an integer >= 1 <= 512"),
-        ("rank", "64", "an integer >= 1 <= 512"),
-        ("rank", 64.0, "an integer >= 1 <= 512"),
-        ("rank", True, "an integer >= 1 <= 512"),
+        ("rank", 0, "an integer >= 1 and <= 512"),
+        ("rank", 513, "an integer >= 1 and <= 512"),
+        ("rank", "64", "an integer >= 1 and <= 512"),
+        ("rank", 64.0, "an integer >= 1 and <= 512"),
+        ("rank", True, "an integer >= 1 and <= 512"),
         ("scale", "1e-3", "a number > 0"),
         ("scale", True, "a number > 0"),
         ("scale", float("nan"), "a number > 0"),
