@@ -7,6 +7,7 @@ is the validation value that `train.best` names; only runs judged by one metric 
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,11 +15,15 @@ from pathlib import Path
 from mmlab.build import Source
 from mmlab.checkpoint import file_sha256, tensor_names
 from mmlab.errors import SpecError, WeightsError, explain
+from mmlab.faults import Fault, Where, show
+from mmlab.places import render_located
 from mmlab.plan import Plan
 from mmlab.spec import WeightsTable
 from mmlab.store import Store, Weights
 
 _PREFIX = "model.encoders."
+#: Names of experiments that a message lists.
+_SHOWN = 20
 
 
 class BeingTrained(WeightsError):
@@ -58,7 +63,7 @@ class Sources:
             raise _being_trained(place, table.run)
         found = self.store.best_weights(run_ids)
         if not found:
-            raise _nothing_finished(place, table.run)
+            raise _nothing_finished(plan, key, table.run, self.store.trained_experiments())
         best = max(_comparable(found), key=_validation_score)
         return Source(self.runs / best.path, best.sha256, table.encoder or key, best.run_id)
 
@@ -102,16 +107,22 @@ def _validation_score(weights: Weights) -> float:
     return -value if weights.summary["best_direction"] == "min" else value
 
 
-def _nothing_finished(place: str, run: str) -> WeightsError:
-    return WeightsError(
-        explain(
-            place,
-            f"no finished run of {run!r} has weights in this database",
-            found="none",
-            allowed="an experiment or run id that has finished",
-            next_step="run that experiment first, or in the same command",
-        )
+def _nothing_finished(plan: Plan, key: str, run: str, known: Sequence[str]) -> WeightsError:
+    """The error at the place in the spec, with the names that are most alike first."""
+    path: Where = ("encoders", key, "weights", "run")
+    alike = difflib.get_close_matches(run, known, n=_SHOWN)
+    hint = f' (did you mean "{alike[0]}"?)' if alike else ""
+    names = [*alike, *(name for name in known if name not in alike)]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    fault = Fault(
+        path,
+        f"no finished run of {run!r} has weights in this database{hint}",
+        found=show(run),
+        allowed=f"a run id, or an experiment that has finished: "
+        f"{', '.join(names[:_SHOWN]) or 'none yet'}{more}",
+        next_step="correct the name, or run that experiment first or in the same command",
     )
+    return WeightsError(render_located([(fault, plan.cell.source.document.place(path))]))
 
 
 def _being_trained(place: str, run: str) -> BeingTrained:

@@ -261,13 +261,18 @@ WEIGHTS = [
         ),
     ),
     weights(
+        "weights of an experiment with a mistake in its name",
+        '{ run = "bda" }',
+        Says("spec.toml:14:19", 'did you mean "bad"?', '"bda"', "has finished: bad", "correct the"),
+    ),
+    weights(
         "weights of an experiment that never ran",
         '{ run = "other" }',
         Says(
-            "spec.toml: encoders.image.weights",
+            "spec.toml:14:19: encoders.image.weights.run",
             "no finished run of 'other'",
-            "none",
-            "has finished",
+            '"other"',
+            "has finished: bad",
             "run that experiment first",
         ),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -76,3 +77,17 @@ def test_quiet_says_only_what_failed(capsys: pytest.CaptureFixture[str]) -> None
 
 def test_a_failure_says_which_run_and_why() -> None:
     assert describe_outcome(FAILED) == "failed (run cd34)\nplace: fault"
+
+
+def test_a_fault_that_cells_share_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    display = PlainDisplay()
+    for outcome in (FAILED, replace(FAILED, run_id="ef56"), replace(FAILED, error="another")):
+        display.finished(outcome)
+    assert capsys.readouterr().err.splitlines() == [
+        "  failed (run cd34)",
+        "place: fault",
+        "  failed (run ef56)",
+        "for the same reason, told above",
+        "  failed (run cd34)",
+        "another",
+    ]

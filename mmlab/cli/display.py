@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -43,8 +44,26 @@ def make_display() -> Iterator[Display]:
         yield PlainDisplay()
 
 
+class Told:
+    """What became of cells, in which a fault that several share is written out once."""
+
+    def __init__(self) -> None:
+        self._errors: set[str] = set()
+
+    def describe(self, outcome: Outcome) -> str:
+        """As `describe_outcome`, but for an error that an earlier cell had word for word."""
+        if outcome.error in self._errors:
+            return describe_outcome(replace(outcome, error="for the same reason, told above"))
+        if outcome.error is not None:
+            self._errors.add(outcome.error)
+        return describe_outcome(outcome)
+
+
 class QuietDisplay:
     """Says only what failed."""
+
+    def __init__(self) -> None:
+        self._told = Told()
 
     def note(self, text: str) -> None:
         """Nothing."""
@@ -58,7 +77,7 @@ class QuietDisplay:
     def finished(self, outcome: Outcome) -> None:
         """The error of a cell that failed."""
         if outcome.status == "failed":
-            click.echo(describe_outcome(outcome), err=True)
+            click.echo(self._told.describe(outcome), err=True)
 
 
 class PlainDisplay:
@@ -67,6 +86,7 @@ class PlainDisplay:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._began = self._spoke = clock()
+        self._told = Told()
 
     def note(self, text: str) -> None:
         """The text as a line."""
@@ -88,7 +108,7 @@ class PlainDisplay:
 
     def finished(self, outcome: Outcome) -> None:
         """What became of the cell."""
-        click.echo(f"  {describe_outcome(outcome)}", err=True)
+        click.echo(f"  {self._told.describe(outcome)}", err=True)
 
 
 class BarDisplay:
@@ -99,6 +119,7 @@ class BarDisplay:
         self._clock = clock
         self._began = clock()
         self._task: TaskID | None = None
+        self._told = Told()
 
     def note(self, text: str) -> None:
         """The text as a line above the bar."""
@@ -127,7 +148,7 @@ class BarDisplay:
         if self._task is not None:
             self._bar.remove_task(self._task)
         self._task = None
-        self.note(f"  {describe_outcome(outcome)}")
+        self.note(f"  {self._told.describe(outcome)}")
 
 
 def describe_progress(progress: Progress) -> str:

@@ -248,6 +248,11 @@ class Store:
         with self._database.read() as connection:
             return weights.best_weights(connection, run_ids)
 
+    def trained_experiments(self) -> list[str]:
+        """The experiments of which a run is done and has weights, in order of their names."""
+        with self._database.read() as connection:
+            return weights.trained_experiments(connection)
+
     def run_statuses(self) -> dict[str, str]:
         """The status of every run, by id."""
         with self._database.read() as connection:

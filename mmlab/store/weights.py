@@ -53,6 +53,13 @@ def best_weights(connection: Connection, run_ids: Collection[str]) -> list[Weigh
     ]
 
 
+def trained_experiments(connection: Connection) -> list[str]:
+    """The names of the experiments of which a run is done and has weights, in order."""
+    has_weights = exists().where(artifacts.c.run_id == runs.c.id, artifacts.c.role == "best")
+    query = select(runs.c.experiment).where(runs.c.status == "done", has_weights)
+    return sorted(connection.scalars(query.distinct()))
+
+
 def run_statuses(connection: Connection) -> dict[str, str]:
     """The status of every run, by id."""
     rows = connection.execute(select(runs.c.id, runs.c.status))
