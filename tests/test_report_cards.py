@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from report_values import picture, ranked, record
 from rich.console import Console
+from store_values import claimed
 
 from mmlab.errors import UsageError
 from mmlab.report.card_reading import choose_cards, sample_cards
@@ -122,12 +123,29 @@ def test_samples_with_a_picture_are_preferred(store: Store) -> None:
 
 def test_an_unknown_sample_is_explained(store: Store) -> None:
     run = record(store, ranked([1, 1]))
-    with pytest.raises(UsageError, match=r"found: 'nope'\n  allowed: 'sample-0000', 'sample-0001'"):
+    with pytest.raises(UsageError, match="the test split was evaluated") as caught:
         sample_cards(store, run, "nope")
+    assert "found: 'nope'\n" in str(caught.value)
+    assert "allowed: a sample of test, such as 'sample-0000', 'sample-0001'" in str(caught.value)
 
 
 def test_a_run_that_ranked_nothing_is_explained(store: Store) -> None:
     run = record(store, replace(ranked([1]), samples=None, rankings=None))
     assert choose_cards(store, run, "zero_shot") == []
-    with pytest.raises(UsageError, match="no evaluation of it ranked labels"):
+    with pytest.raises(UsageError, match="no evaluation of it ranked labels") as caught:
         sample_cards(store, run, "sample-0000")
+    assert "found: zero_shot\n" in str(caught.value)
+    assert "one of zero_shot, classification, linear_probe, prompts" in str(caught.value)
+    with pytest.raises(UsageError, match="no such evaluation"):
+        sample_cards(store, run, "sample-0000", "zero_short")
+
+
+def test_a_failed_run_says_so_instead_of_having_no_cards(store: Store) -> None:
+    claim = claimed(store, "emoji", 0)
+    with pytest.raises(UsageError, match="not done"):
+        sample_cards(store, claim.run_id, "sample-0000")
+    store.fail(claim, "nan", "the loss is no number\nmore", "Traceback")
+    with pytest.raises(UsageError, match="it failed") as caught:
+        sample_cards(store, claim.run_id, "sample-0000")
+    assert "found: the loss is no number\n" in str(caught.value)
+    assert "--log" in str(caught.value)

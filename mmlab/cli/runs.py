@@ -83,7 +83,7 @@ def _seconds(start: datetime | None, stop: datetime | None) -> str:
 
 @click.command(short_help="Show one run, or one sample's card.")
 @click.argument("run", metavar="RUN")
-@click.option("--sample", metavar="ID", help="Draw the zero-shot card of this sample.")
+@click.option("--sample", metavar="ID", help="Draw this sample's card: its first labels.")
 @click.option("--evaluation", metavar="NAME", help="Whose ranking the card shows, if several.")
 @click.option("--spec", is_flag=True, help="Print the spec's text as it was run.")
 @click.option("--env", is_flag=True, help="Print where and with which versions it ran.")

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Select, and_, func, select
 
-from mmlab.errors import UsageError, explain
+from mmlab.report.card_faults import no_cards, not_asked, not_done
 from mmlab.report.cards import Bar, Card, prompt_parts, spread
 from mmlab.store import Store
 from mmlab.tables import (
@@ -69,38 +69,21 @@ def sample_cards(store: Store, run: str, sample: str, evaluation: str | None = N
 
     `sample` is the dataset's own id. Raises UsageError if nothing was ranked for it.
     """
+    found_run = store.find_run(run)
+    if found_run.status != "done":
+        raise not_done(found_run)
+    evaluated = _ranked(store, run, evaluation)
+    if not evaluated:
+        raise no_cards(store, run, evaluation)
     cards = []
-    for ranked in _ranked(store, run, evaluation):
+    for ranked in evaluated:
         query = select(samples.c.id).join(sample_results)
         query = query.where(sample_results.c.evaluation_id == ranked.evaluation_id)
         found = store.frame(query.where(samples.c.stable_id == sample))
         cards += _cards(store, ranked, found["id"].to_list())
     if not cards:
-        raise UsageError(_no_sample(store, run, sample, evaluation))
+        raise not_asked(store, run, sample, [it.evaluation_id for it in evaluated])
     return cards
-
-
-def _no_sample(store: Store, run: str, sample: str, evaluation: str | None) -> str:
-    known: list[str] = []
-    for ranked in _ranked(store, run, evaluation)[:1]:
-        query = select(samples.c.stable_id).join(sample_results)
-        query = query.where(sample_results.c.evaluation_id == ranked.evaluation_id)
-        known = store.frame(query.order_by(samples.c.id).limit(5))["stable_id"].to_list()
-    if not known:
-        return explain(
-            f"run {run[:8]}",
-            "no evaluation of it ranked labels",
-            found=evaluation or "no such evaluation",
-            allowed="a done run with a zero_shot evaluation",
-            next_step="find one with: mmlab ls",
-        )
-    return explain(
-        f"run {run[:8]}",
-        "no ranking of labels is stored for this sample",
-        found=ascii(sample),
-        allowed=", ".join(map(ascii, known)) + ", ...",
-        next_step="name one of these",
-    )
 
 
 def _ranked(store: Store, run: str, evaluation: str | None) -> list[Ranked]:
