@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from report_values import asked, record, record_fusion
-from store_values import claimed, dump, finish
+from store_values import claimed, dump, finish, identity
 
 from mmlab.cli import main
 from mmlab.store import open_store
@@ -52,6 +52,18 @@ def test_ls_filters_and_limits(results: str) -> None:
     assert len(ask(results, "ls", "--limit", "1")["runs"]) == 1
     assert len(ask(results, "ls", "--status", "failed")["runs"]) == 1
     assert ask(results, "ls", "--experiment", "unknown")["runs"] == []
+
+
+def test_an_interrupted_run_is_shown_as_that_and_stays_queued(sqlite_url: str) -> None:
+    with open_store(sqlite_url) as store:
+        store.submit(identity("waits"))
+    assert " queued " in call(sqlite_url, "ls").stdout
+    with open_store(sqlite_url) as store:
+        store.release(claimed(store, "waits", 0), "interrupted")
+    (run,) = ask(sqlite_url, "ls", "--status", "queued")["runs"]
+    assert run["status"] == "queued"
+    assert " interrupted " in call(sqlite_url, "ls").stdout
+    assert "status  interrupted: run its spec again\n" in call(sqlite_url, "show", "@last").stdout
 
 
 def test_show_takes_an_id_its_start_an_experiment_and_last(results: str) -> None:

@@ -175,8 +175,10 @@ def test_an_interrupted_run_goes_back_to_the_queue_and_is_done_next_time(lab: La
     detail = lab.detail("toy")
     assert detail.run.status == "queued"
     assert [attempt.outcome for attempt in detail.attempts] == ["interrupted"]
+    assert detail.run.is_interrupted
     lab.script("")
     assert lab.statuses(spec, script) == ["done"]
+    assert not lab.detail("toy").run.is_interrupted
 
 
 def test_a_run_of_a_living_process_is_left_alone(lab: Lab) -> None:

@@ -34,7 +34,11 @@ COLUMNS = ("run", "experiment", "cell", "seed", "status", "started", "seconds")
 
 @click.command(short_help="List runs, newest first (also: list).")
 @click.option("--experiment", help="Only runs of this experiment.")
-@click.option("--status", type=click.Choice(STATUSES), help="Only runs in this state.")
+@click.option(
+    "--status",
+    type=click.Choice(STATUSES),
+    help="Only runs in this state; interrupted ones are queued.",
+)
 @click.option("--limit", type=click.IntRange(1, 10**9), default=20, show_default=True)
 @db_option
 @json_option
@@ -67,10 +71,15 @@ def _line(row: RunRow) -> tuple[object, ...]:
         row.experiment,
         row.cell,
         row.seed,
-        f"{row.status} (imported)" if row.origin else row.status,
+        f"{row.status} (imported)" if row.origin else _status(row),
         _time(row.started_at),
         _seconds(row.started_at, row.finished_at),
     )
+
+
+def _status(row: RunRow) -> str:
+    """The status as a person reads it; the database has an interrupted run queued."""
+    return "interrupted" if row.is_interrupted else row.status
 
 
 def _time(moment: datetime | None) -> str:
@@ -135,7 +144,7 @@ def _show_run(out: Console, detail: RunDetail, *, with_log: bool) -> None:
     out.print(f"{row.experiment} {row.cell}".rstrip(), style="bold", markup=False)
     lines: Mapping[str, object] = {
         "run": row.run_id,
-        "status": row.status,
+        "status": _status(row) + (": run its spec again" if row.is_interrupted else ""),
         **_beginning(row),
         **{role.role: role.path for role in detail.artifacts},
     }

@@ -72,6 +72,11 @@ class RunRow:
     error: str | None
     origin: str | None = None
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether it was begun and given back: nobody executes it until it is asked for again."""
+        return self.status == "queued" and self.fence > 0
+
 
 @dataclass(frozen=True)
 class Claim:
