@@ -147,3 +147,12 @@ def test_every_format_has_the_conditions(sqlite_store: Store) -> None:
 @pytest.mark.parametrize("name", ["robustness", "fusion_gain", "leaderboard"])
 def test_an_empty_store_has_empty_tables(sqlite_store: Store, name: str) -> None:
     assert read_contents(sqlite_store).table(name).is_empty()  # type: ignore[arg-type]
+
+
+def test_a_board_of_one_seed_says_that_its_conditions_alone_have_intervals(store: Store) -> None:
+    record_both(store, "sum", (2, 6, 8))
+    (board,) = robustness_boards(robustness(store))
+    assert board.intervals == (
+        "subset_area: no interval (one seed)",
+        "conditions: 95% Wilson over samples (one seed)",
+    )

@@ -17,6 +17,7 @@ from mmlab.report.figures import (
     comparison_label,
     counted,
     group_labels,
+    interval_notes,
     plus_minus,
 )
 from mmlab.report.leaderboard import comparisons, ordered_metrics
@@ -155,22 +156,9 @@ def _board(part: pl.DataFrame, beside: Sequence[pl.DataFrame], differs: str) -> 
 
 
 def _intervals(part: pl.DataFrame, metrics: Sequence[str]) -> tuple[str, ...]:
-    """What the intervals vary over, in words: those of the main metric, and others that differ."""
-    kinds = {
-        metric: sorted(set(part.filter(pl.col("metric") == metric)["interval"]))
-        for metric in metrics
-    }
-    mine = kinds[metrics[0]]
-    others: dict[str, list[str]] = {}
-    for metric in metrics[1:]:
-        for kind in kinds[metric]:
-            if kind != "none" and kind not in mine:
-                others.setdefault(kind, []).append(metric)
-    named = f"{metrics[0]}: " if others else ""
-    return (
-        *(f"{named}{INTERVAL_WORDS[kind]}" for kind in mine),
-        *(f"{', '.join(names)}: {INTERVAL_WORDS[kind]}" for kind, names in others.items()),
-    )
+    """What the intervals vary over, in words."""
+    found = {metric: part.filter(pl.col("metric") == metric)["interval"] for metric in metrics}
+    return interval_notes({metric: sorted(set(kinds)) for metric, kinds in found.items()})
 
 
 def _entries(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmlab.report.statistics import is_fraction
@@ -60,6 +60,25 @@ def counted(count: int, what: str) -> str:
     ('1 sample', '1,200 samples')
     """
     return f"{count:,} {what}{'s' if count != 1 else ''}"
+
+
+def interval_notes(kinds: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """What intervals vary over: those of the first, which is the main one, and others that differ.
+
+    >>> interval_notes({"r2": ["none"], "mse": ["normal"], "mae": ["none"]})
+    ('r2: no interval (one seed)', 'mse: 95% normal over samples (one seed)')
+    """
+    main = next(iter(kinds))
+    others: dict[str, list[str]] = {}
+    for name, found in kinds.items():
+        for kind in found:
+            if kind != "none" and kind not in kinds[main]:
+                others.setdefault(kind, []).append(name)
+    prefix = f"{main}: " if others else ""
+    return (
+        *(f"{prefix}{INTERVAL_WORDS[kind]}" for kind in kinds[main]),
+        *(f"{', '.join(names)}: {INTERVAL_WORDS[kind]}" for kind, names in others.items()),
+    )
 
 
 def group_labels(

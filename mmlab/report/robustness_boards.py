@@ -14,6 +14,7 @@ from mmlab.report.figures import (
     axis_number,
     comparison_label,
     group_labels,
+    interval_notes,
     plus_minus,
 )
 
@@ -108,7 +109,12 @@ def _board(summary: pl.DataFrame, rows: pl.DataFrame) -> Board:
         skipped=rows.select(pl.col("skipped").max()).item(),
         dataset_revision=first["dataset_revision"],
         protocol_hash=first["protocol_hash"],
-        intervals=tuple(INTERVAL_WORDS[kind] for kind in sorted(set(leading["interval"]))),
+        intervals=interval_notes(
+            {
+                main.removeprefix(f"{metric}/"): sorted(set(leading["interval"])),
+                "conditions": sorted(set(rows.filter(pl.col("condition") != "")["interval"])),
+            }
+        ),
         has_undefined=leading["mean"].null_count() > 0,
         remarks=_REMARKS,
     )
