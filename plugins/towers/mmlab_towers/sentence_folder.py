@@ -11,22 +11,26 @@ from typing import Any, Literal
 from tokenizers import Tokenizer
 
 from mmlab.plugin import SpecError, WeightsError, explain
-from mmlab_towers.bert import BertSize
+from mmlab_towers.architectures import ARCHITECTURES, Architecture, architecture_of
+from mmlab_towers.transformer import Size
 
 Pool = Literal["mean", "class"]
+_POOLS: Mapping[str, Pool] = {"mean": "mean", "cls": "class"}
+_MODULES = {"Transformer", "Pooling", "Normalize"}
 
 
 @dataclass(frozen=True)
 class SentenceFolder:
     """What the files of a folder say; None where they say nothing.
 
-    `config.json`, `tokenizer.json` and `model.safetensors` must be there. `1_Pooling/config.json`
-    and `modules.json`, which sentence-transformers adds, say how tokens are pooled and whether the
-    result is normalised; `sentence_bert_config.json` says how many ids a text has at most.
+    `config.json`, `tokenizer.json` and `model.safetensors` must be there. `modules.json` and
+    `1_Pooling/config.json`, which sentence-transformers adds, say how tokens are pooled and whether
+    the result is normalised; `sentence_bert_config.json` says how many ids a text has at most.
     """
 
     path: Path
-    size: BertSize
+    architecture: Architecture
+    size: Size
     tokenizer: Tokenizer
     pool: Pool | None
     is_normalised: bool
@@ -34,19 +38,21 @@ class SentenceFolder:
 
 
 def read_folder(path: Path) -> SentenceFolder:
-    """Understand a folder. Raises WeightsError where it is no BERT-like sentence encoder."""
+    """Understand a folder. Raises WeightsError where it is no sentence encoder known here."""
     try:
-        size = BertSize.of(_json(path / "config.json"))
+        config = _json(path / "config.json")
+        architecture = architecture_of(config)
         tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
-        pooling = _optional(path / "1_Pooling/config.json")
-        modules = _optional(path / "modules.json") or []
+        kinds = _modules(path)
+        pooling = _optional(path / kinds.get("Pooling", "1_Pooling") / "config.json")
         limits = _optional(path / "sentence_bert_config.json") or {}
         return SentenceFolder(
             path,
-            size,
+            architecture,
+            architecture.size(config),
             tokenizer,
             None if pooling is None else _pool(pooling),
-            any(str(module["type"]).endswith(".Normalize") for module in modules),
+            "Normalize" in kinds,
             limits.get("max_seq_length"),
         )
     except WeightsError:
@@ -71,13 +77,26 @@ def chosen_pool(folder: SentenceFolder, pool: Pool | None) -> Pool:
     )
 
 
+def _modules(path: Path) -> dict[str, str]:
+    """Kind of each module that modules.json names -> its folder. Raises ValueError for others."""
+    modules = _optional(path / "modules.json") or []
+    found = {str(module["type"]).rpartition(".")[2]: str(module["path"]) for module in modules}
+    if others := found.keys() - _MODULES:
+        raise ValueError(f"modules.json: {', '.join(sorted(others))}")
+    return found
+
+
 def _pool(config: Mapping[str, Any]) -> Pool:  # Any: JSON
-    modes = {name for name, value in config.items() if name.startswith("pooling_mode") and value}
-    if modes == {"pooling_mode_mean_tokens"}:
-        return "mean"
-    if modes == {"pooling_mode_cls_token"}:
-        return "class"
-    raise ValueError(f"1_Pooling/config.json: {', '.join(sorted(modes)) or 'no way to pool'}")
+    """Newer files say it in one key, older ones in a key per way."""
+    modes = config.get("pooling_mode") or [
+        name.removeprefix("pooling_mode_").removesuffix("_tokens").removesuffix("_token")
+        for name, value in config.items()
+        if name.startswith("pooling_mode_") and value
+    ]
+    ways = [modes] if isinstance(modes, str) else list(modes)
+    if len(ways) == 1 and ways[0] in _POOLS:
+        return _POOLS[ways[0]]
+    raise ValueError(f"1_Pooling/config.json: {', '.join(ways) or 'no way to pool'}")
 
 
 def _json(path: Path) -> Any:  # Any: JSON
@@ -95,8 +114,9 @@ def _no_model(path: Path, error: Exception) -> WeightsError:
             f"sentence: {path}",
             "the folder holds no sentence encoder that can be read",
             found=f"{type(error).__name__}: {said}",
-            allowed="config.json of a BERT model (gelu, absolute positions), tokenizer.json, "
-            "model.safetensors; pooled by mean or class token",
+            allowed=f"config.json of {', '.join(ARCHITECTURES)} (gelu, absolute positions), "
+            "tokenizer.json, model.safetensors; pooled by mean or class token, then normalised "
+            "or not, and no other module",
             next_step="copy the whole repository of the model, or choose another one",
         )
     )

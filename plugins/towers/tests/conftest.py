@@ -112,7 +112,14 @@ def write_sentence(tmp_path: Path, bert_tensors: dict[str, torch.Tensor]) -> Cal
         texts: dict[str, object] = {
             "config.json": BERT | config,
             "1_Pooling/config.json": {"pooling_mode_mean_tokens": True},
-            "modules.json": [{"type": "sentence_transformers.models.Normalize"}],
+            "modules.json": [
+                {"path": path, "type": f"sentence_transformers.models.{kind}"}
+                for path, kind in (
+                    ("", "Transformer"),
+                    ("1_Pooling", "Pooling"),
+                    ("2", "Normalize"),
+                )
+            ],
             "sentence_bert_config.json": {"max_seq_length": 16},
         }
         for name, content in texts.items():

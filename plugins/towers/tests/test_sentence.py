@@ -158,11 +158,11 @@ def test_a_folder_without_a_file_is_refused(
         Sentence(context, folder=write_sentence(without=(name,)))
 
 
-def test_another_architecture_is_refused(
+def test_another_activation_is_refused(
     write_sentence: Callable[..., Path], context: BuildContext
 ) -> None:
-    with pytest.raises(WeightsError, match="roberta"):
-        Sentence(context, folder=write_sentence(model_type="roberta"))
+    with pytest.raises(WeightsError, match="gelu_new"):
+        Sentence(context, folder=write_sentence(hidden_act="gelu_new"))
 
 
 def test_weights_that_do_not_fit_are_refused(
