@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,17 @@ def test_what_is_no_setting_is_refused(project: Path, text: str, parts: tuple[st
     assert result.exit_code == 2
     assert [part for part in parts if part not in result.stderr] == []
     assert "secret" not in result.output
+
+
+@pytest.mark.parametrize(("given", "used"), [("", "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_sleep_while_they_wait_unless_told_otherwise(
+    project: Path, monkeypatch: pytest.MonkeyPatch, given: str, used: str
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    if not given:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    call("ls")
+    assert os.environ["OMP_WAIT_POLICY"] == used
 
 
 def test_help_needs_no_settings(project: Path) -> None:
