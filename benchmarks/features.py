@@ -28,7 +28,7 @@ from mmlab.build import Experiment, build
 from mmlab.features import FeatureCache, FrozenFeatures
 from mmlab.fitting import start_training
 from mmlab.loader import to_device
-from mmlab.runner import plan_specs
+from mmlab.planning import plan_specs
 from mmlab.scoring import Scorer
 from mmlab.splits import Splits
 from mmlab.train import resolve_precision

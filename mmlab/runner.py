@@ -2,7 +2,8 @@
 
     spec -> cells -> plans -> build -> train -> evaluate -> store
 
-Read `run_specs` first, then `Runner.execute`, and `Executor.execute` in `mmlab.execution`.
+Read `run_specs` first (its plans come from `mmlab.planning`), then `Runner.execute`, and
+`Executor.execute` in `mmlab.execution`.
 """
 
 from __future__ import annotations
@@ -14,16 +15,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar, cast
+from typing import Literal, Protocol, cast
 
 import torch
 
-from mmlab.builtins import BUILTINS
-from mmlab.component_faults import component_faults
 from mmlab.device import resolve_device
-from mmlab.errors import GroupError, MmlabError, SpecError, StoreError
+from mmlab.errors import GroupError, MmlabError, StoreError
 from mmlab.execution import Executor
 from mmlab.failures import RAISED, describe_failure, outcome_of
 from mmlab.features import FeatureCache
@@ -33,20 +31,17 @@ from mmlab.identity import describe_run, evaluation_hashes, hash_cell
 from mmlab.lease import LEASE_SECONDS, Lease, keep_lease
 from mmlab.loading import rebuild
 from mmlab.matching import Matcher
-from mmlab.plan import Plan, prepare
+from mmlab.plan import Plan
+from mmlab.planning import plan_specs
 from mmlab.provenance import describe_origin
 from mmlab.recording import Recording, require_folder
-from mmlab.registry import Registry
 from mmlab.score_files import write_scores
-from mmlab.sources import BeingTrained, Sources, in_order
-from mmlab.spec import Cell, expand, load_spec
+from mmlab.sources import BeingTrained, Sources
 from mmlab.splits import Splits
 from mmlab.store import Claim, LeaseLost, RunRow, Store, open_store
 from mmlab.train import Progress, determinism
 from mmlab.unreadable import describe_skipped
 
-S = TypeVar("S")
-T = TypeVar("T")
 Status = Literal["done", "evaluated", "skipped", "held", "failed"]
 
 
@@ -96,39 +91,6 @@ class Display(Protocol):
 
     def finished(self, outcome: Outcome) -> None:
         """A cell ended."""
-
-
-def plan_specs(paths: Sequence[Path], overrides: Sequence[str]) -> list[Plan]:
-    """Every cell of every file, checked. Raises one error that holds the faults of all of them."""
-    registry, errors = Registry.discover(BUILTINS), list[MmlabError]()
-
-    def cells_of(path: Path) -> list[Cell]:
-        return expand(load_spec(path, overrides, partial(component_faults, registry, path)))
-
-    cells = [cell for path in paths for cell in _collect(cells_of, path, errors)]
-    plans = [
-        plan
-        for cell in cells
-        for plan in _collect(lambda cell: [prepare(cell, registry)], cell, errors)
-    ]
-    if errors:
-        worst = next((e for e in errors if isinstance(e, SpecError)), errors[0])
-        raise type(worst)("\n\n".join(_paragraphs(errors)))
-    return in_order(plans)
-
-
-def _collect(make: Callable[[S], list[T]], source: S, errors: list[MmlabError]) -> list[T]:
-    """What is made of a source, or nothing after keeping the error."""
-    try:
-        return make(source)
-    except MmlabError as error:
-        errors.append(error)
-        return []
-
-
-def _paragraphs(errors: Sequence[MmlabError]) -> list[str]:
-    """Each fault once: cells of one spec share most of theirs."""
-    return list(dict.fromkeys(part for error in errors for part in str(error).split("\n\n")))
 
 
 def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> list[Outcome]:

@@ -9,8 +9,8 @@ import pytest
 from mmlab.added_evaluations import read_request
 from mmlab.builtins import BUILTINS
 from mmlab.errors import SpecError
+from mmlab.planning import plan_specs
 from mmlab.registry import Registry
-from mmlab.runner import plan_specs
 
 SPEC = """
 schema_version = 1

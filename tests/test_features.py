@@ -17,7 +17,7 @@ from mmlab.feature_key import describe_computing, describe_encoder, describe_spl
 from mmlab.features import FeatureCache, FrozenFeatures
 from mmlab.fitting import start_training
 from mmlab.plan import Plan
-from mmlab.runner import plan_specs
+from mmlab.planning import plan_specs
 from mmlab.scoring import Scorer
 from mmlab.spec import digest
 from mmlab.splits import Splits

@@ -22,7 +22,7 @@ from mmlab.build import Source
 from mmlab.errors import GroupError, LostError, MmlabError, SpecError
 from mmlab.following import Assignment, require_equal_plans
 from mmlab.group import Group, require_equal, settle
-from mmlab.runner import plan_specs
+from mmlab.planning import plan_specs
 
 HERE = Path(__file__).parent
 

@@ -12,7 +12,7 @@ from lab import CLASSIFICATION, ENCODERS, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
 
 from mmlab.identity import Hashes, evaluation_hashes, hash_cell
 from mmlab.plan import Plan
-from mmlab.runner import plan_specs
+from mmlab.planning import plan_specs
 from mmlab.sources import Sources
 from mmlab.splits import Splits
 

@@ -15,8 +15,8 @@ from mmlab.errors import PluginError, SpecError
 from mmlab.identity import hash_cell
 from mmlab.matching import LARGEST_WIDTH, Matcher, nearest_width
 from mmlab.plan import Plan
+from mmlab.planning import plan_specs
 from mmlab.records import Match
-from mmlab.runner import plan_specs
 from mmlab.splits import Splits
 
 MATCH = '[sweep]\nmatch = "parameters"\nbudget = %d\n\n[sweep.axes]\nfusion = [%s]\n'

@@ -12,8 +12,8 @@ from toys import Clusters
 from mmlab.build import build
 from mmlab.errors import DataError
 from mmlab.outline import Outline, raw_values, read_outline
+from mmlab.planning import plan_specs
 from mmlab.plugin import Sample
-from mmlab.runner import plan_specs
 from mmlab.splits import Splits
 
 ROWS: Sequence[Mapping[str, object]] = [

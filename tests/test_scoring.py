@@ -9,7 +9,7 @@ from lab import CLASSIFICATION, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
 from toys import Clusters
 
 from mmlab.build import build
-from mmlab.runner import plan_specs
+from mmlab.planning import plan_specs
 from mmlab.scoring import Scorer
 from mmlab.splits import Splits
 

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from store_values import identity
 
 from mmlab.errors import SpecError
-from mmlab.runner import plan_specs
+from mmlab.planning import plan_specs
 from mmlab.sources import Sources
 
 TRAINED = "[train]\nepochs = 1\nbatch_size = 8\n"

@@ -7,7 +7,7 @@ from lab import CLASSIFICATION, DATASET, PAIRED, TOY, Lab
 
 from mmlab.errors import DataError
 from mmlab.plan import Plan
-from mmlab.runner import plan_specs
+from mmlab.planning import plan_specs
 from mmlab.splits import Splits
 
 

@@ -42,7 +42,7 @@ def validate(specs: tuple[Path, ...], overrides: tuple[str, ...], as_json: bool)
       mmlab validate experiments/*.toml
       mmlab validate emoji.toml --set train.lr=1e-3
     """
-    from mmlab.runner import plan_specs
+    from mmlab.planning import plan_specs
 
     plans = plan_specs(specs, overrides)
     counts = _cell_counts(plans)
@@ -63,7 +63,7 @@ def _cell_counts(plans: Sequence[Plan]) -> dict[str, int]:
 
 def show_plans(specs: Sequence[Path], overrides: Sequence[str], *, as_json: bool) -> None:
     """Print resolved specs, their cells, and the versions of the plugins they use."""
-    from mmlab.runner import plan_specs
+    from mmlab.planning import plan_specs
 
     plans = plan_specs(specs, overrides)
     if as_json:

@@ -1,0 +1,52 @@
+"""From spec files to checked plans in the order in which they are to be executed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from mmlab.builtins import BUILTINS
+from mmlab.component_faults import component_faults
+from mmlab.errors import MmlabError, SpecError
+from mmlab.plan import Plan, prepare
+from mmlab.registry import Registry
+from mmlab.sources import in_order
+from mmlab.spec import Cell, expand, load_spec
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+
+def plan_specs(paths: Sequence[Path], overrides: Sequence[str]) -> list[Plan]:
+    """Every cell of every file, checked. Raises one error that holds the faults of all of them."""
+    registry, errors = Registry.discover(BUILTINS), list[MmlabError]()
+
+    def cells_of(path: Path) -> list[Cell]:
+        return expand(load_spec(path, overrides, partial(component_faults, registry, path)))
+
+    cells = [cell for path in paths for cell in _collect(cells_of, path, errors)]
+    plans = [
+        plan
+        for cell in cells
+        for plan in _collect(lambda cell: [prepare(cell, registry)], cell, errors)
+    ]
+    if errors:
+        worst = next((e for e in errors if isinstance(e, SpecError)), errors[0])
+        raise type(worst)("\n\n".join(_paragraphs(errors)))
+    return in_order(plans)
+
+
+def _collect(make: Callable[[S], list[T]], source: S, errors: list[MmlabError]) -> list[T]:
+    """What is made of a source, or nothing after keeping the error."""
+    try:
+        return make(source)
+    except MmlabError as error:
+        errors.append(error)
+        return []
+
+
+def _paragraphs(errors: Sequence[MmlabError]) -> list[str]:
+    """Each fault once: cells of one spec share most of theirs."""
+    return list(dict.fromkeys(part for error in errors for part in str(error).split("\n\n")))
