@@ -25,7 +25,8 @@ from pathlib import Path
 import torch
 
 from mmlab.build import Experiment, build
-from mmlab.features import FeatureCache, FrozenFeatures
+from mmlab.feature_cache import FeatureCache
+from mmlab.features import Keeper
 from mmlab.fitting import start_training
 from mmlab.loader import to_device
 from mmlab.planning import plan_specs
@@ -98,16 +99,16 @@ def make_arm(
     splits, precision = Splits(), resolve_precision("auto", device)
     experiment: Experiment = build(plan, splits, {})
     experiment.step.to(device)
-    features, started = None, clock()
+    keeper, started = None, clock()
     if keeps:
-        features = FrozenFeatures(
+        keeper = Keeper(
             FeatureCache(folder / "cache", print), experiment, splits, device, precision
         )
         for split in ("train", "test"):
-            features.kept(plan.dataset, split)
+            keeper.kept(plan.dataset, split)
     filling = clock() - started
-    trainer, batches = start_training(experiment, splits, device, features=features)
-    scorer = Scorer(experiment, splits, device, precision, features)
+    trainer, batches = start_training(experiment, splits, device, keeper=keeper)
+    scorer = Scorer(experiment, splits, device, precision, keeper)
 
     def epoch() -> None:
         experiment.step.train()

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from mmlab.adapters import merge_state, split_state
 from mmlab.build import Experiment, Source, build
-from mmlab.features import FeatureCache, FrozenFeatures
+from mmlab.feature_cache import FeatureCache
+from mmlab.features import Keeper
 from mmlab.fitting import Summary, start_training
 from mmlab.group import Group
 from mmlab.memory import making
@@ -75,7 +76,7 @@ class Unrecorded:
 class Executor:
     """Executes cells on one device; `note` takes what is worth a line.
 
-    `cache` keeps the features of frozen encoders, if they are to be kept.
+    `cache` keeps features of frozen encoders and inputs of others, if any are to be kept.
     """
 
     splits: Splits
@@ -97,26 +98,26 @@ class Executor:
                 experiment = build(plan, self.splits, sources)
                 experiment.step.to(self.device)
             origins = self._tell_weights(experiment, sources)
-            scorer = self.scorer(experiment)
+            scorer = self.scorer(experiment, trains=table is not None)
             scorer.check(wanted)
             if table is not None:
                 self._fit(experiment, scorer, record, summary)
             results = list(scorer.evaluate(wanted))
-        kept = scorer.features.keys if scorer.features else []
+        kept = scorer.keeper.keys if scorer.keeper else []
         numbers = {**summary.as_dict(experiment), **scorer.cost(), "weights": origins}
         numbers["kept_features"] = kept
         record.finish(results, numbers, summary.best_step)
 
-    def scorer(self, experiment: Experiment) -> Scorer:
-        """What scores an experiment, with the features of its frozen encoders.
+    def scorer(self, experiment: Experiment, *, trains: bool = False) -> Scorer:
+        """What scores an experiment, with what is kept of its data, about to be trained or not.
 
         Several processes keep none: each would have to know what the others have.
         """
-        features, precision = None, self.precision(experiment.plan)
+        keeper, precision = None, self.precision(experiment.plan)
         if self.cache is not None and self.group.size == 1:
             parts = (experiment, self.splits, self.device, precision)
-            features = FrozenFeatures(self.cache, *parts)
-        return Scorer(experiment, self.splits, self.device, precision, features)
+            keeper = Keeper(self.cache, *parts, trains=trains)
+        return Scorer(experiment, self.splits, self.device, precision, keeper)
 
     def precision(self, plan: Plan) -> str:
         """The precision of a cell on this device."""
@@ -139,7 +140,7 @@ class Executor:
         """Train, keep the best and the final weights, and leave the best in the model."""
         step = experiment.step
         trainer, batches = start_training(
-            experiment, self.splits, self.device, self.group, scorer.features
+            experiment, self.splits, self.device, self.group, scorer.keeper
         )
         with closing(train(trainer, batches, scorer.validate)) as progresses:
             for progress in progresses:

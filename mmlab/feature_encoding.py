@@ -1,4 +1,4 @@
-"""Every value of a split through a frozen encoder, once: how a table of features is computed."""
+"""Every value of a split through an encoder or its transform, once: how a table is computed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.utils.data import Dataset as TorchDataset
 
 from mmlab.build import Experiment
 from mmlab.encoding import join_rows
-from mmlab.feature_table import FeatureTable
+from mmlab.feature_table import FeatureTable, InputTable
 from mmlab.loader import Reader
 from mmlab.outline import Outline
 from mmlab.plugin import Dataset, Features
@@ -56,6 +56,13 @@ class Values(TorchDataset[Tensor]):
         raw = self.dataset[index].values[modality] if known is None else known
         return torch.stack([self.reader.encoder.transform(one, False) for one in captions_of(raw)])
 
+    @property
+    def size_bytes(self) -> int:
+        """What all transformed values take, and the placeholder with them."""
+        modality = self.reader.modality
+        found = (x.values[modality] for x in self.outline.samples if modality in x.values)
+        return (1 + sum(len(captions_of(raw)) for raw in found)) * self.reader.placeholder.nbytes
+
 
 @torch.no_grad()
 def encode_values(
@@ -68,25 +75,40 @@ def encode_values(
     """Encode every value of a split, and the placeholder last."""
     counts: list[int] = []
     parts: list[Features] = []
-    context = "fork" if how.workers else None
-    loaded = DataLoader(
-        values, batch_size=None, num_workers=how.workers, multiprocessing_context=context
-    )
-    for rows in _chunks(_counted(loaded, values.reader.placeholder, counts)):
+    for rows in _chunks(_transformed(values, how.workers, counts)):
         with autocast(how.device, how.precision):
             features = experiment.model.encode(key, rows.to(how.device))
         parts.append(features.map(lambda x: x.cpu()))
         report(len(counts))
-    starts = torch.tensor([0, *counts]).cumsum(0)
-    return FeatureTable(join_rows(parts), starts)
+    return FeatureTable(join_rows(parts), _starts(counts))
 
 
-def _counted(stacks: Iterable[Tensor], last: Tensor, counts: list[int]) -> Iterator[Tensor]:
-    """The stacks, then one of the last value; how many values each has goes into `counts`."""
-    for stack in stacks:
+def transform_values(values: Values, workers: int, report: Callable[[int], None]) -> InputTable:
+    """Transform every value of a split, and the placeholder last."""
+    counts: list[int] = []
+    parts: list[Tensor] = []
+    for stack in _transformed(values, workers, counts):
+        parts.append(stack)
+        report(len(counts))
+    return InputTable(torch.cat(parts), _starts(counts))
+
+
+def _transformed(values: Values, workers: int, counts: list[int]) -> Iterator[Tensor]:
+    """The values of each sample, then the placeholder; how many each has goes into `counts`."""
+    loaded = DataLoader(
+        values,
+        batch_size=None,
+        num_workers=workers,
+        multiprocessing_context="fork" if workers else None,
+    )
+    for stack in loaded:
         counts.append(len(stack))
         yield stack
-    yield last[None]
+    yield values.reader.placeholder[None]
+
+
+def _starts(counts: list[int]) -> Tensor:
+    return torch.tensor([0, *counts]).cumsum(0)
 
 
 def _chunks(stacks: Iterable[Tensor]) -> Iterator[Tensor]:

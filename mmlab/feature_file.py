@@ -1,4 +1,4 @@
-"""A table of features on disk: safetensors, mapped into memory, written whole or not at all."""
+"""A table on disk: safetensors, mapped into memory, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mmlab.checkpoint import sync
-from mmlab.feature_table import FeatureTable
+from mmlab.feature_table import FeatureTable, InputTable, Table
 from mmlab.plugin import Features
 
 ENDING = ".safetensors"
@@ -30,7 +30,7 @@ class Damaged(Exception):
     """A file of features that cannot be used; the text says what is wrong with it."""
 
 
-def write_table(path: Path, table: FeatureTable, about: Mapping[str, object]) -> None:
+def write_table(path: Path, table: Table, about: Mapping[str, object]) -> None:
     """Write a table and what it is in one atomic step. Raises OSError, leaving nothing behind."""
     tensors = _tensors(table)
     facts = {"about": about, "sha256": content_sha256(tensors)}
@@ -48,7 +48,7 @@ def write_table(path: Path, table: FeatureTable, about: Mapping[str, object]) ->
             partial.unlink()
 
 
-def read_table(path: Path) -> FeatureTable | None:
+def read_table(path: Path) -> Table | None:
     """The table in a file, mapped into memory after a check of its bytes; None without a file.
 
     Raises Damaged where the bytes are not those that were written.
@@ -121,13 +121,17 @@ def _facts(metadata: Mapping[str, str] | None) -> dict[str, Any]:  # Any: JSON
     return facts
 
 
-def _tensors(table: FeatureTable) -> dict[str, Tensor]:
+def _tensors(table: Table) -> dict[str, Tensor]:
+    if isinstance(table, InputTable):
+        return {"inputs": table.inputs.cpu().contiguous(), "starts": table.starts}
     features = table.features
     named = {"pooled": features.pooled, "tokens": features.tokens, "mask": features.mask}
     tensors = {name: x.cpu().contiguous() for name, x in named.items() if x is not None}
     return {**tensors, "starts": table.starts}
 
 
-def _table(tensors: Mapping[str, Tensor]) -> FeatureTable:
+def _table(tensors: Mapping[str, Tensor]) -> Table:
+    if "inputs" in tensors:
+        return InputTable(tensors["inputs"], tensors["starts"])
     features = Features.of(tensors["pooled"], tensors.get("tokens"), tensors.get("mask"))
     return FeatureTable(features, tensors["starts"])

@@ -1,4 +1,4 @@
-"""Which features are kept, and what they are a function of: everything in it is in their key."""
+"""What is kept, and what it is a function of: everything in that is in the key."""
 
 from __future__ import annotations
 
@@ -36,6 +36,14 @@ def _what_a_loss_asks(experiment: Experiment, key: str) -> str | None:
     return None
 
 
+def has_fixed_inputs(experiment: Experiment, key: str, is_trained_on: bool) -> bool:
+    """Whether an encoder reads the same inputs at every epoch, of a split that is trained on."""
+    if experiment.step.views:
+        return False
+    encoder = experiment.model.encoders[key]
+    return not is_trained_on or (isinstance(encoder, Augmented) and not encoder.augments)
+
+
 def _what_differs(experiment: Experiment, key: str) -> str | None:
     """What makes a sample's features differ from one epoch to the next; only training can."""
     encoder = experiment.model.encoders[key]
@@ -58,6 +66,24 @@ def describe_encoder(experiment: Experiment, key: str) -> dict[str, object]:
     }
 
 
+def describe_transform(experiment: Experiment, key: str) -> dict[str, object]:
+    """Everything of an encoder that decides its inputs, and how they are computed.
+
+    That is all it holds but its parameters: a vocabulary among that.
+    """
+    encoder = experiment.model.encoders[key]
+    learnt = {name for name, _ in encoder.named_parameters()}
+    held = {name: x for name, x in encoder.state_dict().items() if name not in learnt}
+    return {
+        **_component(experiment.plan.encoders[key]),
+        "modality": experiment.plan.modality(key),
+        "preprocessing": experiment.readers[key].encoder.preprocessing,
+        "holds": content_sha256({name: torch.as_tensor(x) for name, x in held.items()}),
+        "layout": LAYOUT,
+        "libraries": _versions(),
+    }
+
+
 def describe_split(resolved: Resolved, dataset: Dataset, split: Split) -> dict[str, object]:
     """Everything of a split that decides the features of its samples."""
     return {**_component(resolved), "revision": dataset.revision, "split": split}
@@ -65,13 +91,16 @@ def describe_split(resolved: Resolved, dataset: Dataset, split: Split) -> dict[s
 
 def describe_computing(device: torch.device, precision: str) -> dict[str, object]:
     """Everything of how features are computed that can change a bit of them."""
-    libraries = {name: version(name) for name in _LIBRARIES}
     return {
         "layout": LAYOUT,
         "device": device.type,
         "precision": precision,
-        "libraries": libraries,
+        "libraries": _versions(),
     }
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _LIBRARIES}
 
 
 def _state_sha256(encoder: nn.Module) -> str:

@@ -1,4 +1,7 @@
-"""Features of a frozen encoder that are kept: a row for each value of a split, found by sample."""
+"""What is kept of a split for an encoder: a row for each value, found by sample.
+
+Of a frozen encoder the rows are features; of one that is trained they are its inputs.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +16,14 @@ from mmlab.outline import Outline
 from mmlab.plugin import Features
 
 
-@dataclass(frozen=True)
-class FeatureTable:
-    """Features of one encoder for one split, as evaluation transforms give them.
+class Rows:
+    """Where the rows of a split's values are, as evaluation transforms give them.
 
-    `features` holds R rows: those of sample 0, then those of sample 1, ..., and one of the
-    placeholder at the end. A sample has a row for each of its captions, one for any other value,
-    none where it lacks the modality: rows `starts[i]` to `starts[i + 1]`; starts (n + 1,) int64.
+    Those of sample 0 come first, then those of sample 1, ..., and one of the placeholder at the
+    end. A sample has a row for each of its captions, one for any other value, none where it lacks
+    the modality: rows `starts[i]` to `starts[i + 1]`; starts (n + 1,) int64.
     """
 
-    features: Features
     starts: Tensor
 
     @property
@@ -55,9 +56,22 @@ class FeatureTable:
         index = torch.tensor([absent if row is None else row for row in found])
         return index, torch.tensor([row is not None for row in found])
 
+    @cached_property
+    def _starts(self) -> Sequence[int]:
+        starts: list[int] = self.starts.tolist()
+        return starts
+
+
+@dataclass(frozen=True)
+class FeatureTable(Rows):
+    """Features of one frozen encoder for one split; `features` holds the rows."""
+
+    features: Features
+    starts: Tensor
+
     def take(self, rows: Tensor) -> Features:
         """Copies of rows (m,), on the device where the table is."""
-        return self.features.map(lambda x: x.index_select(0, rows.to(x.device, non_blocking=True)))
+        return self.features.map(lambda x: _take(x, rows))
 
     def to(self, device: torch.device) -> FeatureTable:
         """The same rows on a device; sample by sample they are still found from the host."""
@@ -69,29 +83,62 @@ class FeatureTable:
         found = (self.features.pooled, self.features.tokens, self.features.mask)
         return sum(x.nbytes for x in found if x is not None)
 
-    @cached_property
-    def _starts(self) -> Sequence[int]:
-        starts: list[int] = self.starts.tolist()
-        return starts
+
+@dataclass(frozen=True)
+class InputTable(Rows):
+    """Transformed inputs of one encoder for one split; `inputs` (R, ...) holds the rows."""
+
+    inputs: Tensor
+    starts: Tensor
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Copies of rows (m,), on the device where the table is."""
+        return _take(self.inputs, rows)
+
+    def to(self, device: torch.device) -> InputTable:
+        """The same rows on a device; sample by sample they are still found from the host."""
+        return replace(self, inputs=self.inputs.to(device))
+
+    @property
+    def size_bytes(self) -> int:
+        """What the rows take."""
+        return self.inputs.nbytes
+
+
+Table = FeatureTable | InputTable
+
+
+def _take(x: Tensor, rows: Tensor) -> Tensor:
+    return x.index_select(0, rows.to(x.device, non_blocking=True))
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What is kept of a split: tables by encoder key, and the outline where there is a table."""
+    """What is kept of a split, by encoder key, and the outline where anything is.
+
+    `tables` are features of frozen encoders. `inputs` are there only where, together with them,
+    no sample need be read.
+    """
 
     tables: Mapping[str, FeatureTable] = field(default_factory=dict)
     outline: Outline | None = None
+    inputs: Mapping[str, InputTable] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> Kept:
         """The same with every table on a device, where batches are then gathered.
 
         Tables that would take more than half of the device's free memory stay where they are.
         """
-        size = sum(table.size_bytes for table in self.tables.values())
+        tables: list[Table] = [*self.tables.values(), *self.inputs.values()]
+        size = sum(table.size_bytes for table in tables)
         if device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] // 2:
             return self
-        return replace(self, tables={key: table.to(device) for key, table in self.tables.items()})
+        return Kept(
+            {key: table.to(device) for key, table in self.tables.items()},
+            self.outline,
+            {key: table.to(device) for key, table in self.inputs.items()},
+        )
 
     def covers(self, keys: Iterable[str]) -> bool:
         """Whether no sample need be read for these encoders."""
-        return self.outline is not None and set(keys) <= self.tables.keys()
+        return self.outline is not None and set(keys) <= self.tables.keys() | self.inputs.keys()

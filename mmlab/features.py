@@ -1,116 +1,44 @@
-"""The feature cache: what frozen encoders make of a split, computed once for all cells and epochs.
+"""What is kept for an experiment: features of frozen encoders, and inputs of those it trains.
 
 A frozen encoder in eval mode gives a value the same features every time, unless training augments
 its inputs. Such features are computed in evaluation batches of one size, kept in a file that is
-mapped into memory, and read in the place of the samples.
+mapped into memory, and read in the place of the samples. Inputs of encoders that are trained are
+kept as their transforms give them, so that a picture is decoded once and not at every epoch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 import torch
 
 from mmlab.build import Experiment
-from mmlab.feature_encoding import Computing, Note, Reporter, Values, encode_values
-from mmlab.feature_file import ENDING, Damaged, locked, read_table, write_table
+from mmlab.feature_cache import FeatureCache
+from mmlab.feature_encoding import Computing, Reporter, Values, encode_values, transform_values
 from mmlab.feature_key import (
     describe_computing,
     describe_encoder,
     describe_split,
+    describe_transform,
     frozen_encoders,
+    has_fixed_inputs,
 )
-from mmlab.feature_table import FeatureTable, Kept
-from mmlab.outline import Outline
+from mmlab.feature_table import FeatureTable, InputTable, Kept
+from mmlab.loader import Order
 from mmlab.plan import Resolved
 from mmlab.plugin import Dataset, Split
-from mmlab.spec import digest
 from mmlab.splits import Splits
+from mmlab.train import count_steps
+
+#: Inputs of one encoder and split that would take more are read at every epoch.
+INPUT_BYTES = 1 << 30
 
 
-class FeatureCache:
-    """Tables of features by key, in a folder and mapped into memory; each thing is said once."""
+class Keeper:
+    """What is kept for one experiment, split by split.
 
-    def __init__(self, folder: Path, note: Note) -> None:
-        self.folder = folder
-        self.note = note
-        self._said: set[str] = set()
-        self._tables: dict[str, FeatureTable] = {}
-
-    def say_once(self, text: str) -> None:
-        """Tell a person, unless that was said before."""
-        if text not in self._said:
-            self._said.add(text)
-            self.note(text)
-
-    def get(
-        self, name: str, about: Mapping[str, object], compute: Callable[[], FeatureTable]
-    ) -> FeatureTable:
-        """The table that is what `about` says: from memory, from its file, or computed now."""
-        key = digest(about)
-        if key not in self._tables:
-            self._tables[key] = self._from_file(
-                self.folder / f"{key}{ENDING}", name, about, compute
-            )
-        return self._tables[key]
-
-    def _from_file(
-        self,
-        path: Path,
-        name: str,
-        about: Mapping[str, object],
-        compute: Callable[[], FeatureTable],
-    ) -> FeatureTable:
-        found = self._read(path, name)
-        if found is not None:
-            return found
-        is_ready = self._make_folder()
-        with locked(path):
-            found = self._read(path, name)  # another process may have made it meanwhile
-            if found is not None:
-                return found
-            table = compute()
-            return self._written(path, name, about, table) if is_ready else table
-
-    def _read(self, path: Path, name: str) -> FeatureTable | None:
-        try:
-            return read_table(path)
-        except Damaged as error:
-            self.say_once(f"features of {name}: {path} is damaged, and made anew ({error})")
-            return None
-
-    def _make_folder(self) -> bool:
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            self._say_not_kept(error)
-            return False
-        return True
-
-    def _written(
-        self, path: Path, name: str, about: Mapping[str, object], table: FeatureTable
-    ) -> FeatureTable:
-        """The table, mapped from its file, or as it is where there can be no file."""
-        try:
-            write_table(path, table, about)
-        except OSError as error:
-            self._say_not_kept(error)
-            return table
-        samples = len(table.starts) - 1
-        self.note(f"features of {name}: {samples:,} samples, {table.size_bytes / 1e6:.1f} MB")
-        return self._read(path, name) or table
-
-    def _say_not_kept(self, error: OSError) -> None:
-        reason = error.strerror or str(error)
-        self.say_once(
-            f"features cannot be kept in {self.folder} ({reason}): this command alone "
-            "uses them again; name another folder with --cache"
-        )
-
-
-class FrozenFeatures:
-    """The features of one experiment's frozen encoders, split by split."""
+    Inputs are kept only where `trains` says that the experiment is about to be trained.
+    """
 
     def __init__(
         self,
@@ -119,6 +47,7 @@ class FrozenFeatures:
         splits: Splits,
         device: torch.device,
         precision: str,
+        trains: bool = False,
     ) -> None:
         table = experiment.plan.cell.spec.train
         self.cache = cache
@@ -127,6 +56,8 @@ class FrozenFeatures:
         self._computing = Computing(device, precision, table.workers if table else 0)
         self._about = describe_computing(device, precision)
         self._encoders = self._choose()
+        self._repeats = trains and _trains_epochs(experiment, splits)
+        self._transforms = self._describe_transforms() if self._repeats else {}
         self._kept: dict[int, Kept] = {}  # by id: the datasets of `splits` stay alive
 
     def _choose(self) -> dict[str, dict[str, object]]:
@@ -141,38 +72,89 @@ class FrozenFeatures:
                 )
         return chosen
 
+    def _describe_transforms(self) -> dict[str, dict[str, object]]:
+        """What makes the inputs of each other encoder, before any training."""
+        others = [key for key in self.experiment.readers if key not in self._encoders]
+        return {key: describe_transform(self.experiment, key) for key in others}
+
     @property
     def keys(self) -> list[str]:
         """Encoders whose features are kept."""
         return list(self._encoders)
 
     def kept(self, resolved: Resolved, split: Split) -> Kept:
-        """Tables of one split of a dataset, for the encoders of which it has the modality."""
-        if not self._encoders:
+        """What is kept of one split of a dataset, for the encoders of which it has the modality."""
+        inputs = self._with_fixed_inputs(resolved, split)
+        if not self._encoders and not inputs:
             return Kept()
         dataset = self.splits.get(resolved, split)
         if id(dataset) not in self._kept:
-            self._kept[id(dataset)] = self._find(dataset, describe_split(resolved, dataset, split))
+            about = describe_split(resolved, dataset, split)
+            self._kept[id(dataset)] = self._find(dataset, about, inputs)
         return self._kept[id(dataset)]
 
-    def _find(self, dataset: Dataset, about: dict[str, object]) -> Kept:
-        readers = {key: self.experiment.readers[key] for key in self._encoders}
-        read = [key for key, r in readers.items() if r.modality in dataset.modalities]
-        if not read or not len(dataset):
+    def _with_fixed_inputs(self, resolved: Resolved, split: Split) -> list[str]:
+        """Encoders whose inputs are the same at every epoch; none unless that is so of all."""
+        if not self._repeats or resolved is not self.experiment.plan.dataset or split == "test":
+            return []
+        keys = list(self._transforms)
+        trained_on = split == "train"
+        return (
+            keys if all(has_fixed_inputs(self.experiment, key, trained_on) for key in keys) else []
+        )
+
+    def _find(self, dataset: Dataset, about: Mapping[str, object], inputs: list[str]) -> Kept:
+        readers = self.experiment.readers
+        has = [key for key, r in readers.items() if r.modality in dataset.modalities]
+        if not len(dataset) or not has:
             return Kept()
-        outline = self.splits.outline(dataset)
-        tables = {key: self._table(key, dataset, outline, about) for key in read}
-        return Kept(tables, outline)
+        values = {key: Values(dataset, self.splits.outline(dataset), readers[key]) for key in has}
+        tables = {
+            key: self._features(key, values[key], about) for key in self._encoders if key in has
+        }
+        if len(has) == len(readers) and self._are_small(
+            {key: values[key] for key in inputs}, about
+        ):
+            found = {key: self._inputs(key, values[key], about) for key in inputs}
+            return Kept(tables, self.splits.outline(dataset), found)
+        return Kept(tables, self.splits.outline(dataset) if tables else None)
 
-    def _table(
-        self, key: str, dataset: Dataset, outline: Outline, about: dict[str, object]
-    ) -> FeatureTable:
-        name = f"encoders.{key} ({about['split']})"
+    def _are_small(self, values: Mapping[str, Values], about: Mapping[str, object]) -> bool:
+        """Whether inputs take no more than may be kept; says of the first that does."""
+        for key, each in values.items():
+            if each.size_bytes > INPUT_BYTES:
+                self.cache.say_once(
+                    f"inputs of encoders.{key} ({about['split']}) are read at every epoch: "
+                    f"{each.size_bytes / 1e9:.1f} GB, more than the {INPUT_BYTES / 1e9:.1f} GB "
+                    "that are kept"
+                )
+                return False
+        return True
 
-        def compute() -> FeatureTable:
-            values = Values(dataset, outline, self.experiment.readers[key])
-            report = Reporter(self.cache.note, name, len(values))
-            return encode_values(self.experiment, key, values, self._computing, report)
+    def _features(self, key: str, values: Values, about: Mapping[str, object]) -> FeatureTable:
+        name = f"features of encoders.{key} ({about['split']})"
+        report = Reporter(self.cache.note, name, len(values))
+        how = self._computing
+        return self.cache.get(
+            name,
+            {**self._about, "encoder": self._encoders[key], "dataset": about},
+            lambda: encode_values(self.experiment, key, values, how, report),
+        )
 
-        whole = {**self._about, "encoder": self._encoders[key], "dataset": about}
-        return self.cache.get(name, whole, compute)
+    def _inputs(self, key: str, values: Values, about: Mapping[str, object]) -> InputTable:
+        name = f"inputs of encoders.{key} ({about['split']})"
+        report = Reporter(self.cache.note, name, len(values))
+        return self.cache.get(
+            name,
+            {"inputs": self._transforms[key], "dataset": about},
+            lambda: transform_values(values, self._computing.workers, report),
+        )
+
+
+def _trains_epochs(experiment: Experiment, splits: Splits) -> bool:
+    """Whether training reads a sample more than once."""
+    table = experiment.plan.cell.spec.train
+    if table is None:
+        return False
+    order = Order(0, len(splits.training(experiment.plan)), table.batch_size)
+    return count_steps(table, order) > order.steps_per_epoch

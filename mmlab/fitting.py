@@ -13,7 +13,7 @@ from mmlab.best import best_direction
 from mmlab.build import Experiment
 from mmlab.cost import count_parameters
 from mmlab.feature_table import Kept
-from mmlab.features import FrozenFeatures
+from mmlab.features import Keeper
 from mmlab.group import Group
 from mmlab.kept_batches import kept_training_batches
 from mmlab.loader import Order, training_batches
@@ -29,7 +29,7 @@ def start_training(
     splits: Splits,
     device: torch.device,
     group: Group | None = None,
-    features: FrozenFeatures | None = None,
+    keeper: Keeper | None = None,
 ) -> tuple[Trainer, Iterator[Batch]]:
     """The trainer of an experiment and its endless batches, in the order of the cell's seed."""
     plan, table = experiment.plan, experiment.plan.cell.spec.train
@@ -37,7 +37,7 @@ def start_training(
     group = group or Group()
     size = len(splits.training(plan))
     order = Order(plan.cell.seed, size, table.batch_size, rank=group.rank, ranks=group.size)
-    kept = features.kept(plan.dataset, "train") if features else Kept()
+    kept = keeper.kept(plan.dataset, "train") if keeper else Kept()
     batches = _batches(experiment, splits, order, kept.to(device))
     scales = {key: plan.cell.spec.encoders[key].lr_scale for key in plan.encoders}
     return Trainer(experiment.step, table, order, device, group, scales), batches

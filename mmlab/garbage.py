@@ -1,7 +1,8 @@
-"""Files that can go: features, which can be computed again, and weights that no run names.
+"""Files that can go: features and inputs, which can be made again, and weights no run names.
 
-Only what mmlab itself has written is looked at: files of features, and safetensors in the folders
-of runs. Weights that a run of the database names stay, and so does all of a run that may go on.
+Only what mmlab itself has written is looked at: files of features or inputs, and safetensors in
+the folders of runs. Weights that a run of the database names stay, and so does all of a run that
+may go on.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Garbage:
 
 
 def find_features(cache: Path) -> list[Garbage]:
-    """Every file of features in a folder, and what processes that were killed left there."""
+    """Every file of features or inputs in a folder, and what killed processes left there."""
     found = []
     for path in _files(cache):
         if _FEATURES.match(path.name):
@@ -99,13 +100,15 @@ def _garbage(kind: Kind, path: Path, content: str, reason: str) -> Garbage:
 
 
 def _describe(path: Path) -> str:
-    """What features are those of: "convnet, emoji train"."""
+    """What a file holds: "convnet on emoji, train"."""
     try:
         with safe_open(path, framework="numpy") as file:
             facts: Mapping[str, str] = file.metadata() or {}
         about = json.loads(facts["mmlab"])["about"]
-        encoder, dataset = about["encoder"]["use"], about["dataset"]
-        return f"{encoder} on {dataset['use']}, {dataset['split']}"
+        dataset = about["dataset"]
+        encoder = about["encoder"]["use"] if "encoder" in about else about["inputs"]["use"]
+        what = "" if "encoder" in about else ", inputs"
+        return f"{encoder} on {dataset['use']}, {dataset['split']}{what}"
     except (SafetensorError, OSError, ValueError, KeyError, TypeError):
         return "damaged"
 

@@ -1,14 +1,14 @@
-"""Batches of features that are kept: no sample is read, and nothing is decoded."""
+"""Batches of features and inputs that are kept: no sample is read, and nothing is decoded."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from mmlab.collate import Truths
-from mmlab.feature_table import Kept
+from mmlab.feature_table import Kept, Rows
 from mmlab.loader import Forever, Order, derive_seed
 from mmlab.plugin import Batch, Dataset
 from mmlab.values import Inputs
@@ -34,16 +34,30 @@ def kept_equal_batches(
         yield batches.at([(-1, index) for index in range(start, start + size)])
 
 
+def kept_evaluation_batches(
+    kept: Kept, dataset: Dataset, keys: Iterable[str], batch_size: int
+) -> Iterator[Batch]:
+    """The batches that `evaluation_batches` would read."""
+    batches = _Batches(kept, dataset, keys, seed=0)
+    for start in range(0, len(dataset), batch_size):
+        stop = min(start + batch_size, len(dataset))
+        yield batches.at([(-1, index) for index in range(start, stop)])
+
+
 class _Batches:
     """Batches of a split by places: (epoch, sample), epoch -1 being evaluation."""
 
     def __init__(self, kept: Kept, dataset: Dataset, keys: Iterable[str], seed: int) -> None:
         assert kept.outline is not None, "only asked for where no sample need be read"
-        self.tables = {key: kept.tables[key] for key in keys}
+        keys = list(keys)
+        self._features = {key: kept.tables[key] for key in keys if key in kept.tables}
+        self._inputs = {key: kept.inputs[key] for key in keys if key not in kept.tables}
+        both: Mapping[str, Rows] = {**self._features, **self._inputs}
+        self.rows = {key: both[key] for key in keys}  # in this order, for what they draw
         self.samples = kept.outline.samples
         self.seed = seed
         self._truths = Truths.of(dataset)
-        self._is_drawn = any(table.is_drawn for table in self.tables.values())
+        self._is_drawn = any(rows.is_drawn for rows in self.rows.values())
 
     def at(self, places: Places) -> Batch:
         """The batch of these samples; a caption is drawn in training where there are several."""
@@ -52,22 +66,22 @@ class _Batches:
         found = self._drawn(places) if is_training and self._is_drawn else self._first(index)
         samples = [self.samples[sample] for _, sample in places]
         return Batch(
-            inputs=Inputs(),
+            inputs=Inputs({key: t.take(found[key][0]) for key, t in self._inputs.items()}),
             present={key: present for key, (_, present) in found.items()},
             target=self._truths.target([sample.labels for sample in samples]),
             index=index,
             views={},
             targets=self._truths.targets([sample.targets for sample in samples]),
-            features={key: self.tables[key].take(rows) for key, (rows, _) in found.items()},
+            features={key: t.take(found[key][0]) for key, t in self._features.items()},
         )
 
     def _first(self, index: Tensor) -> dict[str, tuple[Tensor, Tensor]]:
-        return {key: table.first_rows(index) for key, table in self.tables.items()}
+        return {key: rows.first_rows(index) for key, rows in self.rows.items()}
 
     def _drawn(self, places: Places) -> dict[str, tuple[Tensor, Tensor]]:
-        rows: dict[str, list[int | None]] = {key: [] for key in self.tables}
+        drawn: dict[str, list[int | None]] = {key: [] for key in self.rows}
         for epoch, sample in places:
             torch.default_generator.manual_seed(derive_seed(self.seed, "sample", epoch, sample))
-            for key, table in self.tables.items():
-                rows[key].append(table.row(sample, train=True))
-        return {key: self.tables[key].places(found) for key, found in rows.items()}
+            for key, rows in self.rows.items():
+                drawn[key].append(rows.row(sample, train=True))
+        return {key: self.rows[key].places(found) for key, found in drawn.items()}

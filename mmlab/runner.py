@@ -24,7 +24,7 @@ from mmlab.device import resolve_device
 from mmlab.errors import GroupError, MmlabError, StoreError
 from mmlab.execution import Executor
 from mmlab.failures import RAISED, describe_failure, outcome_of
-from mmlab.features import FeatureCache
+from mmlab.feature_cache import FeatureCache
 from mmlab.following import END, Assignment, follow, require_equal_plans
 from mmlab.group import TIMEOUT_SECONDS, Group, local_rank, open_group, require_equal, settle
 from mmlab.identity import describe_run, evaluation_hashes, hash_cell
@@ -50,7 +50,7 @@ class RunOptions:
     """How a command runs its specs.
 
     `runs` None puts weights beside the database, `cache` None features of frozen encoders; without
-    `keeps_features` these are computed anew at every step.
+    `keeps_features` everything is read and computed anew at every step.
     """
 
     db: str
@@ -166,7 +166,7 @@ class Runner:
         self.executor = Executor(self.splits, device, self.group, display.note, self.cache())
 
     def cache(self) -> FeatureCache | None:
-        """Where features of frozen encoders are kept, if they are."""
+        """Where features and inputs are kept, if they are."""
         if not self.options.keeps_features:
             return None
         return FeatureCache(self.options.cache or self.store.cache_folder, self.display.note)

@@ -14,7 +14,7 @@ from mmlab.cost import count_flops
 from mmlab.evaluate import Encoded, Evaluator, Subject, encode_split, learnt_splits
 from mmlab.evaluate.label_features import Remembered
 from mmlab.feature_table import Kept
-from mmlab.features import FrozenFeatures
+from mmlab.features import Keeper
 from mmlab.kept_batches import kept_equal_batches
 from mmlab.loader import equal_batches, evaluation_batches, to_device
 from mmlab.plan import Resolved
@@ -43,10 +43,10 @@ class Scorer:
         splits: Splits,
         device: torch.device,
         precision: str,
-        features: FrozenFeatures | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self.experiment = experiment
-        self.features = features
+        self.keeper = keeper
         self.plan = experiment.plan
         self.splits = splits
         self.device = device
@@ -114,7 +114,7 @@ class Scorer:
         )
 
     def _kept(self, resolved: Resolved, split: Split) -> Kept:
-        return self.features.kept(resolved, split) if self.features else Kept()
+        return self.keeper.kept(resolved, split) if self.keeper else Kept()
 
     def _subject(self) -> Subject:
         return Subject(

@@ -8,9 +8,20 @@ import pytest
 import torch
 from planted import Points, Vector
 
-from mmlab.feature_table import FeatureTable, Kept
-from mmlab.kept_batches import kept_equal_batches, kept_training_batches
-from mmlab.loader import Order, Reader, equal_batches, make_readers, training_batches
+from mmlab.feature_table import FeatureTable, InputTable, Kept
+from mmlab.kept_batches import (
+    kept_equal_batches,
+    kept_evaluation_batches,
+    kept_training_batches,
+)
+from mmlab.loader import (
+    Order,
+    Reader,
+    equal_batches,
+    evaluation_batches,
+    make_readers,
+    training_batches,
+)
 from mmlab.outline import read_outline
 from mmlab.plugin import Batch, Features, PluginError
 
@@ -89,6 +100,33 @@ def same(kept: Batch, read: Batch) -> None:
     for key, x in read.inputs.items():
         assert kept.present[key].tolist() == read.present[key].tolist()
         torch.testing.assert_close(kept.features[key].pooled, x, rtol=0, atol=0)
+
+
+def inputs_of(table: FeatureTable) -> InputTable:
+    """The same rows as inputs: the encoder is the identity."""
+    return InputTable(table.features.pooled, table.starts)
+
+
+@pytest.mark.parametrize("key", ["image", "text"])
+def test_inputs_and_features_may_be_kept_side_by_side(key: str) -> None:
+    dataset, readers, kept = planted()
+    other = ({"image", "text"} - {key}).pop()
+    mixed = Kept({other: kept.tables[other]}, kept.outline, {key: inputs_of(kept.tables[key])})
+    assert mixed.covers(readers)
+    order = Order(seed=3, size=5, batch_size=2)
+    found = itertools.islice(kept_training_batches(mixed, dataset, readers, order), 12)
+    for a, b in zip(found, training_batches(dataset, readers, order, workers=0), strict=False):
+        assert list(a.inputs) == [key]
+        assert list(a.features) == [other]
+        assert list(a.present) == list(b.present)
+        torch.testing.assert_close(a.inputs[key], b.inputs[key], rtol=0, atol=0)
+        torch.testing.assert_close(a.features[other].pooled, b.inputs[other], rtol=0, atol=0)
+    evaluated = kept_evaluation_batches(mixed, dataset, [key], 2)
+    read = evaluation_batches(dataset, {key: readers[key]}, 2)
+    for a, b in zip(evaluated, read, strict=True):
+        assert a.index.tolist() == b.index.tolist()
+        assert a.present[key].tolist() == b.present[key].tolist()
+        torch.testing.assert_close(a.inputs[key], b.inputs[key], rtol=0, atol=0)
 
 
 @pytest.mark.parametrize("is_multi_label", [False, True])

@@ -45,9 +45,10 @@ def test_a_list_names_what_could_go_and_deletes_nothing(lab: Lab) -> None:
     found = json.loads(gc(lab, "--json").stdout)
     assert found["deleted"] is False
     kinds = [file["kind"] for file in found["files"]]
-    assert kinds == ["features"] * 3 + ["weights"]
+    assert kinds == ["features"] * 5 + ["weights"]
     contents = {file["content"] for file in found["files"]}
     assert contents >= {f"toy on clusters, {split}" for split in ("train", "validation", "test")}
+    assert contents >= {f"toy on clusters, {split}, inputs" for split in ("train", "validation")}
     assert [file["reason"] for file in found["files"]][-1] == "no such run in the database"
     assert everything(lab) == before
     shown = gc(lab)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="List files that no run needs, or delete them.")
-@click.option("--features", "only_features", is_flag=True, help="Features only.")
+@click.option("--features", "only_features", is_flag=True, help="Features and inputs only.")
 @click.option("--weights", "only_weights", is_flag=True, help="Weights that no run names only.")
 @click.option(
     "--dry-run/--yes", "dry_run", default=True, help="List only (the default), or delete."
@@ -46,14 +46,14 @@ def gc(
 ) -> None:
     """List files that no run needs; with --yes, delete them.
 
-    These are features of frozen encoders, which are computed again when they are needed, and
-    weights that no run of this database names. Where several databases share a folder of weights,
-    leave these alone: each knows its own runs only.
+    These are features of frozen encoders and inputs of others, which are made again when they are
+    needed, and weights that no run of this database names. Where several databases share a folder
+    of weights, leave these alone: each knows its own runs only.
 
     \b
     Examples:
       mmlab gc                       what could go
-      mmlab gc --features --yes      delete all features
+      mmlab gc --features --yes      delete all features and inputs
       mmlab gc --weights --json
     """
     from mmlab.garbage import delete, find_features, find_weights

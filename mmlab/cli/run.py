@@ -44,7 +44,7 @@ cache_option = click.option(
     envvar="MMLAB_CACHE",
     type=click.Path(path_type=Path),
     show_envvar=True,
-    help="The folder of features of frozen encoders.  [default: beside the database]",
+    help="The folder of kept features and inputs.  [default: beside the database]",
 )
 
 device_option = click.option(
@@ -61,7 +61,7 @@ device_option = click.option(
 @runs_option
 @cache_option
 @click.option(
-    "--no-cache", is_flag=True, help="Keep no features: frozen encoders run at every step."
+    "--no-cache", is_flag=True, help="Keep neither features nor inputs: read anew at every epoch."
 )
 @device_option
 @click.option("--dry-run", is_flag=True, help="Show the resolved specs and cells, and run nothing.")

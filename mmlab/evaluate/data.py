@@ -13,6 +13,7 @@ from torch import Tensor
 from mmlab.evaluate import faults
 from mmlab.evaluate.label_features import Remembered
 from mmlab.feature_table import FeatureTable, Kept
+from mmlab.kept_batches import kept_evaluation_batches
 from mmlab.loader import Reader, evaluation_batches, to_device
 from mmlab.model import Model
 from mmlab.outline import Outline
@@ -199,7 +200,9 @@ def learnt_splits(evaluator: object) -> list[Split]:
 def encode_split(
     subject: Subject, dataset: Dataset, split: Split, batch_size: int, kept: Kept | None = None
 ) -> Encoded:
-    """Read every sample once and encode all of the fusion's inputs whose features are not kept.
+    """Encode all of the fusion's inputs whose features are not kept, each sample read once.
+
+    Nothing is read where everything is kept.
 
     The model must be in eval mode. An input of a modality that the dataset does not have is absent
     from every sample. Raises DataError where there is no sample, or what `check_sample` refuses.
@@ -213,10 +216,12 @@ def encode_split(
     read = {key: r for key, r in readers.items() if r.modality in dataset.modalities}
     found = {key: _from_table(subject, kept.tables[key]) for key in read if key in kept.tables}
     rest = {key: reader for key, reader in read.items() if key not in found}
-    if kept.outline is not None and not rest:
+    if kept.outline is not None and kept.covers(read):
         recorder.know(kept.outline)
+        batches = kept_evaluation_batches(kept, dataset, rest, batch_size) if rest else iter(())
     else:
-        found |= _encode_inputs(subject, evaluation_batches(recorder, rest, batch_size), rest)
+        batches = evaluation_batches(recorder, rest, batch_size)
+    found |= _encode_inputs(subject, batches, rest)
     features = {
         key: found[key] if key in read else _absent(subject, key, len(dataset)) for key in readers
     }
