@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mmlab.faults import Fault, Where, dotted, nearest, show
 from mmlab.locate import Span
@@ -38,6 +39,11 @@ class Document:
             if place is not None:
                 return place if length == len(path) else place._replace(key=place.value)
         return Place(self.main, Span(0, 0), Span(0, 0))
+
+    def folder(self, path: Where) -> Path:
+        """Where a relative path written there begins: at its file's folder; of `--set`, main's."""
+        source = self.place(path).source
+        return Path(self.main.name if source.is_override else source.name).parent
 
     def without(self, key: str) -> Document:
         """The document without one of its top-level keys."""

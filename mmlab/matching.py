@@ -130,8 +130,8 @@ def _first(count: Count, widths: Sequence[int]) -> int | None:
 
 def _count(plan: Plan, widths: Widths, option: str, width: int) -> int | None:
     there = with_width(plan, option, width)
-    fusion, root = there.fusion, plan.cell.source.path.parent
-    _, faults = check_options("fusion", fusion.entry.name, fusion.factory, fusion.options, root)
+    fusion = there.fusion
+    _, faults = check_options("fusion", fusion.entry.name, fusion.factory, fusion.options)
     if faults:
         return None
     try:

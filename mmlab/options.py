@@ -21,7 +21,7 @@ from pydantic_core import SchemaError, to_json
 
 from mmlab.canonical import canonical_json
 from mmlab.errors import DataError, PluginError, explain
-from mmlab.faults import Fault, unknown_name, validation_faults
+from mmlab.faults import Fault, Where, unknown_name, validation_faults
 from mmlab.plugin import RESERVED_OPTIONS, SUPPLIED
 
 Factory = Callable[..., Any]  # Any: factories differ by kind, and the contracts are protocols
@@ -80,12 +80,12 @@ _CONFIG = ConfigDict(
 
 
 def check_options(
-    kind: str, name: str, factory: Factory, options: Mapping[str, object], root: Path
+    kind: str, name: str, factory: Factory, options: Mapping[str, object]
 ) -> tuple[dict[str, object], list[Fault]]:
     """Every option with its value or default, and what is wrong with those given.
 
-    Relative paths become paths below `root`, the folder of the spec. Fault paths begin at the
-    component's table. Raises PluginError when the factory's signature breaks the contract.
+    Paths are as they are written. Fault paths begin at the component's table. Raises PluginError
+    when the factory's signature breaks the contract.
     """
     unknown = set(supplied(factory)) - SUPPLIED[kind]
     if unknown:
@@ -100,8 +100,7 @@ def check_options(
         valid = model.model_validate_json(to_json(given, inf_nan_mode="constants"))
     except ValidationError as error:
         return {}, faults + validation_faults(error, given, json_schema(factory))
-    values = {key: getattr(valid, _FIELD + key) for key in known}
-    return {key: map_paths(value, root.joinpath) for key, value in values.items()}, faults
+    return {key: getattr(valid, _FIELD + key) for key in known}, faults
 
 
 def hashed_options(factory: Factory, resolved: Mapping[str, object]) -> dict[str, object]:
@@ -239,12 +238,24 @@ def _unknown(kind: str, name: str, key: str, known: list[str]) -> Fault:
 
 def map_paths(value: Any, change: Callable[[Path], object], kind: type[Any] = Path) -> Any:
     """A value with every path in it changed, in lists, tuples, sets and tables too."""
+    return map_placed_paths(value, lambda path, where: change(path), kind)
+
+
+def map_placed_paths(
+    value: Any, change: Callable[[Path, Where], object], kind: type[Any] = Path, where: Where = ()
+) -> Any:
+    """As `map_paths`, the place of each path given too; members of a set have the set's."""
     if isinstance(value, kind):
-        return change(Path(value.__fspath__()))  # `os.fspath` takes a str for a path as it is
+        return change(Path(value.__fspath__()), where)  # `os.fspath` takes a str as it is
     if isinstance(value, Mapping):
-        return {key: map_paths(item, change, kind) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)) and not hasattr(value, "_fields"):
-        return type(value)(map_paths(item, change, kind) for item in value)
+        return {
+            key: map_placed_paths(item, change, kind, (*where, key)) for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        members = enumerate(value)
+        return type(value)(map_placed_paths(v, change, kind, (*where, i)) for i, v in members)
+    if isinstance(value, (set, frozenset)):
+        return type(value)(map_placed_paths(item, change, kind, where) for item in value)
     return value
 
 
@@ -288,7 +299,7 @@ def _unreadable(place: str, path: Path, error: OSError) -> DataError:
             place,
             "the file cannot be read",
             found=f"{path}: {error.strerror}",
-            allowed="a file or folder that exists; relative paths begin at the spec's folder",
+            allowed="a file or folder that exists; a path is relative to the file that names it",
             next_step="correct the path, or put the file there",
         )
     )

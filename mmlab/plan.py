@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,13 @@ from mmlab.document import Document
 from mmlab.errors import PluginError, SpecError, explain
 from mmlab.faults import Fault, Where, dotted
 from mmlab.memory import making
-from mmlab.options import check_options, hashed_options, map_paths, supplied
+from mmlab.options import (
+    check_options,
+    hashed_options,
+    map_paths,
+    map_placed_paths,
+    supplied,
+)
 from mmlab.places import render_located
 from mmlab.plan_checks import contradictions
 from mmlab.records import Match
@@ -236,7 +243,6 @@ class Finder:
 
     def __init__(self, path: Path, document: Document, registry: Registry) -> None:
         self.path = path
-        self.folder = path.parent
         self.document = document
         self.registry = registry
         self.faults: list[Fault] = []
@@ -246,9 +252,7 @@ class Finder:
         """The component, or None after noting why not; `raise_faults` then ends it all."""
         try:
             factory = self.registry.resolve(kind, component.use)
-            options, faults = check_options(
-                kind, component.use, factory, component.options, self.folder
-            )
+            options, faults = check_options(kind, component.use, factory, component.options)
         except PluginError as error:
             self._plugin_faults += 1
             self.faults.append(Fault((*where, "use"), str(error), "", "", ""))
@@ -258,7 +262,12 @@ class Finder:
         if isinstance(component, DatasetTable) and component.on_error == "skip":
             share = component.max_skipped
         entry = self.registry.entry(kind, component.use)
+        options = map_placed_paths(options, partial(self._placed, where))
         return Resolved(entry, factory, options, share, str(self.path), dotted(where))
+
+    def _placed(self, table: Where, path: Path, where: Where) -> Path:
+        """A path of a component's options, below the folder of the file that writes it."""
+        return self.document.folder((*table, *where)) / path
 
     def raise_faults(self) -> None:
         """Raise one error with all faults noted so far, if any."""

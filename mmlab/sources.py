@@ -139,14 +139,15 @@ def _being_trained(place: str, run: str) -> BeingTrained:
 
 def _from_file(plan: Plan, key: str, table: WeightsTable) -> Source:
     assert table.file is not None, "a weights table names a run or a file"
-    place, path = plan.place("encoders", key, "weights"), plan.cell.source.path.parent / table.file
+    place = plan.place("encoders", key, "weights")
+    path = plan.cell.source.document.folder(("encoders", key, "weights", "file")) / table.file
     if not path.is_file():
         raise WeightsError(
             explain(
                 place,
                 "there is no such weights file",
                 found=f"{path} is a folder" if path.is_dir() else str(path),
-                allowed="a safetensors file; the path is relative to the spec",
+                allowed="a safetensors file; the path is relative to the file that names it",
                 next_step="correct the path",
             )
         )

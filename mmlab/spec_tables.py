@@ -61,7 +61,9 @@ class WeightsTable(Table):
     """Where an encoder's initial weights come from: another experiment's best run, or a file."""
 
     run: Annotated[str | None, Field(description="name of an experiment, or id of a run")] = None
-    file: Annotated[Path | None, Field(description="safetensors file, relative to the spec")] = None
+    file: Annotated[
+        Path | None, Field(description="safetensors file, relative to the file that names it")
+    ] = None
     encoder: Annotated[
         str | None, Field(description="the encoder's key there; by default its key here")
     ] = None

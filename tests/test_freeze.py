@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,7 +56,7 @@ class Normed(nn.Module):
 
 def make_loss(name: str, shapes: Shapes) -> Any:  # Any: losses differ
     factory = REGISTRY.resolve("loss", name)
-    options, faults = check_options("loss", name, factory, OPTIONS.get(name, {}), Path())
+    options, faults = check_options("loss", name, factory, OPTIONS.get(name, {}))
     assert not faults
     return Resolved(REGISTRY.entry("loss", name), factory, options).make(shapes=shapes)
 

@@ -54,7 +54,7 @@ class Mixer:
 
 
 def check(options: dict[str, Any], factory: Callable[..., Any] = Mixer) -> tuple[Any, list[Any]]:
-    return check_options("fusion", "mixer", factory, options, Path("/specs"))
+    return check_options("fusion", "mixer", factory, options)
 
 
 def value(name: str, given: object) -> object:
@@ -91,9 +91,9 @@ def test_defaults_fill_what_is_not_set() -> None:
         ("range", [0, 0.5], (0.0, 0.5)),
         ("kinds", ["a", "a"], frozenset({"a"})),
         ("color", "blue", Color.BLUE),
-        ("path", "a/b.csv", Path("/specs/a/b.csv")),
+        ("path", "a/b.csv", Path("a/b.csv")),
         ("path", "/data/b.csv", Path("/data/b.csv")),
-        ("files", ["a", "../b"], (Path("/specs/a"), Path("/specs/../b"))),
+        ("files", ["a", "../b"], (Path("a"), Path("../b"))),
         ("either", "x", "x"),
         ("json", True, True),
     ],

@@ -8,7 +8,6 @@ pass needs a real device, so gradients are pretended too; `test_train.py` has th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -71,7 +70,7 @@ def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 def make(kind: str, name: str, **given: object) -> Any:  # Any: components differ by kind
     """A component with the options it has here."""
     factory = REGISTRY.resolve(kind, name)
-    options, faults = check_options(kind, name, factory, OPTIONS.get(name, {}), Path())
+    options, faults = check_options(kind, name, factory, OPTIONS.get(name, {}))
     assert not faults
     return Resolved(REGISTRY.entry(kind, name), factory, options).make(**given)
 

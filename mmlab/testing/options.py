@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from mmlab.errors import PluginError
@@ -38,7 +37,7 @@ def check_schema(kind: str, factory: Factory, options: Mapping[str, object]) -> 
     name = getattr(factory, "__name__", repr(factory))
     try:
         schema = json_schema(factory)
-        resolved, faults = check_options(kind, name, factory, options, Path.cwd())
+        resolved, faults = check_options(kind, name, factory, options)
     except PluginError as error:
         raise ContractError(str(error)) from error
     require(not faults, f"these options are not valid: {faults}")

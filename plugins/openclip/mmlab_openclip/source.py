@@ -202,7 +202,7 @@ def _sha256(path: Path) -> str:
                 "the file of weights cannot be read",
                 found=f"{path}: {error.strerror}",
                 allowed="a readable safetensors file, or a torch file of plain tensors",
-                next_step="correct the path; it is relative to the spec",
+                next_step="correct the path; it is relative to the file that names it",
             )
         ) from error
 
