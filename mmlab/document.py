@@ -101,6 +101,19 @@ def _forget(places: dict[Where, Place], path: Where) -> None:
         del places[known]
 
 
+def patch(under: Document, over: Document) -> Document:
+    """As `merge`, but a table of both, where something may be missing, stays where it was."""
+    merged = merge(under, over)
+    tables = {
+        path: place
+        for path, place in under.places.items()
+        if all(isinstance(part, str) for part in path)  # arrays are replaced
+        and isinstance(under.look_up(path), Mapping)
+        and isinstance(over.look_up(path), Mapping)
+    }
+    return Document(under.main, merged.values, {**merged.places, **tables})
+
+
 def assign(document: Document, path: Where, value: object, places: Places) -> Document:
     """The document with one setting more; `places` are the value's, relative to it.
 
@@ -133,7 +146,7 @@ def _assigned(container: object, path: Where, depth: int, value: object) -> obje
         and not is_last
         and so_far not in {(name,) for name in OPTIONAL_TABLES}
     ):
-        raise MissingTableError(_missing_table(so_far, container))
+        raise MissingTableError(missing_table(so_far, container))
     inner = _assigned(container.get(part, {}), path, depth + 1, value)
     return {**container, str(part): inner}
 
@@ -160,7 +173,8 @@ def _not_a_table(path: Where, value: object) -> Fault:
     )
 
 
-def _missing_table(path: Where, container: Values) -> Fault:
+def missing_table(path: Where, container: Values) -> Fault:
+    """The fault of a setting inside a table that its container does not have."""
     known = [key for key, value in container.items() if isinstance(value, (Mapping, list))]
     suggestion = nearest(str(path[-1]), known)
     return Fault(

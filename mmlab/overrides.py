@@ -1,15 +1,25 @@
-"""Settings given on the command line: `--set PATH=VALUE`, over whatever the files say."""
+"""Settings given on the command line, over whatever a spec says.
+
+`--set-file FILE` is a patch, merged like what extends a file: tables merge, arrays replace.
+`--set PATH=VALUE` sets one key, and wins over every patch.
+"""
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from mmlab.document import Document, MissingTableError, assign
+from mmlab.document import Document, MissingTableError, assign, missing_table, patch
 from mmlab.faults import Fault, Where, show
 from mmlab.limits import limit_fault
 from mmlab.locate import Located, Span, locate, split_path
 from mmlab.places import Place, Places, Source
+from mmlab.reading import read_patch
+
+#: What `--set` is given, as text, or `--set-file`, as path.
+Override = str | Path
 
 
 class _OverrideError(Exception):
@@ -18,21 +28,71 @@ class _OverrideError(Exception):
         self.fault, self.span = fault, span
 
 
-def apply_overrides(
-    document: Document, overrides: Sequence[str]
-) -> tuple[Document, list[tuple[Fault, Place]]]:
-    """The document with the overrides set in order, and the faults of those that cannot be set.
+@dataclass(frozen=True)
+class Overridden:
+    """A document with its overrides set, the patches that were read, and what cannot be set."""
 
-    An override's value is TOML where it can be read as that, and otherwise a string.
+    document: Document
+    patches: tuple[Source, ...]
+    faults: list[tuple[Fault, Place]]
+
+
+def apply_overrides(document: Document, overrides: Sequence[Override]) -> Overridden:
+    """The document with all patches merged in order, and then each `--set` in order.
+
+    The value of a `--set` is TOML where it can be read as that, and otherwise a string.
     """
     faults: list[tuple[Fault, Place]] = []
-    for number, text in enumerate(overrides, start=1):
+    patches: list[Source] = []
+    for path in [override for override in overrides if isinstance(override, Path)]:
+        found, unread = read_patch(path)
+        faults += unread
+        if found is not None:
+            patches.append(found.main)
+            faults += _stray(document, found)
+            document = patch(document, _fitting(document, found))
+    texts = [override for override in overrides if isinstance(override, str)]
+    for number, text in enumerate(texts, start=1):
         source = Source(f"--set #{number}", text, is_override=True)
         try:
             document = _apply(document, source)
         except _OverrideError as error:
             faults.append((error.fault, Place(source, error.span, error.span)))
-    return document, faults
+    return Overridden(document, tuple(patches), faults)
+
+
+def _stray(document: Document, found: Document) -> Iterator[tuple[Fault, Place]]:
+    """What a patch may not hold: `extends`, and settings of an encoder that there is not."""
+    if "extends" in found.values:
+        fault = replace(_not_settable(), at_key=True)
+        yield fault, found.place(("extends",))
+    for key in _strange_encoders(document, found):
+        where = ("encoders", key)
+        yield missing_table(where, _encoders(document)), found.place(where)
+
+
+def _fitting(document: Document, found: Document) -> Document:
+    """A patch without what it may not hold."""
+    strange = _strange_encoders(document, found)
+    found = found.without("extends")
+    if not strange:
+        return found
+    kept = {key: table for key, table in _encoders(found).items() if key not in strange}
+    return replace(found, values={**found.values, "encoders": kept})
+
+
+def _strange_encoders(document: Document, found: Document) -> list[str]:
+    """Encoders of which a patch sets something, that are neither in the document nor made by it."""
+    return [
+        key
+        for key, table in _encoders(found).items()
+        if key not in _encoders(document) and isinstance(table, Mapping) and "use" not in table
+    ]
+
+
+def _encoders(document: Document) -> Mapping[str, object]:
+    table = document.values.get("encoders")
+    return table if isinstance(table, Mapping) else {}
 
 
 def _apply(document: Document, source: Source) -> Document:

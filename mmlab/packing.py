@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from mmlab.errors import DataError, SpecError, UsageError, explain
-from mmlab.overrides import apply_overrides
+from mmlab.overrides import Override, apply_overrides
 from mmlab.places import render_located
 from mmlab.plan import Finder, Resolved
 from mmlab.plugin import SPLITS, Dataset, Sample, Split
@@ -51,12 +51,13 @@ class Packing:
     shard_bytes: int = 1_000_000_000
 
 
-def read_dataset(path: Path, overrides: Sequence[str], registry: Registry) -> Resolved:
+def read_dataset(path: Path, overrides: Sequence[Override], registry: Registry) -> Resolved:
     """The dataset that a spec names, or a file of a [dataset] table alone.
 
     Raises SpecError or PluginError with every fault at its place.
     """
-    document, located = apply_overrides(read_document(path), overrides)
+    overridden = apply_overrides(read_document(path), overrides)
+    document, located = overridden.document, overridden.faults
     tables: Spec | DatasetFile | None
     if "encoders" in document.values:
         tables, faults = check_tables(document, Spec)

@@ -13,13 +13,13 @@ from mmlab.errors import MmlabError, SpecError
 from mmlab.plan import Plan, prepare
 from mmlab.registry import Registry
 from mmlab.sources import in_order
-from mmlab.spec import Cell, expand, load_spec
+from mmlab.spec import Cell, Override, expand, load_spec
 
 S = TypeVar("S")
 T = TypeVar("T")
 
 
-def plan_specs(paths: Sequence[Path], overrides: Sequence[str]) -> list[Plan]:
+def plan_specs(paths: Sequence[Path], overrides: Sequence[Override]) -> list[Plan]:
     """Every cell of every file, checked. Raises one error that holds the faults of all of them."""
     registry, errors = Registry.discover(BUILTINS), list[MmlabError]()
 

@@ -33,6 +33,9 @@ def describe_origin(plan: Plan, device: torch.device, precision: str) -> dict[st
         "is_deterministic": train is not None and train.deterministic,
         "seed": plan.cell.seed,
         "overrides": list(plan.cell.source.overrides),
+        "override_files": [
+            {"file": patch.name, "text": patch.text} for patch in plan.cell.source.patches
+        ],
     }
 
 

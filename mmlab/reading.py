@@ -34,6 +34,16 @@ def read_document(path: Path) -> Document:
     return document
 
 
+def read_patch(path: Path) -> tuple[Document | None, list[tuple[Fault, Place]]]:
+    """A file that changes a spec, or what is wrong with it; it extends nothing."""
+    reader = _Reader()
+    try:
+        return _parse(_read_source(path)), []
+    except _FileError as error:
+        reader.note(error, path, None)
+        return None, reader.faults
+
+
 class _FileError(Exception):
     """A file that cannot be read. `source` is None where there is no text to point into."""
 

@@ -37,6 +37,7 @@ from mmlab.provenance import describe_origin
 from mmlab.recording import Recording, require_folder
 from mmlab.score_files import write_scores
 from mmlab.sources import BeingTrained, Sources
+from mmlab.spec import Override
 from mmlab.splits import Splits
 from mmlab.store import Claim, LeaseLost, RunRow, Store, open_store
 from mmlab.train import Progress, determinism
@@ -55,7 +56,7 @@ class RunOptions:
 
     db: str
     runs: Path | None = None
-    overrides: tuple[str, ...] = ()
+    overrides: tuple[Override, ...] = ()
     device: str = "auto"
     rerun: bool = False
     fail_fast: bool = False
@@ -110,7 +111,7 @@ def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> l
             group.tell(END)
 
 
-def plan_together(paths: Sequence[Path], overrides: Sequence[str], group: Group) -> list[Plan]:
+def plan_together(paths: Sequence[Path], overrides: Sequence[Override], group: Group) -> list[Plan]:
     """The plans, which must be the same for all processes of the group."""
     try:
         plans = plan_specs(paths, overrides)

@@ -16,8 +16,9 @@ from mmlab.canonical import digest as digest
 from mmlab.document import Document
 from mmlab.errors import SpecError
 from mmlab.faults import Fault as Fault
+from mmlab.overrides import Override as Override
 from mmlab.overrides import apply_overrides
-from mmlab.places import render_located
+from mmlab.places import Source, render_located
 from mmlab.reading import read_document
 from mmlab.spec_checks import check
 from mmlab.spec_tables import Component as Component
@@ -37,13 +38,17 @@ from mmlab.sweep_checks import check_points
 
 @dataclass(frozen=True)
 class SpecFile:
-    """A spec and where each part of it is written. `text` is the file's own, without overrides."""
+    """A spec and where each part of it is written. `text` is the file's own, without overrides.
+
+    `overrides` are the texts of `--set`, `patches` the files of `--set-file`, as they were read.
+    """
 
     path: Path
     text: str
     spec: Spec
     overrides: tuple[str, ...]
     document: Document
+    patches: tuple[Source, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class Cell:
 
 def load_spec(
     path: Path | str,
-    overrides: Sequence[str] = (),
+    overrides: Sequence[Override] = (),
     more_faults: Callable[[Document], Iterable[Fault]] = lambda document: (),
 ) -> SpecFile:
     """Read a spec with what it extends, set the overrides, and check it, its sweep included.
@@ -75,7 +80,8 @@ def load_spec(
     Raises SpecError that names every fault with its place, and then also what `more_faults` knows.
     """
     path = Path(path)
-    document, located = apply_overrides(read_document(path), overrides)
+    overridden = apply_overrides(read_document(path), overrides)
+    document, located = overridden.document, overridden.faults
     spec, faults = check(document)
     _, at_axes = check_points(document, faults)
     located += [(fault, document.place(fault.path)) for fault in faults]
@@ -84,7 +90,8 @@ def load_spec(
         found = [fault for fault in more_faults(document) if fault.path not in known]
         located += [(fault, document.place(fault.path)) for fault in found]
         raise SpecError(render_located([*located, *at_axes]))
-    return SpecFile(path, document.main.text, spec, tuple(overrides), document)
+    texts = tuple(override for override in overrides if isinstance(override, str))
+    return SpecFile(path, document.main.text, spec, texts, document, overridden.patches)
 
 
 def expand(spec_file: SpecFile) -> list[Cell]:

@@ -11,6 +11,12 @@ def override(name: str, text: str, says: Says) -> Case:
     return Case(name, 3, says, arguments=("run", "spec.toml", "--set", text))
 
 
+def patched(name: str, text: str, says: Says) -> Case:
+    """A `--set-file` that is refused."""
+    arguments = ("run", "spec.toml", "--set-file", "patch.toml", "--dry-run")
+    return Case(name, 3, says, arguments=arguments, files={"patch.toml": text})
+
+
 def whole(name: str, content: str | bytes, says: Says) -> Case:
     """A file that is no spec at all."""
     return Case(name, 3, says, files={"spec.toml": content})
@@ -159,4 +165,45 @@ OVERRIDES = [
     ),
 ]
 
-CASES = [*SYNTAX, *FILES, *SWEEPS, *OVERRIDES]
+PATCHES = [
+    patched(
+        "a patch of an unknown key",
+        "[train]\nepohcs = 3\n",
+        Says(
+            "patch.toml:2:1", 'unknown key (did you mean "epochs"?)', "epohcs", "epochs", "rename"
+        ),
+    ),
+    patched(
+        "a patch of an unknown table",
+        "[trian]\nepochs = 3\n",
+        Says("patch.toml:1:2", 'unknown key (did you mean "train"?)', "trian", "train", "rename"),
+    ),
+    patched(
+        "a patch of an encoder that is not there",
+        "[encoders.imgae]\ndim = 3\n",
+        Says("patch.toml:1:11", 'no such table (did you mean "image"?)', "imgae", "text", "write"),
+    ),
+    patched(
+        "a patch with an unknown option",
+        "[encoders.image]\npixles = 3\n",
+        Says("patch.toml:2:1", '(did you mean "pixels"?)', "pixles", "pixels", "rename"),
+    ),
+    patched(
+        "a patch that extends",
+        'extends = ["other.toml"]\n',
+        Says("patch.toml:1:1", "before overrides are set", "extends", "other key", "in a file"),
+    ),
+    patched(
+        "a patch that is no TOML",
+        "[train\n",
+        Says("patch.toml:1:7", "not valid TOML", "the end of the line", "TOML 1.0", "correct"),
+    ),
+    Case(
+        "a missing patch",
+        3,
+        Says("none.toml", "cannot be read", "No such file", "a TOML file", "correct the path"),
+        arguments=("validate", "spec.toml", "--set-file", "none.toml"),
+    ),
+]
+
+CASES = [*SYNTAX, *FILES, *SWEEPS, *OVERRIDES, *PATCHES]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mmlab.checkpoint import load_weights
 from mmlab.runner import Outcome, RunOptions, run_specs
+from mmlab.spec import Override
 from mmlab.store import RunDetail, Store, open_store
 from mmlab.train import Progress
 
@@ -78,7 +79,7 @@ class Lab:
         return path
 
     def run(
-        self, specs: Path | Sequence[Path], *overrides: str, **options: object
+        self, specs: Path | Sequence[Path], *overrides: Override, **options: object
     ) -> list[Outcome]:
         """Outcomes of running specs on the CPU, with overrides."""
         paths = [specs] if isinstance(specs, Path) else list(specs)
@@ -91,12 +92,12 @@ class Lab:
         return run_specs(paths, given, self.shown)
 
     def statuses(
-        self, specs: Path | Sequence[Path], *overrides: str, **options: object
+        self, specs: Path | Sequence[Path], *overrides: Override, **options: object
     ) -> list[str]:
         """Statuses of the outcomes."""
         return [outcome.status for outcome in self.run(specs, *overrides, **options)]
 
-    def run_one(self, spec: Path, *overrides: str, **options: object) -> RunDetail:
+    def run_one(self, spec: Path, *overrides: Override, **options: object) -> RunDetail:
         """All about the run of a spec of one cell, which must go well."""
         (outcome,) = self.run(spec, *overrides, **options)
         assert outcome.error is None, outcome.error

@@ -56,7 +56,7 @@ def change(folder: Path, old: str, new: str) -> Path:
     return write(folder, SPEC.replace(old, new))
 
 
-def refuse(path: Path, *overrides: str) -> str:
+def refuse(path: Path, *overrides: str | Path) -> str:
     """What is reported for a spec that is not valid; every report has the five parts."""
     with pytest.raises(SpecError) as caught:
         load_spec(path, overrides)

@@ -53,7 +53,9 @@ def test_a_run_records_code_versions_machine_and_settings(
     monkeypatch.chdir(repository)
     monkeypatch.setenv("SECRET_TOKEN", "hunter2-hunter2")
     spec = lab.write("toy", TOY, "[sweep]\nseeds = [5]\n")
-    detail = lab.run_one(spec, "train.deterministic=true")
+    patch = lab.folder / "patch.toml"
+    patch.write_text("train.lr = 0.01\n")
+    detail = lab.run_one(spec, "train.deterministic=true", patch)
     said = detail.provenance
     assert said["git"] == {"commit": git(repository, "rev-parse", "HEAD"), "is_dirty": False}
     assert said["plugins"]["toys-mmlab"] == {"version": "1.0", "source": None}
@@ -63,9 +65,11 @@ def test_a_run_records_code_versions_machine_and_settings(
     assert said["machine"]["cuda"] is None
     assert (said["precision"], said["seed"], said["is_deterministic"]) == ("fp32", 5, True)
     assert said["overrides"] == ["train.deterministic=true"]
+    assert said["override_files"] == [{"file": str(patch), "text": "train.lr = 0.01\n"}]
     assert said["data"] == {"train": "clusters-1-24-4--False", "validation": said["data"]["train"]}
     assert detail.spec_text == spec.read_text()
     assert detail.resolved["encoders"]["image"]["dim"] == 8
+    assert detail.resolved["train"]["lr"] == 0.01
     recorded = json.dumps(said)
     assert "hunter2" not in recorded
     assert socket.gethostname() not in recorded.replace(platform.platform(), "")

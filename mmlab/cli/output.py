@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
 import click
@@ -66,13 +67,25 @@ db_option = click.option(
     help="The database: a path to a SQLite file, or postgresql://USER@HOST/DATABASE.",
 )
 
-set_option = click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="PATH=VALUE",
-    help="Override one key of every spec, such as train.lr=1e-3. Repeatable.",
-)
+
+def override_options(command: CommandFunction) -> CommandFunction:
+    """Add `--set` and `--set-file`."""
+    setting = click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="PATH=VALUE",
+        help="Override one key of every spec, such as train.lr=1e-3. Repeatable.",
+    )
+    patch = click.option(
+        "--set-file",
+        "patches",
+        multiple=True,
+        metavar="FILE",
+        type=click.Path(path_type=Path),
+        help="A TOML file over every spec: tables merge, arrays replace. Repeatable; --set wins.",
+    )
+    return setting(patch(command))
 
 
 def _set_color(ctx: click.Context, option: click.Parameter, choice: str | None) -> None:

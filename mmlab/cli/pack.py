@@ -10,9 +10,9 @@ import click
 from mmlab.cli.output import (
     color_option,
     json_option,
+    override_options,
     print_json,
     say,
-    set_option,
     verbosity_options,
 )
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Bytes of one shard, at most, but for a single larger sample.",
 )
-@set_option
+@override_options
 @json_option
 @color_option
 @verbosity_options
@@ -56,6 +56,7 @@ def pack(
     shard_samples: int,
     shard_bytes: int,
     overrides: tuple[str, ...],
+    patches: tuple[Path, ...],
     as_json: bool,
 ) -> None:
     """Write all splits of a dataset into OUT, in the layout of webdataset and CLIP_benchmark.
@@ -73,7 +74,7 @@ def pack(
     from mmlab.packing import pack as write
     from mmlab.registry import Registry
 
-    resolved = read_dataset(file, overrides, Registry.discover(BUILTINS))
+    resolved = read_dataset(file, (*patches, *overrides), Registry.discover(BUILTINS))
     packing = Packing(cast("PictureFormat", picture_format), shard_samples, shard_bytes)
     counts = write(resolved, out, packing)
     if as_json:

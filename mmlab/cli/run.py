@@ -18,9 +18,9 @@ from mmlab.cli.output import (
     color_option,
     db_option,
     json_option,
+    override_options,
     print_json,
     say,
-    set_option,
     verbosity_options,
 )
 from mmlab.errors import LostError, MmlabError
@@ -56,7 +56,7 @@ device_option = click.option(
 @click.argument(
     "specs", nargs=-1, required=True, metavar="SPEC...", type=click.Path(path_type=Path)
 )
-@set_option
+@override_options
 @db_option
 @runs_option
 @cache_option
@@ -83,6 +83,7 @@ device_option = click.option(
 def run(
     specs: tuple[Path, ...],
     overrides: tuple[str, ...],
+    patches: tuple[Path, ...],
     db: str,
     runs: Path | None,
     cache: Path | None,
@@ -103,6 +104,7 @@ def run(
     Examples:
       mmlab run experiments/*.toml
       mmlab run emoji.toml --set train.epochs=5 --set fusion.use=concat
+      mmlab run emoji.toml --set-file big.toml
       mmlab run emoji.toml --dry-run
       mmlab run emoji.toml --db postgresql://me@host/results --device cuda
       torchrun --nproc-per-node 4 -m mmlab run emoji.toml
@@ -110,7 +112,7 @@ def run(
     if dry_run:
         from mmlab.cli.validate import show_plans
 
-        show_plans(specs, overrides, as_json=as_json)
+        show_plans(specs, (*patches, *overrides), as_json=as_json)
         return
 
     # Read when torch is imported. DDP would warn, once in every process, of what is meant to be.
@@ -121,7 +123,7 @@ def run(
     options = RunOptions(
         db,
         runs,
-        overrides,
+        (*patches, *overrides),
         device,
         rerun=rerun,
         fail_fast=fail_fast,

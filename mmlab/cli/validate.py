@@ -13,26 +13,29 @@ from mmlab.cli.output import (
     color_option,
     console,
     json_option,
+    override_options,
     print_json,
     say,
-    set_option,
     table,
     verbosity_options,
 )
 
 if TYPE_CHECKING:
     from mmlab.plan import Plan
+    from mmlab.spec import Override
 
 
 @click.command(short_help="Check specs and name every fault in them.")
 @click.argument(
     "specs", nargs=-1, required=True, metavar="SPEC...", type=click.Path(path_type=Path)
 )
-@set_option
+@override_options
 @json_option
 @color_option
 @verbosity_options
-def validate(specs: tuple[Path, ...], overrides: tuple[str, ...], as_json: bool) -> None:
+def validate(
+    specs: tuple[Path, ...], overrides: tuple[str, ...], patches: tuple[Path, ...], as_json: bool
+) -> None:
     """Check specs and name every fault of all files, each with its line and column.
 
     Imports the components that the specs use, but reads no data, no weights and no database.
@@ -44,7 +47,7 @@ def validate(specs: tuple[Path, ...], overrides: tuple[str, ...], as_json: bool)
     """
     from mmlab.planning import plan_specs
 
-    plans = plan_specs(specs, overrides)
+    plans = plan_specs(specs, (*patches, *overrides))
     counts = _cell_counts(plans)
     if as_json:
         print_json(specs=[{"path": path, "cells": count} for path, count in counts.items()])
@@ -61,7 +64,7 @@ def _cell_counts(plans: Sequence[Plan]) -> dict[str, int]:
     return counts
 
 
-def show_plans(specs: Sequence[Path], overrides: Sequence[str], *, as_json: bool) -> None:
+def show_plans(specs: Sequence[Path], overrides: Sequence[Override], *, as_json: bool) -> None:
     """Print resolved specs, their cells, and the versions of the plugins they use."""
     from mmlab.planning import plan_specs
 
