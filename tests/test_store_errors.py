@@ -19,6 +19,8 @@ from mmlab.store.address import parse_address
 from mmlab.store.migrate import current, upgrade
 
 CANARY = "CANARY-p@ss/w%rd"
+#: What this process has open, a link each.
+DESCRIPTORS = Path("/proc/self/fd")
 
 
 def _refused(act: Callable[..., object], *arguments: object, **options: object) -> str:
@@ -75,6 +77,16 @@ def test_another_file_is_no_database_and_stays_as_it_is(tmp_path: Path) -> None:
     for create in (False, True):
         assert "not a database" in _refused(open_store, str(path), create=create)
     assert path.read_text() == "these are my notes\n" * 100
+
+
+@pytest.mark.skipif(not DESCRIPTORS.is_dir(), reason="the system does not list open files")
+def test_a_file_that_is_no_database_is_let_go_of(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("these are my notes\n" * 100)
+    with pytest.raises(StoreError) as caught:
+        open_store(str(path))
+    assert caught.tb is not None  # what its frames hold is still alive, and a connection is closed
+    assert not any(each.resolve() == path for each in DESCRIPTORS.iterdir())
 
 
 def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import sqlite3
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,11 +54,9 @@ def alembic_config(database: Database | None = None) -> Config:
 
 def current(url: str) -> str | None:
     """The revision of a database; None if it has no tables of mmlab."""
-    database = Database(check_file(parse_address(url)))
-    with database.read() as connection:
-        revision = revision_of(connection)
-    database.close()
-    return revision
+    address = check_file(parse_address(url))
+    with closing(Database(address)) as database, database.read() as connection:
+        return revision_of(connection)
 
 
 def upgrade(url: str) -> Upgrade:
@@ -66,14 +64,15 @@ def upgrade(url: str) -> Upgrade:
 
     An existing SQLite file is copied first, beside itself. Several at once wait for each other.
     """
+    with closing(_database_at(url)) as database:
+        return upgrade_database(database)
+
+
+def _database_at(url: str) -> Database:
     address = parse_address(url)
     if address.path is not None and not os.path.exists(address.path):
         create_file(address)
-    database = Database(check_file(address))
-    try:
-        return upgrade_database(database)
-    finally:
-        database.close()
+    return Database(check_file(address))
 
 
 def upgrade_database(database: Database) -> Upgrade:
@@ -118,10 +117,9 @@ def _back_up(database: Database) -> Path | None:
 def migrating(database: Database | None, url: str) -> Iterator[Connection]:
     """A connection for Alembic's environment: to `database`, else to `url`, whose file is made."""
     if database is None:
-        address = parse_address(url)
-        if address.path is not None and not os.path.exists(address.path):
-            create_file(address)
-        database = Database(check_file(address))
+        with closing(_database_at(url)) as opened, migrating(opened, url) as connection:
+            yield connection
+        return
     with database.untransacted() as connection:
         if database.is_sqlite:
             use_write_ahead_log(connection)
