@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from lab import CLASSIFICATION, CONCAT, DATASET, SCRIPTED, TRAIN, Lab
-from toys import Clusters, Scripted, Toy
+from toys import Clusters, Scripted
 
 from mmlab.build import Experiment, build
 from mmlab.feature_cache import FeatureCache
@@ -154,11 +154,9 @@ def test_an_augmented_encoder_is_not_kept_and_that_is_said_once(sqlite_lab: Lab)
     assert len(features_notes(sqlite_lab)) == 6  # the text encoder's, random weights of two seeds
 
 
-def test_an_encoder_that_does_not_say_is_not_kept(
-    sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delattr(Toy, "augments")
-    assert sqlite_lab.run_one(write(sqlite_lab)).summary["kept_features"] == []
+def test_an_encoder_that_does_not_say_is_not_kept(sqlite_lab: Lab) -> None:
+    spec = write(sqlite_lab, FROZEN.replace('"toy"', '"silent"'))
+    assert sqlite_lab.run_one(spec).summary["kept_features"] == []
     assert any("does not say" in note for note in sqlite_lab.shown.notes)
 
 
@@ -171,12 +169,11 @@ def test_a_loss_that_asks_for_views_gets_them(
     assert cached(sqlite_lab) == []
 
 
-def test_a_loss_that_looks_at_inputs_gets_those_it_names(
-    sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Scripted, "reads_inputs", frozenset({"text"}), raising=False)
-    assert sqlite_lab.run_one(write(sqlite_lab)).summary["kept_features"] == ["image"]
-    note = "encoders.text is frozen, but its features are not kept: losses.scripted looks at its"
+def test_a_loss_that_looks_at_inputs_gets_those_it_names(sqlite_lab: Lab) -> None:
+    curious = '[[losses]]\nuse = "curious"\n'
+    spec = sqlite_lab.write("frozen", [curious if one == SCRIPTED else one for one in TABLES])
+    assert sqlite_lab.run_one(spec).summary["kept_features"] == ["image"]
+    note = "encoders.text is frozen, but its features are not kept: losses.curious looks at its"
     assert any(note in said for said in sqlite_lab.shown.notes)
 
 

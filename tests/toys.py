@@ -28,12 +28,17 @@ def mmlab_datasets() -> dict[str, str]:
 
 @hookimpl
 def mmlab_encoders() -> dict[str, str]:
-    return {"toy": "toys:Toy", "unsure": "toys:Unsure", "shaky": "toys:Shaky"}
+    return {
+        "toy": "toys:Toy",
+        "silent": "toys:Silent",
+        "unsure": "toys:Unsure",
+        "shaky": "toys:Shaky",
+    }
 
 
 @hookimpl
 def mmlab_losses() -> dict[str, str]:
-    return {"scripted": "toys:Scripted"}
+    return {"scripted": "toys:Scripted", "curious": "toys:Curious"}
 
 
 class Clusters:
@@ -92,10 +97,9 @@ class Clusters:
         return () if index == 4 else tuple(sorted({label, (label + 1) % seen}))
 
 
-class Toy(nn.Module):
-    """Two linear maps of a vector, or of how often each byte modulo 16 is in a text."""
+class Silent(nn.Module):
+    """A toy that does not say whether its inputs in training are others than in evaluation."""
 
-    augments = False
     preprocessing = "toy"
     token_dim = None
 
@@ -116,6 +120,12 @@ class Toy(nn.Module):
 
     def stages(self) -> Sequence[nn.Module]:
         return (self.first, self.second)
+
+
+class Toy(Silent):
+    """Two linear maps of a vector, or of how often each byte modulo 16 is in a text."""
+
+    augments = False
 
 
 class Shaky(Toy):
@@ -188,3 +198,9 @@ class Scripted(nn.Module):
         if self.word == "sleep":
             time.sleep(0.1)
         return loss * {"nan": float("nan"), "turn": -20.0}.get(self.word, 1.0)
+
+
+class Curious(Scripted):
+    """A loss that looks at the texts themselves."""
+
+    reads_inputs = frozenset({"text"})
