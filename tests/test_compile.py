@@ -20,7 +20,11 @@ def losses(progress: list[Progress]) -> list[float]:
 @pytest.mark.skipif(
     shutil.which("c++") is None and shutil.which("g++") is None, reason="needs a C++ compiler"
 )
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+@pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning",
+    "ignore::FutureWarning",
+    "ignore:Guards may run slower on Python 3.13.0:RuntimeWarning",  # true, and no fault of ours
+)
 def test_the_second_cell_of_a_sweep_compiles_nothing() -> None:
     torch.compiler.reset()
     counters.clear()
