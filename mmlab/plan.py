@@ -5,6 +5,7 @@ Needs no data and no device; `mmlab validate` and `mmlab run --dry-run` stop her
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -74,12 +75,30 @@ class Resolved:
         words = getattr(self.factory, attribute, None)
         if isinstance(words, frozenset):
             return words
-        raise PluginError(
+        fault = f"`{attribute}` must be declared on the class"
+        raise self._breach(fault, words, "a frozenset of words")
+
+    @property
+    def input_range(self) -> tuple[int, float]:
+        """How many inputs a fusion joins, at least and at most, as its class declares.
+
+        Raises PluginError where it declares something else.
+        """
+        match getattr(self.factory, "input_range", (1, None)):
+            case int(fewest), None:
+                return fewest, math.inf
+            case int(fewest), int(most):
+                return fewest, most
+            case found:
+                raise self._breach("`input_range` must be two numbers", found, "(2, None), say")
+
+    def _breach(self, fault: str, found: object, allowed: str) -> PluginError:
+        return PluginError(
             explain(
                 f"{self.entry.kind} {self.entry.name!r} of {self.entry.distribution}",
-                f"breaks its contract: `{attribute}` must be declared on the class",
-                found=repr(words),
-                allowed="a frozenset of words; see mmlab.plugin",
+                f"breaks its contract: {fault}",
+                found=repr(found),
+                allowed=f"{allowed}; see mmlab.plugin",
                 next_step="tell the plugin's author; `mmlab.testing` checks this",
             )
         )

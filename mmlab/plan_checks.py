@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def contradictions(plan: Plan) -> list[Fault]:
     """What is wrong between tables that are each valid on their own."""
-    faults = [*_unfit_names(plan)]
+    faults = [*_unfit_names(plan), *_other_count(plan)]
     spec = plan.cell.spec
     gives = _gives(plan)
     if plan.head is not None and "fused" not in gives:
@@ -61,6 +62,38 @@ def _unfit_names(plan: Plan) -> Iterator[Fault]:
                 allowed="a name without a dot that torch.nn.ModuleDict does not use itself",
                 next_step=f'call it "my_{name.replace(".", "_")}", say',
             )
+
+
+def _other_count(plan: Plan) -> Iterator[Fault]:
+    """A fusion that joins more inputs than it is given, or fewer."""
+    fewest, most = plan.fusion.input_range
+    count = len(plan.inputs)
+    if fewest <= count <= most:
+        return
+    allowed = _count_words(fewest, most)
+    yield Fault(
+        ("fusion", "inputs" if plan.cell.spec.fusion.inputs else "use"),
+        f"{plan.fusion.entry.name} joins {allowed} inputs",
+        found=f"{count}: {', '.join(plan.inputs)}",
+        allowed=f"{allowed} encoders",
+        next_step=f"name {allowed} encoders in fusion.inputs, or use a fusion that joins {count}"
+        + (" (concat, say)" if count < fewest else " (concat, sum, ...)"),
+    )
+
+
+def _count_words(fewest: int, most: float) -> str:
+    """A range of numbers in words.
+
+    >>> _count_words(2, 2), _count_words(2, math.inf), _count_words(2, 3)
+    ('exactly two', 'two or more', 'two to three')
+    """
+    first, last = (_NUMBERS.get(number, str(number)) for number in (fewest, most))
+    if most == math.inf:
+        return f"{first} or more"
+    return f"exactly {first}" if fewest == most else f"{first} to {last}"
+
+
+_NUMBERS: Mapping[float, str] = {1: "one", 2: "two", 3: "three", 4: "four"}
 
 
 def _gives(plan: Plan) -> set[str]:

@@ -224,9 +224,11 @@ class VectorFusion(Protocol):
     their scores where an average of features would mean something else. A class may also declare
     `width_option`, the name of the integer option by which a sweep brings the fusion to a budget of
     parameters: "dim" unless declared, None where there is no such option. It is made on torch's
-    meta device then, so that nothing may read the values of tensors while it is made. A fusion may
-    have `function_class`, a text: fusions with the same one can express the same functions, and
-    reports say so.
+    meta device then, so that nothing may read the values of tensors while it is made. It may
+    declare `input_range`, how many inputs it joins, at least and at most, with None for no most:
+    (2, 2) or (2, None), say. A spec that gives another number is refused before anything is made;
+    unless declared, one input or more are joined. A fusion may have `function_class`, a text:
+    fusions with the same one can express the same functions, and reports say so.
     """
 
     reads: ClassVar[frozenset[str]]

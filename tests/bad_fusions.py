@@ -54,23 +54,48 @@ CASES = [
             "inner_dim",
         ),
     ),
-    fusion(
+    spec(
         "a gate of one modality alone",
-        'use = "gating"\ninputs = ["image"]',
+        'inputs = ["image"]',
         Says(
-            "spec.toml: fusion.inputs", "exactly two inputs", "1", "two encoders", "fusion.inputs"
+            "spec.toml:22:10: fusion.inputs",
+            "gating joins exactly two inputs",
+            "1: image",
+            "exactly two encoders",
+            "in fusion.inputs, or use a fusion that joins 1",
         ),
     ),
-    fusion(
-        "a sum of one modality alone",
-        'use = "sum"\ninputs = ["image"]',
+    Case(
+        "a gate of three modalities",
+        3,
         Says(
-            "spec.toml: fusion.inputs",
-            "two or more inputs",
-            "1",
-            "two encoders or more",
-            '"concat"',
+            "spec.toml:25:7: fusion.use",
+            "gating joins exactly two inputs",
+            "3: image, text, words",
+            "exactly two encoders",
+            "a fusion that joins 3",
         ),
+        (
+            (FUSION, 'use = "gating"'),
+            ("[fusion]", '[encoders.words]\nuse = "transformer"\nmodality = "text"\n\n[fusion]'),
+        ),
+        arguments=("run", "spec.toml", "--dry-run"),
+    ),
+    Case(
+        "a sum of one modality alone, in a sweep",
+        3,
+        Says(
+            "spec.toml:24:39: fusion.inputs",
+            "sum joins two or more inputs",
+            "1: image",
+            "two or more encoders",
+            "concat",
+        ),
+        (
+            (FUSION, 'use = "sum"'),
+            ("[head]", '[sweep.axes]\n"fusion.inputs" = [["image", "text"], ["image"]]\n\n[head]'),
+        ),
+        arguments=("validate", "spec.toml"),
     ),
     fusion(
         "a vector of shares for unequal widths",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,6 +127,25 @@ def test_one_head_does_not_predict_both_labels_and_targets(tmp_path: Path) -> No
 def test_a_regression_needs_a_loss_of_targets(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="'regression' reads a head that predicts targets"):
         plan(tmp_path, text=SPEC.replace('"classification"', '"regression"'))
+
+
+def test_every_fault_of_a_count_of_inputs_is_told_with_the_others(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        plan(tmp_path, 'fusion={use = "gating", inputs = ["text"]}', "train.best=nothing")
+    assert "--set #1, column 34: fusion.inputs: gating joins exactly two inputs" in str(
+        caught.value
+    )
+    assert "names no loss and no evaluation" in str(caught.value)
+
+
+@pytest.mark.parametrize("found", [2, (2,), ("two", None), (1, 2.0)])
+def test_a_fusion_that_declares_no_range_of_inputs_breaks_its_contract(
+    tmp_path: Path, found: object
+) -> None:
+    fusion = plan(tmp_path).fusion
+    factory = type("Odd", (), {"input_range": found})
+    with pytest.raises(PluginError, match="`input_range` must be two numbers"):
+        _ = replace(fusion, factory=factory).input_range
 
 
 def test_a_folder_of_data_is_left_to_the_revision_but_not_mistaken_for_another(

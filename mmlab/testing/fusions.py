@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import cycle, islice
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mmlab.plugin import Features, Scores, SimilarityFusion
+from mmlab.plugin import Features, Scores, SimilarityFusion, SpecError
 from mmlab.testing.claims import (
     ContractError,
     require,
@@ -58,7 +60,8 @@ def check_fusion(
     `token_dims` are the widths of their tokens, None for an input without tokens; by default
     `dims`. `outputs` is how many numbers a prediction has.
 
-    Checked: the option schema; declarations; as many parameters on torch's meta device; shapes; a
+    Checked: the option schema; declarations, and that so many inputs are joined as `input_range`
+    says; as many parameters on torch's meta device; shapes; a
     finite gradient for every parameter and input, in float64 equal to finite differences;
     permutation of the batch and a batch of one; leading axes that broadcast, equal to the loop over
     all pairs; every combination of missing inputs, all missing included (finite, whatever the
@@ -71,6 +74,7 @@ def check_fusion(
     fusion = case.make()
     _check_declarations(fusion)
     _check_width(case, fusion)
+    _check_counts(case)
     features = case.features(fusion)
     run = run_on(features)
     _check_shapes(fusion, features)
@@ -101,6 +105,11 @@ class _Case:
     def make(self, seed: int = BUILD) -> Any:  # Any: an nn.Module that also keeps a contract
         given = {"dims": self.dims, "token_dims": self.token_dims, "outputs": self.outputs}
         return build(self.factory, self.options, seed, **given)
+
+    def of_inputs(self, count: int) -> _Case:
+        """The same for another number of inputs, their widths in turn."""
+        dims = tuple(islice(cycle(self.dims), count))
+        return replace(self, dims=dims, token_dims=tuple(islice(cycle(self.token_dims), count)))
 
     def features(self, fusion: Any) -> list[Features]:
         """Random features of every input, with tokens if the fusion reads them."""
@@ -140,6 +149,32 @@ def _check_width(case: _Case, fusion: Any) -> None:
         ) from error
     counts = [sum(p.numel() for p in made.parameters()) for made in (shadow, fusion)]
     require(counts[0] == counts[1], f"on the meta device it has other parameters: {counts}")
+
+
+def _check_counts(case: _Case) -> None:
+    """It can be made for, and joins, the fewest inputs that it declares, and one more if it may."""
+    fewest, most = _input_range(case)
+    given = len(case.dims)
+    message = f"`input_range` is {(fewest, most)}, so that {given} inputs are not joined"
+    require(fewest <= given <= most, message)
+    for count in {fewest, min(fewest + 1, most)}:
+        other = case.of_inputs(int(count))
+        try:
+            _check_shapes(made := other.make(), other.features(made))
+        except (SpecError, RuntimeError, TypeError, ValueError, IndexError) as error:
+            message = f"`input_range` is {(fewest, most)}, but {count} inputs fail: {error}"
+            raise ContractError(message) from error
+
+
+def _input_range(case: _Case) -> tuple[int, float]:
+    given = len(case.dims)
+    match getattr(case.factory, "input_range", (given, given)):
+        case (int(fewest), None) if fewest >= 1:
+            return fewest, math.inf
+        case (int(fewest), int(most)) if 1 <= fewest <= most:
+            return fewest, most
+        case found:
+            raise ContractError(f"`input_range` must be (fewest, most), None for no most: {found}")
 
 
 def _check_shapes(fusion: Any, features: Sequence[Features]) -> None:

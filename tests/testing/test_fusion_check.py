@@ -209,9 +209,27 @@ class SaysAWidthItHasNot(Sound):
     width_option = "rank"
 
 
+class JoinsThreeAlone(Sound):
+    input_range = (3, 3)
+
+
+class SaysItFolds(Sound):
+    input_range = (2, None)
+
+    def fuse(self, u: Features, v: Features) -> Tensor:
+        return super().fuse(u, v)
+
+
+class SaysHalfARange(Sound):
+    input_range = 2
+
+
 @pytest.mark.parametrize(
     ("defect", "message"),
     [
+        (JoinsThreeAlone, r"`input_range` is \(3, 3\), so that 2 inputs are not joined"),
+        (SaysItFolds, "but 3 inputs fail: .*takes 3 positional"),
+        (SaysHalfARange, r"must be \(fewest, most\), None for no most: 2"),
         (ReadsValues, "possible to make it on the meta device"),
         (SaysAWidthItHasNot, "`width_option` must name an option"),
         (WrongWidth, r"fused must have the shape \(4, 5\)"),

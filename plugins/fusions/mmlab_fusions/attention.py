@@ -15,7 +15,6 @@ from mmlab.plugin import Features
 from mmlab_fusions.inputs import (
     present_or_zero,
     require_heads,
-    require_several_inputs,
     side_by_side,
 )
 
@@ -40,11 +39,12 @@ class Attention(nn.Module):
     Source: the additive score of Bahdanau et al., arXiv:1409.0473, appendix A.1.2, over modalities
     instead of time steps, with a learnt query instead of a decoder's state; heads after Vaswani et
     al., arXiv:1706.03762. Attention over tokens is `cross_attention`.
-    Raises SpecError for fewer than two inputs, and unless heads divide the width.
+    Joins two inputs or more. Raises SpecError unless heads divide the width.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
 
     def __init__(
         self,
@@ -55,7 +55,6 @@ class Attention(nn.Module):
         static: Annotated[bool, Field(description="the same weights for all samples")] = False,
     ) -> None:
         super().__init__()
-        require_several_inputs("attention", dims)
         require_heads(dim, heads)
         self.dim = dim
         self.heads = heads

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import present_or_zero, require_two_inputs
+from mmlab_fusions.inputs import present_or_zero
 from mmlab_fusions.weight_tensor import bilinear_form, weight_tensor
 
 
@@ -28,11 +28,12 @@ class Bilinear(nn.Module):
     An absent input counts as the zero vector, and gives z = 0: a bilinear form has no neutral
     element. A form of more than two inputs would multiply its weights by each further width.
     Source: the symmetric bilinear model of Tenenbaum and Freeman 2000.
-    Raises SpecError unless exactly two inputs are given, and where the weights exceed the limit.
+    Joins exactly two inputs. Raises SpecError where the weights exceed the limit.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    input_range: ClassVar[tuple[int, int | None]] = (2, 2)
 
     def __init__(
         self,
@@ -42,7 +43,6 @@ class Bilinear(nn.Module):
         limit_mib: Annotated[int, Field(ge=1, description="most memory for the weights")] = 256,
     ) -> None:
         super().__init__()
-        require_two_inputs("bilinear", dims)
         self.dim = dim
         self.weight = weight_tensor("bilinear", dims, dim, limit_mib)
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import present_or_zero, require_two_inputs
+from mmlab_fusions.inputs import present_or_zero
 from mmlab_fusions.weight_tensor import bilinear_form, weight_tensor
 
 
@@ -24,11 +24,12 @@ class BilinearGated(nn.Module):
     An absent gate stands half open too, sigmoid(0) = 1/2; where u is absent, or both, z = 0.
     Prompts are averaged as gates, after the sigmoid, in which z is linear. More than two inputs are
     refused as in `bilinear`.
-    Raises SpecError unless exactly two inputs are given, and where the weights exceed the limit.
+    Joins exactly two inputs. Raises SpecError where the weights exceed the limit.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    input_range: ClassVar[tuple[int, int | None]] = (2, 2)
 
     def __init__(
         self,
@@ -38,7 +39,6 @@ class BilinearGated(nn.Module):
         limit_mib: Annotated[int, Field(ge=1, description="most memory for the weights")] = 256,
     ) -> None:
         super().__init__()
-        require_two_inputs("bilinear_gated", dims)
         self.dim = dim
         self.weight = weight_tensor("bilinear_gated", dims, dim, limit_mib)
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import require_heads, require_several_inputs, zero_where_all_absent
+from mmlab_fusions.inputs import require_heads, zero_where_all_absent
 from mmlab_fusions.token_layers import TokenLayer, TokenMaps, broadcast_tokens
 
 
@@ -34,11 +34,12 @@ class Bottleneck(nn.Module):
     Source: MBT, Nagrani et al., arXiv:2107.00135, equations 8 and 9. Departures: every layer has a
     bottleneck, for encoders are the layers before it; the result is read from the bottleneck
     instead of a class token of each input, so that in the last layer only it reads; no dropout.
-    Raises SpecError for fewer than two inputs, and unless heads divide the width.
+    Joins two inputs or more. Raises SpecError unless heads divide the width.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled", "tokens"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
 
     def __init__(
         self,
@@ -51,7 +52,6 @@ class Bottleneck(nn.Module):
         bottlenecks: Annotated[int, Field(ge=1, description="shared tokens")] = 4,
     ) -> None:
         super().__init__()
-        require_several_inputs("bottleneck", dims)
         require_heads(dim, heads)
         self.dim = dim
         self.tokens = TokenMaps(dims, token_dims, dim)

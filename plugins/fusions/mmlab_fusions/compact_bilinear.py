@@ -15,7 +15,6 @@ from mmlab.plugin import Features
 from mmlab_fusions.inputs import (
     at_least_float32,
     present_or_zero,
-    require_several_inputs,
     zero_where_all_absent,
 )
 from mmlab_fusions.signed_root import normalized
@@ -44,11 +43,12 @@ class CompactBilinear(nn.Module):
 
     Source: Gao et al., arXiv:1511.06062, algorithm 2, for two modalities as MCB, Fukui et al.,
     arXiv:1606.01847, algorithm 1. u = v with one h and s would be the former's.
-    Raises SpecError for fewer than two inputs.
+    Joins two inputs or more.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
 
     def __init__(
         self,
@@ -59,7 +59,6 @@ class CompactBilinear(nn.Module):
         normalize: Annotated[bool, Field(description="signed square root, then length 1")] = False,
     ) -> None:
         super().__init__()
-        require_several_inputs("compact_bilinear", dims)
         self.dim = dim
         self.is_normalized = normalize
         # Its own generator: the hash functions must not depend on what was built before.

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import require_heads, require_several_inputs
+from mmlab_fusions.inputs import require_heads
 from mmlab_fusions.token_layers import TokenLayer, TokenMaps, masked_mean
 
 
@@ -33,11 +33,12 @@ class CrossAttention(nn.Module):
     Source: MulT, Tsai et al., arXiv:1906.00295, section 3, its crossmodal transformers. Departures:
     no convolution and no positions before them, for encoders give both; the mean of the tokens in
     the place of self-attention over all pairs and its last token; no dropout.
-    Raises SpecError for fewer than two inputs, and unless heads divide the width.
+    Joins two inputs or more. Raises SpecError unless heads divide the width.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled", "tokens"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
 
     def __init__(
         self,
@@ -49,7 +50,6 @@ class CrossAttention(nn.Module):
         depth: Annotated[int, Field(ge=1, description="layers for each ordered pair")] = 1,
     ) -> None:
         super().__init__()
-        require_several_inputs("cross_attention", dims)
         require_heads(dim, heads)
         self.dim = dim
         self.tokens = TokenMaps(dims, token_dims, dim)

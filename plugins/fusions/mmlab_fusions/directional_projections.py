@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mmlab.plugin import Features, Scores
 from mmlab_fusions.inner_product import EPSILON, at_length_one
-from mmlab_fusions.inputs import at_least_float32, present_or_zero, require_two_inputs
+from mmlab_fusions.inputs import at_least_float32, present_or_zero
 
 
 class DirectionalProjections(nn.Module):
@@ -27,12 +27,12 @@ class DirectionalProjections(nn.Module):
     direction, and `score` brings their average back to that length.
 
     Source: the extra latent projections of the x-clip library, there named after CLOOB (Fuerst et
-    al., arXiv:2110.11316), which has none; `cloob` is a loss. Raises SpecError unless two inputs
-    are given.
+    al., arXiv:2110.11316), which has none; `cloob` is a loss. Joins exactly two inputs.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    input_range: ClassVar[tuple[int, int | None]] = (2, 2)
 
     def __init__(
         self,
@@ -41,7 +41,6 @@ class DirectionalProjections(nn.Module):
         dim: Annotated[int, Field(ge=1, description="joint width of each direction")] = 256,
     ) -> None:
         super().__init__()
-        require_two_inputs("directional_projections", dims)
         self.projections = nn.ModuleList(nn.Linear(width, 2 * dim, bias=False) for width in dims)
         self.dim_each = dim
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import present_or_zero, require_two_inputs
+from mmlab_fusions.inputs import present_or_zero
 
 
 class FiLM(nn.Module):
@@ -27,12 +27,13 @@ class FiLM(nn.Module):
     Source: FiLM, Perez et al., arXiv:1709.07871, with scales around 1 as its authors use. There v
     are the channels of an image inside a network; here they are made by V, once. These are also the
     vector and scalar forms of multiplicative interactions, Jayakumar et al., ICLR 2020, section 3.
-    Raises SpecError unless exactly two inputs are given.
+    Joins exactly two inputs.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is linear in V v, and in scale and shift together: means may be taken of both sides.
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    input_range: ClassVar[tuple[int, int | None]] = (2, 2)
 
     def __init__(
         self,
@@ -42,7 +43,6 @@ class FiLM(nn.Module):
         scalar: Annotated[bool, Field(description="one scale for all dimensions")] = False,
     ) -> None:
         super().__init__()
-        require_two_inputs("film", dims)
         self.dim = dim
         self.scale = nn.Linear(dims[0], 1 if scalar else dim, bias=False)
         self.shift = nn.Linear(dims[0], dim, bias=False)

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import present_or_zero, require_two_inputs
+from mmlab_fusions.inputs import present_or_zero
 
 
 class Gating(nn.Module):
@@ -26,11 +26,12 @@ class Gating(nn.Module):
 
     Source: gated linear unit, Dauphin et al., arXiv:1612.08083, equation 1, but gate and value come
     from two modalities, and without its biases.
-    Raises SpecError unless exactly two inputs are given.
+    Joins exactly two inputs.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    input_range: ClassVar[tuple[int, int | None]] = (2, 2)
 
     def __init__(
         self,
@@ -42,7 +43,6 @@ class Gating(nn.Module):
         ] = "u",
     ) -> None:
         super().__init__()
-        require_two_inputs("gating", dims)
         self.dim = dim
         self.gate = 0 if gate == "u" else 1
         self.maps = nn.ModuleList(nn.Linear(width, dim, bias=False) for width in dims)

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import present_or_zero, require_several_inputs, side_by_side
+from mmlab_fusions.inputs import present_or_zero, side_by_side
 
 
 class GMU(nn.Module):
@@ -29,11 +29,12 @@ class GMU(nn.Module):
     are averaged, not the prompts' features: gates are not linear in them.
 
     Source: Arevalo et al., arXiv:1702.01992, section 3.1.
-    Raises SpecError for fewer than two inputs.
+    Joins two inputs or more.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
 
     def __init__(
         self,
@@ -42,7 +43,6 @@ class GMU(nn.Module):
         dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
     ) -> None:
         super().__init__()
-        require_several_inputs("gmu", dims)
         self.dims = tuple(dims)
         self.dim = dim
         self.maps = nn.ModuleList(nn.Linear(width, dim, bias=False) for width in dims)

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features, Scores, SpecError, explain
-from mmlab_fusions.inputs import at_least_float32, present_or_zero, require_two_inputs
+from mmlab_fusions.inputs import at_least_float32, present_or_zero
 
 #: Shortest length a vector is divided by. The usual 1e-12 gives gradients of 1e12 at zero.
 EPSILON = 1e-6
@@ -31,11 +31,12 @@ class InnerProduct(nn.Module):
     `score` brings their average back to that length.
 
     Source: Radford et al., arXiv:2103.00020, figure 3, without its temperature.
-    Raises SpecError unless exactly two inputs, of equal width where `dim` is not set, are given.
+    Joins exactly two inputs. Raises SpecError where `dim` is not set and their widths differ.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    input_range: ClassVar[tuple[int, int | None]] = (2, 2)
     dim = 1
 
     def __init__(
@@ -87,7 +88,6 @@ def at_length_one(x: Tensor) -> Tensor:
 
 
 def _check_widths(dims: Sequence[int], dim: int | None) -> None:
-    require_two_inputs("inner_product", dims)
     if dim is not None or dims[0] == dims[1]:
         return
     raise SpecError(

@@ -1,4 +1,4 @@
-"""What the fusions here share about their inputs: how many, and what an absent one counts as."""
+"""What the fusions here share about their inputs: what an absent one counts as, and widths."""
 
 from __future__ import annotations
 
@@ -43,36 +43,6 @@ def side_by_side(columns: Sequence[Tensor]) -> Tensor:
 def at_least_float32(x: Tensor) -> Tensor:
     """The same numbers in float32; float64 stays."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def require_two_inputs(name: str, dims: Sequence[int]) -> None:
-    """Raise SpecError unless a fusion of exactly two inputs got two."""
-    if len(dims) == 2:
-        return
-    raise SpecError(
-        explain(
-            "fusion.inputs",
-            f"{name} joins exactly two inputs",
-            found=f"{len(dims)}",
-            allowed="two encoders",
-            next_step="set fusion.inputs to two encoder keys",
-        )
-    )
-
-
-def require_several_inputs(name: str, dims: Sequence[int]) -> None:
-    """Raise SpecError unless a fusion of two or more inputs got as many."""
-    if len(dims) >= 2:
-        return
-    raise SpecError(
-        explain(
-            "fusion.inputs",
-            f"{name} joins two or more inputs",
-            found=f"{len(dims)}",
-            allowed="two encoders or more",
-            next_step='set fusion.inputs to more encoder keys; for one alone, use = "concat"',
-        )
-    )
 
 
 def require_heads(dim: int, heads: int) -> None:

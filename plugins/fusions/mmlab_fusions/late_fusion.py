@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features, SpecError, explain
-from mmlab_fusions.inputs import present_or_zero, require_several_inputs, side_by_side
+from mmlab_fusions.inputs import present_or_zero, side_by_side
 
 Rule = Literal["mean", "product", "learned"]
 
@@ -39,12 +39,13 @@ class LateFusion(nn.Module):
 
     Source: product of experts, Hinton 2002; late fusion, Snoek et al. 2005; learned weights stand
     for its second classifier, which is here linear, convex and by output.
-    Raises SpecError for fewer than two inputs, and where nothing is to be predicted.
+    Joins two inputs or more. Raises SpecError where nothing is to be predicted.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # Experts are projected; what follows is linear in them.
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
     width_option: ClassVar[str | None] = "hidden"
 
     def __init__(
@@ -58,7 +59,6 @@ class LateFusion(nn.Module):
         ] = None,
     ) -> None:
         super().__init__()
-        require_several_inputs("late_fusion", dims)
         self.dim = _require_outputs(outputs)
         self.rule = rule
         self.experts = nn.ModuleList(_expert(width, hidden, self.dim) for width in dims)

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features, Scores, SpecError, explain
-from mmlab_fusions.inputs import at_least_float32, require_two_inputs
+from mmlab_fusions.inputs import at_least_float32
 
 #: Shortest length a vector is divided by; gradients at zero stay bounded.
 EPSILON = 1e-6
@@ -33,12 +33,13 @@ class LateInteraction(nn.Module):
     A pair of which one side is absent, or has no token, scores 0. Several prompts of a label are
     averaged as scores: an average of their tokens would match no word of any.
 
-    Source: Yao et al., arXiv:2111.07783, without its selection of tokens. Raises SpecError unless
-    two inputs are given, both with tokens.
+    Source: Yao et al., arXiv:2111.07783, without its selection of tokens. Joins exactly two
+    inputs. Raises SpecError unless both have tokens.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"tokens"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
+    input_range: ClassVar[tuple[int, int | None]] = (2, 2)
 
     def __init__(
         self,
@@ -48,7 +49,6 @@ class LateInteraction(nn.Module):
         dim: Annotated[int, Field(ge=1, description="width that tokens are projected to")] = 256,
     ) -> None:
         super().__init__()
-        require_two_inputs("late_interaction", dims)
         self.projections = nn.ModuleList(
             nn.Linear(width, dim, bias=False) for width in _with_tokens(token_dims)
         )

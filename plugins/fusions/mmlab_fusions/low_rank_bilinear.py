@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import present_or_zero, product, require_several_inputs
+from mmlab_fusions.inputs import present_or_zero, product
 
 
 class LowRankBilinear(nn.Module):
@@ -25,12 +25,13 @@ class LowRankBilinear(nn.Module):
 
     Source: MLB, Kim et al., arXiv:1610.04325, which adds a constant to z and a tanh to each factor;
     `tanh` asks for the second.
-    Raises SpecError for fewer than two inputs.
+    Joins two inputs or more.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is linear in each factor, tanh or not: the mean of the results is the result of the mean.
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
 
     def __init__(
         self,
@@ -41,7 +42,6 @@ class LowRankBilinear(nn.Module):
         tanh: Annotated[bool, Field(description="squash each factor to [-1, 1]")] = False,
     ) -> None:
         super().__init__()
-        require_several_inputs("low_rank_bilinear", dims)
         self.dim = dim
         self.has_tanh = tanh
         self.maps = nn.ModuleList(nn.Linear(width, rank, bias=False) for width in dims)

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import present_or_zero, require_several_inputs
+from mmlab_fusions.inputs import present_or_zero
 
 
 class LowRankTensorFusion(nn.Module):
@@ -27,12 +27,13 @@ class LowRankTensorFusion(nn.Module):
     [1, 0, ..., 0]: what it contributes is learnt; where all are absent, z is a learnt constant.
 
     Source: LMF, Liu et al., arXiv:1806.00064, with the weights w of the authors' program.
-    Raises SpecError for fewer than two inputs.
+    Joins two inputs or more.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is linear in each factor: the mean of the results is the result of the mean.
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
 
     def __init__(
         self,
@@ -42,7 +43,6 @@ class LowRankTensorFusion(nn.Module):
         rank: Annotated[int, Field(ge=1, description="number of products summed")] = 4,
     ) -> None:
         super().__init__()
-        require_several_inputs("low_rank_tensor_fusion", dims)
         self.dim = dim
         self.maps = nn.ModuleList(nn.Linear(width, rank * dim) for width in dims)
         for width, factors in zip(dims, self.maps, strict=True):

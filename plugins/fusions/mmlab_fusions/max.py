@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import present_or_zero, require_several_inputs, zero_where_all_absent
+from mmlab_fusions.inputs import present_or_zero, zero_where_all_absent
 
 
 class Max(nn.Module):
@@ -24,11 +24,12 @@ class Max(nn.Module):
     Any number of inputs is compared. An absent input is -inf before the maximum, so that it never
     wins, also not against negative values; where all are absent, z = 0. The scores of several
     prompts are averaged, not the prompts' features: a mean of maxima is not the maximum of means.
-    Raises SpecError for fewer than two inputs.
+    Joins two inputs or more.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
 
     def __init__(
         self,
@@ -37,7 +38,6 @@ class Max(nn.Module):
         dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
     ) -> None:
         super().__init__()
-        require_several_inputs("max", dims)
         self.dim = dim
         self.maps = nn.ModuleList(nn.Linear(width, dim, bias=False) for width in dims)
 

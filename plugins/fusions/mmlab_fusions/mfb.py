@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import present_or_zero, product, require_several_inputs
+from mmlab_fusions.inputs import present_or_zero, product
 from mmlab_fusions.signed_root import normalized
 
 
@@ -36,11 +36,12 @@ class MFB(nn.Module):
 
     Source: MFB, Yu et al., arXiv:1708.01471, equation 4; MFH, Yu et al., arXiv:1708.03619,
     equations 8 to 10.
-    Raises SpecError for fewer than two inputs.
+    Joins two inputs or more.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
 
     def __init__(
         self,
@@ -52,7 +53,6 @@ class MFB(nn.Module):
         normalize: Annotated[bool, Field(description="signed square root, then length 1")] = False,
     ) -> None:
         super().__init__()
-        require_several_inputs("mfb", dims)
         self.dim = order * dim
         self.window = window
         self.order = order

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features, SpecError, explain
-from mmlab_fusions.inputs import present_or_zero, require_several_inputs, side_by_side
+from mmlab_fusions.inputs import present_or_zero, side_by_side
 
 
 class Modulation(nn.Module):
@@ -30,11 +30,12 @@ class Modulation(nn.Module):
     The part of an absent input is 0, it has no say in the logits, and the shares of the others sum
     to 1; where all are absent, z = 0. The scores of several prompts are averaged, not the prompts'
     features: shares are not linear in them.
-    Raises SpecError for fewer than two inputs, and with `vector` where widths differ.
+    Joins two inputs or more. Raises SpecError with `vector` where widths differ.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
     width_option: ClassVar[str | None] = None
 
     def __init__(
@@ -44,7 +45,6 @@ class Modulation(nn.Module):
         vector: Annotated[bool, Field(description="a share for each dimension")] = False,
     ) -> None:
         super().__init__()
-        require_several_inputs("modulation", dims)
         if vector:
             _require_equal_widths(dims)
         self.dims = tuple(dims)

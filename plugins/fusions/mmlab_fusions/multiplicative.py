@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import present_or_zero, product, require_several_inputs
+from mmlab_fusions.inputs import present_or_zero, product
 
 
 class Multiplicative(nn.Module):
@@ -26,12 +26,13 @@ class Multiplicative(nn.Module):
 
     Any number of inputs is multiplied. An absent input is the factor 1, and leaves the product of
     the others; where all are absent, z = 0.
-    Raises SpecError for fewer than two inputs.
+    Joins two inputs or more.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is linear in each factor: the mean of the results is the result of the mean.
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
 
     def __init__(
         self,
@@ -41,7 +42,6 @@ class Multiplicative(nn.Module):
         bias: Annotated[bool, Field(description="add a learnt constant to each factor")] = False,
     ) -> None:
         super().__init__()
-        require_several_inputs("multiplicative", dims)
         self.dim = dim
         self.maps = nn.ModuleList(nn.Linear(width, dim, bias=bias) for width in dims)
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import present_or_zero, require_two_inputs
+from mmlab_fusions.inputs import present_or_zero
 from mmlab_fusions.weight_tensor import bilinear_form, weight_tensor
 
 
@@ -28,12 +28,13 @@ class MultiplicativeInteractions(nn.Module):
 
     Source: Jayakumar et al., "Multiplicative Interactions and Where to Find Them", ICLR 2020; of
     its forms, the full one.
-    Raises SpecError unless exactly two inputs are given, and where the weights exceed the limit.
+    Joins exactly two inputs. Raises SpecError where the weights exceed the limit.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is a linear map and a constant in each input: the mean of results is the result of the mean.
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    input_range: ClassVar[tuple[int, int | None]] = (2, 2)
 
     def __init__(
         self,
@@ -43,7 +44,6 @@ class MultiplicativeInteractions(nn.Module):
         limit_mib: Annotated[int, Field(ge=1, description="most memory for the weights")] = 256,
     ) -> None:
         super().__init__()
-        require_two_inputs("multiplicative_interactions", dims)
         self.dim = dim
         self.weight = weight_tensor("multiplicative_interactions", dims, dim, limit_mib)
         self.maps = nn.ModuleList(nn.Linear(width, dim, bias=False) for width in dims)

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import present_or_zero, product, require_several_inputs
+from mmlab_fusions.inputs import present_or_zero, product
 
 
 class Mutan(nn.Module):
@@ -27,12 +27,13 @@ class Mutan(nn.Module):
 
     Source: MUTAN, Ben-younes et al., arXiv:1705.06676, equations 4 to 8, with equal widths of the
     core; `tanh` asks for its squashing of W u and V v. Its dropout is left out.
-    Raises SpecError for fewer than two inputs.
+    Joins two inputs or more.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is linear in the factors, and the factors of one input are never multiplied with each other.
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
 
     def __init__(
         self,
@@ -44,7 +45,6 @@ class Mutan(nn.Module):
         tanh: Annotated[bool, Field(description="squash what the core takes to [-1, 1]")] = False,
     ) -> None:
         super().__init__()
-        require_several_inputs("mutan", dims)
         self.dim = dim
         self.inner_dim = inner_dim
         self.has_tanh = tanh

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import present_or_zero, require_several_inputs
+from mmlab_fusions.inputs import present_or_zero
 
 
 class Sum(nn.Module):
@@ -25,11 +25,12 @@ class Sum(nn.Module):
     in the scale of their start, which is here that of one nn.Linear for each input.
 
     Any number of inputs is summed. An absent input adds nothing; where all are absent, z = b.
-    Raises SpecError for fewer than two inputs.
+    Joins two inputs or more.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
     function_class: ClassVar[str] = "one linear map of all inputs"
 
     def __init__(
@@ -40,7 +41,6 @@ class Sum(nn.Module):
         bias: Annotated[bool, Field(description="add a learnt constant")] = False,
     ) -> None:
         super().__init__()
-        require_several_inputs("sum", dims)
         self.dim = dim
         self.maps = nn.ModuleList(nn.Linear(width, dim, bias=False) for width in dims)
         self.bias = nn.Parameter(torch.zeros(dim)) if bias else None

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.inputs import present_or_zero, require_two_inputs
+from mmlab_fusions.inputs import present_or_zero
 
 
 class TanhGating(nn.Module):
@@ -26,12 +26,13 @@ class TanhGating(nn.Module):
     tanh(0) = 0, so that an absent gate would let nothing pass and the other modality would be lost;
     it counts as fully open instead, the factor 1: z = V v. An absent value gives z = 0, and so do
     two absent inputs. There is no order in which more than two inputs would gate each other.
-    Raises SpecError unless exactly two inputs are given.
+    Joins exactly two inputs.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is linear in the gate, once projected, and in the value: means may be taken of both.
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    input_range: ClassVar[tuple[int, int | None]] = (2, 2)
 
     def __init__(
         self,
@@ -43,7 +44,6 @@ class TanhGating(nn.Module):
         ] = "u",
     ) -> None:
         super().__init__()
-        require_two_inputs("tanh_gating", dims)
         self.dim = dim
         self.gate = 0 if gate == "u" else 1
         self.maps = nn.ModuleList(nn.Linear(width, dim, bias=False) for width in dims)

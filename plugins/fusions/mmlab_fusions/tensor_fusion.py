@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features, SpecError, explain
-from mmlab_fusions.inputs import present_or_zero, require_several_inputs
+from mmlab_fusions.inputs import present_or_zero
 
 
 class TensorFusion(nn.Module):
@@ -27,12 +27,13 @@ class TensorFusion(nn.Module):
     others stay, also where those are none and the first element alone is left.
 
     Source: TFN, Zadeh et al., arXiv:1707.07250, its fusion layer without the networks around it.
-    Raises SpecError for fewer than two inputs, and where the result is wider than the limit.
+    Joins two inputs or more. Raises SpecError where the result is wider than the limit.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is linear in each [1, x]: the mean of the results is the result of the mean.
     prompts: ClassVar[Literal["features", "score"]] = "features"
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
     width_option: ClassVar[str | None] = "inner_dim"
 
     def __init__(
@@ -45,7 +46,6 @@ class TensorFusion(nn.Module):
         limit: Annotated[int, Field(ge=1, description="most width of the result")] = 100_000,
     ) -> None:
         super().__init__()
-        require_several_inputs("tensor_fusion", dims)
         widths = [width if inner_dim is None else inner_dim for width in dims]
         self.dim = math.prod(width + 1 for width in widths)
         _check_width(widths, self.dim, limit)

@@ -1,13 +1,12 @@
 from collections.abc import Callable
 
-import pytest
 import torch
 import torch.nn.functional as F
 from mmlab_fusions.directional_projections import DirectionalProjections
 from mmlab_fusions.inner_product import InnerProduct
 from torch import Tensor
 
-from mmlab.plugin import Features, Scores, SpecError
+from mmlab.plugin import Features, Scores
 from mmlab.testing import check_fusion
 
 
@@ -59,9 +58,3 @@ def test_prompts_are_averaged_in_each_direction(random: Callable[..., Tensor]) -
     mean = sides[1].pooled[:, :2].mean(0)
     expected = F.cosine_similarity(sides[0].pooled[0, :2], mean, dim=0)
     torch.testing.assert_close(found.forward.squeeze(), expected)
-
-
-@pytest.mark.parametrize("dims", [(4,), (4, 4, 4)])
-def test_other_than_two_inputs_are_refused(dims: tuple[int, ...]) -> None:
-    with pytest.raises(SpecError, match=f"found: {len(dims)}"):
-        DirectionalProjections(dims)

@@ -6,7 +6,7 @@ import torch
 from mmlab_fusions.gating import Gating
 from torch import Tensor
 
-from mmlab.plugin import Features, SpecError
+from mmlab.plugin import Features
 from mmlab.testing import check_fusion
 
 
@@ -73,9 +73,3 @@ def test_an_absent_value_gives_zero() -> None:
     fusion = Gating((3, 2), dim=4)
     assert fuse(fusion, torch.randn(3, 3), absent(2)).abs().max() == 0
     assert fuse(fusion, absent(3), absent(2)).abs().max() == 0
-
-
-@pytest.mark.parametrize("dims", [(4,), (4, 4, 4)])
-def test_other_than_two_inputs_are_refused(dims: tuple[int, ...]) -> None:
-    with pytest.raises(SpecError, match="gating joins exactly two inputs"):
-        Gating(dims)

@@ -98,12 +98,6 @@ def test_the_gradient_at_zero_is_bounded() -> None:
     assert u.grad.abs().max() <= 1e6
 
 
-@pytest.mark.parametrize("dims", [(4,), (4, 4, 4)])
-def test_other_than_two_inputs_are_refused(dims: tuple[int, ...]) -> None:
-    with pytest.raises(SpecError, match=f"found: {len(dims)}"):
-        InnerProduct(dims)
-
-
 def test_unequal_widths_without_a_joint_width_are_refused() -> None:
     with pytest.raises(SpecError, match="widths 4 and 3"):
         InnerProduct((4, 3))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mmlab.options import supplied
-from mmlab.plugin import Features, SpecError
+from mmlab.plugin import Features
 from mmlab.testing import check_fusion
 
 COMPONENTS = mmlab_fusions.mmlab_fusions()
@@ -163,16 +163,10 @@ def test_prompts_are_averaged_as_features_only_where_the_score_is_the_same(
         torch.testing.assert_close(fusion.fuse(*features), mean_of_results)
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - {"concat"}))
-def test_one_input_is_refused(name: str) -> None:
-    with pytest.raises(SpecError, match=f"{name} joins .*\n  found: 1"):
-        build(name, (4,))
-
-
-@pytest.mark.parametrize("name", TWO_ONLY)
-def test_operators_without_a_fold_refuse_three_inputs(name: str) -> None:
-    with pytest.raises(SpecError, match=f"{name} joins exactly two inputs\n  found: 3"):
-        build(name, (4, 4, 4))
+def test_only_concatenation_is_of_one_input_and_those_without_a_fold_are_of_two() -> None:
+    ranges = {name: getattr(load(name), "input_range", (1, None)) for name in NAMES}
+    expected = dict.fromkeys(NAMES, (2, None)) | dict.fromkeys(TWO_ONLY, (2, 2))
+    assert ranges == expected | {"concat": (1, None)}
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - set(TWO_ONLY)))
