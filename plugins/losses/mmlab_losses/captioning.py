@@ -51,7 +51,6 @@ class Captioning(nn.Module):
             raise _uneven_heads(width, heads)
         self.image, self.text = image, text
         self.reads_inputs = frozenset({text})
-        self.reads_inputs = frozenset({text})
         self.vocabulary = shapes.vocabularies[text]
         self.embedding = nn.Embedding(self.vocabulary.size, width)
         nn.init.normal_(self.embedding.weight, std=0.02)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmlab.plugin import Batch, Calibration, Encode, Outputs, Shapes
 from mmlab_losses.blocks import Chunk
 from mmlab_losses.contrast import Contrast
-from mmlab_losses.positives import Positives, check_positives, inputs_read, read_by
+from mmlab_losses.positives import Positives, check_positives, inputs_read
 from mmlab_losses.rows import Hardness, Rows
 from mmlab_losses.temperature import Learnt, Scale, Temperature
 from mmlab_losses.views import NO_VIEWS, Views, ViewWeight
@@ -48,7 +48,6 @@ class InfoLOOB(nn.Module):
         self.reads_inputs = inputs_read(positives)
         self.contrast = Contrast("info_loob", positives, hardness, chunk, views, view_weight)
         self.views = max(views.values(), default=0)
-        self.reads_inputs = read_by(positives)
 
     def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
         """The loss, and the scale that the similarities were multiplied with."""

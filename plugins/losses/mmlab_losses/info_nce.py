@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmlab.plugin import Batch, Calibration, Encode, Outputs, Shapes
 from mmlab_losses.blocks import Chunk
 from mmlab_losses.contrast import Contrast
-from mmlab_losses.positives import Positives, check_positives, inputs_read, read_by
+from mmlab_losses.positives import Positives, check_positives, inputs_read
 from mmlab_losses.rows import Hardness, Rows
 from mmlab_losses.temperature import Learnt, Scale, Temperature
 from mmlab_losses.views import NO_VIEWS, Views, ViewWeight
@@ -58,7 +58,6 @@ class InfoNCE(nn.Module):
         means = label_smoothing > 0
         self.contrast = Contrast("info_nce", positives, hardness, chunk, views, view_weight, means)
         self.views = max(views.values(), default=0)
-        self.reads_inputs = read_by(positives)
 
     def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
         """The loss, and the scale that the similarities were multiplied with."""

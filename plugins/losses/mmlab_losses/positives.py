@@ -42,11 +42,6 @@ def inputs_read(positives: str) -> frozenset[str]:
     return frozenset({positives} - {PAIRS, LABELS})
 
 
-def read_by(positives: str) -> frozenset[str]:
-    """Keys of the encoders whose inputs say which samples are the same."""
-    return frozenset({positives} - {PAIRS, LABELS})
-
-
 def find_groups(positives: str, batch: Batch) -> Tensor | None:
     """(B,) int64, equal where samples answer for each other; None where none does for another."""
     if positives == PAIRS:

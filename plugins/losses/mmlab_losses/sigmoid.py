@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmlab.plugin import Batch, Calibration, Encode, Outputs, Scores, Shapes, Similarity
 from mmlab_losses.blocks import Chunk, full, in_blocks, own, pair_mask
-from mmlab_losses.positives import Positives, check_positives, find_groups, inputs_read, read_by
+from mmlab_losses.positives import Positives, check_positives, find_groups, inputs_read
 from mmlab_losses.temperature import Scale, Temperature
 from mmlab_losses.views import NO_VIEWS, Views, ViewWeight, over_views
 
@@ -56,7 +56,6 @@ class Sigmoid(nn.Module):
         self.chunk = chunk
         self.view_counts, self.view_weight = views, view_weight
         self.views = max(views.values(), default=0)
-        self.reads_inputs = read_by(positives)
 
     def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
         """The loss, and the scale and the bias that it was computed with."""
