@@ -22,9 +22,14 @@ class TextTransformer(nn.Module):
 
     int64 (B, N) -> pooled (B, width), tokens (B, N, width). `transform` gives N = length; columns
     that are padding in every row may be cut off. A text is a start token and as many of its ids as
-    fit, then padding, which nothing attends to. `pool` takes the start token or the mean over the
-    start token and the text. `tokens` lie beside their ids, and their mask is False at the start
-    token and at padding.
+    fit, then padding, which nothing attends to. `pool` takes the start token, the mean over the
+    start token and the text, or an end token, which texts then have. `tokens` lie beside their
+    ids, and their mask is False at the start, the end and at padding.
+
+    With `causal` a token attends to itself and those before it, as in CLIP (Radford et al.,
+    arXiv:2103.00020, section 2.4). With `rotary` positions, attention turns queries and keys by
+    their places (RoFormer, Su et al., arXiv:2104.09864) and nothing is added to tokens. Raises
+    SpecError for a causal start token, which reads nothing but itself.
     """
 
     augments, trims_text = False, True
@@ -45,28 +50,40 @@ class TextTransformer(nn.Module):
         depth: Annotated[int, Field(ge=1, description="number of blocks")] = 2,
         heads: Annotated[int, Field(ge=1, description="attention heads; they divide width")] = 4,
         pool: Annotated[
-            Literal["mean", "start"], Field(description="mean over tokens, or the start token")
+            Literal["mean", "start", "end"],
+            Field(description="mean over tokens, the start token, or an end token"),
         ] = "mean",
+        positions: Annotated[
+            Literal["learnt", "rotary"],
+            Field(description="added to tokens and learnt, or rotary: turns of queries and keys"),
+        ] = "learnt",
+        causal: Annotated[
+            bool, Field(description="let a token attend to itself and those before it alone")
+        ] = False,
     ) -> None:
         super().__init__()
+        if causal and pool == "start":
+            raise _blind_start()
         self.dim = width
         self.token_dim = width if "tokens" in context.reads else None
         self.length = length
-        self.pool = pool
-        self.ids = _make_vocabulary(vocabulary, vocabulary_size)
-        self.embedding = TokenEmbedding(self.ids.size, length, width)
-        self.trunk = Trunk(width, depth, heads)
+        self.pool, self.causal = pool, causal
+        self.ids = _make_vocabulary(vocabulary, vocabulary_size, has_end=pool == "end")
+        rotary = positions == "rotary"
+        self.embedding = TokenEmbedding(self.ids.size, None if rotary else length, width)
+        self.trunk = Trunk(width, depth, heads, causal=causal, rotary=rotary)
 
     @property
     def preprocessing(self) -> str:
         """What happens to a text at evaluation."""
         kind = "words, NFKC, case folded" if isinstance(self.ids, WordVocabulary) else "bytes"
-        return f"{kind}; {self.length} ids with the start token"
+        tokens = "the start token" if self.ids.end is None else "the start and the end token"
+        return f"{kind}; {self.length} ids with {tokens}"
 
     @property
     def vocabulary(self) -> Vocabulary:
         """Sizes and reserved ids."""
-        return Vocabulary(self.ids.size, PAD, MASK, frozenset({PAD, MASK, START}))
+        return Vocabulary(self.ids.size, PAD, MASK, frozenset({PAD, MASK, START, *self._end}))
 
     def fit(self, raws: Sequence[object]) -> None:
         """Learn the words of every training caption."""
@@ -74,7 +91,7 @@ class TextTransformer(nn.Module):
 
     def transform(self, raw: object, train: bool) -> Tensor:
         """One text -> its ids, int64 (length,)."""
-        ids = [START, *self.ids.encode(_text(raw))][: self.length]
+        ids = [START, *self.ids.encode(_text(raw))][: self.length - len(self._end)] + self._end
         return torch.tensor(ids + [PAD] * (self.length - len(ids)))
 
     def forward(self, x: Tensor) -> Features:
@@ -82,11 +99,27 @@ class TextTransformer(nn.Module):
         is_text = x != PAD
         is_attended = is_text.clone()
         is_attended[:, 0] = True  # so that text without any token gives numbers, not NaN
-        tokens = self.trunk(self.embedding(x), is_attended)
-        pooled = tokens[:, 0] if self.pool == "start" else masked_mean(tokens, is_attended)
+        # padding comes last: where tokens attend to earlier ones alone, none sees it
+        tokens = self.trunk(self.embedding(x), None if self.causal else is_attended)
+        pooled = self._pool(tokens, x, is_attended)
         if not self.token_dim:
             return Features.of(pooled)
-        return Features.of(pooled, tokens, is_text & (x != START))
+        for special in (START, *self._end):
+            is_text = is_text & (x != special)
+        return Features.of(pooled, tokens, is_text)
+
+    def _pool(self, tokens: Tensor, x: Tensor, is_attended: Tensor) -> Tensor:
+        if self.pool == "mean":
+            return masked_mean(tokens, is_attended)
+        if self.pool == "start":
+            return tokens[:, 0]
+        end = x.eq(self._end[0]).int().argmax(1)  # 0 for text without any token
+        return tokens[torch.arange(len(x), device=x.device), end]
+
+    @property
+    def _end(self) -> list[int]:
+        """The ids that end each text: one or none."""
+        return [] if self.ids.end is None else [self.ids.end]
 
     def stages(self) -> Sequence[nn.Module]:
         """Token embedding, the blocks, the last norm."""
@@ -94,32 +127,44 @@ class TextTransformer(nn.Module):
 
 
 class TokenEmbedding(nn.Module):
-    """Ids as tokens with their learnt positions: (B, N) -> (B, N, width), N up to length."""
+    """Ids as tokens: (B, N) -> (B, N, width). With a length, N up to it, positions are added."""
 
-    def __init__(self, size: int, length: int, width: int) -> None:
+    def __init__(self, size: int, length: int | None, width: int) -> None:
         super().__init__()
         self.tokens = nn.Embedding(size, width)
         nn.init.normal_(self.tokens.weight, std=0.02)
-        self.position = nn.Parameter(torch.randn(length, width) * 0.02)
+        self.position = None if length is None else nn.Parameter(torch.randn(length, width) * 0.02)
 
     def forward(self, x: Tensor) -> Tensor:
         """Ids in, tokens out."""
         tokens: Tensor = self.tokens(x)
-        return tokens + self.position[: x.shape[1]]
+        return tokens if self.position is None else tokens + self.position[: x.shape[1]]
 
 
-def _make_vocabulary(kind: str, size: int | None) -> Ids:
+def _make_vocabulary(kind: str, size: int | None, *, has_end: bool) -> Ids:
     if kind == "words":
-        return WordVocabulary(WORDS if size is None else size)
+        return WordVocabulary(WORDS if size is None else size, has_end)
     if size is None:
-        return ByteVocabulary()
+        return ByteVocabulary(has_end)
     raise SpecError(
         explain(
             "vocabulary_size",
             "the size of this vocabulary is fixed",
             found=f'{size} with vocabulary = "{kind}"',
-            allowed=f"{ByteVocabulary.size} ids, whatever the data",
+            allowed=f"{ByteVocabulary(has_end).size} ids, whatever the data",
             next_step='leave `vocabulary_size` out, or set vocabulary = "words"',
+        )
+    )
+
+
+def _blind_start() -> SpecError:
+    return SpecError(
+        explain(
+            "pool",
+            "the start token of causal attention reads nothing but itself",
+            found='pool = "start" with causal = true',
+            allowed='pool = "end", which reads the whole text, or "mean"',
+            next_step="change `pool`, or leave `causal` out",
         )
     )
 

@@ -20,22 +20,26 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 class Ids(Protocol):
-    """What the transformer needs of a vocabulary."""
+    """What the transformer needs of a vocabulary; `end` is the id that ends a text, if one does."""
 
     size: int
+    end: int | None
 
     def fit(self, texts: Sequence[str]) -> None:
         """Learn from every training text."""
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, none of them PAD, MASK or START."""
+        """The ids of a text, none of them PAD, MASK, START or the end."""
 
 
 class ByteVocabulary:
     """UTF-8 bytes, each its own id after the reserved ones; nothing is unknown."""
 
     reserved = 3
-    size = reserved + 256
+
+    def __init__(self, has_end: bool = False) -> None:
+        self.size = self.reserved + 256 + has_end
+        self.end = self.size - 1 if has_end else None
 
     def fit(self, texts: Sequence[str]) -> None:
         """There is nothing to learn."""
@@ -55,9 +59,11 @@ class WordVocabulary(nn.Module):
 
     reserved = 4
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, has_end: bool = False) -> None:
         super().__init__()
         self.size = size
+        self.end = size - 1 if has_end else None  # the last, so that words have the same ids
+        self.room = size - self.reserved - has_end
         self._id_of_word: dict[str, int] = {}
 
     def fit(self, texts: Sequence[str]) -> None:
@@ -66,7 +72,7 @@ class WordVocabulary(nn.Module):
         if not counts:
             raise _no_words(len(texts))
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
-        self._set_words(ranked[: self.size - self.reserved])
+        self._set_words(ranked[: self.room])
 
     def encode(self, text: str) -> list[int]:
         """One id per word; raises WeightsError before there are any."""
@@ -82,8 +88,8 @@ class WordVocabulary(nn.Module):
     def set_extra_state(self, state: Tensor) -> None:
         """Take the words of a checkpoint; raises WeightsError if `size` does not hold them all."""
         words = bytes(state.tolist()).decode("utf-8").split("\n")
-        if len(words) > self.size - self.reserved:
-            raise _too_many_words(len(words), self.size - self.reserved)
+        if len(words) > self.room:
+            raise _too_many_words(len(words), self.room)
         self._set_words([word for word in words if word])
 
     def _set_words(self, words: Sequence[str]) -> None:

@@ -23,19 +23,35 @@ SMALL: dict[str, Any] = {"length": 12, "width": 16, "heads": 2}
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"vocabulary_size": 8}, {"vocabulary": "bytes", "pool": "start"}, {"length": 2}],
+    [
+        {},
+        {"vocabulary_size": 8},
+        {"vocabulary": "bytes", "pool": "start"},
+        {"length": 2},
+        {"positions": "rotary"},
+        {"causal": True, "pool": "end", "vocabulary_size": 8},
+        {"causal": True, "pool": "end", "positions": "rotary", "vocabulary": "bytes"},
+    ],
 )
 def test_transformer_keeps_the_contract(options: dict[str, Any]) -> None:
     check_encoder(TextTransformer, modality="text", **SMALL | options)
 
 
-@pytest.mark.parametrize("pool", ["mean", "start"])
-def test_columns_of_padding_may_be_cut_off(pool: Any) -> None:
+@pytest.mark.parametrize("positions", ["learnt", "rotary"])
+@pytest.mark.parametrize(
+    ("pool", "causal"),
+    [("mean", False), ("start", False), ("end", False), ("mean", True), ("end", True)],
+)
+def test_columns_of_padding_may_be_cut_off(pool: Any, causal: bool, positions: Any) -> None:
     torch.manual_seed(0)
     context = BuildContext(frozenset({"pooled", "tokens"}))
-    encoder = TextTransformer(context, vocabulary="bytes", pool=pool, **SMALL).eval()
+    options: dict[str, Any] = {"pool": pool, "causal": causal, "positions": positions}
+    encoder = TextTransformer(context, vocabulary="bytes", **options, **SMALL).eval()
+    assert encoder.trims_text
     whole = torch.stack([encoder.transform(text, False) for text in ("a", "cats", "")])
-    full, cut = encoder(whole), encoder(whole[:, :5])
+    longest = int((whole != PAD).any(0).sum())
+    full, cut = encoder(whole), encoder(whole[:, :longest])
+    assert longest < 12
     torch.testing.assert_close(cut.pooled, full.pooled, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(cut.tokens[:2, :2], full.tokens[:2, :2], rtol=1e-6, atol=1e-6)
 
@@ -70,7 +86,7 @@ def test_reserved_ids_differ() -> None:
 def test_bytes_are_never_unknown_nor_reserved() -> None:
     ids = ByteVocabulary().encode("aé🐈\ud800")
     assert len(ids) == 1 + 2 + 4 + 3
-    assert all(3 <= i < ByteVocabulary.size for i in ids)
+    assert all(3 <= i < ByteVocabulary().size for i in ids)
 
 
 def test_a_vocabulary_loads_into_one_that_knew_other_words() -> None:
