@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from mmlab_losses.captioning import Captioning
 from mmlab_losses.decoupled import Decoupled
 from mmlab_losses.distillation import Distillation
 from mmlab_losses.info_nce import InfoNCE
@@ -21,7 +22,7 @@ from mmlab_losses.simclr import SimCLR
 from mmlab_losses.similarity_regularisation import SimilarityRegularisation
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Features, Outputs, Scores, Shapes
+from mmlab.plugin import Batch, Features, Outputs, Scores, Shapes, Vocabulary
 
 SIZE, TOKENS, WIDTH = 6, 5, 7
 SHAPES = Shapes({"image": WIDTH, "text": WIDTH}, None, (), (), False, {})
@@ -106,6 +107,44 @@ def test_distillation_has_open_clip_s_gradient(open_clip: Any) -> None:
         F.normalize(u, dim=1), F.normalize(v, dim=1), 10.0, s, t, 10.0
     )
     require_same_gradients(student + entropy, theirs, [u, v])
+
+
+def test_captioning_is_open_clip_s(open_clip: Any) -> None:
+    """CoCa's loss of the same logits and labels, in which what stands at padding has no say."""
+    text = ids(7).where(torch.arange(TOKENS) < torch.arange(2, 2 + SIZE)[:, None], 0)
+    is_padding = text[:, 1:] == 0
+    logits = vectors(SIZE, TOKENS - 1, 50, seed=8).requires_grad_()
+    ours = caption_loss(logits, text)
+    coca = open_clip.CoCaLoss(caption_loss_weight=1.0, clip_loss_weight=0.0, pad_id=0)
+    _, theirs = coca(None, None, logits, text[:, 1:], None)
+    require_same_gradients(ours, theirs, [logits])
+    changed = caption_loss(logits.masked_fill(is_padding[..., None], 9.0), text)
+    torch.testing.assert_close(changed, theirs, rtol=0, atol=1e-6)
+    assert is_padding.any()
+
+
+class Written(nn.Module):
+    """In the place of a decoder's last map: logits that are given."""
+
+    def __init__(self, logits: Tensor) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits
+
+
+def caption_loss(logits: Tensor, text: Tensor) -> Tensor:
+    vocabulary = Vocabulary(50, 0, 1, frozenset({0, 1}))
+    widths = {"image": WIDTH, "text": WIDTH}
+    shapes = Shapes(widths, None, (), (), False, {"text": vocabulary}, widths)
+    loss = Captioning(shapes, width=8).double()
+    loss.write = Written(logits)  # type: ignore[assignment]
+    image = Features.of(vectors(SIZE, WIDTH), vectors(SIZE, 3, WIDTH))
+    features = {"image": image, "text": Features.of(vectors(SIZE, WIDTH))}
+    batch = Batch({"text": text}, {}, torch.zeros(SIZE), torch.arange(SIZE), {})
+    value: Tensor = loss(Outputs(features, None, None, None), batch, lambda key, x: image)["loss"]
+    return value
 
 
 def loss_of_taught(pairs: Pairs, s: Tensor, t: Tensor) -> Tensor:
