@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
 import torch
@@ -11,7 +11,16 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, Outputs, PluginError, Shapes, Vocabulary, explain
+from mmlab.plugin import (
+    Batch,
+    Encode,
+    Outputs,
+    PluginError,
+    Shapes,
+    SpecError,
+    Vocabulary,
+    explain,
+)
 from mmlab_losses.blocks import full
 from mmlab_losses.encoders import require_encoder
 
@@ -23,13 +32,15 @@ class MaskedLanguageModelling(nn.Module):
     """Cross entropy of hidden ids, told from the text encoder's tokens in their places, in nats.
 
     Of each text's n ids that carry content, ceil(share * n) are drawn; of these, the part `hidden`
-    is replaced by the vocabulary's reserved mask id, and the rest stays as it is but is asked for
-    as well. Padding and special ids are neither drawn nor asked for. A mean over all ids that were
-    drawn; 0 where there was none. Only the drawn places are mapped to the vocabulary.
+    is replaced by the vocabulary's reserved mask id, the part `random` by a random id, and the rest
+    stays as it is but is asked for as well. Padding and special ids are neither drawn nor asked
+    for, nor do they replace any. A mean over all ids that were drawn; 0 where there was none. Only
+    the drawn places are mapped to the vocabulary.
 
     Source: Devlin et al., arXiv:1810.04805, section 3.1, as DeCLIP uses it (Li et al.,
-    arXiv:2110.05208); no id is replaced by a random one. Raises SpecError unless the encoder has
-    tokens and a vocabulary.
+    arXiv:2110.05208). BERT has `hidden` 0.8 and `random` 0.1. Its random ids come evenly from the
+    vocabulary, ours from the contents of the batch: a vocabulary may have ids that no text has.
+    Raises SpecError unless the encoder has tokens and a vocabulary, and for parts above 1 together.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"features", "tokens", "vocabulary"})
@@ -46,15 +57,19 @@ class MaskedLanguageModelling(nn.Module):
         hidden: Annotated[
             float, Field(gt=0, le=1, description="share of drawn ids that the mask id replaces")
         ] = 0.9,
+        random: Annotated[
+            float, Field(ge=0, lt=1, description="share of drawn ids that a random id replaces")
+        ] = 0.0,
     ) -> None:
         super().__init__()
+        if hidden + random > 1 + ROUNDING:
+            raise _too_much(hidden, random)
         use = "masked_language_modelling"
         require_encoder(use, "encoder", encoder, shapes.vocabularies)
         require_encoder(use, "encoder", encoder, shapes.token_dims)
         self.encoder = encoder
         self.reads_inputs = frozenset({encoder})
-        self.reads_inputs = frozenset({encoder})
-        self.share, self.hidden = share, hidden
+        self.share, self.hidden, self.random = share, hidden, random
         self.vocabulary = shapes.vocabularies[encoder]
         self.map = nn.Linear(shapes.token_dims[encoder], self.vocabulary.size)
 
@@ -62,17 +77,25 @@ class MaskedLanguageModelling(nn.Module):
         """The loss, and the share of drawn ids that are told rightly."""
         ids = batch.inputs[self.encoder]
         present = outputs.features[self.encoder].present
-        places, is_drawn = draw(has_content(ids, self.vocabulary) & present[:, None], self.share)
-        is_hidden = is_drawn & (torch.rand(places.shape, device=ids.device) < self.hidden)
-        changed = ids.scatter(
-            1, places, ids.gather(1, places).where(~is_hidden, self.vocabulary.mask)
-        )
-        tokens = encode(self.encoder, changed).tokens
+        is_content = has_content(ids, self.vocabulary) & present[:, None]
+        places, is_drawn = draw(is_content, self.share)
+        truth = ids.gather(1, places)
+        given = self._replace(truth, ids, is_content).where(is_drawn, truth)
+        tokens = encode(self.encoder, ids.scatter(1, places, given)).tokens
         assert tokens is not None, "declared in `reads`"
         if tokens.shape[:2] != ids.shape:
             raise _not_beside(self.encoder, tokens, ids)
         drawn = tokens.gather(1, places.unsqueeze(-1).expand(-1, -1, tokens.shape[-1]))
-        return self._score(self.map(drawn), ids.gather(1, places), is_drawn)
+        return self._score(self.map(drawn), truth, is_drawn)
+
+    def _replace(self, truth: Tensor, ids: Tensor, is_content: Tensor) -> Tensor:
+        """What stands in the places of `truth` where they are drawn."""
+        part = torch.rand(truth.shape, device=truth.device)
+        given = truth.where(part >= self.hidden, self.vocabulary.mask)
+        if not self.random:
+            return given
+        is_random = (part >= self.hidden) & (part < self.hidden + self.random)
+        return pick(ids, is_content, truth.shape).where(is_random, given)
 
     def _score(self, logits: Tensor, truth: Tensor, is_drawn: Tensor) -> Mapping[str, Tensor]:
         count = is_drawn.sum().clamp(min=1)
@@ -101,6 +124,25 @@ def draw(can_be_drawn: Tensor, share: float) -> tuple[Tensor, Tensor]:
     places = order.topk(most, dim=1).indices
     counts = (share * can_be_drawn.sum(1, keepdim=True).double() - ROUNDING).ceil()
     return places, torch.arange(most, device=places.device) < counts
+
+
+def pick(ids: Tensor, can_be_picked: Tensor, shape: Sequence[int]) -> Tensor:
+    """Some of the ids that can be picked, at random and with replacement; any id if none can."""
+    count = can_be_picked.flatten().cumsum(0)
+    chosen = (torch.rand(shape, device=ids.device) * count[-1]).long().minimum(count[-1] - 1)
+    return ids.flatten()[torch.searchsorted(count, chosen + 1)]
+
+
+def _too_much(hidden: float, random: float) -> SpecError:
+    return SpecError(
+        explain(
+            "losses.random",
+            "an id is replaced by the mask id, by a random one, or not at all",
+            found=f"hidden {hidden} and random {random}",
+            allowed="parts that are 1 together at most; BERT has hidden 0.8 and random 0.1",
+            next_step="lower `hidden` or `random` of masked_language_modelling",
+        )
+    )
 
 
 def _not_beside(key: str, tokens: Tensor, ids: Tensor) -> PluginError:

@@ -4,7 +4,12 @@ from collections.abc import Mapping
 import pytest
 import torch
 import torch.nn.functional as F
-from mmlab_losses.masked_language_modelling import MaskedLanguageModelling, draw, has_content
+from mmlab_losses.masked_language_modelling import (
+    MaskedLanguageModelling,
+    draw,
+    has_content,
+    pick,
+)
 from torch import Tensor
 
 from mmlab.plugin import Batch, Features, Outputs, PluginError, Shapes, SpecError, Vocabulary
@@ -46,7 +51,9 @@ def scalars(
     return loss(Outputs(features, None, None, None), batch, encode)
 
 
-@pytest.mark.parametrize("options", [{}, {"share": 0.5, "hidden": 1.0}])
+@pytest.mark.parametrize(
+    "options", [{}, {"share": 0.5, "hidden": 1.0}, {"share": 0.5, "hidden": 0.8, "random": 0.1}]
+)
 def test_masked_language_modelling_keeps_the_contract(options: dict[str, float]) -> None:
     check_loss(MaskedLanguageModelling, **options)
 
@@ -67,6 +74,76 @@ def test_a_tenth_of_what_is_drawn_stays() -> None:
     ids, encode = torch.full((500, 20), 7), Reader()
     scalars(MaskedLanguageModelling(SHAPES), ids, encode)
     assert float((encode.seen != ids).sum() / (500 * 3)) == pytest.approx(0.9, abs=0.03)
+
+
+def test_of_what_is_drawn_bert_hides_four_fifths_and_makes_a_tenth_random() -> None:
+    torch.manual_seed(0)
+    ids, encode = torch.arange(3, 23).expand(2000, -1), Reader()  # 3 of 20 different ids are drawn
+    scalars(MaskedLanguageModelling(SHAPES, hidden=0.8, random=0.1), ids, encode)
+    is_hidden = encode.seen == VOCABULARY.mask
+    is_random = (encode.seen != ids) & ~is_hidden
+    shares = torch.tensor([is_hidden.sum(), is_random.sum()]) / (2000 * 3)
+    expected = torch.tensor([0.8, 0.1 * 19 / 20])  # one in twenty is, by chance, what was there
+    torch.testing.assert_close(shares, expected, atol=0.015, rtol=0)  # 3 deviations of 6000 draws
+    assert (is_hidden | is_random).sum(1).max() == 3
+
+
+def test_random_ids_are_contents_of_the_batch_as_often_as_they_are_there() -> None:
+    torch.manual_seed(0)
+    ids, encode = torch.tensor([[2, 5, 5, 5, 9, 0, 0]]).expand(4000, -1), Reader()
+    loss = MaskedLanguageModelling(SHAPES, share=0.25, hidden=1e-9, random=0.999)
+    scalars(loss, ids, encode)
+    assert torch.equal(encode.seen[:, [0, 5, 6]], ids[:, [0, 5, 6]])
+    changed = (encode.seen != ids).sum(0) / 4000
+    # a place is drawn once in four; then its id becomes 9, of which there is one in four, or 5
+    expected = torch.tensor([1, 1, 1, 3]) / 16
+    torch.testing.assert_close(changed[1:5], expected, atol=0.02, rtol=0)
+    assert set(encode.seen[:, 1:5].unique().tolist()) == {5, 9}
+
+
+def test_special_ids_padding_and_absent_texts_are_never_replaced_nor_picked() -> None:
+    torch.manual_seed(0)
+    ids, encode = texts(300, 20), Reader()
+    ids[:, 3] = VOCABULARY.mask
+    ids[-1] = torch.arange(29, 9, -1)
+    present = torch.arange(300) < 299
+    loss = MaskedLanguageModelling(SHAPES, share=0.9, hidden=1e-9, random=0.999)
+    ids = ids.where(ids < 28, 27)  # 28 and 29 are those of the absent text alone
+    ids[-1, :2] = torch.tensor([28, 29])
+    scalars(loss, ids, encode, present)
+    is_changed = encode.seen != ids
+    assert is_changed.any(0)[[1, 2, 4, 19]].all()
+    assert (ids[is_changed] > 2).all()
+    assert ((encode.seen[is_changed] > 2) & (encode.seen[is_changed] < 28)).all()
+    assert not is_changed[-1].any()
+
+
+def test_without_random_ids_nothing_more_is_drawn() -> None:
+    """A run from before there was the option has the same numbers again."""
+    ids, after = texts(8, 12), []
+    for options in ({}, {"random": 0.1}):
+        torch.manual_seed(0)
+        scalars(MaskedLanguageModelling(SHAPES, **options), ids, Reader())
+        after.append(torch.rand(1))
+    torch.manual_seed(0)
+    MaskedLanguageModelling(SHAPES)
+    torch.rand(8, 12), torch.rand(8, 2)
+    assert after[0] == torch.rand(1) != after[1]
+
+
+def test_parts_that_are_more_than_all_are_refused() -> None:
+    MaskedLanguageModelling(SHAPES, hidden=0.9, random=0.1)
+    with pytest.raises(SpecError, match=r"found: hidden 0.9 and random 0.2"):
+        MaskedLanguageModelling(SHAPES, random=0.2)
+
+
+def test_without_content_there_is_nothing_to_pick_and_no_fault() -> None:
+    ids = torch.tensor([[2, 0, 0], [0, 0, 0]])
+    encode = Reader()
+    found = scalars(MaskedLanguageModelling(SHAPES, hidden=0.8, random=0.2), ids, encode)
+    assert float(found["loss"].detach()) == 0
+    assert torch.equal(encode.seen, ids)
+    assert pick(ids, torch.zeros(2, 3, dtype=torch.bool), (4,)).shape == (4,)
 
 
 def test_every_content_is_drawn_as_often() -> None:
