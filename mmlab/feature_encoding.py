@@ -19,6 +19,7 @@ from mmlab.outline import Outline
 from mmlab.plugin import Dataset, Features
 from mmlab.samples import captions_of
 from mmlab.train import autocast
+from mmlab.workers import worker_arguments
 
 #: Values encoded at a time: always as many, so that no batch size changes a bit of what is kept.
 ROWS = 64
@@ -95,13 +96,7 @@ def transform_values(values: Values, workers: int, report: Callable[[int], None]
 
 def _transformed(values: Values, workers: int, counts: list[int]) -> Iterator[Tensor]:
     """The values of each sample, then the placeholder; how many each has goes into `counts`."""
-    loaded = DataLoader(
-        values,
-        batch_size=None,
-        num_workers=workers,
-        multiprocessing_context="fork" if workers else None,
-    )
-    for stack in loaded:
+    for stack in DataLoader(values, batch_size=None, **worker_arguments(workers)):
         counts.append(len(stack))
         yield stack
     yield values.reader.placeholder[None]

@@ -24,6 +24,7 @@ from mmlab.errors import DataError, explain
 from mmlab.feature_table import FeatureTable
 from mmlab.plugin import Batch, Dataset, Encoder, Outlined, Sample, Tokenized
 from mmlab.samples import captions_of
+from mmlab.workers import worker_arguments
 
 
 @dataclass(frozen=True)
@@ -279,7 +280,6 @@ def _data_loader(
         samples,
         batch_sampler=cast(list[list[int]], batches),
         collate_fn=samples.collator(),
-        num_workers=workers,
         pin_memory=torch.cuda.is_available(),
-        multiprocessing_context="fork" if workers else None,
+        **worker_arguments(workers),
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import itertools
+import sys
 
 import pytest
 import torch
 from planted import Points, Vector, pairs
+from torch import Tensor
 
 from mmlab.errors import DataError
 from mmlab.loader import (
@@ -46,6 +49,30 @@ def test_order_and_noise_do_not_depend_on_the_number_of_workers() -> None:
     for a, b in zip(alone, helped, strict=True):
         torch.testing.assert_close(a.inputs["image"], b.inputs["image"], rtol=0, atol=0)
         assert a.index.tolist() == b.index.tolist()
+
+
+class Talkative(Vector):
+    """Says something about every value, as readers of pictures do."""
+
+    def transform(self, raw: object, train: bool) -> Tensor:
+        print("a palette of transparent colours", file=sys.stderr)
+        return super().transform(raw, train)
+
+
+class Bar(io.StringIO):
+    """A stream that a thread of the main process holds while it draws."""
+
+    def write(self, text: str) -> int:
+        raise AssertionError("a worker would wait for ever")
+
+
+def test_what_workers_say_does_not_wait_for_the_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = pairs(4)
+    made = make_readers(dataset, {"image": Talkative()}, {"image": "image"})
+    monkeypatch.setattr(sys, "stderr", Bar())
+    monkeypatch.setattr(sys, "stdout", Bar())
+    batch = next(training_batches(dataset, made, Order(0, 4, 4), workers=1))
+    assert sorted(batch.index.tolist()) == [0, 1, 2, 3]
 
 
 def test_starting_at_a_later_step_gives_the_later_batches() -> None:
