@@ -26,7 +26,7 @@ from mmlab.plan import Finder, Resolved
 from mmlab.plugin import SPLITS, Dataset, Sample, Split
 from mmlab.reading import read_document
 from mmlab.registry import Registry
-from mmlab.samples import check_sample
+from mmlab.samples import check_sample, prompt_names
 from mmlab.spec import Spec
 from mmlab.spec_checks import check_tables
 from mmlab.spec_tables import DatasetFile
@@ -119,7 +119,7 @@ def _describe(dataset: Dataset, out: Path) -> None:
     if kind:
         (out / "dataset_type.txt").write_text(f"{kind}\n")
     if dataset.labels:
-        _write_lines(out / "classnames.txt", dataset.labels)
+        _write_lines(out / "classnames.txt", prompt_names(dataset))
         templates = [template.replace("{}", "{c}") for template in dataset.templates]
         _write_lines(out / "zeroshot_classification_templates.txt", templates or ["{c}"])
 

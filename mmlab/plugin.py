@@ -327,6 +327,19 @@ class Published(Protocol):
 
 
 @runtime_checkable
+class Prompted(Protocol):
+    """A dataset whose prompts call labels otherwise than `labels`, which are unique.
+
+    Published lists may call two labels the same. Such labels score alike, and the one of the lower
+    id ranks first.
+    """
+
+    @property
+    def prompt_names(self) -> tuple[str, ...]:
+        """What fills the templates for each label, in the order of `labels`; names may repeat."""
+
+
+@runtime_checkable
 class Outlined(Protocol):
     """A dataset that can tell of a sample what it knows without reading its files.
 

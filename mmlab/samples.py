@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import cast
 
 from mmlab.errors import DataError, explain
-from mmlab.plugin import Dataset, Sample, Targeted
+from mmlab.plugin import Dataset, Prompted, Sample, Targeted
 
 
 def target_names(dataset: Dataset) -> tuple[str, ...]:
     """The names of a dataset's targets; none for a dataset that says nothing of any."""
     return dataset.target_names if isinstance(dataset, Targeted) else ()
+
+
+def prompt_names(dataset: Dataset) -> tuple[str, ...]:
+    """What prompts call each label: its name, unless the dataset says otherwise."""
+    return dataset.prompt_names if isinstance(dataset, Prompted) else dataset.labels
 
 
 def captions_of(raw: object) -> tuple[object, ...]:
@@ -21,10 +25,24 @@ def captions_of(raw: object) -> tuple[object, ...]:
     return cast(tuple[object, ...], raw) if is_several else (raw,)
 
 
-def check_labels(place: str, labels: Iterable[str]) -> None:
-    """Raise DataError at the first label that not every database can hold exactly."""
-    for number, label in enumerate(labels):
+def check_labels(place: str, dataset: Dataset) -> None:
+    """Raise DataError at the first label that not every database can hold exactly.
+
+    Also where prompts have other names, and these are not as many.
+    """
+    for number, label in enumerate(dataset.labels):
         check_text(f"{place}, label {number}", label)
+    names, count = prompt_names(dataset), len(dataset.labels)
+    if len(names) != count:
+        raise DataError(
+            explain(
+                place,
+                "does not name every label for prompts",
+                found=f"{len(names)} prompt_names",
+                allowed=f"{count}: one for each label",
+                next_step="correct the dataset's prompt_names",
+            )
+        )
 
 
 def check_sample(sample: Sample, label_count: int, target_count: int = 0) -> None:

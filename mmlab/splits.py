@@ -27,7 +27,7 @@ class Splits:
         key = (_key(resolved), split)
         if key not in self._made:
             dataset = cast(Dataset, resolved.make(split=split))
-            check_labels(f"dataset {resolved.entry.name!r}", dataset.labels)
+            check_labels(f"dataset {resolved.entry.name!r}", dataset)
             if resolved.max_skipped is not None:
                 name = resolved.entry.name
                 dataset, skipped = without_unreadable(dataset, split, resolved.max_skipped, name)

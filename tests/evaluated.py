@@ -89,6 +89,13 @@ class Words:
         return Sample(f"word-{index}", self.rows[index], self.targets[index])
 
 
+@dataclass
+class Called(Words):
+    """Words whose prompts call labels otherwise."""
+
+    prompt_names: tuple[str, ...] = ()
+
+
 def pictures(names: Sequence[str], shown: Sequence[str], **changes: object) -> Words:
     """Pictures of words, whose label is the word itself; a caption is the word too."""
     rows = [{"image": letters(word), "text": word} for word in shown]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from evaluated import Cosine, Gate, Words, encoded, letters, pictures, subject
+from evaluated import Called, Cosine, Gate, Words, encoded, letters, pictures, subject
 from lab import PAIRED, Lab
 from torch import nn
 
@@ -111,3 +111,23 @@ def test_a_study_of_a_trained_model_is_stored(sqlite_lab: Lab) -> None:
     conditions = [e.condition for e in detail.evaluations if e.name == "prompts"]
     assert len(conditions) == 6
     assert "alone: a {}" in conditions
+
+
+def test_prompts_of_a_study_call_labels_as_the_dataset_does() -> None:
+    names = ("crab", "owl", "elk", "ant", "bee", "bee")
+
+    def data(templates: tuple[str, ...]) -> Called:
+        plain = shown(templates)
+        return Called(
+            plain.rows, plain.targets, labels=plain.labels, templates=templates, prompt_names=names
+        )
+
+    what = subject()
+    asked = encoded(what, data(TEMPLATES))
+    results = PromptStudy()(what, replace(asked, other=lambda split: asked), "study")
+    by_condition = {result.condition: result for result in results}
+    for condition, templates in (("all", TEMPLATES), (f"alone: {TEMPLATES[0]}", TEMPLATES[:1])):
+        (alone,) = ZeroShot()(what, encoded(what, data(templates)), "alone")
+        assert by_condition[condition].metrics["top1"] == alone.metrics["top1"]
+        assert by_condition[condition].protocol["prompt_names"] == alone.protocol["prompt_names"]
+        assert by_condition[condition].samples.rank[5] > 1

@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from evaluated import Cosine, Gate, Letters, Words, encoded, letters, pictures, subject
+from evaluated import (
+    Called,
+    Cosine,
+    Gate,
+    Letters,
+    Words,
+    encoded,
+    letters,
+    pictures,
+    subject,
+)
 from torch import Tensor, nn
 
 from mmlab.errors import DataError, SpecError
@@ -18,7 +28,7 @@ from mmlab.evaluate import Subject, ranked
 from mmlab.evaluate.data import without_padding
 from mmlab.evaluate.label_features import Remembered, weights_sha256
 from mmlab.evaluate.prompts import Prompts, read_prompts
-from mmlab.evaluate.zero_shot import ZeroShot
+from mmlab.evaluate.zero_shot import ZeroShot, alike
 from mmlab.plugin import Calibration, Features, Vocabulary
 from mmlab.records import EvaluationResult
 
@@ -306,3 +316,67 @@ def test_prompts_know_their_counts_and_texts() -> None:
     assert (prompts.most, prompts.is_even) == (2, False)
     assert prompts.texts(slice(1, 2)) == ["y", "z"]
     assert prompts.identity != Prompts(("a", "b"), by_label=(("x", "y"), ("z",))).identity
+
+
+# --- other names in prompts ---------------------------------------------------------------------
+
+NAMES = ("missile", "owl", "projectile", "elk")
+
+
+def called(prompt_names: tuple[str, ...]) -> Called:
+    rows = [{"image": letters(word)} for word in ("missile", "missiles", "owl", "elk")]
+    return Called(rows, [(0,), (2,), (1,), (3,)], labels=NAMES, prompt_names=prompt_names)
+
+
+def test_prompts_call_labels_as_the_dataset_does() -> None:
+    others = ("x-ray", "night bird", "thrown thing", "deer")
+    found = ask(subject(), called(others))
+    rows = [{"image": letters(word)} for word in ("missile", "missiles", "owl", "elk")]
+    same = ask(subject(), Words(rows, [(0,), (2,), (1,), (3,)], labels=others))
+    np.testing.assert_array_equal(found.samples.rank, same.samples.rank)
+    np.testing.assert_array_equal(found.samples.probability, same.samples.probability)
+    assert found.labels == NAMES
+
+
+@pytest.mark.parametrize("combine", ["features", "scores", "probabilities"])
+def test_labels_of_one_prompt_tie_and_the_lower_id_ranks_first(combine: str) -> None:
+    found = ask(subject(), called(("missile", "owl", "missile", "elk")), combine=combine)
+    assert found.samples.rank.tolist() == [1, 2, 1, 1]
+    assert found.samples.has_tie.tolist() == [True, True, False, False]
+    assert found.rankings.label[:2, :2].tolist() == [[0, 2], [0, 2]]
+    probabilities = found.rankings.score[:2]
+    assert (probabilities[:, 0] == probabilities[:, 1]).all()
+    assert found.metrics["top1"] == 0.75
+
+
+def test_rounding_does_not_decide_between_labels_of_one_prompt() -> None:
+    scores = torch.tensor([[0.1, 0.5, 0.1 + 1e-8, 0.5 - 1e-8]])
+    assert alike(scores, None) is scores
+    firsts = Prompts(("a", "b", "a", "b"), ("{}",)).firsts
+    assert alike(scores, firsts).tolist() == scores[:, [0, 1, 0, 1]].tolist()
+    assert Prompts(("a", "b"), ("{}",)).firsts is None
+    assert Prompts(("a", "b", "c"), by_label=(("x", "y"), ("y", "x"), ("x", "y"))).firsts == [
+        0,
+        1,
+        0,
+    ]
+
+
+def test_other_names_are_part_of_the_protocol_and_the_same_names_are_not() -> None:
+    plain = ask(subject(), Words(called(NAMES).rows, called(NAMES).targets, labels=NAMES)).protocol
+    assert ask(subject(), called(NAMES)).protocol == plain
+    other = ask(subject(), called(("missile", "owl", "missile", "elk"))).protocol
+    assert {key: value for key, value in other.items() if key != "prompt_names"} == plain
+    assert "prompt_names" not in plain
+    assert (
+        other["prompt_names"]
+        != ask(subject(), called(("a", "b", "c", "d"))).protocol["prompt_names"]
+    )
+
+
+def test_a_file_of_prompts_knows_labels_by_their_own_names(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.json"
+    file.write_text(json.dumps({name: [name] for name in NAMES}))
+    found = ask(subject(), called(("a", "b", "c", "d")), prompts_file=file)
+    assert "prompt_names" not in found.protocol
+    assert found.samples.rank[2:].tolist() == [1, 1]

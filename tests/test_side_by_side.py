@@ -24,14 +24,17 @@ import polars as pl
 import pytest
 import torch
 from click.testing import CliRunner
+from mmlab_datasets.published.catalogue import describe
 from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmlab.cli import main
+from mmlab.evaluate.prompts import write_prompts
 from mmlab.store import open_store
 
+clip_benchmark = pytest.importorskip("clip_benchmark")
 zeroshot_classification = pytest.importorskip("clip_benchmark.metrics.zeroshot_classification")
 zeroshot_retrieval = pytest.importorskip("clip_benchmark.metrics.zeroshot_retrieval")
 train = pytest.importorskip("open_clip_train.train")
@@ -48,6 +51,29 @@ COUNT = 97
 CLASSES = [number * 7 % 12 for number in range(COUNT)]
 #: Recalls and accuracies are shares of equal ranks; average precisions are summed in float32 there.
 CLOSE = 1e-6
+
+
+#: What the library calls test sets of which it has a list of names; those of others come with data.
+THERE = {
+    "caltech101": "caltech101",
+    "eurosat": "eurosat",
+    "flowers102": "flowers",
+    "imagenet": "imagenet1k",
+    "mnist": "mnist",
+    "pets": "pets",
+}
+
+
+@pytest.mark.parametrize("name", THERE)
+def test_prompts_of_a_published_test_set_are_clip_benchmarks_to_the_letter(name: str) -> None:
+    described, there = describe(name), Path(clip_benchmark.__file__).parent / "datasets"
+    names = json.loads((there / "en_classnames.json").read_text())[THERE[name]]
+    templates = json.loads((there / "en_zeroshot_classification_templates.json").read_text())
+    called = [described.prompt_names.get(label, label) for label in described.labels]
+    own = [template.format(c=one) for one in names for template in templates[THERE[name]]]
+    assert write_prompts(called, described.templates) == own
+    assert set(described.prompt_names) <= set(described.labels)
+    assert len(set(described.labels)) == len(described.labels)
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,10 @@ from mmlab.evaluate.probing import without_details
 from mmlab.evaluate.prompts import Prompts, Template
 from mmlab.evaluate.protocol import Question, hash_texts
 from mmlab.evaluate.ranked import TruthTable, best_truths
-from mmlab.evaluate.zero_shot import Combine, ZeroShot, combined, meaning_of
+from mmlab.evaluate.zero_shot import Combine, ZeroShot, alike, combined, meaning_of
 from mmlab.plugin import Dataset, Features, Split
 from mmlab.records import EvaluationResult
+from mmlab.samples import prompt_names
 
 By = Literal["top1", "mean_per_class_recall"]
 Quality = Callable[[Sequence[int]], float]
@@ -138,7 +139,13 @@ class PromptStudy:
             "by": self.by,
             "selected_on": [validation.encoded.dataset.revision, hash_texts(ids)],
         }
-        return Question("prompts", self.version, options, own.labels, asked.templates)
+        return replace(
+            own,
+            evaluator="prompts",
+            version=self.version,
+            options=options,
+            templates=asked.templates,
+        )
 
 
 @dataclass(frozen=True)
@@ -172,7 +179,10 @@ class _Asked:
         taken = take(encoded.features[queries], torch.tensor(indexes))
         labels = [
             LabelFeatures(
-                subject, prompts, Prompts(encoded.dataset.labels, (template,)), averages=False
+                subject,
+                prompts,
+                Prompts(prompt_names(encoded.dataset), (template,)),
+                averages=False,
             ).whole()
             for template in templates
         ]
@@ -193,11 +203,12 @@ class _Asked:
         labels = len(self.encoded.dataset.labels)
         answers = _joined([self.by_template[place] for place in chosen], combine)
         counts = torch.full((labels,), len(chosen))
+        firsts = Prompts(prompt_names(self.encoded.dataset), self.templates).firsts
 
         def rows(part: slice) -> Tensor:
             asked = take(self.queries, part)
             scores = subject.pair_scores(queries, asked, prompts, answers)
-            return combined(scores, counts, combine, calibration)
+            return alike(combined(scores, counts, combine, calibration), firsts)
 
         return LabelScores(rows, labels, len(answers.pooled), meaning_of(combine, calibration))
 

@@ -35,7 +35,8 @@ Template = Annotated[str, AfterValidator(_check_template)]
 class Prompts:
     """The prompts of every label, in the order of label ids.
 
-    From `templates`, or from `by_label`, which has a list of prompts for every label.
+    From `templates`, or from `by_label`, which has a list of prompts for every label. `labels` are
+    called as prompts call them.
     """
 
     labels: tuple[str, ...]
@@ -53,6 +54,14 @@ class Prompts:
         if self.by_label is not None:
             return [len(prompts) for prompts in self.by_label[chosen]]
         return [len(self.templates)] * len(self.labels[chosen])
+
+    @property
+    def firsts(self) -> list[int] | None:
+        """For each label the first one of the same prompts; None where no two labels share any."""
+        places: dict[object, int] = {}
+        each = self.labels if self.by_label is None else self.by_label
+        firsts = [places.setdefault(one, place) for place, one in enumerate(each)]
+        return firsts if len(places) < len(firsts) else None
 
     @property
     def most(self) -> int:

@@ -12,19 +12,24 @@ from mmlab.evaluate.data import Encoded
 
 @dataclass(frozen=True)
 class Question:
-    """Which evaluator asks what. `options` are those that change a number, not what is kept."""
+    """Which evaluator asks what. `options` are those that change a number, not what is kept.
+
+    `prompt_names` is empty where prompts call labels by their names.
+    """
 
     evaluator: str
     version: int
     options: Mapping[str, object]
     labels: tuple[str, ...] = ()
     templates: tuple[str, ...] = ()
+    prompt_names: tuple[str, ...] = ()
 
 
 def make_protocol(
     question: Question, encoded: Encoded, ids: Sequence[str], condition: str = ""
 ) -> dict[str, object]:
     """Every ingredient of a result but the model. `ids` are of the samples asked, in order."""
+    names = question.prompt_names
     return {
         "evaluator": question.evaluator,
         "version": question.version,
@@ -35,6 +40,7 @@ def make_protocol(
         "samples": hash_texts(ids),
         "labels": hash_texts(question.labels),
         "templates": list(question.templates),
+        **({"prompt_names": hash_texts(names)} if names else {}),
     }
 
 

@@ -23,6 +23,7 @@ from mmlab.evaluate.prompts import PLACEHOLDER, Prompts, Template, read_prompts
 from mmlab.evaluate.protocol import Question
 from mmlab.plugin import Calibration, Dataset, Features
 from mmlab.records import EvaluationResult
+from mmlab.samples import prompt_names
 
 Combine = Literal["features", "scores", "probabilities"]
 
@@ -30,16 +31,18 @@ Combine = Literal["features", "scores", "probabilities"]
 class ZeroShot:
     """Which label fits: every query is scored against every label, written as prompts.
 
-    A label's prompts are its name in each template, or its own list of `prompts_file`. `combine`
-    says what is averaged over them. "features": projected features; a cosine fusion projects to
-    length 1 and scores by direction, so that is normalise, mean, normalise. "scores": each prompt's
-    score. "probabilities": the softmax over labels for one prompt of each, averaged. By default it
-    is features where an average of them means something, as the fusion says, else scores. Encoders
-    run in the subject's precision, all else in float32.
+    A label's prompts are its name in each template (or what the dataset calls it in prompts), or
+    its own list of `prompts_file`. `combine` says what is averaged over them. "features": projected
+    features; a cosine fusion projects to length 1 and scores by direction, so that is normalise,
+    mean, normalise. "scores": each prompt's score. "probabilities": the softmax over labels for one
+    prompt of each, averaged. By default it is features where an average of them means something, as
+    the fusion says, else scores. Encoders run in the subject's precision, all else in float32.
 
-    Labels are ranked by (-score, label id). Probabilities come from the model's temperature: a
-    softmax over labels, or each label's own sigmoid. A sample with several truths counts by the one
-    ranked best. Left out are samples without a known label or without the query's input.
+    Labels are ranked by (-score, label id); those of the same prompts score exactly alike, as long
+    as there are too few labels to be asked block by block (65,536). Probabilities come from the
+    model's temperature: a softmax over labels, or each label's own sigmoid. A sample with several
+    truths counts by the one ranked best. Left out are samples without a known label or without the
+    query's input.
 
     Source: Radford et al., arXiv:2103.00020, section 3.1.
     """
@@ -151,8 +154,12 @@ class ZeroShot:
                 raise AssertionError("so many labels are asked for block by block")
 
             return LabelScores(nothing, count, width, meaning, block)
-        everything, answers = slice(0, count), labels.whole()
-        return LabelScores(lambda rows: scored(rows, answers, everything), count, width, meaning)
+        everything, answers, firsts = slice(0, count), labels.whole(), labels.prompts.firsts
+
+        def whole(rows: slice) -> Tensor:
+            return alike(scored(rows, answers, everything), firsts)
+
+        return LabelScores(whole, count, width, meaning)
 
     def question(self, subject: Subject, dataset: Dataset, name: str) -> Question:
         """What is asked, named by modalities: a model's encoder keys are its own affair."""
@@ -163,7 +170,10 @@ class ZeroShot:
         written = self.written(dataset, name)
         if written.by_label is not None:
             options["prompts_sha256"] = written.identity
-        return Question("zero_shot", self.version, options, dataset.labels, written.templates)
+        templates, names = written.templates, prompt_names(dataset)
+        if not templates or names == dataset.labels:
+            names = ()
+        return Question("zero_shot", self.version, options, dataset.labels, templates, names)
 
     def combination(self, subject: Subject, name: str) -> Combine:
         """What is averaged over a label's prompts."""
@@ -215,7 +225,15 @@ class ZeroShot:
         wrong = [template for template in templates if template.count(PLACEHOLDER) != 1]
         if wrong or not templates:
             raise faults.wrong_templates(name, repr(wrong[0]) if wrong else "no template")
-        return Prompts(dataset.labels, templates)
+        return Prompts(prompt_names(dataset), templates)
+
+
+def alike(scores: Tensor, firsts: Sequence[int] | None) -> Tensor:
+    """Scores (B, C) in which each label has those of the first one of the same prompts.
+
+    Equal features give equal scores up to rounding, which must not decide between labels.
+    """
+    return scores if firsts is None else scores[:, torch.tensor(firsts, device=scores.device)]
 
 
 def meaning_of(combine: Combine, calibration: Calibration) -> Calibration:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from mmlab.plugin import SPLITS, Dataset, Outlined, Published, Sample, Targeted
+from mmlab.plugin import SPLITS, Dataset, Outlined, Prompted, Published, Sample, Targeted
 from mmlab.testing.claims import require
 from mmlab.testing.options import Factory, build, check_schema
 from mmlab.testing.randomness import BUILD, OTHER, ambient
@@ -26,8 +26,8 @@ def check_dataset(factory: Factory, **options: object) -> None:
     empty; ids that are unique, disjoint between splits, and come in the same order every time; raw
     values of the promised kinds; at least one value of each modality to train on; label ids that
     exist, and targets as many as are named; an outline, if it gives one, that says of a sample what
-    the sample says; templates with one `{}` each; a revision that is the same every time; no
-    randomness.
+    the sample says; templates with one `{}` each; as many names for prompts as labels, if it gives
+    any; a revision that is the same every time; no randomness.
     """
     resolved = check_schema("dataset", factory, options)
     datasets = _build_all(factory, resolved, BUILD)
@@ -67,6 +67,12 @@ def _check_declarations(dataset: Dataset) -> None:
     if isinstance(dataset, Published):
         for name in (dataset.test_set, dataset.main_metric):
             require(isinstance(name, str) and bool(name), "a published test set must have names")
+    if isinstance(dataset, Prompted):
+        names = dataset.prompt_names
+        is_texts = isinstance(names, tuple) and all(isinstance(x, str) and x for x in names)
+        require(is_texts, f"`prompt_names` must be a tuple of texts, not {names!r:.80}")
+        is_each = len(names) == len(dataset.labels)
+        require(is_each, f"{len(names)} `prompt_names` for {len(dataset.labels)} labels")
     for template in dataset.templates:
         require(_fits_one_label(template), f"the template {template!r} must hold one {{}} exactly")
 
@@ -85,6 +91,8 @@ def _check_shared(datasets: Mapping[str, Dataset]) -> None:
         for name in SHARED:
             same = getattr(dataset, name) == getattr(train, name)
             require(same, f"`{name}` of the split {split!r} differs from the training split's")
+        same = getattr(dataset, "prompt_names", ()) == getattr(train, "prompt_names", ())
+        require(same, f"`prompt_names` of the split {split!r} differ from the training split's")
         same = _target_names(dataset) == _target_names(train)
         require(same, f"`target_names` of the split {split!r} differ from the training split's")
     require(len(train) > 0, "the training split is empty")

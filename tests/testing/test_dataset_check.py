@@ -207,6 +207,24 @@ class ShufflesOnBuild(Sound):
         return super().__getitem__(self.order[index])
 
 
+class OneNameForTwoLabels(Sound):
+    prompt_names = ("grey",)
+
+
+class PromptNamesOfTheSplit(Sound):
+    @property
+    def prompt_names(self) -> tuple[str, ...]:
+        return ("dark", self.split)
+
+
+class OneNameTwice(Sound):
+    prompt_names = ("grey", "grey")
+
+
+def test_names_in_prompts_may_repeat() -> None:
+    check_dataset(OneNameTwice)
+
+
 @pytest.mark.parametrize(
     ("defect", "message"),
     [
@@ -236,6 +254,8 @@ class ShufflesOnBuild(Sound):
         (SameLabelTwice, "`labels` must not repeat"),
         (EmptyTraining, "the training split is empty"),
         (LabelsOfTheSplit, "differs from the training split's"),
+        (OneNameForTwoLabels, "1 `prompt_names` for 2 labels"),
+        (PromptNamesOfTheSplit, "`prompt_names` of the split 'validation' differ"),
         (RevisionOfTheMoment, "`revision` must be the same"),
     ],
 )

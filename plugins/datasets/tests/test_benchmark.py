@@ -120,6 +120,16 @@ def test_labels_are_those_of_the_pictures(tmp_path: Path, test_set: str, first: 
         assert found[: len(first)] == first
 
 
+def test_two_pairs_of_imagenets_labels_have_one_name_in_prompts(tmp_path: Path) -> None:
+    dataset = made(tmp_path, "imagenet/validation")
+    differ = {
+        label: name
+        for label, name in zip(dataset.labels, dataset.prompt_names, strict=True)
+        if label != name
+    }
+    assert differ == {"projectile": "missile", "dark glasses": "sunglasses"}
+
+
 def test_pixels_of_arrays_lie_where_they_belong(tmp_path: Path) -> None:
     pixels = np.asarray(made(tmp_path / "a", "cifar10/test")[1].values["image"])
     batch = layouts.cifar_pixels(3, 7)

@@ -291,6 +291,14 @@ def test_a_folder_of_clip_benchmark_has_its_labels_and_templates(tmp_path: Path)
     assert dataset.test_set == "pets/test"
 
 
+def test_a_name_that_is_there_twice_is_two_labels_and_one_name_in_prompts(tmp_path: Path) -> None:
+    folder = benchmark_folder(tmp_path)
+    (folder / "classnames.txt").write_text("cat\ndog\ncat\n")
+    dataset = ClipBenchmarkFolder("test", path=folder)
+    assert dataset.labels == ("cat", "dog", "cat (2)")
+    assert dataset.prompt_names == ("cat", "dog", "cat")
+
+
 def test_a_folder_for_retrieval_has_captions_a_line(tmp_path: Path) -> None:
     dataset = ClipBenchmarkFolder("test", path=benchmark_folder(tmp_path, "retrieval"))
     assert dataset.modalities == ("image", "text")
@@ -312,7 +320,6 @@ BROKEN = {
     "no number of shards": (lambda p: (p / "test" / "nshards.txt").unlink(), "nshards.txt"),
     "no number": (lambda p: (p / "test" / "nshards.txt").write_text("two"), "nshards.txt"),
     "no names": (lambda p: (p / "classnames.txt").unlink(), "classnames.txt"),
-    "a name twice": (lambda p: (p / "classnames.txt").write_text("a\nb\na\n"), "line 3"),
     "too few names": (lambda p: (p / "classnames.txt").write_text("a\n"), "a label has no name"),
     "no placeholder": (
         lambda p: (p / "zeroshot_classification_templates.txt").write_text("a photo\n"),

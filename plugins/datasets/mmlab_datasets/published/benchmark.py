@@ -34,6 +34,8 @@ TestSetName = Literal[TEST_SETS]  # type: ignore[valid-type]
 class Benchmark:
     """Pictures and a label each, with the class names and templates of CLIP's prompts.
 
+    Labels are unique; prompts have CLIP's own names, of which ImageNet has two twice.
+
     `test_set` names the dataset and which of its pictures are judged: figures for
     "eurosat/vtab-test" and "eurosat/all" are of different pictures. `path` is the folder into which
     the dataset was unpacked. Every split must have the published number of pictures.
@@ -66,6 +68,9 @@ class Benchmark:
         folder = Folder(test_set, path, description, wanted, is_part)
         self._listing = READERS[description.reader](folder, split)
         self.labels = tuple(description.labels)
+        self.prompt_names = tuple(
+            description.prompt_names.get(label, label) for label in self.labels
+        )
         self.templates = tuple(description.templates)
         self.test_set = f"{test_set} (part)" if is_part else test_set
         self.main_metric = wanted.main_metric

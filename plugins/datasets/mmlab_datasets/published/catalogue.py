@@ -70,6 +70,8 @@ class Description:
     templates: Sequence[str]
     # Tables of TOML; `test_set` makes a value of one.
     sets: Mapping[str, Mapping[str, Any]]
+    #: What prompts call a label, where that is no unique name.
+    prompt_names: Mapping[str, str] = field(default_factory=dict)
     classes: Sequence[str] = ()
     endings: Sequence[str] = ()
     pictures: str = ""

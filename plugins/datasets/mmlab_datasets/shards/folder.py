@@ -26,8 +26,11 @@ class ClipBenchmarkFolder:
 
     `nshards.txt` in a split's folder says how many shards it has. `classnames.txt` names labels,
     `zeroshot_classification_templates.txt` has prompts with `{c}`, and `dataset_type.txt` says
-    "retrieval" (captions, one a line of `.txt`) or "multilabel" (`.npy`). Published figures of the
-    test set stand beside one's own where `test_set` says which it is, as "eurosat/vtab-test" does.
+    "retrieval" (captions, one a line of `.txt`) or "multilabel" (`.npy`). Prompts have the names as
+    they are; a name that is there a second time, as in ImageNet's, is the label "missile (744)".
+
+    Published figures of the test set stand beside one's own where `test_set` says which it is, as
+    "eurosat/vtab-test" does.
     Raises DataError for a folder that is not whole, and names what lacks.
     """
 
@@ -50,7 +53,8 @@ class ClipBenchmarkFolder:
         self.is_multi_label = kind == "multilabel"
         is_retrieval = kind == "retrieval"
         self.modalities = ("image", "text") if is_retrieval else ("image",)
-        self.labels = () if is_retrieval else tuple(label_names) or _labels(path)
+        self.prompt_names = () if is_retrieval else tuple(label_names) or _class_names(path)
+        self.labels = _unique(self.prompt_names)
         self.templates = () if is_retrieval else _templates(path)
         if test_set:
             self.test_set, self.main_metric = test_set, main_metric
@@ -104,19 +108,16 @@ def _read_type(path: Path) -> str:
     return kind
 
 
-def _labels(path: Path) -> tuple[str, ...]:
-    labels = [line.strip() for line in _read(path, "classnames.txt").splitlines() if line.strip()]
-    repeated = next((one for place, one in enumerate(labels) if one in labels[:place]), None)
-    if repeated is None:
-        return tuple(labels)
-    raise DataError(
-        explain(
-            f"{path / 'classnames.txt'}: line {len(labels) - labels[::-1].index(repeated)}",
-            "a label is there twice",
-            found=repr(repeated),
-            allowed="each label once: two labels of one name could not be told apart",
-            next_step="name all labels, each its own, with label_names",
-        )
+def _class_names(path: Path) -> tuple[str, ...]:
+    lines = (line.strip() for line in _read(path, "classnames.txt").splitlines())
+    return tuple(line for line in lines if line)
+
+
+def _unique(names: Sequence[str]) -> tuple[str, ...]:
+    """Names as labels: one that was there before has its label id added."""
+    first = {name: place for place, name in reversed([*enumerate(names)])}
+    return tuple(
+        name if first[name] == place else f"{name} ({place})" for place, name in enumerate(names)
     )
 
 
