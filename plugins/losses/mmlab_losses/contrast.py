@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from mmlab.plugin import Batch, Encode, Outputs, Similarity
+from mmlab_losses.alike import weigh_answers
 from mmlab_losses.blocks import require_several
 from mmlab_losses.positives import find_groups
 from mmlab_losses.rows import Rows, read_rows
@@ -31,6 +32,7 @@ class Contrast:
     views: Mapping[str, int]
     view_weight: float
     means: bool = False
+    alike: str | None = None
 
     def __call__(
         self, mean: Mean, scale: Tensor, outputs: Outputs, batch: Batch, encode: Encode
@@ -41,7 +43,7 @@ class Contrast:
         groups = find_groups(self.positives, batch)
 
         def loss_of(similarity: Similarity) -> Tensor:
-            forward, backward = read_rows(
+            rows = read_rows(
                 similarity,
                 scale,
                 groups,
@@ -49,7 +51,21 @@ class Contrast:
                 hardness=self.hardness,
                 means=self.means,
             )
+            forward, backward = self._weigh(rows, similarity, scale, outputs)
             return (mean(forward) + mean(backward)) / 2
 
         scalars = over_views(loss_of, self.views, self.view_weight, outputs, batch, encode)
         return {**scalars, "scale": scale.detach()}
+
+    def _weigh(
+        self, rows: tuple[Rows, Rows], similarity: Similarity, scale: Tensor, outputs: Outputs
+    ) -> tuple[Rows, Rows]:
+        """Both directions, that of the input `alike` with every answer right by its weight."""
+        if self.alike is None:
+            return rows
+        features = outputs.features[self.alike]
+        right = weigh_answers(similarity, self.alike, features, scale, self.chunk)
+        forward, backward = rows
+        if self.alike == next(iter(similarity.sides)):
+            return replace(forward, right=right), backward
+        return forward, replace(backward, right=right)

@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, ClassVar
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Batch, Encode, Outputs, Shapes, Similarity, SpecError, explain
 from mmlab_losses.blocks import Chunk, full, in_blocks, own, pair_mask, require_several
-from mmlab_losses.encoders import require_encoder
-
-EPSILON = 1e-6
+from mmlab_losses.encoders import given_directions, require_encoder
 
 
 class Distillation(nn.Module):
@@ -65,9 +62,7 @@ class Distillation(nn.Module):
         require_several("distillation", outputs.similarity.size)
         features = [outputs.features[key] for key in self.teachers]
         is_pair = outputs.similarity.present & features[0].present & features[1].present
-        u, v = (
-            F.normalize(_held(side.pooled, side.present), dim=1, eps=EPSILON) for side in features
-        )
+        u, v = (given_directions(side) for side in features)
         rows, columns = self._divergences(outputs.similarity, u * self.teacher_scale, v, is_pair)
         losses = torch.where(is_pair, (rows + columns) / 2, 0)
         return {"loss": losses.sum() / is_pair.sum().clamp(min=1)}
@@ -102,11 +97,6 @@ class Distillation(nn.Module):
 
         rows, crossed, logs = zip(*in_blocks(size, self.chunk, block), strict=True)
         return torch.cat(rows), torch.stack(crossed).sum(0) + torch.stack(logs).logsumexp(0)
-
-
-def _held(pooled: Tensor, present: Tensor) -> Tensor:
-    """A teacher's features, without gradient, and 0 where absent."""
-    return full(pooled.detach()).masked_fill(~present[:, None], 0)
 
 
 def _check_widths(widths: Sequence[int]) -> None:

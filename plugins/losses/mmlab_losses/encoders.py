@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch.nn.functional as F
 from torch import Tensor
 
-from mmlab.plugin import Batch, Encode, Outputs, SpecError, explain
+from mmlab.plugin import Batch, Encode, Features, Outputs, SpecError, explain
+from mmlab_losses.blocks import full
+
+EPSILON = 1e-6
 
 
 def require_encoder(use: str, option: str, key: str, known: Mapping[str, object]) -> None:
@@ -22,6 +26,12 @@ def require_encoder(use: str, option: str, key: str, known: Mapping[str, object]
             next_step=f"set `{option}` to one of these",
         )
     )
+
+
+def given_directions(features: Features) -> Tensor:
+    """Pooled features (B, D) as vectors of length 1 that get no gradient; 0 where absent."""
+    held = full(features.pooled.detach()).masked_fill(~features.present[:, None], 0)
+    return F.normalize(held, dim=1, eps=EPSILON)
 
 
 def two_views(

@@ -10,6 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Batch, Calibration, Encode, Outputs, Shapes
+from mmlab_losses.alike import Alike, check_alike
 from mmlab_losses.blocks import Chunk
 from mmlab_losses.contrast import Contrast
 from mmlab_losses.positives import Positives, check_positives, inputs_read
@@ -29,6 +30,11 @@ class InfoNCE(nn.Module):
     answers. `hardness` weighs wrong answers. Pairs of which one side is absent take no part,
     neither as a question nor as an answer; without any pair the loss is 0.
 
+    `alike` names an input whose questions spread the truth over all answers j by the weights
+    (1 + cos(x_i, x_j)) / 2 of its encoder's features x, divided by their sum: the continuously
+    weighted contrastive loss (CWCL: Srinivasa et al., arXiv:2309.14580), made for a frozen encoder.
+    The features get no gradient from it. The other input's questions stay as they are.
+
     Source: Radford et al., arXiv:2103.00020, section 2.3 and figure 3. The lower clamp of the scale
     is ours. Raises SpecError for a batch of one, for which the loss is 0 whatever the model says.
     """
@@ -45,6 +51,7 @@ class InfoNCE(nn.Module):
         label_smoothing: Annotated[
             float, Field(ge=0, lt=1, description="share of the truth given to all answers alike")
         ] = 0.0,
+        alike: Alike = None,
         hardness: Hardness = 0.0,
         chunk: Chunk = None,
         views: Views = NO_VIEWS,
@@ -55,8 +62,16 @@ class InfoNCE(nn.Module):
         self.label_smoothing = label_smoothing
         positives = check_positives(positives, shapes)
         self.reads_inputs = inputs_read(positives)
-        means = label_smoothing > 0
-        self.contrast = Contrast("info_nce", positives, hardness, chunk, views, view_weight, means)
+        self.contrast = Contrast(
+            "info_nce",
+            positives,
+            hardness,
+            chunk,
+            views,
+            view_weight,
+            means=label_smoothing > 0,
+            alike=check_alike(alike, positives, shapes),
+        )
         self.views = max(views.values(), default=0)
 
     def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:

@@ -24,6 +24,7 @@ LOSSES: list[Callable[[Shapes, int | None], Any]] = [
     lambda shapes, chunk: InfoNCE(
         shapes, chunk=chunk, positives="labels", hardness=0.5, label_smoothing=0.1
     ),
+    lambda shapes, chunk: InfoNCE(shapes, chunk=chunk, alike="v"),
     lambda shapes, chunk: Sigmoid(shapes, chunk=chunk),
     lambda shapes, chunk: Decoupled(shapes, chunk=chunk, sigma=0.5),
     lambda shapes, chunk: InfoLOOB(shapes, chunk=chunk),
@@ -62,7 +63,8 @@ class Largest(TorchDispatchMode):
 def passed(loss: Any, u: Tensor, v: Tensor) -> Tensor:
     """The loss of the vectors' cosines, after its gradient."""
     batch = Batch({}, {}, torch.arange(len(u)) % 5, torch.arange(len(u)), {})
-    outputs = Outputs({}, None, None, Cosines(u, v))  # type: ignore[arg-type]
+    similarity = Cosines(u, v)
+    outputs = Outputs(similarity.sides, None, None, similarity)  # type: ignore[arg-type]
     value: Tensor = loss(outputs, batch, lambda key, x: Features.of(x))["loss"]
     value.backward()
     return value
