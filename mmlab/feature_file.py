@@ -116,8 +116,13 @@ def _acquire(lock: Path) -> int | None:
 
 
 def _facts(metadata: Mapping[str, str] | None) -> dict[str, Any]:  # Any: JSON
-    """What is written in the header; nothing in a file that this did not write."""
-    facts: dict[str, Any] = json.loads((metadata or {}).get("mmlab", "{}"))
+    """What is written in the header; nothing in a file that this did not write. Raises Damaged."""
+    try:
+        facts = json.loads((metadata or {}).get("mmlab", "{}"))
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"its header cannot be read: {error}") from error
+    if not isinstance(facts, dict):
+        raise Damaged("its header holds no facts")
     return facts
 
 

@@ -81,6 +81,37 @@ def test_a_file_with_one_bit_turned_is_damaged(tmp_path: Path) -> None:
             read_table(path)
 
 
+@pytest.mark.slow
+def test_a_header_with_any_byte_altered_is_damaged_or_gives_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "a.safetensors"
+    made = table(rows=2)
+    write_table(path, made, ABOUT)
+    content = path.read_bytes()
+    header = 8 + int.from_bytes(content[:8], "little")
+    damaged = 0
+    for place in range(header):
+        for other in (content[place] ^ 1, ord('"')):
+            path.write_bytes(content[:place] + bytes([other]) + content[place + 1 :])
+            try:
+                found = read_table(path)
+            except Damaged:
+                damaged += 1
+                continue
+            assert isinstance(found, FeatureTable)
+            assert torch.equal(found.features.pooled, made.features.pooled)
+            assert torch.equal(found.starts, made.starts)
+    assert damaged > header
+
+
+@pytest.mark.parametrize("facts", ['{"about', "[1]", '"text"', "null", "[" * 100_000])
+def test_a_header_that_says_something_else_is_damaged(tmp_path: Path, facts: str) -> None:
+    from safetensors.torch import save_file
+
+    save_file({"starts": torch.zeros(3)}, tmp_path / "a.safetensors", {"mmlab": facts})
+    with pytest.raises(Damaged):
+        read_table(tmp_path / "a.safetensors")
+
+
 def test_another_file_of_tensors_is_damaged(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
