@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,12 +12,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from store_values import dump
 from strange import SPEC, install
 
 from mmlab.cli import main
+from mmlab.cli.output import db_option
+from mmlab.cli.run import db_argument
 
 QUICK = ("--set", "train.epochs=1", "--device", "cpu")
 
@@ -66,6 +70,40 @@ def test_run_prints_the_leaderboard_and_names_the_stranger_in_the_provenance() -
     assert "stranger-shapes" in result.stdout
     assert "mmlab report" in result.stderr
     assert "stranger-mmlab" in call("show", "@last", "--env").stdout
+
+
+@pytest.mark.slow
+def test_run_ends_with_a_command_that_can_be_pasted(folder: Path) -> None:
+    assert call("run", SPEC, *QUICK).output.endswith(
+        "a page to hand on: mmlab report --out report.html\n1 done\n"
+    )
+    result = call("run", SPEC, *QUICK, "--db", "my results.db")
+    line = next(line for line in result.output.splitlines() if "a page to hand on: " in line)
+    command = shlex.split(line.removeprefix("a page to hand on: mmlab "))
+    assert command == ["report", "--out", "report.html", "--db", "my results.db"]
+    assert call(*command).exit_code == 0
+    assert (folder / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("db", "printed"),
+    [
+        ("results.db", " --db results.db"),
+        ("postgresql://me:secret@host:1/results", " --db postgresql://me@host:1/results"),
+        ("postgresql://host/r?password=secret&sslmode=a", " --db 'postgresql://host/r?sslmode=a'"),
+    ],
+)
+def test_the_command_that_is_printed_holds_no_password(db: str, printed: str) -> None:
+    found: list[str] = []
+
+    @click.command()
+    @db_option
+    def ask_database(db: str) -> None:
+        found.append(db_argument(db))
+
+    CliRunner().invoke(ask_database, ["--db", db])
+    CliRunner().invoke(ask_database, [], env={"MMLAB_DB": db})
+    assert found == [printed, ""]
 
 
 @pytest.mark.slow

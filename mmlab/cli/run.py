@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -190,6 +191,14 @@ def _show_results(db: str, experiments: set[str]) -> None:
     if not experiments:
         return
     show_leaderboard(db, experiments)
+    say(f"a page to hand on: mmlab report --out report.html{db_argument(db)}")
+
+
+def db_argument(db: str) -> str:
+    """The `--db` that a further command needs, as a shell reads it; it holds no password."""
+    from mmlab.store.address import parse_address
+
     source = click.get_current_context().get_parameter_source("db")
-    is_given = source is ParameterSource.COMMANDLINE
-    say(f"a page to hand on: mmlab report --out report.html{' --db ...' if is_given else ''}")
+    if source is not ParameterSource.COMMANDLINE:
+        return ""
+    return f" --db {shlex.quote(parse_address(db).display if '://' in db else db)}"
