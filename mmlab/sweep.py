@@ -202,14 +202,21 @@ def labels(points: Sequence[Point]) -> list[str]:
 
 
 def _label(value: object, tables: Sequence[Mapping[str, object]]) -> str:
-    """A value in short; of a table its component, and the keys that set it apart from its like."""
+    """A value in short; of a table its component, and the keys that set it apart from its like.
+
+    `inputs` are always among them: a fusion of one input is a baseline, alone or not.
+    """
     if isinstance(value, str):
         return value
     if not isinstance(value, Mapping):
         return show(value)
     use = value.get("use")
     alike = [table for table in tables if table.get("use") == use]
-    apart = {key: item for key, item in value.items() if any(t.get(key) != item for t in alike)}
+    apart = {
+        key: item
+        for key, item in value.items()
+        if key == "inputs" or any(t.get(key) != item for t in alike)
+    }
     inner = ", ".join(_inner(key, item) for key, item in apart.items())
     if not isinstance(use, str):
         return f"{{{inner}}}"

@@ -91,6 +91,12 @@ def test_labels_say_what_differs_and_not_the_seed(tmp_path: Path) -> None:
     ]
 
 
+def test_a_label_says_what_is_unimodal_though_nothing_else_is_like_it(tmp_path: Path) -> None:
+    sweep = '[sweep.axes]\nfusion = [{ use = "concat", inputs = ["image"] }, { use = "sum" }]'
+    labels = [cell.label for cell in cells(tmp_path, sweep)]
+    assert labels == ["fusion=concat(image)", "fusion=sum"]
+
+
 def test_zip_takes_members_side_by_side(tmp_path: Path) -> None:
     found = cells(tmp_path, AXES.replace("[sweep]\n", '[sweep]\nstrategy = "zip"\n', 1))
     assert [cell.label for cell in found] == [
