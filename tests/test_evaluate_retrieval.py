@@ -151,6 +151,25 @@ def test_inputs_without_text_are_paired_by_sample() -> None:
     assert forth.metrics["recall@1"] == back.metrics["recall@1"] == 1.0
 
 
+def test_encoder_keys_change_no_figure_and_no_protocol() -> None:
+    keyed = subject(inputs=("picture", "words"), modalities={"picture": "image", "words": "text"})
+    dataset = captioned(("crab", ("zzz", "crab")), ("owl", "crab"), ("yak", "yaks"))
+    for other, plain in zip(retrieve(keyed, dataset), retrieve(subject(), dataset), strict=True):
+        assert other.condition == plain.condition
+        assert other.protocol == plain.protocol
+        assert other.metrics == plain.metrics
+
+
+def test_two_inputs_of_one_modality_keep_their_directions_apart() -> None:
+    twins = subject(inputs=("sketch", "photo"), modalities={"sketch": "image", "photo": "image"})
+    results = retrieve(twins, pictures(WORDS, WORDS, modalities=("image",)))
+    assert [result.condition for result in results] == [
+        "image_1_to_image_2",
+        "image_2_to_image_1",
+    ]
+    assert results[0].protocol != results[1].protocol
+
+
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     dataset = captioned(*((word, (word, word[::-1], "crab")) for word in WORDS))
     whole = retrieve(subject(), dataset)

@@ -26,6 +26,9 @@ DEPTHS = (1, 5, 10)
 class Retrieval:
     """Both directions between the fusion's two inputs, as two results: "image_to_text" and back.
 
+    They are named by modalities, for a model's encoder keys are its own affair; by places as well,
+    "image_1_to_image_2", where both read the same.
+
     Every caption is a row of its own, on both sides. A hit is any row that belongs to the query's
     sample, and any row that equals one that does: samples that share a caption word for word answer
     for each other. recall@k is the share of queries with a hit among the first k; None where there
@@ -71,18 +74,23 @@ class Retrieval:
         first, second = (make_side(subject, encoded, key, indexes, self.prefix) for key in keys)
         both = [rank_hits(subject, *sides, name) for sides in ((first, second), (second, first))]
         mean_recall = float(np.mean([label_metrics.share_within(one.rank, 1) for one in both]))
-        return [self._result(subject, encoded, name, one, mean_recall) for one in both]
+        one, other = _side_names(*(subject.modality(key) for key in keys))
+        conditions = f"{one}_to_{other}", f"{other}_to_{one}"
+        return [
+            self._result(subject, encoded, name, condition, found, mean_recall)
+            for condition, found in zip(conditions, both, strict=True)
+        ]
 
     def _result(
         self,
         subject: Subject,
         encoded: Encoded,
         name: str,
+        condition: str,
         found: Direction,
         mean_recall: float,
     ) -> EvaluationResult:
         asked, answers = found.asked, found.answers
-        condition = f"{asked.key}_to_{answers.key}"
         question = Question(
             "retrieval", self.version, {"prefix": self.prefix} if self.prefix else {}
         )
@@ -100,6 +108,15 @@ class Retrieval:
             samples=_sample_results(found),
             thumbnails=make_thumbnails(encoded.dataset, asked.ids, asked.indexes, self.cards),
         )
+
+
+def _side_names(first: str, second: str) -> tuple[str, str]:
+    """What the two sides are called, by what they are and not by what a model calls them.
+
+    >>> _side_names("image", "text"), _side_names("text", "text")
+    (('image', 'text'), ('text_1', 'text_2'))
+    """
+    return (first, second) if first != second else (f"{first}_1", f"{second}_2")
 
 
 @dataclass(frozen=True)
