@@ -16,6 +16,9 @@ Ints = npt.NDArray[np.int32]
 Doubles = npt.NDArray[np.float64]
 Halves = npt.NDArray[np.float16]
 
+#: Where the subject of a retrieval says how many captions belong to several samples.
+SHARED_CAPTIONS = "shared_captions"
+
 
 @dataclass(frozen=True)
 class MetricPoint:

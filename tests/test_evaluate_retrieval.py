@@ -17,8 +17,11 @@ from mmlab.records import EvaluationResult
 WORDS = ["crab", "owl", "elk", "ant", "bee", "yak", "fox", "hen", "cow", "pig", "dog"]
 
 
-def retrieve(what: Subject, dataset: Words) -> tuple[EvaluationResult, EvaluationResult]:
-    first, second = Retrieval()(what, encoded(what, dataset), "pairs")
+def retrieve(
+    what: Subject, dataset: Words, *, own: bool = False
+) -> tuple[EvaluationResult, EvaluationResult]:
+    evaluator = Retrieval(repeated_captions="own" if own else "hits")
+    first, second = evaluator(what, encoded(what, dataset), "pairs")
     return first, second
 
 
@@ -113,6 +116,28 @@ def test_samples_that_share_a_caption_answer_for_each_other() -> None:
     assert back.samples.rank.tolist() == [1, 1, 3]
     assert forth.samples.rank[0] == 1
     assert not forth.samples.has_tie[0]  # the two captions tie, but both are hits
+
+
+def test_only_its_own_captions_answer_for_a_sample_where_that_is_asked() -> None:
+    dataset = captioned(("crab", "crab"), ("owl", ("crab", "owl")), ("yak", "owl"))
+    forth, back = retrieve(subject(), dataset, own=True)
+    assert forth.samples.rank.tolist() == [1, 1, 4]
+    assert forth.samples.has_tie.tolist() == [True, True, True]  # with the other sample's caption
+    assert back.samples.rank.tolist() == [1, 3, 1, 3]
+    shared, _ = retrieve(subject(), dataset)
+    assert shared.samples.rank.tolist() == [1, 1, 3]
+    assert not shared.samples.has_tie[:2].any()
+    assert shared.subject["shared_captions"] == forth.subject["shared_captions"] == 2
+
+
+def test_whose_captions_count_is_part_of_the_protocol_where_some_are_shared() -> None:
+    repeated, plain = captioned(("crab", "crab"), ("owl", "crab")), pictures(WORDS, WORDS)
+    first, own = retrieve(subject(), repeated), retrieve(subject(), repeated, own=True)
+    assert [result.protocol["options"] for result in first] == [{}, {}]
+    assert [result.protocol["options"] for result in own] == [{"repeated_captions": "own"}] * 2
+    without, alike = retrieve(subject(), plain), retrieve(subject(), plain, own=True)
+    assert [result.protocol for result in without] == [result.protocol for result in alike]
+    assert without[0].subject["shared_captions"] == 0
 
 
 def test_ties_with_a_miss_are_marked_and_ordered_by_position() -> None:

@@ -24,6 +24,7 @@ import polars as pl
 import pytest
 import torch
 from click.testing import CliRunner
+from evaluated import Cosine, Words, encoded, letters, subject
 from mmlab_datasets.published.catalogue import describe
 from PIL import Image
 from safetensors.torch import save_file
@@ -32,6 +33,8 @@ from torch.utils.data import DataLoader
 
 from mmlab.cli import main
 from mmlab.evaluate.prompts import write_prompts
+from mmlab.evaluate.retrieval import Retrieval
+from mmlab.plugin import Features, Scores
 from mmlab.store import open_store
 
 clip_benchmark = pytest.importorskip("clip_benchmark")
@@ -225,6 +228,39 @@ def test_recalls_of_retrieval_are_those_of_clip_benchmark(folder: Path, model: A
             share = wanted[f"{side}_retrieval_recall@{k}"]
             assert found[f"recall@{k}"] == pytest.approx(share, abs=CLOSE)
     assert 0 < wanted["image_retrieval_recall@10"] < 1
+
+
+class Dot(Cosine):
+    """Whole scores, so that captions which repeat tie exactly."""
+
+    def project(self, position: int, features: Features) -> Features:
+        return features
+
+    def score(self, u: Features, v: Features) -> Scores:
+        scores = u.pooled @ v.pooled.T
+        return Scores(scores, scores)
+
+
+def test_recalls_of_captions_that_repeat_are_those_of_clip_benchmark() -> None:
+    generator = np.random.default_rng(0)
+    words = ["".join(generator.choice([*"abcde"], 9)) for _ in range(40)]
+    captions = [(words[place % 20], *generator.choice(words, place % 3)) for place in range(40)]
+    rows = [
+        {"image": letters(word), "text": texts} for word, texts in zip(words, captions, strict=True)
+    ]
+    what = subject(Dot())
+    both = Retrieval(repeated_captions="own")(what, encoded(what, Words(rows, [()] * 40)), "own")
+    owners = torch.tensor([place for place, texts in enumerate(captions) for _ in texts])
+    written = torch.tensor([letters(text) for texts in captions for text in texts]).double()
+    scores = torch.tensor([letters(word) for word in words]).double() @ written.T
+    positive = torch.arange(40)[:, None] == owners
+    for found, asked, hits in zip(both, (scores, scores.T), (positive, positive.T), strict=True):
+        ordered = asked - 1e-4 * torch.arange(asked.shape[1])  # equal scores go by position here
+        for k in (1, 5, 10):
+            wanted = zeroshot_retrieval.recall_at_k(ordered, hits, k) > 0
+            share = float(wanted.double().mean())
+            assert found.metrics[f"recall@{k}"] == pytest.approx(share, abs=CLOSE)
+            assert 0 < share < 1
 
 
 def test_top1_and_top5_are_those_of_open_clip(folder: Path, model: Any) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from mmlab.evaluate.data import Encoded, Subject, take
 from mmlab.evaluate.protocol import Question, make_protocol
 from mmlab.evaluate.thumbnails import make_thumbnails
 from mmlab.plugin import Dataset, Features
-from mmlab.records import EvaluationResult, Floats, Ints, SampleResults
+from mmlab.records import SHARED_CAPTIONS, EvaluationResult, Floats, Ints, SampleResults
 
 #: Depths k of recall@k.
 DEPTHS = (1, 5, 10)
@@ -31,13 +31,14 @@ class Retrieval:
 
     Every caption is a row of its own, on both sides. A hit is any row that belongs to the query's
     sample, and any row that equals one that does: samples that share a caption word for word answer
-    for each other. recall@k is the share of queries with a hit among the first k; None where there
-    are fewer than k rows to find. mean_recall@1 is the mean of the two directions. Rows are ranked
-    by (-score, position). Left out are samples that lack either input.
+    for each other, unless `repeated_captions` is "own". recall@k is the share of queries with a hit
+    among the first k; None where there are fewer than k rows to find. mean_recall@1 is the mean of
+    the two directions. Rows are ranked by (-score, position). Left out are samples that lack either
+    input.
 
     No prompt is put around captions unless `prefix` is given, which then begins each of them (the
-    CLIP paper's "a photo of " for Flickr30k). With one row per sample and no repeated caption this
-    is CLIP_benchmark's protocol, and open_clip's up to its order of ties.
+    CLIP paper's "a photo of " for Flickr30k). With "own", or where no samples share a caption, this
+    is CLIP_benchmark's protocol up to its order of ties, and with one row per sample open_clip's.
     """
 
     version: ClassVar[int] = 1
@@ -49,9 +50,17 @@ class Retrieval:
         prefix: Annotated[
             str, Field(description='put before every caption, such as "a photo of "')
         ] = "",
+        repeated_captions: Annotated[
+            Literal["hits", "own"],
+            Field(
+                description="hits: a caption stands for every sample that has the same; "
+                "own: for its own sample only, as CLIP_benchmark counts"
+            ),
+        ] = "hits",
         cards: Annotated[int, Field(ge=0, le=1000, description="samples with a picture")] = 24,
     ) -> None:
         self.prefix = prefix
+        self.repeated_captions = repeated_captions
         self.cards = cards
 
     def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
@@ -72,42 +81,48 @@ class Retrieval:
         if not indexes:
             raise faults.nothing_left(name, len(encoded.ids), "both inputs")
         first, second = (make_side(subject, encoded, key, indexes, self.prefix) for key in keys)
-        both = [rank_hits(subject, *sides, name) for sides in ((first, second), (second, first))]
+        both = [self._ranked(subject, *sides, name) for sides in ((first, second), (second, first))]
         mean_recall = float(np.mean([label_metrics.share_within(one.rank, 1) for one in both]))
         one, other = _side_names(*(subject.modality(key) for key in keys))
         conditions = f"{one}_to_{other}", f"{other}_to_{one}"
-        return [
-            self._result(subject, encoded, name, condition, found, mean_recall)
+        results = [
+            self._result(subject, encoded, name, condition, found)
             for condition, found in zip(conditions, both, strict=True)
         ]
+        mean = {"mean_recall@1": mean_recall}
+        return [replace(result, metrics={**result.metrics, **mean}) for result in results]
+
+    def _ranked(self, subject: Subject, asked: Side, answers: Side, name: str) -> Direction:
+        matches = Matches(asked, answers, own_only=self.repeated_captions == "own")
+        return rank_hits(subject, matches, name)
 
     def _result(
-        self,
-        subject: Subject,
-        encoded: Encoded,
-        name: str,
-        condition: str,
-        found: Direction,
-        mean_recall: float,
+        self, subject: Subject, encoded: Encoded, name: str, condition: str, found: Direction
     ) -> EvaluationResult:
         asked, answers = found.asked, found.answers
-        question = Question(
-            "retrieval", self.version, {"prefix": self.prefix} if self.prefix else {}
-        )
+        shared = count_shared(asked) + count_shared(answers)
         ids = [*asked.ids, *answers.ids]
+        described = subject.describe((asked.key, answers.key), None)
         return EvaluationResult(
             name=name,
             evaluator="retrieval",
             condition=condition,
             split=encoded.split,
             dataset_revision=encoded.dataset.revision,
-            protocol=make_protocol(question, encoded, ids, condition),
-            subject=subject.describe((asked.key, answers.key), None),
-            metrics={**measure(found.rank, len(answers.ids)), "mean_recall@1": mean_recall},
+            protocol=make_protocol(self._question(shared), encoded, ids, condition),
+            subject={**described, SHARED_CAPTIONS: shared},
+            metrics=measure(found.rank, len(answers.ids)),
             skipped=len(encoded.ids) - len(set(asked.indexes)),
             samples=_sample_results(found),
             thumbnails=make_thumbnails(encoded.dataset, asked.ids, asked.indexes, self.cards),
         )
+
+    def _question(self, shared: int) -> Question:
+        """What is asked; whose captions count is part of it only where some are shared."""
+        options: dict[str, object] = {"prefix": self.prefix} if self.prefix else {}
+        if shared and self.repeated_captions != "hits":
+            options["repeated_captions"] = self.repeated_captions
+        return Question("retrieval", self.version, options)
 
 
 def _side_names(first: str, second: str) -> tuple[str, str]:
@@ -165,9 +180,16 @@ def _caption_id(sample_id: str, place: int, count: int) -> str:
     return sample_id if count == 1 else f"{sample_id}#{place}"
 
 
-def rank_hits(subject: Subject, asked: Side, answers: Side, name: str) -> Direction:
+def count_shared(side: Side) -> int:
+    """How many captions, different from each other, belong to several samples."""
+    first: dict[Hashable, int] = {}
+    rows = zip(side.contents, side.indexes, strict=True)
+    return len({content for content, index in rows if first.setdefault(content, index) != index})
+
+
+def rank_hits(subject: Subject, matches: Matches, name: str) -> Direction:
     """Rank every query's best hit among all rows of the other side, some queries at a time."""
-    matches = Matches(asked, answers)
+    asked, answers = matches.asked, matches.answers
     ranks, ties = [], []
     for rows in ranking.chunks(len(asked.ids), len(answers.ids)):
         scores = subject.pair_scores(
@@ -182,25 +204,30 @@ def rank_hits(subject: Subject, asked: Side, answers: Side, name: str) -> Direct
 
 
 class Matches:
-    """Which rows of one side belong to which of the other: a mask made for some rows at a time."""
+    """Which rows of one side belong to which of the other: a mask made for some rows at a time.
 
-    def __init__(self, asked: Side, answers: Side) -> None:
-        self.asked = asked
+    Rows of equal content belong together, or, with `own_only`, those of one sample.
+    """
+
+    def __init__(self, asked: Side, answers: Side, *, own_only: bool = False) -> None:
+        self.asked, self.answers = asked, answers
+        self.asking = asked.indexes if own_only else asked.contents
+        answering = answers.indexes if own_only else answers.contents
         self.columns: dict[Hashable, list[int]] = {}
-        for column, content in enumerate(answers.contents):
+        for column, content in enumerate(answering):
             self.columns.setdefault(content, []).append(column)
         by_sample: dict[int, set[Hashable]] = {}
-        for index, content in zip(answers.indexes, answers.contents, strict=True):
+        for index, content in zip(answers.indexes, answering, strict=True):
             by_sample.setdefault(index, set()).add(content)
         self.related: dict[Hashable, set[Hashable]] = {}
-        for index, content in zip(asked.indexes, asked.contents, strict=True):
+        for index, content in zip(asked.indexes, self.asking, strict=True):
             self.related.setdefault(content, set()).update(by_sample[index])
         self.width = len(answers.ids)
 
     def mask(self, rows: slice) -> Tensor:
         """(rows, answers) bool."""
         mask = torch.zeros(rows.stop - rows.start, self.width, dtype=torch.bool)
-        for row, content in enumerate(self.asked.contents[rows]):
+        for row, content in enumerate(self.asking[rows]):
             for related in self.related[content]:
                 mask[row, self.columns[related]] = True
         return mask
