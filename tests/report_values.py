@@ -40,21 +40,21 @@ def identity(experiment: str, cell: str, seed: int) -> RunIdentity:
 
 def record(
     store: Store,
-    result: EvaluationResult,
-    *,
+    *results: EvaluationResult,
     experiment: str = "emoji",
     cell: str = "",
     seed: int = 0,
     curve: Sequence[float] = (),
     rerun: bool = False,
 ) -> str:
-    """A done run with one evaluation and one curve; its id."""
+    """A done run with one curve, mostly with one evaluation; its id."""
     run = store.submit(identity(experiment, cell, seed), rerun=rerun)
     claim = store.claim(run.run_id, "worker", 60, PROVENANCE)
     assert claim is not None, "a new run is free"
     points = [MetricPoint("train/loss", 10 * step, value) for step, value in enumerate(curve)]
     store.record_points(claim, points)
-    store.finish(claim, [result], {result.name: f"evaluation-{run.run_id}-{result.name}"})
+    hashes = {result.name: f"evaluation-{run.run_id}-{result.name}" for result in results}
+    store.finish(claim, list(results), hashes)
     return run.run_id
 
 

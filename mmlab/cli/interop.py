@@ -117,25 +117,29 @@ def export_clip_benchmark(runs: tuple[str, ...], out: Path | None, db: str) -> N
 
     Without --out they go to stdout, one a line. RUN is an id or its first characters, an
     experiment's name (all its runs), or @last; by default all done runs but imported ones.
-    Zero-shot, retrieval and linear probes have a counterpart there; the rest is left out.
+    Zero-shot, retrieval and linear probes have a counterpart there; the rest is left out. So is
+    retrieval in which samples answered for others that have the same caption: it is told.
 
     \b
     Examples:
       mmlab export clip-benchmark > results.jsonl
       mmlab export clip-benchmark first --out results
     """
-    from mmlab.interop.exporting import as_documents
+    from mmlab.interop.exporting import as_documents, left_out
     from mmlab.report.figures import counted
     from mmlab.store import open_store
 
     with open_store(db) as store:
         ids = _done_runs(store, runs)
-        documents = list(as_documents(store.run_detail(run_id) for run_id in ids))
+        details = [store.run_detail(run_id) for run_id in ids]
+    documents = as_documents(details)
     if out is None:
         for document in documents:
             click.echo(json.dumps(document, ensure_ascii=False, allow_nan=False))
     else:
         _write(documents, out)
+    for line in left_out(details):
+        say(line)
     written = f"{counted(len(documents), 'result')} of {counted(len(ids), 'run')}"
     say(written + (f" in {out}" if out else ""))
 
@@ -166,7 +170,7 @@ def _write(documents: Sequence[Document], folder: Path) -> None:
                 "several results would have one file",
                 found=min(repeated),
                 allowed="one result for a model, test set and task",
-                next_step="name single runs, or leave out --out and write one file of lines",
+                next_step="export the runs one by one, each into a folder of its own",
             )
         )
     try:

@@ -24,6 +24,8 @@ TOOL = "clip-benchmark"
 #: Keys beside the metrics, in documents and in the CSV, where an index may have no name.
 KEYS = frozenset({"dataset", "model", "pretrained", "task", "language", "model_fullname", ""})
 _LISTS = ("classnames", "templates")
+#: What names a result: one set of figures has all of these, and no other set has the same.
+NAMES = ("dataset", "pretrained", "model", "language", "task")
 #: What `mmlab export` adds, of no meaning to anybody else.
 OWN = "mmlab"
 
@@ -150,7 +152,6 @@ def _figures(
 
 def file_name(document: Mapping[str, object]) -> str:
     """The name that CLIP_benchmark gives a result's file, safe in any folder."""
-    parts = [document[key] for key in ("dataset", "pretrained", "model", "language", "task")]
-    name = "_".join(str(part).replace("/", "_") for part in parts)
+    name = "_".join(str(document[key]).replace("/", "_") for key in NAMES)
     plain = "".join(c if c.isalnum() or c in "._-+@ " else "_" for c in name)
     return f"{plain.lstrip('.')[:200]}.json"

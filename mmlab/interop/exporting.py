@@ -2,43 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
-from mmlab.interop.clip_benchmark import OWN
-from mmlab.interop.names import EVALUATORS, Metric, dataset_of, theirs_of
+from mmlab.errors import DataError, explain
+from mmlab.interop.clip_benchmark import NAMES, OWN
+from mmlab.interop.names import DIRECTIONS, EVALUATORS, Metric, dataset_of, theirs_of
+from mmlab.records import SHARED_CAPTIONS
 from mmlab.store import EvaluationRow, RunDetail
 
 #: A document of CLIP_benchmark; its values are texts but for `metrics` and our own addition.
 Document = dict[str, object]
 
+#: Characters that are enough of a run's id or a hash.
+SHORT = 12
+_HASHES = ("run", "protocol_hash")
 
-def as_documents(details: Iterable[RunDetail]) -> Iterator[Document]:
-    """The documents of done runs. Results of other splits and other questions are left out."""
-    for detail in details:
-        for parts in _by_question(detail.evaluations):
-            yield _document(detail, parts)
+
+def as_documents(details: Iterable[RunDetail]) -> list[Document]:
+    """The documents of done runs. Results of other splits and other questions are left out.
+
+    Where several would be taken for one, `pretrained` also says what they differ in: the run, or
+    the evaluation's name, or its protocol.
+    """
+    return _told_apart(
+        [
+            _document(detail, parts)
+            for detail in details
+            for parts in _by_question(detail.evaluations)
+        ]
+    )
+
+
+def left_out(details: Iterable[RunDetail]) -> list[str]:
+    """What has the name of CLIP_benchmark's retrieval and is another one, a line each."""
+    return [
+        f"left out: {evaluation.name} of {detail.run.experiment} {detail.run.run_id[:SHORT]}, "
+        "where samples that share a caption answer for each other, as CLIP_benchmark does not "
+        'count; evaluate the run with repeated_captions = "own" for figures that it does'
+        for detail in details
+        for evaluation in detail.evaluations
+        if _has_their_name(evaluation) and _shares_captions(evaluation)
+        if evaluation.condition == DIRECTIONS["text"]  # once for both
+    ]
 
 
 def _by_question(evaluations: Sequence[EvaluationRow]) -> Iterable[list[EvaluationRow]]:
     """Results that make one document: the directions of retrieval belong together."""
     parts: dict[tuple[str, str], list[EvaluationRow]] = {}
     for evaluation in evaluations:
-        is_known = evaluation.evaluator in EVALUATORS.values() or "task" in evaluation.subject
-        if is_known and evaluation.split == "test":
+        if _has_their_name(evaluation) and not _shares_captions(evaluation):
             key = (evaluation.name, evaluation.evaluation_hash)
             parts.setdefault(key, []).append(evaluation)
     return parts.values()
 
 
+def _has_their_name(evaluation: EvaluationRow) -> bool:
+    """Whether a test result is of a task that they have; retrieval is of pictures and texts."""
+    if evaluation.split != "test":
+        return False
+    if "task" in evaluation.subject:  # an imported one
+        return True
+    if evaluation.evaluator == "retrieval":
+        return evaluation.condition in DIRECTIONS.values()
+    return evaluation.evaluator in EVALUATORS.values()
+
+
+def _shares_captions(evaluation: EvaluationRow) -> bool:
+    """Whether samples answered for others with the same caption."""
+    if evaluation.evaluator != "retrieval" or "task" in evaluation.subject:
+        return False
+    options = cast(Mapping[str, object], evaluation.protocol.get("options", {}))
+    return evaluation.subject.get(SHARED_CAPTIONS) != 0 and "repeated_captions" not in options
+
+
 def _document(detail: RunDetail, parts: Sequence[EvaluationRow]) -> Document:
     first = parts[0]
     names = _imported_names(first) if detail.run.origin else _own_names(detail, first)
-    metrics = {
-        theirs_of(Metric(name, part.condition), names["task"]): value
-        for part in parts
-        for name, value in part.metrics.items()
-    }
+    metrics = dict[str, float | None]()
+    for part in parts:
+        for name, value in part.metrics.items():
+            theirs = theirs_of(Metric(name, part.condition), names["task"])
+            if metrics.setdefault(theirs, value) != value:
+                raise _two_meanings(detail, first, theirs)
     own = {
         "run": detail.run.run_id,
         "experiment": detail.run.experiment,
@@ -49,6 +95,40 @@ def _document(detail: RunDetail, parts: Sequence[EvaluationRow]) -> Document:
         "samples": first.sample_count,
     }
     return {**names, "metrics": metrics, **({} if detail.run.origin else {OWN: own})}
+
+
+def _two_meanings(detail: RunDetail, evaluation: EvaluationRow, metric: str) -> DataError:
+    return DataError(
+        explain(
+            f"{detail.run.experiment} {detail.run.run_id[:SHORT]}: {evaluation.name}",
+            "conditions of one evaluation have different values of one metric",
+            found=metric,
+            allowed="one value for each of CLIP_benchmark's metrics",
+            next_step="export other runs; mmlab report shows every condition of this one",
+        )
+    )
+
+
+def _told_apart(documents: Iterable[Document]) -> list[Document]:
+    """Each once; documents of one model, test set and task say what they differ in."""
+    alike: dict[tuple[object, ...], list[Document]] = {}
+    for document in documents:
+        same = alike.setdefault(tuple(document[key] for key in NAMES), [])
+        if document not in same:
+            same.append(document)
+    return [_named(document, same) for same in alike.values() for document in same]
+
+
+def _named(document: Document, alike: Sequence[Document]) -> Document:
+    mine, *others = (
+        {key: str(value)[:SHORT] if key in _HASHES else str(value) for key, value in own.items()}
+        for own in (cast(Mapping[str, object], one.get(OWN, {})) for one in (document, *alike))
+    )
+    keys = [key for key in ("run", "evaluation") if len({own.get(key) for own in others}) > 1]
+    if len({tuple(own.get(key) for key in keys) for own in others}) < len(others):
+        keys.append("protocol_hash")
+    told = [mine[key] for key in keys if key in mine]
+    return {**document, "pretrained": "-".join([str(document["pretrained"]), *told])}
 
 
 def _imported_names(evaluation: EvaluationRow) -> dict[str, str]:
@@ -66,7 +146,7 @@ def _own_names(detail: RunDetail, evaluation: EvaluationRow) -> dict[str, str]:
     return {
         "dataset": _dataset(detail, evaluation),
         "model": str(tower.get("architecture") or detail.run.experiment),
-        "pretrained": tag if tag and not is_trained else f"mmlab-{detail.run.run_id[:12]}",
+        "pretrained": tag if tag and not is_trained else f"mmlab-{detail.run.run_id[:SHORT]}",
         "task": tasks[evaluation.evaluator],
         "language": "en",
     }

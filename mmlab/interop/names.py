@@ -58,7 +58,8 @@ METRICS = {
     "lp_acc5": "top5",
     "lp_mean_per_class_recall": "mean_per_class_recall",
 }
-_RECALL = re.compile(r"(image|text)_retrieval_recall@(\d+)")
+#: Metrics of a direction of retrieval; the median rank is our addition.
+_RETRIEVAL = re.compile(r"(image|text)_retrieval_(recall@\d+|median_rank)")
 DIRECTIONS = {"image": "text_to_image", "text": "image_to_text"}
 MEAN_RECALL = "mean_recall@1"
 
@@ -96,9 +97,9 @@ def metric_of(name: str) -> Metric:
     >>> metric_of("image_retrieval_recall@5")
     Metric(name='recall@5', condition='text_to_image')
     """
-    match = _RECALL.fullmatch(name)
+    match = _RETRIEVAL.fullmatch(name)
     if match:
-        return Metric(f"recall@{match[2]}", DIRECTIONS[match[1]])
+        return Metric(match[2], DIRECTIONS[match[1]])
     return Metric(METRICS.get(name, name))
 
 
@@ -109,8 +110,9 @@ def theirs_of(metric: Metric, task: str) -> str:
     'lp_acc1'
     """
     for side, condition in DIRECTIONS.items():
-        if metric.condition == condition and metric.name.startswith("recall@"):
-            return f"{side}_retrieval_{metric.name}"
+        name = f"{side}_retrieval_{metric.name}"
+        if metric.condition == condition and _RETRIEVAL.fullmatch(name):
+            return name
     is_probe = task == "linear_probe"
     names = [theirs for theirs, ours in METRICS.items() if ours == metric.name]
     fitting = [name for name in names if name.startswith("lp_") == is_probe]
