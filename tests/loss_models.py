@@ -26,8 +26,8 @@ OPTIONS: Mapping[str, Mapping[str, Any]] = {
     "captioning": {"width": 8, "heads": 2},
     "decoupled": {"positives": "text", "views": {"image": 2, "text": 1}, "hardness": 0.5},
     "distillation": {"teachers": ["image", "text"]},
-    "info_nce": {"chunk": 3, "label_smoothing": 0.1},
-    "masked_language_modelling": {"share": 0.5},
+    "info_nce": {"chunk": 3, "label_smoothing": 0.1, "alike": "image"},
+    "masked_language_modelling": {"share": 0.5, "hidden": 0.8, "random": 0.1},
     "simclr": {"hidden": 7, "dim": 5},
     "simsiam": {"hidden": 7, "dim": 8},
 }

@@ -30,7 +30,7 @@ CUDA = torch.device("cuda")
 LABELS = ("a", "b", "c")
 REGISTRY = Registry.discover(BUILTINS)
 FUSIONS = [e.name for e in REGISTRY.entries("fusion") if e.distribution == "mmlab-fusions"]
-OPTIONS: Mapping[str, Mapping[str, object]] = {
+OPTIONS: dict[str, Mapping[str, object]] = {
     "vit": {"patch_dropout": 0.5, "pool": "class"},
     "inner_product": {"dim": 16},
     "cross_entropy": {"label_weight": "balanced", "label_smoothing": 0.1},
@@ -152,6 +152,12 @@ def test_no_step_waits_for_the_gpu_or_mixes_devices(
 
 def test_nor_does_one_of_the_convnet(monkeypatch: pytest.MonkeyPatch) -> None:
     update_twice(make_step("convnet", "concat"), monkeypatch)
+
+
+def test_nor_does_one_of_causal_texts(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = {"positions": "rotary", "causal": True, "pool": "end"}
+    monkeypatch.setitem(OPTIONS, "transformer", options)
+    update_twice(make_step("convnet", "inner_product"), monkeypatch)
 
 
 @pytest.mark.parametrize(
