@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -178,7 +179,50 @@ def test_protocols_are_never_ranked_against_each_other(store: Store) -> None:
     record(store, replace(scored(0.2), protocol={"labels": "more"}), experiment="hard")
     board = leaderboard(store).filter(pl.col("metric") == "top1")
     assert board["place"].to_list() == [1, 1]
-    assert {part.differs for part in boards(store, board)} == {"evaluator, labels"}
+    apart = [part.apart for part in boards(store, board)]
+    differs = "which differs in the evaluator and the labels"
+    assert apart == [
+        (f"not comparable with the table of {other}, {differs}",) for other in ("hard", "easy")
+    ]
+
+
+def test_a_board_says_with_which_others_it_is_not_comparable_and_why(store: Store) -> None:
+    learnt = {"train": ["emoji-1", "aa"], "validation": ["emoji-1", "bb"]}
+    other = {**learnt, "train": ["emoji-2", "aa"]}
+    probes = {
+        "first": {"options": {"penalty": None, "learnt_from": learnt}},
+        "twin": {"options": {"penalty": None, "learnt_from": learnt}},
+        "words": {"options": {"penalty": None, "learnt_from": other}},
+        "deeds": {"options": {"penalty": None, "learnt_from": other}},
+        "fixed": {"options": {"penalty": 1.0, "learnt_from": {"train": ["emoji-1", "cc"]}}},
+    }
+    for experiment, protocol in probes.items():
+        value = 0.9 if experiment == "first" else 0.8
+        record(store, replace(scored(value), protocol=protocol), experiment=experiment)
+    found = {board.entries[0].label: board for board in boards(store, leaderboard(store))}
+    assert set(found) == {"first", "deeds", "fixed"}
+    beside = "not comparable with the table of"
+    assert set(found["first"].apart) == {
+        f"{beside} deeds, which differs in the revision of the train samples learnt from",
+        f"{beside} fixed, which differs in the train samples learnt from, "
+        "whether validation samples were learnt from and option penalty (not set here, 1.0 there)",
+    }
+    assert set(found["first"].apart) <= set(found["first"].notes)
+
+
+def test_tables_that_differ_alike_are_named_together_and_many_are_counted(store: Store) -> None:
+    for number in range(3):
+        protocol = {"dataset_revision": str(number)}
+        record(store, replace(scored(0.5), protocol=protocol), experiment=f"data {number}")
+    for seed in range(4):
+        protocol = {"dataset_revision": "0", "options": {"seed": seed}}
+        record(store, replace(scored(0.5), protocol=protocol), experiment=f"seed {seed}")
+    found = {board.entries[0].label: board.apart for board in boards(store, leaderboard(store))}
+    first, *_, last = found["data 0"]
+    assert len(found["data 0"]) == 4
+    assert set(re.findall(r"data \d", first)) == {"data 1", "data 2"}
+    assert first.endswith(", which differ in the dataset's revision")
+    assert last == "nor with 2 further tables of this name"
 
 
 def test_places_follow_the_better_direction_and_ties_share_one(store: Store) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 from sqlalchemy import select
 
 from mmlab.report.charts import Dot, Scale, Tick, axis_range, dot, dot_scale, ticks
+from mmlab.report.differences import tell_differences
 from mmlab.report.figures import (
     INTERVAL_WORDS,
     axis_number,
@@ -18,12 +19,16 @@ from mmlab.report.figures import (
     counted,
     group_labels,
     interval_notes,
+    listed,
     plus_minus,
 )
 from mmlab.report.leaderboard import comparisons, ordered_metrics
 from mmlab.report.robustness import MISSING
 from mmlab.store import Store
 from mmlab.tables import evaluations
+
+#: Reasons that are told of a board why it is not comparable with others of its name.
+_TOLD = 3
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Board:
-    """One comparison: its rows may be compared with each other, and with no other board's."""
+    """One comparison: its rows may be compared with each other, and with no other board's.
+
+    `apart` says of other boards of this name why they are others.
+    """
 
     title: str
     metrics: tuple[str, ...]
@@ -63,7 +71,7 @@ class Board:
     protocol_hash: str
     intervals: tuple[str, ...]
     has_undefined: bool
-    differs: str = ""
+    apart: tuple[str, ...] = ()
     has_imported: bool = False
     remarks: tuple[str, ...] = ()
 
@@ -79,9 +87,7 @@ class Board:
             notes.append("no place where a seed's value is not finite or not defined")
         if self.has_imported:
             notes.append("imported figures have no place: their protocol is known in part only")
-        if self.differs:
-            notes.append(f"not comparable with the other table of this name: {self.differs} differ")
-        return [*notes, *self.remarks]
+        return [*notes, *self.apart, *self.remarks]
 
 
 def boards(store: Store, board: pl.DataFrame) -> Iterable[Board]:
@@ -97,13 +103,14 @@ def boards(store: Store, board: pl.DataFrame) -> Iterable[Board]:
     names = [_name(part) for part in own]
     shown: set[str] = set()
     for part, name in zip(own, names, strict=True):
-        rivals = [p["protocol_hash"][0] for p, n in zip(own, names, strict=True) if n == name]
+        rivals = [p for p, n in zip(own, names, strict=True) if n == name and p is not part]
         beside = [one for one in imported if _subject(one) == _subject(part)]
         shown |= {one["protocol_hash"][0] for one in beside}
-        yield _board(part, beside, _differences(store, rivals) if len(rivals) > 1 else "")
+        drawn = _board(part, beside)
+        yield replace(drawn, apart=_apart(store, part, rivals)) if rivals else drawn
     for part in imported:
         if part["protocol_hash"][0] not in shown:
-            yield _board(part, [], "")
+            yield _board(part, [])
 
 
 def _subject(part: pl.DataFrame) -> tuple[str, ...] | None:
@@ -119,17 +126,36 @@ def _name(part: pl.DataFrame) -> tuple[str, str, str]:
     return row["evaluation"], row["condition"], row["split"]
 
 
-def _differences(store: Store, protocols: list[str]) -> str:
-    """In which parts the protocols of one evaluation's name differ."""
+def _apart(store: Store, part: pl.DataFrame, rivals: Sequence[pl.DataFrame]) -> tuple[str, ...]:
+    """With which other boards of its name a board is not comparable, and why, in whole phrases."""
+    hashes = [one["protocol_hash"][0] for one in (part, *rivals)]
     query = select(evaluations.c.protocol_hash, evaluations.c.protocol)
-    query = query.where(evaluations.c.protocol_hash.in_(protocols)).distinct()
-    found = [json.loads(text) for text in store.frame(query)["protocol"].to_list()]
-    keys = sorted({key for protocol in found for key in protocol})
-    differing = [key for key in keys if any(p.get(key) != found[0].get(key) for p in found)]
-    return ", ".join(differing)
+    query = query.where(evaluations.c.protocol_hash.in_(hashes)).distinct()
+    rows = store.frame(query).iter_rows(named=True)
+    found = {row["protocol_hash"]: json.loads(row["protocol"]) for row in rows}
+    here, *others = (found[one] for one in hashes)
+    tables: dict[str, list[str]] = {}
+    for rival, protocol in zip(rivals, others, strict=True):
+        tables.setdefault(tell_differences(here, protocol), []).append(_first_label(rival))
+    groups = sorted(tables.items(), key=lambda group: -len(group[1]))
+    told = [_not_comparable(names, differs) for differs, names in groups[:_TOLD]]
+    rest = sum(len(names) for _, names in groups[_TOLD:])
+    more = [f"nor with {counted(rest, 'further table')} of this name"] if rest else []
+    return (*told, *more)
 
 
-def _board(part: pl.DataFrame, beside: Sequence[pl.DataFrame], differs: str) -> Board:
+def _not_comparable(names: Sequence[str], differs: str) -> str:
+    tables, differ = ("table", "differs") if len(names) == 1 else ("tables", "differ")
+    return f"not comparable with the {tables} of {listed(names)}, which {differ} in {differs}"
+
+
+def _first_label(part: pl.DataFrame) -> str:
+    """What the first row of a board is called."""
+    labels = group_labels(part.iter_rows(named=True))
+    return labels[_key(part.row(0, named=True))]
+
+
+def _board(part: pl.DataFrame, beside: Sequence[pl.DataFrame]) -> Board:
     metrics = ordered_metrics(part)
     main = metrics[0]
     first = part.row(0, named=True)
@@ -150,7 +176,6 @@ def _board(part: pl.DataFrame, beside: Sequence[pl.DataFrame], differs: str) -> 
         protocol_hash=first["protocol_hash"],
         intervals=("published figures",) if is_imported else _intervals(part, metrics),
         has_undefined=leading["mean"].null_count() > 0,
-        differs=differs,
         has_imported=bool(beside),
     )
 

@@ -62,6 +62,15 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' if count != 1 else ''}"
 
 
+def listed(items: Sequence[str]) -> str:
+    """Items in a sentence.
+
+    >>> listed(["a", "b", "c"]), listed(["a"])
+    ('a, b and c', 'a')
+    """
+    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
+
+
 def interval_notes(kinds: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """What intervals vary over: those of the first, which is the main one, and others that differ.
 
