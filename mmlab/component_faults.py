@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from mmlab.document import Document, Values
@@ -17,6 +17,10 @@ from mmlab.spec_tables import (
     FusionTable,
     LossTable,
 )
+from mmlab.swept import is_varied_within, replacing_axis
+
+#: Kind, model, place and content of a component's table.
+Placed = tuple[str, type[Component], Where, Values]
 
 
 def component_faults(registry: Registry, path: Path, document: Document) -> list[Fault]:
@@ -25,17 +29,37 @@ def component_faults(registry: Registry, path: Path, document: Document) -> list
     A valid spec is asked the same by `prepare`, cell by cell.
     """
     finder = Finder(path, document, registry)
-    for kind, model, where, table in _tables(document.values):
+    _find(finder, _tables(document.values))
+    return finder.faults
+
+
+def check_replaced(registry: Registry, path: Path, document: Document) -> None:
+    """Check components that a valid file writes and an axis replaces: `prepare` sees cells alone.
+
+    Raises SpecError or PluginError as `prepare` does.
+    """
+    finder = Finder(path, document, registry)
+    tables = [
+        (kind, model, where, table)
+        for kind, model, where, table in _tables(document.values)
+        if replacing_axis(document, where) and not is_varied_within(document, where)
+    ]
+    _find(finder, tables)
+    finder.raise_faults()
+
+
+def _find(finder: Finder, tables: Iterable[Placed]) -> None:
+    """Look for a component where its table names one; the finder keeps what is wrong."""
+    for kind, model, where, table in tables:
         use = table.get("use")
         if not isinstance(use, str) or not use:
             continue
         options = {key: value for key, value in table.items() if key not in model.model_fields}
         finder.find(kind, Component.model_validate({"use": use, **options}), *where)
-    return finder.faults
 
 
-def _tables(values: Values) -> Iterator[tuple[str, type[Component], Where, Values]]:
-    """Kind, model, place and content of every table of a component, whatever else is wrong."""
+def _tables(values: Values) -> Iterator[Placed]:
+    """Every table of a component, whatever else is wrong."""
     single: dict[str, type[Component]] = {
         "dataset": DatasetTable,
         "fusion": FusionTable,

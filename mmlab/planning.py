@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from mmlab.builtins import BUILTINS
-from mmlab.component_faults import component_faults
+from mmlab.component_faults import check_replaced, component_faults
 from mmlab.errors import MmlabError, SpecError
 from mmlab.plan import Plan, prepare
 from mmlab.registry import Registry
 from mmlab.sources import in_order
-from mmlab.spec import Cell, Override, expand, load_spec
+from mmlab.spec import Override, SpecFile, expand, load_spec
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -23,10 +23,13 @@ def plan_specs(paths: Sequence[Path], overrides: Sequence[Override]) -> list[Pla
     """Every cell of every file, checked. Raises one error that holds the faults of all of them."""
     registry, errors = Registry.discover(BUILTINS), list[MmlabError]()
 
-    def cells_of(path: Path) -> list[Cell]:
-        return expand(load_spec(path, overrides, partial(component_faults, registry, path)))
+    def read(path: Path) -> list[SpecFile]:
+        return [load_spec(path, overrides, partial(component_faults, registry, path))]
 
-    cells = [cell for path in paths for cell in _collect(cells_of, path, errors)]
+    files = [file for path in paths for file in _collect(read, path, errors)]
+    for file in files:
+        _collect(partial(_check_replaced, registry), file, errors)
+    cells = [cell for file in files for cell in _collect(expand, file, errors)]
     plans = [
         plan
         for cell in cells
@@ -36,6 +39,11 @@ def plan_specs(paths: Sequence[Path], overrides: Sequence[Override]) -> list[Pla
         worst = next((e for e in errors if isinstance(e, SpecError)), errors[0])
         raise type(worst)("\n\n".join(_paragraphs(errors)))
     return in_order(plans)
+
+
+def _check_replaced(registry: Registry, file: SpecFile) -> list[None]:
+    check_replaced(registry, file.path, file.document)
+    return []
 
 
 def _collect(make: Callable[[S], list[T]], source: S, errors: list[MmlabError]) -> list[T]:

@@ -34,6 +34,7 @@ from mmlab.spec_tables import TrainTable as TrainTable
 from mmlab.spec_tables import WeightsTable as WeightsTable
 from mmlab.sweep import labels
 from mmlab.sweep_checks import check_points
+from mmlab.swept import lost_settings
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ def load_spec(
     path = Path(path)
     overridden = apply_overrides(read_document(path), overrides)
     document, located = overridden.document, overridden.faults
+    located += lost_settings(document, overridden.patches)
     spec, faults = check(document)
     _, at_axes = check_points(document, faults)
     located += [(fault, document.place(fault.path)) for fault in faults]

@@ -104,7 +104,8 @@ def run(
     \b
     Examples:
       mmlab run experiments/*.toml
-      mmlab run emoji.toml --set train.epochs=5 --set fusion.use=concat
+      mmlab run emoji.toml --set train.epochs=5 --set train.lr=1e-3
+      mmlab run emoji.toml --set 'sweep.axes.fusion=[{ use = "concat" }]'
       mmlab run emoji.toml --set-file big.toml
       mmlab run emoji.toml --dry-run
       mmlab run emoji.toml --db postgresql://me@host/results --device cuda
