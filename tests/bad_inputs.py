@@ -144,10 +144,10 @@ def check_rows(case: Case, before: Dump, after: Dump) -> None:
 
 
 def check_files(case: Case, before: Mapping[str, bytes], after: Mapping[str, bytes]) -> None:
-    """No file has changed, and none is new but weights of a run that failed."""
+    """No file has changed, and none is new but weights and inputs of a run that failed."""
     assert before.items() <= after.items()
     new = after.keys() - before.keys()
-    assert all(name.startswith("mmlab-runs/") for name in new)
+    assert all(name.startswith(("mmlab-runs/", "mmlab-cache/")) for name in new)
     assert case.leaves == "a failed run" or not new
 
 
