@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 import torch
-from pydantic import Field
 
 from mmlab.evaluate import faults
 from mmlab.evaluate.data import Encoded, Subject
-from mmlab.evaluate.labelling import Labelling, LabelScores, make_result, rank_labels
+from mmlab.evaluate.labelling import KeptOption, Labelling, LabelScores, make_result, rank_labels
 from mmlab.evaluate.prediction import have_any_input, predict
 from mmlab.evaluate.protocol import Question
+from mmlab.evaluate.thumbnails import CardsOption
 from mmlab.plugin import Calibration, Dataset
 from mmlab.records import EvaluationResult
 
@@ -30,8 +30,8 @@ class Classification:
     def __init__(
         self,
         *,
-        k: Annotated[int, Field(ge=1, le=1000, description="labels kept per sample")] = 5,
-        cards: Annotated[int, Field(ge=0, le=1000, description="samples with a picture")] = 24,
+        k: KeptOption = 5,
+        cards: CardsOption = 24,
     ) -> None:
         self.k = k
         self.cards = cards

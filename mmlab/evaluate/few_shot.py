@@ -13,7 +13,7 @@ from pydantic import Field
 
 from mmlab.evaluate import faults, probing
 from mmlab.evaluate.data import Encoded, Subject
-from mmlab.evaluate.labelling import Labelling
+from mmlab.evaluate.labelling import KeptOption, Labelling
 from mmlab.evaluate.probe_fit import Method, fit
 from mmlab.evaluate.probing import Taken
 from mmlab.evaluate.protocol import Question, hash_texts, make_protocol
@@ -62,7 +62,7 @@ class FewShot:
         encoder: probing.EncoderOption = None,
         method: probing.MethodOption = "lbfgs",
         penalty: probing.PenaltyOption = None,
-        k: Annotated[int, Field(ge=1, le=1000, description="labels kept per sample")] = 5,
+        k: KeptOption = 5,
     ) -> None:
         self.shots = tuple(dict.fromkeys(shots))
         self.seeds = tuple(dict.fromkeys(seeds))

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from mmlab.evaluate.data import Encoded
 from mmlab.evaluate.measures import (
@@ -24,6 +26,8 @@ from mmlab.evaluate.ranked import Truths as Truths
 from mmlab.evaluate.ranked import rank_labels as rank_labels
 from mmlab.evaluate.thumbnails import make_thumbnails
 from mmlab.records import EvaluationResult, Rankings, SampleResults
+
+KeptOption = Annotated[int, Field(ge=1, le=1000, description="labels kept per sample")]
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ from pydantic import Field
 
 from mmlab.evaluate import probing
 from mmlab.evaluate.data import Encoded, Subject
-from mmlab.evaluate.labelling import Labelling
+from mmlab.evaluate.labelling import KeptOption, Labelling
 from mmlab.evaluate.probe_fit import Method, fit
 from mmlab.evaluate.protocol import Question
+from mmlab.evaluate.thumbnails import CardsOption
 from mmlab.plugin import Dataset, Split
 from mmlab.records import EvaluationResult
 
@@ -41,8 +42,8 @@ class LinearProbe:
         method: probing.MethodOption = "lbfgs",
         penalty: probing.PenaltyOption = None,
         seed: Annotated[int, Field(ge=0, lt=2**32, description="of adamw's randomness")] = 0,
-        k: Annotated[int, Field(ge=1, le=1000, description="labels kept per sample")] = 5,
-        cards: Annotated[int, Field(ge=0, le=1000, description="samples with a picture")] = 24,
+        k: KeptOption = 5,
+        cards: CardsOption = 24,
     ) -> None:
         self.encoder = encoder
         self.method: Method = method

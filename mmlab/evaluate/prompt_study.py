@@ -14,12 +14,29 @@ from torch import Tensor
 from mmlab.evaluate import faults, ranking
 from mmlab.evaluate.data import Encoded, Subject, concatenate, take
 from mmlab.evaluate.label_features import LabelFeatures
-from mmlab.evaluate.labelling import Labelling, LabelScores, Truths, make_result, rank_labels
+from mmlab.evaluate.labelling import (
+    KeptOption,
+    Labelling,
+    LabelScores,
+    Truths,
+    make_result,
+    rank_labels,
+)
 from mmlab.evaluate.probing import without_details
 from mmlab.evaluate.prompts import Prompts, Template
 from mmlab.evaluate.protocol import Question, hash_texts
 from mmlab.evaluate.ranked import TruthTable, best_truths
-from mmlab.evaluate.zero_shot import Combine, ZeroShot, alike, combined, meaning_of
+from mmlab.evaluate.zero_shot import (
+    Combine,
+    CombineOption,
+    PromptsOption,
+    QueriesOption,
+    ScaleOption,
+    ZeroShot,
+    alike,
+    combined,
+    meaning_of,
+)
 from mmlab.plugin import Dataset, Features, Split
 from mmlab.records import EvaluationResult
 from mmlab.samples import prompt_names
@@ -48,25 +65,16 @@ class PromptStudy:
     def __init__(
         self,
         *,
-        queries: Annotated[
-            str | None, Field(description="encoder of the samples; the one that reads no text")
-        ] = None,
-        prompts: Annotated[
-            str | None, Field(description="encoder of the prompts; the one that reads text")
-        ] = None,
+        queries: QueriesOption = None,
+        prompts: PromptsOption = None,
         templates: Annotated[
             Annotated[Sequence[Template], Field(min_length=2)] | None,
             Field(description="templates to study, with one {} each; the dataset's unless given"),
         ] = None,
-        combine: Annotated[
-            Combine | None,
-            Field(description="what is averaged over a label's prompts; by default as fusion says"),
-        ] = None,
-        scale: Annotated[
-            float | None, Field(gt=0, description="softmax scale; the model's own unless given")
-        ] = None,
+        combine: CombineOption = None,
+        scale: ScaleOption = None,
         by: Annotated[By, Field(description="validation metric that selects templates")] = "top1",
-        k: Annotated[int, Field(ge=1, le=1000, description="labels kept per sample")] = 5,
+        k: KeptOption = 5,
     ) -> None:
         self.by: By = by
         self.k = k

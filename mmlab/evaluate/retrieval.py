@@ -15,7 +15,7 @@ from torch import Tensor
 from mmlab.evaluate import faults, label_metrics, ranking
 from mmlab.evaluate.data import Encoded, Subject, take
 from mmlab.evaluate.protocol import Question, make_protocol
-from mmlab.evaluate.thumbnails import make_thumbnails
+from mmlab.evaluate.thumbnails import CardsOption, make_thumbnails
 from mmlab.plugin import Dataset, Features
 from mmlab.records import SHARED_CAPTIONS, EvaluationResult, Floats, Ints, SampleResults
 
@@ -57,7 +57,7 @@ class Retrieval:
                 "own: for its own sample only, as CLIP_benchmark counts"
             ),
         ] = "hits",
-        cards: Annotated[int, Field(ge=0, le=1000, description="samples with a picture")] = 24,
+        cards: CardsOption = 24,
     ) -> None:
         self.prefix = prefix
         self.repeated_captions = repeated_captions

@@ -5,10 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
+from typing import Annotated
 
 from PIL import Image
+from pydantic import Field
 
 from mmlab.plugin import Dataset
+
+CardsOption = Annotated[int, Field(ge=0, le=1000, description="samples with a picture")]
 
 #: Longest side, in pixels.
 SIDE = 128

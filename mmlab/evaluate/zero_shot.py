@@ -18,14 +18,29 @@ from mmlab.evaluate.label_features import (
     mean_scores,
     mean_sigmoids,
 )
-from mmlab.evaluate.labelling import Labelling, LabelScores, make_result, rank_labels
+from mmlab.evaluate.labelling import KeptOption, Labelling, LabelScores, make_result, rank_labels
 from mmlab.evaluate.prompts import PLACEHOLDER, Prompts, Template, read_prompts
 from mmlab.evaluate.protocol import Question
+from mmlab.evaluate.thumbnails import CardsOption
 from mmlab.plugin import Calibration, Dataset, Features
 from mmlab.records import EvaluationResult
 from mmlab.samples import prompt_names
 
 Combine = Literal["features", "scores", "probabilities"]
+
+QueriesOption = Annotated[
+    str | None, Field(description="encoder of the samples; the one that reads no text")
+]
+PromptsOption = Annotated[
+    str | None, Field(description="encoder of the prompts; the one that reads text")
+]
+CombineOption = Annotated[
+    Combine | None,
+    Field(description="what is averaged over a label's prompts; by default as fusion says"),
+]
+ScaleOption = Annotated[
+    float | None, Field(gt=0, description="softmax scale; the model's own unless given")
+]
 
 
 class ZeroShot:
@@ -53,12 +68,8 @@ class ZeroShot:
     def __init__(
         self,
         *,
-        queries: Annotated[
-            str | None, Field(description="encoder of the samples; the one that reads no text")
-        ] = None,
-        prompts: Annotated[
-            str | None, Field(description="encoder of the prompts; the one that reads text")
-        ] = None,
+        queries: QueriesOption = None,
+        prompts: PromptsOption = None,
         templates: Annotated[
             Annotated[Sequence[Template], Field(min_length=1)] | None,
             Field(description="prompts with one {} each; the dataset's unless given"),
@@ -67,18 +78,13 @@ class ZeroShot:
             Path | None,
             Field(description='TOML or JSON file of label = ["prompt", ...], instead of templates'),
         ] = None,
-        combine: Annotated[
-            Combine | None,
-            Field(description="what is averaged over a label's prompts; by default as fusion says"),
-        ] = None,
-        scale: Annotated[
-            float | None, Field(gt=0, description="softmax scale; the model's own unless given")
-        ] = None,
-        k: Annotated[int, Field(ge=1, le=1000, description="labels kept per sample")] = 5,
+        combine: CombineOption = None,
+        scale: ScaleOption = None,
+        k: KeptOption = 5,
         keep_scores: Annotated[
             bool, Field(description="keep all scores as a file, (samples, labels) float16")
         ] = False,
-        cards: Annotated[int, Field(ge=0, le=1000, description="samples with a picture")] = 24,
+        cards: CardsOption = 24,
     ) -> None:
         if templates is not None and prompts_file is not None:
             raise faults.templates_and_file()
