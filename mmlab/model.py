@@ -231,7 +231,8 @@ class Step(nn.Module):
         for name, module in self.losses.items():
             values = cast(Loss, module)(outputs, whole, self.encode)
             check_loss(name, values)
-            terms.append(self.weights[name] * values["loss"].float())
+            weight, loss = self.weights[name], values["loss"].float()
+            terms.append(loss if weight == 1 else weight * loss)
             shown = [key for key in values if key != "loss" or len(self.losses) > 1]
             scalars |= {f"{name}/{key}": values[key].detach().float() for key in shown}
         total = sum(terms[1:], terms[0])

@@ -17,7 +17,7 @@ from mmlab.best import Best
 from mmlab.errors import RunError, explain
 from mmlab.group import Group
 from mmlab.loader import Order, derive_seed, seed_torch, to_device
-from mmlab.meter import Clock, Meter
+from mmlab.meter import Clock, HostMeter, make_meter
 from mmlab.model import Step
 from mmlab.optimizer import learning_rate, make_optimizer
 from mmlab.parallel import average_gradients, clip_gradients
@@ -73,7 +73,7 @@ class Trainer:
         self.average = Average(self.parameters, table.ema) if table.ema is not None else None
         self.averages_gradients = self.group.size > 1 and table.parallel == "fsdp"
         self.lr = table.lr
-        self.meter = Meter(device)
+        self.meter = make_meter(device)
         # A check against a protocol takes longer than many a kernel: once, not at every step.
         self._stepped = [loss for loss in step.losses.values() if isinstance(loss, Stepped)]
 
@@ -102,7 +102,7 @@ class Trainer:
         self.lr = learning_rate(self.table, index, self.total_steps)
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * group["scale"]
-        if self.device.type == "cpu":  # where looking at a number waits for nothing
+        if isinstance(self.meter, HostMeter):
             if self.meter.is_sound:
                 self.optimizer.step()
         else:  # the fused optimiser skips the whole update on the device where this is 1
