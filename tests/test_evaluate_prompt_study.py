@@ -80,6 +80,18 @@ def test_fusions_that_average_scores_are_studied_too() -> None:
     assert one["alone: {}"].metrics == pytest.approx(alone(("{}",)).metrics, rel=1e-5)
 
 
+def test_what_is_averaged_is_told_of_conditions_with_several_templates() -> None:
+    gate, cosine = study(subject(Gate(), scorer=nn.Linear(256, 1, bias=False))), study()
+    combines = {
+        condition: result.protocol["options"].get("combine")  # type: ignore[attr-defined]
+        for condition, result in gate.items()
+    }
+    several = [condition for condition in gate if not condition.startswith("alone")]
+    assert {c for c, combine in combines.items() if combine == "scores"} == set(several)
+    for condition, result in cosine.items():
+        assert (result.protocol == gate[condition].protocol) == (condition not in several)
+
+
 def test_selection_adds_what_helps_most_and_stops_when_nothing_helps() -> None:
     worth = {(1,): 0.5, (1, 2): 0.7, (0,): 0.5, (2,): 0.4, (0, 2): 0.8, (0, 2, 1): 0.8}
     asked: list[tuple[int, ...]] = []

@@ -67,9 +67,24 @@ def test_nothing_of_the_model_is_in_the_protocol() -> None:
     others = [
         subject(calibration=Calibration(3.0)),
         replace(subject(), precision="bf16"),
-        subject(Gate(), scorer=nn.Linear(256, 1)),
     ]
-    assert [protocol(other, pictures(LABELS, LABELS)) for other in others] == [BASE] * 3
+    assert [protocol(other, pictures(LABELS, LABELS)) for other in others] == [BASE] * 2
+    gate = subject(Gate(), scorer=nn.Linear(256, 1))
+    for options in ({"combine": "scores"}, {"templates": ["{}"]}):
+        cosine = protocol(subject(), pictures(LABELS, LABELS), **options)
+        assert protocol(gate, pictures(LABELS, LABELS), **options) == cosine
+
+
+def test_what_is_averaged_is_what_counts_and_not_who_says_so() -> None:
+    gate, dataset = subject(Gate(), scorer=nn.Linear(256, 1)), pictures(LABELS, LABELS)
+    assert protocol(gate, dataset) == protocol(gate, dataset, combine="scores") != BASE
+    assert protocol(subject(), dataset, combine="features") == BASE
+
+
+@pytest.mark.parametrize("combine", ["scores", "probabilities"])
+def test_one_prompt_a_label_has_one_protocol_however_it_is_combined(combine: str) -> None:
+    dataset = pictures(LABELS, LABELS, templates=("a {}",))
+    assert protocol(subject(), dataset, combine=combine) == protocol(subject(), dataset)
 
 
 def test_evaluators_splits_and_directions_have_protocols_of_their_own() -> None:

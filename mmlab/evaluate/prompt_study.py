@@ -138,22 +138,18 @@ class PromptStudy:
         self, asked: _Asked, used: tuple[str, ...], validation: _Asked | None
     ) -> Question:
         """What is asked: of a selection all templates, and the samples that select."""
-        own = self.zero_shot.question(asked.subject, asked.encoded.dataset, "prompts")
+        templates = used if validation is None else asked.templates
+        own = self.zero_shot.question(asked.subject, asked.encoded.dataset, asked.name, templates)
+        own = replace(own, evaluator="prompts", version=self.version)
         if validation is None:
-            return replace(own, evaluator="prompts", version=self.version, templates=used)
+            return own
         ids = [validation.encoded.ids[index] for index in validation.indexes]
         options = {
             **own.options,
             "by": self.by,
             "selected_on": [validation.encoded.dataset.revision, hash_texts(ids)],
         }
-        return replace(
-            own,
-            evaluator="prompts",
-            version=self.version,
-            options=options,
-            templates=asked.templates,
-        )
+        return replace(own, options=options)
 
 
 @dataclass(frozen=True)

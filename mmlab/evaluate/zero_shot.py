@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -167,13 +168,22 @@ class ZeroShot:
 
         return LabelScores(whole, count, width, meaning)
 
-    def question(self, subject: Subject, dataset: Dataset, name: str) -> Question:
-        """What is asked, named by modalities: a model's encoder keys are its own affair."""
+    def question(
+        self, subject: Subject, dataset: Dataset, name: str, used: tuple[str, ...] | None = None
+    ) -> Question:
+        """What is asked, named by modalities: a model's encoder keys are its own affair.
+
+        What is averaged is part of it where a label has several prompts, unless that is features.
+        `used` are the templates, if not all of them.
+        """
         queries, prompts = (subject.modality(key) for key in self.keys(subject, name))
         options: dict[str, object] = {"queries": queries, "prompts": prompts, "scale": self.scale}
-        if self.combine is not None:
-            options["combine"] = self.combine
         written = self.written(dataset, name)
+        if used is not None:
+            written = replace(written, templates=used)
+        combine = self.combination(subject, name)
+        if combine != "features" and written.most > 1:
+            options["combine"] = combine
         if written.by_label is not None:
             options["prompts_sha256"] = written.identity
         templates, names = written.templates, prompt_names(dataset)
