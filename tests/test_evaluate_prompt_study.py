@@ -10,7 +10,7 @@ from lab import PAIRED, Lab
 from torch import nn
 
 from mmlab.errors import DataError
-from mmlab.evaluate import Encoded, Subject
+from mmlab.evaluate import Encoded, Subject, encode_split
 from mmlab.evaluate.prompt_study import PromptStudy, select_templates
 from mmlab.evaluate.zero_shot import ZeroShot
 from mmlab.plugin import Split
@@ -109,6 +109,22 @@ def test_selection_adds_what_helps_most_and_stops_when_nothing_helps() -> None:
 def test_recall_of_labels_can_select() -> None:
     selection = study(by="mean_per_class_recall")["selected"].subject["selection"]
     assert selection == [{"template": "{}", "mean_per_class_recall": 1.0}]
+
+
+@pytest.mark.parametrize("by", ["top1", "mean_per_class_recall"])
+def test_what_selects_is_what_the_evaluation_says_of_validation(by: str) -> None:
+    words = ["crab", "crab", "owl", "yak", "elk", "bee"]
+    truths = [(0, 1), (0, 5), (1,), (5, 2), (2,), (3,)]
+    rows = [{"image": letters(word), "text": word} for word in words]
+    dataset = Words(rows, truths, tuple(LABELS), TEMPLATES, is_multi_label=True)
+    validation = encode_split(subject(), dataset, "validation", 3)
+    asked = replace(encoded(subject(), dataset), other=lambda split: validation)
+    result = PromptStudy(by=by)(subject(), asked, "study")[-1]
+    assert result.condition == "selected"
+    step = result.subject["selection"][0]
+    (alone,) = ZeroShot(templates=[step["template"]])(subject(), validation, "alone")
+    assert step[by] == alone.metrics[by]
+    assert 0 < step[by] < 1
 
 
 def test_one_template_is_nothing_to_study() -> None:

@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
-from mmlab.evaluate import faults, ranking
+from mmlab.evaluate import faults, label_metrics
 from mmlab.evaluate.data import Encoded, Subject, concatenate, take
 from mmlab.evaluate.label_features import LabelFeatures
 from mmlab.evaluate.labelling import (
@@ -22,10 +21,10 @@ from mmlab.evaluate.labelling import (
     make_result,
     rank_labels,
 )
+from mmlab.evaluate.measures import measure_labels
 from mmlab.evaluate.probing import without_details
 from mmlab.evaluate.prompts import Prompts, Template
 from mmlab.evaluate.protocol import Question, hash_texts
-from mmlab.evaluate.ranked import TruthTable, best_truths
 from mmlab.evaluate.zero_shot import (
     Combine,
     CombineOption,
@@ -217,21 +216,13 @@ class _Asked:
         return LabelScores(rows, labels, len(answers.pooled), meaning_of(combine, calibration))
 
     def quality(self, chosen: Sequence[int], by: By) -> float:
-        """A metric of the chosen templates, without all else that a result tells."""
-        scores, truths = self.scores(chosen), self.truths
-        best, labels = [], []
-        for rows in ranking.chunks(len(truths), scores.width):
-            chunk = scores.rows(rows)
-            table = TruthTable.of(truths[rows], chunk.device)
-            ranks = torch.stack([ranking.ranks_of(chunk, own) for own in table.labels.T], 1)
-            place = best_truths(table, ranks)[:, None]
-            best.append((ranks.gather(1, place)[:, 0] == 1).cpu().numpy())
-            labels.append(table.labels.gather(1, place)[:, 0].cpu().numpy())
-        is_hit, label = np.concatenate(best), np.concatenate(labels)
+        """A metric of the chosen templates, as a result states it."""
+        ranked = rank_labels(self.scores(chosen), self.truths, 1, self.name)
         if by == "top1":
-            return float(is_hit.mean())
-        hits, counts = np.bincount(label, weights=is_hit), np.bincount(label)
-        return float((hits[counts > 0] / counts[counts > 0]).mean())
+            return label_metrics.share_within(ranked.rank, 1)
+        # Without scores, for what orders all samples takes longest and is not asked.
+        measures = measure_labels(replace(ranked, scores=None), len(self.encoded.dataset.labels))
+        return label_metrics.mean_over_present(measures["recall"], measures["support"])
 
 
 def _joined(parts: Sequence[Features], combine: Combine) -> Features:
