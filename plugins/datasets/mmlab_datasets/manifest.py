@@ -16,7 +16,7 @@ from mmlab.plugin import SPLITS, DataError, Sample, Split, explain
 from mmlab_datasets.cells import Cells, read_cells
 from mmlab_datasets.files import file_sizes
 from mmlab_datasets.index import Index, nearest, place, read_index
-from mmlab_datasets.media import read_picture
+from mmlab_datasets.media import REPLACE, read_picture
 from mmlab_datasets.sound import read_sound
 from mmlab_datasets.splits import draw_splits
 from mmlab_datasets.video import read_video
@@ -143,7 +143,9 @@ class Manifest:
         row, sample = self._rows[index], self.outline(index)
         values = dict(sample.values)
         if row.image is not None:
-            values["image"] = read_picture(self._folder / row.image, self._place(row, "image"))
+            mend = f"{REPLACE}, or empty the cell to mark it missing"
+            file = self._folder / row.image
+            values["image"] = read_picture(file, self._place(row, "image"), mend)
         if row.audio is not None:
             values["audio"] = read_sound(self._folder / row.audio, self._place(row, "audio"))
         if row.video is not None:

@@ -14,22 +14,24 @@ from mmlab.plugin import DataError, explain
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 IMAGE_PIXELS = 50_000_000
+REPLACE = "replace or convert the file"
 
 
-def read_picture(file: Path, place: str) -> Image.Image:
+def read_picture(file: Path, place: str, mend: str = REPLACE) -> Image.Image:
     """The first frame of a JPEG, PNG or WebP file, upright, as RGB; what is transparent is white.
 
-    Raises DataError for any other content, more than 50 million pixels, or a file cut short.
+    Raises DataError for any other content, more than 50 million pixels, or a file cut short; `mend`
+    is what then can be done about it.
     """
-    return _decode(file, f"{file}: ", place)
+    return _decode(file, f"{file}: ", place, mend)
 
 
-def decode_picture(content: bytes, place: str) -> Image.Image:
+def decode_picture(content: bytes, place: str, mend: str) -> Image.Image:
     """The picture in these bytes, as `read_picture` gives that of a file."""
-    return _decode(io.BytesIO(content), "", place)
+    return _decode(io.BytesIO(content), "", place, mend)
 
 
-def _decode(file: Path | io.BytesIO, name: str, place: str) -> Image.Image:
+def _decode(file: Path | io.BytesIO, name: str, place: str, mend: str) -> Image.Image:
     try:
         with _strict_pillow(), Image.open(file, formats=FORMATS) as image:
             _check_size(image)
@@ -48,7 +50,7 @@ def _decode(file: Path | io.BytesIO, name: str, place: str) -> Image.Image:
                 "the picture cannot be read",
                 found=f"{name}{error}",
                 allowed=f"{', '.join(FORMATS)}, at most {IMAGE_PIXELS:,} pixels, 8 bits a channel",
-                next_step="replace or convert the file, or empty the cell to mark it missing",
+                next_step=f'{mend}; on_error = "skip" in [dataset] leaves such samples out',
             )
         ) from error
 

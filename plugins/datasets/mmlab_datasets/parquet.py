@@ -75,7 +75,9 @@ class Parquet:
         if "image" in values and self._image is not None:
             content = _bytes_of(self._rows[self._image][index])
             assert content is not None, "the outline has a picture"
-            values["image"] = decode_picture(content, f"row {index} of {self._files[0].parent}")
+            place = f"row {index} of {self._files[0].parent}"
+            mend = "write the file again, with another picture or none in this row"
+            values["image"] = decode_picture(content, place, mend)
         return Sample(sample.id, values, sample.labels)
 
     def outline(self, index: int) -> Sample:

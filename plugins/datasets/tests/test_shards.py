@@ -254,8 +254,11 @@ def test_a_compressed_tar_and_a_text_are_no_shards(tmp_path: Path) -> None:
 
 def test_a_damaged_picture_names_shard_and_key(tmp_path: Path) -> None:
     write_tar(tmp_path / "s.tar", ("k", {"png": picture()[:40], "txt": b"x"}))
-    with pytest.raises(DataError, match=r"s\.tar: k: the picture cannot be read"):
+    with pytest.raises(DataError, match=r"s\.tar: k: the picture cannot be read") as caught:
         train(tmp_path, "s.tar")[0]
+    assert "next: write the shard again" in str(caught.value)
+    assert 'on_error = "skip"' in str(caught.value)
+    assert "cell" not in str(caught.value)
 
 
 @pytest.mark.parametrize("pattern", ["a-{3..1}.tar", "a-{0..99999999}.tar"])

@@ -78,7 +78,8 @@ class Shards:
         return Sample(f"{path.name.removesuffix('.tar')}/{row['key']}", values, labels)
 
     def _picture(self, offset: int, size: int, path: Path, place: str) -> Image.Image:
-        return decode_picture(read_member(path, offset, size), place)
+        mend = "write the shard again, with another picture or none"
+        return decode_picture(read_member(path, offset, size), place, mend)
 
     # A row of the frame: values of several types.
     def _captions(self, row: dict[str, object], path: Path, place: str) -> tuple[str, ...]:
