@@ -101,6 +101,19 @@ def test_every_format_of_tars_and_pictures_is_read(tmp_path: Path, form: int, ki
     assert sample.values["text"] == ("é",)
 
 
+def test_shards_of_one_name_in_several_folders_give_ids_of_their_own(tmp_path: Path) -> None:
+    for number, name in enumerate(("a", "b/c")):
+        write_tar(tmp_path / "deep" / name / "0.tar", pair(number), pair(7))
+    found = samples(train(tmp_path, "deep/{a,b/c}/0.tar"))
+    assert [sample.id for sample in found] == [
+        *("a/0/0000", "a/0/0007"),
+        *("b/c/0/0001", "b/c/0/0007"),
+    ]
+    one = train(tmp_path, "deep/a/0.tar")
+    assert one[0].id == "0/0000"
+    assert train(tmp_path, "deep/{b/c,a}/0.tar").revision != one.revision
+
+
 def test_captions_may_come_from_a_field_of_the_json(tmp_path: Path) -> None:
     about = [{"caption": "one"}, {"caption": ["a", "b"]}, {}]
     rows = [
@@ -261,7 +274,7 @@ def test_a_damaged_picture_names_shard_and_key(tmp_path: Path) -> None:
     assert "cell" not in str(caught.value)
 
 
-@pytest.mark.parametrize("pattern", ["a-{3..1}.tar", "a-{0..99999999}.tar"])
+@pytest.mark.parametrize("pattern", ["a-{3..1}.tar", "a-{0..99999999}.tar", "a-{00,00}.tar"])
 def test_a_range_that_is_none_is_refused(folder: Path, pattern: str) -> None:
     with pytest.raises(DataError, match="cannot be expanded"):
         train(folder, pattern)

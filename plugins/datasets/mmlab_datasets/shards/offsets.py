@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -74,15 +75,21 @@ def _bad_pattern(pattern: str, found: str) -> DataError:
             pattern,
             "the pattern cannot be expanded",
             found=found,
-            allowed=f"{{000..009}} or {{a,b}}, {SHARDS:,} names at most",
-            next_step="correct the range",
+            allowed=f"{{000..009}} or {{a,b}}, {SHARDS:,} names at most, each once",
+            next_step="correct what is in braces",
         )
     )
 
 
 def find_shards(pattern: Path) -> list[Path]:
-    """The shards of a pattern, in its order. Raises DataError where any is not there."""
+    """The shards of a pattern, in its order.
+
+    Raises DataError where any is not there, or there twice.
+    """
     paths = [Path(name) for name in expand_braces(str(pattern))]
+    repeated = next((path for path, count in Counter(paths).items() if count > 1), None)
+    if repeated is not None:
+        raise _bad_pattern(str(pattern), f"{repeated} twice")
     missing = [path for path in paths if not path.is_file()]
     if missing:
         more = f" and {len(missing) - 1:,} more of {len(paths):,}" if len(missing) > 1 else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,12 +33,14 @@ class Texts:
 class Shards:
     """Samples in the order of their shards; an id is the shard's name without `.tar`, and the key.
 
+    Where shards in several folders share a name, it begins at the folder that all are in.
     Without names of labels, samples have none, whatever the shards hold.
     Raises DataError for a shard that is missing or damaged, and where a label has no name.
     """
 
     def __init__(self, shards: Sequence[Path], texts: Texts, label_count: int) -> None:
         self._paths, self._texts = list(shards), texts
+        self._names = _names(self._paths)
         self._frame = read_all(self._paths)
         self._has_labels = label_count > 0
         self._check_labels(label_count)
@@ -50,7 +53,7 @@ class Shards:
     def content(self) -> str:
         """A hash of what is where: names and sizes of shards, keys, labels, captions."""
         told = self._frame.drop("picture_offset", "json_offset")
-        content = hashlib.sha256(json.dumps([p.name for p in self._paths]).encode())
+        content = hashlib.sha256(json.dumps(self._names).encode())
         for part in told.iter_slices(ROWS):
             content.update(part.write_ndjson().encode())
         return content.hexdigest()
@@ -75,7 +78,8 @@ class Shards:
         if captions:
             values["text"] = captions
         labels = tuple(row["labels"] or ()) if self._has_labels else ()
-        return Sample(f"{path.name.removesuffix('.tar')}/{row['key']}", values, labels)
+        shard = self._names[row["shard"]].removesuffix(".tar")
+        return Sample(f"{shard}/{row['key']}", values, labels)
 
     def _picture(self, offset: int, size: int, path: Path, place: str) -> Image.Image:
         mend = "write the shard again, with another picture or none"
@@ -126,6 +130,15 @@ class Shards:
                 next_step="name all labels in the spec, or in the folder's classnames.txt",
             )
         )
+
+
+def _names(shards: Sequence[Path]) -> list[str]:
+    """What the shards are called, each in its own way."""
+    names = [path.name for path in shards]
+    if len(set(names)) == len(names):
+        return names
+    folder = os.path.commonpath([path.parent for path in shards])
+    return [path.relative_to(folder).as_posix() for path in shards]
 
 
 def _bad_json(place: str, found: object) -> DataError:
