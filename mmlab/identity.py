@@ -13,7 +13,7 @@ from typing import Any
 
 from mmlab import __version__
 from mmlab.build import Source
-from mmlab.evaluate import learnt_splits
+from mmlab.learnt import learnt_data
 from mmlab.options import map_paths
 from mmlab.plan import Plan, Resolved
 from mmlab.spec import LoraTable, TrainTable, canonical_json, digest
@@ -155,8 +155,7 @@ def _evaluator(plan: Plan, name: str) -> dict[str, object]:
 
 def _learnt(plan: Plan, name: str, splits: Splits) -> dict[str, object]:
     """Revisions of the further splits that an evaluation learns from, if it does."""
-    read = learnt_splits(plan.evaluators[name].make())
-    found = {split: splits.evaluated(plan, name, split).revision for split in read}
+    found = {split: data.revision for split, data in learnt_data(plan, name, splits).items()}
     return {"learns_from": found} if found else {}
 
 

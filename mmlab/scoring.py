@@ -11,11 +11,12 @@ import torch
 
 from mmlab.build import Experiment
 from mmlab.cost import count_flops
-from mmlab.evaluate import Encoded, Evaluator, Subject, encode_split, learnt_splits
+from mmlab.evaluate import Encoded, Evaluator, Subject, encode_split
 from mmlab.evaluate.label_features import Remembered
 from mmlab.feature_table import Kept
 from mmlab.features import Keeper
 from mmlab.kept_batches import kept_equal_batches
+from mmlab.learnt import lacking_splits, learnt_data
 from mmlab.loader import equal_batches, evaluation_batches, to_device
 from mmlab.plan import Resolved
 from mmlab.plugin import Batch, Dataset, Published, Split
@@ -60,8 +61,7 @@ class Scorer:
         subject = self._subject()
         for name in names:
             dataset, evaluator = self.splits.evaluated(self.plan, name), self._evaluator(name)
-            for split in learnt_splits(evaluator):
-                self.splits.evaluated(self.plan, name, split)
+            learnt_data(self.plan, name, self.splits)
             evaluator.check(subject, dataset, name)
 
     def evaluate(
@@ -75,7 +75,9 @@ class Scorer:
             encoded = self._encode(subject, known, name, split)
             evaluator = self._evaluator(name, cards=split is None)
             other = partial(self._encode, subject, known, name)
-            for result in evaluator(subject, replace(encoded, other=other), name):
+            lacking = lacking_splits(self.plan, name, self.splits)
+            asked = replace(encoded, other=other, lacking=lacking)
+            for result in evaluator(subject, asked, name):
                 yield _published(result, encoded.dataset)
 
     def validate(self) -> dict[str, float]:

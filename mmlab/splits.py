@@ -94,12 +94,23 @@ class Splits:
 
     def evaluated(self, plan: Plan, name: str, split: Split | None = None) -> Dataset:
         """The data of one evaluation, its own or the plan's. Raises DataError when empty."""
-        chosen = split or plan.evaluate_tables[name].split
-        dataset = self.get(plan.evaluate_datasets.get(name, plan.dataset), chosen)
+        dataset = self.of_evaluation(plan, name, split)
         if len(dataset):
             return dataset
-        step = "set `split` of this evaluation, or give the dataset such a split"
-        raise _empty(plan.place("evaluate", name), chosen, step)
+        chosen = split or plan.evaluate_tables[name].split
+        instead = "" if split else "set `split` of this evaluation"
+        raise lacks_split(plan.place("evaluate", name), chosen, instead)
+
+    def of_evaluation(self, plan: Plan, name: str, split: Split | None = None) -> Dataset:
+        """The same; it may be empty."""
+        chosen = split or plan.evaluate_tables[name].split
+        return self.get(plan.evaluate_datasets.get(name, plan.dataset), chosen)
+
+
+def lacks_split(place: str, split: Split, instead: str) -> DataError:
+    """An evaluation has no samples of a split; `instead` is what a spec can say about it."""
+    step = "give the dataset such a split"
+    return _empty(place, split, f"{instead}, or {step}" if instead else step)
 
 
 def _key(resolved: Resolved) -> str:

@@ -104,7 +104,9 @@ def ask(
     def other(split: Split) -> Encoded:
         return replace(encoded(model, others[split]), split=split)
 
-    return evaluator(model, replace(encoded(model, others["test"]), other=other), "probe")
+    lacking = frozenset({"train", "validation"} - others.keys())
+    asked = replace(encoded(model, others["test"]), other=other, lacking=lacking)
+    return evaluator(model, asked, "probe")
 
 
 def splits(**changes: object) -> dict[Split, Words]:
@@ -238,9 +240,32 @@ def test_probes_of_a_trained_model_are_stored_with_the_samples_they_saw(lab: Lab
     assert lab.statuses(lab.write("pairs", PAIRED, PROBES)) == ["skipped"]
 
 
+EMPTY = '[dataset]\nuse = "clusters"\nempty = ["{}"]\n'
+
+
 def test_a_probe_without_validation_samples_is_refused_before_training(sqlite_lab: Lab) -> None:
-    empty = '[dataset]\nuse = "clusters"\nempty = ["validation"]\n'
-    spec = sqlite_lab.write("toy", (empty, *TOY[1:5]), '[[evaluate]]\nuse = "linear_probe"\n')
+    probe = '[[evaluate]]\nuse = "linear_probe"\n'
+    spec = sqlite_lab.write("toy", (EMPTY.format("validation"), *TOY[1:5]), probe)
     (outcome,) = sqlite_lab.run(spec, sqlite_lab.script())
     assert "the validation split is empty" in (outcome.error or "")
+    assert "next: set `penalty` of this evaluation, or give" in (outcome.error or "")
     assert sqlite_lab.trained_steps == 0
+
+
+def test_adamw_decays_no_weights_where_there_is_no_validation_split(
+    sqlite_lab: Lab, caplog: pytest.LogCaptureFixture
+) -> None:
+    probes = (
+        '[[evaluate]]\nuse = "linear_probe"\nmethod = "adamw"\n'
+        '[[evaluate]]\nuse = "linear_probe"\nname = "said"\nmethod = "adamw"\npenalty = 0.0\n'
+        '[[evaluate]]\nuse = "few_shot"\nmethod = "adamw"\nshots = [1]\nseeds = [0, 1]\n'
+    )
+    parts = (EMPTY.format("validation"), *PAIRED[1:5])
+    detail = sqlite_lab.run_one(sqlite_lab.write("pairs", parts, probes))
+    found = {(e.name, e.condition): e for e in detail.evaluations}
+    searched, said = found["linear_probe", ""], found["said", ""]
+    assert searched.subject["penalty"] == 0.0
+    assert searched.protocol == said.protocol
+    assert searched.metrics == said.metrics
+    assert found["few_shot", "1 shot"].subject["penalty"] == [0.0, 0.0]
+    assert caplog.text.count("no validation split, so the weight decay is 0") == 2

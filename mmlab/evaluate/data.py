@@ -153,6 +153,8 @@ class Encoded:
 
     #: Another split of the same data, encoded when it is first asked for.
     other: Callable[[Split], Encoded] = _no_other
+    #: Splits that an evaluator would read besides, and that have no samples.
+    lacking: frozenset[Split] = frozenset()
 
     def present(self, key: str) -> Tensor:
         """Which samples have this input, (n,) bool on the host."""
@@ -182,18 +184,31 @@ class Evaluator(Protocol):
         """The results, under the evaluation's name in the spec."""
 
 
+@dataclass(frozen=True)
+class Learnt:
+    """A further split that an evaluator reads, by `Encoded.other`.
+
+    A run is not begun unless it has samples, or is not needed: then `Encoded.lacking` says that
+    there are none. `instead` is what a spec can say so that the split is not read.
+    """
+
+    split: Split
+    is_needed: bool = True
+    instead: str = ""
+
+
 @runtime_checkable
 class Learner(Protocol):
     """An evaluator that reads further splits of the data it is asked about: a probe."""
 
     @property
-    def learns_from(self) -> frozenset[Split]:
-        """Which; it gets them by `Encoded.other`. A run is not begun unless they have samples."""
+    def learns_from(self) -> Sequence[Learnt]:
+        """Which, in the order of their names."""
 
 
-def learnt_splits(evaluator: object) -> list[Split]:
-    """The further splits that an evaluator reads, in the order of their names."""
-    return sorted(evaluator.learns_from) if isinstance(evaluator, Learner) else []
+def learnt_splits(evaluator: object) -> Sequence[Learnt]:
+    """The further splits that an evaluator reads."""
+    return evaluator.learns_from if isinstance(evaluator, Learner) else ()
 
 
 @torch.no_grad()  # inference_mode makes bf16 autocast ten times slower on CPU

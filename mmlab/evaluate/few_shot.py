@@ -12,12 +12,12 @@ import torch
 from pydantic import Field
 
 from mmlab.evaluate import faults, probing
-from mmlab.evaluate.data import Encoded, Subject
+from mmlab.evaluate.data import Encoded, Learnt, Subject
 from mmlab.evaluate.labelling import KeptOption, Labelling
 from mmlab.evaluate.probe_fit import Method, fit
 from mmlab.evaluate.probing import Taken
 from mmlab.evaluate.protocol import Question, hash_texts, make_protocol
-from mmlab.plugin import Dataset, Split
+from mmlab.plugin import Dataset
 from mmlab.records import EvaluationResult, SampleResults, Shots
 
 #: Metrics of which the seeds' mean and interval are given.
@@ -26,11 +26,12 @@ _AVERAGED = ("top1", "top5", "mean_per_class_recall")
 
 @dataclass(frozen=True)
 class _Trial:
-    """One probe: how many samples of each label it may see, and which."""
+    """One probe: how many samples of each label it may see, which, and its penalty if known."""
 
     shots: int
     seed: int
     positions: Sequence[int]
+    penalty: float | None
 
 
 class FewShot:
@@ -42,7 +43,7 @@ class FewShot:
     (Student's t over seeds, on one test set; cut to [0, 1]), and per sample the mean of the hits. A
     seed's smaller draws are part of its larger ones. The fit is that of
     `linear_probe`, on the shots alone; the penalty is chosen on the whole validation split, unless
-    it is given.
+    it is given, or 0 where "adamw" has none.
     """
 
     version: ClassVar[int] = 1
@@ -72,10 +73,9 @@ class FewShot:
         self.k = k
 
     @property
-    def learns_from(self) -> frozenset[Split]:
+    def learns_from(self) -> list[Learnt]:
         """The splits that are read besides the evaluated one."""
-        read: tuple[Split, ...] = ("train", "validation") if self.penalty is None else ("train",)
-        return frozenset(read)
+        return probing.learns_from(self.method, self.penalty)
 
     def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
         """Raise SpecError or DataError for what the model or the dataset lacks."""
@@ -89,17 +89,23 @@ class FewShot:
         """For each number of shots the mean of the seeds, then the seeds."""
         self.check(subject, encoded.dataset, name)
         key = probing.find_encoder(subject, self.encoder, name)
+        given = probing.known_penalty(self.penalty, encoded, name)
         asked, train, *rest = (
             probing.take_examples(each, key, self.method, name)
-            for each in (encoded, *(encoded.other(split) for split in sorted(self.learns_from)))
+            for each in (encoded, *probing.read_others(encoded, given))
         )
         results = []
         for shots in self.shots:
             trials = [
-                _Trial(shots, seed, draw_shots(train, shots, seed, name)) for seed in self.seeds
+                _Trial(shots, seed, draw_shots(train, shots, seed, name), given)
+                for seed in self.seeds
             ]
             found = [self._result(subject, key, name, asked, train, rest, one) for one in trials]
-            learnt = {"seeds": list(self.seeds), "learnt_from": probing.learnt_from(train, *rest)}
+            learnt = {
+                "seeds": list(self.seeds),
+                "penalty": given,
+                "learnt_from": probing.learnt_from(train, *rest),
+            }
             question = self._question(subject.modality(key), asked, shots, learnt)
             results += [_mean_result(question, asked, _in_words(shots), found), *found]
         return results
@@ -114,7 +120,7 @@ class FewShot:
         rest: Sequence[Taken],
         trial: _Trial,
     ) -> EvaluationResult:
-        examples, penalty = train.examples.take(trial.positions), self.penalty
+        examples, penalty = train.examples.take(trial.positions), trial.penalty
         if penalty is None:
             penalty = probing.choose_penalty(self.method, examples, rest[0], trial.seed)
         count = len(asked.encoded.dataset.labels)
@@ -122,6 +128,7 @@ class FewShot:
         ids = [train.ids[position] for position in trial.positions]
         more = {
             "seed": trial.seed,
+            "penalty": trial.penalty,
             "shots": hash_texts(ids),
             "learnt_from": probing.learnt_from(*rest),
         }
@@ -144,7 +151,6 @@ class FewShot:
         options = {
             "encoder": modality,
             "method": self.method,
-            "penalty": self.penalty,
             "shots_per_label": shots,
             **more,
         }

@@ -8,12 +8,12 @@ import torch
 from pydantic import Field
 
 from mmlab.evaluate import probing
-from mmlab.evaluate.data import Encoded, Subject
+from mmlab.evaluate.data import Encoded, Learnt, Subject
 from mmlab.evaluate.labelling import KeptOption, Labelling
 from mmlab.evaluate.probe_fit import Method, fit
 from mmlab.evaluate.protocol import Question
 from mmlab.evaluate.thumbnails import CardsOption
-from mmlab.plugin import Dataset, Split
+from mmlab.plugin import Dataset
 from mmlab.records import EvaluationResult
 
 
@@ -24,8 +24,8 @@ class LinearProbe:
     at most 1000 iterations, the penalty chosen on the validation split among 97 from 1e-6 to 1e6 by
     binary refinement, and the final fit on training and validation together. "adamw" is
     CLIP_benchmark's: normalised features, 10 epochs of AdamW, weight decay chosen in the same way
-    from 1e-6 to 100. With `penalty` nothing is searched, and the fit is on the training split only
-    (CLIP_benchmark takes 0 where there is no validation split).
+    from 1e-6 to 100. With `penalty` nothing is searched, and the fit is on the training split only;
+    so it is, with a weight decay of 0, where "adamw" has no validation split.
 
     Features are those the encoder gives: an encoder whose towers end in a projection, such as
     open_clip's, is probed after it, while the CLIP paper probes before it.
@@ -53,10 +53,9 @@ class LinearProbe:
         self.cards = cards
 
     @property
-    def learns_from(self) -> frozenset[Split]:
+    def learns_from(self) -> list[Learnt]:
         """The splits that are read besides the evaluated one."""
-        read: tuple[Split, ...] = ("train", "validation") if self.penalty is None else ("train",)
-        return frozenset(read)
+        return probing.learns_from(self.method, self.penalty)
 
     def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
         """Raise SpecError or DataError for what the model or the dataset lacks."""
@@ -68,11 +67,12 @@ class LinearProbe:
         """One result."""
         self.check(subject, encoded.dataset, name)
         key = probing.find_encoder(subject, self.encoder, name)
+        given = probing.known_penalty(self.penalty, encoded, name)
         asked, *learnt = (
             probing.take_examples(each, key, self.method, name)
-            for each in (encoded, *(encoded.other(split) for split in sorted(self.learns_from)))
+            for each in (encoded, *probing.read_others(encoded, given))
         )
-        examples, penalty = learnt[0].examples, self.penalty
+        examples, penalty = learnt[0].examples, given
         if penalty is None:
             train, validation = learnt
             penalty = probing.choose_penalty(self.method, examples, validation, self.seed)
@@ -81,7 +81,7 @@ class LinearProbe:
         options: dict[str, object] = {
             "encoder": subject.modality(key),
             "method": self.method,
-            "penalty": self.penalty,
+            "penalty": given,
             "seed": self.seed if self.method == "adamw" else None,
             "learnt_from": probing.learnt_from(*learnt),
         }

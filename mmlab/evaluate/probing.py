@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -13,12 +14,12 @@ from pydantic import Field
 from torch import Tensor
 
 from mmlab.evaluate import faults, label_metrics
-from mmlab.evaluate.data import Encoded, Subject
+from mmlab.evaluate.data import Encoded, Learnt, Subject
 from mmlab.evaluate.labelling import Labelling, LabelScores, Truths, make_result, rank_labels
 from mmlab.evaluate.measures import measure_labels
 from mmlab.evaluate.probe_fit import Examples, Method, Probe, fit, grid, search
 from mmlab.evaluate.protocol import hash_texts
-from mmlab.plugin import Calibration, Dataset
+from mmlab.plugin import Calibration, Dataset, Split
 from mmlab.records import EvaluationResult
 
 MethodOption = Annotated[
@@ -31,6 +32,33 @@ PenaltyOption = Annotated[
     float | None,
     Field(ge=0, description="L2 penalty; searched for on the validation split unless given"),
 ]
+
+logger = logging.getLogger(__name__)
+
+
+def learns_from(method: Method, penalty: float | None) -> list[Learnt]:
+    """What a probe reads besides the evaluated split: validation where the penalty is searched for.
+
+    CLIP_benchmark's AdamW searches for nothing where there is no validation split.
+    """
+    if penalty is not None:
+        return [Learnt("train")]
+    instead = "set `penalty` of this evaluation"
+    return [Learnt("train"), Learnt("validation", is_needed=method != "adamw", instead=instead)]
+
+
+def known_penalty(penalty: float | None, encoded: Encoded, name: str) -> float | None:
+    """The penalty that is not searched for: the spec's, or 0 without validation samples."""
+    if penalty is not None or "validation" not in encoded.lacking:
+        return penalty
+    logger.warning("evaluate.%s: no validation split, so the weight decay is 0", name)
+    return 0.0
+
+
+def read_others(encoded: Encoded, penalty: float | None) -> list[Encoded]:
+    """The training split, and validation if a penalty is to be searched for."""
+    splits: tuple[Split, ...] = ("train",) if penalty is not None else ("train", "validation")
+    return [encoded.other(split) for split in splits]
 
 
 @dataclass(frozen=True)

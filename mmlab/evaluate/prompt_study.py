@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mmlab.evaluate import faults, label_metrics
-from mmlab.evaluate.data import Encoded, Subject, concatenate, take
+from mmlab.evaluate.data import Encoded, Learnt, Subject, concatenate, take
 from mmlab.evaluate.label_features import LabelFeatures
 from mmlab.evaluate.labelling import (
     KeptOption,
@@ -36,7 +36,7 @@ from mmlab.evaluate.zero_shot import (
     combined,
     meaning_of,
 )
-from mmlab.plugin import Dataset, Features, Split
+from mmlab.plugin import Dataset, Features
 from mmlab.records import EvaluationResult
 from mmlab.samples import prompt_names
 
@@ -59,7 +59,9 @@ class PromptStudy:
 
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"similarity"})
-    learns_from: ClassVar[frozenset[Split]] = frozenset({"validation"})
+    learns_from: ClassVar[Sequence[Learnt]] = (
+        Learnt("validation", instead="use zero_shot, which selects no templates"),
+    )
 
     def __init__(
         self,
