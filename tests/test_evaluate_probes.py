@@ -202,6 +202,16 @@ def test_the_ends_of_a_wide_interval_are_shares_still() -> None:
     assert 0 <= (mean.metrics["top1_low"] or 0) < values.mean()
 
 
+def test_a_wide_interval_of_few_hits_begins_at_none() -> None:
+    data = splits()
+    data["test"].targets = [((label + 1) % 3,) for (label,) in data["test"].targets]
+    mean, *seeds = ask(FewShot(shots=[1], seeds=[1, 2], penalty=1.0), data)
+    values = np.array([result.metrics["top1"] for result in seeds], dtype=np.float64)
+    assert values.mean() - 12.7 * values.std(ddof=1) / np.sqrt(2) < 0
+    assert mean.metrics["top1_low"] == 0
+    assert values.mean() < (mean.metrics["top1_high"] or 0) <= 1
+
+
 def test_one_seed_has_no_interval() -> None:
     mean, _ = ask(FewShot(shots=[2], seeds=[0], penalty=1.0), splits())
     assert mean.metrics["top1_low"] is None
