@@ -61,4 +61,4 @@ def best_direction(table: TrainTable) -> str:
     """Whether `train.best` is better high ("max") or low ("min": losses, errors, ranks)."""
     if table.best_mode != "auto":
         return table.best_mode
-    return "min" if table.best.endswith(("loss", "rank", "mse", "mae")) else "max"
+    return "min" if table.best.endswith(("loss", "rank", "mse", "mae", "ece")) else "max"

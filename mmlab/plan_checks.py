@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
+from mmlab.best_checks import best_faults
 from mmlab.faults import Fault, Where
 
 if TYPE_CHECKING:
@@ -29,9 +30,7 @@ def contradictions(plan: Plan) -> list[Fault]:
     faults += unmet_needs(plan, plan.evaluators)
     if plan.cell.budget is not None and plan.width_option in spec.fusion.options:
         faults.append(_matched_width(plan, str(plan.width_option)))
-    if spec.train is not None and spec.train.best.partition("/")[0] not in _bests(plan):
-        faults.append(_unknown_best(plan))
-    return faults
+    return [*faults, *best_faults(plan)]
 
 
 def unmet_needs(plan: Plan, evaluators: Mapping[str, Resolved]) -> list[Fault]:
@@ -160,18 +159,4 @@ def _matched_width(plan: Plan, option: str) -> Fault:
         found=str(plan.cell.spec.fusion.options[option]),
         allowed=f"no {option}, or no sweep.match",
         next_step=f"remove {option}, or remove sweep.match and sweep.budget",
-    )
-
-
-def _bests(plan: Plan) -> set[str]:
-    return {"loss", *plan.losses, *plan.evaluators}
-
-
-def _unknown_best(plan: Plan) -> Fault:
-    return Fault(
-        ("train", "best"),
-        "names no loss and no evaluation of this spec",
-        found=repr(plan.cell.spec.train.best if plan.cell.spec.train else None),
-        allowed=", ".join(sorted(_bests(plan))) + ', or "EVALUATION/METRIC"',
-        next_step='name a metric such as "zero_shot/top1"',
     )

@@ -211,11 +211,21 @@ TRAINING = [
     ),
     Case(
         "train.best names no metric of its evaluation",
-        1,
+        3,
         Says(
-            "train.best", "no such metric", "classification/topp1", "classification/top1", "one of"
+            "spec.toml:32:8: train.best",
+            'no such metric (did you mean "classification/top1"?)',
+            "classification/topp1",
+            "classification/top5",
+            'write "classification/top1"',
         ),
         (("epochs = 2", 'epochs = 2\nbest = "classification/topp1"'),),
+    ),
+    Case(
+        "train.best names a metric that the data do not have",
+        1,
+        Says("train.best", "no such metric", "classification/mAP", "classification/top1", "one of"),
+        (("epochs = 2", 'epochs = 2\nbest = "classification/mAP"'),),
         leaves="a failed run",
     ),
     Case(

@@ -233,10 +233,10 @@ CONTRADICTIONS = [
         (EPOCHS, f'{EPOCHS}\nbest = "topp1"'),
         Says(
             "spec.toml:32:8",
-            "names no loss and no evaluation",
+            "names no loss and no evaluation of this spec",
             "topp1",
-            "classification, cross_en",
-            "name a metric",
+            "EVALUATION/METRIC of classification",
+            "name a metric such as",
         ),
     ),
     refused(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import torch
 from lab import Lab
 
 from mmlab.errors import SpecError
+from mmlab.evaluate.regression import Regression
 from mmlab.loading import load
 from mmlab.tables import sample_results
 
@@ -61,6 +63,7 @@ def test_a_planted_regression_is_learnt_whatever_its_units(lab: Lab) -> None:
     assert metrics["share/r2"] > 0.99
     assert metrics["r2"] == pytest.approx((metrics["grams/r2"] + metrics["share/r2"]) / 2)
     assert metrics["mse"] == pytest.approx((metrics["grams/mse"] + metrics["share/mse"]) / 2)
+    assert all(any(fnmatchcase(n, one) for one in Regression.metrics) for n in metrics)
     check_rows(lab, found.sample_count)
     check_loaded(lab, detail.run.run_id)
 

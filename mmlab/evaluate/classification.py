@@ -9,6 +9,7 @@ import torch
 from mmlab.evaluate import faults
 from mmlab.evaluate.data import Encoded, Subject
 from mmlab.evaluate.labelling import KeptOption, Labelling, LabelScores, make_result, rank_labels
+from mmlab.evaluate.measures import METRICS
 from mmlab.evaluate.prediction import have_any_input, predict
 from mmlab.evaluate.protocol import Question
 from mmlab.evaluate.thumbnails import CardsOption
@@ -26,6 +27,7 @@ class Classification:
 
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"prediction", "labels"})
+    metrics: ClassVar[frozenset[str]] = METRICS
 
     def __init__(
         self,

@@ -171,11 +171,13 @@ class Evaluator(Protocol):
 
     `needs` says what the model must give: any of "prediction", "similarity"; "labels" or "targets"
     beside "prediction" says what the head must predict. `version` is part of the protocol: results
-    of two versions do not compare.
+    of two versions do not compare. `metrics` are the names that results may have, "CONDITION/NAME"
+    where there are conditions; "*" stands for what only the data or the options tell.
     """
 
     version: ClassVar[int]
     needs: ClassVar[frozenset[str]]
+    metrics: ClassVar[frozenset[str]]
 
     def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
         """Raise what can be known to be wrong before training, as `__call__` would after it."""

@@ -14,6 +14,7 @@ from pydantic import Field
 from mmlab.evaluate import faults, probing
 from mmlab.evaluate.data import Encoded, Learnt, Subject
 from mmlab.evaluate.labelling import KeptOption, Labelling
+from mmlab.evaluate.measures import METRICS
 from mmlab.evaluate.probe_fit import Method, fit
 from mmlab.evaluate.probing import Taken
 from mmlab.evaluate.protocol import Question, hash_texts, make_protocol
@@ -48,6 +49,10 @@ class FewShot:
 
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset()
+    metrics: ClassVar[frozenset[str]] = frozenset(
+        f"*/{name}"
+        for name in (*METRICS, *(f"{key}_{end}" for key in _AVERAGED for end in ("low", "high")))
+    )
 
     def __init__(
         self,

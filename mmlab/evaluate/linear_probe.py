@@ -10,6 +10,7 @@ from pydantic import Field
 from mmlab.evaluate import probing
 from mmlab.evaluate.data import Encoded, Learnt, Subject
 from mmlab.evaluate.labelling import KeptOption, Labelling
+from mmlab.evaluate.measures import METRICS
 from mmlab.evaluate.probe_fit import Method, fit
 from mmlab.evaluate.protocol import Question
 from mmlab.evaluate.thumbnails import CardsOption
@@ -34,6 +35,7 @@ class LinearProbe:
 
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset()
+    metrics: ClassVar[frozenset[str]] = METRICS
 
     def __init__(
         self,

@@ -12,6 +12,22 @@ from mmlab.records import Confusions, Reliability
 #: Bins of equal width in which probabilities are compared with accuracy, as in Guo et al., 2017.
 BINS = 15
 
+#: What `measure` may give; the last three of several labels a sample.
+METRICS = frozenset(
+    {
+        "top1",
+        "top5",
+        "mean_per_class_recall",
+        "mean_rank",
+        "median_rank",
+        "mean_probability",
+        "ece",
+        "mAP",
+        "mAP_absent_as_zero",
+        "mean_auroc",
+    }
+)
+
 
 def measure(
     ranked: RankedLabels, per_label: dict[str, Doubles], is_multi_label: bool

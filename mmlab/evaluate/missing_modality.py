@@ -16,13 +16,18 @@ from torch import Tensor
 from mmlab.evaluate import faults
 from mmlab.evaluate.classification import Classification
 from mmlab.evaluate.data import Encoded, Subject
-from mmlab.evaluate.regression import Regression
+from mmlab.evaluate.measures import METRICS
+from mmlab.evaluate.regression import MEASURES, Regression
 from mmlab.heads import Standardized
 from mmlab.plugin import Dataset, Features
 from mmlab.records import EvaluationResult
 
 #: More inputs have too many subsets: each stores a row for every sample.
 MOST_INPUTS = 6
+
+#: The metrics that sum up a judge's result, the first one there is, and what is said of them.
+_MAIN = ("mAP", "top1", "r2")
+_SUMMARY = ("subset_area", "subset_worst", "noise_area", "noise_worst")
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,10 @@ class MissingModality:
 
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"prediction"})
+    metrics: ClassVar[frozenset[str]] = frozenset(
+        {f"*/{name}" for name in (*METRICS, *MEASURES)}
+        | {f"{main}/{key}" for main in _MAIN for key in _SUMMARY}
+    )
 
     def __init__(
         self,
@@ -216,7 +225,7 @@ def _judge(subject: Subject) -> Classification | Regression:
 
 def main_metric(result: EvaluationResult) -> str:
     """The metric that sums up a judge's result."""
-    return next(metric for metric in ("mAP", "top1", "r2") if metric in result.metrics)
+    return next(metric for metric in _MAIN if metric in result.metrics)
 
 
 def add_noise(features: Features, asked: Tensor, level: float, seed: str) -> Features:

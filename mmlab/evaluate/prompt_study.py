@@ -21,7 +21,7 @@ from mmlab.evaluate.labelling import (
     make_result,
     rank_labels,
 )
-from mmlab.evaluate.measures import measure_labels
+from mmlab.evaluate.measures import METRICS, measure_labels
 from mmlab.evaluate.probing import without_details
 from mmlab.evaluate.prompts import Prompts, Template
 from mmlab.evaluate.protocol import Question, hash_texts
@@ -59,6 +59,7 @@ class PromptStudy:
 
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"similarity"})
+    metrics: ClassVar[frozenset[str]] = frozenset(f"*/{name}" for name in METRICS)
     learns_from: ClassVar[Sequence[Learnt]] = (
         Learnt("validation", instead="use zero_shot, which selects no templates"),
     )

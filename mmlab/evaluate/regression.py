@@ -19,6 +19,7 @@ from mmlab.records import EvaluationResult, SampleResults, SampleTargets
 from mmlab.samples import target_names
 
 Doubles = npt.NDArray[np.float64]
+MEASURES = ("r2", "mse", "mae")
 
 
 class Regression:
@@ -37,6 +38,7 @@ class Regression:
 
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"prediction", "targets"})
+    metrics: ClassVar[frozenset[str]] = frozenset({*MEASURES, *(f"*/{one}" for one in MEASURES)})
 
     def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
         """Raise SpecError without a head, DataError without targets."""
@@ -93,7 +95,7 @@ def measure(errors: Doubles, truths: Doubles, names: Sequence[str]) -> dict[str,
     """Metrics over all targets and of each; errors and truths (n, T), NaN where unknown."""
     columns = zip(errors.T, truths.T, strict=True)
     each = [_measure_target(e[~np.isnan(t)], t[~np.isnan(t)]) for e, t in columns]
-    metrics = {key: _mean([one[key] for one in each]) for key in ("r2", "mse", "mae")}
+    metrics = {key: _mean([one[key] for one in each]) for key in MEASURES}
     if len(names) > 1:
         for name, one in zip(names, each, strict=True):
             metrics |= {f"{name}/{key}": value for key, value in one.items()}
@@ -102,7 +104,7 @@ def measure(errors: Doubles, truths: Doubles, names: Sequence[str]) -> dict[str,
 
 def _measure_target(errors: Doubles, truths: Doubles) -> dict[str, float | None]:
     if not len(errors):
-        return dict.fromkeys(("r2", "mse", "mae"))
+        return dict.fromkeys(MEASURES)
     varies = truths.min() < truths.max()
     spread = float(np.square(truths - truths.mean()).sum())
     return {

@@ -43,6 +43,10 @@ class Retrieval:
 
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"similarity"})
+    metrics: ClassVar[frozenset[str]] = frozenset(
+        f"*_to_*/{name}"
+        for name in ("median_rank", "mean_recall@1", *(f"recall@{k}" for k in DEPTHS))
+    )
 
     def __init__(
         self,

@@ -20,6 +20,7 @@ from mmlab.evaluate.label_features import (
     mean_sigmoids,
 )
 from mmlab.evaluate.labelling import KeptOption, Labelling, LabelScores, make_result, rank_labels
+from mmlab.evaluate.measures import METRICS
 from mmlab.evaluate.prompts import PLACEHOLDER, Prompts, Template, read_prompts
 from mmlab.evaluate.protocol import Question
 from mmlab.evaluate.thumbnails import CardsOption
@@ -65,6 +66,7 @@ class ZeroShot:
 
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"similarity"})
+    metrics: ClassVar[frozenset[str]] = METRICS
 
     def __init__(
         self,

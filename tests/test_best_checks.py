@@ -1,0 +1,130 @@
+"""A misspelt `train.best` is found with the spec's other faults, wherever its name is declared."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import pytest
+from lab import PAIRED, RETRIEVAL, TOY, Lab
+
+from mmlab.best import best_direction
+from mmlab.builtins import BUILTINS
+from mmlab.errors import SpecError
+from mmlab.planning import plan_specs
+from mmlab.registry import Registry
+from mmlab.report.statistics import is_lower_better
+from mmlab.spec import TrainTable
+
+SPEC = """\
+schema_version = 1
+name = "best"
+[dataset]
+use = "emoji"
+[encoders.image]
+use = "convnet"
+[encoders.text]
+use = "transformer"
+[fusion]
+use = "concat"
+[head]
+use = "linear"
+[[losses]]
+use = "cross_entropy"
+[[losses]]
+use = "info_nce"
+[train]
+epochs = 1
+batch_size = 8
+best = "loss"
+[[evaluate]]
+use = "classification"
+[[evaluate]]
+use = "retrieval"
+[[evaluate]]
+use = "missing_modality"
+name = "lacking"
+"""
+
+
+def planned(folder: Path, best: str) -> None:
+    path = folder / "best.toml"
+    path.write_text(SPEC.replace('best = "loss"', f'best = "{best}"'))
+    plan_specs([path], ())
+
+
+@pytest.mark.parametrize(
+    "best",
+    [
+        "loss",
+        "info_nce/loss",
+        "info_nce/whatever",
+        "classification/top1",
+        "retrieval/image_to_text/recall@5",
+        "lacking/top1/subset_area",
+        "lacking/image noise 0.5/mean_rank",
+    ],
+)
+def test_what_a_validation_may_give_is_accepted(tmp_path: Path, best: str) -> None:
+    planned(tmp_path, best)
+
+
+@pytest.mark.parametrize(
+    ("best", "meant"),
+    [
+        ("classification/topp1", "classification/top1"),
+        ("clasification/top1", "classification/top1"),
+        ("retrieval/image_to_text/recal@5", "retrieval/image_to_text/recall@5"),
+        ("lacking/top1/subset_are", "lacking/top1/subset_area"),
+        ("info_nec/loss", "info_nce/loss"),
+        ("losss", "loss"),
+    ],
+)
+def test_a_misspelt_metric_is_a_fault_of_the_spec(tmp_path: Path, best: str, meant: str) -> None:
+    with pytest.raises(SpecError, match=r"best\.toml:20:8: train\.best: ") as caught:
+        planned(tmp_path, best)
+    assert f'did you mean "{meant}"?' in str(caught.value)
+
+
+@pytest.mark.parametrize("best", ["classification", "cross_entropy", "retrieval/recall@1"])
+def test_a_name_that_is_no_metric_is_a_fault_too(tmp_path: Path, best: str) -> None:
+    with pytest.raises(SpecError, match=r"best\.toml:20:8: train\.best: "):
+        planned(tmp_path, best)
+
+
+def check_declared(lab: Lab, tables: tuple[str, ...], *more: str) -> set[str]:
+    """Every metric of a run is one that its evaluator declares; gives the evaluators."""
+    detail = lab.run_one(lab.write("declared", tables, *more))
+    registry = Registry.discover(BUILTINS)
+    for found in detail.evaluations:
+        declared = registry.resolve("evaluator", found.evaluator).metrics  # type: ignore[attr-defined]
+        for name in found.metrics:
+            metric = "/".join(filter(None, (found.condition, name)))
+            assert any(fnmatchcase(metric, pattern) for pattern in declared), metric
+    return {found.evaluator for found in detail.evaluations}
+
+
+@pytest.mark.slow
+def test_evaluators_of_labels_declare_what_they_give(sqlite_lab: Lab) -> None:
+    probes = '[[evaluate]]\nuse = "linear_probe"\n[[evaluate]]\nuse = "few_shot"\nshots = [1, 2]\n'
+    lacking = '[[evaluate]]\nuse = "missing_modality"\n'
+    assert len(check_declared(sqlite_lab, TOY, probes, lacking)) == 4
+
+
+@pytest.mark.slow
+def test_evaluators_of_pairs_declare_what_they_give(sqlite_lab: Lab) -> None:
+    prompts = '[[evaluate]]\nuse = "prompts"\n'
+    assert len(check_declared(sqlite_lab, PAIRED, RETRIEVAL, prompts)) == 3
+
+
+def test_training_and_reports_agree_on_which_way_a_metric_is_better() -> None:
+    registry = Registry.discover(BUILTINS)
+    names = [
+        f"evaluation/{metric.replace('*', 'condition')}"
+        for entry in registry.entries("evaluator")
+        for metric in registry.resolve("evaluator", entry.name).metrics  # type: ignore[attr-defined]
+    ]
+    assert len(names) > 50
+    for name in ("loss", "info_nce/loss", *names):
+        table = TrainTable(epochs=1, batch_size=2, best=name)
+        assert (best_direction(table) == "min") == is_lower_better(name), name
