@@ -244,7 +244,10 @@ class VectorFusion(Protocol):
 
 @runtime_checkable
 class SimilarityFusion(Protocol):
-    """Two inputs -> a score for every pair, cheaply. Factory as for `VectorFusion`."""
+    """Two inputs -> a score for every pair, cheaply. Factory as for `VectorFusion`.
+
+    One that also gives vectors may join more inputs, of which it is not asked for scores.
+    """
 
     reads: frozenset[str]
     prompts: Literal["features", "score"]

@@ -6,6 +6,7 @@ from bad_inputs import Case, Says
 
 FUSION = 'use = "product"\ndim = 4'
 HEAD = '[head]\nuse = "linear"'
+WORDS = '[encoders.words]\nuse = "transformer"\nmodality = "text"'
 
 
 def fusion(name: str, table: str, says: Says, *, head: str = HEAD) -> Case:
@@ -59,27 +60,44 @@ CASES = [
         'inputs = ["image"]',
         Says(
             "spec.toml:22:10: fusion.inputs",
-            "gating joins exactly two inputs",
+            "gating joins two or more inputs",
             "1: image",
-            "exactly two encoders",
+            "two or more encoders",
             "in fusion.inputs, or use a fusion that joins 1",
         ),
     ),
     Case(
-        "a gate of three modalities",
+        "projections by direction, of three modalities",
         3,
         Says(
             "spec.toml:25:7: fusion.use",
-            "gating joins exactly two inputs",
+            "directional_projections joins exactly two inputs",
             "3: image, text, words",
             "exactly two encoders",
             "a fusion that joins 3",
         ),
         (
-            (FUSION, 'use = "gating"'),
-            ("[fusion]", '[encoders.words]\nuse = "transformer"\nmodality = "text"\n\n[fusion]'),
+            (FUSION, 'use = "directional_projections"'),
+            ("[fusion]", f"{WORDS}\n\n[fusion]"),
         ),
         arguments=("run", "spec.toml", "--dry-run"),
+    ),
+    Case(
+        "a ranking of labels by an inner product of three modalities",
+        3,
+        Says(
+            "spec.toml:38:1: evaluate.0",
+            "'zero_shot' reads the model's similarity",
+            "a model that gives prediction, vector",
+            "a fusion of exactly two inputs",
+            "a fusion of exactly two inputs",
+        ),
+        (
+            (FUSION, 'use = "inner_product"\ndim = 4'),
+            ("[fusion]", f"{WORDS}\n\n[fusion]"),
+            ('use = "classification"', 'use = "zero_shot"'),
+        ),
+        arguments=("validate", "spec.toml"),
     ),
     Case(
         "a sum of one modality alone, in a sweep",

@@ -32,8 +32,8 @@ def fuse(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
 
 
 def score(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
-    """The scores of all pairs of rows, if the fusion gives them."""
-    if not isinstance(fusion, SimilarityFusion):
+    """The scores of all pairs of rows, if the fusion gives them; of more inputs than two, none."""
+    if not isinstance(fusion, SimilarityFusion) or len(projected) > 2:
         return {}
     scores = fusion.score(*projected)
     return {"forward": scores.forward, "backward": scores.backward}

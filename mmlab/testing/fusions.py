@@ -185,7 +185,7 @@ def _check_shapes(fusion: Any, features: Sequence[Features]) -> None:
         require(bool(made.present.all()), "`project` must keep `present`")
     if hasattr(fusion, "fuse"):
         require_shape(fusion.fuse(*projected), (SIZE, fusion.dim), "fused")
-    if not isinstance(fusion, SimilarityFusion):
+    if not isinstance(fusion, SimilarityFusion) or len(projected) > 2:
         return
     u, v = projected[0], map_all(projected[1], lambda x: x[:-1])
     scores = fusion.score(u, v)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
+from mmlab_fusions.fold import Fold, Rule, operands
 from mmlab_fusions.inputs import present_or_zero
 from mmlab_fusions.weight_tensor import bilinear_form, weight_tensor
 
@@ -26,14 +28,21 @@ class Bilinear(nn.Module):
     one input alone is `dim` times as wide as the other input.
 
     An absent input counts as the zero vector, and gives z = 0: a bilinear form has no neutral
-    element. A form of more than two inputs would multiply its weights by each further width.
+    element.
+
+    Of more inputs `fold` "pairwise" is the mean of the forms x_i^T W_ij,k x_j over all pairs i < j,
+    and "left" the form z^T W_2,k w, where z is that of u and v: all three are multiplied, by a
+    tensor of weights of rank `dim`, not by a full one, whose size each further width would
+    multiply. A pair with an absent input counts only where none is whole; "left" leaves out an
+    absent third. `limit_mib` is for the weights of all forms together.
+
     Source: the symmetric bilinear model of Tenenbaum and Freeman 2000.
-    Joins exactly two inputs. Raises SpecError where the weights exceed the limit.
+    Joins two inputs or more. Raises SpecError where the weights exceed the limit.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
-    input_range: ClassVar[tuple[int, int | None]] = (2, 2)
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
 
     def __init__(
         self,
@@ -41,16 +50,25 @@ class Bilinear(nn.Module):
         *,
         dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
         limit_mib: Annotated[int, Field(ge=1, description="most memory for the weights")] = 256,
+        fold: Rule = "pairwise",
     ) -> None:
         super().__init__()
         self.dim = dim
-        self.weight = weight_tensor("bilinear", dims, dim, limit_mib)
+        self.weight = weight_tensor("bilinear", operands(fold, dims, dim), dim, limit_mib)
+        self.fold = Fold(fold, dims, dim, partial(Bilinear, dim=dim, limit_mib=limit_mib))
 
     def project(self, position: int, features: Features) -> Features:
-        """The input itself, zeros where it is absent: pooled (..., dims[position])."""
-        return replace(features, pooled=present_or_zero(features), tokens=None, mask=None)
+        """The input itself: pooled (..., dims[position])."""
+        return self.fold.project(self, position, features)
 
     def fuse(self, *features: Features) -> Tensor:
+        """The forms, folded, (..., dim)."""
+        return self.fold.fuse(self, features)
+
+    def side(self, position: int, features: Features) -> Features:
+        """The input itself, zeros where it is absent: pooled (..., D)."""
+        return replace(features, pooled=present_or_zero(features), tokens=None, mask=None)
+
+    def join(self, u: Features, v: Features) -> Tensor:
         """The forms, (..., dim)."""
-        u, v = features
         return bilinear_form(self.weight, u.pooled, v.pooled)

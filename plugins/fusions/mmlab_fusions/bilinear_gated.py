@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
+from mmlab_fusions.fold import Fold, Rule, operands
 from mmlab_fusions.inputs import present_or_zero
 from mmlab_fusions.weight_tensor import bilinear_form, weight_tensor
 
@@ -22,14 +24,17 @@ class BilinearGated(nn.Module):
     spec's inputs is the gate. Linear in u, not in v: at v = 0 the gates stand half open.
 
     An absent gate stands half open too, sigmoid(0) = 1/2; where u is absent, or both, z = 0.
-    Prompts are averaged as gates, after the sigmoid, in which z is linear. More than two inputs are
-    refused as in `bilinear`.
-    Joins exactly two inputs. Raises SpecError where the weights exceed the limit.
+    Prompts are averaged as gates, after the sigmoid, in which z is linear.
+
+    Of more inputs `fold` "pairwise" is the mean of x_i^T W_ij,k sigmoid(x_j) over all pairs i < j,
+    and "left" z^T W_2,k sigmoid(w), where z is that of u and v. A pair with an absent input counts
+    only where none is whole; "left" leaves out an absent third.
+    Joins two inputs or more. Raises SpecError where the weights exceed the limit.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
-    input_range: ClassVar[tuple[int, int | None]] = (2, 2)
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
 
     def __init__(
         self,
@@ -37,18 +42,27 @@ class BilinearGated(nn.Module):
         *,
         dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
         limit_mib: Annotated[int, Field(ge=1, description="most memory for the weights")] = 256,
+        fold: Rule = "pairwise",
     ) -> None:
         super().__init__()
         self.dim = dim
-        self.weight = weight_tensor("bilinear_gated", dims, dim, limit_mib)
+        self.weight = weight_tensor("bilinear_gated", operands(fold, dims, dim), dim, limit_mib)
+        self.fold = Fold(fold, dims, dim, partial(BilinearGated, dim=dim, limit_mib=limit_mib))
 
     def project(self, position: int, features: Features) -> Features:
-        """The first input itself, or gates in [0, 1]: pooled (..., dims[position])."""
+        """One side of the operator; of three inputs or more, the input: pooled (..., D)."""
+        return self.fold.project(self, position, features)
+
+    def fuse(self, *features: Features) -> Tensor:
+        """The forms, folded, (..., dim)."""
+        return self.fold.fuse(self, features)
+
+    def side(self, position: int, features: Features) -> Features:
+        """The first input itself, or gates in [0, 1]: pooled (..., D)."""
         x = present_or_zero(features)
         pooled = x if position == 0 else x.sigmoid()
         return replace(features, pooled=pooled, tokens=None, mask=None)
 
-    def fuse(self, *features: Features) -> Tensor:
+    def join(self, u: Features, v: Features) -> Tensor:
         """The forms, (..., dim)."""
-        u, gate = features
-        return bilinear_form(self.weight, u.pooled, gate.pooled)
+        return bilinear_form(self.weight, u.pooled, v.pooled)

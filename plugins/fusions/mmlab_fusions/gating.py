@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
+from mmlab_fusions.fold import Fold, Rule
 from mmlab_fusions.inputs import present_or_zero
 
 
@@ -24,14 +26,19 @@ class Gating(nn.Module):
     z = 0, and so do two absent inputs. Prompts are averaged as gates or values, after `project`, in
     both of which z is linear: the mean of the results is the result of the mean.
 
+    Of more inputs `fold` "pairwise" is the mean, over all pairs i < j, of sigmoid(W_ij x_i) *
+    (V_ij x_j), and "left" gates again: sigmoid(W_2 z) * (V_2 w), where z is that of u and v. `gate`
+    holds in every pair and step. A pair with an absent input counts only where none is whole;
+    "left" leaves out an absent third.
+
     Source: gated linear unit, Dauphin et al., arXiv:1612.08083, equation 1, but gate and value come
     from two modalities, and without its biases.
-    Joins exactly two inputs.
+    Joins two inputs or more.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
-    input_range: ClassVar[tuple[int, int | None]] = (2, 2)
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
 
     def __init__(
         self,
@@ -41,19 +48,28 @@ class Gating(nn.Module):
         gate: Annotated[
             Literal["u", "v"], Field(description="the input that gates: u the first, v the second")
         ] = "u",
+        fold: Rule = "pairwise",
     ) -> None:
         super().__init__()
         self.dim = dim
         self.gate = 0 if gate == "u" else 1
-        self.maps = nn.ModuleList(nn.Linear(width, dim, bias=False) for width in dims)
+        self.maps = nn.ModuleList(nn.Linear(width, dim, bias=False) for width in dims[:2])
+        self.fold = Fold(fold, dims, dim, partial(Gating, dim=dim, gate=gate))
 
     def project(self, position: int, features: Features) -> Features:
+        """One side of the operator; of three inputs or more, the input: pooled (..., D)."""
+        return self.fold.project(self, position, features)
+
+    def fuse(self, *features: Features) -> Tensor:
+        """Gate times value, folded, (..., dim)."""
+        return self.fold.fuse(self, features)
+
+    def side(self, position: int, features: Features) -> Features:
         """The gate, in [0, 1], or the value: pooled (..., dim)."""
         mapped = self.maps[position](present_or_zero(features))
         pooled = mapped.sigmoid() if position == self.gate else mapped
         return replace(features, pooled=pooled, tokens=None, mask=None)
 
-    def fuse(self, *features: Features) -> Tensor:
+    def join(self, u: Features, v: Features) -> Tensor:
         """Gate times value, (..., dim)."""
-        u, v = features
         return u.pooled * v.pooled

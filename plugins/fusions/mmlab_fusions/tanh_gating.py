@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Features
+from mmlab_fusions.fold import Fold, Rule
 from mmlab_fusions.inputs import present_or_zero
 
 
@@ -25,14 +27,19 @@ class TanhGating(nn.Module):
 
     tanh(0) = 0, so that an absent gate would let nothing pass and the other modality would be lost;
     it counts as fully open instead, the factor 1: z = V v. An absent value gives z = 0, and so do
-    two absent inputs. There is no order in which more than two inputs would gate each other.
-    Joins exactly two inputs.
+    two absent inputs.
+
+    Of more inputs `fold` "pairwise" is the mean of tanh(W_ij x_i) * (V_ij x_j) over all pairs i <
+    j, and "left" gates again: tanh(W_2 z) * (V_2 w), where z is that of u and v. `gate` holds in
+    every pair and step. A pair with an absent input counts only where none is whole; "left" leaves
+    out an absent third.
+    Joins two inputs or more.
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is linear in the gate, once projected, and in the value: means may be taken of both.
     prompts: ClassVar[Literal["features", "score"]] = "features"
-    input_range: ClassVar[tuple[int, int | None]] = (2, 2)
+    input_range: ClassVar[tuple[int, int | None]] = (2, None)
 
     def __init__(
         self,
@@ -42,20 +49,29 @@ class TanhGating(nn.Module):
         gate: Annotated[
             Literal["u", "v"], Field(description="the input that gates: u the first, v the second")
         ] = "u",
+        fold: Rule = "pairwise",
     ) -> None:
         super().__init__()
         self.dim = dim
         self.gate = 0 if gate == "u" else 1
-        self.maps = nn.ModuleList(nn.Linear(width, dim, bias=False) for width in dims)
+        self.maps = nn.ModuleList(nn.Linear(width, dim, bias=False) for width in dims[:2])
+        self.fold = Fold(fold, dims, dim, partial(TanhGating, dim=dim, gate=gate))
 
     def project(self, position: int, features: Features) -> Features:
+        """One side of the operator; of three inputs or more, the input: pooled (..., D)."""
+        return self.fold.project(self, position, features)
+
+    def fuse(self, *features: Features) -> Tensor:
+        """Gate times value, folded, (..., dim)."""
+        return self.fold.fuse(self, features)
+
+    def side(self, position: int, features: Features) -> Features:
         """The gate, in [-1, 1], or the value: pooled (..., dim)."""
         mapped = self.maps[position](present_or_zero(features))
         if position == self.gate:
             mapped = mapped.tanh().masked_fill(~features.present.unsqueeze(-1), 1)
         return replace(features, pooled=mapped, tokens=None, mask=None)
 
-    def fuse(self, *features: Features) -> Tensor:
+    def join(self, u: Features, v: Features) -> Tensor:
         """Gate times value, (..., dim)."""
-        u, v = features
         return u.pooled * v.pooled

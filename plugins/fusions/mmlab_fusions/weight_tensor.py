@@ -12,14 +12,17 @@ from mmlab.plugin import SpecError, explain
 MIB = 1 << 20
 
 
-def weight_tensor(name: str, dims: Sequence[int], dim: int, limit_mib: int) -> nn.Parameter:
-    """Normal random weights (dim, dims[0], dims[1]) of standard deviation 1 / sqrt(du dv).
+def weight_tensor(
+    name: str, widths: Sequence[tuple[int, int]], dim: int, limit_mib: int
+) -> nn.Parameter:
+    """Normal random weights (dim, du, dv) of standard deviation 1 / sqrt(du dv).
 
     So that a form of standard normal vectors has variance 1; nn.Bilinear's start would give dv / 3.
-    Raises SpecError, before anything is allocated, where they take more than `limit_mib`.
+    `widths` are du and dv, and those of the further operators of a fold. Raises SpecError, before
+    anything is allocated, where the weights of all together take more than `limit_mib`.
     """
-    du, dv = dims
-    _check_memory(name, (dim, du, dv), limit_mib)
+    _check_memory(name, widths, dim, limit_mib)
+    du, dv = widths[0]
     return nn.Parameter(torch.randn(dim, du, dv) / (du * dv) ** 0.5)
 
 
@@ -34,12 +37,12 @@ def bilinear_form(weight: Tensor, u: Tensor, v: Tensor) -> Tensor:
     return torch.einsum("...ki,...i->...k", torch.einsum("kij,...j->...ki", weight, v), u)
 
 
-def _check_memory(name: str, shape: tuple[int, int, int], limit_mib: int) -> None:
-    count = shape[0] * shape[1] * shape[2]
+def _check_memory(name: str, widths: Sequence[tuple[int, int]], dim: int, limit_mib: int) -> None:
+    count = sum(dim * du * dv for du, dv in widths)
     mib = count * torch.get_default_dtype().itemsize / MIB
     if mib <= limit_mib:
         return
-    sizes = " x ".join(str(size) for size in shape)
+    sizes = " + ".join(f"{dim} x {du} x {dv}" for du, dv in widths)
     raise SpecError(
         explain(
             "fusion.limit_mib",

@@ -30,7 +30,7 @@ Call = Callable[..., Tensor]
 class DividesByNothing(InnerProduct):
     """The usual epsilon of a norm, 1e-12, is the inverse of a gradient at zero."""
 
-    def project(self, position: int, features: Features) -> Features:
+    def side(self, position: int, features: Features) -> Features:
         joint = self.projections[position](present_or_zero(features))
         return replace(features, pooled=F.normalize(joint, dim=-1), tokens=None, mask=None)
 

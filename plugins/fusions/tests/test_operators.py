@@ -15,6 +15,16 @@ from mmlab.testing import check_fusion
 
 COMPONENTS = mmlab_fusions.mmlab_fusions()
 
+
+def folds(**options: Any) -> list[tuple[tuple[int, ...], dict[str, Any]]]:
+    """Cases of three inputs, and of four, for an operator of two."""
+    return [
+        ((5, 4, 3), options),
+        ((5, 4, 3), {**options, "fold": "left"}),
+        ((3, 4, 2, 3), options),
+    ]
+
+
 #: Widths of the inputs and options to check each operator with.
 CASES: dict[str, list[tuple[tuple[int, ...], dict[str, Any]]]] = {
     "attention": [
@@ -22,8 +32,8 @@ CASES: dict[str, list[tuple[tuple[int, ...], dict[str, Any]]]] = {
         ((5, 4, 3), {"dim": 6, "heads": 2}),
         ((8, 6), {"dim": 6, "heads": 6, "static": True}),
     ],
-    "bilinear": [((8, 6), {}), ((3, 5), {"dim": 1})],
-    "bilinear_gated": [((8, 6), {}), ((3, 5), {"dim": 1})],
+    "bilinear": [((8, 6), {}), ((3, 5), {"dim": 1}), *folds(dim=6)],
+    "bilinear_gated": [((8, 6), {}), ((3, 5), {"dim": 1}), *folds(dim=6)],
     "bottleneck": [
         ((8, 6), {"dim": 8, "heads": 2}),
         ((5, 4, 3), {"dim": 4, "heads": 1, "depth": 1, "bottlenecks": 1}),
@@ -39,10 +49,10 @@ CASES: dict[str, list[tuple[tuple[int, ...], dict[str, Any]]]] = {
         ((8, 6), {"dim": 8, "heads": 2}),
         ((5, 4, 3), {"dim": 4, "heads": 1}),
     ],
-    "film": [((8, 6), {}), ((8, 6), {"dim": 5, "scalar": True})],
-    "gating": [((8, 6), {}), ((8, 6), {"dim": 3, "gate": "v"})],
+    "film": [((8, 6), {}), ((8, 6), {"dim": 5, "scalar": True}), *folds(dim=6)],
+    "gating": [((8, 6), {}), ((8, 6), {"dim": 3, "gate": "v"}), *folds(dim=6, gate="v")],
     "gmu": [((8, 6), {}), ((5, 4, 3), {"dim": 7})],
-    "inner_product": [((8, 6), {"dim": 5})],
+    "inner_product": [((8, 6), {"dim": 5}), ((5, 4, 3), {"dim": 6}), ((4, 4, 4, 4), {})],
     "late_fusion": [
         ((8, 6), {}),
         ((8, 6), {"rule": "product", "hidden": 7}),
@@ -58,21 +68,12 @@ CASES: dict[str, list[tuple[tuple[int, ...], dict[str, Any]]]] = {
     ],
     "modulation": [((8, 6), {}), ((5, 4, 3), {}), ((5, 5, 5), {"vector": True})],
     "multiplicative": [((8, 6), {}), ((5, 4, 3), {"dim": 7, "bias": True})],
-    "multiplicative_interactions": [((8, 6), {})],
+    "multiplicative_interactions": [((8, 6), {}), *folds(dim=6)],
     "mutan": [((8, 6), {}), ((5, 4, 3), {"dim": 3, "inner_dim": 5, "rank": 2, "tanh": True})],
     "sum": [((8, 6), {}), ((5, 4, 3), {"dim": 7, "bias": True})],
-    "tanh_gating": [((8, 6), {}), ((8, 6), {"dim": 3, "gate": "v"})],
+    "tanh_gating": [((8, 6), {}), ((8, 6), {"dim": 3, "gate": "v"}), *folds(dim=6)],
     "tensor_fusion": [((8, 6), {}), ((5, 4, 3), {"inner_dim": 2})],
 }
-TWO_ONLY = (
-    "bilinear",
-    "bilinear_gated",
-    "film",
-    "gating",
-    "inner_product",
-    "multiplicative_interactions",
-    "tanh_gating",
-)
 #: They score pairs and give no vector; their tests are modules of their own.
 SIMILARITIES = ("directional_projections", "late_interaction")
 #: Operators of [1, u], [1, v], ..., which have terms of no input.
@@ -163,15 +164,14 @@ def test_prompts_are_averaged_as_features_only_where_the_score_is_the_same(
         torch.testing.assert_close(fusion.fuse(*features), mean_of_results)
 
 
-def test_only_concatenation_is_of_one_input_and_those_without_a_fold_are_of_two() -> None:
+def test_only_concatenation_is_of_one_input_and_all_are_of_three() -> None:
     ranges = {name: getattr(load(name), "input_range", (1, None)) for name in NAMES}
-    expected = dict.fromkeys(NAMES, (2, None)) | dict.fromkeys(TWO_ONLY, (2, 2))
-    assert ranges == expected | {"concat": (1, None)}
+    assert ranges == dict.fromkeys(NAMES, (2, None)) | {"concat": (1, None)}
 
 
-@pytest.mark.parametrize("name", sorted(set(NAMES) - set(TWO_ONLY)))
-def test_operators_with_a_fold_join_three_inputs(name: str, fuse: Callable[..., Tensor]) -> None:
-    fusion = build(name, (4, 3, 2))
+@pytest.mark.parametrize("name", NAMES)
+def test_every_operator_joins_three_inputs(name: str, fuse: Callable[..., Tensor]) -> None:
+    fusion = build(name, (4, 3, 2), **({"dim": 8} if name == "inner_product" else {}))
     inputs = [torch.randn(5, width) for width in (4, 3, 2)]
     complete = fuse(fusion, *inputs)
     assert complete.shape == (5, fusion.dim)

@@ -19,6 +19,7 @@ OTHER: dict[str, object] = {
     "cosine": False,
     "depth": 3,
     "dim": 12,
+    "fold": "left",
     "gate": "v",
     "hash_seed": 1,
     "heads": 2,
@@ -53,13 +54,13 @@ PAIRS = [
 
 def has_effect(factory: Any, option: str) -> bool:
     """Whether another value changes a result or the shape of anything."""
-    made = []
+    made, count = [], 3 if option == "fold" else 2
     small = {"dim": 8} if "dim" in options_of(factory) and option != "dim" else {}
     for options in (small, {**small, option: OTHER[option]}):
         torch.manual_seed(0)
-        given = {"dims": (4, 4), "token_dims": (4, 4), "outputs": 5}
+        given = {"dims": (4,) * count, "token_dims": (4,) * count, "outputs": 5}
         fusion = factory(*(given[key] for key in supplied(factory)), **options)
-        inputs = [Features.of(torch.randn(3, 4), torch.randn(3, 6, 4)) for _ in range(2)]
+        inputs = [Features.of(torch.randn(3, 4), torch.randn(3, 6, 4)) for _ in range(count)]
         with torch.no_grad():
             projected = [fusion.project(i, f) for i, f in enumerate(inputs)]
             fuses = hasattr(fusion, "fuse")
