@@ -34,6 +34,8 @@ class Mutan(nn.Module):
     # z is linear in the factors, and the factors of one input are never multiplied with each other.
     prompts: ClassVar[Literal["features", "score"]] = "features"
     input_range: ClassVar[tuple[int, int | None]] = (2, None)
+    # `dim` cannot go below what the cores take, which may be more than a whole budget.
+    width_option: ClassVar[str | None] = "inner_dim"
 
     def __init__(
         self,
