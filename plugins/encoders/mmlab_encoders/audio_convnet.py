@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from mmlab.plugin import Context, Features
 from mmlab_encoders.blocks import masked_mean
 from mmlab_encoders.convnet import group_norm, residual_level
-from mmlab_encoders.sound import Hop, LogMel, Mels, Rate, Seconds, SoundTransform, Window
+from mmlab_encoders.sound import AnyPart, Hop, LogMel, Mels, Rate, Seconds, SoundTransform, Window
 
 
 class AudioConvNet(nn.Module):
@@ -29,6 +29,7 @@ class AudioConvNet(nn.Module):
         *,
         rate: Rate = 16_000,
         seconds: Seconds = 2.0,
+        any_part: AnyPart = True,
         window: Window = 0.025,
         hop: Hop = 0.01,
         mels: Mels = 64,
@@ -40,7 +41,7 @@ class AudioConvNet(nn.Module):
         widths = [width * 2**level for level in range(levels)]
         self.dim = widths[-1]
         self.token_dim = self.dim if "tokens" in context.reads else None
-        self.transform = SoundTransform(rate, seconds)
+        self.transform = SoundTransform(rate, seconds, any_part=any_part)
         self.log_mel = LogMel(rate, window, hop, mels)
         self.stem = nn.Conv2d(1, width, kernel_size=5, stride=2, padding=2)
         self.levels = nn.ModuleList(
@@ -49,7 +50,10 @@ class AudioConvNet(nn.Module):
         )
         self.norm = group_norm(self.dim)
 
-    augments = True  # of a sound that is too long, training takes any part
+    @property
+    def augments(self) -> bool:
+        """Whether training takes any part of a sound that is too long."""
+        return self.transform.any_part
 
     @property
     def preprocessing(self) -> str:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmlab.plugin import Context, Features
 from mmlab_encoders.blocks import Trunk, masked_mean
-from mmlab_encoders.sound import Hop, LogMel, Mels, Rate, Seconds, SoundTransform, Window
+from mmlab_encoders.sound import AnyPart, Hop, LogMel, Mels, Rate, Seconds, SoundTransform, Window
 
 
 class AudioTransformer(nn.Module):
@@ -29,6 +29,7 @@ class AudioTransformer(nn.Module):
         *,
         rate: Rate = 16_000,
         seconds: Seconds = 2.0,
+        any_part: AnyPart = True,
         window: Window = 0.025,
         hop: Hop = 0.01,
         mels: Mels = 64,
@@ -40,13 +41,16 @@ class AudioTransformer(nn.Module):
         super().__init__()
         self.dim = width
         self.token_dim = width if "tokens" in context.reads else None
-        self.transform = SoundTransform(rate, seconds)
+        self.transform = SoundTransform(rate, seconds, any_part=any_part)
         self.log_mel = LogMel(rate, window, hop, mels)
         frames = self.transform.samples // self.log_mel.hop + 1
         self.embedding = FrameEmbedding(frames, mels, patch, width)
         self.trunk = Trunk(width, depth, heads)
 
-    augments = True  # of a sound that is too long, training takes any part
+    @property
+    def augments(self) -> bool:
+        """Whether training takes any part of a sound that is too long."""
+        return self.transform.any_part
 
     @property
     def preprocessing(self) -> str:

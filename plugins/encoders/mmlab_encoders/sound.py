@@ -16,6 +16,9 @@ Rate = Annotated[int, Field(ge=1000, le=192_000, description="samples per second
 Seconds = Annotated[
     float, Field(gt=0, le=600, description="length: longer sounds are cut, shorter ones padded")
 ]
+AnyPart = Annotated[
+    bool, Field(description="training takes any part of a longer sound, not its middle")
+]
 Mels = Annotated[int, Field(ge=4, description="mel bands of a frame")]
 Window = Annotated[float, Field(gt=0, le=1, description="seconds that a frame covers")]
 Hop = Annotated[float, Field(gt=0, le=1, description="seconds from one frame to the next")]
@@ -28,10 +31,12 @@ class SoundTransform:
     """Sound -> float32 (samples + 1,): mono at one rate, one length, and last its true length.
 
     Channels are averaged; another rate is resampled by scipy's polyphase filter, which leaves no
-    aliases. Of a longer sound the middle is kept at evaluation, any part in training.
+    aliases. Of a longer sound the middle is kept at evaluation, and in training any part, if
+    `any_part` says so.
     """
 
-    def __init__(self, rate: int, seconds: float) -> None:
+    def __init__(self, rate: int, seconds: float, *, any_part: bool = True) -> None:
+        self.any_part = any_part
         self.rate = rate
         self.seconds = seconds
         self.samples = max(1, round(rate * seconds))
@@ -42,7 +47,7 @@ class SoundTransform:
         mono = resample(wave.float().mean(0), rate, self.rate)  # (time,)
         spare = len(mono) - self.samples
         start = max(0, spare) // 2
-        if train and spare > 0:
+        if train and self.any_part and spare > 0:
             start = int(torch.randint(spare + 1, ()))
         kept = mono[start : start + self.samples]
         result = kept.new_zeros(self.samples + 1)

@@ -27,7 +27,7 @@ def test_audio_convnet_keeps_the_contract(options: dict[str, Any]) -> None:
     check_encoder(AudioConvNet, modality="audio", **SMALL | options)
 
 
-@pytest.mark.parametrize("options", [{}, {"patch": 3, "depth": 1}])
+@pytest.mark.parametrize("options", [{}, {"patch": 3, "depth": 1}, {"any_part": False}])
 def test_audio_transformer_keeps_the_contract(options: dict[str, Any]) -> None:
     check_encoder(AudioTransformer, modality="audio", **SMALL | options)
 
@@ -48,6 +48,13 @@ def test_training_keeps_any_part_of_a_long_sound() -> None:
     sound = (torch.arange(8.0).unsqueeze(0), 10)
     starts = {int(read(sound, True)[0]) for _ in range(100)}
     assert starts == {0, 1, 2, 3, 4}
+
+
+def test_training_may_keep_the_middle_too() -> None:
+    """As evaluation does, so that a frozen encoder's features can be kept."""
+    read = SoundTransform(rate=10, seconds=0.4, any_part=False)
+    sound = (torch.arange(8.0).unsqueeze(0), 10)
+    assert torch.equal(read(sound, True), read(sound, False))
 
 
 def test_channels_are_averaged() -> None:
