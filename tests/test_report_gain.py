@@ -174,6 +174,31 @@ def test_a_fusion_is_compared_with_its_own_inputs(sqlite_store: Store) -> None:
     assert best == {"image+text": "text", "image+text+audio": "audio"}
 
 
+def test_inputs_that_were_not_run_alone_are_named(store: Store, tmp_path: Path) -> None:
+    record_fusion(store, "concat", ["image"], asked(IMAGE))
+    record_fusion(store, "sum", ["image", "text"], asked(BOTH))
+    record_fusion(store, "sum", ["image", "text", "audio"], asked(BOTH))
+    gains = fusion_gain(store)
+    missing = dict(gains.select("inputs", "unimodal_missing").rows())
+    assert missing == {"image+text": "text", "image+text+audio": "text+audio"}
+    two, several = "text alone was not run, and may", "text alone and audio alone were not run, and"
+    (board,) = gain_boards(gains.filter(pl.col("inputs") == "image+text"))
+    assert any(note.startswith(two) for note in board.notes)
+    contents = read_contents(store)
+    assert several in to_markdown(all_boards(store, contents))
+    assert json.loads(to_json(contents))["fusion_gain"][0]["unimodal_missing"] == "text"
+    Results(store).write(tmp_path / "report.html")
+    assert several in (tmp_path / "report.html").read_text()
+
+
+def test_nothing_is_said_to_be_missing_where_every_input_was_run(store: Store) -> None:
+    record_three(store)
+    gains = fusion_gain(store)
+    assert one(gains)["unimodal_missing"] is None
+    (board,) = gain_boards(gains)
+    assert not any("not run" in note for note in board.notes)
+
+
 def test_a_regression_gains_squared_error(sqlite_store: Store) -> None:
     record_fusion(sqlite_store, "sum", ["text"], asked([-4.0, -2.0], evaluator="regression"))
     record_fusion(

@@ -38,6 +38,7 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "best_unimodal": pl.String,
     "best_cell": pl.String,
     "best_mean": pl.Float64,
+    "unimodal_missing": pl.String,
     "chosen_on": pl.String,
     "gain": pl.Float64,
     "low": pl.Float64,
@@ -69,6 +70,8 @@ def fusion_gain(store: Store, runs: Runs = None) -> pl.DataFrame:
       does not differ in anything but fusion and head. `chosen_on` says by what: "validation", the
       metric that chose the weights, averaged over seeds; where a run has none, the evaluated split
       itself, which makes the best unimodal look better than it is, and gains smaller.
+    - `unimodal_missing`: those of its inputs that no such cell has alone, joined by "+"; null where
+      every one was asked. One of them might be better than the best of the others.
     - `low`, `high`, `interval`: 95 %, over `seeds` and `samples` as `paired_interval` says; pairs
       have equal seeds. Where fusion and unimodal share no seed their means are paired, and the
       interval is over samples alone.
@@ -86,10 +89,14 @@ def fusion_gain(store: Store, runs: Runs = None) -> pl.DataFrame:
 
 @dataclass(frozen=True)
 class _Best:
-    """The best of a fusion's modalities alone, and on which split it was found to be."""
+    """The best of a fusion's modalities alone, on which split it was found to be, and of which.
+
+    `missing` are inputs of the fusion that were not asked alone.
+    """
 
     group: Group
     chosen_on: str
+    missing: tuple[str, ...]
 
 
 def _gains(store: Store, family: Family) -> list[dict[str, object]]:
@@ -103,7 +110,8 @@ def _gains(store: Store, family: Family) -> list[dict[str, object]]:
     for group in known:
         rivals = [other for other in known if _is_rival(other, group)]
         if len(group.inputs) > 1 and rivals:
-            rows.append(_gain(family, group, _best(rivals, outcomes, family.split), outcomes))
+            best = _best(rivals, group, outcomes, family.split)
+            rows.append(_gain(family, group, best, outcomes))
     return [row for row in rows if row is not None]
 
 
@@ -115,13 +123,16 @@ def _is_rival(other: Group, group: Group) -> bool:
     return all(other.settings[key] == group.settings[key] for key in shared)
 
 
-def _best(rivals: Sequence[Group], outcomes: Outcomes, split: str) -> _Best:
+def _best(rivals: Sequence[Group], fusion: Group, outcomes: Outcomes, split: str) -> _Best:
+    asked = {rival.inputs[0] for rival in rivals}
+    missing = tuple(key for key in fusion.inputs if key not in asked)
     validated = [_validated(group) for group in rivals]
     known = [value for value in validated if value is not None]
     if len(known) == len(rivals) and len({name for name, _ in known}) == 1:
         place = max(range(len(rivals)), key=lambda i: known[i][1])
-        return _Best(rivals[place], "validation")
-    return _Best(max(rivals, key=lambda group: _mean_outcome(group, outcomes)), split)
+        return _Best(rivals[place], "validation", missing)
+    best = max(rivals, key=lambda group: _mean_outcome(group, outcomes))
+    return _Best(best, split, missing)
 
 
 def _validated(group: Group) -> tuple[str, float] | None:
@@ -162,6 +173,7 @@ def _gain(
         "best_unimodal": best.group.inputs[0],
         "best_cell": best.group.cell,
         "best_mean": float(right.mean()),
+        "unimodal_missing": "+".join(best.missing) or None,
         "chosen_on": best.chosen_on,
         "gain": found.mean,
         "low": found.low,

@@ -124,11 +124,21 @@ def _remarks(part: pl.DataFrame) -> Iterable[str]:
     for split in part["chosen_on"].unique(maintain_order=True):
         also = "" if split == "validation" else ", so that gains look smaller than they are"
         yield f"the best unimodal was chosen on {split}{also}"
+    yield from _untried(part)
     if part["parameters"].null_count() < len(part):
         yield "parameters and FLOPs (of one sample, forward) of fusion and head, encoders aside"
     for budget in part["budget"].drop_nulls().unique(maintain_order=True):
         yield f"gap: how far the parameters are from the budget of {budget:,}"
     yield from _classes(part)
+
+
+def _untried(part: pl.DataFrame) -> Iterable[str]:
+    """Inputs that nothing read alone, so that a better baseline may be missing."""
+    rows = part["unimodal_missing"].drop_nulls().to_list()
+    keys = list(dict.fromkeys(key for row in rows for key in row.split("+")))
+    if keys:
+        verb = "was" if len(keys) == 1 else "were"
+        yield f"{_listed([f'{key} alone' for key in keys])} {verb} not run, and may be better still"
 
 
 def _classes(part: pl.DataFrame) -> Iterable[str]:
@@ -143,4 +153,9 @@ def _classes(part: pl.DataFrame) -> Iterable[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
+    """Names in a sentence.
+
+    >>> _listed(["a"]), _listed(["a", "b", "c"])
+    ('a', 'a, b and c')
+    """
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
