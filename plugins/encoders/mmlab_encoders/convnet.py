@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mmlab.plugin import Context, Features
 from mmlab_encoders.images import (
+    JITTER_SHARE,
     Blur,
     Crop,
     Flip,
@@ -18,6 +19,7 @@ from mmlab_encoders.images import (
     ImageSize,
     ImageTransform,
     Jitter,
+    JitterShare,
     normalise,
 )
 
@@ -45,6 +47,7 @@ class ConvNet(nn.Module):
         crop: Crop = 1.0,
         flip: Flip = False,
         jitter: Jitter = 0.0,
+        jitter_share: JitterShare = JITTER_SHARE,
         grey: Grey = 0.0,
         blur: Blur = 0.0,
     ) -> None:
@@ -52,8 +55,8 @@ class ConvNet(nn.Module):
         widths = [width * 2**level for level in range(levels)]
         self.dim = widths[-1]
         self.token_dim = self.dim if "tokens" in context.reads else None
-        colours = {"jitter": jitter, "grey": grey, "blur": blur}
-        self.transform = ImageTransform(image_size, crop, flip, **colours)
+        shares = {"jitter_share": jitter_share, "grey": grey, "blur": blur}
+        self.transform = ImageTransform(image_size, crop, flip, jitter=jitter, **shares)
         self.stem = nn.Conv2d(3, width, kernel_size=7, stride=4, padding=3)
         self.levels = nn.ModuleList(
             residual_level(widths[max(0, i - 1)], widths[i], depth, halves=i > 0)

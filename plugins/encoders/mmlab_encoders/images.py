@@ -23,8 +23,12 @@ Crop = Annotated[
 Flip = Annotated[bool, Field(description="mirror half of the training pictures left to right")]
 Jitter = Annotated[
     float,
-    Field(ge=0, le=1, description="how far colours of 80 % of training pictures change; 0 is off"),
+    Field(ge=0, le=1, description="how far colours change in training; 0 is off"),
 ]
+JitterShare = Annotated[
+    float, Field(ge=0, le=1, description="share of training pictures whose colours change")
+]
+JITTER_SHARE = 0.8
 Grey = Annotated[float, Field(ge=0, le=1, description="share of training pictures without colour")]
 Blur = Annotated[
     float, Field(ge=0, le=1, description="share of training pictures that are blurred")
@@ -43,8 +47,8 @@ class ImageTransform:
 
     `jitter`, `grey` and `blur` are SimCLR's further augmentations (Chen et al., arXiv:2002.05709,
     appendix A), drawn for each picture and each view: brightness, contrast and saturation by up to
-    0.8 and hue by up to 0.2 times `jitter`, with probability 0.8; no colour with probability
-    `grey`; a Gaussian blur over a tenth of the picture with probability `blur`.
+    0.8 and hue by up to 0.2 times `jitter`, with probability `jitter_share`; no colour with
+    probability `grey`; a Gaussian blur over a tenth of the picture with probability `blur`.
     """
 
     def __init__(
@@ -54,12 +58,14 @@ class ImageTransform:
         flip: bool,
         *,
         jitter: float = 0.0,
+        jitter_share: float = JITTER_SHARE,
         grey: float = 0.0,
         blur: float = 0.0,
     ) -> None:
         self.size = size
         self._cut = v2.Compose([v2.Resize(size, _BICUBIC), v2.CenterCrop(size)])
-        steps = _random_steps(size, crop, flip) + _colour_steps(size, jitter, grey, blur)
+        colours = _colour_steps(size, jitter, jitter_share, grey, blur)
+        steps = _random_steps(size, crop, flip) + colours
         self.is_random = bool(steps)  # in training
         self._augment = v2.Compose(steps if crop < 1 else [self._cut, *steps])
 
@@ -90,11 +96,13 @@ def _random_steps(size: int, crop: float, flip: bool) -> list[v2.Transform]:
     return [*cut, v2.RandomHorizontalFlip()] if flip else cut
 
 
-def _colour_steps(size: int, jitter: float, grey: float, blur: float) -> list[v2.Transform]:
+def _colour_steps(
+    size: int, jitter: float, jitter_share: float, grey: float, blur: float
+) -> list[v2.Transform]:
     strengths = (0.8 * jitter, 0.8 * jitter, 0.8 * jitter, 0.2 * jitter)
     kernel = size // 20 * 2 + 1  # a tenth of the picture, odd
     steps = {
-        v2.RandomApply([v2.ColorJitter(*strengths)], p=0.8): jitter,
+        v2.RandomApply([v2.ColorJitter(*strengths)], p=jitter_share): jitter * jitter_share,
         v2.RandomGrayscale(p=grey): grey,
         v2.RandomApply([v2.GaussianBlur(kernel, (0.1, 2.0))], p=blur): blur,
     }

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from mmlab.plugin import Context, Features, SpecError, explain
 from mmlab_encoders.blocks import Trunk
 from mmlab_encoders.images import (
+    JITTER_SHARE,
     Blur,
     Crop,
     Flip,
@@ -19,6 +20,7 @@ from mmlab_encoders.images import (
     ImageSize,
     ImageTransform,
     Jitter,
+    JitterShare,
     normalise,
 )
 
@@ -50,14 +52,15 @@ class ViT(nn.Module):
         crop: Crop = 1.0,
         flip: Flip = False,
         jitter: Jitter = 0.0,
+        jitter_share: JitterShare = JITTER_SHARE,
         grey: Grey = 0.0,
         blur: Blur = 0.0,
     ) -> None:
         super().__init__()
         self.dim = width
         self.token_dim = width if "tokens" in context.reads else None
-        colours = {"jitter": jitter, "grey": grey, "blur": blur}
-        self.transform = ImageTransform(image_size, crop, flip, **colours)
+        shares = {"jitter_share": jitter_share, "grey": grey, "blur": blur}
+        self.transform = ImageTransform(image_size, crop, flip, jitter=jitter, **shares)
         has_class_token = pool == "class"
         self.embedding = PatchEmbedding(image_size, patch_size, width, has_class_token)
         self.embedding.dropout = patch_dropout

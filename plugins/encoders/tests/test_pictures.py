@@ -124,6 +124,16 @@ def test_jitter_changes_colours_of_most_pictures_each_in_its_own_way() -> None:
     assert len(colours) > 20
 
 
+def test_so_many_pictures_change_colours_as_are_asked_for() -> None:
+    torch.manual_seed(0)
+    picture = Image.new("RGB", (8, 8), (200, 100, 30))
+    transform = ImageTransform(8, crop=1, flip=False, jitter=1.0, jitter_share=0.3)
+    made = [tuple(transform(picture, True)[:, 0, 0].tolist()) for _ in range(400)]
+    changed = sum(colour != (200, 100, 30) for colour in made) / len(made)
+    assert changed == pytest.approx(0.3, abs=0.08)  # 3.5 standard deviations
+    assert not ImageTransform(8, crop=1, flip=False, jitter=1.0, jitter_share=0.0).is_random
+
+
 def test_blur_smooths_an_edge() -> None:
     pixels = np.zeros((40, 40, 3), dtype=np.uint8)
     pixels[:, 20:] = 255

@@ -25,7 +25,8 @@ class SimSiam(nn.Module):
     z1 and z2 are projections of one encoder's features of two views of each sample, h a predictor,
     sg a stopped gradient. The first view is the batch's own input, which training has augmented
     like any further view. The projector is three linear maps, each with batch norm over the samples
-    that are there, the predictor two with a bottleneck of a quarter.
+    that are there, the predictor two with `predictor` numbers between them: the paper's bottleneck
+    of a quarter, unless given.
 
     Also gives "spread": the standard deviation of z at length 1 times sqrt(dim), near 1 where
     features differ and 0 where all have collapsed into one.
@@ -45,6 +46,10 @@ class SimSiam(nn.Module):
         encoder: Annotated[str, Field(description="key of the encoder that is trained")] = "image",
         dim: Annotated[int, Field(ge=4, description="width of a projection")] = 256,
         hidden: Annotated[int, Field(ge=1, description="width inside the projector")] = 512,
+        predictor: Annotated[
+            int | None,
+            Field(ge=1, description="width inside the predictor; a quarter of dim unless given"),
+        ] = None,
     ) -> None:
         super().__init__()
         require_encoder("simsiam", "encoder", encoder, shapes.dims)
@@ -56,9 +61,10 @@ class SimSiam(nn.Module):
             BatchNorm(width, is_affine=not is_last)
             for width, is_last in zip(widths[1:], last, strict=True)
         )
-        self.narrow = nn.Linear(dim, dim // 4, bias=False)
-        self.narrow_norm = BatchNorm(dim // 4)
-        self.widen = nn.Linear(dim // 4, dim)
+        predictor = predictor or dim // 4
+        self.narrow = nn.Linear(dim, predictor, bias=False)
+        self.narrow_norm = BatchNorm(predictor)
+        self.widen = nn.Linear(predictor, dim)
 
     def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
         """The loss over the samples that are there, and how far their projections spread."""

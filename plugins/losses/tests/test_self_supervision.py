@@ -108,9 +108,13 @@ def simsiam_slowly(loss: SimSiam, first: Tensor, second: Tensor) -> Tensor:
     return (4 - 2 * halves).mean()
 
 
-def test_simsiam_and_its_gradients_are_what_plain_layers_give(shapes: Shapes) -> None:
+@pytest.mark.parametrize("predictor", [None, 11])
+def test_simsiam_and_its_gradients_are_what_plain_layers_give(
+    predictor: int | None, shapes: Shapes
+) -> None:
     torch.manual_seed(0)
-    loss = SimSiam(shapes, encoder="u", **SMALL).double()
+    loss = SimSiam(shapes, encoder="u", predictor=predictor, **SMALL).double()
+    assert loss.narrow.out_features == (predictor or 2)
     first, second = vectors(6, 4, 0), vectors(6, 4, 1)
     gradients = []
     for compute in (
