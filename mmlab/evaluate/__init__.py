@@ -8,7 +8,7 @@ call that gives results. Its name in a spec is given in mmlab/builtins.py.
 
 from mmlab.evaluate.data import Encoded as Encoded
 from mmlab.evaluate.data import Evaluator as Evaluator
-from mmlab.evaluate.data import Learner as Learner
 from mmlab.evaluate.data import Subject as Subject
 from mmlab.evaluate.data import encode_split as encode_split
-from mmlab.evaluate.data import learnt_splits as learnt_splits
+from mmlab.evaluate.learner import Learner as Learner
+from mmlab.evaluate.learner import learnt_splits as learnt_splits

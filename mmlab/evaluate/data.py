@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Protocol, cast, runtime_checkable
+from typing import ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -184,33 +184,6 @@ class Evaluator(Protocol):
 
     def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
         """The results, under the evaluation's name in the spec."""
-
-
-@dataclass(frozen=True)
-class Learnt:
-    """A further split that an evaluator reads, by `Encoded.other`.
-
-    A run is not begun unless it has samples, or is not needed: then `Encoded.lacking` says that
-    there are none. `instead` is what a spec can say so that the split is not read.
-    """
-
-    split: Split
-    is_needed: bool = True
-    instead: str = ""
-
-
-@runtime_checkable
-class Learner(Protocol):
-    """An evaluator that reads further splits of the data it is asked about: a probe."""
-
-    @property
-    def learns_from(self) -> Sequence[Learnt]:
-        """Which, in the order of their names."""
-
-
-def learnt_splits(evaluator: object) -> Sequence[Learnt]:
-    """The further splits that an evaluator reads."""
-    return evaluator.learns_from if isinstance(evaluator, Learner) else ()
 
 
 @torch.no_grad()  # inference_mode makes bf16 autocast ten times slower on CPU

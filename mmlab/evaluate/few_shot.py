@@ -12,8 +12,9 @@ import torch
 from pydantic import Field
 
 from mmlab.evaluate import faults, probing
-from mmlab.evaluate.data import Encoded, Learnt, Subject
+from mmlab.evaluate.data import Encoded, Subject
 from mmlab.evaluate.labelling import KeptOption, Labelling
+from mmlab.evaluate.learner import Learnt
 from mmlab.evaluate.measures import METRICS
 from mmlab.evaluate.probe_fit import Method, fit
 from mmlab.evaluate.probing import Taken

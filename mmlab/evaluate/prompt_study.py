@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mmlab.evaluate import faults, label_metrics
-from mmlab.evaluate.data import Encoded, Learnt, Subject, concatenate, take
+from mmlab.evaluate.data import Encoded, Subject, concatenate, take
 from mmlab.evaluate.label_features import LabelFeatures
 from mmlab.evaluate.labelling import (
     KeptOption,
@@ -21,6 +21,7 @@ from mmlab.evaluate.labelling import (
     make_result,
     rank_labels,
 )
+from mmlab.evaluate.learner import Learnt
 from mmlab.evaluate.measures import METRICS, measure_labels
 from mmlab.evaluate.probing import without_details
 from mmlab.evaluate.prompts import Prompts, Template

@@ -42,7 +42,7 @@ def left_out(details: Iterable[RunDetail]) -> list[str]:
         'count; evaluate the run with repeated_captions = "own" for figures that it does'
         for detail in details
         for evaluation in detail.evaluations
-        if _has_their_name(evaluation) and _shares_captions(evaluation)
+        if _has_counterpart(evaluation) and _shares_captions(evaluation)
         if evaluation.condition == DIRECTIONS["text"]  # once for both
     ]
 
@@ -51,13 +51,13 @@ def _by_question(evaluations: Sequence[EvaluationRow]) -> Iterable[list[Evaluati
     """Results that make one document: the directions of retrieval belong together."""
     parts: dict[tuple[str, str], list[EvaluationRow]] = {}
     for evaluation in evaluations:
-        if _has_their_name(evaluation) and not _shares_captions(evaluation):
+        if _has_counterpart(evaluation) and not _shares_captions(evaluation):
             key = (evaluation.name, evaluation.evaluation_hash)
             parts.setdefault(key, []).append(evaluation)
     return parts.values()
 
 
-def _has_their_name(evaluation: EvaluationRow) -> bool:
+def _has_counterpart(evaluation: EvaluationRow) -> bool:
     """Whether a test result is of a task that they have; retrieval is of pictures and texts."""
     if evaluation.split != "test":
         return False
