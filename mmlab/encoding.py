@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +11,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from mmlab.errors import SpecError, explain
+from mmlab.feature_rows import join_rows
 from mmlab.plugin import Encode, Features, Staged
 
 
@@ -41,17 +41,6 @@ class Chunked:
     def _chunk(self, key: str, x: Tensor) -> Features:
         # Saves and replays torch's generators, of the host and of the device of x.
         return checkpoint(self.encode, key, x, use_reentrant=False)
-
-
-def join_rows(parts: Sequence[Features]) -> Features:
-    """Features of several groups of samples as those of one."""
-    first = parts[0]
-    return Features(
-        torch.cat([part.pooled for part in parts]),
-        None if first.tokens is None else torch.cat([cast(Tensor, p.tokens) for p in parts]),
-        None if first.mask is None else torch.cat([cast(Tensor, p.mask) for p in parts]),
-        torch.cat([part.present for part in parts]),
-    )
 
 
 def forget_activations(encoder: nn.Module) -> None:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from mmlab.build import Experiment
-from mmlab.encoding import join_rows
+from mmlab.feature_rows import join_rows
 from mmlab.feature_table import FeatureTable, InputTable
 from mmlab.loader import Reader
 from mmlab.outline import Outline

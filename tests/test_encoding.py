@@ -11,8 +11,9 @@ from mmlab_fusions.inner_product import InnerProduct
 from mmlab_losses.info_nce import InfoNCE
 from torch import Tensor, nn
 
-from mmlab.encoding import Chunked, forget_activations, join_rows
+from mmlab.encoding import Chunked, forget_activations
 from mmlab.errors import SpecError
+from mmlab.feature_rows import join_rows
 from mmlab.loader import Order
 from mmlab.model import Model, Step
 from mmlab.plugin import Batch, Encode, Features, Outputs, Shapes

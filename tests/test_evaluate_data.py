@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mmlab.errors import DataError
 from mmlab.evaluate import encode_split
-from mmlab.evaluate.data import take
+from mmlab.feature_rows import take_rows
 from mmlab.plugin import Features
 
 
@@ -69,7 +69,7 @@ def test_tokens_are_kept_only_where_the_fusion_reads_them() -> None:
 def test_a_slice_and_an_index_take_the_same_rows() -> None:
     torch.manual_seed(0)
     features = Features.of(torch.rand(5, 3), torch.rand(5, 2, 3), torch.rand(5, 2) < 0.5)
-    sliced, indexed = take(features, slice(1, 4)), take(features, torch.tensor([1, 2, 3]))
+    sliced, indexed = take_rows(features, slice(1, 4)), take_rows(features, torch.tensor([1, 2, 3]))
     assert torch.equal(sliced.pooled, indexed.pooled)
     assert torch.equal(sliced.tokens, indexed.tokens)
     assert torch.equal(sliced.mask, indexed.mask)

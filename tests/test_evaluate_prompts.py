@@ -25,9 +25,9 @@ from torch import Tensor, nn
 
 from mmlab.errors import DataError, SpecError
 from mmlab.evaluate import Subject, ranked
-from mmlab.evaluate.data import without_padding
 from mmlab.evaluate.label_features import Remembered, weights_sha256
 from mmlab.evaluate.prompts import Prompts, read_prompts
+from mmlab.evaluate.subject import without_padding
 from mmlab.evaluate.zero_shot import ZeroShot, alike
 from mmlab.plugin import Calibration, Features, Vocabulary
 from mmlab.records import EvaluationResult

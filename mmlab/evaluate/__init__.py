@@ -6,9 +6,9 @@ what it `needs` of the model, a `check` of all that can be wrong before any samp
 call that gives results. Its name in a spec is given in mmlab/builtins.py.
 """
 
-from mmlab.evaluate.data import Encoded as Encoded
-from mmlab.evaluate.data import Evaluator as Evaluator
-from mmlab.evaluate.data import Subject as Subject
-from mmlab.evaluate.data import encode_split as encode_split
+from mmlab.evaluate.encoded import Encoded as Encoded
+from mmlab.evaluate.encoded import encode_split as encode_split
+from mmlab.evaluate.evaluator import Evaluator as Evaluator
 from mmlab.evaluate.learner import Learner as Learner
 from mmlab.evaluate.learner import learnt_splits as learnt_splits
+from mmlab.evaluate.subject import Subject as Subject

@@ -7,11 +7,12 @@ from typing import ClassVar
 import torch
 
 from mmlab.evaluate import faults
-from mmlab.evaluate.data import Encoded, Subject
+from mmlab.evaluate.encoded import Encoded
 from mmlab.evaluate.labelling import KeptOption, Labelling, LabelScores, make_result, rank_labels
 from mmlab.evaluate.measures import METRICS
 from mmlab.evaluate.prediction import have_any_input, predict
 from mmlab.evaluate.protocol import Question
+from mmlab.evaluate.subject import Subject
 from mmlab.evaluate.thumbnails import CardsOption
 from mmlab.plugin import Calibration, Dataset
 from mmlab.records import EvaluationResult

@@ -12,13 +12,14 @@ import torch
 from pydantic import Field
 
 from mmlab.evaluate import faults, probing
-from mmlab.evaluate.data import Encoded, Subject
+from mmlab.evaluate.encoded import Encoded
 from mmlab.evaluate.labelling import KeptOption, Labelling
 from mmlab.evaluate.learner import Learnt
 from mmlab.evaluate.measures import METRICS
 from mmlab.evaluate.probe_fit import Method, fit
 from mmlab.evaluate.probing import Taken
 from mmlab.evaluate.protocol import Question, hash_texts, make_protocol
+from mmlab.evaluate.subject import Subject
 from mmlab.plugin import Dataset
 from mmlab.records import EvaluationResult, SampleResults, Shots
 

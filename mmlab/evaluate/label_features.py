@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Self
 import torch
 from torch import Tensor, nn
 
+from mmlab.feature_rows import join_rows
 from mmlab.parallel import whole
 from mmlab.plugin import Features
 
 if TYPE_CHECKING:
-    from mmlab.evaluate.data import Subject
     from mmlab.evaluate.prompts import Prompts
+    from mmlab.evaluate.subject import Subject
 
 #: Prompts encoded and projected before they are averaged.
 PROMPTS_AT_ONCE = 256
@@ -123,8 +124,6 @@ def encode_labels(
     Prompts are encoded some labels at a time, so that memory does not grow with templates where
     features are averaged.
     """
-    from mmlab.evaluate.data import concatenate
-
     step = max(1, PROMPTS_AT_ONCE // prompts.most)
     parts = []
     for start in range(labels.start, labels.stop, step):
@@ -132,7 +131,7 @@ def encode_labels(
         projected = subject.project(key, subject.encode_raws(key, prompts.texts(chosen)))
         counts = torch.tensor(prompts.counts(chosen))
         parts.append(average(projected, counts) if averages else projected)
-    return concatenate(parts)
+    return join_rows(parts)
 
 
 def average(prompts: Features, counts: Tensor) -> Features:

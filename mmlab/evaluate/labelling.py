@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
-from mmlab.evaluate.data import Encoded
+from mmlab.evaluate.encoded import Encoded
 from mmlab.evaluate.measures import (
     count_confusions,
     measure,

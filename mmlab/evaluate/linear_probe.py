@@ -8,12 +8,13 @@ import torch
 from pydantic import Field
 
 from mmlab.evaluate import probing
-from mmlab.evaluate.data import Encoded, Subject
+from mmlab.evaluate.encoded import Encoded
 from mmlab.evaluate.labelling import KeptOption, Labelling
 from mmlab.evaluate.learner import Learnt
 from mmlab.evaluate.measures import METRICS
 from mmlab.evaluate.probe_fit import Method, fit
 from mmlab.evaluate.protocol import Question
+from mmlab.evaluate.subject import Subject
 from mmlab.evaluate.thumbnails import CardsOption
 from mmlab.plugin import Dataset
 from mmlab.records import EvaluationResult

@@ -15,9 +15,10 @@ from torch import Tensor
 
 from mmlab.evaluate import faults
 from mmlab.evaluate.classification import Classification
-from mmlab.evaluate.data import Encoded, Subject
+from mmlab.evaluate.encoded import Encoded
 from mmlab.evaluate.measures import METRICS
 from mmlab.evaluate.regression import MEASURES, Regression
+from mmlab.evaluate.subject import Subject
 from mmlab.heads import Standardized
 from mmlab.plugin import Dataset, Features
 from mmlab.records import EvaluationResult

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmlab.evaluate.data import Encoded, Subject, take
+from mmlab.evaluate.encoded import Encoded
+from mmlab.evaluate.subject import Subject
+from mmlab.feature_rows import take_rows
 
 #: Samples fused at a time; a fusion may hold several tensors of its width for each.
 _ROWS = 4096
@@ -23,7 +25,7 @@ def predict(subject: Subject, encoded: Encoded, indexes: Sequence[int]) -> Tenso
     parts = []
     for start in range(0, len(indexes), _ROWS):
         rows = torch.tensor(indexes[start : start + _ROWS])
-        features = {key: take(encoded.features[key], rows) for key in subject.model.inputs}
+        features = {key: take_rows(encoded.features[key], rows) for key in subject.model.inputs}
         with subject.full_precision():
             prediction = subject.model.outputs(features).prediction
         assert prediction is not None, "a model with a head predicts"

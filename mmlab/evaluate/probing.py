@@ -14,12 +14,13 @@ from pydantic import Field
 from torch import Tensor
 
 from mmlab.evaluate import faults, label_metrics
-from mmlab.evaluate.data import Encoded, Subject
+from mmlab.evaluate.encoded import Encoded
 from mmlab.evaluate.labelling import Labelling, LabelScores, Truths, make_result, rank_labels
 from mmlab.evaluate.learner import Learnt
 from mmlab.evaluate.measures import measure_labels
 from mmlab.evaluate.probe_fit import Examples, Method, Probe, fit, grid, search
 from mmlab.evaluate.protocol import hash_texts
+from mmlab.evaluate.subject import Subject
 from mmlab.plugin import Calibration, Dataset, Split
 from mmlab.records import EvaluationResult
 

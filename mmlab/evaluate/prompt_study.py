@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mmlab.evaluate import faults, label_metrics
-from mmlab.evaluate.data import Encoded, Subject, concatenate, take
+from mmlab.evaluate.encoded import Encoded
 from mmlab.evaluate.label_features import LabelFeatures
 from mmlab.evaluate.labelling import (
     KeptOption,
@@ -26,6 +26,7 @@ from mmlab.evaluate.measures import METRICS, measure_labels
 from mmlab.evaluate.probing import without_details
 from mmlab.evaluate.prompts import Prompts, Template
 from mmlab.evaluate.protocol import Question, hash_texts
+from mmlab.evaluate.subject import Subject
 from mmlab.evaluate.zero_shot import (
     Combine,
     CombineOption,
@@ -37,6 +38,7 @@ from mmlab.evaluate.zero_shot import (
     combined,
     meaning_of,
 )
+from mmlab.feature_rows import join_rows, take_rows
 from mmlab.plugin import Dataset, Features
 from mmlab.records import EvaluationResult
 from mmlab.samples import prompt_names
@@ -183,7 +185,7 @@ class _Asked:
         if not indexes:
             needed = f"a known label and {subject.modality(queries)}"
             raise faults.nothing_left(name, len(encoded.ids), needed)
-        taken = take(encoded.features[queries], torch.tensor(indexes))
+        taken = take_rows(encoded.features[queries], torch.tensor(indexes))
         labels = [
             LabelFeatures(
                 subject,
@@ -213,7 +215,7 @@ class _Asked:
         firsts = Prompts(prompt_names(self.encoded.dataset), self.templates).firsts
 
         def rows(part: slice) -> Tensor:
-            asked = take(self.queries, part)
+            asked = take_rows(self.queries, part)
             scores = subject.pair_scores(queries, asked, prompts, answers)
             return alike(combined(scores, counts, combine, calibration), firsts)
 
@@ -235,7 +237,7 @@ def _joined(parts: Sequence[Features], combine: Combine) -> Features:
         return Features.of(torch.stack([part.pooled for part in parts]).mean(0))
     count, labels = len(parts), len(parts[0].pooled)
     order = torch.arange(count * labels).reshape(count, labels).T.flatten()
-    return concatenate(parts).map(lambda x: x[order.to(x.device)])
+    return join_rows(parts).map(lambda x: x[order.to(x.device)])
 
 
 def select_templates(

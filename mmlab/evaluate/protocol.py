@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mmlab.evaluate.data import Encoded
+from mmlab.evaluate.encoded import Encoded
 
 
 @dataclass(frozen=True)

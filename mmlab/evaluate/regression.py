@@ -11,9 +11,10 @@ import numpy.typing as npt
 import torch
 
 from mmlab.evaluate import faults
-from mmlab.evaluate.data import Encoded, Subject
+from mmlab.evaluate.encoded import Encoded
 from mmlab.evaluate.prediction import have_any_input, predict
 from mmlab.evaluate.protocol import Question, make_protocol
+from mmlab.evaluate.subject import Subject
 from mmlab.plugin import Dataset
 from mmlab.records import EvaluationResult, SampleResults, SampleTargets
 from mmlab.samples import target_names

@@ -13,9 +13,11 @@ from pydantic import Field
 from torch import Tensor
 
 from mmlab.evaluate import faults, label_metrics, ranking
-from mmlab.evaluate.data import Encoded, Subject, take
+from mmlab.evaluate.encoded import Encoded
 from mmlab.evaluate.protocol import Question, make_protocol
+from mmlab.evaluate.subject import Subject
 from mmlab.evaluate.thumbnails import CardsOption, make_thumbnails
+from mmlab.feature_rows import take_rows
 from mmlab.plugin import Dataset, Features
 from mmlab.records import SHARED_CAPTIONS, EvaluationResult, Floats, Ints, SampleResults
 
@@ -167,7 +169,7 @@ def make_side(
     subject: Subject, encoded: Encoded, key: str, indexes: Sequence[int], prefix: str = ""
 ) -> Side:
     """The rows of one input for the samples at `indexes`: one each, or one per caption."""
-    features = take(encoded.features[key], torch.tensor(indexes))
+    features = take_rows(encoded.features[key], torch.tensor(indexes))
     captions = encoded.captions.get(key)
     if captions is None:
         ids = [encoded.ids[index] for index in indexes]
@@ -197,7 +199,7 @@ def rank_hits(subject: Subject, matches: Matches, name: str) -> Direction:
     ranks, ties = [], []
     for rows in ranking.chunks(len(asked.ids), len(answers.ids)):
         scores = subject.pair_scores(
-            asked.key, take(asked.features, rows), answers.key, answers.features
+            asked.key, take_rows(asked.features, rows), answers.key, answers.features
         )
         faults.check_numbers(scores, name)
         is_hit = matches.mask(rows).to(scores.device)

@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mmlab.evaluate import faults, ranked
-from mmlab.evaluate.data import Encoded, Subject, take
+from mmlab.evaluate.encoded import Encoded
 from mmlab.evaluate.label_features import (
     LabelFeatures,
     mean_probabilities,
@@ -23,7 +23,9 @@ from mmlab.evaluate.labelling import KeptOption, Labelling, LabelScores, make_re
 from mmlab.evaluate.measures import METRICS
 from mmlab.evaluate.prompts import PLACEHOLDER, Prompts, Template, read_prompts
 from mmlab.evaluate.protocol import Question
+from mmlab.evaluate.subject import Subject
 from mmlab.evaluate.thumbnails import CardsOption
+from mmlab.feature_rows import take_rows
 from mmlab.plugin import Calibration, Dataset, Features
 from mmlab.records import EvaluationResult
 from mmlab.samples import prompt_names
@@ -130,7 +132,8 @@ class ZeroShot:
         written, combine = self.written(encoded.dataset, name), self.combination(subject, name)
         averages = combine == "features"
         with LabelFeatures(subject, prompts, written, averages=averages) as labels:
-            asked = subject.project(queries, take(encoded.features[queries], torch.tensor(indexes)))
+            chosen = take_rows(encoded.features[queries], torch.tensor(indexes))
+            asked = subject.project(queries, chosen)
             scores = self._scores(subject, asked, labels, name)
             found = rank_labels(scores, truths, self.k, name, keep_scores=self.keep_scores)
         described = subject.describe((queries, prompts), self.calibration(subject, name))
@@ -150,7 +153,7 @@ class ZeroShot:
         meaning = meaning_of(combine, calibration)
 
         def scored(rows: slice, answers: Features, columns: slice) -> Tensor:
-            scores = subject.pair_scores(queries, take(asked, rows), prompts, answers)
+            scores = subject.pair_scores(queries, take_rows(asked, rows), prompts, answers)
             counts = torch.tensor(labels.prompts.counts(columns))
             return combined(scores, counts, combine, calibration)
 

@@ -1,133 +1,23 @@
-"""A split of a dataset, encoded once for all evaluators, and the model that encoded it."""
+"""A split of a dataset as a model sees it, encoded once for all evaluators."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Protocol, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from mmlab.evaluate import faults
-from mmlab.evaluate.label_features import Remembered
+from mmlab.evaluate.subject import Subject
+from mmlab.feature_rows import join_rows
 from mmlab.feature_table import FeatureTable, Kept
 from mmlab.kept_batches import kept_evaluation_batches
 from mmlab.loader import Reader, evaluation_batches, to_device
-from mmlab.model import Model
 from mmlab.outline import Outline
-from mmlab.plugin import (
-    Batch,
-    Calibration,
-    Dataset,
-    Features,
-    Fusion,
-    Sample,
-    SimilarityFusion,
-    Split,
-    Trimmed,
-)
-from mmlab.records import EvaluationResult
+from mmlab.plugin import Batch, Dataset, Features, Sample, Split
 from mmlab.samples import check_sample, target_names
-
-#: Raw values (prompts, captions) encoded at a time.
-RAW_BATCH_SIZE = 256
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is evaluated: a model in eval mode, how its inputs are read, and what its scores mean.
-
-    Encoders run in `precision` ("fp32" or "bf16"); projections and scores are in float32 always.
-    """
-
-    model: Model
-    calibration: Calibration | None
-    device: torch.device
-    precision: str
-    readers: Mapping[str, Reader]
-    #: features of labels that these weights have encoded
-    remembered: Remembered = field(default_factory=Remembered)
-
-    @property
-    def fusion(self) -> Fusion:
-        """The model's fusion, typed by its contract."""
-        return cast(Fusion, self.model.fusion)
-
-    @property
-    def gives_similarity(self) -> bool:
-        """Whether the model can score every pair of two inputs."""
-        can_score = isinstance(self.model.fusion, SimilarityFusion) or self.model.scorer is not None
-        return can_score and len(self.model.inputs) == 2
-
-    @property
-    def reads_tokens(self) -> bool:
-        """Whether the fusion reads tokens."""
-        return "tokens" in self.fusion.reads
-
-    def modality(self, key: str) -> str:
-        """The modality that an encoder reads."""
-        return self.readers[key].modality
-
-    def encode(self, key: str, x: Tensor, present: Tensor | None = None) -> Features:
-        """Float32 features of inputs on the device; tokens only where the fusion reads them."""
-        with torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
-        ):
-            features = self.model.encode(key, x, present)
-        return self.as_read(features)
-
-    def as_read(self, features: Features) -> Features:
-        """Encoded features in float32, without tokens where the fusion reads none."""
-        if not self.reads_tokens:
-            features = replace(features, tokens=None, mask=None)
-        return features.map(lambda t: t.float() if t.is_floating_point() else t)
-
-    def encode_raws(self, key: str, raws: Sequence[object]) -> Features:
-        """Features of raw values that are no samples: prompts, captions."""
-        encoder = self.readers[key].encoder
-        parts = []
-        for start in range(0, len(raws), RAW_BATCH_SIZE):
-            rows = [encoder.transform(raw, False) for raw in raws[start : start + RAW_BATCH_SIZE]]
-            x = torch.stack(rows)
-            if isinstance(encoder, Trimmed) and encoder.trims_text and not self.reads_tokens:
-                x = without_padding(x, encoder.vocabulary.pad)
-            parts.append(self.encode(key, x.to(self.device)))
-        return concatenate(parts)
-
-    def project(self, key: str, features: Features) -> Features:
-        """The fusion's part that depends on one input alone, in float32."""
-        with self.full_precision():
-            return self.model.project(key, features)
-
-    def pair_scores(
-        self, row_key: str, rows: Features, column_key: str, columns: Features
-    ) -> Tensor:
-        """Scores of projected rows over projected columns, (A, B) float32."""
-        with self.full_precision():
-            return self.model.pair_scores(row_key, rows, column_key, columns).float()
-
-    @contextmanager
-    def full_precision(self) -> Iterator[None]:
-        """No autocast inside: in bf16 a tenth of the first places of 400 labels would be ties."""
-        with torch.autocast(self.device.type, enabled=False):
-            yield
-
-    def describe(self, keys: Sequence[str], calibration: Calibration | None) -> dict[str, object]:
-        """The model's side of a result, for people: never a reason not to compare."""
-        preprocessing = {key: self.readers[key].encoder.preprocessing for key in keys}
-        description: dict[str, object] = {
-            "precision": self.precision,
-            "preprocessing": preprocessing,
-        }
-        if calibration is not None:
-            description["probability"] = {
-                "kind": calibration.kind,
-                "scale": calibration.scale,
-                "bias": calibration.bias,
-            }
-        return description
 
 
 def _no_other(split: Split) -> Encoded:
@@ -164,26 +54,6 @@ class Encoded:
         """Positions of the samples whose truth is known and that have an input, (n,) bool."""
         pairs = zip(self.truths, has_input.tolist(), strict=True)
         return [index for index, (truths, has) in enumerate(pairs) if truths and has]
-
-
-class Evaluator(Protocol):
-    """What a model is asked. Factory: `(*, options)`.
-
-    `needs` says what the model must give: any of "prediction", "similarity"; "labels" or "targets"
-    beside "prediction" says what the head must predict. `version` is part of the protocol: results
-    of two versions do not compare. `metrics` are the names that results may have, "CONDITION/NAME"
-    where there are conditions; "*" stands for what only the data or the options tell.
-    """
-
-    version: ClassVar[int]
-    needs: ClassVar[frozenset[str]]
-    metrics: ClassVar[frozenset[str]]
-
-    def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
-        """Raise what can be known to be wrong before training, as `__call__` would after it."""
-
-    def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
-        """The results, under the evaluation's name in the spec."""
 
 
 @torch.no_grad()  # inference_mode makes bf16 autocast ten times slower on CPU
@@ -234,33 +104,7 @@ def _encode_inputs(
         for key, encoded in parts.items():
             found = subject.encode(key, on_device.inputs[key], on_device.present[key])
             encoded.append(found)
-    return {key: concatenate(encoded) for key, encoded in parts.items()}
-
-
-def take(features: Features, index: slice | Tensor) -> Features:
-    """Some rows of features: a slice is a view, an index (m,) a copy."""
-    return features.map(lambda x: x[index.to(x.device) if isinstance(index, Tensor) else index])
-
-
-def without_padding(ids: Tensor, pad: int) -> Tensor:
-    """Token ids (B, N) without the last columns that are padding in every row; one stays."""
-    is_used = (ids != pad).any(0).nonzero()
-    return ids[:, : int(is_used.max()) + 1] if len(is_used) else ids[:, :1]
-
-
-def concatenate(parts: Sequence[Features]) -> Features:
-    """Features of several batches as one."""
-
-    def join(tensors: Sequence[Tensor | None]) -> Tensor | None:
-        found = [x for x in tensors if x is not None]
-        return torch.cat(found) if found else None
-
-    return Features(
-        torch.cat([part.pooled for part in parts]),
-        join([part.tokens for part in parts]),
-        join([part.mask for part in parts]),
-        torch.cat([part.present for part in parts]),
-    )
+    return {key: join_rows(encoded) for key, encoded in parts.items()}
 
 
 def _absent(subject: Subject, key: str, count: int) -> Features:

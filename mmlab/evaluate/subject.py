@@ -1,0 +1,121 @@
+"""The model that is evaluated, and how its inputs are read and its scores meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from mmlab.evaluate.label_features import Remembered
+from mmlab.feature_rows import join_rows
+from mmlab.loader import Reader
+from mmlab.model import Model
+from mmlab.plugin import Calibration, Features, Fusion, SimilarityFusion, Trimmed
+
+#: Raw values (prompts, captions) encoded at a time.
+RAW_BATCH_SIZE = 256
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is evaluated: a model in eval mode, how its inputs are read, and what its scores mean.
+
+    Encoders run in `precision` ("fp32" or "bf16"); projections and scores are in float32 always.
+    """
+
+    model: Model
+    calibration: Calibration | None
+    device: torch.device
+    precision: str
+    readers: Mapping[str, Reader]
+    #: features of labels that these weights have encoded
+    remembered: Remembered = field(default_factory=Remembered)
+
+    @property
+    def fusion(self) -> Fusion:
+        """The model's fusion, typed by its contract."""
+        return cast(Fusion, self.model.fusion)
+
+    @property
+    def gives_similarity(self) -> bool:
+        """Whether the model can score every pair of two inputs."""
+        can_score = isinstance(self.model.fusion, SimilarityFusion) or self.model.scorer is not None
+        return can_score and len(self.model.inputs) == 2
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether the fusion reads tokens."""
+        return "tokens" in self.fusion.reads
+
+    def modality(self, key: str) -> str:
+        """The modality that an encoder reads."""
+        return self.readers[key].modality
+
+    def encode(self, key: str, x: Tensor, present: Tensor | None = None) -> Features:
+        """Float32 features of inputs on the device; tokens only where the fusion reads them."""
+        with torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
+        ):
+            features = self.model.encode(key, x, present)
+        return self.as_read(features)
+
+    def as_read(self, features: Features) -> Features:
+        """Encoded features in float32, without tokens where the fusion reads none."""
+        if not self.reads_tokens:
+            features = replace(features, tokens=None, mask=None)
+        return features.map(lambda t: t.float() if t.is_floating_point() else t)
+
+    def encode_raws(self, key: str, raws: Sequence[object]) -> Features:
+        """Features of raw values that are no samples: prompts, captions."""
+        encoder = self.readers[key].encoder
+        parts = []
+        for start in range(0, len(raws), RAW_BATCH_SIZE):
+            rows = [encoder.transform(raw, False) for raw in raws[start : start + RAW_BATCH_SIZE]]
+            x = torch.stack(rows)
+            if isinstance(encoder, Trimmed) and encoder.trims_text and not self.reads_tokens:
+                x = without_padding(x, encoder.vocabulary.pad)
+            parts.append(self.encode(key, x.to(self.device)))
+        return join_rows(parts)
+
+    def project(self, key: str, features: Features) -> Features:
+        """The fusion's part that depends on one input alone, in float32."""
+        with self.full_precision():
+            return self.model.project(key, features)
+
+    def pair_scores(
+        self, row_key: str, rows: Features, column_key: str, columns: Features
+    ) -> Tensor:
+        """Scores of projected rows over projected columns, (A, B) float32."""
+        with self.full_precision():
+            return self.model.pair_scores(row_key, rows, column_key, columns).float()
+
+    @contextmanager
+    def full_precision(self) -> Iterator[None]:
+        """No autocast inside: in bf16 a tenth of the first places of 400 labels would be ties."""
+        with torch.autocast(self.device.type, enabled=False):
+            yield
+
+    def describe(self, keys: Sequence[str], calibration: Calibration | None) -> dict[str, object]:
+        """The model's side of a result, for people: never a reason not to compare."""
+        preprocessing = {key: self.readers[key].encoder.preprocessing for key in keys}
+        description: dict[str, object] = {
+            "precision": self.precision,
+            "preprocessing": preprocessing,
+        }
+        if calibration is not None:
+            description["probability"] = {
+                "kind": calibration.kind,
+                "scale": calibration.scale,
+                "bias": calibration.bias,
+            }
+        return description
+
+
+def without_padding(ids: Tensor, pad: int) -> Tensor:
+    """Token ids (B, N) without the last columns that are padding in every row; one stays."""
+    is_used = (ids != pad).any(0).nonzero()
+    return ids[:, : int(is_used.max()) + 1] if len(is_used) else ids[:, :1]
