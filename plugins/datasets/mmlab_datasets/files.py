@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from mmlab.plugin import DataError, explain
@@ -30,6 +32,42 @@ def file_sizes(
             next_step="correct the cell or dataset.root, or empty the cell to mark it missing",
         )
     )
+
+
+def file_hashes(
+    index: Index, column: str | None, cells: Sequence[str | None], folder: Path
+) -> list[str]:
+    """The sha256 of every row's file, "" where none is named; a file that has not changed is read
+    once in a process. Raises DataError if one is missing or cannot be read.
+    """
+    file_sizes(index, column, cells, folder)
+    return [
+        "" if cell is None else _sha256(index, number, column, folder / cell)
+        for number, cell in enumerate(cells, start=1)
+    ]
+
+
+def _sha256(index: Index, number: int, column: str | None, file: Path) -> str:
+    try:
+        status = file.stat()
+        return _content_sha256(file, status.st_mtime_ns, status.st_size)
+    except OSError as error:
+        raise DataError(
+            explain(
+                place(index.path, number, column),
+                "the file cannot be read",
+                found=f"{file.name}: {error.strerror or error}",
+                allowed="a file that this user may read",
+                next_step="mend its permissions, or set dataset.hash_files = false",
+            )
+        ) from error
+
+
+@lru_cache(maxsize=1 << 20)
+def _content_sha256(file: Path, changed_ns: int, size_bytes: int) -> str:
+    """sha256 of a file; its size and time of change tell when it must be read again."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _check_below(

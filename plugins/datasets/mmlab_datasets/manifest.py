@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
@@ -12,10 +11,18 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mmlab.plugin import SPLITS, DataError, Sample, Split, explain
+from mmlab.plugin import DataError, Sample, Split, explain
 from mmlab_datasets.cells import Cells, read_cells
-from mmlab_datasets.files import file_sizes
-from mmlab_datasets.index import Index, nearest, place, read_index
+from mmlab_datasets.columns import (
+    join_groups,
+    read_captions,
+    read_ids,
+    read_labels,
+    read_splits,
+    read_targets,
+)
+from mmlab_datasets.files import file_hashes, file_sizes
+from mmlab_datasets.index import Index, place, read_index
 from mmlab_datasets.media import REPLACE, read_picture
 from mmlab_datasets.sound import read_sound
 from mmlab_datasets.splits import draw_splits
@@ -53,6 +60,7 @@ class Manifest:
     `label_separator`, makes the dataset multi-label. Without a `split_column`, rows are drawn into
     splits by a hash of `seed` and group: the `group_column`, or else the file of the row, so that a
     picture in several rows stays in one split.
+    The revision tells the sizes of all files, or with `hash_files` every byte of them.
     Raises DataError for an index that cannot be understood or a file that is not there; what is
     wrong within a file is found when its sample is read.
     """
@@ -96,38 +104,38 @@ class Manifest:
         validation_fraction: Annotated[Fraction, Field(description="part of the groups")] = 0.1,
         test_fraction: Annotated[Fraction, Field(description="part of the groups")] = 0.1,
         seed: Annotated[int, Field(description="of the drawn splits")] = 0,
+        hash_files: Annotated[
+            bool, Field(description="read every file, to see changes that keep its size")
+        ] = False,
     ) -> None:
-        index = read_index(path)
-        folder = path.parent / root
+        index, folder = read_index(path), path.parent / root
         columns = {"image": image_column, "audio": audio_column, "video": video_column}
         files = {key: index.cells(column) for key, column in columns.items()}
-        ids = _ids(index, id_column)
+        ids = read_ids(index, id_column)
         if split_column:
-            splits = _splits(index, split_column)
+            splits = read_splits(index, split_column)
         else:
             named = (files[key] for key in ("video", "audio", "image"))
-            groups = _groups(ids, *named, index.cells(group_column))
+            groups = join_groups(ids, *named, index.cells(group_column))
             fractions = {"validation": validation_fraction, "test": test_fraction}
             splits = draw_splits(groups, fractions, seed)
-        captions = _captions(index, text_columns)
-        self.labels, truths = _labels(index, label_column, label_separator, label_names)
+        self.labels, truths = read_labels(index, label_column, label_separator, label_names)
         self.target_names = tuple(target_columns)
-        targets = _targets(index, target_columns)
-        images, audios, videos = files.values()
-        cells = read_cells(index, tabular_columns)
-        parts = (ids, splits, images, audios, captions, truths, targets, videos, cells)
-        rows = [Row(number, *row) for number, row in enumerate(zip(*parts, strict=True), start=1)]
         self.templates = tuple(templates)
         self.is_multi_label = bool(label_separator) or index.holds_lists(label_column)
         sources = {**columns, "text": text_columns, "tabular": tabular_columns}
         self.modalities = _modalities(index, sources)
-        sizes = [
-            file_sizes(index, column, files[key], folder)
+        captions, targets = read_captions(index, text_columns), read_targets(index, target_columns)
+        cells = read_cells(index, tabular_columns)
+        rows = _rows(ids, splits, files, captions, truths, targets, cells)
+        stamp = file_hashes if hash_files else file_sizes
+        stamps = [
+            stamp(index, column, files[key], folder)
             for key, column in columns.items()
             if key != "video" or column  # options that are not used change no revision
         ]
         names = (self.labels, self.templates, *filter(None, [self.target_names]))
-        self.revision = _revision(rows, sizes, *names)
+        self.revision = _revision(rows, stamps, *names)
         self._rows = [row for row in rows if row.split == split]
         self._folder = folder
         self._path = path
@@ -168,6 +176,20 @@ class Manifest:
         return place(self._path, row.number, self._columns[modality])
 
 
+def _rows(
+    ids: Sequence[str],
+    splits: Sequence[str],
+    files: Mapping[str, Sequence[str | None]],
+    captions: Sequence[tuple[str, ...]],
+    truths: Sequence[tuple[int, ...]],
+    targets: Sequence[tuple[float, ...]],
+    cells: Sequence[Cells],
+) -> list[Row]:
+    images, audios, videos = (files[key] for key in ("image", "audio", "video"))
+    parts = (ids, splits, images, audios, captions, truths, targets, videos, cells)
+    return [Row(number, *row) for number, row in enumerate(zip(*parts, strict=True), start=1)]
+
+
 def _modalities(index: Index, columns: Mapping[str, str | Sequence[str] | None]) -> tuple[str, ...]:
     modalities = tuple(key for key in MODALITIES if columns[key])
     if modalities:
@@ -184,96 +206,12 @@ def _modalities(index: Index, columns: Mapping[str, str | Sequence[str] | None])
     )
 
 
-def _ids(index: Index, column: str | None) -> list[str]:
-    if column is None:
-        return [str(number) for number in range(1, len(index) + 1)]
-    first: dict[str, int] = {}
-    for number, cell in enumerate(index.cells(column), start=1):
-        if cell is None or cell in first:
-            raise DataError(
-                explain(
-                    place(index.path, number, column),
-                    f"the id is that of row {first[cell]}" if cell else "the id is missing",
-                    found=repr(cell or ""),
-                    allowed="one id a row, each once",
-                    next_step="correct the id, or leave id_column out to use row numbers",
-                )
-            )
-        first[cell] = number
-    return list(first)
-
-
-def _captions(index: Index, columns: Sequence[str]) -> list[tuple[str, ...]]:
-    captions: list[tuple[str, ...]] = [()] * len(index)
-    for column in columns:
-        captions = [a + b for a, b in zip(captions, index.lists(column), strict=True)]
-    return captions
-
-
-def _labels(
-    index: Index, column: str | None, separator: str | None, names: Sequence[str]
-) -> tuple[tuple[str, ...], list[tuple[int, ...]]]:
-    """The label names, and the label ids of every row."""
-    cells = index.lists(column, separator) if column else [()] * len(index)
-    labels = tuple(names) or tuple(sorted({label for cell in cells for label in cell}))
-    ids = {label: number for number, label in enumerate(labels)}
-    if len(ids) < len(labels):
-        raise _repeated(labels)
-    for number, cell in enumerate(cells, start=1):
-        for label in set(cell) - ids.keys():
-            raise _unknown(place(index.path, number, column), "label", label, labels)
-    return labels, [tuple(sorted({ids[label] for label in cell})) for cell in cells]
-
-
-def _repeated(labels: Sequence[str]) -> DataError:
-    repeated = [label for label, count in Counter(labels).items() if count > 1]
-    return DataError(
-        explain(
-            "dataset.label_names",
-            "a label is named more than once",
-            found=", ".join(map(repr, repeated)),
-            allowed="every label once",
-            next_step="remove the repeated names",
-        )
-    )
-
-
-def _targets(index: Index, columns: Sequence[str]) -> list[tuple[float, ...]]:
-    """The numbers of every row, NaN where a cell is empty."""
-    if not columns:
-        return [()] * len(index)
-    return list(zip(*(index.numbers(column) for column in columns), strict=True))
-
-
-def _splits(index: Index, column: str) -> list[str]:
-    cells = [cell or "" for cell in index.cells(column)]
-    for number, cell in enumerate(cells, start=1):
-        if cell not in SPLITS:
-            raise _unknown(place(index.path, number, column), "split", cell, SPLITS)
-    return cells
-
-
-def _unknown(place: str, what: str, found: str, known: Sequence[str]) -> DataError:
-    return DataError(
-        explain(
-            place,
-            f"there is no {what} of this name{nearest(found, known)}",
-            found=repr(found),
-            allowed=", ".join(known[:20]) + (f" and {len(known) - 20} more" * (len(known) > 20)),
-            next_step=f"correct the cell{', or add it to label_names' if what == 'label' else ''}",
-        )
-    )
-
-
-def _groups(*columns: Iterable[str | None]) -> list[str]:
-    """For each row its last cell that is not empty; the first column has no empty cells."""
-    return [next(cell for cell in reversed(row) if cell) for row in zip(*columns, strict=True)]
-
-
-def _revision(rows: Iterable[Row], sizes: Iterable[Sequence[int]], *names: Sequence[str]) -> str:
-    """A hash of what the options made of the index, all splits, and of the sizes of its files."""
+def _revision(
+    rows: Iterable[Row], stamps: Iterable[Sequence[int | str]], *names: Sequence[str]
+) -> str:
+    """A hash of what the options made of the index, all splits, and of its files' stamps."""
     content = hashlib.sha256(json.dumps([*names]).encode())
-    for row in zip(rows, *sizes, strict=True):
+    for row in zip(rows, *stamps, strict=True):
         values = list(astuple(row[0]))
         while len(values) > 7 and not values[-1]:  # the columns that a spec may name since
             values.pop()

@@ -262,6 +262,26 @@ def test_the_revision_changes_with_rows_files_and_options(folder: Path) -> None:
     assert Manifest("train", path=path, **COLUMNS).revision not in (before, after)
 
 
+def test_a_file_that_changes_but_not_in_size_is_seen_where_files_are_read(folder: Path) -> None:
+    path, file = folder / "index.csv", folder / "a.png"
+
+    def revisions() -> list[str]:
+        each = (False, True)
+        return [Manifest("train", path=path, **COLUMNS, hash_files=h).revision for h in each]
+
+    before = revisions()
+    assert revisions() == before
+    content = bytearray(file.read_bytes())
+    content[-20] ^= 1
+    file.write_bytes(content)
+    by_size, by_content = revisions()
+    assert by_size == before[0]
+    assert by_content != before[1]
+    content[-20] ^= 1
+    file.write_bytes(content)
+    assert revisions() == before
+
+
 def test_a_moved_dataset_keeps_its_revision(
     folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -269,10 +289,12 @@ def test_a_moved_dataset_keeps_its_revision(
     for file in folder.iterdir():
         (other / file.name).write_bytes(file.read_bytes())
 
-    assert (
-        Manifest("train", path=other / "index.csv", **COLUMNS).revision
-        == Manifest("train", path=folder / "index.csv", **COLUMNS).revision
-    )
+    for hash_files in (False, True):
+        there, here = (
+            Manifest("train", path=place / "index.csv", **COLUMNS, hash_files=hash_files).revision
+            for place in (other, folder)
+        )
+        assert there == here
 
 
 def test_a_dataset_travels_to_a_worker(folder: Path) -> None:
