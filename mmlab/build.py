@@ -14,7 +14,7 @@ from torch import nn
 
 from mmlab.adapters import adapt
 from mmlab.checkpoint import load_weights, restore
-from mmlab.errors import SpecError, WeightsError, explain
+from mmlab.errors import SpecError, WeightsError
 from mmlab.heads import Standardized
 from mmlab.joint import make_joint
 from mmlab.loader import (
@@ -215,8 +215,8 @@ def _frozen_stages(plan: Plan, encoders: Mapping[str, nn.Module], key: str) -> S
     if count <= len(stages):
         return stages[:count]
     raise SpecError(
-        explain(
-            plan.place("encoders", key, "freeze"),
+        plan.explain(
+            ("encoders", key, "freeze"),
             "the encoder has fewer stages than are to be frozen",
             found=count,
             allowed=f"true, false, or 0 to {len(stages)}" if stages else "true or false",
@@ -260,8 +260,8 @@ def _token_dims(model: Model) -> dict[str, int]:
 
 def _unfitted(plan: Plan, key: str) -> WeightsError:
     return WeightsError(
-        explain(
-            f"{plan.place('encoders', key)}",
+        plan.explain(
+            ("encoders", key),
             "this encoder learns its vocabulary from a training split, and nothing trains it",
             found="no [train] table and no weights",
             allowed="weights that hold the vocabulary, or a [train] table",

@@ -42,8 +42,8 @@ def describe_failure(error: BaseException, plan: Plan) -> str:
 def _out_of_memory(error: BaseException, plan: Plan) -> str:
     table = plan.cell.spec.train
     size = f"batch_size {table.batch_size}; " if table else ""
-    return explain(
-        plan.place("train", "batch_size"),
+    return plan.explain(
+        ("train", "batch_size"),
         "the memory does not hold a step",
         found=size + describe_request(error),
         allowed="a batch that fits; mmlab never makes it smaller by itself",

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from mmlab.build import Source
-from mmlab.errors import SpecError, explain
+from mmlab.errors import SpecError
 from mmlab.execution import Executor, Unrecorded
 from mmlab.failures import RAISED, describe_failure
 from mmlab.group import Group, require_equal, settle
@@ -100,8 +100,8 @@ def _uneven(plan: Plan, size: int) -> str | None:
     table = plan.cell.spec.train
     if table is None or table.batch_size % size == 0:
         return None
-    return explain(
-        plan.place("train", "batch_size"),
+    return plan.explain(
+        ("train", "batch_size"),
         "the processes of this group cannot divide a batch into equal parts",
         found=f"batch_size {table.batch_size}, {size} processes",
         allowed=f"multiples of {size}",

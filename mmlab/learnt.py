@@ -19,7 +19,7 @@ def learnt_data(plan: Plan, name: str, splits: Splits) -> dict[Split, Dataset]:
         if len(dataset):
             found[learnt.split] = dataset
         elif learnt.is_needed:
-            raise lacks_split(plan.place("evaluate", name), learnt.split, learnt.instead)
+            raise lacks_split(plan, name, learnt.split, learnt.instead)
     return found
 
 

@@ -93,8 +93,25 @@ def _render(source: Source, span: Span, fault: Fault) -> str:
     return "\n".join(map(_printable, lines))
 
 
+def render_explained(place: Place, message: str, *, at_key: bool = False) -> str:
+    """An explained message with its position before the first line, and the source line after."""
+    headline, *details = message.splitlines()
+    source, span = place.source, place.key if at_key else place.value
+    lines = [
+        f"{describe_place(source, span.start)}: {headline}",
+        *(snippet(source, span) if source.text else ()),
+        *details,
+    ]
+    return "\n".join(map(_printable, lines))
+
+
 def _cut(path: str) -> str:
     return path if len(path) <= _PATH_CHARACTERS else path[: _PATH_CHARACTERS - 3] + "..."
+
+
+def describe(place: Place) -> str:
+    """`file:line:column` of a value, or of a table's header."""
+    return describe_place(place.source, place.value.start)
 
 
 def describe_place(source: Source, offset: int) -> str:

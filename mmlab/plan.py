@@ -12,18 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mmlab.component_messages import name_table, place_message
 from mmlab.document import Document
 from mmlab.errors import PluginError, SpecError, explain
-from mmlab.faults import Fault, Where, dotted
+from mmlab.faults import Fault, Where
 from mmlab.memory import making
-from mmlab.options import (
-    check_options,
-    hashed_options,
-    map_paths,
-    map_placed_paths,
-    supplied,
-)
-from mmlab.places import render_located
+from mmlab.options import check_options, hashed_options, map_paths, map_placed_paths, supplied
+from mmlab.places import Place, describe, render_explained, render_located
 from mmlab.plan_checks import contradictions
 from mmlab.records import Match
 from mmlab.registry import ComponentEntry, Registry
@@ -42,9 +37,9 @@ class Resolved:
     options: Mapping[str, object]
     #: of a dataset: the share of a split that may be left out unread; None where none may
     max_skipped: float | None = None
-    #: the file of the spec and the table in it, for messages
-    file: str = ""
-    table: str = ""
+    #: the spec and the table in it, for messages
+    document: Document | None = None
+    table: Where = ()
 
     def make(self, **given: object) -> Any:  # as above
         """Call the factory with those of the given values that it names, and its options.
@@ -54,18 +49,10 @@ class Resolved:
         """
         wanted = [given[name] for name in supplied(self.factory)]
         try:
-            with making(f"{self.file}: {self.table}", f"this {self.entry.kind}"):
+            with making(name_table(self.document, self.table), f"this {self.entry.kind}"):
                 return self.factory(*wanted, **self.options)
         except SpecError as error:
-            raise SpecError(self._placed(str(error))) from error
-
-    def _placed(self, message: str) -> str:
-        """A component's message at its table; it may begin with the first word of the table."""
-        kind = self.table.partition(".")[0]
-        rest = message.removeprefix(kind)
-        if rest != message and rest[:1] in (".", ":"):
-            return f"{self.file}: {self.table}{rest}"
-        return f"{self.file}: {self.table}: {message}"
+            raise SpecError(place_message(str(error), self.document, self.table)) from error
 
     def declares(self, attribute: str) -> frozenset[str]:
         """A set of words that the factory carries: `reads` of fusions and losses, say.
@@ -186,9 +173,19 @@ class Plan:
         """The modality that an encoder reads: its own setting, or its key."""
         return self.cell.spec.encoders[key].modality or key
 
-    def place(self, *where: str | int) -> str:
-        """A part of the spec, as messages name it: `file: table.key`."""
-        return f"{self.cell.source.path}: {'.'.join(map(str, where))}"
+    def place(self, *where: str) -> str:
+        """A part of the spec, as messages name it: `file:line:column: table.key`."""
+        return f"{describe(self._written(where))}: {'.'.join(where)}"
+
+    def explain(self, where: Sequence[str], fault: str, **parts: Any) -> str:
+        """As `mmlab.errors.explain`, with the line of the spec; evaluations go by their names."""
+        return render_explained(self._written(where), explain(".".join(where), fault, **parts))
+
+    def _written(self, where: Sequence[str]) -> Place:
+        path: Where = tuple(where)
+        if where[0] == "evaluate":
+            path = ("evaluate", list(self.evaluators).index(where[1]), *where[2:])
+        return self.cell.source.document.place(path)
 
     def components(self) -> Iterator[tuple[Where, Resolved]]:
         """Every component of the plan, with the place of its table in the spec."""
@@ -282,7 +279,7 @@ class Finder:
             share = component.max_skipped
         entry = self.registry.entry(kind, component.use)
         options = map_placed_paths(options, partial(self._placed, where))
-        return Resolved(entry, factory, options, share, str(self.path), dotted(where))
+        return Resolved(entry, factory, options, share, self.document, where)
 
     def _placed(self, table: Where, path: Path, where: Where) -> Path:
         """A path of a component's options, below the folder of the file that writes it."""

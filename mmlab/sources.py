@@ -139,12 +139,11 @@ def _being_trained(place: str, run: str) -> BeingTrained:
 
 def _from_file(plan: Plan, key: str, table: WeightsTable) -> Source:
     assert table.file is not None, "a weights table names a run or a file"
-    place = plan.place("encoders", key, "weights")
     path = plan.cell.source.document.folder(("encoders", key, "weights", "file")) / table.file
     if not path.is_file():
         raise WeightsError(
-            explain(
-                place,
+            plan.explain(
+                ("encoders", key, "weights", "file"),
                 "there is no such weights file",
                 found=f"{path} is a folder" if path.is_dir() else str(path),
                 allowed="a safetensors file; the path is relative to the file that names it",

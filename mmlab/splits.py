@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
-from mmlab.errors import DataError, explain
+from mmlab.errors import DataError
 from mmlab.outline import Outline, read_outline
 from mmlab.plan import Plan, Resolved
 from mmlab.plugin import Dataset, Split
@@ -66,7 +67,7 @@ class Splits:
         validation = self.get(plan.dataset, "validation")
         if not len(validation) and (table.best != "loss" or table.patience is not None):
             step = "give the dataset such a split, or leave out train.best and train.patience"
-            raise _empty(plan.place("dataset"), "validation", step)
+            raise _empty(plan, ("dataset",), "validation", step)
         read = {"train": self.get(plan.dataset, "train"), "validation": validation}
         judge = table.best.partition("/")[0]
         if judge in plan.evaluate_datasets:
@@ -81,10 +82,10 @@ class Splits:
         if len(dataset) >= max(1, table.batch_size):
             return dataset
         if not len(dataset):
-            raise _empty(plan.place("dataset"), "train", "correct [dataset], or its files")
+            raise _empty(plan, ("dataset",), "train", "correct [dataset], or its files")
         raise DataError(
-            explain(
-                plan.place("train", "batch_size"),
+            plan.explain(
+                ("train", "batch_size"),
                 "the training split does not fill one batch",
                 found=f"{len(dataset)} training samples, batch_size {table.batch_size}",
                 allowed=f"1 to {len(dataset)}",
@@ -99,7 +100,7 @@ class Splits:
             return dataset
         chosen = split or plan.evaluate_tables[name].split
         instead = "" if split else "set `split` of this evaluation"
-        raise lacks_split(plan.place("evaluate", name), chosen, instead)
+        raise lacks_split(plan, name, chosen, instead)
 
     def of_evaluation(self, plan: Plan, name: str, split: Split | None = None) -> Dataset:
         """The same; it may be empty."""
@@ -107,10 +108,10 @@ class Splits:
         return self.get(plan.evaluate_datasets.get(name, plan.dataset), chosen)
 
 
-def lacks_split(place: str, split: Split, instead: str) -> DataError:
+def lacks_split(plan: Plan, name: str, split: Split, instead: str) -> DataError:
     """An evaluation has no samples of a split; `instead` is what a spec can say about it."""
     step = "give the dataset such a split"
-    return _empty(place, split, f"{instead}, or {step}" if instead else step)
+    return _empty(plan, ("evaluate", name), split, f"{instead}, or {step}" if instead else step)
 
 
 def _key(resolved: Resolved) -> str:
@@ -118,10 +119,10 @@ def _key(resolved: Resolved) -> str:
     return digest([resolved.locality(), resolved.max_skipped])
 
 
-def _empty(place: str, split: Split, next_step: str) -> DataError:
+def _empty(plan: Plan, where: Sequence[str], split: Split, next_step: str) -> DataError:
     return DataError(
-        explain(
-            place,
+        plan.explain(
+            where,
             f"the {split} split is empty",
             found="0 samples",
             allowed="a split with samples",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mmlab.errors import DataError, explain
+from mmlab.errors import DataError
 from mmlab.outline import Outline
 from mmlab.plan import Plan
 from mmlab.plugin import Dataset
@@ -67,8 +67,8 @@ def _require_labels(plan: Plan, label_count: int) -> None:
     if label_count >= 2:
         return
     raise DataError(
-        explain(
-            f"{plan.place('dataset')}",
+        plan.explain(
+            ("dataset",),
             "a head needs something to decide between",
             found=f"{label_count} label{'s' if label_count != 1 else ''}",
             allowed="a dataset with two labels or more",
@@ -82,8 +82,8 @@ def _require_targets(plan: Plan, names: Sequence[str], truths: Truths) -> None:
     if names and not unknown:
         return
     raise DataError(
-        explain(
-            f"{plan.place('dataset')}",
+        plan.explain(
+            ("dataset",),
             "a loss reads targets, and there is nothing to learn",
             found=f"no training sample that knows {unknown[0]!r}" if unknown else "0 targets",
             allowed="a dataset with targets that training samples know",

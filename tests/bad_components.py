@@ -31,14 +31,18 @@ PLANTED = [
     planted(
         "empty",
         Says(
-            "spec.toml: dataset", "the train split is empty", "0 samples", "a split with", "correct"
+            "spec.toml:5:1: dataset",
+            "the train split is empty",
+            "0 samples",
+            "a split with",
+            "correct",
         ),
         leaves="nothing",
     ),
     planted(
         "no_test",
         Says(
-            "spec.toml: evaluate.classification",
+            "spec.toml:31:1: evaluate.classification",
             "test split is empty",
             "0 samples",
             "a split",
@@ -49,13 +53,21 @@ PLANTED = [
     planted(
         "one_label",
         Says(
-            "spec.toml: dataset", "something to decide between", "1 label", "two labels", "[head]"
+            "spec.toml:5:1: dataset",
+            "something to decide between",
+            "1 label",
+            "two labels",
+            "[head]",
         ),
     ),
     planted(
         "no_labels",
         Says(
-            "spec.toml: dataset", "something to decide between", "0 labels", "two labels", "[head]"
+            "spec.toml:5:1: dataset",
+            "something to decide between",
+            "0 labels",
+            "two labels",
+            "[head]",
         ),
     ),
     planted(
@@ -183,7 +195,7 @@ TRAINING = [
     loss(
         "memory",
         Says(
-            "spec.toml: train.batch_size",
+            "spec.toml:34:14: train.batch_size",
             "memory does not hold",
             "batch_size 3; tried",
             "that fits",
@@ -201,13 +213,26 @@ TRAINING = [
         "a batch larger than the data",
         1,
         Says(
-            "spec.toml: train.batch_size",
+            "spec.toml:32:14: train.batch_size",
             "does not fill one batch",
             "9 training samples, batch_size",
             "1 to 9",
             "lower train.batch_size",
         ),
         (("batch_size = 3", "batch_size = 300"),),
+    ),
+    Case(
+        "a weight of a label that there is not",
+        1,
+        Says(
+            "spec.toml:29:18: losses.0.label_weight.squares: ",
+            "no label of this name (did you mean 'square'?)",
+            "'squares'",
+            "'square'",
+            "correct the name",
+        ),
+        ((LOSS, f"{LOSS}\nlabel_weight = {{ squares = 2.0 }}"),),
+        leaves="a failed run",
     ),
     Case(
         "train.best names no metric of its evaluation",
@@ -245,7 +270,7 @@ WEIGHTS = [
         "a missing file of weights",
         '{ file = "no.safetensors" }',
         Says(
-            "spec.toml: encoders.image.weights",
+            "spec.toml:14:20: encoders.image.weights",
             "no such weights file",
             "no.safetensors",
             "a safetensors file",
@@ -256,7 +281,7 @@ WEIGHTS = [
         "a folder as weights",
         '{ file = "mmlab-runs" }',
         Says(
-            "spec.toml: encoders.image.weights",
+            "spec.toml:14:20: encoders.image.weights",
             "no such weights file",
             "is a folder",
             "a safetensors file",

@@ -109,7 +109,7 @@ MANIFESTS = [
         manifest(
             "no validation split for early stopping",
             Says(
-                "spec.toml: dataset",
+                "spec.toml:5:1: dataset",
                 "the validation split is empty",
                 "0 samples",
                 "a split with",
@@ -202,7 +202,11 @@ MANIFESTS = [
     manifest(
         "one class only, with a head",
         Says(
-            "spec.toml: dataset", "something to decide between", "1 label", "two labels", "[head]"
+            "spec.toml:5:1: dataset",
+            "something to decide between",
+            "1 label",
+            "two labels",
+            "[head]",
         ),
         rows(("only",)),
         leaves="a failed run",

@@ -26,7 +26,7 @@ CASES = [
         "an inner product of unequal widths",
         'use = "inner_product"',
         Says(
-            "spec.toml: fusion.dim",
+            "spec.toml:20:1: fusion.dim",
             "vectors of one width",
             "widths 4 and 32",
             "equal widths",
@@ -37,7 +37,7 @@ CASES = [
         "a bilinear form over the limit of memory",
         'use = "bilinear"\ndim = 1_000_000_000',
         Says(
-            "spec.toml: fusion.limit_mib",
+            "spec.toml:20:1: fusion.limit_mib",
             "more memory than the limit",
             "1000000000 x 4 x 32 = 128000000000 weights, 488281 MiB",
             "up to 256 MiB",
@@ -48,7 +48,7 @@ CASES = [
         "a tensor fusion over the limit of its width",
         'use = "tensor_fusion"\nlimit = 100',
         Says(
-            "spec.toml: fusion.limit",
+            "spec.toml:22:9: fusion.limit",
             "wider than the limit",
             "5 x 33 = 165",
             "up to 100",
@@ -119,14 +119,18 @@ CASES = [
         "a vector of shares for unequal widths",
         'use = "modulation"\nvector = true',
         Says(
-            "spec.toml: fusion.vector", "one width", "widths 4, 32", "equal widths", "fusion.vector"
+            "spec.toml:22:10: fusion.vector",
+            "one width",
+            "widths 4, 32",
+            "equal widths",
+            "fusion.vector",
         ),
     ),
     fusion(
         "heads that do not divide the width",
         'use = "cross_attention"\ndim = 6',
         Says(
-            "spec.toml: fusion.heads",
+            "spec.toml:20:1: fusion.heads",
             "divide the width",
             "width 6, heads 4",
             "multiple",
@@ -137,7 +141,7 @@ CASES = [
         "the head identity on a vector that is no prediction",
         'use = "gating"',
         Says(
-            "spec.toml: head.use",
+            "spec.toml:24:7: head.use",
             "changes no width",
             "width 256 for 3 outputs",
             "width 3",

@@ -62,7 +62,7 @@ CASES = [
         "an encoder of more memory than there is",
         1,
         Says(
-            "spec.toml: encoders.image: ",
+            "spec.toml:9:1: encoders.image: ",
             "memory does not hold this encoder",
             "tried to allocate 4,800,000,000,000,000 bytes",
             "what fits",
@@ -75,7 +75,7 @@ CASES = [
         "a fusion of more memory than there is",
         1,
         Says(
-            "spec.toml: fusion: ",
+            "spec.toml:20:1: fusion: ",
             "memory does not hold this fusion",
             "tried to allocate",
             "what fits",
@@ -88,7 +88,7 @@ CASES = [
         "an encoder of more memory than can be counted",
         1,
         Says(
-            "spec.toml: encoders.image: ",
+            "spec.toml:9:1: encoders.image: ",
             "memory does not hold this encoder",
             "more bytes than 64 bits count",
             "what fits",
@@ -113,7 +113,7 @@ CASES = [
         "an option that an encoder refuses while it is built",
         1,
         Says(
-            "spec.toml: encoders.text: heads: ",
+            "--set #1, column 21: encoders.text: heads: ",
             "attention heads must divide the width",
             "5",
             "",

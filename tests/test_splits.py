@@ -63,7 +63,7 @@ def test_a_training_split_must_fill_a_batch(
     (plan,) = plans(sqlite_lab, override)
     with pytest.raises(DataError) as caught:
         Splits().revisions(plan)
-    for part in (f"toy.toml: {place}: ", fault, f"found: {found}", "allowed: ", "next: "):
+    for part in (f": {place}: ", fault, f"found: {found}", "allowed: ", "next: "):
         assert part in str(caught.value)
 
 

@@ -30,7 +30,7 @@ def _unknown_label(option: str, name: str, labels: tuple[str, ...]) -> SpecError
     )
     return SpecError(
         explain(
-            f"losses: {option}",
+            f"losses.{option}.{name}",
             f"the dataset has no label of this name{hint}",
             found=repr(name),
             allowed=shown or "none: the dataset has no labels",
