@@ -72,8 +72,8 @@ def test_the_best_may_be_chosen_by_an_evaluation(lab: Lab) -> None:
     assert not any("test" in name or "retrieval" in name for name in curve["metric"].unique())
 
 
-def test_an_unknown_metric_of_a_known_evaluation_fails_the_run(sqlite_lab: Lab) -> None:
-    (outcome,) = sqlite_lab.run(sqlite_lab.write("toy"), 'train.best="classification/pot1"')
+def test_a_metric_that_the_labels_do_not_give_fails_the_run(sqlite_lab: Lab) -> None:
+    (outcome,) = sqlite_lab.run(sqlite_lab.write("toy"), 'train.best="classification/mAP"')
     assert outcome.status == "failed"
     assert "classification/top1" in (outcome.error or "")
 
