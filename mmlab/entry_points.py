@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import Distribution, EntryPoint, distributions
+from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distributions
 from typing import Any
 
 import pluggy
@@ -99,6 +99,14 @@ def _version(distribution: Distribution) -> str:
         return distribution.version or "?"
     except Exception:  # absent or malformed metadata
         return "?"
+
+
+def is_editable(name: str) -> bool:
+    """Whether a distribution is installed so that edits of its source change what is imported."""
+    try:
+        return _is_editable(Distribution.from_name(name))
+    except PackageNotFoundError:
+        return False
 
 
 def _is_editable(distribution: Distribution) -> bool:

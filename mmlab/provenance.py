@@ -43,7 +43,7 @@ def _describe_plugins(plan: Plan) -> dict[str, dict[str, str | None]]:
     entries = [component.entry for _, component in plan.components()]
     return {
         entry.distribution: {"version": entry.version, "source": entry.source_hash}
-        for entry in sorted(entries, key=lambda entry: entry.distribution)
+        for entry in sorted(entries, key=lambda e: (e.distribution, e.source_hash or ""))
     }
 
 

@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mmlab import __version__
-from mmlab.entry_points import Loaded, find_offers, load
+from mmlab.entry_points import Loaded, find_offers, is_editable, load
 from mmlab.errors import PluginError, explain
 from mmlab.faults import nearest
 
 _REASON_CHARACTERS = 300
+#: The distribution of components that no plugin has.
+_OWN = "mmlab"
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,14 @@ class ComponentEntry:
 
     @cached_property
     def source_hash(self) -> str | None:
-        """sha256 of the package's or module's files where edits keep the version; else None."""
+        """sha256 of the package's or module's files where edits keep the version; else None.
+
+        Of what mmlab itself has it is that of the component's module alone: most edits of mmlab
+        leave a component as it was.
+        """
         module = self.target.partition(":")[0]
-        return _package_sha256(module.partition(".")[0]) if self.is_editable else None
+        name = module if self.distribution == _OWN else module.partition(".")[0]
+        return _package_sha256(name) if self.is_editable else None
 
 
 @dataclass(frozen=True)
@@ -67,9 +74,14 @@ class Registry:
 
     @classmethod
     def discover(cls, builtins: Mapping[str, Mapping[str, str]] | None = None) -> Registry:
-        """Ask every installed plugin for its components; `builtins` are mmlab's own, by kind."""
+        """Ask every installed plugin for its components; `builtins` are mmlab's own, by kind.
+
+        Evaluators have a `version` of their own that counts, whatever else of them is edited: one
+        that chooses the best weights would else have every cell trained again.
+        """
+        edited = {"head"} if is_editable(_OWN) else set()
         entries = [
-            ComponentEntry(kind, name, target, "mmlab", __version__, "mmlab")
+            ComponentEntry(kind, name, target, _OWN, __version__, _OWN, is_editable=kind in edited)
             for kind, targets in (builtins or {}).items()
             for name, target in targets.items()
         ]

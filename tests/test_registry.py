@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from mmlab.builtins import BUILTINS
+from mmlab.entry_points import is_editable
 from mmlab.errors import PluginError
-from mmlab.registry import PluginFailure, Registry
+from mmlab.registry import ComponentEntry, PluginFailure, Registry
 
 Install = Callable[..., Path]
 
@@ -239,6 +241,30 @@ def test_an_edit_of_an_editable_plugin_changes_its_hash(install: Install, target
     after = Registry.discover().entry("fusion", "acme_blend").source_hash
     assert before is not None
     assert after != before
+
+
+def test_an_edit_of_mmlab_changes_the_hash_of_what_is_in_that_module(install: Install) -> None:
+    site = install("acme-blend")
+
+    def hashed(*, is_editable: bool = True) -> str | None:
+        target = "acme_blend.parts:Blend"
+        entry = ComponentEntry("head", "blend", target, "mmlab", "1", "mmlab")
+        return replace(entry, is_editable=is_editable).source_hash
+
+    before = hashed()
+    (site / "acme_blend" / "other.py").write_text("# of something else\n")
+    assert hashed() == before
+    (site / "acme_blend" / "parts.py").write_text(PARTS + "# edited\n")
+    assert hashed() not in (None, before)
+    assert hashed(is_editable=False) is None
+
+
+def test_heads_have_a_hash_where_mmlab_is_editable_and_evaluators_a_version() -> None:
+    registry = Registry.discover(BUILTINS)
+    hashes = {entry.source_hash for entry in registry.entries("head")}
+    assert len(hashes) == 1  # they are in one module
+    assert (hashes == {None}) == (not is_editable("mmlab"))
+    assert {entry.source_hash for entry in registry.entries("evaluator")} == {None}
 
 
 def test_an_installed_plugin_has_a_version_instead_of_a_hash(install: Install) -> None:
