@@ -1,6 +1,6 @@
 """Ranking rows written by the store beside SQLAlchemy's `Session.add_all` of the same rows.
 
-    python benchmarks/ranking_rows.py [--samples 4000] [--rounds 5]
+    python benchmarks/ranking_rows.py [--samples 20000] [--rounds 5]
 
 Both arms start from the arrays an evaluator gives, write into the table `rankings` with its primary
 key, and commit. CPU is this process'; the clock also counts the server's work. SQLite and Postgres.
@@ -85,7 +85,7 @@ class Target:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--samples", type=int, default=4000)
+    parser.add_argument("--samples", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     results = {}
