@@ -52,13 +52,17 @@ def dotted(path: Where) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like this one, if any is like it at all.
+    """The known name most like this one, if any is like it at all; of equals the first by alphabet.
 
-    >>> nearest("dmi", ["rank", "dim"])
-    'dim'
+    >>> nearest("dmi", ["rank", "dim"]), nearest("topp", ["top5", "top1"])
+    ('dim', 'top1')
     """
-    matches = difflib.get_close_matches(name, list(known), n=1)
-    return matches[0] if matches else None
+    matches = difflib.get_close_matches(name, list(known), n=3)
+
+    def unlike(other: str) -> float:
+        return -difflib.SequenceMatcher(None, other, name).ratio()
+
+    return min(sorted(matches), key=unlike, default=None)
 
 
 def show(value: object) -> str:

@@ -72,7 +72,7 @@ def test_what_a_validation_may_give_is_accepted(tmp_path: Path, best: str) -> No
 @pytest.mark.parametrize(
     ("best", "meant"),
     [
-        ("classification/topp1", "classification/top1"),
+        ("classification/topp", "classification/top1"),
         ("clasification/top1", "classification/top1"),
         ("retrieval/image_to_text/recal@5", "retrieval/image_to_text/recall@5"),
         ("lacking/top1/subset_are", "lacking/top1/subset_area"),
