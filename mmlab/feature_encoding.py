@@ -57,13 +57,6 @@ class Values(TorchDataset[Tensor]):
         raw = self.dataset[index].values[modality] if known is None else known
         return torch.stack([self.reader.encoder.transform(one, False) for one in captions_of(raw)])
 
-    @property
-    def size_bytes(self) -> int:
-        """What all transformed values take, and the placeholder with them."""
-        modality = self.reader.modality
-        found = (x.values[modality] for x in self.outline.samples if modality in x.values)
-        return (1 + sum(len(captions_of(raw)) for raw in found)) * self.reader.placeholder.nbytes
-
 
 @torch.no_grad()
 def encode_values(

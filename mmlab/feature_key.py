@@ -73,7 +73,8 @@ def describe_transform(experiment: Experiment, key: str) -> dict[str, object]:
     """
     encoder = experiment.model.encoders[key]
     learnt = {name for name, _ in encoder.named_parameters()}
-    held = {name: x for name, x in encoder.state_dict().items() if name not in learnt}
+    whole: Mapping[str, Tensor] = {**encoder.state_dict(), **dict(encoder.named_buffers())}
+    held = {name: x for name, x in whole.items() if name not in learnt}
     return {
         **_component(experiment.plan.encoders[key]),
         "modality": experiment.plan.modality(key),

@@ -8,7 +8,7 @@ kept as their transforms give them, so that a picture is decoded once and not at
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -97,35 +97,39 @@ class Keeper:
         """Encoders whose inputs are the same at every epoch; none unless that is so of all."""
         if not self._repeats or resolved is not self.experiment.plan.dataset or split == "test":
             return []
-        keys = list(self._transforms)
         trained_on = split == "train"
-        return (
-            keys if all(has_fixed_inputs(self.experiment, key, trained_on) for key in keys) else []
-        )
+        for key in self._transforms:
+            if not has_fixed_inputs(self.experiment, key, trained_on):
+                return []
+        return list(self._transforms)
 
     def _find(self, dataset: Dataset, about: Mapping[str, object], inputs: list[str]) -> Kept:
         readers = self.experiment.readers
         has = [key for key, r in readers.items() if r.modality in dataset.modalities]
-        if not len(dataset) or not has:
+        if len(has) < len(readers) or not self._are_small(inputs, len(dataset), about):
+            inputs = []
+        frozen = [key for key in self._encoders if key in has]
+        if not len(dataset) or not (frozen or inputs):
             return Kept()
-        values = {key: Values(dataset, self.splits.outline(dataset), readers[key]) for key in has}
-        tables = {
-            key: self._features(key, values[key], about) for key in self._encoders if key in has
-        }
-        if len(has) == len(readers) and self._are_small(
-            {key: values[key] for key in inputs}, about
-        ):
-            found = {key: self._inputs(key, values[key], about) for key in inputs}
-            return Kept(tables, self.splits.outline(dataset), found)
-        return Kept(tables, self.splits.outline(dataset) if tables else None)
+        outline = self.splits.outline(dataset)
+        values = {key: Values(dataset, outline, readers[key]) for key in (*frozen, *inputs)}
+        return Kept(
+            {key: self._features(key, values[key], about) for key in frozen},
+            outline,
+            {key: self._inputs(key, values[key], about) for key in inputs},
+        )
 
-    def _are_small(self, values: Mapping[str, Values], about: Mapping[str, object]) -> bool:
-        """Whether inputs take no more than may be kept; says of the first that does."""
-        for key, each in values.items():
-            if each.size_bytes > INPUT_BYTES:
+    def _are_small(self, keys: Sequence[str], samples: int, about: Mapping[str, object]) -> bool:
+        """Whether inputs of so many samples may be kept, one each; says of the first that may not.
+
+        To know how many values there are, some datasets would have to be read.
+        """
+        for key in keys:
+            size = samples * self.experiment.readers[key].placeholder.nbytes
+            if size > INPUT_BYTES:
                 self.cache.say_once(
                     f"inputs of encoders.{key} ({about['split']}) are read at every epoch: "
-                    f"{each.size_bytes / 1e9:.1f} GB, more than the {INPUT_BYTES / 1e9:.1f} GB "
+                    f"{size / 2**30:.2f} GiB, more than the {INPUT_BYTES / 2**30:.2f} GiB "
                     "that are kept"
                 )
                 return False

@@ -109,7 +109,7 @@ def _describe(path: Path) -> str:
         encoder = about["encoder"]["use"] if "encoder" in about else about["inputs"]["use"]
         what = "" if "encoder" in about else ", inputs"
         return f"{encoder} on {dataset['use']}, {dataset['split']}{what}"
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return "damaged"
 
 

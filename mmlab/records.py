@@ -129,8 +129,9 @@ class EvaluationResult:
     gives several results (the two directions of retrieval). `metrics` maps names such as "top1" to
     values; None where the metric is not defined (top5 of four labels). `label_metrics` maps a
     metric to one value per label id, NaN where undefined. `protocol` holds every ingredient that
-    must be equal before two results may be compared; `subject` describes the model's side (scale,
-    precision, preprocessing) and is only shown. `skipped` counts samples that could not take part.
+    must be equal before two results may be compared; `subject` describes what else belongs to the
+    figures (scale, precision, preprocessing, captions that samples share) and is never compared.
+    `skipped` counts samples that could not take part.
     """
 
     name: str

@@ -7,9 +7,11 @@ import multiprocessing
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from lab import CLASSIFICATION, CONCAT, DATASET, SCRIPTED, TRAIN, Lab
+from safetensors.numpy import save_file
 
 from mmlab.cli import main
 from mmlab.feature_file import locked
@@ -141,7 +143,11 @@ def test_folders_that_are_not_there_hold_nothing(sqlite_lab: Lab) -> None:
 
 
 def test_a_damaged_file_can_go_too(tmp_path: Path) -> None:
-    (tmp_path / ("b" * 64 + ".safetensors")).write_bytes(b"no tensors")
+    path = tmp_path / ("b" * 64 + ".safetensors")
+    path.write_bytes(b"no tensors")
+    (found,) = find_features(tmp_path)
+    assert found.content == "damaged"
+    save_file({"a": np.zeros(1)}, path, {"mmlab": "[" * 100_000})
     (found,) = find_features(tmp_path)
     assert found.content == "damaged"
 

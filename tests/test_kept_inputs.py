@@ -131,11 +131,11 @@ def test_inputs_that_take_too_much_are_read_and_that_is_said(
     spec = write(sqlite_lab)
     kept = sqlite_lab.run_one(spec)
     sqlite_lab.shown.notes.clear()
-    monkeypatch.setattr(features, "INPUT_BYTES", 25 * 4 * 4 - 1)  # 24 vectors and the placeholder
+    monkeypatch.setattr(features, "INPUT_BYTES", 24 * 4 * 4 - 1)  # 24 vectors
     read = sqlite_lab.run_one(spec, rerun=True)
     assert kept_notes(sqlite_lab) == [
-        f"inputs of encoders.image ({split}) are read at every epoch: 0.0 GB, more than the 0.0 GB "
-        "that are kept"
+        f"inputs of encoders.image ({split}) are read at every epoch: 0.00 GiB, more than the "
+        "0.00 GiB that are kept"
         for split in ("train", "validation")
     ]
     for name, x in sqlite_lab.weights(kept).items():
@@ -155,6 +155,12 @@ def learn_otherwise(experiment: Experiment) -> None:
     experiment.model.encoders["image"].register_buffer("words", torch.ones(1))
 
 
+def compute_otherwise(experiment: Experiment) -> None:
+    """What an encoder holds and does not save: a filter bank, say."""
+    encoder = experiment.model.encoders["image"]
+    encoder.register_buffer("bands", torch.ones(1), persistent=False)
+
+
 def edit(experiment: Experiment) -> None:
     """The plugin's source, of an editable installation."""
     resolved = experiment.plan.encoders["image"]
@@ -171,7 +177,7 @@ def key(lab: Lab, *overrides: str, change: Callable[[Experiment], None] | None =
     return digest(describe_transform(experiment, "image"))
 
 
-@pytest.mark.parametrize("change", [prepare_otherwise, learn_otherwise, edit])
+@pytest.mark.parametrize("change", [prepare_otherwise, learn_otherwise, compute_otherwise, edit])
 def test_a_changed_transform_has_another_key(
     sqlite_lab: Lab, change: Callable[[Experiment], None]
 ) -> None:
