@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mmlab.canonical import canonical_json
 from mmlab.report.figures import listed
 
 # A protocol is a table of JSON: values of whatever kind.
@@ -29,6 +30,8 @@ _FOUND = {
     "selected_on": "the samples that select templates",
     "shots": "the shots drawn",
 }
+#: Those of `options` that a spec sets by another name; they are told with their values.
+_SET_BY_ANOTHER = {"shots_per_label": "the shots per label"}
 _CHARACTERS = 40
 
 
@@ -56,7 +59,8 @@ def _options(here: Protocol, there: Protocol) -> Iterator[str]:
         elif key in _FOUND:
             yield _FOUND[key]
         else:
-            yield f"option {key} ({_show(here.get(key))} here, {_show(there.get(key))} there)"
+            name = _SET_BY_ANOTHER.get(key, f"option {key}")
+            yield f"{name} ({_show(here.get(key))} here, {_show(there.get(key))} there)"
 
 
 def _learnt(here: Protocol, there: Protocol) -> Iterator[str]:
@@ -72,8 +76,12 @@ def _learnt(here: Protocol, there: Protocol) -> Iterator[str]:
 
 
 def _differing(here: Protocol, there: Protocol) -> list[str]:
-    """The keys whose values differ, in the order of their names."""
-    return [key for key in sorted({*here, *there}) if here.get(key) != there.get(key)]
+    """The keys whose values differ, in the order of their names, as hashes of protocols do."""
+    return [
+        key
+        for key in sorted({*here, *there})
+        if canonical_json(here.get(key)) != canonical_json(there.get(key))
+    ]
 
 
 def _show(value: object) -> str:

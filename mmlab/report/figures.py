@@ -65,10 +65,10 @@ def counted(count: int, what: str) -> str:
 def listed(items: Sequence[str]) -> str:
     """Items in a sentence.
 
-    >>> listed(["a", "b", "c"]), listed(["a"])
-    ('a, b and c', 'a')
+    >>> listed(["a", "b", "c"]), listed(["a"]), listed([])
+    ('a, b and c', 'a', '')
     """
-    return " and ".join(filter(None, [", ".join(items[:-1]), items[-1]]))
+    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
 
 
 def interval_notes(kinds: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
