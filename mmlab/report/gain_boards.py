@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import polars as pl
 
 from mmlab.report.boards import Board, Entry, Figure
 from mmlab.report.charts import Tick, axis_range, dot, dot_scale, ticks
-from mmlab.report.figures import comparison_label, group_labels, number
+from mmlab.report.figures import comparison_label, group_labels, listed, number
 from mmlab.report.statistics import is_fraction
 
 # Rows of frames: values of whatever column.
@@ -138,7 +138,7 @@ def _untried(part: pl.DataFrame) -> Iterable[str]:
     keys = list(dict.fromkeys(key for row in rows for key in row.split("+")))
     if keys:
         verb = "was" if len(keys) == 1 else "were"
-        yield f"{_listed([f'{key} alone' for key in keys])} {verb} not run, and may be better still"
+        yield f"{listed([f'{key} alone' for key in keys])} {verb} not run, and may be better still"
 
 
 def _classes(part: pl.DataFrame) -> Iterable[str]:
@@ -149,13 +149,4 @@ def _classes(part: pl.DataFrame) -> Iterable[str]:
         if len(names) > 1:
             shared = members["function_class"][0]
             what = "of equal width they differ in their start alone"
-            yield f"{_listed(names)} are one function class ({shared}): {what}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Names in a sentence.
-
-    >>> _listed(["a"]), _listed(["a", "b", "c"])
-    ('a', 'a, b and c')
-    """
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+            yield f"{listed(names)} are one function class ({shared}): {what}"
