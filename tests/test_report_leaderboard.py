@@ -210,6 +210,30 @@ def test_a_board_says_with_which_others_it_is_not_comparable_and_why(store: Stor
     assert set(found["first"].apart) <= set(found["first"].notes)
 
 
+def test_a_table_that_is_called_as_another_is_told_by_its_protocol(store: Store) -> None:
+    first, second = ({"evaluator": "zero_shot", "options": {"scale": scale}} for scale in (1, 2))
+    record(store, replace(scored(0.9), protocol=first), experiment="twice", rerun=True)
+    record(store, replace(scored(0.8), protocol=second), experiment="twice", rerun=True)
+    one, other = boards(store, leaderboard(store))
+    for here, there in ((one, other), (other, one)):
+        (told,) = here.apart
+        table = f"the table of twice (protocol {there.protocol_hash[:8]})"
+        assert told.startswith(f"not comparable with {table}, which differs in option scale (")
+
+
+def test_rivals_of_one_name_are_told_by_their_protocols(store: Store) -> None:
+    for experiment, scale in (("first", 1), ("twice", 2), ("twice", 3)):
+        protocol = {"evaluator": "zero_shot", "options": {"scale": scale}}
+        value = 0.9 if experiment == "first" else 0.8
+        record(store, replace(scored(value), protocol=protocol), experiment=experiment, rerun=True)
+    found = list(boards(store, leaderboard(store)))
+    hashes = {board.protocol_hash[:8] for board in found if board.entries[0].label == "twice"}
+    (first,) = (board for board in found if board.entries[0].label == "first")
+    told = re.findall(r"twice \(protocol (\w{8})\)", "; ".join(first.apart))
+    assert set(told) == hashes
+    assert len(hashes) == 2
+
+
 def test_tables_that_differ_alike_are_named_together_and_many_are_counted(store: Store) -> None:
     for number in range(3):
         protocol = {"dataset_revision": str(number)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -135,8 +136,8 @@ def _apart(store: Store, part: pl.DataFrame, rivals: Sequence[pl.DataFrame]) -> 
     found = {row["protocol_hash"]: json.loads(row["protocol"]) for row in rows}
     here, *others = (found[one] for one in hashes)
     tables: dict[str, list[str]] = {}
-    for rival, protocol in zip(rivals, others, strict=True):
-        tables.setdefault(tell_differences(here, protocol), []).append(_first_label(rival))
+    for name, protocol in zip(_rival_names(part, rivals), others, strict=True):
+        tables.setdefault(tell_differences(here, protocol), []).append(name)
     groups = sorted(tables.items(), key=lambda group: -len(group[1]))
     told = [_not_comparable(names, differs) for differs, names in groups[:_TOLD]]
     rest = sum(len(names) for _, names in groups[_TOLD:])
@@ -147,6 +148,17 @@ def _apart(store: Store, part: pl.DataFrame, rivals: Sequence[pl.DataFrame]) -> 
 def _not_comparable(names: Sequence[str], differs: str) -> str:
     tables, differ = ("table", "differs") if len(names) == 1 else ("tables", "differ")
     return f"not comparable with the {tables} of {listed(names)}, which {differ} in {differs}"
+
+
+def _rival_names(part: pl.DataFrame, rivals: Sequence[pl.DataFrame]) -> list[str]:
+    """What a board calls others: by their first row, and by protocol where that is not enough."""
+    own = {*group_labels(part.iter_rows(named=True)).values()}
+    firsts = [_first_label(rival) for rival in rivals]
+    counts = Counter([*own, *firsts])
+    return [
+        label if counts[label] == 1 else f"{label} (protocol {rival['protocol_hash'][0][:8]})"
+        for label, rival in zip(firsts, rivals, strict=True)
+    ]
 
 
 def _first_label(part: pl.DataFrame) -> str:
