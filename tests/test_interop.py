@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -378,6 +379,47 @@ def test_where_samples_answer_for_each_other_the_figures_are_not_clip_benchmarks
     assert document["mmlab"]["experiment"] == "own"
     assert "hits" in result.stderr
     assert result.stderr.count('repeated_captions = "own"') == 1
+
+
+def test_retrieval_of_before_shared_captions_were_counted_is_left_out_for_that_reason(
+    store: Store, database_url: str
+) -> None:
+    ways = names.DIRECTIONS.values()
+    record(store, *(found(way, 0.5, subject={}) for way in ways), experiment="old")
+    result = call(database_url, "export", "clip-benchmark")
+    assert result.stdout == ""
+    (line,) = (line for line in result.stderr.splitlines() if "left out" in line)
+    assert "an earlier version of mmlab did not count shared captions" in line
+    assert 'evaluate the run anew with repeated_captions = "own"' in line
+    assert "answer for each other" not in line
+
+
+def test_a_metric_that_no_condition_could_measure_is_no_contradiction(
+    store: Store, database_url: str, tmp_path: Path
+) -> None:
+    both = {"mean_recall@1": math.nan, "median_rank": 2.0}
+    ways = names.DIRECTIONS.values()
+    record(store, *(found(way, 0.5, metrics=both) for way in ways))
+    lines = write(tmp_path / "a.jsonl", call(database_url, "export", "clip-benchmark").stdout)
+    assert json.loads(lines.read_text())["metrics"] == {
+        "mean_recall@1": None,
+        "text_retrieval_median_rank": 2.0,
+        "image_retrieval_median_rank": 2.0,
+    }
+
+
+def test_a_metric_that_one_condition_alone_could_measure_is_one(
+    store: Store, database_url: str
+) -> None:
+    first, second = ({"mean_recall@1": value} for value in (math.nan, 0.5))
+    record(
+        store,
+        found("image_to_text", 0.5, metrics=first),
+        found("text_to_image", 0.5, metrics=second),
+    )
+    result = call(database_url, "export", "clip-benchmark")
+    assert result.exit_code == 1
+    assert "found: mean_recall@1" in result.stderr
 
 
 def test_conditions_that_contradict_each_other_are_no_document(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
@@ -35,16 +36,27 @@ def as_documents(details: Iterable[RunDetail]) -> list[Document]:
 
 
 def left_out(details: Iterable[RunDetail]) -> list[str]:
-    """What has the name of CLIP_benchmark's retrieval and is another one, a line each."""
+    """What has the name of CLIP_benchmark's retrieval and is, or may be, another; a line each."""
     return [
         f"left out: {evaluation.name} of {detail.run.experiment} {detail.run.run_id[:SHORT]}, "
-        "where samples that share a caption answer for each other, as CLIP_benchmark does not "
-        'count; evaluate the run with repeated_captions = "own" for figures that it does'
+        f"{_why_left_out(evaluation)}"
         for detail in details
         for evaluation in detail.evaluations
         if _has_counterpart(evaluation) and _shares_captions(evaluation)
         if evaluation.condition == DIRECTIONS["text"]  # once for both
     ]
+
+
+def _why_left_out(evaluation: EvaluationRow) -> str:
+    if SHARED_CAPTIONS not in evaluation.subject:
+        return (
+            "for an earlier version of mmlab did not count shared captions, so that it may not be "
+            'CLIP_benchmark\'s question; evaluate the run anew with repeated_captions = "own"'
+        )
+    return (
+        "where samples that share a caption answer for each other, as CLIP_benchmark does not "
+        'count; evaluate the run with repeated_captions = "own" for figures that it does'
+    )
 
 
 def _by_question(evaluations: Sequence[EvaluationRow]) -> Iterable[list[EvaluationRow]]:
@@ -69,7 +81,7 @@ def _has_counterpart(evaluation: EvaluationRow) -> bool:
 
 
 def _shares_captions(evaluation: EvaluationRow) -> bool:
-    """Whether samples answered for others with the same caption."""
+    """Whether samples answered for others with the same caption, or may have done so."""
     if evaluation.evaluator != "retrieval" or "task" in evaluation.subject:
         return False
     options = cast(Mapping[str, object], evaluation.protocol.get("options", {}))
@@ -83,7 +95,8 @@ def _document(detail: RunDetail, parts: Sequence[EvaluationRow]) -> Document:
     for part in parts:
         for name, value in part.metrics.items():
             theirs = theirs_of(Metric(name, part.condition), names["task"])
-            if metrics.setdefault(theirs, value) != value:
+            written = _as_json(value)
+            if metrics.setdefault(theirs, written) != written:
                 raise _two_meanings(detail, first, theirs)
     own = {
         "run": detail.run.run_id,
@@ -95,6 +108,11 @@ def _document(detail: RunDetail, parts: Sequence[EvaluationRow]) -> Document:
         "samples": first.sample_count,
     }
     return {**names, "metrics": metrics, **({} if detail.run.origin else {OWN: own})}
+
+
+def _as_json(value: float | None) -> float | None:
+    """A metric as a document has it: JSON has no NaN, and readers take null for undefined."""
+    return None if value is None or math.isnan(value) else value
 
 
 def _two_meanings(detail: RunDetail, evaluation: EvaluationRow, metric: str) -> DataError:
@@ -120,15 +138,19 @@ def _told_apart(documents: Iterable[Document]) -> list[Document]:
 
 
 def _named(document: Document, alike: Sequence[Document]) -> Document:
-    mine, *others = (
-        {key: str(value)[:SHORT] if key in _HASHES else str(value) for key, value in own.items()}
-        for own in (cast(Mapping[str, object], one.get(OWN, {})) for one in (document, *alike))
-    )
+    """A document among those of its model, test set and task, itself one of them."""
+    mine, others = _own_words(document), [_own_words(one) for one in alike]
     keys = [key for key in ("run", "evaluation") if len({own.get(key) for own in others}) > 1]
     if len({tuple(own.get(key) for key in keys) for own in others}) < len(others):
         keys.append("protocol_hash")
     told = [mine[key] for key in keys if key in mine]
     return {**document, "pretrained": "-".join([str(document["pretrained"]), *told])}
+
+
+def _own_words(document: Document) -> dict[str, str]:
+    """What we add to a document, shortened as far as it still tells results apart."""
+    own = cast(Mapping[str, object], document.get(OWN, {}))
+    return {key: str(value)[:SHORT] if key in _HASHES else str(value) for key, value in own.items()}
 
 
 def _imported_names(evaluation: EvaluationRow) -> dict[str, str]:
