@@ -26,26 +26,56 @@ def best_faults(plan: Plan) -> list[Fault]:
     if name in plan.losses and slash:
         return []
     if name not in plan.evaluators:
-        return [_unknown_name(plan, table.best)]
+        return [_bare_loss(plan, name) if name in plan.losses else _unknown_name(plan, table.best)]
     declared = plan.evaluators[name].declares("metrics")
     if any(fnmatchcase(metric, pattern) for pattern in declared):
         return []
     return [_unknown_metric(name, metric, declared)]
 
 
+def _bare_loss(plan: Plan, name: str) -> Fault:
+    return Fault(
+        _WHERE,
+        f'"{name}" is a loss, not one of its scalars',
+        found=show(name),
+        allowed=_allowed(plan),
+        next_step=f'write "{name}/loss"' if len(plan.losses) > 1 else 'write "loss"',
+    )
+
+
 def _unknown_name(plan: Plan, best: str) -> Fault:
     known = ["loss", *plan.evaluators, *plan.losses]
     name, slash, metric = best.partition("/")
-    suggestion = nearest(name, [other for other in known if other not in plan.losses or slash])
-    hint = f' (did you mean "{suggestion}{slash}{metric}"?)' if suggestion else ""
-    message = f"names no loss and no evaluation of this spec{hint}"
+    nearby = nearest(name, [other for other in known if other not in plan.losses or slash])
+    suggestion = f"{nearby}{slash}{metric}" if nearby else None
+    hint = f' (did you mean "{suggestion}"?)' if suggestion else ""
     return Fault(
         _WHERE,
-        f'"{name}" is a loss, not one of its scalars' if name in plan.losses else message,
+        f"names no loss and no evaluation of this spec{hint}",
         found=show(best),
-        allowed=f'"loss", or EVALUATION/METRIC of {", ".join(plan.evaluators) or "none"}',
-        next_step='write "loss", or name a metric such as "zero_shot/top1"',
+        allowed=_allowed(plan),
+        next_step=f'write "{suggestion}"' if suggestion else _say_example(plan, best),
     )
+
+
+def _allowed(plan: Plan) -> str:
+    names = {"LOSS/SCALAR": plan.losses, "EVALUATION/METRIC": plan.evaluators}
+    forms = [f"{form} of {', '.join(known)}" for form, known in names.items() if known]
+    return f'"loss", {"; ".join(forms)}'
+
+
+def _say_example(plan: Plan, best: str) -> str:
+    """To write the loss, or a metric of this spec: the one most like what is written."""
+    metrics = {
+        pattern: f"{name}/{pattern}"
+        for name, evaluator in reversed([*plan.evaluators.items()])  # the first has the last word
+        for pattern in evaluator.declares("metrics")
+    }
+    if not metrics:
+        return 'write "loss"'
+    whole_first = sorted(metrics, key=lambda pattern: ("*" in pattern, pattern))
+    example = nearest(best.rpartition("/")[2], whole_first) or whole_first[0]
+    return f'write "loss", or name a metric such as "{metrics[example]}"'
 
 
 def _unknown_metric(name: str, metric: str, declared: Iterable[str]) -> Fault:

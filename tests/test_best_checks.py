@@ -92,6 +92,43 @@ def test_a_name_that_is_no_metric_is_a_fault_too(tmp_path: Path, best: str) -> N
         planned(tmp_path, best)
 
 
+@pytest.mark.parametrize(
+    ("best", "said"),
+    [
+        (
+            "info_nce",
+            [
+                '"info_nce" is a loss, not one of its scalars',
+                'allowed: "loss", LOSS/SCALAR of cross_entropy, info_nce; '
+                "EVALUATION/METRIC of classification, retrieval, lacking",
+                'next: write "info_nce/loss"',
+            ],
+        ),
+        ("top1", ['next: write "loss", or name a metric such as "classification/top1"']),
+        ("recal@5", ['next: write "loss", or name a metric such as "retrieval/*_to_*/recall@5"']),
+        ("info_nec/loss", ['next: write "info_nce/loss"']),
+    ],
+)
+def test_what_is_allowed_instead_is_of_this_spec(
+    tmp_path: Path, best: str, said: list[str]
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        planned(tmp_path, best)
+    for words in said:
+        assert words in str(caught.value)
+
+
+def test_where_nothing_but_a_loss_is_measured_it_is_what_is_to_be_written(tmp_path: Path) -> None:
+    only = SPEC.replace('[[losses]]\nuse = "info_nce"\n', "").partition("[[evaluate]]")[0]
+    for best in ("cross_entropy", "top1"):
+        path = tmp_path / "best.toml"
+        path.write_text(only.replace('best = "loss"', f'best = "{best}"'))
+        with pytest.raises(SpecError) as caught:
+            plan_specs([path], ())
+        assert 'allowed: "loss", LOSS/SCALAR of cross_entropy\n' in str(caught.value)
+        assert 'next: write "loss"' in str(caught.value).splitlines()[-1]
+
+
 def check_declared(lab: Lab, tables: tuple[str, ...], *more: str) -> set[str]:
     """Every metric of a run is one that its evaluator declares; gives the evaluators."""
     detail = lab.run_one(lab.write("declared", tables, *more))
