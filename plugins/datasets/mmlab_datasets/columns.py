@@ -42,19 +42,20 @@ def read_labels(
 ) -> tuple[tuple[str, ...], list[tuple[int, ...]]]:
     """The label names, and the label ids of every row."""
     cells = index.lists(column, separator) if column else [()] * len(index)
-    labels = tuple(names) or tuple(sorted({label for cell in cells for label in cell}))
+    labels = given_labels(names) or tuple(sorted({label for cell in cells for label in cell}))
     ids = {label: number for number, label in enumerate(labels)}
-    if len(ids) < len(labels):
-        raise _repeated(labels)
     for number, cell in enumerate(cells, start=1):
         for label in set(cell) - ids.keys():
             raise _unknown(place(index.path, number, column), "label", label, labels)
     return labels, [tuple(sorted({ids[label] for label in cell})) for cell in cells]
 
 
-def _repeated(labels: Sequence[str]) -> DataError:
-    repeated = [label for label, count in Counter(labels).items() if count > 1]
-    return DataError(
+def given_labels(names: Sequence[str]) -> tuple[str, ...]:
+    """The labels that a spec names, in its order. Raises DataError for one named twice."""
+    repeated = [label for label, count in Counter(names).items() if count > 1]
+    if not repeated:
+        return tuple(names)
+    raise DataError(
         explain(
             "dataset.label_names",
             "a label is named more than once",

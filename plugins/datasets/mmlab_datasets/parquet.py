@@ -13,6 +13,7 @@ import polars as pl
 from pydantic import Field
 
 from mmlab.plugin import DataError, Sample, Split, explain
+from mmlab_datasets.columns import given_labels
 from mmlab_datasets.index import nearest
 from mmlab_datasets.media import decode_picture
 from mmlab_datasets.shards.webdataset import Label, Template
@@ -57,7 +58,7 @@ class Parquet:
         self._split = split
         self._files = _find(patterns[split])
         self._rows = _read(self._files, columns)
-        self.labels = tuple(label_names) or self._labels(train)
+        self.labels = given_labels(label_names) or self._labels(train)
         self._truths = self._number_labels()
         self.templates = tuple(templates)
         kinds = {"image": image_column, "text": text_columns}

@@ -108,6 +108,7 @@ def test_the_revision_changes_with_the_bytes(folder: Path) -> None:
         ({"train": Path("nope-*.parquet")}, "there is no such file"),
         ({"image_column": "imag"}, 'did you mean "image"'),
         ({"label_names": ["cat"]}, "a label has no name"),
+        ({"label_names": ["cat", "cat"]}, "a label is named more than once"),
         ({"image_column": None, "text_columns": []}, "no column is named"),
     ],
 )

@@ -315,6 +315,32 @@ def test_a_name_that_is_there_twice_is_two_labels_and_one_name_in_prompts(tmp_pa
     assert dataset.prompt_names == ("cat", "dog", "cat")
 
 
+@pytest.mark.parametrize(
+    ("names", "labels"),
+    [
+        (["a", "a", "a (1)"], ("a", "a (1) (1)", "a (1)")),
+        (["a (1)", "a", "a"], ("a (1)", "a", "a (2)")),
+        (["a", "a", "a"], ("a", "a (1)", "a (2)")),
+        (["a (2)", "a", "a", "a (2)"], ("a (2)", "a", "a (2) (2)", "a (2) (3)")),
+    ],
+)
+def test_no_two_labels_are_called_the_same_whatever_names_there_are(
+    tmp_path: Path, names: list[str], labels: tuple[str, ...]
+) -> None:
+    folder = benchmark_folder(tmp_path)
+    (folder / "classnames.txt").write_text("\n".join(names))
+    assert ClipBenchmarkFolder("test", path=folder).labels == labels
+
+
+def test_label_names_of_a_spec_are_refused_where_they_repeat(tmp_path: Path) -> None:
+    folder = benchmark_folder(tmp_path)
+    repeated = ["cat", "dog", "cat"]
+    with pytest.raises(DataError, match=r"named more than once\n  found: 'cat'\n"):
+        ClipBenchmarkFolder("test", path=folder, label_names=repeated)
+    with pytest.raises(DataError, match="label_names: a label is named more than once"):
+        train(folder / "test", "0.tar", label_names=repeated)
+
+
 def test_a_folder_for_retrieval_has_captions_a_line(tmp_path: Path) -> None:
     dataset = ClipBenchmarkFolder("test", path=benchmark_folder(tmp_path, "retrieval"))
     assert dataset.modalities == ("image", "text")

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import Field
 
 from mmlab.plugin import DataError, Sample, Split, explain
+from mmlab_datasets.columns import given_labels
 from mmlab_datasets.shards.samples import Shards, Texts
 from mmlab_datasets.shards.webdataset import Label, count_incomplete, revision
 
@@ -28,6 +29,7 @@ class ClipBenchmarkFolder:
     `zeroshot_classification_templates.txt` has prompts with `{c}`, and `dataset_type.txt` says
     "retrieval" (captions, one a line of `.txt`) or "multilabel" (`.npy`). Prompts have the names as
     they are; a name that is there a second time, as in ImageNet's, is the label "missile (744)".
+    `label_names` have no name twice.
 
     Published figures of the test set stand beside one's own where `test_set` says which it is, as
     "eurosat/vtab-test" does.
@@ -53,7 +55,8 @@ class ClipBenchmarkFolder:
         self.is_multi_label = kind == "multilabel"
         is_retrieval = kind == "retrieval"
         self.modalities = ("image", "text") if is_retrieval else ("image",)
-        self.prompt_names = () if is_retrieval else tuple(label_names) or _class_names(path)
+        given = given_labels(label_names)
+        self.prompt_names = () if is_retrieval else given or _class_names(path)
         self.labels = _unique(self.prompt_names)
         self.templates = () if is_retrieval else _templates(path)
         if test_set:
@@ -114,11 +117,16 @@ def _class_names(path: Path) -> tuple[str, ...]:
 
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:
-    """Names as labels: one that was there before has its label id added."""
-    first = {name: place for place, name in reversed([*enumerate(names)])}
-    return tuple(
-        name if first[name] == place else f"{name} ({place})" for place, name in enumerate(names)
-    )
+    """Names as labels: one that was there before has its label id added, until none is like it."""
+    taken, seen, labels = {*names}, set[str](), list[str]()
+    for place, name in enumerate(names):
+        label = name
+        while name in seen and label in taken:
+            label = f"{label} ({place})"
+        seen.add(name)
+        taken.add(label)
+        labels.append(label)
+    return tuple(labels)
 
 
 def _templates(path: Path) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mmlab.plugin import DataError, Sample, Split, explain
+from mmlab_datasets.columns import given_labels
 from mmlab_datasets.shards.offsets import find_shards
 from mmlab_datasets.shards.samples import Shards, Texts
 
@@ -59,7 +60,7 @@ class WebDataset:
     ) -> None:
         pattern = {"train": train, "validation": validation, "test": test}[split]
         self.modalities: tuple[str, ...] = tuple(dict.fromkeys(modalities))
-        self.labels, self.templates = tuple(label_names), tuple(templates)
+        self.labels, self.templates = given_labels(label_names), tuple(templates)
         shards = find_shards(pattern) if pattern is not None else []
         self._shards = Shards(shards, Texts(text_field), len(self.labels))
         count_incomplete(f"{split} of {pattern}", self._shards, self._told, incomplete)
