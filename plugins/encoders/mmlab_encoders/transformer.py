@@ -29,7 +29,8 @@ class TextTransformer(nn.Module):
     With `causal` a token attends to itself and those before it, as in CLIP (Radford et al.,
     arXiv:2103.00020, section 2.4). With `rotary` positions, attention turns queries and keys by
     their places (RoFormer, Su et al., arXiv:2104.09864) and nothing is added to tokens. Raises
-    SpecError for a causal start token, which reads nothing but itself.
+    SpecError for a causal start token, which reads nothing but itself, and for an end token in a
+    `length` that leaves no place for text.
     """
 
     augments, trims_text = False, True
@@ -64,6 +65,8 @@ class TextTransformer(nn.Module):
         super().__init__()
         if causal and pool == "start":
             raise _blind_start()
+        if pool == "end" and length < 3:
+            raise _no_place(length)
         self.dim = width
         self.token_dim = width if "tokens" in context.reads else None
         self.length = length
@@ -165,6 +168,18 @@ def _blind_start() -> SpecError:
             found='pool = "start" with causal = true',
             allowed='pool = "end", which reads the whole text, or "mean"',
             next_step="change `pool`, or leave `causal` out",
+        )
+    )
+
+
+def _no_place(length: int) -> SpecError:
+    return SpecError(
+        explain(
+            "length",
+            "the start and the end token leave no place for text",
+            found=f'length = {length} with pool = "end"',
+            allowed='3 ids or more; 2 with pool = "mean" or "start"',
+            next_step="raise `length`, or change `pool`",
         )
     )
 

@@ -118,6 +118,13 @@ def test_no_byte_is_the_end() -> None:
     assert max(ids) < END == vocabulary.size - 1
 
 
+def test_a_length_that_leaves_no_place_for_text_is_refused(context: BuildContext) -> None:
+    with pytest.raises(SpecError, match=r'length: .*\n  found: length = 2 with pool = "end"\n'):
+        make(context, length=2)
+    encoder = make(context, length=3)
+    assert encoder.transform("cat", False).tolist() == [START, *encoder.ids.encode("c"), END]
+
+
 def test_a_causal_start_token_is_refused(context: BuildContext) -> None:
     with pytest.raises(SpecError, match='found: pool = "start" with causal = true'):
         make(context, pool="start")
