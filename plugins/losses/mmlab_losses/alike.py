@@ -50,7 +50,7 @@ def weigh_answers(
     pairs with an absent side weigh nothing, but for a question that is itself one.
     """
     size, x, is_pair = similarity.size, given_directions(features), similarity.present
-    is_row = _is_first(key, similarity.sides)
+    is_row = is_first(key, similarity.sides)
 
     def block(start: int, stop: int) -> tuple[Tensor, Tensor]:
         scores = similarity.block(start, stop)
@@ -67,7 +67,7 @@ def weigh_answers(
     return torch.stack(sums).sum(0) / torch.stack(weights).sum(0)
 
 
-def _is_first(key: str, inputs: Iterable[str]) -> bool:
+def is_first(key: str, inputs: Iterable[str]) -> bool:
     """Whether it is the rows of a similarity that this input is; SpecError if it is neither."""
     first, second = inputs
     if key in (first, second):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from mmlab.plugin import Batch, Encode, Outputs, Similarity
-from mmlab_losses.alike import weigh_answers
+from mmlab_losses.alike import is_first, weigh_answers
 from mmlab_losses.blocks import require_several
 from mmlab_losses.positives import find_groups
 from mmlab_losses.rows import Rows, read_rows
@@ -66,6 +66,6 @@ class Contrast:
         features = outputs.features[self.alike]
         right = weigh_answers(similarity, self.alike, features, scale, self.chunk)
         forward, backward = rows
-        if self.alike == next(iter(similarity.sides)):
+        if is_first(self.alike, similarity.sides):
             return replace(forward, right=right), backward
         return forward, replace(backward, right=right)
