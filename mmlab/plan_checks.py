@@ -70,13 +70,15 @@ def _other_count(plan: Plan) -> Iterator[Fault]:
     if fewest <= count <= most:
         return
     allowed = _count_words(fewest, most)
+    encoders = f"{allowed} encoder{'s' if most > 1 else ''}"
+    given = f"{_NUMBERS.get(count, str(count))} input{'s' if count > 1 else ''}"
     yield Fault(
         ("fusion", "inputs" if plan.cell.spec.fusion.inputs else "use"),
-        f"{plan.fusion.entry.name} joins {allowed} inputs",
+        f"{plan.fusion.entry.name} joins {allowed} input{'s' if most > 1 else ''}",
         found=f"{count}: {', '.join(plan.inputs)}",
-        allowed=f"{allowed} encoders",
-        next_step=f"name {allowed} encoders in fusion.inputs, or use a fusion that joins {count}"
-        + (" (concat, say)" if count < fewest else " (concat, sum, ...)"),
+        allowed=encoders,
+        next_step=f"name {encoders} in fusion.inputs, or choose a fusion that joins {given}: "
+        "mmlab plugins list --kind fusion",
     )
 
 

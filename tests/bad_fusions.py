@@ -63,7 +63,7 @@ CASES = [
             "gating joins two or more inputs",
             "1: image",
             "two or more encoders",
-            "in fusion.inputs, or use a fusion that joins 1",
+            "a fusion that joins one input: mmlab plugins list --kind fusion",
         ),
     ),
     Case(
@@ -74,7 +74,7 @@ CASES = [
             "directional_projections joins exactly two inputs",
             "3: image, text, words",
             "exactly two encoders",
-            "a fusion that joins 3",
+            "a fusion that joins three inputs: mmlab plugins list --kind fusion",
         ),
         (
             (FUSION, 'use = "directional_projections"'),
@@ -107,7 +107,7 @@ CASES = [
             "sum joins two or more inputs",
             "1: image",
             "two or more encoders",
-            "concat",
+            "mmlab plugins list",
         ),
         (
             (FUSION, 'use = "sum"'),

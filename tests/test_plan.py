@@ -10,6 +10,7 @@ import pytest
 from mmlab.builtins import BUILTINS
 from mmlab.errors import PluginError, SpecError
 from mmlab.plan import Plan, prepare
+from mmlab.plan_checks import contradictions
 from mmlab.registry import Registry
 from mmlab.spec import expand, load_spec
 
@@ -53,6 +54,27 @@ def test_options_have_their_defaults_and_the_order_of_inputs_is_the_encoders(
     assert planned.inputs == ("image", "text")
     assert planned.fusion.options["dim"] == 256
     assert not planned.needs_similarity
+
+
+def test_a_fusion_of_one_input_is_told_in_the_singular(tmp_path: Path) -> None:
+    planned = plan(tmp_path)
+
+    class Alone:
+        input_range = (1, 1)
+        reads: frozenset[str] = frozenset()
+
+        def fuse(self) -> None: ...
+
+    alone = replace(planned, fusion=replace(planned.fusion, factory=Alone))
+    (fault,) = contradictions(alone)
+    assert (fault.message, fault.allowed) == (
+        "concat joins exactly one input",
+        "exactly one encoder",
+    )
+    assert fault.next_step == (
+        "name exactly one encoder in fusion.inputs, or choose a fusion that joins two inputs: "
+        "mmlab plugins list --kind fusion"
+    )
 
 
 def test_a_unimodal_baseline_leaves_out_the_encoders_that_nothing_reads(tmp_path: Path) -> None:
