@@ -6,15 +6,17 @@ import hashlib
 import platform
 import resource
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
 from mmlab.build import Experiment, Source
+from mmlab.canonical import digest
 from mmlab.plan import Plan
 from mmlab.plugin import Pretrained
+from mmlab.registry import ComponentEntry
 
 #: Distributions whose versions can change a number.
 _LIBRARIES = ("mmlab", "torch", "torchvision", "numpy", "pillow", "safetensors")
@@ -40,11 +42,19 @@ def describe_origin(plan: Plan, device: torch.device, precision: str) -> dict[st
 
 
 def _describe_plugins(plan: Plan) -> dict[str, dict[str, str | None]]:
-    entries = [component.entry for _, component in plan.components()]
+    entries: dict[str, list[ComponentEntry]] = {}
+    for _, component in plan.components():
+        entries.setdefault(component.entry.distribution, []).append(component.entry)
     return {
-        entry.distribution: {"version": entry.version, "source": entry.source_hash}
-        for entry in sorted(entries, key=lambda e: (e.distribution, e.source_hash or ""))
+        name: {"version": used[0].version, "source": _describe_source_code(used)}
+        for name, used in sorted(entries.items())
     }
+
+
+def _describe_source_code(entries: Sequence[ComponentEntry]) -> str | None:
+    """The hash of a distribution's source; of all hashes where its components have several."""
+    hashes = sorted({entry.source_hash for entry in entries if entry.source_hash is not None})
+    return digest(hashes) if len(hashes) > 1 else next(iter(hashes), None)
 
 
 def describe_weights(experiment: Experiment, sources: Mapping[str, Source]) -> dict[str, str]:

@@ -6,6 +6,7 @@ import json
 import platform
 import socket
 import subprocess
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +14,24 @@ import pytest
 import torch
 from lab import DATASET, PAIRED, TOY, Lab
 
-from mmlab.provenance import describe_git, peak_memory_bytes, reset_peak_memory
+from mmlab.builtins import BUILTINS
+from mmlab.plan import Plan, prepare
+from mmlab.provenance import describe_git, describe_origin, peak_memory_bytes, reset_peak_memory
+from mmlab.registry import Registry
+from mmlab.spec import expand, load_spec
+
+SPEC = """
+schema_version = 1
+name = "origin"
+dataset = {use = "emoji"}
+encoders.image = {use = "convnet"}
+encoders.text = {use = "transformer"}
+fusion = {use = "concat"}
+head = {use = "linear"}
+losses = [{use = "cross_entropy"}]
+train = {epochs = 1, batch_size = 8}
+evaluate = [{use = "classification"}]
+"""
 
 
 def git(folder: Path, *words: str) -> str:
@@ -45,6 +63,34 @@ def test_a_work_tree_is_dirty_when_a_tracked_file_differs(repository: Path) -> N
 
 def test_outside_a_repository_there_is_no_commit(tmp_path: Path) -> None:
     assert describe_git(tmp_path) is None
+
+
+def test_where_components_of_a_distribution_have_several_sources_all_of_them_count(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "spec.toml"
+    path.write_text(SPEC)
+    (cell,) = expand(load_spec(path, ()))
+    planned = prepare(cell, Registry.discover(BUILTINS))
+    assert planned.head is not None
+    head = replace(planned.head, entry=replace(planned.head.entry, is_editable=True))
+    (name, found), *_ = planned.evaluators.items()
+    evaluator = replace(found, entry=replace(found.entry, is_editable=True))
+    alone = {head.entry.source_hash, evaluator.entry.source_hash}
+    assert None not in alone
+    assert len(alone) == 2
+
+    edited = replace(planned, head=head, evaluators={name: evaluator})
+    again = replace(planned, head=head, evaluators={name: evaluator, "again": evaluator})
+    ours, theirs = (source_of_mmlab(plan) for plan in (edited, again))
+    assert ours == theirs
+    assert ours not in {None, *alone}
+
+
+def source_of_mmlab(plan: Plan) -> object:
+    plugins = describe_origin(plan, torch.device("cpu"), "float32")["plugins"]
+    assert isinstance(plugins, dict)
+    return plugins["mmlab"]["source"]
 
 
 def test_a_run_records_code_versions_machine_and_settings(
