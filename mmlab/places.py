@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -81,22 +81,21 @@ def _order(source: Source, first: Mapping[str, int]) -> tuple[int, int]:
 
 
 def _render(source: Source, span: Span, fault: Fault) -> str:
-    headline, *details = fault.message.splitlines()
     path = _cut(dotted(fault.path))
     parts = {"found": fault.found, "allowed": fault.allowed, "next": fault.next_step}
-    lines = [
-        ": ".join(filter(None, [describe_place(source, span.start), path, headline])),
-        *(snippet(source, span) if source.text else ()),
-        *details,
-        *(f"  {name}: {text}" for name, text in parts.items() if text),
-    ]
-    return "\n".join(map(_printable, lines))
+    told = [f"  {name}: {text}" for name, text in parts.items() if text]
+    message = f"{path}: {fault.message}" if path else fault.message
+    return _render_lines(source, span, [*message.splitlines(), *told])
 
 
 def render_explained(place: Place, message: str, *, at_key: bool = False) -> str:
     """An explained message with its position before the first line, and the source line after."""
-    headline, *details = message.splitlines()
-    source, span = place.source, place.key if at_key else place.value
+    span = place.key if at_key else place.value
+    return _render_lines(place.source, span, message.splitlines())
+
+
+def _render_lines(source: Source, span: Span, told: Sequence[str]) -> str:
+    headline, *details = told
     lines = [
         f"{describe_place(source, span.start)}: {headline}",
         *(snippet(source, span) if source.text else ()),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -28,7 +29,8 @@ def plan_specs(paths: Sequence[Path], overrides: Sequence[Override]) -> list[Pla
 
     files = [file for path in paths for file in _collect(read, path, errors)]
     for file in files:
-        _collect(partial(_check_replaced, registry), file, errors)
+        with _keeping(errors):
+            check_replaced(registry, file.path, file.document)
     cells = [cell for file in files for cell in _collect(expand, file, errors)]
     plans = [
         plan
@@ -41,18 +43,20 @@ def plan_specs(paths: Sequence[Path], overrides: Sequence[Override]) -> list[Pla
     return in_order(plans)
 
 
-def _check_replaced(registry: Registry, file: SpecFile) -> list[None]:
-    check_replaced(registry, file.path, file.document)
-    return []
+@contextmanager
+def _keeping(errors: list[MmlabError]) -> Iterator[None]:
+    """Go on after an error, which is kept."""
+    try:
+        yield
+    except MmlabError as error:
+        errors.append(error)
 
 
 def _collect(make: Callable[[S], list[T]], source: S, errors: list[MmlabError]) -> list[T]:
     """What is made of a source, or nothing after keeping the error."""
-    try:
+    with _keeping(errors):
         return make(source)
-    except MmlabError as error:
-        errors.append(error)
-        return []
+    return []
 
 
 def _paragraphs(errors: Sequence[MmlabError]) -> list[str]:
