@@ -110,10 +110,9 @@ class FewShot:
             found = [self._result(subject, key, name, asked, train, rest, one) for one in trials]
             learnt = {
                 "seeds": list(self.seeds),
-                "penalty": given,
                 "learnt_from": probing.learnt_from(train, *rest),
             }
-            question = self._question(subject.modality(key), asked, shots, learnt)
+            question = self._question(subject.modality(key), asked, shots, given, learnt)
             results += [_mean_result(question, asked, _in_words(shots), found), *found]
         return results
 
@@ -135,11 +134,11 @@ class FewShot:
         ids = [train.ids[position] for position in trial.positions]
         more = {
             "seed": trial.seed,
-            "penalty": trial.penalty,
             "shots": hash_texts(ids),
             "learnt_from": probing.learnt_from(*rest),
         }
-        question = self._question(subject.modality(key), asked, trial.shots, more)
+        modality = subject.modality(key)
+        question = self._question(modality, asked, trial.shots, trial.penalty, more)
         labelling = Labelling(
             name,
             question,
@@ -153,12 +152,18 @@ class FewShot:
         return replace(result, shots=Shots(train.encoded.dataset.revision, "train", ids))
 
     def _question(
-        self, modality: str, asked: Taken, shots: int, more: Mapping[str, object]
+        self,
+        modality: str,
+        asked: Taken,
+        shots: int,
+        penalty: float | None,
+        more: Mapping[str, object],
     ) -> Question:
         options = {
             "encoder": modality,
             "method": self.method,
             "shots_per_label": shots,
+            "penalty": penalty,
             **more,
         }
         dataset = asked.encoded.dataset

@@ -160,7 +160,8 @@ def _check_counts(case: _Case) -> None:
     for count in {fewest, min(fewest + 1, most)}:
         other = case.of_inputs(int(count))
         try:
-            _check_shapes(made := other.make(), other.features(made))
+            made = other.make()
+            _check_shapes(made, other.features(made))
         except (SpecError, RuntimeError, TypeError, ValueError, IndexError) as error:
             message = f"`input_range` is {(fewest, most)}, but {count} inputs fail: {error}"
             raise ContractError(message) from error

@@ -36,9 +36,9 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """Every token's mixture of the tokens it may attend to."""
         heads = self.read(x).unflatten(-1, (3, self.heads, -1))  # (B, N, 3, heads, width / heads)
-        q, k, v = read = heads.permute(2, 0, 3, 1, 4)
-        if self.rotary:
-            q, k = rotate(read[:2])
+        read = heads.permute(2, 0, 3, 1, 4)  # (3, B, heads, N, width / heads)
+        q, k = rotate(read[:2]) if self.rotary else read[:2]
+        v = read[2]
         assert mask is None or not self.causal, "what is masked comes last in causal attention"
         allowed = None if mask is None else mask[:, None, None, :]  # (B, 1, 1, N)
         mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, is_causal=self.causal)

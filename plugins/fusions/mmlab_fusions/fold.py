@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import reduce
 from itertools import combinations
 from typing import Annotated, Literal, Protocol, cast
 
@@ -71,7 +70,9 @@ class Fold(nn.Module):
         if self.is_of_two:
             return operator.join(*features)
         operators = [operator, *(cast(Operator, module) for module in self.further)]
-        return (_mean_of_pairs if self.rule == "pairwise" else _from_left)(operators, features)
+        if self.rule == "pairwise":
+            return _mean_of_pairs(operators, features)
+        return _from_left(operators, features)
 
 
 def operands(rule: Rule, dims: Sequence[int], dim: int) -> list[tuple[int, int]]:
@@ -89,7 +90,8 @@ def _mean_of_pairs(operators: Sequence[Operator], features: Sequence[Features]) 
     pairs = combinations(features, 2)
     parts = [_apply(operator, u, v) for operator, (u, v) in zip(operators, pairs, strict=True)]
     shares = _shares(features).to(parts[0].dtype).unsqueeze(-1).unbind(dim=-2)  # each (..., 1)
-    return reduce(torch.add, map(torch.mul, shares, parts))
+    products = [share * part for share, part in zip(shares, parts, strict=True)]
+    return sum(products, start=torch.zeros_like(parts[0]))
 
 
 def _shares(features: Sequence[Features]) -> Tensor:
