@@ -128,4 +128,4 @@ class Reporter:
         if time.monotonic() - self._spoke < NOTE_SECONDS:
             return
         self._spoke = time.monotonic()
-        self._note(f"features of {self._name}: {done:,} of {self._total:,} samples encoded")
+        self._note(f"{self._name}: {done:,} of {self._total:,} samples")

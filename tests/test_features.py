@@ -12,6 +12,7 @@ import torch
 from lab import CLASSIFICATION, CONCAT, DATASET, SCRIPTED, TRAIN, Lab
 from toys import Clusters, Scripted
 
+from mmlab import feature_encoding
 from mmlab.build import Experiment, build
 from mmlab.feature_cache import FeatureCache
 from mmlab.feature_key import describe_computing, describe_encoder, describe_split
@@ -137,6 +138,16 @@ def test_the_cache_has_no_part_in_what_a_run_is(sqlite_lab: Lab) -> None:
     assert sqlite_lab.statuses(spec, keeps_features=False) == ["skipped"]
     assert sqlite_lab.statuses(spec, cache=elsewhere, rerun=True) == ["done"]
     assert len(list(elsewhere.glob("*.safetensors"))) == 6
+
+
+def test_an_encoding_that_takes_long_says_how_far_it_is(
+    sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_encoding, "NOTE_SECONDS", 0.0)
+    sqlite_lab.run_one(write(sqlite_lab), "encoders.text.freeze=false", "train.workers=0")
+    notes = sqlite_lab.shown.notes
+    assert "features of encoders.image (train): 24 of 24 samples" in notes
+    assert "inputs of encoders.text (validation): 1 of 24 samples" in notes
 
 
 # --- when features are not kept ---------------------------------------------------------------
