@@ -14,7 +14,7 @@ from typing import Any
 from mmlab import __version__
 from mmlab.build import Source
 from mmlab.learnt import learnt_data
-from mmlab.options import map_paths
+from mmlab.option_paths import map_paths
 from mmlab.plan import Plan, Resolved
 from mmlab.spec import LoraTable, TrainTable, canonical_json, digest
 from mmlab.splits import Splits

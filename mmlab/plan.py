@@ -17,7 +17,8 @@ from mmlab.document import Document
 from mmlab.errors import PluginError, SpecError, explain
 from mmlab.faults import Fault, Where
 from mmlab.memory import making
-from mmlab.options import check_options, hashed_options, map_paths, map_placed_paths, supplied
+from mmlab.option_paths import hashed_options, map_paths, map_placed_paths
+from mmlab.options import check_options, supplied
 from mmlab.places import Place, describe, render_explained, render_located
 from mmlab.plan_checks import contradictions
 from mmlab.records import Match
