@@ -209,3 +209,28 @@ def test_tokens_that_do_not_lie_beside_ids_are_refused() -> None:
 def test_an_encoder_without_a_vocabulary_is_refused() -> None:
     with pytest.raises(SpecError, match='found: "image"\n  allowed: "text"'):
         MaskedLanguageModelling(SHAPES, encoder="image")
+
+
+def test_as_many_ids_are_drawn_as_in_x_clip() -> None:
+    mlm = pytest.importorskip("x_clip.mlm")
+    is_content = torch.arange(40) < torch.arange(2, 41)[:, None]  # of one id it draws 6
+    theirs = mlm.get_mask_subset_with_prob(is_content, 0.15).sum(1)
+    _, is_drawn = draw(is_content, 0.15)
+    assert is_drawn.sum(1).tolist() == theirs.tolist()
+
+
+def test_x_clip_s_random_ids_replace_padding_and_what_is_not_asked_for() -> None:
+    """Here they replace drawn contents alone, as in BERT."""
+    mlm = pytest.importorskip("x_clip.mlm")
+    torch.manual_seed(0)
+    seen: list[Tensor] = []
+
+    def encode(x: Tensor) -> Tensor:
+        seen.append(x)
+        return torch.zeros(len(x), x.shape[1] + 1, 6)
+
+    text = torch.randint(3, 50, (200, 20)).where(torch.arange(20) < 10, 0)
+    mlm.MLM(encode, dim=6, num_tokens=50, random_token_prob=0.1)(text)
+    shares = (seen[0] != text).float().mean(0)
+    assert float(shares[10:].mean()) == pytest.approx(0.1, abs=0.02)
+    assert float(shares[:10].mean()) > 0.2  # of which 0.15 are drawn

@@ -16,7 +16,6 @@ from mmlab_losses.captioning import Captioning
 from mmlab_losses.decoupled import Decoupled
 from mmlab_losses.distillation import Distillation
 from mmlab_losses.info_nce import InfoNCE
-from mmlab_losses.masked_language_modelling import draw
 from mmlab_losses.sigmoid import Sigmoid
 from mmlab_losses.simclr import SimCLR
 from mmlab_losses.similarity_regularisation import SimilarityRegularisation
@@ -279,28 +278,3 @@ def test_simclr_is_x_clip_s(x_clip: Any) -> None:
     outputs = Outputs(features, None, None, None)
     ours = loss(outputs, batch, lambda key, x: Features.of(x))["loss"]
     torch.testing.assert_close(ours, visual_ssl.nt_xent_loss(*z, temperature=0.1))
-
-
-def test_as_many_ids_are_drawn_as_in_x_clip(x_clip: Any) -> None:
-    mlm = pytest.importorskip("x_clip.mlm")
-    is_content = torch.arange(40) < torch.arange(2, 41)[:, None]  # of one id it draws 6
-    theirs = mlm.get_mask_subset_with_prob(is_content, 0.15).sum(1)
-    _, is_drawn = draw(is_content, 0.15)
-    assert is_drawn.sum(1).tolist() == theirs.tolist()
-
-
-def test_x_clip_s_random_ids_replace_padding_and_what_is_not_asked_for(x_clip: Any) -> None:
-    """Here they replace drawn contents alone, as in BERT."""
-    mlm = pytest.importorskip("x_clip.mlm")
-    torch.manual_seed(0)
-    seen: list[Tensor] = []
-
-    def encode(x: Tensor) -> Tensor:
-        seen.append(x)
-        return torch.zeros(len(x), x.shape[1] + 1, WIDTH)
-
-    text = torch.randint(3, 50, (200, 20)).where(torch.arange(20) < 10, 0)
-    mlm.MLM(encode, dim=WIDTH, num_tokens=50, random_token_prob=0.1)(text)
-    shares = (seen[0] != text).float().mean(0)
-    assert float(shares[10:].mean()) == pytest.approx(0.1, abs=0.02)
-    assert float(shares[:10].mean()) > 0.2  # of which 0.15 are drawn
