@@ -36,6 +36,12 @@ LABELS, WIDTH = 10, 32
 #: Defaults of CLIP_benchmark's command line.
 LEARNING_RATE, EPOCHS, BATCH_SIZE = 0.1, 10, 64
 
+THEIR_NAMES = {
+    "top1": "lp_acc1",
+    "top5": "lp_acc5",
+    "mean_per_class_recall": "lp_mean_per_class_recall",
+}
+
 
 @pytest.fixture(autouse=True)
 def on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,12 +217,7 @@ def theirs(data: Mapping[Split, Examples], seed: int, folder: Path) -> Mapping[s
         val_dataloader=loaders["validation"],
         amp=False,
     )
-    names = {
-        "top1": "lp_acc1",
-        "top5": "lp_acc5",
-        "mean_per_class_recall": "lp_mean_per_class_recall",
-    }
-    return {name: float(found[key]) for name, key in names.items()}
+    return {name: float(found[key]) for name, key in THEIR_NAMES.items()}
 
 
 @pytest.mark.slow

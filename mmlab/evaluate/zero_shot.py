@@ -147,9 +147,8 @@ class ZeroShot:
         """The scores of every label for the samples whose projected features are given."""
         queries, prompts = self.keys(subject, name)
         combine, calibration = self.combination(subject, name), self.calibration(subject, name)
-        count, width = len(labels.prompts.labels), len(labels.prompts.labels)
-        if combine != "features":
-            width = sum(labels.prompts.counts(slice(0, count)))
+        count = len(labels.prompts.labels)
+        width = count if combine == "features" else sum(labels.prompts.counts(slice(0, count)))
         meaning = meaning_of(combine, calibration)
 
         def scored(rows: slice, answers: Features, columns: slice) -> Tensor:

@@ -62,15 +62,9 @@ class InfoNCE(nn.Module):
         self.label_smoothing = label_smoothing
         positives = check_positives(positives, shapes)
         self.reads_inputs = inputs_read(positives)
+        means, alike = label_smoothing > 0, check_alike(alike, positives, shapes)
         self.contrast = Contrast(
-            "info_nce",
-            positives,
-            hardness,
-            chunk,
-            views,
-            view_weight,
-            means=label_smoothing > 0,
-            alike=check_alike(alike, positives, shapes),
+            "info_nce", positives, hardness, chunk, views, view_weight, means=means, alike=alike
         )
         self.views = max(views.values(), default=0)
 
