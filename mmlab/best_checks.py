@@ -61,7 +61,7 @@ def _unknown_name(plan: Plan, best: str) -> Fault:
 def _allowed(plan: Plan) -> str:
     names = {"LOSS/SCALAR": plan.losses, "EVALUATION/METRIC": plan.evaluators}
     forms = [f"{form} of {', '.join(known)}" for form, known in names.items() if known]
-    return f'"loss", {"; ".join(forms)}'
+    return "; ".join(['"loss"', *forms])
 
 
 def _say_example(plan: Plan, best: str) -> str:

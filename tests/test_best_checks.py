@@ -99,7 +99,7 @@ def test_a_name_that_is_no_metric_is_a_fault_too(tmp_path: Path, best: str) -> N
             "info_nce",
             [
                 '"info_nce" is a loss, not one of its scalars',
-                'allowed: "loss", LOSS/SCALAR of cross_entropy, info_nce; '
+                'allowed: "loss"; LOSS/SCALAR of cross_entropy, info_nce; '
                 "EVALUATION/METRIC of classification, retrieval, lacking",
                 'next: write "info_nce/loss"',
             ],
@@ -125,7 +125,7 @@ def test_where_nothing_but_a_loss_is_measured_it_is_what_is_to_be_written(tmp_pa
         path.write_text(only.replace('best = "loss"', f'best = "{best}"'))
         with pytest.raises(SpecError) as caught:
             plan_specs([path], ())
-        assert 'allowed: "loss", LOSS/SCALAR of cross_entropy\n' in str(caught.value)
+        assert 'allowed: "loss"; LOSS/SCALAR of cross_entropy\n' in str(caught.value)
         assert 'next: write "loss"' in str(caught.value).splitlines()[-1]
 
 
