@@ -78,6 +78,12 @@ def test_what_a_validation_may_give_is_accepted(tmp_path: Path, best: str) -> No
         ("lacking/top1/subset_are", "lacking/top1/subset_area"),
         ("info_nec/loss", "info_nce/loss"),
         ("losss", "loss"),
+        ("retrieval/recall@1", "retrieval/image_to_text/recall@1"),
+        ("retrieval/*_to_*/recall@1", "retrieval/image_to_text/recall@1"),
+        ("retrieval/image_to_txt/recall@1", "retrieval/image_to_text/recall@1"),
+        ("retrieval/image_to_audio/recall@5", "retrieval/image_to_text/recall@5"),
+        ("loss/info_nce", "info_nce/loss"),
+        ("loss/top1", "loss"),
     ],
 )
 def test_a_misspelt_metric_is_a_fault_of_the_spec(tmp_path: Path, best: str, meant: str) -> None:
@@ -86,7 +92,9 @@ def test_a_misspelt_metric_is_a_fault_of_the_spec(tmp_path: Path, best: str, mea
     assert f'did you mean "{meant}"?' in str(caught.value)
 
 
-@pytest.mark.parametrize("best", ["classification", "cross_entropy", "retrieval/recall@1"])
+@pytest.mark.parametrize(
+    "best", ["classification", "cross_entropy", "info_nce/*", "lacking/*/top1"]
+)
 def test_a_name_that_is_no_metric_is_a_fault_too(tmp_path: Path, best: str) -> None:
     with pytest.raises(SpecError, match=r"best\.toml:20:8: train\.best: "):
         planned(tmp_path, best)
@@ -105,7 +113,10 @@ def test_a_name_that_is_no_metric_is_a_fault_too(tmp_path: Path, best: str) -> N
             ],
         ),
         ("top1", ['next: write "loss", or name a metric such as "classification/top1"']),
-        ("recal@5", ['next: write "loss", or name a metric such as "retrieval/*_to_*/recall@5"']),
+        (
+            "recal@5",
+            ['next: write "loss", or name a metric such as "retrieval/image_to_text/recall@5"'],
+        ),
         ("info_nec/loss", ['next: write "info_nce/loss"']),
     ],
 )

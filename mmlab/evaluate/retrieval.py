@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mmlab.directions import name_directions
 from mmlab.evaluate import faults, label_metrics, ranking
 from mmlab.evaluate.encoded import Encoded
 from mmlab.evaluate.protocol import Question, make_protocol
@@ -89,8 +90,7 @@ class Retrieval:
         first, second = (make_side(subject, encoded, key, indexes, self.prefix) for key in keys)
         both = [self._ranked(subject, *sides, name) for sides in ((first, second), (second, first))]
         mean_recall = float(np.mean([label_metrics.share_within(one.rank, 1) for one in both]))
-        one, other = _side_names(*(subject.modality(key) for key in keys))
-        conditions = f"{one}_to_{other}", f"{other}_to_{one}"
+        conditions = name_directions(*(subject.modality(key) for key in keys))
         results = [
             self._result(subject, encoded, name, condition, found)
             for condition, found in zip(conditions, both, strict=True)
@@ -129,15 +129,6 @@ class Retrieval:
         if shared and self.repeated_captions != "hits":
             options["repeated_captions"] = self.repeated_captions
         return Question("retrieval", self.version, options)
-
-
-def _side_names(first: str, second: str) -> tuple[str, str]:
-    """What the two sides are called, by what they are and not by what a model calls them.
-
-    >>> _side_names("image", "text"), _side_names("text", "text")
-    (('image', 'text'), ('text_1', 'text_2'))
-    """
-    return (first, second) if first != second else (f"{first}_1", f"{second}_2")
 
 
 @dataclass(frozen=True)
