@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +219,7 @@ def test_imported_figures_stand_below_ones_own_of_the_test_set(
     ]
     assert any("imported" in note for note in first.notes)
     assert not first.has_undefined
-    assert "eurosat/vtab-test · test" not in [board.title for board in others]
+    assert "eurosat/vtab-test · zero_shot · test" not in [board.title for board in others]
     assert len(others) == 5
 
 
@@ -237,8 +238,8 @@ def test_a_board_is_ranked_by_the_metric_that_is_quoted_for_its_test_set(
         as_runs(read(tmp_path, clip_benchmark.read_results, BENCHMARK), "clip-benchmark")
     )
     mains = {board.title: board.main for board in boards(store, leaderboard(store))}
-    assert mains["pets/test · test"] == "mean_per_class_recall"
-    assert mains["eurosat/vtab-test · test"] == "top1"
+    assert mains["pets/test · zero_shot · test"] == "mean_per_class_recall"
+    assert mains["eurosat/vtab-test · zero_shot · test"] == "top1"
 
 
 def test_a_group_without_the_first_metric_is_shown_without_a_place(
@@ -248,7 +249,7 @@ def test_a_group_without_the_first_metric_is_shown_without_a_place(
     means = read(tmp_path, open_clip.read_results, OPEN_CLIP)
     store.add_imported([*as_runs(recalls, "clip-benchmark"), *as_runs(means, "open-clip")])
     titled = {board.title: board for board in boards(store, leaderboard(store))}
-    board = titled["flickr30k/karpathy-test · image_to_text · test"]
+    board = titled["flickr30k/karpathy-test · retrieval · image_to_text · test"]
     assert [entry.place for entry in board.entries] == [1, None]
 
 
@@ -469,6 +470,41 @@ def test_one_evaluation_asked_in_two_ways_is_told_apart_by_its_protocol(
     assert bring(again, "clip-benchmark", lines)["added"] == 2
 
 
+def test_exported_results_of_different_questions_come_in_apart(
+    store: Store, database_url: str, tmp_path: Path
+) -> None:
+    seven, all_labels, probe = (
+        replace(ranked(ranks, name=name, protocol={"labels": name}), test_set="pets/test")
+        for name, ranks in (("7", [1, 6]), ("81", [1, 1]), ("probe", [1, 2]))
+    )
+    record(store, seven, all_labels, replace(probe, evaluator="linear_probe"))
+    record(store, seven, seed=1)
+    lines = write(tmp_path / "a.jsonl", call(database_url, "export", "clip-benchmark").stdout)
+    again = f"sqlite:///{tmp_path / 'again.db'}"
+    bring(again, "clip-benchmark", lines)
+    with open_store(again) as brought:
+        found = list(boards(brought, leaderboard(brought)))
+    zero_shot = "pets/test · zero_shot · test"
+    assert sorted((board.title, len(board.entries)) for board in found) == [
+        ("pets/test · linear_probe · test", 1),
+        (zero_shot, 1),
+        (zero_shot, 2),
+    ]
+    told = [board.title for board in found if "they were exported with" in " ".join(board.notes)]
+    assert told == [zero_shot, zero_shot]
+    named = call(again, "export", "clip-benchmark", "clip-benchmark").stdout
+    came, went = (
+        sorted(map(json.loads, text.splitlines()), key=itemgetter("pretrained", "task"))
+        for text in (lines.read_text(), named)
+    )
+    assert went == came
+    unnamed = call(again, "export", "clip-benchmark")
+    assert unnamed.stdout == ""
+    assert "imported runs are written only if named: mmlab export clip-benchmark NAME" in (
+        unnamed.stderr
+    )
+
+
 @given(st.sampled_from(sorted(names.TEST_SETS)))
 def test_names_lead_there_and_back(dataset: str) -> None:
     ours = names.test_set_of(dataset)
@@ -496,6 +532,13 @@ BAD = {
     "deep nesting": (".json", "[" * 100_000, "damaged", ""),
     "no metrics": (".json", {**DOCUMENT, "metrics": {}}, "no metrics", ""),
     "a truth": (".json", {**DOCUMENT, "metrics": {"acc1": True}}, "acc1", "True"),
+    "no table": (".json", {**DOCUMENT, "mmlab": ["first"]}, "mmlab", "['first']"),
+    "a table within": (
+        ".json",
+        {**DOCUMENT, "mmlab": {"protocol_hash": {}}},
+        "protocol_hash",
+        "{}",
+    ),
     "a list": (".json", {**DOCUMENT, "model": ["ViT"]}, "model", "['ViT']"),
     "a contradiction": (
         ".json",

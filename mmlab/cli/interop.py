@@ -132,6 +132,7 @@ def export_clip_benchmark(runs: tuple[str, ...], out: Path | None, db: str) -> N
     with open_store(db) as store:
         ids = _done_runs(store, runs)
         details = [store.run_detail(run_id) for run_id in ids]
+        unnamed = sum(row.origin is not None for row in store.runs(status="done"))
     documents = as_documents(details)
     if out is None:
         for document in documents:
@@ -142,6 +143,10 @@ def export_clip_benchmark(runs: tuple[str, ...], out: Path | None, db: str) -> N
         say(line)
     written = f"{counted(len(documents), 'result')} of {counted(len(ids), 'run')}"
     say(written + (f" in {out}" if out else ""))
+    if unnamed and not runs:
+        were = "run is" if unnamed == 1 else "runs are"
+        name = "mmlab export clip-benchmark NAME"
+        say(f"{unnamed} imported {were} written only if named: {name}")
 
 
 def _done_runs(store: Store, names: Sequence[str]) -> list[str]:

@@ -14,6 +14,7 @@ from mmlab.interop.figures import (
     File,
     read_all,
     read_metric,
+    read_own,
     read_text,
     read_texts,
     unreadable,
@@ -26,7 +27,7 @@ KEYS = frozenset({"dataset", "model", "pretrained", "task", "language", "model_f
 _LISTS = ("classnames", "templates")
 #: What names a result: one set of figures has all of these, and no other set has the same.
 NAMES = ("dataset", "pretrained", "model", "language", "task")
-#: What `mmlab export` adds, of no meaning to anybody else.
+#: What `mmlab export` adds, of no meaning to anybody else; the CSV has no tables to hold it.
 OWN = "mmlab"
 
 
@@ -122,7 +123,7 @@ def _read_row(file: File, place: str, row: Mapping[str, str], names: Sequence[st
     if None in row or None in row.values():
         raise unreadable(place, "it has not as many cells as there are columns", list(row))
     metrics = {name: row[name] for name in names if row[name] != ""}
-    listed = {key: value for key, value in row.items() if key not in _LISTS}
+    listed = {key: value for key, value in row.items() if key not in {*_LISTS, OWN}}
     return _figures(file, place, listed, metrics)
 
 
@@ -147,6 +148,7 @@ def _figures(
         language=read_text(place, "language", document.get("language"), default="en"),
         labels=read_texts(place, "classnames", document.get("classnames")),
         templates=read_texts(place, "templates", document.get("templates")),
+        own=read_own(place, OWN, document.get(OWN)),
     )
 
 

@@ -98,6 +98,9 @@ def _document(detail: RunDetail, parts: Sequence[EvaluationRow]) -> Document:
             written = _as_json(value)
             if metrics.setdefault(theirs, written) != written:
                 raise _two_meanings(detail, first, theirs)
+    if detail.run.origin:
+        told = {OWN: first.subject[OWN]} if OWN in first.subject else {}
+        return {**names, "metrics": metrics, **told}
     own = {
         "run": detail.run.run_id,
         "experiment": detail.run.experiment,
@@ -107,7 +110,7 @@ def _document(detail: RunDetail, parts: Sequence[EvaluationRow]) -> Document:
         "protocol_hash": first.protocol_hash,
         "samples": first.sample_count,
     }
-    return {**names, "metrics": metrics, **({} if detail.run.origin else {OWN: own})}
+    return {**names, "metrics": metrics, OWN: own}
 
 
 def _as_json(value: float | None) -> float | None:

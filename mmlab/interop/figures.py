@@ -6,7 +6,7 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmlab.errors import DataError, MmlabError, explain
@@ -37,7 +37,8 @@ class Figures:
     """What one model reached on one dataset in one task, in the words of the tool that says so.
 
     `metrics` map the tool's own names to values, None where one is not defined. `labels` and
-    `templates` are empty where the file does not tell them. `place` is the file and row.
+    `templates` are empty where the file does not tell them. `own` is what `mmlab export` added to a
+    result of its own. `place` is the file and row.
     """
 
     model: str
@@ -50,6 +51,7 @@ class Figures:
     language: str = "en"
     labels: Sequence[str] = ()
     templates: Sequence[str] = ()
+    own: Mapping[str, str | int] = field(default_factory=dict)
 
     @property
     def key(self) -> tuple[str, ...]:
@@ -154,6 +156,21 @@ def read_texts(place: str, name: str, value: object) -> list[str]:
     if not isinstance(value, list):
         raise unreadable_value(place, name, value, "a list of texts")
     return [read_text(place, name, text) for text in value]
+
+
+def read_own(place: str, name: str, value: object) -> dict[str, str | int]:
+    """A table of texts and whole numbers, empty where there is none; what is null is left out."""
+    if value is None or value == "":
+        return {}
+    allowed = "a table of texts and whole numbers"
+    if not isinstance(value, dict):
+        raise unreadable_value(place, name, value, allowed)
+    for key, told in value.items():
+        is_text = isinstance(told, str) and is_storable(told)
+        is_number = isinstance(told, int) and abs(told) < 2**63
+        if not is_storable(key) or not (told is None or is_text or is_number):
+            raise unreadable_value(place, f"{name}.{key}", told, allowed)
+    return {key: told for key, told in value.items() if told is not None}
 
 
 def without_repeats(found: Sequence[Figures]) -> list[Figures]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from mmlab.canonical import digest
+from mmlab.interop.clip_benchmark import OWN
 from mmlab.interop.figures import Figures, without_repeats
 from mmlab.interop.names import (
     DIRECTIONS,
@@ -86,6 +87,7 @@ def _result(
             "file": figures.file.name,
             "sha256": figures.file.sha256,
             "labels": list(figures.labels),
+            **({OWN: dict(figures.own)} if figures.own else {}),
         },
         metrics=metrics,
         templates=tuple(figures.templates),
@@ -95,7 +97,11 @@ def _result(
 
 
 def _protocol(figures: Figures, evaluator: str, condition: str) -> dict[str, object]:
-    """What is known; it equals other imported ones of the same question, and never a run's own."""
+    """What is known; it equals other imported ones of the same question, and never a run's own.
+
+    What mmlab exported states the hash of the protocol that it was asked with.
+    """
+    asked = {key: figures.own[key] for key in ("protocol_hash",) if key in figures.own}
     return {
         "is_imported": True,
         "evaluator": evaluator,
@@ -104,4 +110,5 @@ def _protocol(figures: Figures, evaluator: str, condition: str) -> dict[str, obj
         "test_set": test_set_of(figures.dataset),
         "language": figures.language,
         "unknown": list(UNKNOWN),
+        **asked,
     }

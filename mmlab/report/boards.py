@@ -101,17 +101,21 @@ def boards(store: Store, board: pl.DataFrame) -> Iterable[Board]:
     board = board.filter(pl.col("evaluator") != MISSING)
     is_imported = pl.col("origin").is_not_null()
     own, imported = comparisons(board.filter(~is_imported)), comparisons(board.filter(is_imported))
-    names = [_name(part) for part in own]
     shown: set[str] = set()
-    for part, name in zip(own, names, strict=True):
-        rivals = [p for p, n in zip(own, names, strict=True) if n == name and p is not part]
+    for part in own:
         beside = [one for one in imported if _subject(one) == _subject(part)]
         shown |= {one["protocol_hash"][0] for one in beside}
-        drawn = _board(part, beside)
-        yield replace(drawn, apart=_apart(store, part, rivals)) if rivals else drawn
-    for part in imported:
-        if part["protocol_hash"][0] not in shown:
-            yield _board(part, [])
+        yield _told_apart(store, _board(part, beside), part, own)
+    others = [part for part in imported if part["protocol_hash"][0] not in shown]
+    for part in others:
+        yield _told_apart(store, _board(part, []), part, others)
+
+
+def _told_apart(
+    store: Store, drawn: Board, part: pl.DataFrame, parts: Sequence[pl.DataFrame]
+) -> Board:
+    rivals = [one for one in parts if _name(one) == _name(part) and one is not part]
+    return replace(drawn, apart=_apart(store, part, rivals)) if rivals else drawn
 
 
 def _subject(part: pl.DataFrame) -> tuple[str, ...] | None:
@@ -123,8 +127,10 @@ def _subject(part: pl.DataFrame) -> tuple[str, ...] | None:
 
 
 def _name(part: pl.DataFrame) -> tuple[str, str, str]:
+    """Evaluation, condition and split; imported figures have the name of their test set alone."""
     row = part.row(0, named=True)
-    return row["evaluation"], row["condition"], row["split"]
+    asked = f" · {row['evaluator']}" if row["origin"] is not None else ""
+    return f"{row['evaluation']}{asked}", row["condition"], row["split"]
 
 
 def _apart(store: Store, part: pl.DataFrame, rivals: Sequence[pl.DataFrame]) -> tuple[str, ...]:

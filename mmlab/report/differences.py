@@ -23,6 +23,8 @@ _PARTS = {
     "labels": "the labels",
     "prompt_names": "the labels' names in prompts",
     "templates": "the templates",
+    "task": "the task",
+    "protocol_hash": "the protocol that they were exported with",
 }
 #: Those parts of `options` that no option of a spec has set.
 _FOUND = {
