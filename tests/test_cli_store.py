@@ -45,7 +45,22 @@ def test_ls_shows_the_newest_runs_first(results: str) -> None:
     assert all(moment.tzinfo for moment in created)
     assert "T" in runs[0]["created_at"]
     assert created == sorted(created, reverse=True)
-    assert all(run["run_id"] in call(results, "list").stdout for run in runs)
+    assert all(run["run_id"][:12] in call(results, "list").stdout for run in runs)
+
+
+def test_ls_folds_neither_ids_nor_dates_in_80_columns(
+    sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with open_store(sqlite_url) as store:
+        finish(store, claimed(store, "a-name-that-is-far-longer-than-its-column", 0))
+    (run,) = ask(sqlite_url, "ls")["runs"]
+    started = datetime.fromisoformat(run["started_at"]).strftime("%Y-%m-%d %H:%MZ")
+    (line,) = [it for it in call(sqlite_url, "ls").stdout.splitlines() if "done" in it]
+    assert line.split()[0] == run["run_id"][:12]
+    assert started in line
+    assert len(line) <= 80
+    assert call(sqlite_url, "show", line.split()[0]).exit_code == 0
 
 
 def test_ls_filters_and_limits(results: str) -> None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 PIPE_WIDTH = 200
+#: Characters of an id or a hash that a table shows.
+SHORT = 12
 CommandFunction = TypeVar("CommandFunction", bound=Callable[..., object])
 
 
@@ -197,8 +199,13 @@ def _plain(value: object) -> object:
     return value if value is None or isinstance(value, (str, int)) else str(value)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A plain table; cells are shown as they are: no markup, and no control character obeyed."""
+def table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, whole: Sequence[str] = ()
+) -> Table:
+    """A plain table; cells are shown as they are: no markup, and no control character obeyed.
+
+    Where a terminal is narrow the columns of `whole` stay in one line, and the others are folded.
+    """
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -207,7 +214,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
 
     made = Table(box=SIMPLE_HEAD)
     for column in columns:
-        made.add_column(Text(column), overflow="fold")
+        made.add_column(Text(column), overflow="fold", no_wrap=column in whole)
     for row in rows:
         made.add_row(*(Text("" if cell is None else visible(str(cell))) for cell in row))
     return made

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mmlab.cli.output import (
+    SHORT,
     color_option,
     console,
     db_option,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 STATUSES = ("queued", "running", "done", "failed")
 COLUMNS = ("run", "experiment", "cell", "seed", "status", "started", "seconds")
+WHOLE = ("run", "seed", "status", "started", "seconds")
 
 
 @click.command(short_help="List runs, newest first (also: list).")
@@ -47,6 +49,8 @@ COLUMNS = ("run", "experiment", "cell", "seed", "status", "started", "seconds")
 def ls(experiment: str | None, status: str | None, limit: int, db: str, as_json: bool) -> None:
     """List runs, newest first. `mmlab list` does the same.
 
+    A run's id is cut to the beginning that other commands take; --json has the whole.
+
     \b
     Examples:
       mmlab ls
@@ -61,18 +65,18 @@ def ls(experiment: str | None, status: str | None, limit: int, db: str, as_json:
     if as_json:
         print_json(database=name, runs=[asdict(row) for row in rows])
         return
-    console().print(table(COLUMNS, [_line(row) for row in rows]))
+    console().print(table(COLUMNS, [_line(row) for row in rows], whole=WHOLE))
     say(f"{len(rows)} run{'s' if len(rows) != 1 else ''} in {name}")
 
 
 def _line(row: RunRow) -> tuple[object, ...]:
     return (
-        row.run_id,
+        row.run_id[:SHORT],
         row.experiment,
         row.cell,
         row.seed,
         f"{row.status} (imported)" if row.origin else _status(row),
-        _time(row.started_at),
+        "" if row.started_at is None else row.started_at.strftime("%Y-%m-%d %H:%MZ"),
         _seconds(row.started_at, row.finished_at),
     )
 
