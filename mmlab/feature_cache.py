@@ -9,6 +9,7 @@ from typing import TypeVar, cast
 from mmlab.feature_encoding import Note
 from mmlab.feature_file import ENDING, Damaged, locked, read_table, write_table
 from mmlab.feature_table import Table
+from mmlab.files import size_text
 from mmlab.spec import digest
 
 T = TypeVar("T", bound=Table)
@@ -81,7 +82,7 @@ class FeatureCache:
             self._say_not_kept(error)
             return table
         samples = len(table.starts) - 1
-        self.note(f"{name}: {samples:,} samples, {table.size_bytes / 1e6:.1f} MB")
+        self.note(f"{name}: {samples:,} samples, {size_text(table.size_bytes)}")
         return self._read(path, name) or table
 
     def _say_not_kept(self, error: OSError) -> None:

@@ -9,6 +9,15 @@ from pathlib import Path
 from mmlab.errors import UsageError, explain
 
 
+def size_text(size_bytes: int) -> str:
+    """A file's size in MB, or in kB where that would be almost none.
+
+    >>> size_text(580_000), size_text(4_210), size_text(12)
+    ('0.6 MB', '4.2 kB', '0.0 kB')
+    """
+    return f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:.1f} kB"
+
+
 def write_whole(path: Path, content: bytes, what: str = "file") -> None:
     """Write beside the path, then take its place: a reader never sees half of it.
 

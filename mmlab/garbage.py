@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 from mmlab.errors import MmlabError, explain
 from mmlab.store import Store
 
-Kind = Literal["features", "weights"]
+Kind = Literal["features", "inputs", "weights"]
 
 _RUN = re.compile(r"[0-9a-f]{32}\Z")
 _WEIGHTS = re.compile(r"(\.[^/]+\.safetensors\.[0-9a-f]{32}|[^/.][^/]*\.safetensors)\Z")
@@ -47,7 +47,8 @@ def find_features(cache: Path) -> list[Garbage]:
     found = []
     for path in _files(cache):
         if _FEATURES.match(path.name):
-            found.append(_garbage("features", path, _describe(path), "can be computed again"))
+            kind, content = _describe(path)
+            found.append(_garbage(kind, path, content, "can be computed again"))
         elif (unfinished := _UNFINISHED.match(path.name)) and _is_abandoned(path, unfinished[1]):
             reason = "left by a process that ended early"
             found.append(_garbage("features", path, "unfinished", reason))
@@ -68,7 +69,7 @@ def find_weights(runs: Path, store: Store) -> list[Garbage]:
         is_kept = status in _UNENDED or f"{run_id}/{path.name}" in named
         if _WEIGHTS.match(path.name) and not is_kept:
             reason = "no such run in the database" if status is None else f"a {status} run"
-            found.append(_garbage("weights", path, f"{path.stem} of run {run_id}", reason))
+            found.append(_garbage("weights", path, f"{path.stem} of run {run_id[:12]}", reason))
     return found
 
 
@@ -99,18 +100,18 @@ def _garbage(kind: Kind, path: Path, content: str, reason: str) -> Garbage:
     return Garbage(kind, path, path.stat().st_size, content, reason)
 
 
-def _describe(path: Path) -> str:
-    """What a file holds: "convnet on emoji, train"."""
+def _describe(path: Path) -> tuple[Kind, str]:
+    """Of which kind a file is and what it holds: "convnet on emoji, train"."""
     try:
         with safe_open(path, framework="numpy") as file:
             facts: Mapping[str, str] = file.metadata() or {}
         about = json.loads(facts["mmlab"])["about"]
         dataset = about["dataset"]
-        encoder = about["encoder"]["use"] if "encoder" in about else about["inputs"]["use"]
-        what = "" if "encoder" in about else ", inputs"
-        return f"{encoder} on {dataset['use']}, {dataset['split']}{what}"
+        kind: Kind = "features" if "encoder" in about else "inputs"
+        encoder = about["encoder" if kind == "features" else "inputs"]["use"]
+        return kind, f"{encoder} on {dataset['use']}, {dataset['split']}"
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError):
-        return "damaged"
+        return "features", "damaged"
 
 
 def _is_abandoned(path: Path, key: str) -> bool:

@@ -125,7 +125,7 @@ def test_a_later_cell_and_a_later_command_find_what_was_kept(sqlite_lab: Lab) ->
     files = {path: path.stat().st_mtime_ns for path in cached(sqlite_lab)}
     assert len(files) == 6  # two encoders, three splits; one file for all cells and seeds
     assert len(features_notes(sqlite_lab)) == 6
-    assert features_notes(sqlite_lab)[0] == "features of encoders.image (train): 24 samples, 0.0 MB"
+    assert features_notes(sqlite_lab)[0] == "features of encoders.image (train): 24 samples, 0.8 kB"
     assert sqlite_lab.statuses(spec, rerun=True) == ["done"] * 4
     assert {path: path.stat().st_mtime_ns for path in cached(sqlite_lab)} == files
     assert len(features_notes(sqlite_lab)) == 6

@@ -47,15 +47,33 @@ def test_a_list_names_what_could_go_and_deletes_nothing(lab: Lab) -> None:
     found = json.loads(gc(lab, "--json").stdout)
     assert found["deleted"] is False
     kinds = [file["kind"] for file in found["files"]]
-    assert kinds == ["features"] * 5 + ["weights"]
-    contents = {file["content"] for file in found["files"]}
-    assert contents >= {f"toy on clusters, {split}" for split in ("train", "validation", "test")}
-    assert contents >= {f"toy on clusters, {split}, inputs" for split in ("train", "validation")}
+    assert sorted(kinds) == ["features"] * 3 + ["inputs"] * 2 + ["weights"]
+    contents = {(file["kind"], file["content"]) for file in found["files"]}
+    splits = ("train", "validation", "test")
+    assert contents >= {("features", f"toy on clusters, {split}") for split in splits}
+    assert contents >= {("inputs", f"toy on clusters, {split}") for split in splits[:2]}
     assert [file["reason"] for file in found["files"]][-1] == "no such run in the database"
     assert everything(lab) == before
     shown = gc(lab)
     assert "can go: add --yes to delete" in shown.stderr
     assert "toy on clusters, train" in shown.stdout
+
+
+def test_a_file_is_a_line_of_80_columns(sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    name = "ab" * 32
+    leftover(sqlite_lab)
+    for number in (1, 2):
+        path = sqlite_lab.folder / "mmlab-cache" / f"{name[number:]}{'c' * number}.safetensors"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x" * 4210)
+    lines = [" ".join(line.split()) for line in gc(sqlite_lab).stdout.splitlines()]
+    assert "features 4.2 kB damaged babababababa" in lines
+    assert f"weights 0.0 kB best of run {UNKNOWN[:12]} best" in lines
+    assert lines[-2:] == [
+        "2 files of features: can be computed again",
+        "1 file of weights: no such run in the database",
+    ]
 
 
 def test_what_is_deleted_can_be_computed_again_and_weights_of_runs_stay(lab: Lab) -> None:

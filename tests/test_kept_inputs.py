@@ -70,8 +70,8 @@ def test_inputs_of_one_encoder_and_features_of_another_go_together(sqlite_lab: L
     detail = sqlite_lab.run_one(write(sqlite_lab, encoders))
     assert detail.summary["kept_features"] == ["text"]
     assert kept_notes(sqlite_lab) == [
-        "inputs of encoders.image (train): 24 samples, 0.0 MB",
-        "inputs of encoders.image (validation): 24 samples, 0.0 MB",
+        "inputs of encoders.image (train): 24 samples, 0.4 kB",
+        "inputs of encoders.image (validation): 24 samples, 0.4 kB",
     ]
 
 

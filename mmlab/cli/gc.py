@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mmlab.cli.output import (
+    SHORT,
     color_option,
     console,
     db_option,
@@ -21,6 +24,8 @@ from mmlab.cli.run import cache_option, runs_option
 
 if TYPE_CHECKING:
     from mmlab.garbage import Garbage
+
+_HASH = re.compile(r"[0-9a-f]{32,64}")
 
 
 @click.command(short_help="List files that no run needs, or delete them.")
@@ -54,7 +59,7 @@ def gc(
     Examples:
       mmlab gc                       what could go
       mmlab gc --features --yes      delete all features and inputs
-      mmlab gc --weights --json
+      mmlab gc --weights --json      names and reasons of files, whole
     """
     from mmlab.garbage import delete, find_features, find_weights
     from mmlab.store import open_store
@@ -75,16 +80,23 @@ def gc(
 
 
 def _show(found: list[Garbage], *, is_deleted: bool) -> None:
+    from mmlab.files import size_text
+
     if not found:
         say("nothing to delete")
         return
-    rows = [(g.kind, _megabytes(g.size_bytes), g.content, g.reason, g.path.name) for g in found]
-    console().print(table(["kind", "size", "content", "why it can go", "file"], rows))
-    total = _megabytes(sum(garbage.size_bytes for garbage in found))
+    out = console()
+    rows = [(g.kind, size_text(g.size_bytes), g.content, _short_name(g.path)) for g in found]
+    out.print(table(["kind", "size", "content", "file"], rows, whole=("kind", "size", "file")))
+    for (kind, reason), files in Counter((g.kind, g.reason) for g in found).items():
+        named = f"{files} file{'s' if files != 1 else ''} of {kind}"
+        out.print(f"{named}: {reason}", markup=False)
+    total = size_text(sum(garbage.size_bytes for garbage in found))
     count = f"{len(found)} file{'s' if len(found) != 1 else ''}"
     word = "deleted" if is_deleted else "can go: add --yes to delete"
     say(f"{count}, {total}, {word}")
 
 
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
+def _short_name(path: Path) -> str:
+    """A file's name without its ending, and the beginning of a hash in it."""
+    return _HASH.sub(lambda found: found[0][:SHORT], path.name).removesuffix(".safetensors")
