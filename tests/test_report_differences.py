@@ -11,7 +11,8 @@ from mmlab.report.differences import tell_differences
 CASES: list[tuple[Any, Any, str]] = [
     (1, 1.0, "option k (1 here, 1.0 there)"),
     (True, 1, "option k (true here, 1 there)"),
-    ("1", 1, "option k (1 here, 1 there)"),
+    ("1", 1, 'option k ("1" here, 1 there)'),
+    ("a ", "a", 'option k ("a " here, "a" there)'),
     ([1, 2], [1, 3], "option k ([1, 2] here, [1, 3] there)"),
     (1, 1, ""),
 ]

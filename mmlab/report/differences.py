@@ -89,5 +89,5 @@ def _differing(here: Protocol, there: Protocol) -> list[str]:
 def _show(value: object) -> str:
     if value is None:
         return "not set"
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _CHARACTERS else text[: _CHARACTERS - 3] + "..."
