@@ -34,21 +34,30 @@ def is_varied_within(document: Document, path: Where) -> bool:
 
 
 def lost_settings(document: Document, patches: Sequence[Source]) -> list[tuple[Fault, Place]]:
-    """Overrides that no cell would have, each at its place on the command line or in its patch.
+    """Overrides that some cell would not have, at their places on the command line or in a patch.
 
-    An axis that itself comes later on the command line, or in the same patch, is what is wanted.
+    What the sweep sets later on the command line, or in the same patch, is what is wanted.
     """
-    lost: dict[tuple[str, str], tuple[Fault, Place]] = {}
+    lost: dict[tuple[str, Where], tuple[Fault, Place]] = {}
     for path, place in _overridden(document, patches):
-        axis = replacing_axis(document, path)
-        if axis is None:
-            continue
-        by = document.place(("sweep", "axes", axis)).source
-        if _turn(by, patches) >= _turn(place.source, patches):
-            continue
-        fault = _lost(document, path, axis)
-        lost.setdefault((place.source.name, axis), (fault, place))
+        for setter in _setters(document, path):
+            if _turn(document.place(setter).source, patches) < _turn(place.source, patches):
+                fault = _lost(document, path, setter)
+                lost.setdefault((place.source.name, setter), (fault, place))
+                break
     return list(lost.values())
+
+
+def _setters(document: Document, path: Where) -> Iterator[Where]:
+    """Where the sweep sets a path, or what it lies in: an axis, and a path of included points."""
+    sweep = document.values.get("sweep")
+    tables = sweep if isinstance(sweep, Mapping) else {}
+    if axis := _setting(document, path, tables.get("axes")):
+        yield "sweep", "axes", axis
+    included = tables.get("include", [])
+    for position, point in enumerate(included if isinstance(included, list) else []):
+        if name := _setting(document, path, point):
+            yield "sweep", "include", position, name
 
 
 def _overridden(document: Document, patches: Sequence[Source]) -> Iterator[tuple[Where, Place]]:
@@ -81,14 +90,31 @@ def _paths(document: Document, settings: object) -> Iterable[tuple[str, Where]]:
         yield name, document.path_of(names)
 
 
-def _lost(document: Document, path: Where, axis: str) -> Fault:
-    members = f"sweep.axes.{axis if '.' not in axis else show(axis)}=[...]"
+def _lost(document: Document, path: Where, setter: Where) -> Fault:
+    kind, name = setter[1], setter[-1]
+    is_axis = kind == "axes"
+    who = f'the axis "{name}"' if is_axis else f'included point {setter[2]} ("{name}")'
+    cells = "every cell of the axes" if is_axis and _has(document, "include") else "every cell"
+    value = "[...]" if is_axis else "..."
     return Fault(
         path,
-        f'the axis "{axis}" of the sweep sets this again in every cell, so that it would be lost',
+        f"{who} of the sweep sets this again in {cells if is_axis else 'its cell'}, so that it "
+        f"would be lost{'' if is_axis else ' there'}",
         found=f"{dotted(path)} = {show(document.look_up(path))}",
-        allowed="paths that no axis sets",
-        next_step=f"name the axis' members with --set '{members}', or remove all axes with "
-        "--set 'sweep.axes={}'",
+        allowed="paths that no axis and no included point sets",
+        next_step=f"set {'the axis members' if is_axis else 'it there'} with "
+        f"--set '{dotted(setter)}={value}', or remove all points of the sweep with "
+        f"{_removal(document)}",
         at_key=True,
     )
+
+
+def _removal(document: Document) -> str:
+    """The overrides that leave one cell, the spec itself."""
+    empty = {"axes": "{}", "include": "[]"}
+    return " ".join(f"--set 'sweep.{key}={e}'" for key, e in empty.items() if _has(document, key))
+
+
+def _has(document: Document, key: str) -> bool:
+    sweep = document.values.get("sweep")
+    return isinstance(sweep, Mapping) and bool(sweep.get(key))

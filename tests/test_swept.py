@@ -13,6 +13,7 @@ from mmlab.spec import expand, load_spec
 
 FUSIONS = '\n[sweep.axes]\nfusion = [{ use = "gating" }, { use = "concat", dim = 8 }]\n'
 WIDTHS = '\n[sweep.axes]\n"fusion.dim" = [4, 8]\n"losses.0.weight" = [1, 2]\n'
+INCLUDED = '\n[[sweep.include]]\n"train.lr" = 0.1\n"fusion.dim" = 7\n'
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,26 @@ def test_an_override_that_an_axis_sets_again_is_refused(
     assert message.count("\n\n") == 0
 
 
+def test_an_override_that_an_included_point_sets_again_is_refused(tmp_path: Path) -> None:
+    message = refuse(write(tmp_path, SPEC + INCLUDED), "train.epochs=1", "fusion.dim=9")
+    assert message.startswith(
+        '--set #2, column 1: fusion.dim: included point 0 ("fusion.dim") of the sweep sets this '
+        "again in its cell"
+    )
+    assert "--set 'sweep.include.0.\"fusion.dim\"=...'" in message
+    assert message.endswith("with --set 'sweep.include=[]'")
+
+
+def test_an_override_is_refused_though_an_included_point_keeps_it(tmp_path: Path) -> None:
+    included = '[[sweep.include]]\n"train.lr" = 0.1\n'
+    path = write(tmp_path, SPEC + FUSIONS + included)
+    message = refuse(path, "fusion.use=sum")
+    assert 'the axis "fusion" of the sweep sets this again in every cell of the axes' in message
+    assert message.endswith("with --set 'sweep.axes={}' --set 'sweep.include=[]'")
+    cells = expand(load_spec(path, ["fusion.use=sum", "sweep.axes={}", "sweep.include=[]"]))
+    assert [cell.spec.fusion.use for cell in cells] == ["sum"]
+
+
 @pytest.mark.parametrize(
     ("sweep", "overrides"),
     [
@@ -47,10 +68,13 @@ def test_an_override_that_an_axis_sets_again_is_refused(
         (FUSIONS, ["fusion.use=sum", "sweep.axes={}"]),
         (FUSIONS, ['sweep.axes.fusion=[{use="sum"}]']),
         (FUSIONS, ["fusion.use=max", 'sweep.axes.fusion=[{use="sum"}]']),
-        (FUSIONS + '[[sweep.include]]\n"train.lr" = 0.1\n', ["fusion.use=sum"]),
+        (INCLUDED, ["fusion.use=sum"]),
+        (INCLUDED, ["fusion.dim=9", "sweep.include=[]"]),
+        (INCLUDED, ["fusion.dim=9", 'sweep.include.0."fusion.dim"=5']),
+        (INCLUDED, ['sweep.include.0."fusion.dim"=9']),
     ],
 )
-def test_an_override_that_some_cell_keeps_is_set(
+def test_an_override_that_no_cell_loses_unasked_is_set(
     tmp_path: Path, sweep: str, overrides: list[str]
 ) -> None:
     path = write(tmp_path, SPEC + sweep)
