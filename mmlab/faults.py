@@ -22,6 +22,9 @@ Where = tuple[str | int, ...]
 
 Schema = Mapping[str, Any]  # Any: JSON Schema is JSON
 
+#: What a schema may say in place of its `pattern`, which few people read: "with exactly one {}".
+FORM = "x-form"
+
 _SHOWN_CHARACTERS = 60
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 
@@ -111,7 +114,8 @@ def unknown_name(
 def validation_faults(error: ValidationError, given: object, schema: Schema) -> list[Fault]:
     """What pydantic refused in `given`, one fault per place, in the order of the model.
 
-    A union reports once for each of its members; the most telling of these is kept.
+    A union reports once for each of its members; the most telling of these is kept, which is what
+    is wrong inside the value where a member says that.
     """
     faults: dict[Where, tuple[bool, Fault]] = {}
     for detail in error.errors(include_url=False):
@@ -119,7 +123,8 @@ def validation_faults(error: ValidationError, given: object, schema: Schema) -> 
         is_telling = not detail["type"].endswith("_type")
         if fault.path not in faults or (is_telling and not faults[fault.path][0]):
             faults[fault.path] = (is_telling, fault)
-    return [fault for _, fault in faults.values()]
+    outer = {path[:end] for path in faults for end in range(len(path))}
+    return [fault for path, (_, fault) in faults.items() if path not in outer]
 
 
 def _fault(detail: ErrorDetails, given: object, schema: Schema) -> Fault:
@@ -148,6 +153,8 @@ def _advice(kind: str, said: str, value: object, expected: str) -> tuple[str, st
         suggestion = nearest(value, [part.strip("' ") for part in expected.split("'")])
         hint = f' (did you mean "{suggestion}"?)' if suggestion else ""
         return f"unknown value{hint}", "choose one of the allowed values"
+    if kind.startswith("bool"):
+        return "wrong type", "write true or false"
     if kind.endswith("_type"):
         quoted = isinstance(value, str) and kind not in ("list_type", "dict_type")
         return "wrong type", f"write a value of this type{', without quotes' if quoted else ''}"
@@ -269,7 +276,11 @@ def describe(schema: Schema, root: Schema) -> str:
 
 
 def _bounds(schema: Schema, words: Mapping[str, str]) -> str:
-    return " and ".join(text.format(schema[key]) for key, text in words.items() if key in schema)
+    """The bounds of a schema; the form of a text in the words of its option, if that has some."""
+    said = {key: text.format(schema[key]) for key, text in words.items() if key in schema}
+    if "pattern" in said:
+        said["pattern"] = str(schema.get(FORM, said["pattern"]))
+    return " and ".join(said.values())
 
 
 def _type(schema: Schema, root: Schema) -> str:

@@ -11,6 +11,7 @@ import pytest
 from pydantic import AfterValidator, Field
 
 from mmlab.errors import PluginError
+from mmlab.faults import FORM
 from mmlab.options import check_options, json_schema, option_model, supplied
 
 if TYPE_CHECKING:
@@ -147,6 +148,36 @@ def test_a_fault_inside_an_array_is_at_its_element(
     name: str, given: object, path: tuple[object, ...]
 ) -> None:
     assert fault(name, given).path == path
+
+
+def test_a_text_for_a_truth_is_told_how_to_write_one() -> None:
+    assert fault("json", "yes").next_step == "write true or false"
+
+
+class Weigher:
+    """Shares by name, or by a rule."""
+
+    def __init__(
+        self,
+        *,
+        shares: Literal["equal", "balanced"] | dict[str, Annotated[float, Field(gt=0)]] = "equal",
+        template: Annotated[
+            str,
+            Field(pattern=r"^[^{}]*\{\}[^{}]*$", json_schema_extra={FORM: "with exactly one {}"}),
+        ] = "a {}",
+    ) -> None: ...
+
+
+def test_what_is_wrong_inside_a_value_hides_what_other_members_of_a_union_say() -> None:
+    (found,) = check({"shares": {"red": -2.0, "blue": 1.0}}, Weigher)[1]
+    assert (found.path, found.message) == (("shares", "red"), "out of range")
+    (found,) = check({"shares": "equl"}, Weigher)[1]
+    assert (found.path, found.found) == (("shares",), '"equl"')
+
+
+def test_a_form_is_told_in_the_words_of_its_option() -> None:
+    (found,) = check({"template": "a photo"}, Weigher)[1]
+    assert found.allowed == "a string with exactly one {}"
 
 
 def test_an_unknown_option_suggests_the_nearest_and_lists_all() -> None:

@@ -30,7 +30,14 @@ from mmlab_datasets.video import read_video
 
 Column = Annotated[str, Field(min_length=1)]
 Label = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")]
-Template = Annotated[str, Field(max_length=1000, pattern=r"^[^{}\x00]*\{\}[^{}\x00]*$")]
+Template = Annotated[
+    str,
+    Field(
+        max_length=1000,
+        pattern=r"^[^{}\x00]*\{\}[^{}\x00]*$",
+        json_schema_extra={"x-form": "with exactly one {}"},
+    ),
+]
 Fraction = Annotated[float, Field(ge=0, lt=0.5)]
 
 MODALITIES = ("image", "text", "audio", "video", "tabular")

@@ -19,7 +19,14 @@ from mmlab_datasets.shards.samples import Shards, Texts
 logger = logging.getLogger(__name__)
 
 Label = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")]
-Template = Annotated[str, Field(max_length=1000, pattern=r"^[^{}\x00]*\{\}[^{}\x00]*$")]
+Template = Annotated[
+    str,
+    Field(
+        max_length=1000,
+        pattern=r"^[^{}\x00]*\{\}[^{}\x00]*$",
+        json_schema_extra={"x-form": "with exactly one {}"},
+    ),
+]
 
 
 class WebDataset:
