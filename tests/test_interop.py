@@ -526,6 +526,7 @@ BAD = {
     "above one": (".csv", BENCHMARK.replace("0.93721", "93.7"), "row 2, mean_per", "'93.7'"),
     "a row cut short": (".csv", BENCHMARK + "0.5,0.6\n", "row 6", "cells"),
     "no column": (".csv", BENCHMARK.replace("pretrained,task", "tag,task"), "'pretrained'", ""),
+    "another table": (".csv", "a,b\n1,2\n", "lacks the column", "found: a,b\n  allowed"),
     "no model": (".csv", BENCHMARK.replace(",RN50,", ",,"), "row 5, model", "''"),
     "nothing": (".csv", "", "empty", ""),
     "half a document": (".json", '{"dataset": "food101"', "damaged", ""),

@@ -108,7 +108,8 @@ def _read_csv(file: File, text: str) -> list[Figures]:
         raise unreadable(str(file.path), "it is empty", f"{len(text)} characters")
     missing = {"dataset", "model", "pretrained", "task"} - set(reader.fieldnames)
     if missing:
-        raise unreadable(str(file.path), f"it lacks the column {min(missing)!r}", text[:100])
+        header = ",".join(reader.fieldnames)[:100]
+        raise unreadable(str(file.path), f"it lacks the column {min(missing)!r}", header)
     skipped = KEYS | {*_LISTS, OWN}
     names = [name for name in reader.fieldnames if name not in skipped]
     found, faults = list[Figures](), Faults()
