@@ -21,10 +21,10 @@ def contradictions(plan: Plan) -> list[Fault]:
     spec = plan.cell.spec
     gives = _gives(plan)
     if plan.head is not None and "fused" not in gives:
-        faults.append(_clash(("head",), "a head", "fused", gives - {"prediction"}))
+        faults.append(_clash(plan, ("head",), "a head", "fused"))
     for position, (name, loss) in enumerate(plan.losses.items()):
         for need in sorted(loss.declares("reads") & {"similarity", "prediction", "fused"} - gives):
-            faults.append(_clash(("losses", position), f"the loss {name!r}", need, gives))
+            faults.append(_clash(plan, ("losses", position), f"the loss {name!r}", need))
         words = loss.declares("reads")
         faults += _other_heads(plan, ("losses", position), f"the loss {name!r}", words)
     faults += unmet_needs(plan, plan.evaluators)
@@ -43,7 +43,7 @@ def unmet_needs(plan: Plan, evaluators: Mapping[str, Resolved]) -> list[Fault]:
             _TRAINED[need] if need in gives & _TRAINED.keys() else need
             for need in words - _PREDICTED.keys()
         }
-        faults += [_clash(path, who, need, gives) for need in sorted(needs - gives)]
+        faults += [_clash(plan, path, who, need) for need in sorted(needs - gives)]
         faults += _other_heads(plan, path, who, words)
     return faults
 
@@ -125,16 +125,25 @@ _SOURCES = {
 }
 
 
-def _clash(path: Where, who: str, need: str, gives: set[str]) -> Fault:
-    shown = gives - set(_TRAINED.values())
+def _clash(plan: Plan, path: Where, who: str, need: str) -> Fault:
+    own = {"prediction"} if path == ("head",) else set()
+    shown = _gives(plan) - set(_TRAINED.values()) - own
     given = ", ".join(sorted(_WORDS.get(word, word) for word in shown))
     return Fault(
         path,
         f"{who} reads the model's {_WORDS.get(need, need)}, which this spec does not give",
         found=f"a model that gives {given or 'features only'}",
         allowed=_SOURCES[need],
-        next_step=f"add {_SOURCES[need]}, or remove this table",
+        next_step=f"{_remedy(plan, need)}, or remove this table",
     )
+
+
+def _remedy(plan: Plan, need: str) -> str:
+    """What gives what is needed: a fusion of other inputs where their number is what is wrong."""
+    count, encoders = len(plan.inputs), plan.cell.spec.encoders
+    if "similarity" in need and count != 2 and len(encoders) > 1:
+        return f"name two encoders in fusion.inputs (found {count}: {', '.join(plan.inputs)})"
+    return f"add {_SOURCES[need]}"
 
 
 #: What a head may predict, and who reads it.

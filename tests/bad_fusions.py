@@ -90,7 +90,7 @@ CASES = [
             "'zero_shot' reads the model's similarity",
             "a model that gives prediction, vector",
             "a fusion of exactly two inputs",
-            "a fusion of exactly two inputs",
+            "name two encoders in fusion.inputs (found 3: image, text, words)",
         ),
         (
             (FUSION, 'use = "inner_product"\ndim = 4'),

@@ -200,7 +200,7 @@ CONTRADICTIONS = [
             "'zero_shot' reads the model's similarity",
             "prediction, vector",
             "exactly two inputs",
-            "add a fusion of exactly two inputs",
+            "name two encoders in fusion.inputs (found 1: image)",
         ),
         edits=(
             ('use = "product"', 'use = "product"\ninputs = ["image"]'),
