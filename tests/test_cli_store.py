@@ -60,6 +60,7 @@ def test_ls_folds_neither_ids_nor_dates_in_80_columns(
     assert line.split()[0] == run["run_id"][:12]
     assert started in line
     assert len(line) <= 80
+    assert " experiment " in call(sqlite_url, "ls").stdout
     assert call(sqlite_url, "show", line.split()[0]).exit_code == 0
 
 

@@ -212,7 +212,8 @@ def table(
 
     from mmlab.report.cards import visible
 
-    made = Table(box=SIMPLE_HEAD)
+    # Blanks on both sides of a cell would take the room that the folded columns need.
+    made = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0) if whole else (0, 1))
     for column in columns:
         made.add_column(Text(column), overflow="fold", no_wrap=column in whole)
     for row in rows:
