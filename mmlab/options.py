@@ -17,7 +17,7 @@ from pydantic_core import SchemaError, to_json
 
 from mmlab.errors import PluginError, explain
 from mmlab.faults import Fault, unknown_name, validation_faults
-from mmlab.plugin import RESERVED_OPTIONS, SUPPLIED
+from mmlab.plugin import RESERVED_OPTIONS, SUPPLIED, EncoderKey
 
 Factory = Callable[..., Any]  # Any: factories differ by kind, and the contracts are protocols
 
@@ -96,6 +96,16 @@ def check_options(
     except ValidationError as error:
         return {}, faults + validation_faults(error, given, json_schema(factory))
     return {key: getattr(valid, _FIELD + key) for key in known}, faults
+
+
+def encoder_options(factory: Factory) -> list[str]:
+    """The options that name an encoder of the spec, by their annotation."""
+    fields = option_model(factory).model_fields.values()
+    return [
+        str(field.alias)
+        for field in fields
+        if any(isinstance(mark, EncoderKey) for mark in field.metadata)
+    ]
 
 
 def json_schema(factory: Factory) -> dict[str, Any]:  # Any: JSON Schema is JSON

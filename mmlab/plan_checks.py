@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from torch import nn
 
 from mmlab.best_checks import best_faults
-from mmlab.faults import Fault, Where
+from mmlab.faults import Fault, Where, nearest, show
+from mmlab.options import encoder_options
 
 if TYPE_CHECKING:
     from mmlab.plan import Plan, Resolved
@@ -27,6 +28,7 @@ def contradictions(plan: Plan) -> list[Fault]:
             faults.append(_clash(plan, ("losses", position), f"the loss {name!r}", need))
         words = loss.declares("reads")
         faults += _other_heads(plan, ("losses", position), f"the loss {name!r}", words)
+        faults += _unknown_encoders(("losses", position), loss, tuple(plan.encoders))
     faults += unmet_needs(plan, plan.evaluators)
     if plan.cell.budget is not None and plan.width_option in spec.fusion.options:
         faults.append(_matched_width(plan, str(plan.width_option)))
@@ -45,7 +47,25 @@ def unmet_needs(plan: Plan, evaluators: Mapping[str, Resolved]) -> list[Fault]:
         }
         faults += [_clash(plan, path, who, need) for need in sorted(needs - gives)]
         faults += _other_heads(plan, path, who, words)
+        faults += _unknown_encoders(path, evaluator, plan.inputs)
     return faults
+
+
+def _unknown_encoders(path: Where, reader: Resolved, known: Sequence[str]) -> Iterator[Fault]:
+    """Options of a loss or an evaluator that name an encoder it cannot be given."""
+    for option in encoder_options(reader.factory):
+        key = reader.options[option]
+        if not isinstance(key, str) or key in known:
+            continue
+        suggestion = nearest(key, known)
+        yield Fault(
+            (*path, option),
+            f"{reader.entry.name} is given no such encoder"
+            + (f' (did you mean "{suggestion}"?)' if suggestion else ""),
+            found=show(key),
+            allowed=", ".join(map(show, known)),
+            next_step=f"set {option} to one of these",
+        )
 
 
 def _unfit_names(plan: Plan) -> Iterator[Fault]:

@@ -19,6 +19,7 @@ generator and never seed it. Importing this module does not import torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 import pluggy
@@ -43,6 +44,16 @@ if TYPE_CHECKING:
 
 GROUP = "mmlab"
 KINDS = ("encoder", "fusion", "loss", "dataset")
+
+
+@dataclass(frozen=True)
+class EncoderKey:
+    """Says of an option that its text is the key of an encoder: `Annotated[str, EncoderKey()]`.
+
+    A key that the spec does not have is then a fault of the spec, before anything is built. Losses
+    may name every encoder that is trained, evaluators the inputs of the fusion.
+    """
+
 
 #: What mmlab passes to each kind of factory, by parameter name.
 SUPPLIED: Mapping[str, frozenset[str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from mmlab.builtins import BUILTINS
 from mmlab.errors import PluginError, SpecError
 from mmlab.plan import Plan, prepare
 from mmlab.plan_checks import contradictions
+from mmlab.planning import plan_specs
 from mmlab.registry import Registry
 from mmlab.spec import expand, load_spec
 
@@ -186,3 +188,47 @@ def test_a_file_of_data_is_known_by_its_bytes(tmp_path: Path) -> None:
         given = '{use = "manifest", path = "index.csv", text_columns = ["a"]}'
         identities.append(plan(tmp_path, f"dataset={given}").dataset.identity())
     assert identities[0] != identities[1]
+
+
+KEYS = """\
+schema_version = 1
+name = "keys"
+dataset.use = "emoji"
+encoders.image.use = "convnet"
+encoders.text.use = "transformer"
+fusion.use = "concat"
+head.use = "linear"
+[train]
+epochs = 1
+batch_size = 8
+[[losses]]
+use = "cross_entropy"
+weight = 1
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("table", "place", "said"),
+    [
+        ('[[losses]]\nuse = "simclr"\nencoder = "imge"', "losses.1.encoder", '"image"?'),
+        ('[[losses]]\nuse = "simsiam"\nencoder = "imge"', "losses.1.encoder", '"image"?'),
+        ('[[losses]]\nuse = "info_nce"\nalike = "tex"', "losses.1.alike", '"text"?'),
+        (
+            '[[losses]]\nuse = "masked_language_modelling"\nencoder = "tetx"',
+            "losses.1.encoder",
+            '"text"?',
+        ),
+        ('[[evaluate]]\nuse = "linear_probe"\nencoder = "imge"', "evaluate.0.encoder", '"image"?'),
+        ('[[evaluate]]\nuse = "few_shot"\nencoder = "tex"', "evaluate.0.encoder", '"text"?'),
+    ],
+)
+def test_an_option_that_names_no_encoder_is_a_fault_before_anything_is_built(
+    tmp_path: Path, table: str, place: str, said: str
+) -> None:
+    path = tmp_path / "keys.toml"
+    path.write_text(KEYS + table)
+    with pytest.raises(SpecError, match=rf"keys\.toml:17:\d+: {re.escape(place)}: ") as caught:
+        plan_specs([path], ())
+    assert f"did you mean {said}" in str(caught.value)
+    assert 'allowed: "image", "text"' in str(caught.value)

@@ -21,14 +21,16 @@ from mmlab.evaluate.measures import measure_labels
 from mmlab.evaluate.probe_fit import Examples, Method, Probe, fit, grid, search
 from mmlab.evaluate.protocol import hash_texts
 from mmlab.evaluate.subject import Subject
-from mmlab.plugin import Calibration, Dataset, Split
+from mmlab.plugin import Calibration, Dataset, EncoderKey, Split
 from mmlab.records import EvaluationResult
 
 MethodOption = Annotated[
     Method, Field(description="lbfgs: logistic regression to its end; adamw: as CLIP_benchmark")
 ]
 EncoderOption = Annotated[
-    str | None, Field(description="whose features; by default the first that reads no text")
+    str | None,
+    EncoderKey(),
+    Field(description="whose features; by default the first that reads no text"),
 ]
 PenaltyOption = Annotated[
     float | None,

@@ -9,13 +9,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mmlab.plugin import Features, Shapes, Similarity, SpecError, explain
+from mmlab.plugin import EncoderKey, Features, Shapes, Similarity, SpecError, explain
 from mmlab_losses.blocks import full, in_blocks, own, pair_mask
 from mmlab_losses.encoders import given_directions, require_encoder
 from mmlab_losses.positives import PAIRS
 
 Alike = Annotated[
     str | None,
+    EncoderKey(),
     Field(
         description="key of an input: to its questions every answer is right by how alike the two "
         "samples' features are there"

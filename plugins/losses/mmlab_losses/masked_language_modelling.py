@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from mmlab.plugin import (
     Batch,
     Encode,
+    EncoderKey,
     Outputs,
     PluginError,
     Shapes,
@@ -50,7 +51,9 @@ class MaskedLanguageModelling(nn.Module):
         self,
         shapes: Shapes,
         *,
-        encoder: Annotated[str, Field(description="key of the text encoder")] = "text",
+        encoder: Annotated[
+            str, EncoderKey(), Field(description="key of the text encoder")
+        ] = "text",
         share: Annotated[
             float, Field(gt=0, lt=1, description="share of a text's ids drawn")
         ] = 0.15,
