@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -54,11 +55,35 @@ def test_a_missing_file_is_created_when_asked_for(tmp_path: Path) -> None:
         assert not store.is_new
 
 
-def test_a_file_whose_making_was_cut_short_is_made_again(tmp_path: Path) -> None:
+def begun(path: Path) -> None:
+    """What another process has made when it sets out to make the tables."""
+    driver = sqlite3.connect(path)
+    driver.execute("PRAGMA journal_mode = WAL")
+    driver.close()
+    assert path.stat().st_size
+
+
+@pytest.mark.parametrize("make", [Path.touch, begun])
+def test_a_file_whose_making_was_cut_short_is_made_again(
+    tmp_path: Path, make: Callable[[Path], None]
+) -> None:
     path = tmp_path / "mmlab.db"
-    path.touch()
+    make(path)
+    assert "mmlab db init" in _refused(open_store, str(path))
     with open_store(str(path), create=True) as store:
         assert store.is_new
+        assert store.run_statuses() == {}
+    with open_store(str(path), create=True) as store:
+        assert not store.is_new
+
+
+def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as driver:
+        driver.execute("CREATE TABLE letters (sent TEXT)")
+    before = path.read_bytes()
+    assert "no tables of mmlab" in _refused(open_store, str(path), create=True)
+    assert path.read_bytes() == before
 
 
 def test_a_folder_is_no_database(tmp_path: Path) -> None:

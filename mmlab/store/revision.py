@@ -31,6 +31,12 @@ def check_revision(database: Database) -> None:
         raise StoreError(explain_revision(database.address, found))
 
 
+def holds_nothing(database: Database) -> bool:
+    """Whether a database has no tables at all, not even those of another program."""
+    with database.read() as connection:
+        return not inspect(connection).get_table_names()
+
+
 def is_older(revision: str) -> bool:
     """Whether an upgrade leads from this revision to ours; revisions are numbers like 0001."""
     return revision.isdigit() and int(revision) < int(REVISION)

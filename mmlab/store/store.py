@@ -15,7 +15,7 @@ from mmlab.store.address import parse_address
 from mmlab.store.engine import Database
 from mmlab.store.files import check_file, create_file, is_yet_to_be_made
 from mmlab.store.imported import add_imported
-from mmlab.store.revision import check_revision
+from mmlab.store.revision import check_revision, holds_nothing
 from mmlab.store.rows import Claim, ImportedRun, RunDetail, RunIdentity, RunRow, Weights
 from mmlab.tables import REVISION
 
@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 def open_store(url: str, *, create: bool = False) -> Store:
     """The store at a path or URL. StoreError unless it is there and of this program's revision.
 
-    With `create`, a missing SQLite file is made first, and `Store.is_new` says so.
+    With `create`, a SQLite file that is missing or holds nothing gets its tables first, and
+    `Store.is_new` says so; another process may be about to make them, and is waited for.
     """
     address = parse_address(url)
-    is_new = create and is_yet_to_be_made(address)
-    if is_new:
+    if create and is_yet_to_be_made(address):
         create_file(address)
     database = Database(check_file(address))
     try:
+        is_new = create and database.is_sqlite and holds_nothing(database)
         if is_new:
             _make_tables(database)
         check_revision(database)
