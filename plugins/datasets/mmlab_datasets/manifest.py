@@ -26,18 +26,10 @@ from mmlab_datasets.index import Index, place, read_index
 from mmlab_datasets.media import REPLACE, read_picture
 from mmlab_datasets.sound import read_sound
 from mmlab_datasets.splits import draw_splits
+from mmlab_datasets.texts import Label, Template
 from mmlab_datasets.video import read_video
 
 Column = Annotated[str, Field(min_length=1)]
-Label = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")]
-Template = Annotated[
-    str,
-    Field(
-        max_length=1000,
-        pattern=r"^[^{}\x00]*\{\}[^{}\x00]*$",
-        json_schema_extra={"x-form": "with exactly one {}"},
-    ),
-]
 Fraction = Annotated[float, Field(ge=0, lt=0.5)]
 
 MODALITIES = ("image", "text", "audio", "video", "tabular")
@@ -136,13 +128,11 @@ class Manifest:
         cells = read_cells(index, tabular_columns)
         rows = _rows(ids, splits, files, captions, truths, targets, cells)
         stamp = file_hashes if hash_files else file_sizes
-        stamps = [
-            stamp(index, column, files[key], folder)
-            for key, column in columns.items()
-            if key != "video" or column  # options that are not used change no revision
-        ]
+        stamps = {key: stamp(index, columns[key], files[key], folder) for key in columns}
+        if not video_column:  # options that are not used change no revision
+            del stamps["video"]
         names = (self.labels, self.templates, *filter(None, [self.target_names]))
-        self.revision = _revision(rows, stamps, *names)
+        self.revision = _revision(rows, stamps.values(), *names)
         self._rows = [row for row in rows if row.split == split]
         self._folder = folder
         self._path = path

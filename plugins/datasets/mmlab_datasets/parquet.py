@@ -16,7 +16,7 @@ from mmlab.plugin import DataError, Sample, Split, explain
 from mmlab_datasets.columns import given_labels
 from mmlab_datasets.index import nearest
 from mmlab_datasets.media import decode_picture
-from mmlab_datasets.shards.webdataset import Label, Template
+from mmlab_datasets.texts import Label, Template
 
 #: All pictures of a split are kept in memory, as they are compressed.
 SPLIT_BYTES = 16_000_000_000

@@ -11,7 +11,8 @@ from pydantic import Field
 from mmlab.plugin import DataError, Sample, Split, explain
 from mmlab_datasets.columns import given_labels
 from mmlab_datasets.shards.samples import Shards, Texts
-from mmlab_datasets.shards.webdataset import Label, count_incomplete, revision
+from mmlab_datasets.shards.webdataset import count_incomplete, revision
+from mmlab_datasets.texts import Label
 
 #: A split's folder, by the names in use.
 FOLDERS: dict[Split, tuple[str, ...]] = {

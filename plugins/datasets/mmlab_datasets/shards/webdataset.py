@@ -15,18 +15,9 @@ from mmlab.plugin import DataError, Sample, Split, explain
 from mmlab_datasets.columns import given_labels
 from mmlab_datasets.shards.offsets import find_shards
 from mmlab_datasets.shards.samples import Shards, Texts
+from mmlab_datasets.texts import Label, Template
 
 logger = logging.getLogger(__name__)
-
-Label = Annotated[str, Field(min_length=1, max_length=1000, pattern=r"^[^\x00]+$")]
-Template = Annotated[
-    str,
-    Field(
-        max_length=1000,
-        pattern=r"^[^{}\x00]*\{\}[^{}\x00]*$",
-        json_schema_extra={"x-form": "with exactly one {}"},
-    ),
-]
 
 
 class WebDataset:
