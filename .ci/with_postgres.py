@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from postgres_server import create_database, drop_database, running_server
+from support.postgres_server import create_database, drop_database, running_server
 
 with running_server() as server:
     if server is None:

@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
-from postgres_server import create_database, running_server  # noqa: E402  # needs the path above
+from support.postgres_server import create_database, running_server  # noqa: E402  # needs the path above
 
 from mmlab.store.migrate import upgrade  # noqa: E402
 

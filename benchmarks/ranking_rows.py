@@ -14,7 +14,7 @@ import numpy as np
 from interleaved import databases, keep, measure, show, summarise
 from sqlalchemy import delete
 from sqlalchemy.orm import DeclarativeBase, Session
-from store_values import claimed, evaluation, finish
+from support.store_values import claimed, evaluation, finish
 
 from mmlab import tables
 from mmlab.records import Rankings

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from interleaved import databases, keep, measure, show, summarise
 from sqlalchemy import Table, select
-from store_values import claimed, evaluation, finish
+from support.store_values import claimed, evaluation, finish
 
 from mmlab import tables, views
 from mmlab.records import Rankings

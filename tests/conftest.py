@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from postgres_server import create_database, drop_database, is_required, running_server
 from sqlalchemy import URL
+from support.postgres_server import create_database, drop_database, is_required, running_server
 
 from mmlab.store import Store, open_store
 from mmlab.store.migrate import upgrade
 
 if TYPE_CHECKING:
-    from lab import Lab
+    from support.lab import Lab
 
 # One thread for each process of tests, before torch is imported: several that share the cores would
 # wait for each other's threads most of the time.
@@ -124,7 +124,7 @@ def sqlite_lab(sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def _lab(url: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Lab:
-    from lab import Lab, install  # imports torch, which tests of the store do without
+    from support.lab import Lab, install  # imports torch, which tests of the store do without
 
     install(monkeypatch, folder / "site")
     monkeypatch.chdir(folder)

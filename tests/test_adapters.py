@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from lab import DATASET, PAIRED, Lab
+from support.lab import DATASET, PAIRED, Lab
 from torch import Tensor, nn
 
 import mmlab

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from lab import PAIRED, Lab
+from support.lab import PAIRED, Lab
 from test_train import make_step, run
 from torch import nn
 

@@ -8,14 +8,15 @@ import socket
 from pathlib import Path
 
 import pytest
-from bad_components import CASES as COMPONENTS
-from bad_data import CASES as DATA
-from bad_data import DATASET
-from bad_databases import CASES as DATABASES
-from bad_databases import COMMANDS, DAMAGED
-from bad_files import CASES as FILES
-from bad_fusions import CASES as FUSIONS
-from bad_inputs import (
+from sqlalchemy import make_url
+from support.bad_components import CASES as COMPONENTS
+from support.bad_data import CASES as DATA
+from support.bad_data import DATASET
+from support.bad_databases import CASES as DATABASES
+from support.bad_databases import COMMANDS, DAMAGED
+from support.bad_files import CASES as FILES
+from support.bad_fusions import CASES as FUSIONS
+from support.bad_inputs import (
     NOTES,
     SPEC,
     Case,
@@ -31,12 +32,11 @@ from bad_inputs import (
     read_only,
     run_in_a_child,
 )
-from bad_options import CASES as OPTIONS
-from bad_specs import CASES as SPECS
-from hostile import ODD_LABELS
-from sqlalchemy import make_url
-from store_values import dump
-from strange import install
+from support.bad_options import CASES as OPTIONS
+from support.bad_specs import CASES as SPECS
+from support.hostile import ODD_LABELS
+from support.store_values import dump
+from support.strange import install
 
 CASES = [*FILES, *SPECS, *FUSIONS, *DATA, *COMPONENTS, *OPTIONS, *DATABASES]
 TRAIN = '[[losses]]\nuse = "cross_entropy"\n\n[train]\nepochs = 2\nbatch_size = 3\n\n'

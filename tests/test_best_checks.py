@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
-from lab import PAIRED, RETRIEVAL, TOY, Lab
+from support.lab import PAIRED, RETRIEVAL, TOY, Lab
 
 from mmlab.best import best_direction
 from mmlab.builtins import BUILTINS

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from strange import install
+from support.strange import install
 
 from mmlab.cli import main
 

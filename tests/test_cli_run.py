@@ -15,8 +15,8 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner, Result
-from store_values import dump
-from strange import SPEC, install
+from support.store_values import dump
+from support.strange import SPEC, install
 
 from mmlab.cli import main
 from mmlab.cli.output import db_option

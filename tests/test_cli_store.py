@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from report_values import asked, record, record_fusion
-from store_values import claimed, dump, finish, identity
+from support.report_values import asked, record, record_fusion
+from support.store_values import claimed, dump, finish, identity
 
 from mmlab.cli import main
 from mmlab.store import open_store

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from planted import Vector
+from support.planted import Vector
 from test_model import Product, batch
 from torch import nn
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from documents import ROOT, Reader, dead_links, find_blocks, unknown_options
+from support.checkout import ROOT
+from support.documents import Reader, dead_links, find_blocks, unknown_options
 
 PAGES = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("plugins/*/README.md")])
 NAMES = [str(path.relative_to(ROOT)) for path in PAGES]

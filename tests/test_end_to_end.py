@@ -8,13 +8,13 @@ from pathlib import Path
 import open_clip
 import polars as pl
 import pytest
-import strange
 import torch
-from lab import CONCAT, DATASET, ENCODERS, PAIRED, RETRIEVAL, SCRIPTED, TRAIN, Lab
 from mmlab_datasets.emoji import Emoji
 from polars.testing import assert_frame_equal
 from safetensors.torch import save_file
 from sqlalchemy import func, select
+from support import strange
+from support.lab import CONCAT, DATASET, ENCODERS, PAIRED, RETRIEVAL, SCRIPTED, TRAIN, Lab
 
 import mmlab
 from mmlab.loader import evaluation_batches

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from evaluated import Gate, Words, encoded, letters, pictures, subject
 from sklearn.metrics import average_precision_score
+from support.evaluated import Gate, Words, encoded, letters, pictures, subject
 from torch import nn
 
 from mmlab.errors import DataError, RunError, SpecError

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from evaluated import Letters, Words, encoded, letters, pictures, subject
+from support.evaluated import Letters, Words, encoded, letters, pictures, subject
 from torch import Tensor, nn
 
 from mmlab.errors import DataError

@@ -10,9 +10,9 @@ from typing import cast
 import numpy as np
 import pytest
 import torch
-from evaluated import Words, encoded, letters, subject
-from lab import TOY, Lab
 from sklearn.metrics import auc
+from support.evaluated import Words, encoded, letters, subject
+from support.lab import TOY, Lab
 from torch import Tensor, nn
 
 from mmlab.errors import SpecError

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from evaluated import Words, encoded, subject
-from lab import PAIRED, TOY, Lab
 from sklearn.linear_model import LogisticRegression
 from sqlalchemy import func, select
+from support.evaluated import Words, encoded, subject
+from support.lab import PAIRED, TOY, Lab
 
 from mmlab.errors import DataError, SpecError
 from mmlab.evaluate import Encoded, Subject

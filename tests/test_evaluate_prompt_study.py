@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from evaluated import Called, Cosine, Gate, Words, encoded, letters, pictures, subject
-from lab import PAIRED, Lab
+from support.evaluated import Called, Cosine, Gate, Words, encoded, letters, pictures, subject
+from support.lab import PAIRED, Lab
 from torch import nn
 
 from mmlab.errors import DataError

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from evaluated import (
+from support.evaluated import (
     Called,
     Cosine,
     Gate,

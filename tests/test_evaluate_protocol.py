@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from evaluated import Gate, Words, encoded, pictures, subject
 from PIL import Image
+from support.evaluated import Gate, Words, encoded, pictures, subject
 from torch import nn
 
 from mmlab.evaluate import Subject, encode_split

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 import torch
-from evaluated import Gate, Words, encoded, letters, subject
 from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
+from support.evaluated import Gate, Words, encoded, letters, subject
 from torch import Tensor, nn
 
 from mmlab.errors import DataError, SpecError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from evaluated import Cosine, Gate, Words, encoded, letters, pictures, subject
+from support.evaluated import Cosine, Gate, Words, encoded, letters, pictures, subject
 from torch import nn
 
 from mmlab.errors import DataError, SpecError

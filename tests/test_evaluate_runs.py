@@ -8,9 +8,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from lab import CLASSIFICATION, DATASET, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
 from safetensors import safe_open
-from toys import LABELS
+from support.lab import CLASSIFICATION, DATASET, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
+from support.toys import LABELS
 
 import mmlab
 from mmlab.errors import PluginError, SpecError, UsageError

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from evaluated import Cosine, Gate, Words, encoded, letters, pictures, subject
+from support.evaluated import Cosine, Gate, Words, encoded, letters, pictures, subject
 from torch import Tensor, nn
 
 from mmlab.errors import DataError, SpecError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from documents import ROOT
+from support.checkout import ROOT
 
 
 def test_the_speeds_of_operators_are_those_that_were_measured() -> None:

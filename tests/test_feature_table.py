@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 import torch
-from planted import Points, Vector
+from support.planted import Points, Vector
 
 from mmlab.feature_table import FeatureTable, InputTable, Kept
 from mmlab.kept_batches import (

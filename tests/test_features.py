@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import CLASSIFICATION, CONCAT, DATASET, SCRIPTED, TRAIN, Lab
-from toys import Clusters, Scripted
+from support.lab import CLASSIFICATION, CONCAT, DATASET, SCRIPTED, TRAIN, Lab
+from support.toys import Clusters, Scripted
 
 from mmlab import feature_encoding
 from mmlab.build import Experiment, build

@@ -6,7 +6,7 @@ import hashlib
 
 import polars as pl
 import pytest
-from lab import DATASET, PAIRED, RETRIEVAL, TOY, Lab
+from support.lab import DATASET, PAIRED, RETRIEVAL, TOY, Lab
 
 import mmlab
 from mmlab.checkpoint import load_weights

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 import torch
-from loss_models import ABOUT_TEXT, KEYS, LOSSES, OPTIONS, ROWS, make_batch, make_loss, make_step
+from support.loss_models import (
+    ABOUT_TEXT,
+    KEYS,
+    LOSSES,
+    OPTIONS,
+    ROWS,
+    make_batch,
+    make_loss,
+    make_step,
+)
 from torch import Tensor
 
 from mmlab.loader import Order

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
-from lab import CLASSIFICATION, CONCAT, DATASET, SCRIPTED, TRAIN, Lab
 from safetensors.numpy import save_file
+from support.lab import CLASSIFICATION, CONCAT, DATASET, SCRIPTED, TRAIN, Lab
 
 from mmlab.cli import main
 from mmlab.feature_file import locked
@@ -103,7 +103,7 @@ def test_one_kind_may_be_chosen(sqlite_lab: Lab) -> None:
     ("status", "goes"), [("queued", False), ("running", False), ("failed", True)]
 )
 def test_a_run_that_may_go_on_keeps_its_files(sqlite_lab: Lab, status: str, goes: bool) -> None:
-    from store_values import identity
+    from support.store_values import identity
 
     with sqlite_lab.store() as store:
         row = store.submit(identity())

@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-import group_steps
 import pytest
 import torch
-from group_steps import MODES
-from lab import Lab
-from processes import start, wait
 from safetensors.torch import load_file
+from support import group_steps
+from support.group_steps import MODES
+from support.lab import Lab
+from support.processes import start, wait
 from torch import Tensor
 from torch.distributed import HashStore
 
@@ -23,8 +23,6 @@ from mmlab.errors import GroupError, LostError, MmlabError, SpecError
 from mmlab.following import Assignment, require_equal_plans
 from mmlab.group import Group, require_equal, settle
 from mmlab.planning import plan_specs
-
-HERE = Path(__file__).parent
 
 T = TypeVar("T")
 
@@ -126,7 +124,7 @@ def alone() -> dict[str, Tensor]:
 def together(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Tensor]]:
     """What two processes compute, by mode."""
     folder = tmp_path_factory.mktemp("group")
-    script = [HERE / "group_steps.py", folder]
+    script = ["-m", "support.group_steps", folder]
     for ended in wait(start([script, script], folder, TORCH_CPP_LOG_LEVEL="ERROR")):
         assert (ended.code, ended.stderr) == (0, "")
     return {mode: load_file(folder / f"{mode}.safetensors") for mode in MODES}

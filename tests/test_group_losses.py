@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
-import group_losses
 import pytest
 import torch
-from loss_models import LOSSES
-from processes import start, wait
 from safetensors.torch import load_file
+from support import group_losses
+from support.loss_models import LOSSES
+from support.processes import start, wait
 from torch import Tensor
 
 from mmlab.group import Group
-
-HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
 def together(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, Tensor]]:
     """What two processes compute, by loss."""
     folder = tmp_path_factory.mktemp("group")
-    script = [HERE / "group_losses.py", folder]
+    script = ["-m", "support.group_losses", folder]
     for ended in wait(start([script, script], folder, TORCH_CPP_LOG_LEVEL="ERROR")):
         assert (ended.code, ended.stderr) == (0, "")
     return {name: load_file(folder / f"{name}.safetensors") for name in LOSSES}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import Lab
+from support.lab import Lab
 
 from mmlab.errors import SpecError
 from mmlab.evaluate.regression import Regression

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab import CLASSIFICATION, ENCODERS, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
+from support.lab import CLASSIFICATION, ENCODERS, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
 
 from mmlab.identity import Hashes, evaluation_hashes, hash_cell
 from mmlab.plan import Plan
@@ -163,7 +163,7 @@ def mmlab_datasets():
     return {"acme": "acme_toys.encoder:Clusters"}
 """
 ENCODER = '''
-from toys import Clusters, Toy
+from support.toys import Clusters, Toy
 
 
 class Encoder(Toy):

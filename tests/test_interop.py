@@ -17,8 +17,8 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 from mmlab_datasets.published.catalogue import TEST_SETS, describe
-from report_values import PROVENANCE, identity, ranked, record
-from store_values import dump
+from support.report_values import PROVENANCE, identity, ranked, record
+from support.store_values import dump
 
 from mmlab.cli import main
 from mmlab.errors import DataError

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import CLASSIFICATION, CONCAT, DATASET, ENCODERS, SCRIPTED, TRAIN, Lab
-from toys import Clusters, Scripted
+from support.lab import CLASSIFICATION, CONCAT, DATASET, ENCODERS, SCRIPTED, TRAIN, Lab
+from support.toys import Clusters, Scripted
 
 from mmlab import features
 from mmlab.build import Experiment, build

@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass, field
 
 import pytest
-from lab import Lab, Shown
 from sqlalchemy import create_engine, update
-from store_values import claimed, finish
+from support.lab import Lab, Shown
+from support.store_values import claimed, finish
 
 from mmlab.errors import RunError
 from mmlab.lease import keep_lease

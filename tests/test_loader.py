@@ -8,7 +8,7 @@ import sys
 
 import pytest
 import torch
-from planted import Points, Vector, pairs
+from support.planted import Points, Vector, pairs
 from torch import Tensor
 
 from mmlab.errors import DataError

@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
-from lab import CLASSIFICATION, DATASET, ENCODERS, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
-from toys import Clusters
+from support.lab import CLASSIFICATION, DATASET, ENCODERS, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
+from support.toys import Clusters
 
 import mmlab
 from mmlab.build import Experiment

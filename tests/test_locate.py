@@ -12,11 +12,11 @@ import pytest
 import toml_rs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.checkout import ROOT
 
 from mmlab.faults import Where
 from mmlab.locate import Located, locate, split_path
 
-ROOT = Path(__file__).parent.parent
 FILES = sorted([*ROOT.glob("experiments/**/*.toml"), *ROOT.glob("**/pyproject.toml")])
 
 BARE = st.text("ab1_-", min_size=1, max_size=3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from loss_models import LOSSES, ROWS, make_batch, make_loss, make_step
+from support.loss_models import LOSSES, ROWS, make_batch, make_loss, make_step
 from test_train_without_gpu import CUDA, on_gpu, pretended_gpu  # noqa: F401  # a fixture
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode

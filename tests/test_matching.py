@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from lab import PAIRED, TOY, Lab, install
-from specs import SPEC, refuse, write
-from widths import Plain
+from support.lab import PAIRED, TOY, Lab, install
+from support.specs import SPEC, refuse, write
+from support.widths import Plain
 
 import mmlab
 from mmlab.errors import PluginError, SpecError
@@ -127,13 +127,13 @@ def test_encoders_are_made_once_for_all_cells(
     sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = []
-    monkeypatch.setattr("toys.Toy.__init__", _noting(made))
+    monkeypatch.setattr("support.toys.Toy.__init__", _noting(made))
     matched(sqlite_lab, 900, '{ use = "gating" }, { use = "concat" }, { use = "sum" }')
     assert len(made) == 2
 
 
 def _noting(made: list[str]):  # type: ignore[no-untyped-def]
-    from toys import Toy
+    from support.toys import Toy
 
     make = Toy.__init__
 

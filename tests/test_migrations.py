@@ -16,7 +16,8 @@ from alembic.script import ScriptDirectory
 from polars.testing import assert_frame_equal
 from sqlalchemy import Table, inspect, select
 from sqlalchemy.exc import IntegrityError
-from store_values import claimed, dump, finish
+from support.checkout import ROOT, TESTS
+from support.store_values import claimed, dump, finish
 
 from alembic import command
 from mmlab import tables, views
@@ -25,8 +26,7 @@ from mmlab.store.address import parse_address
 from mmlab.store.engine import Database
 from mmlab.store.migrate import alembic_config, current, migrations_folder, upgrade
 
-ROOT = Path(__file__).parent.parent
-OLD_DATABASES = sorted((ROOT / "tests" / "old_databases").glob("*.sql"))
+OLD_DATABASES = sorted((TESTS / "old_databases").glob("*.sql"))
 TABLES = [*tables.metadata.sorted_tables, *views.metadata.sorted_tables]
 
 NONSENSE = (

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from planted import Vector
-from specs import change, refuse
+from support.planted import Vector
+from support.specs import change, refuse
 from test_model import Product, batch
 from torch import Tensor, nn
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from planted import Vector
+from support.planted import Vector
 from torch import Tensor, nn
 
 from mmlab.model import Model

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from planted import Vector
+from support.planted import Vector
+from support.toys import Toy
 from test_encoding import make_step as make_deep_step
 from test_train import First, Nearness
-from toys import Toy
 
 from mmlab.errors import SpecError
 from mmlab.model import Model, Step

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
-from lab import DATASET, ENCODERS, SCRIPTED, TRAIN, Lab
-from planted import Points
-from toys import Clusters
+from support.lab import DATASET, ENCODERS, SCRIPTED, TRAIN, Lab
+from support.planted import Points
+from support.toys import Clusters
 
 from mmlab.build import build
 from mmlab.errors import DataError

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from specs import change, refuse, write
+from support.specs import change, refuse, write
 
 from mmlab.errors import SpecError
 from mmlab.spec import load_spec

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from specs import SPEC, change, places, refuse, write
+from support.specs import SPEC, change, places, refuse, write
 
 from mmlab.builtins import BUILTINS
 from mmlab.errors import SpecError, WeightsError

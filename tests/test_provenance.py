@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from lab import DATASET, PAIRED, TOY, Lab
+from support.lab import DATASET, PAIRED, TOY, Lab
 
 from mmlab.builtins import BUILTINS
 from mmlab.plan import Plan, prepare

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from specs import SPEC, places, refuse, write
+from support.specs import SPEC, places, refuse, write
 
 from mmlab.errors import SpecError
 from mmlab.limits import FILE_BYTES

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from documents import (
+from support.checkout import ROOT
+from support.documents import (
     BLOCK,
     LANGUAGES,
     MARKS,
-    ROOT,
     Reader,
     commands,
     dead_links,

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from loss_models import DIM, ROWS, make_batch, make_loss, make_step
 from mmlab_fusions.directional_projections import DirectionalProjections
 from mmlab_fusions.inner_product import InnerProduct
 from mmlab_fusions.late_interaction import LateInteraction
 from mmlab_losses.decoupled import Decoupled
 from mmlab_losses.info_nce import InfoNCE
+from support.loss_models import DIM, ROWS, make_batch, make_loss, make_step
 from torch import Tensor, nn
 
 from mmlab.encoding import Chunked

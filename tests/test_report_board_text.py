@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from report_values import asked, record
 from rich.console import Console
+from support.report_values import asked, record
 
 from mmlab.report.board_text import board_width, draw_board
 from mmlab.report.boards import Board, boards

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from report_values import picture, ranked, record
 from rich.console import Console
-from store_values import claimed
+from support.report_values import picture, ranked, record
+from support.store_values import claimed
 
 from mmlab.errors import UsageError
 from mmlab.report.card_reading import choose_cards, sample_cards

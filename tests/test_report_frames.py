@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from report_values import ranked, record
+from support.report_values import ranked, record
 
 import mmlab
 from mmlab.report.frames import drawn_curves, label_table, rankings

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from report_values import asked, record_fusion
 from scipy import stats
+from support.report_values import asked, record_fusion
 
 from mmlab.report.contents import all_boards, read_contents
 from mmlab.report.costs import costs_of

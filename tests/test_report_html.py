@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from report_values import picture, ranked, record
+from support.report_values import picture, ranked, record
 
 import mmlab.report
 from mmlab.report.html import render_page

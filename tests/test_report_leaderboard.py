@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from report_values import asked, ranked, record
+from support.report_values import asked, ranked, record
 
 from mmlab.records import EvaluationResult
 from mmlab.report.boards import boards

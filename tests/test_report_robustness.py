@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import polars as pl
 import pytest
-from report_values import asked, record_fusion
+from support.report_values import asked, record_fusion
 
 from mmlab.records import EvaluationResult
 from mmlab.report.boards import boards

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from report_values import ranked, record
+from support.report_values import ranked, record
 
 from mmlab.errors import MmlabError, UsageError
 from mmlab.report.boards import boards

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-from lab import CLASSIFICATION, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab, child_environment
 from sqlalchemy import func, select
+from support.lab import CLASSIFICATION, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab, child_environment
 
 from mmlab.errors import SpecError
 from mmlab.tables import metrics
@@ -195,7 +195,7 @@ def test_a_run_of_a_living_process_is_left_alone(lab: Lab) -> None:
 
 CHILD = """
 import sys
-from lab import Lab
+from support.lab import Lab
 from pathlib import Path
 lab = Lab(Path(sys.argv[1]), sys.argv[2])
 print(lab.statuses(Path(sys.argv[3]), *sys.argv[4:-1], lease_seconds=float(sys.argv[-1])))

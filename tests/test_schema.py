@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
-from specs import SPEC
+from support.checkout import EXPERIMENTS
+from support.specs import SPEC
 
 from mmlab.builtins import BUILTINS
 from mmlab.registry import ComponentEntry, Registry
 from mmlab.schema import TABLES, spec_schema
-
-EXPERIMENTS = sorted((Path(__file__).parent.parent / "experiments").glob("**/*.toml"))
 
 
 @cache

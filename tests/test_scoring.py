@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from lab import CLASSIFICATION, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
-from toys import Clusters
+from support.lab import CLASSIFICATION, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
+from support.toys import Clusters
 
 from mmlab.build import build
 from mmlab.planning import plan_specs

@@ -24,10 +24,10 @@ import polars as pl
 import pytest
 import torch
 from click.testing import CliRunner
-from evaluated import Cosine, Words, encoded, letters, subject
 from mmlab_datasets.published.catalogue import describe
 from PIL import Image
 from safetensors.torch import save_file
+from support.evaluated import Cosine, Words, encoded, letters, subject
 from torch import Tensor
 from torch.utils.data import DataLoader
 

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from evaluated import Words, encoded, subject
+from support.evaluated import Words, encoded, subject
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from lab import DATASET, TOY, Lab
 from safetensors.torch import save_file
-from store_values import identity
+from support.lab import DATASET, TOY, Lab
+from support.store_values import identity
 
 from mmlab.errors import SpecError
 from mmlab.planning import plan_specs

@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from specs import SPEC, change, places, refuse, write
+from support.checkout import EXPERIMENTS
+from support.specs import SPEC, change, places, refuse, write
 
 from mmlab.spec import Fault, load_spec, render_faults
-
-EXPERIMENTS = sorted((Path(__file__).parent.parent / "experiments").glob("**/*.toml"))
 
 
 def test_a_spec_is_read_with_its_defaults(tmp_path: Path) -> None:

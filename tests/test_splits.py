@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from lab import CLASSIFICATION, DATASET, PAIRED, TOY, Lab
+from support.lab import CLASSIFICATION, DATASET, PAIRED, TOY, Lab
 
 from mmlab.errors import DataError
 from mmlab.plan import Plan

@@ -9,7 +9,7 @@ from multiprocessing.synchronize import Barrier
 
 import pytest
 from sqlalchemy import select
-from store_values import claimed, dump, evaluation, finish, identity, points
+from support.store_values import claimed, dump, evaluation, finish, identity, points
 
 from mmlab import tables
 from mmlab.store import LeaseLost, Store, open_store

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, create_engine, make_url
-from store_values import claimed, dump, evaluation, finish, identity
+from support.store_values import claimed, dump, evaluation, finish, identity
 
 from mmlab.errors import StoreError
 from mmlab.store import open_store

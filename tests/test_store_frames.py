@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 from sqlalchemy import Table, select
-from store_values import claimed, evaluation, finish, identity, points
+from support.store_values import claimed, evaluation, finish, identity, points
 
 from mmlab import tables, views
 from mmlab.store import Store, open_store

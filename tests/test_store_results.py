@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 import pytest
 from sqlalchemy import select
-from store_values import LABELS, artifact, claimed, dump, evaluation, finish, points
+from support.store_values import LABELS, artifact, claimed, dump, evaluation, finish, points
 
 from mmlab import tables, views
 from mmlab.errors import DataError, UsageError

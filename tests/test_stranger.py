@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from strange import SOURCE
+from support.strange import SOURCE
 
 from mmlab.testing import check_dataset, check_encoder, check_fusion, check_loss
 

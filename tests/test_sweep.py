@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from specs import SPEC, places, refuse, write
+from support.specs import SPEC, places, refuse, write
 
 from mmlab.spec import Cell, Fault, expand, load_spec, render_faults
 

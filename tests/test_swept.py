@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from specs import SPEC, refuse, write
+from support.specs import SPEC, refuse, write
 
 from mmlab.errors import PluginError, SpecError
 from mmlab.planning import plan_specs

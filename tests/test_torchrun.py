@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from lab import PAIRED, TOY, Lab
-from processes import Ended, start, wait
+from support.lab import PAIRED, TOY, Lab
+from support.processes import Ended, start, wait
 
 MICROBATCH = "train.microbatch=4"
 FSDP = 'train.parallel="fsdp"'

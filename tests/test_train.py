@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 import torch
-from planted import Vector, pairs
+from support.planted import Vector, pairs
 from torch import Tensor, nn
 
 from mmlab.best import best_direction

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from planted import Points
+from support.planted import Points
 
 from mmlab.errors import DataError
 from mmlab.outline import read_outline

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from lab import CONCAT, Lab
 from PIL import Image
 from sqlalchemy import select
+from support.lab import CONCAT, Lab
 
 from mmlab.errors import DataError
 from mmlab.plugin import Outlined, Published, Sample

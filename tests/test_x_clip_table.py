@@ -8,8 +8,8 @@ import tomllib
 from typing import Any
 
 import pytest
-from documents import ROOT
 from mmlab_losses.simsiam import SimSiam
+from support.checkout import ROOT
 from torch import Tensor, nn
 from torchvision import transforms
 

@@ -15,7 +15,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))
 
-from store_values import claimed, evaluation, finish, points  # noqa: E402  # needs the path above
+from support.store_values import claimed, evaluation, finish, points  # noqa: E402  # needs the path above
 
 from mmlab.store import Store, open_store  # noqa: E402
 from mmlab.tables import REVISION  # noqa: E402

@@ -8,13 +8,13 @@ import pickle
 from pathlib import Path
 from typing import Any
 
-import layouts
 import numpy as np
 import pytest
-from layouts import LAYOUTS
 from mmlab_datasets.published.benchmark import READERS, Benchmark
 from mmlab_datasets.published.catalogue import TEST_SETS, describe
 from mmlab_datasets.published.pickled import PickleError, read_pickle
+from support import layouts
+from support.layouts import LAYOUTS
 
 from mmlab.plugin import DataError, Published
 from mmlab.testing import check_dataset

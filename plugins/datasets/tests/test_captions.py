@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from layouts import write_picture
 from mmlab_datasets.captions import Captions
+from support.layouts import write_picture
 
 from mmlab.plugin import DataError, Published
 from mmlab.testing import check_dataset

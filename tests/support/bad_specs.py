@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bad_inputs import Case, Edit, Says
+from support.bad_inputs import Case, Edit, Says
 
 HEAD = '[head]\nuse = "linear"\n\n'
 LOSS = 'use = "cross_entropy"'

@@ -6,9 +6,8 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from bad_inputs import Case, Says
-
 from mmlab.tables import REVISION
+from support.bad_inputs import Case, Says
 
 COMMANDS = {
     "run": ("run", "spec.toml", "--device", "cpu"),

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from store_values import dump
 from torch import Tensor
 
 from mmlab.checkpoint import load_weights
@@ -18,8 +17,7 @@ from mmlab.runner import Outcome, RunOptions, run_specs
 from mmlab.spec import Override
 from mmlab.store import RunDetail, Store, open_store
 from mmlab.train import Progress
-
-HERE = Path(__file__).parent
+from support.store_values import dump
 
 DATASET = '[dataset]\nuse = "clusters"\n'
 ENCODERS = '[encoders.image]\nuse = "toy"\n\n[encoders.text]\nuse = "toy"\n'
@@ -149,15 +147,15 @@ class Lab:
 def install(
     monkeypatch: pytest.MonkeyPatch, site: Path, module: str = "toys", *, version: str = "1.0"
 ) -> None:
-    """Make a module of the tests look like an installed plugin distribution, `<module>-mmlab`."""
+    """Make a module of support look like an installed plugin distribution, `<module>-mmlab`."""
     record = site / f"{module}_mmlab-{version}.dist-info"
     record.mkdir(parents=True)
     metadata = f"Metadata-Version: 2.1\nName: {module}-mmlab\nVersion: {version}\n"
     (record / "METADATA").write_text(metadata)
-    (record / "entry_points.txt").write_text(f"[mmlab]\n{module} = {module}\n")
+    (record / "entry_points.txt").write_text(f"[mmlab]\n{module} = support.{module}\n")
     monkeypatch.syspath_prepend(str(site))
 
 
 def child_environment() -> dict[str, str]:
     """The environment of a process that finds what this one has installed."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

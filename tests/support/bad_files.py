@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bad_inputs import SPEC, Case, Says
-from bad_specs import refused
+from support.bad_inputs import SPEC, Case, Says
+from support.bad_specs import refused
 
 
 def override(name: str, text: str, says: Says) -> Case:

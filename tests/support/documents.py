@@ -20,8 +20,8 @@ import pytest
 from click.testing import CliRunner
 
 from mmlab.cli import main
+from support.checkout import ROOT
 
-ROOT = Path(__file__).parents[1]
 BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[a-z ]+): (?P<about>[^\n]+) -->\n)?"
     r"^```(?P<language>\w*)\n(?P<text>.*?)^```$",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bad_inputs import Case, Says
+from support.bad_inputs import Case, Says
 
 FUSION = 'use = "product"\ndim = 4'
 HEAD = '[head]\nuse = "linear"'

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bad_inputs import Case, Edit, Leaves, Says
 from PIL import Image
+
+from support.bad_inputs import Case, Edit, Leaves, Says
 
 DATASET = 'use = "shapes"\ncount = 9'
 MANIFEST = (

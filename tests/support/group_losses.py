@@ -1,6 +1,6 @@
 """What each of two processes computes: every loss and all gradients, on its part of a batch.
 
-RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=... python group_losses.py FOLDER
+RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=... python -m support.group_losses FOLDER
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import torch
-from loss_models import LOSSES, ROWS, make_batch, make_loss, make_step
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -18,6 +17,7 @@ from mmlab.loader import Order
 from mmlab.plugin import Batch
 from mmlab.spec import TrainTable
 from mmlab.train import Trainer
+from support.loss_models import LOSSES, ROWS, make_batch, make_loss, make_step
 
 
 def compute(group: Group, name: str) -> dict[str, Tensor]:

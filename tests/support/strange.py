@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parent / "stranger"
+from support.checkout import TESTS
+
+SOURCE = TESTS / "stranger"
 SPEC = SOURCE / "shapes.toml"
 
 

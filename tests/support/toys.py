@@ -23,22 +23,22 @@ STARTS: Mapping[Split, int] = {"train": 0, "validation": 1000, "test": 2000}
 
 @hookimpl
 def mmlab_datasets() -> dict[str, str]:
-    return {"clusters": "toys:Clusters"}
+    return {"clusters": "support.toys:Clusters"}
 
 
 @hookimpl
 def mmlab_encoders() -> dict[str, str]:
     return {
-        "toy": "toys:Toy",
-        "silent": "toys:Silent",
-        "unsure": "toys:Unsure",
-        "shaky": "toys:Shaky",
+        "toy": "support.toys:Toy",
+        "silent": "support.toys:Silent",
+        "unsure": "support.toys:Unsure",
+        "shaky": "support.toys:Shaky",
     }
 
 
 @hookimpl
 def mmlab_losses() -> dict[str, str]:
-    return {"scripted": "toys:Scripted", "curious": "toys:Curious"}
+    return {"scripted": "support.toys:Scripted", "curious": "support.toys:Curious"}
 
 
 class Clusters:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bad_data import DATASET
-from bad_inputs import Case, Leaves, Says
+from support.bad_data import DATASET
+from support.bad_inputs import Case, Leaves, Says
 
 LOSS = 'use = "cross_entropy"'
 

@@ -1,6 +1,6 @@
 """What each of two processes runs: a few training steps in every mode, on its part of a batch.
 
-RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=... python group_steps.py FOLDER
+RANK=0 WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=... python -m support.group_steps FOLDER
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from bad_inputs import Case, Says
+from support.bad_inputs import Case, Says
 
 CASES = [
     Case(

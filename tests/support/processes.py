@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import child_environment
+from support.lab import child_environment
 
 
 @dataclass

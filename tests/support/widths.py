@@ -14,7 +14,9 @@ from mmlab.plugin import Features, SpecError, hookimpl
 
 @hookimpl
 def mmlab_fusions() -> dict[str, str]:
-    return {name: f"widths:{name.title()}" for name in ("plain", "narrow", "curious", "picky")}
+    return {
+        name: f"support.widths:{name.title()}" for name in ("plain", "narrow", "curious", "picky")
+    }
 
 
 class Plain(nn.Module):

@@ -1,0 +1,1 @@
+"""What tests share: specs, stores, planted components, and processes. No test is here."""
