@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from support.lab import PAIRED, Lab
-from test_train import make_step, run
+from support.small_training import make_step, run
 from torch import nn
 
 import mmlab

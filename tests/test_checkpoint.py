@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import resource
 from pathlib import Path
 
 import pytest
 import torch
+from support.full_disk import largest_file
 from torch import nn
 
 from mmlab.checkpoint import load_weights, restore, save_weights, tensor_names
@@ -48,13 +48,8 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> Non
     path = tmp_path / "best.safetensors"
     save_weights(path, nn.Linear(3, 2).state_dict())
     before = path.read_bytes()
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
-    try:
-        with pytest.raises(RunError, match="cannot be written") as caught:
-            save_weights(path, nn.Linear(300, 200).state_dict())
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with largest_file(1000), pytest.raises(RunError, match="cannot be written") as caught:
+        save_weights(path, nn.Linear(300, 200).state_dict())
     assert caught.value.reason == "disk_full"
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]

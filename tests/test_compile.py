@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 import torch
-from test_train import make_step, run
+from support.small_training import make_step, run
 from torch._dynamo.utils import counters
 
 from mmlab.train import Progress

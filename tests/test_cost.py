@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 from support.planted import Vector
-from test_model import Product, batch
+from support.products import Product, batch
 from torch import nn
 
 from mmlab.cost import count_flops, count_parameters

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import resource
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
+from support.full_disk import largest_file
 
 from mmlab.feature_file import Damaged, locked, read_table, write_table
 from mmlab.feature_table import FeatureTable
@@ -118,17 +116,6 @@ def test_another_file_of_tensors_is_damaged(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(3)}, tmp_path / "a.safetensors")
     with pytest.raises(Damaged):
         read_table(tmp_path / "a.safetensors")
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """No file may grow beyond this, as if the disk were full."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("size", [0, 8, 1000, 2000])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.full_disk import largest_file
 from support.lab import CLASSIFICATION, CONCAT, DATASET, SCRIPTED, TRAIN, Lab
 from support.toys import Clusters, Scripted
 
@@ -390,8 +391,6 @@ def test_a_folder_that_cannot_be_written_stops_nothing(sqlite_lab: Lab) -> None:
 
 
 def test_a_full_disk_stops_nothing_and_leaves_nothing_behind(sqlite_lab: Lab) -> None:
-    from test_feature_file import largest_file
-
     _, _, experiment, features, cache = parts(sqlite_lab, write(sqlite_lab))
     with largest_file(500):
         kept = features.kept(experiment.plan.dataset, "train")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from support.planted import Vector
+from support.products import Product, batch
 from support.specs import change, refuse
-from test_model import Product, batch
 from torch import Tensor, nn
 
 from mmlab.modality_dropout import drop_modalities

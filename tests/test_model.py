@@ -6,24 +6,11 @@ from dataclasses import replace
 
 import torch
 from support.planted import Vector
-from torch import Tensor, nn
+from support.products import Product, batch
+from torch import nn
 
 from mmlab.model import Model
-from mmlab.plugin import Batch, Features, Scores
-
-
-class Product(nn.Module):
-    """A vector fusion: elementwise product."""
-
-    reads = frozenset({"pooled"})
-    prompts = "features"
-    dim = 3
-
-    def project(self, position: int, features: Features) -> Features:
-        return features
-
-    def fuse(self, *features: Features) -> Tensor:
-        return features[0].pooled * features[1].pooled
+from mmlab.plugin import Features, Scores
 
 
 class Lopsided(Product):
@@ -37,12 +24,6 @@ class Lopsided(Product):
 def model(fusion: nn.Module, **options: object) -> Model:
     torch.manual_seed(0)
     return Model({"image": Vector(), "text": Vector()}, fusion, ["image", "text"], **options)  # type: ignore[arg-type]
-
-
-def batch(count: int) -> Batch:
-    x = {key: torch.randn(count, 2) for key in ("image", "text")}
-    present = {key: torch.ones(count, dtype=torch.bool) for key in x}
-    return Batch(x, present, torch.zeros(count), torch.arange(count), {})
 
 
 def test_pairs_of_a_vector_fusion_score_as_a_loop_over_pairs() -> None:

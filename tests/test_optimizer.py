@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from support.planted import Vector
+from support.small_training import First, Nearness
+from support.token_steps import make_step as make_deep_step
 from support.toys import Toy
-from test_encoding import make_step as make_deep_step
-from test_train import First, Nearness
 
 from mmlab.errors import SpecError
 from mmlab.model import Model, Step

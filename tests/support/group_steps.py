@@ -11,7 +11,6 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from test_encoding import ROWS, make_batch, make_step
 from torch import Tensor
 
 from mmlab.group import Group, open_group
@@ -20,6 +19,7 @@ from mmlab.parallel import whole, whole_state
 from mmlab.plugin import Batch
 from mmlab.spec import TrainTable
 from mmlab.train import Trainer
+from support.token_steps import ROWS, make_batch, make_step
 
 STEPS = 3
 

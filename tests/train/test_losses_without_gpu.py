@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 from support.loss_models import LOSSES, ROWS, make_batch, make_loss, make_step
-from test_train_without_gpu import CUDA, on_gpu, pretended_gpu  # noqa: F401  # a fixture
+from support.pretended_gpu import CUDA, on_gpu
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from mmlab.loader import Order
 from mmlab.spec import TrainTable
 from mmlab.train import Trainer
+
+pytestmark = pytest.mark.usefixtures("pretended_gpu")
 
 
 @pytest.mark.parametrize("name", sorted(LOSSES))

@@ -2,7 +2,7 @@
 
 torch's fake tensors have a device and a dtype but no numbers. They refuse what a GPU would refuse,
 or would have to wait for: operands on two devices, and a number that Python asks for. The backward
-pass needs a real device, so gradients are pretended too; `test_train.py` has the tests on a GPU.
+pass needs a real device, so gradients are pretended too; `test_loop.py` has the tests on a GPU.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.pretended_gpu import CUDA, on_gpu
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -26,7 +27,8 @@ from mmlab.registry import Registry
 from mmlab.spec import TrainTable
 from mmlab.train import Trainer
 
-CUDA = torch.device("cuda")
+pytestmark = pytest.mark.usefixtures("pretended_gpu")
+
 LABELS = ("a", "b", "c")
 REGISTRY = Registry.discover(BUILTINS)
 FUSIONS = [e.name for e in REGISTRY.entries("fusion") if e.distribution == "mmlab-fusions"]
@@ -60,13 +62,6 @@ class Elsewhere(nn.Module):
         return {"loss": (outputs.prediction * torch.ones(len(LABELS))).sum()}
 
 
-@pytest.fixture(autouse=True)
-def pretended_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Autocast that believes in CUDA."""
-    monkeypatch.setattr(torch.cuda.amp.common, "amp_definitely_not_available", lambda: False)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
-
-
 def make(kind: str, name: str, **given: object) -> Any:  # Any: components differ by kind
     """A component with the options it has here."""
     factory = REGISTRY.resolve(kind, name)
@@ -94,21 +89,6 @@ def make_step(image: str, fusion_name: str) -> Step:
     if is_vector:
         losses["labels"] = make("loss", "cross_entropy", shapes=shapes)
     return Step(model, losses, dict.fromkeys(losses, 1.0))
-
-
-def on_gpu(step: Step) -> Step:
-    """The step with its parameters and buffers on the GPU; whatever else it holds stays behind."""
-    for module in step.modules():
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            moved = _like(parameter)
-            module.register_parameter(name, nn.Parameter(moved, parameter.requires_grad))
-        for name, buffer in list(module.named_buffers(recurse=False)):
-            setattr(module, name, _like(buffer))
-    return step
-
-
-def _like(x: Tensor) -> Tensor:
-    return torch.empty(x.shape, dtype=x.dtype, device=CUDA)
 
 
 def make_batch(size: int = 4) -> Batch:
