@@ -137,8 +137,9 @@ def test_every_step_draws_other_numbers_and_the_same_in_another_run() -> None:
     assert losses[0].drawn == losses[1].drawn
 
 
-def test_the_best_validation_is_marked_and_nan_never_is() -> None:
-    _, progress = run(make_step(), iter([3.0, math.nan, 1.0, 2.0]))
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_the_best_validation_is_marked_and_what_is_not_finite_never_is(value: float) -> None:
+    _, progress = run(make_step(), iter([3.0, value, 1.0, 2.0]))
     assert [p.is_best for p in progress] == [True, False, True, False]
 
 
