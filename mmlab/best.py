@@ -22,11 +22,11 @@ class Best:
         self._stalled_for = 0
 
     def see(self, points: Sequence[MetricPoint]) -> None:
-        """Compare a validation's metrics with the best so far; NaN is never best, nor is none."""
+        """Compare a validation's metrics with the best so far; none is best that is not finite."""
         if not points:
             return
         value = self.require(points)
-        self.is_new = self.sign * value > self.value
+        self.is_new = math.isfinite(value) and self.sign * value > self.value
         self.value = self.sign * value if self.is_new else self.value
         self._stalled_for = 0 if self.is_new else self._stalled_for + 1
 

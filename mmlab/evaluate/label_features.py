@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmlab.feature_rows import join_rows
@@ -156,10 +157,13 @@ def mean_probabilities(scores: Tensor, counts: Tensor, scale: float) -> Tensor:
 
 
 def mean_sigmoids(scores: Tensor, counts: Tensor, scale: float, bias: float) -> Tensor:
-    """Logit of each label's own probability, averaged over its prompts: (B, prompts) -> (B, C)."""
-    logits = scale * scores + bias
-    yes, no = (_mean_of_parts(torch.sigmoid(each), counts) for each in (logits, -logits))
-    return torch.log(yes) - torch.log(no)
+    """Logit of each label's own probability, averaged over its prompts: (B, prompts) -> (B, C).
+
+    Every label has as many prompts. In logarithms, for far from 0 a sigmoid is 0 or 1.
+    """
+    logits = scale * scores.reshape(len(scores), len(counts), -1) + bias  # (B, C, prompts)
+    yes, no = (F.logsigmoid(each).logsumexp(2) for each in (logits, -logits))
+    return yes - no
 
 
 def _mean_of_parts(x: Tensor, counts: Tensor) -> Tensor:

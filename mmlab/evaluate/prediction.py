@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from mmlab.evaluate import faults
 from mmlab.evaluate.encoded import Encoded
 from mmlab.evaluate.subject import Subject
 from mmlab.feature_rows import take_rows
@@ -21,11 +22,16 @@ def have_any_input(subject: Subject, encoded: Encoded) -> Tensor:
 
 
 def predict(subject: Subject, encoded: Encoded, indexes: Sequence[int]) -> Tensor:
-    """The head's prediction for some samples, (n, outputs) float32 on the device."""
+    """The head's prediction for some samples, (n, outputs) float32 on the device.
+
+    Raises RunError where a feature is NaN or infinite.
+    """
     parts = []
     for start in range(0, len(indexes), _ROWS):
         rows = torch.tensor(indexes[start : start + _ROWS])
         features = {key: take_rows(encoded.features[key], rows) for key in subject.model.inputs}
+        for key, each in features.items():
+            faults.check_features(each, key)
         with subject.full_precision():
             prediction = subject.model.outputs(features).prediction
         assert prediction is not None, "a model with a head predicts"

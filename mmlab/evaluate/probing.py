@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -21,6 +22,7 @@ from mmlab.evaluate.measures import measure_labels
 from mmlab.evaluate.probe_fit import Examples, Method, Probe, fit, grid, search
 from mmlab.evaluate.protocol import hash_texts
 from mmlab.evaluate.subject import Subject
+from mmlab.feature_rows import take_rows
 from mmlab.plugin import Calibration, Dataset, EncoderKey, Split
 from mmlab.records import EvaluationResult
 
@@ -85,12 +87,17 @@ class Taken:
 
 
 def take_examples(encoded: Encoded, key: str, method: Method, name: str) -> Taken:
-    """Examples of the labelled samples of a split that have this input."""
+    """Examples of the labelled samples of a split that have this input.
+
+    Raises DataError where there are none, RunError where a feature is NaN or infinite.
+    """
     indexes = encoded.labelled(encoded.present(key))
     if not indexes:
         raise faults.nothing_left(name, len(encoded.ids), f"a known label and {key}")
-    pooled = encoded.features[key].pooled
-    x = pooled[torch.tensor(indexes, device=pooled.device)]
+    pooled = replace(encoded.features[key], tokens=None, mask=None)
+    features = take_rows(pooled, torch.tensor(indexes))
+    faults.check_features(features, key)
+    x = features.pooled
     if method == "adamw":
         x = F.normalize(x, dim=1)
     target = _target(encoded, indexes).to(x.device)
@@ -108,7 +115,10 @@ def _target(encoded: Encoded, indexes: Sequence[int]) -> Tensor:
 
 
 def choose_penalty(method: Method, train: Examples, validation: Taken, seed: int) -> float:
-    """The penalty that does best on validation: by top-1, or mean average precision."""
+    """The penalty that does best on validation: by top-1, or mean average precision.
+
+    Worst are penalties under which the fit diverges, as AdamW does where rate times decay is > 2.
+    """
     label_count = len(validation.encoded.dataset.labels)
     penalties = grid(method)
 
@@ -120,6 +130,8 @@ def choose_penalty(method: Method, train: Examples, validation: Taken, seed: int
 
 
 def _quality(scores: Tensor, taken: Taken) -> float:
+    if not faults.is_finite(scores):
+        return -math.inf
     if not taken.encoded.dataset.is_multi_label:
         return float((scores.argmax(1) == taken.examples.target).double().mean())
     labels = scores.shape[1]

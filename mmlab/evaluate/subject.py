@@ -10,6 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from mmlab.evaluate import faults
 from mmlab.evaluate.label_features import Remembered
 from mmlab.feature_rows import join_rows
 from mmlab.loader import Reader
@@ -82,7 +83,11 @@ class Subject:
         return join_rows(parts)
 
     def project(self, key: str, features: Features) -> Features:
-        """The fusion's part that depends on one input alone, in float32."""
+        """The fusion's part that depends on one input alone, in float32.
+
+        Raises RunError where a feature is NaN or infinite.
+        """
+        faults.check_features(features, key)
         with self.full_precision():
             return self.model.project(key, features)
 

@@ -42,6 +42,18 @@ def test_every_epoch_sees_each_sample_once_in_another_order() -> None:
     assert epochs[0] != epochs[1]
 
 
+def test_every_epoch_draws_other_noise_for_a_sample_and_the_same_when_it_comes_again() -> None:
+    dataset, order = pairs(4), Order(seed=0, size=4, batch_size=4)
+    exact = torch.tensor([row["image"] for row in dataset.rows])
+    first, second, again = (
+        batch.inputs["image"][batch.index.argsort()] - exact
+        for batch in (*take(dataset, order, 2), take(dataset, order, 1)[0])
+    )
+    assert not (first == second).any()
+    assert len({*first.flatten().tolist()}) == first.numel(), "no sample has another's noise"
+    assert torch.equal(first, again)
+
+
 @pytest.mark.slow
 def test_order_and_noise_do_not_depend_on_the_number_of_workers() -> None:
     order = Order(seed=3, size=10, batch_size=4)

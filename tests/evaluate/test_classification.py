@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import nn
 from mmlab.errors import DataError, RunError, SpecError
 from mmlab.evaluate import Subject, ranking
 from mmlab.evaluate.classification import Classification
-from mmlab.plugin import Calibration
+from mmlab.plugin import Calibration, Features
 from mmlab.records import EvaluationResult
 
 LABELS = ["crab", "owl", "elk", "ant", "bee", "yak"]
@@ -142,12 +143,37 @@ def test_no_known_label_at_all_is_refused() -> None:
         classify(with_head(6), pictures(LABELS, LABELS, targets=[()] * 6))
 
 
-def test_a_prediction_that_is_not_a_number_stops_the_evaluation() -> None:
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_prediction_that_is_not_finite_stops_the_evaluation(value: float) -> None:
     what = with_head(6)
-    nn.init.constant_(what.model.head.bias, float("nan"))
-    with pytest.raises(RunError, match="not a number") as caught:
+    with torch.no_grad():
+        what.model.head.bias[2] = value
+    found = "NaN" if math.isnan(value) else "infinity"
+    with pytest.raises(RunError, match=rf"not a finite number\n +found: {found}") as caught:
         classify(what, pictures(LABELS, LABELS))
     assert caught.value.reason == "nan"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_feature_that_is_not_finite_stops_the_evaluation_unless_it_is_of_nobody(
+    value: float,
+) -> None:
+    what = subject(Squashed(), head=nn.Linear(256, 6))
+    dataset = pictures(LABELS, LABELS)
+    found = encoded(what, dataset)
+    found.features["image"].pooled[1, 3] = value
+    with pytest.raises(RunError, match=r"encoders\.image: a feature is not a finite number"):
+        Classification()(what, found, "classification")
+    found.features["image"].present[1] = False
+    assert Classification()(what, found, "classification")
+
+
+class Squashed(Gate):
+    """Whatever the features are, what is fused is between -1 and 1."""
+
+    def project(self, position: int, features: Features) -> Features:
+        absent = ~features.present[:, None]
+        return Features.of(features.pooled.masked_fill(absent, 0).tanh())
 
 
 def test_a_unimodal_model_is_classified_too() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,7 +15,7 @@ from sqlalchemy import func, select
 from support.evaluated import Words, encoded, subject
 from support.lab import PAIRED, TOY, Lab
 
-from mmlab.errors import DataError, SpecError
+from mmlab.errors import DataError, RunError, SpecError
 from mmlab.evaluate import Encoded, Subject
 from mmlab.evaluate.few_shot import FewShot
 from mmlab.evaluate.linear_probe import LinearProbe
@@ -152,6 +153,29 @@ def test_a_given_penalty_is_taken_and_only_training_samples_are_seen() -> None:
     (result,) = ask(LinearProbe(penalty=3.0), {k: v for k, v in data.items() if k != "validation"})
     assert result.subject["penalty"] == 3.0
     assert result.protocol["options"]["learnt_from"].keys() == {"train"}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("split", ["train", "validation", "test"])
+@pytest.mark.parametrize("evaluator", [LinearProbe(), FewShot(shots=[2], method="adamw")])
+def test_features_that_are_not_finite_stop_the_evaluation(
+    evaluator: LinearProbe | FewShot, split: Split, value: float
+) -> None:
+    data = splits()
+    data[split].rows[3]["image"][2] = value  # type: ignore[index]
+    with pytest.raises(RunError, match=r"encoders\.image: a feature is not a finite number"):
+        ask(evaluator, data)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_a_penalty_under_which_the_fit_diverges_is_not_chosen(several: bool) -> None:
+    """AdamW multiplies weights by 1 - rate * decay, -9 for a decay of 100: more every step."""
+    data = splits(is_multi_label=several)
+    data["train"] = points(900, 0, is_multi_label=several)
+    probe = fit("adamw", examples(900), 3, 100.0)
+    assert not probe.weight.isfinite().all()
+    (result,) = ask(LinearProbe(method="adamw"), data)
+    assert (result.metrics["top1"] or 0) > 0.7
 
 
 def test_several_truths_are_probed_by_their_mean_average_precision() -> None:

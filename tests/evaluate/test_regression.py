@@ -12,7 +12,7 @@ from sklearn.metrics import mean_absolute_error, mean_squared_error, r2_score
 from support.evaluated import Gate, Words, encoded, letters, subject
 from torch import Tensor, nn
 
-from mmlab.errors import DataError, SpecError
+from mmlab.errors import DataError, RunError, SpecError
 from mmlab.evaluate import Subject
 from mmlab.evaluate.regression import Regression, measure
 from mmlab.plugin import Sample
@@ -126,6 +126,14 @@ def test_always_saying_the_mean_of_the_truths_is_worth_nothing() -> None:
 
 def test_a_single_target_has_no_metrics_of_its_own_name() -> None:
     assert measure(np.ones((2, 1)), np.eye(2)[:, :1], ["a"]).keys() == {"r2", "mse", "mae"}
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_predictions_that_are_not_finite_stop_the_evaluation(value: float) -> None:
+    head = nn.Linear(256, 2)
+    nn.init.constant_(head.bias, value)
+    with pytest.raises(RunError, match="a score is not a finite number"):
+        result(counted(*KNOWN), subject(Gate(), head=head))
 
 
 def test_what_is_missing_is_said() -> None:

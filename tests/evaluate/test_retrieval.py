@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
+<<<<<<< HEAD:tests/evaluate/test_retrieval.py
 from support.evaluated import Cosine, Gate, Words, encoded, letters, pictures, subject
+=======
+from evaluated import Broken, Cosine, Gate, Words, encoded, letters, pictures, subject
+>>>>>>> small:tests/test_evaluate_retrieval.py
 from torch import nn
 
-from mmlab.errors import DataError, SpecError
+from mmlab.errors import DataError, RunError, SpecError
 from mmlab.evaluate import Subject, ranking
 from mmlab.evaluate.retrieval import Retrieval
 from mmlab.plugin import Features, Scores
@@ -50,6 +56,21 @@ def test_matching_pairs_are_found_both_ways() -> None:
             "median_rank": 1.0,
             "mean_recall@1": 1.0,
         }
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_scores_that_are_not_finite_stop_the_evaluation(value: float) -> None:
+    with pytest.raises(RunError, match="a score is not a finite number"):
+        retrieve(subject(Broken(value)), pictures(WORDS, WORDS))
+
+
+@pytest.mark.parametrize("key", ["image", "text"])
+def test_features_that_are_not_finite_stop_the_evaluation(key: str) -> None:
+    what = subject()
+    found = encoded(what, pictures(WORDS, WORDS))
+    found.features[key].pooled[3, 5] = math.inf
+    with pytest.raises(RunError, match=rf"encoders\.{key}: a feature is not a finite number"):
+        Retrieval()(what, found, "pairs")
 
 
 def test_each_direction_asks_the_similarity_its_own_question() -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+<<<<<<< HEAD:tests/evaluate/test_zero_shot.py
 from support.evaluated import Cosine, Gate, Words, encoded, letters, pictures, subject
+=======
+from evaluated import Broken, Cosine, Gate, Words, encoded, letters, pictures, subject
+>>>>>>> small:tests/test_evaluate_zero_shot.py
 from torch import Tensor, nn
 
-from mmlab.errors import DataError, SpecError
+from mmlab.errors import DataError, RunError, SpecError
 from mmlab.evaluate import Subject, ranked, ranking
+from mmlab.evaluate.label_features import mean_sigmoids
 from mmlab.evaluate.prompts import write_prompts
 from mmlab.evaluate.zero_shot import ZeroShot
 from mmlab.plugin import Calibration
@@ -108,6 +114,26 @@ def test_fewer_than_five_labels_have_no_top5() -> None:
     result = ask(subject(), pictures(LABELS[:4], LABELS[:4]))
     assert result.metrics["top5"] is None
     assert result.rankings.label.shape == (4, 4)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("block_labels", [1 << 16, 4])
+def test_scores_that_are_not_finite_stop_the_evaluation_in_blocks_too(
+    value: float, block_labels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ranked, "BLOCK_LABELS", block_labels)
+    with pytest.raises(RunError, match="a score is not a finite number") as caught:
+        ask(subject(Broken(value)), pictures(LABELS[:6], LABELS[:6]))
+    assert caught.value.reason == "nan"
+
+
+def test_averaged_sigmoids_are_finite_however_sure_each_is() -> None:
+    scores = torch.tensor([[3.0, 3.0, -3.0, -3.0, 3.0, -3.0], [0.1, 0.3, 0.0, 0.2, -0.1, 0.4]])
+    counts = torch.tensor([2, 2, 2])
+    found = mean_sigmoids(scores, counts, 100.0, -10.0)
+    exact = (100.0 * scores - 10.0).double().reshape(2, 3, 2)
+    yes, no = (torch.sigmoid(each).mean(2) for each in (exact, -exact))
+    torch.testing.assert_close(found, (yes.log() - no.log()).float())
 
 
 def test_sigmoid_probabilities_are_each_labels_own() -> None:

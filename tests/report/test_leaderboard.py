@@ -131,7 +131,7 @@ def test_a_metric_that_is_no_mean_over_samples_has_no_interval(store: Store) -> 
     assert (found["low"], found["high"], found["interval"]) == (None, None, "none")
 
 
-FEW = {"top1": 0.2, "top1_low": 0.0, "top1_high": 0.6, "top5": 0.5, "top5_low": 0, "top5_high": 1}
+FEW = {"top1": 0.2, "top1_low": 0.1, "top1_high": 0.3, "top5": 0.5, "top5_low": 0, "top5_high": 1}
 
 
 def few_shot(metrics: dict[str, float]) -> EvaluationResult:
@@ -143,15 +143,28 @@ def test_bounds_over_draws_belong_to_their_means_and_are_no_metrics(store: Store
     board = leaderboard(store)
     assert board["metric"].to_list() == ["top1", "top5"]
     assert board["interval"].to_list() == ["draws", "draws"]
-    # The half of the first is known from its upper end, of the second nothing but [0, 1].
-    assert board["low"].to_list() == pytest.approx([-0.2, 0.0])
-    assert board["high"].to_list() == pytest.approx([0.6, 1.0])
+    assert board["low"].to_list() == pytest.approx([0.1, 0.0])
+    assert board["high"].to_list() == pytest.approx([0.3, 1.0])
     (shown,) = boards(store, board)
     assert [figure.text for figure in shown.entries[0].figures] == [
-        "20.0 ± 40.0%",
+        "20.0 ± 10.0%",
         "50.0 ± 50.0%",
     ]
     assert "95% Student t over draws of shots (one seed)" in shown.notes
+
+
+@pytest.mark.parametrize(
+    ("mean", "low", "high", "text"),
+    [(0.95, 0.85, 1.0, "95.0% [85.0, 100.0]"), (0.2, 0.0, 0.6, "20.0% [0.0, 60.0]")],
+)
+def test_bounds_that_were_cut_to_shares_stay_cut(
+    store: Store, mean: float, low: float, high: float, text: str
+) -> None:
+    record(store, few_shot({"top1": mean, "top1_low": low, "top1_high": high}))
+    found = row(store)
+    assert (found["low"], found["high"]) == pytest.approx((low, high))
+    (shown,) = boards(store, leaderboard(store))
+    assert shown.entries[0].figures[0].text == text
 
 
 def test_several_seeds_of_few_shots_have_the_interval_over_seeds(store: Store) -> None:

@@ -6,11 +6,13 @@ import hashlib
 
 import polars as pl
 import pytest
+import torch
 from support.lab import DATASET, PAIRED, RETRIEVAL, TOY, Lab
 
 import mmlab
 from mmlab.checkpoint import load_weights
 
+LR_SCALE = "encoders.text.lr_scale"
 NO_VALIDATION = DATASET + 'empty = ["validation"]\n'
 
 
@@ -30,6 +32,19 @@ def test_test_is_scored_with_the_best_weights_where_the_last_are_worse(sqlite_la
     best, final = (mmlab.load("toy", sqlite_lab.db, weights=w) for w in ("best", "final"))
     one, other = (e.model.state_dict()["encoders.image.first.weight"] for e in (best, final))
     assert not one.equal(other)
+
+
+def test_the_factor_of_an_encoder_scales_its_steps_and_no_others(sqlite_lab: Lab) -> None:
+    """AdamW's first step is the rate times a direction, so a half is twice as far as a quarter."""
+    spec = sqlite_lab.write("pairs", PAIRED)
+    one, half, quarter = (
+        sqlite_lab.weights(sqlite_lab.run_one(spec, "train.max_steps=1", f"{LR_SCALE}={scale}"))
+        for scale in (1.0, 0.5, 0.25)
+    )
+    for name, weight in one.items():
+        far, near = weight - half[name], half[name] - quarter[name]
+        torch.testing.assert_close(far, 2 * near, rtol=1e-3, atol=1e-7)
+        assert bool(near.any()) == name.startswith("model.encoders.text."), name
 
 
 def test_the_recorded_files_are_there_with_the_recorded_bytes(sqlite_lab: Lab) -> None:

@@ -57,6 +57,7 @@ def test_settings_that_cannot_change_the_weights_change_no_hash(
         'encoders.image.modality="text"',
         "encoders.image.freeze=true",
         "encoders.image.freeze=1",
+        "encoders.image.lr_scale=0.5",
         "fusion.dim=9",
         "fusion.modality_dropout=0.1",
         'fusion.inputs=["text", "image"]',

@@ -54,6 +54,19 @@ class Cosine(nn.Module):
         return Scores(scores, scores)
 
 
+class Broken(Cosine):
+    """The cosine, but the first answer's scores are what is given: NaN, infinity."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def score(self, u: Features, v: Features) -> Scores:
+        scores = super().score(u, v).forward
+        scores[:, 0] = self.value
+        return Scores(scores, scores)
+
+
 class Gate(nn.Module):
     """A vector fusion whose prompts are averaged as scores: a nonlinear gate."""
 

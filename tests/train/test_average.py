@@ -44,6 +44,18 @@ def test_training_steps_are_those_without_an_average() -> None:
         assert not torch.equal(found, average)
 
 
+def test_a_training_counts_its_first_step_as_step_one() -> None:
+    """(1 + 1) / (10 + 1) of the average are the weights of the start."""
+    start = [p.detach().clone() for p in make_step().parameters()]
+    trainer, _ = run(make_step(), max_steps=1, lr=0.05, ema=0.9)
+    assert trainer.average is not None
+    trainer.average.swap()  # the weights are in the model again
+    pairs = zip(start, trainer.parameters, trainer.average.values, strict=True)
+    for before, after, average in pairs:
+        assert not torch.equal(before, after)
+        torch.testing.assert_close(average, 2 / 11 * before + 9 / 11 * after)
+
+
 def test_what_is_validated_kept_and_loaded_is_the_average(sqlite_lab: Lab) -> None:
     spec = sqlite_lab.write("averaged", PAIRED)
     plain = sqlite_lab.weights(sqlite_lab.run_one(spec), "final")

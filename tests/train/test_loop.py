@@ -50,8 +50,30 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit() -> None:
     assert all(torch.equal(a, b) for a, b in zip(weights(first), weights(second), strict=True))
 
 
-def test_the_best_validation_is_marked_and_nan_never_is() -> None:
-    _, progress = run(make_step(), iter([3.0, math.nan, 1.0, 2.0]))
+class Drawing(Nearness):
+    """Draws a number at each training step, as dropout does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drawn: list[float] = []
+
+    def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
+        if self.training:
+            self.drawn.append(float(torch.rand(())))
+        return super().forward(outputs, batch, encode)
+
+
+def test_every_step_draws_other_numbers_and_the_same_in_another_run() -> None:
+    losses = Drawing(), Drawing()
+    for loss in losses:
+        run(make_step(loss), max_steps=4)
+    assert len(set(losses[0].drawn)) == 4
+    assert losses[0].drawn == losses[1].drawn
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_the_best_validation_is_marked_and_what_is_not_finite_never_is(value: float) -> None:
+    _, progress = run(make_step(), iter([3.0, value, 1.0, 2.0]))
     assert [p.is_best for p in progress] == [True, False, True, False]
 
 

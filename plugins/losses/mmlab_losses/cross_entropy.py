@@ -21,7 +21,9 @@ class CrossEntropy(nn.Module):
 
     A mean over the samples whose label is known, weighted by the label's weight; 0 where no label
     is known. With `label_smoothing` e, the truth is a mixture of 1 - e for the label and e / C for
-    each of the C labels (Szegedy et al., arXiv:1512.00567, section 7). "balanced" weighs a label by
+    each of the C labels (Szegedy et al., arXiv:1512.00567, section 7). The weight is the sample's:
+    torch weighs each part of a smoothed truth by that part's label instead, so that equal logits no
+    longer cost log C and balanced labels do not balance. "balanced" weighs a label by
     samples / (C * samples of that label), so that every label counts alike; a label without
     training samples has weight 0. A table gives weights by label, 1 for those it does not name.
     Computed in float32 at least.
@@ -65,17 +67,16 @@ class CrossEntropy(nn.Module):
 
     def _loss(self, logits: Tensor, target: Tensor, is_known: Tensor) -> Tensor:
         """The weighted mean; the library's own gives NaN where nothing is known."""
-        weights = self.label_weights.to(logits.dtype)
-        total = F.cross_entropy(
+        losses = F.cross_entropy(
             logits,
             target,
-            weights,
             ignore_index=UNKNOWN,
             label_smoothing=self.label_smoothing,
-            reduction="sum",
-        )
-        weight = (weights[target.clamp(min=0)] * is_known).sum()
-        return total / torch.where(weight > 0, weight, 1)
+            reduction="none",
+        )  # (B,)
+        weights = self.label_weights.to(logits.dtype)[target.clamp(min=0)] * is_known
+        total = weights.sum()
+        return (weights * losses).sum() / torch.where(total > 0, total, 1)
 
 
 def _weights(shapes: Shapes, option: LabelWeight) -> Tensor:

@@ -29,14 +29,14 @@ def scalars(
 
 
 def loss_slowly(smoothing: float, weights: Sequence[float]) -> float:
-    """Mean over known samples, weighted by the weight of their labels."""
+    """Mean over known samples of their cross entropy, weighted by the weight of their labels."""
     total = share = 0.0
     for row, label in zip(LOGITS.double().tolist(), TARGET, strict=True):
         if label < 0:
             continue
         log_sum = math.log(math.fsum(math.exp(x) for x in row))
         truths = [smoothing / 3 + (1 - smoothing) * (c == label) for c in range(3)]
-        total += sum(w * t * (log_sum - x) for w, t, x in zip(weights, truths, row, strict=True))
+        total += weights[label] * sum(t * (log_sum - x) for t, x in zip(truths, row, strict=True))
         share += weights[label]
     return total / share
 
@@ -57,10 +57,29 @@ def test_cross_entropy_is_what_a_slow_loop_gives(smoothing: float, balance: Any)
     assert found == pytest.approx(loss_slowly(smoothing, weights), rel=1e-9)
 
 
-def test_it_is_the_library_s_where_every_label_is_known() -> None:
+@pytest.mark.parametrize(("smoothing", "weight"), [(0.0, 1.0), (0.3, 1.0), (0.0, 5.0)])
+def test_it_is_the_library_s_unless_smoothing_and_weights_meet(
+    smoothing: float, weight: float
+) -> None:
     target = [0, 1, 1, 2]
-    expected = F.cross_entropy(LOGITS, torch.tensor(target))
-    torch.testing.assert_close(scalars(CrossEntropy(SHAPES), target=target)["loss"], expected)
+    weights = torch.tensor([1.0, weight, 1.0])
+    expected = F.cross_entropy(LOGITS, torch.tensor(target), weights, label_smoothing=smoothing)
+    loss = CrossEntropy(SHAPES, label_smoothing=smoothing, label_weight={"b": weight})
+    torch.testing.assert_close(scalars(loss, target=target)["loss"], expected)
+
+
+def test_a_weight_is_one_of_samples_so_that_equal_logits_cost_the_log_of_the_labels() -> None:
+    """The library weighs the smoothed truth's parts, each by its own label: no mean of samples."""
+    loss = CrossEntropy(SHAPES, label_smoothing=0.3, label_weight={"b": 5.0})
+    found = scalars(loss, torch.zeros(4, 3), [0, 0, 1, 2])["loss"]
+    assert float(found) == pytest.approx(math.log(3))
+    theirs = F.cross_entropy(
+        torch.zeros(4, 3),
+        torch.tensor([0, 0, 1, 2]),
+        torch.tensor([1.0, 5.0, 1.0]),
+        label_smoothing=0.3,
+    )
+    assert float(theirs) == pytest.approx(math.log(3) * (0.7 + 0.3 * (7 / 3) / 2))
 
 
 def test_gradients_equal_finite_differences() -> None:
@@ -107,6 +126,19 @@ def test_weights_of_labels_are_no_part_of_a_checkpoint() -> None:
 def test_several_labels_per_sample_are_refused() -> None:
     with pytest.raises(SpecError, match="found: a multi-label dataset"):
         CrossEntropy(replace(SHAPES, is_multi_label=True))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_balanced_labels_pull_alike_however_many_samples_they_have(smoothing: float) -> None:
+    """At equal logits, the gradients of all samples of one label add up to as much as another's."""
+    shapes = replace(SHAPES, label_counts=(6, 3, 3))
+    loss = CrossEntropy(shapes, label_smoothing=smoothing, label_weight="balanced").double()
+    logits = torch.zeros(12, 3, dtype=torch.float64, requires_grad=True)
+    scalars(loss, logits, [0] * 6 + [1] * 3 + [2] * 3)["loss"].backward()
+    assert logits.grad is not None
+    torch.testing.assert_close(logits.grad.sum(0), torch.zeros(3, dtype=torch.float64))
+    pulls = [float(part.abs().sum()) for part in logits.grad.split([6, 3, 3])]
+    assert pulls == pytest.approx([pulls[0]] * 3)
 
 
 def test_weights_of_labels_go_by_name_and_the_others_weigh_one() -> None:
