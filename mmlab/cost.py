@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
 from mmlab.model import Model, Step
 from mmlab.plugin import Batch, Features
+
+if TYPE_CHECKING:
+    from torch.utils.flop_counter import FlopCounterMode
 
 
 def count_parameters(step: Step) -> dict[str, int]:
@@ -66,6 +69,8 @@ def _encode(model: Model, key: str, x: Tensor, batch: Batch) -> Features:
 @contextmanager
 def _counting() -> Iterator[FlopCounterMode]:
     """No gradients, and attention as products: the counter knows no fused kernel of a CPU."""
+    from torch.utils.flop_counter import FlopCounterMode  # imports a compiler of kernels
+
     before = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:

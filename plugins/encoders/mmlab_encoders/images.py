@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import torch
 from PIL import Image
 from pydantic import Field
 from torch import Tensor
-from torchvision.transforms import InterpolationMode, v2
 
 from mmlab.plugin import DataError, explain
+from mmlab_encoders.resize import middle, to_tensor
 
 Crop = Annotated[
     float,
@@ -35,7 +36,7 @@ Blur = Annotated[
 ]
 ImageSize = Annotated[int, Field(ge=8, description="height and width of the input in pixels")]
 
-_BICUBIC = InterpolationMode.BICUBIC
+_Step = Callable[[Tensor], Tensor]
 
 
 class ImageTransform:
@@ -63,22 +64,24 @@ class ImageTransform:
         blur: float = 0.0,
     ) -> None:
         self.size = size
-        self._cut = v2.Compose([v2.Resize(size, _BICUBIC), v2.CenterCrop(size)])
-        colours = _colour_steps(size, jitter, jitter_share, grey, blur)
-        steps = _random_steps(size, crop, flip) + colours
-        self.is_random = bool(steps)  # in training
-        self._augment = v2.Compose(steps if crop < 1 else [self._cut, *steps])
+        self._crops = crop < 1
+        self._steps = _augmentations(size, crop, flip, (jitter, jitter_share, grey, blur))
+        self.is_random = bool(self._steps)  # in training
 
     def __call__(self, raw: object, train: bool) -> Tensor:
         """One picture, cut for training or evaluation."""
         if not isinstance(raw, Image.Image):
             raise _not_a_picture(raw)
-        return self.cut(v2.functional.pil_to_tensor(raw), train)
+        return self.cut(to_tensor(raw), train)
 
     def cut(self, x: Tensor, train: bool) -> Tensor:
         """Pictures of one size, uint8 (..., 3, H, W); what is drawn is the same for all of them."""
-        result: Tensor = self._augment(x) if train else self._cut(x)
-        return result
+        if not train:
+            return middle(x, self.size)
+        x = x if self._crops else middle(x, self.size)
+        for step in self._steps:
+            x = step(x)
+        return x
 
     @property
     def description(self) -> str:
@@ -91,22 +94,27 @@ def normalise(x: Tensor) -> Tensor:
     return x.to(torch.get_default_dtype()) / 127.5 - 1
 
 
-def _random_steps(size: int, crop: float, flip: bool) -> list[v2.Transform]:
-    cut = [v2.RandomResizedCrop(size, (crop, 1.0), interpolation=_BICUBIC)] if crop < 1 else []
-    return [*cut, v2.RandomHorizontalFlip()] if flip else cut
+def _augmentations(
+    size: int, crop: float, flip: bool, colours: tuple[float, float, float, float]
+) -> Sequence[_Step]:
+    """What is drawn in training; torchvision is imported only where there is any."""
+    jitter, jitter_share, grey, blur = colours
+    changes = (1 - crop, flip, jitter * jitter_share, grey, blur)
+    if not any(changes):
+        return []
+    from torchvision.transforms import InterpolationMode, v2  # a second; most cells need none
 
-
-def _colour_steps(
-    size: int, jitter: float, jitter_share: float, grey: float, blur: float
-) -> list[v2.Transform]:
+    bicubic = InterpolationMode.BICUBIC
     strengths = (0.8 * jitter, 0.8 * jitter, 0.8 * jitter, 0.2 * jitter)
     kernel = size // 20 * 2 + 1  # a tenth of the picture, odd
-    steps = {
-        v2.RandomApply([v2.ColorJitter(*strengths)], p=jitter_share): jitter * jitter_share,
-        v2.RandomGrayscale(p=grey): grey,
-        v2.RandomApply([v2.GaussianBlur(kernel, (0.1, 2.0))], p=blur): blur,
-    }
-    return [step for step, strength in steps.items() if strength > 0]
+    steps: list[_Step] = [
+        v2.RandomResizedCrop(size, (crop, 1.0), interpolation=bicubic),
+        v2.RandomHorizontalFlip(),
+        v2.RandomApply([v2.ColorJitter(*strengths)], p=jitter_share),
+        v2.RandomGrayscale(p=grey),
+        v2.RandomApply([v2.GaussianBlur(kernel, (0.1, 2.0))], p=blur),
+    ]
+    return [step for step, change in zip(steps, changes, strict=True) if change]
 
 
 def _not_a_picture(raw: object) -> DataError:

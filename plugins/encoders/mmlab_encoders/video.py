@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
-from torchvision.transforms.v2.functional import pil_to_tensor
 
 from mmlab.plugin import Context, DataError, Features, explain
 from mmlab_encoders.convnet import ConvNet
 from mmlab_encoders.images import Crop, Flip, ImageSize, ImageTransform
+from mmlab_encoders.resize import to_tensor
 from mmlab_encoders.vit import ViT
 
 T = TypeVar("T")
@@ -109,7 +109,7 @@ def _video(raw: object) -> Tensor:
     """uint8 (T, 3, H, W) of a tensor or a list of RGB pictures of one size."""
     is_list = isinstance(raw, list | tuple) and len(raw) > 0
     if is_list and all(isinstance(frame, Image.Image) for frame in cast(list[object], raw)):
-        pictures = [pil_to_tensor(frame) for frame in cast(list[Image.Image], raw)]
+        pictures = [to_tensor(frame) for frame in cast(list[Image.Image], raw)]
         if len({picture.shape for picture in pictures}) == 1 and len(pictures[0]) == 3:
             return torch.stack(pictures)
     is_bytes = isinstance(raw, Tensor) and raw.dtype == torch.uint8 and raw.ndim == 4
