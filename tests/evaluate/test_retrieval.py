@@ -7,11 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-<<<<<<< HEAD:tests/evaluate/test_retrieval.py
-from support.evaluated import Cosine, Gate, Words, encoded, letters, pictures, subject
-=======
-from evaluated import Broken, Cosine, Gate, Words, encoded, letters, pictures, subject
->>>>>>> small:tests/test_evaluate_retrieval.py
+from support.evaluated import Broken, Cosine, Gate, Words, encoded, letters, pictures, subject
 from torch import nn
 
 from mmlab.errors import DataError, RunError, SpecError

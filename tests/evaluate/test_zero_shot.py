@@ -9,11 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-<<<<<<< HEAD:tests/evaluate/test_zero_shot.py
-from support.evaluated import Cosine, Gate, Words, encoded, letters, pictures, subject
-=======
-from evaluated import Broken, Cosine, Gate, Words, encoded, letters, pictures, subject
->>>>>>> small:tests/test_evaluate_zero_shot.py
+from support.evaluated import Broken, Cosine, Gate, Words, encoded, letters, pictures, subject
 from torch import Tensor, nn
 
 from mmlab.errors import DataError, RunError, SpecError
