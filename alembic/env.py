@@ -5,10 +5,8 @@ import os
 from alembic.runtime.migration import MigrationContext
 
 from alembic import context
-from mmlab.store.docs import write_docs
-from mmlab.store.migrate import check_references, lock, migrating
-from mmlab.store.revision import VERSION_TABLE
-from mmlab.tables import REVISION, metadata
+from mmlab.store.migrate import VERSION_TABLE, check_references, lock, migrating, write_docs
+from mmlab.store.tables import REVISION, metadata
 
 if context.is_offline_mode():
     raise SystemExit("--sql is not supported: migrations look at the database they change")

@@ -30,14 +30,14 @@ from clip_benchmark.metrics.zeroshot_classification import (
 from mmlab_fusions.inner_product import InnerProduct
 from mmlab_openclip.encoder import open_clip as tower
 
+from mmlab.data.reader import Reader
 from mmlab.evaluate import Subject, encode_split
+from mmlab.evaluate.evaluators.zero_shot import ZeroShot
 from mmlab.evaluate.label_features import LabelFeatures, Remembered
 from mmlab.evaluate.prompts import Prompts
-from mmlab.evaluate.zero_shot import ZeroShot
-from mmlab.loader import Reader
-from mmlab.model import Model
+from mmlab.model.model import Model
 from mmlab.plugin import Features, Sample
-from mmlab.testing.options import BuildContext
+from mmlab.testing.tools import BuildContext
 
 ARCHITECTURE, BATCH_SIZE, PICTURES = "ViT-B-32", 16, 256
 LABELS = ("airplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat")

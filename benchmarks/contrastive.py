@@ -39,11 +39,12 @@ from mmlab_openclip.encoder import open_clip as open_clip_encoder
 from open_clip_train.scheduler import cosine_lr
 from open_clip_train.train import train_one_epoch
 
-from mmlab.loader import Order
-from mmlab.model import Model, Step
+from mmlab.data.order import Order
+from mmlab.model.device import resolve_precision
+from mmlab.model.model import Model, Step
 from mmlab.plugin import Batch, Shapes
 from mmlab.spec import TrainTable
-from mmlab.train import Trainer, resolve_precision
+from mmlab.train.loop import Trainer
 
 BATCH, STEPS, PIXELS, PATCH, LENGTH, WIDTH, DEPTH, HEADS = 32, 4, 64, 8, 32, 128, 4, 2
 WORDS = 4096

@@ -25,15 +25,14 @@ from pathlib import Path
 
 import torch
 
-from mmlab.build import Experiment, build
-from mmlab.feature_cache import FeatureCache
-from mmlab.features import Keeper
-from mmlab.fitting import start_training
-from mmlab.loader import to_device
-from mmlab.planning import plan_specs
-from mmlab.scoring import Scorer
-from mmlab.splits import Splits
-from mmlab.train import resolve_precision
+from mmlab.data.loader import to_device
+from mmlab.data.splits import Splits
+from mmlab.model.build import Experiment, build
+from mmlab.model.device import resolve_precision
+from mmlab.plan.resolve import plan_specs
+from mmlab.runner.execute import start_training
+from mmlab.runner.kept import FeatureCache, Keeper
+from mmlab.runner.score import Scorer
 
 SPEC = """
 schema_version = 1

@@ -25,7 +25,7 @@ from typing import Any
 import mmlab_fusions
 import torch
 
-from mmlab.options import option_model, supplied
+from mmlab.plan.options import option_model, supplied
 from mmlab.plugin import Features
 
 WIDTH, RESULT, BATCH_SIZE, TOKENS = 512, 256, 64, 16

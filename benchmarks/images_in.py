@@ -32,12 +32,14 @@ from mmlab_encoders.convnet import ConvNet
 from open_clip.transform import AugmentationCfg, image_transform
 from PIL import Image
 
-from mmlab.feature_encoding import Values, transform_values
-from mmlab.feature_file import read_table, write_table
-from mmlab.feature_table import InputTable, Kept
-from mmlab.kept_batches import kept_training_batches
-from mmlab.loader import Order, Reader, evaluation_batches, make_readers, training_batches
-from mmlab.outline import read_outline
+from mmlab.data.kept_batches import kept_training_batches
+from mmlab.data.loader import evaluation_batches, training_batches
+from mmlab.data.order import Order
+from mmlab.data.reader import Reader, make_readers
+from mmlab.data.samples import read_outline
+from mmlab.data.table_file import read_table, write_table
+from mmlab.data.tables import InputTable, Kept
+from mmlab.runner.kept_encode import Values, transform_values
 
 PIXELS = 64
 BATCH_SIZE = 64

@@ -16,13 +16,11 @@ from sqlalchemy import delete
 from sqlalchemy.orm import DeclarativeBase, Session
 from support.store_values import claimed, evaluation, finish
 
-from mmlab import tables
 from mmlab.records import Rankings
-from mmlab.store import open_store
-from mmlab.store.address import parse_address
+from mmlab.store import open_store, tables
 from mmlab.store.catalogue import Ids, label_set, sample_ids
-from mmlab.store.engine import Database
-from mmlab.store.sample_rows import write_rankings
+from mmlab.store.engine import Database, parse_address
+from mmlab.store.write import write_rankings
 
 DEPTH, LABELS = 5, 1000
 GOAL = "20 times faster on SQLite, 40 times on Postgres"

@@ -16,13 +16,11 @@ from interleaved import databases, keep, measure, show, summarise
 from sqlalchemy import Table, select
 from support.store_values import claimed, evaluation, finish
 
-from mmlab import tables, views
 from mmlab.records import Rankings
-from mmlab.store import Store, open_store
-from mmlab.store.address import parse_address
+from mmlab.store import Store, open_store, tables, views
 from mmlab.store.catalogue import label_set, sample_ids
-from mmlab.store.engine import Database
-from mmlab.store.sample_rows import write_rankings
+from mmlab.store.engine import Database, parse_address
+from mmlab.store.write import write_rankings
 
 DEPTH, LABELS = 5, 1000
 GOAL = "2.5 times faster on Postgres, 1.2 times on SQLite"

@@ -31,11 +31,14 @@ from mmlab_encoders.transformer import TextTransformer
 from mmlab_fusions.inner_product import InnerProduct
 from mmlab_losses.info_nce import InfoNCE
 
-from mmlab.loader import Order, make_readers, to_device, training_batches
-from mmlab.model import Model, Step
+from mmlab.data.loader import to_device, training_batches
+from mmlab.data.order import Order
+from mmlab.data.reader import make_readers
+from mmlab.model.device import autocast, resolve_precision
+from mmlab.model.model import Model, Step
 from mmlab.plugin import Batch, Shapes
 from mmlab.spec import TrainTable
-from mmlab.train import Trainer, autocast, resolve_precision
+from mmlab.train.loop import Trainer
 
 #: Width, batch, blocks, steps a round, and how many times as many rounds: short ones are noisy.
 SIZES = {"tiny": (16, 8, 1, 5, 20), "real": (64, 128, 2, 6, 1)}

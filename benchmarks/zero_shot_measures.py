@@ -26,9 +26,10 @@ import numpy as np
 import torch
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from mmlab.evaluate import label_metrics
-from mmlab.evaluate.measures import count_confusions, measure, measure_labels
-from mmlab.evaluate.ranked import LabelScores, RankedLabels, rank_labels
+from mmlab.evaluate import metrics
+from mmlab.evaluate.metrics import count_confusions, measure, measure_labels
+from mmlab.evaluate.rank_labels import rank_labels
+from mmlab.evaluate.ranked import LabelScores, RankedLabels, TruthRanks
 from mmlab.plugin import Calibration
 
 LABELS, WIDTH = 1000, 512
@@ -91,7 +92,7 @@ def order_measures(samples: int, rounds: int) -> dict[str, object]:
     label = np.arange(samples) % LABELS  # so that positives are as rare as with 1,000 labels
     sample = np.flatnonzero(label < PEER_LABELS)
     unused = np.zeros(len(sample), dtype=np.float32)
-    truths = label_metrics.TruthRanks(sample, label[sample], np.ones_like(sample), unused)
+    truths = TruthRanks(sample, label[sample], np.ones_like(sample), unused)
     is_truth = label == np.arange(PEER_LABELS)[:, None]
 
     def peer() -> list[tuple[float, float]]:
@@ -99,7 +100,7 @@ def order_measures(samples: int, rounds: int) -> dict[str, object]:
         return [(average_precision_score(t, s), roc_auc_score(t, s)) for t, s in pairs]
 
     def ours() -> dict[str, np.ndarray]:
-        return label_metrics.order_measures(scores, truths)
+        return metrics.order_measures(scores, truths)
 
     found = ours()
     both = np.stack([found["average_precision"], found["auroc"]], 1)

@@ -1,19 +1,15 @@
 """mmlab: declarative multimodal experiments whose every result can be compared.
 
 `mmlab.results(db)` reads results as polars frames, `mmlab.load(run)` loads a trained model. Both
-are imported when first used, so that importing mmlab costs nothing.
+are imported when first used, so that importing mmlab costs nothing; their types are in the stub
+beside this file.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mmlab.loading import load as load
-    from mmlab.report.results import results as results
 
 __version__ = "0.1.0"
 
-_LAZY = {"results": "mmlab.report.results", "load": "mmlab.loading"}
+_LAZY = {"results": "mmlab.report.results", "load": "mmlab.runner.load"}
 
 
 def __getattr__(name: str) -> object:

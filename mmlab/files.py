@@ -1,7 +1,8 @@
-"""Files that a command is asked to write: whole or not at all, and never in place of a device."""
+"""Files written whole or not at all (atomic writes), their sizes in words, and their sha256."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -46,3 +47,18 @@ def _unwritable(path: Path, what: str, found: str) -> UsageError:
             next_step="name another file, or mend the folder",
         )
     )
+
+
+def file_sha256(path: Path) -> str:
+    """Identity of a file: the sha256 of its bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the list of names in a folder, is on the disk. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -189,3 +189,14 @@ class Match:
         width = f"fusion.{self.option} = {self.value}" if self.option else "no width to set"
         gap = 100 * (self.parameters / self.budget - 1)
         return f"{width}: {self.parameters:,} of {self.budget:,} parameters ({gap:+.2f} %)"
+
+
+def name_directions(first: str, second: str) -> tuple[str, str]:
+    """Named by what the two sides are, and by their places as well where both are the same.
+
+    >>> name_directions("image", "text"), name_directions("text", "text")
+    (('image_to_text', 'text_to_image'), ('text_1_to_text_2', 'text_2_to_text_1'))
+    """
+    if first == second:
+        first, second = f"{first}_1", f"{second}_2"
+    return f"{first}_to_{second}", f"{second}_to_{first}"

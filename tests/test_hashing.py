@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mmlab.canonical import canonical_json, digest
+from mmlab.hashing import canonical_json, digest
 
 
 def test_equal_content_has_one_digest() -> None:

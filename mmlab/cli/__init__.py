@@ -14,12 +14,7 @@ from pathlib import Path
 import click
 
 from mmlab import __version__
-from mmlab.cli.output import (
-    color_option,
-    escape_unwritable,
-    fail,
-    verbosity_options,
-)
+from mmlab.cli.output import color_option, escape_unwritable, fail, verbosity_options
 from mmlab.cli.settings import defaults_by_verb, read_settings
 from mmlab.errors import MmlabError, UsageError, explain
 

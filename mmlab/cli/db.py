@@ -61,7 +61,7 @@ def current(db: str, as_json: bool) -> None:
       mmlab db current --json
     """
     from mmlab.store.migrate import current as current_revision
-    from mmlab.tables import REVISION
+    from mmlab.store.tables import REVISION
 
     revision = current_revision(db)
     if as_json:
@@ -72,7 +72,7 @@ def current(db: str, as_json: bool) -> None:
 
 
 def _upgrade(url: str) -> None:
-    from mmlab.store.address import parse_address
+    from mmlab.store.engine import parse_address
     from mmlab.store.migrate import upgrade as upgrade_database
 
     done = upgrade_database(url)

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from mmlab.runner import Display, Outcome
-    from mmlab.train import Progress
+    from mmlab.runner.runner import Display, Outcome
+    from mmlab.train.loop import Progress
+
 
 PLAIN_SECONDS = 10.0
 

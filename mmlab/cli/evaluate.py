@@ -49,8 +49,8 @@ def evaluate(
       mmlab evaluate emoji-contrastive more.toml --all
     """
     from mmlab.cli.display import make_display
-    from mmlab.evaluate_runs import evaluate_runs
-    from mmlab.runner import RunOptions
+    from mmlab.runner.evaluate_more import evaluate_runs
+    from mmlab.runner.runner import RunOptions
 
     options = RunOptions(db, runs, (), device, cache=cache)
     with stopped_by_sigterm(), make_display() as display:

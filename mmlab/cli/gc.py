@@ -23,7 +23,8 @@ from mmlab.cli.output import (
 from mmlab.cli.run import cache_option, runs_option
 
 if TYPE_CHECKING:
-    from mmlab.garbage import Garbage
+    from mmlab.runner.garbage import Garbage
+
 
 _HASH = re.compile(r"[0-9a-f]{32,64}")
 
@@ -61,7 +62,7 @@ def gc(
       mmlab gc --features --yes      delete all features and inputs
       mmlab gc --weights --json      names and reasons of files, whole
     """
-    from mmlab.garbage import delete, find_features, find_weights
+    from mmlab.runner.garbage import delete, find_features, find_weights
     from mmlab.store import open_store
 
     chooses_all = only_features == only_weights

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from mmlab.interop.figures import Figures
     from mmlab.store import Store
 
+
 files_argument = click.argument(
     "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
 )
@@ -83,7 +84,7 @@ def _import(
     as_json: bool,
 ) -> None:
     from mmlab.interop.importing import as_runs
-    from mmlab.report.figures import counted
+    from mmlab.report.boards.words import counted
     from mmlab.store import open_store
 
     runs = as_runs(read(files), tool)
@@ -126,7 +127,7 @@ def export_clip_benchmark(runs: tuple[str, ...], out: Path | None, db: str) -> N
       mmlab export clip-benchmark first --out results
     """
     from mmlab.interop.exporting import as_documents, left_out
-    from mmlab.report.figures import counted
+    from mmlab.report.boards.words import counted
     from mmlab.store import open_store
 
     with open_store(db) as store:

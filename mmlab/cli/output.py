@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+
 SCHEMA_VERSION = 1
 PIPE_WIDTH = 200
 #: Characters of an id or a hash that a table shows.
@@ -29,8 +30,6 @@ CommandFunction = TypeVar("CommandFunction", bound=Callable[..., object])
 
 
 # --- options that every verb has --------------------------------------------------------------
-
-
 def color_option(command: CommandFunction) -> CommandFunction:
     """Add `--color`, which overrides NO_COLOR and FORCE_COLOR."""
     return click.option(
@@ -123,8 +122,6 @@ def is_quiet() -> bool:
 
 
 # --- writing ----------------------------------------------------------------------------------
-
-
 def console(*, err: bool = False, pipe_width: int = PIPE_WIDTH) -> Console:
     """A rich console that obeys the switch for colour; `pipe_width` is for what is no terminal."""
     from rich.console import Console

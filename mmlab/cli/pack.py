@@ -17,7 +17,7 @@ from mmlab.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from mmlab.packing import PictureFormat
+    from mmlab.data.pack import PictureFormat
 
 
 @click.command(short_help="Write a dataset as tar shards, as webdataset does.")
@@ -69,10 +69,9 @@ def pack(
       mmlab pack emoji.toml shards
       mmlab pack photos.toml shards --format jpg --set dataset.path=photos.csv
     """
-    from mmlab.builtins import BUILTINS
-    from mmlab.packing import Packing, read_dataset
-    from mmlab.packing import pack as write
-    from mmlab.registry import Registry
+    from mmlab.data.pack import Packing, read_dataset
+    from mmlab.data.pack import pack as write
+    from mmlab.plan.registry import BUILTINS, Registry
 
     resolved = read_dataset(file, (*patches, *overrides), Registry.discover(BUILTINS))
     packing = Packing(cast("PictureFormat", picture_format), shard_samples, shard_bytes)

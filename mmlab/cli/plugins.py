@@ -20,7 +20,8 @@ from mmlab.cli.output import (
 from mmlab.errors import UsageError, explain
 
 if TYPE_CHECKING:
-    from mmlab.registry import ComponentEntry, PluginFailure, Registry
+    from mmlab.plan.registry import ComponentEntry, PluginFailure, Registry
+
 
 KINDS = ("dataset", "encoder", "fusion", "head", "loss", "evaluator")
 COLUMNS = ("kind", "name", "distribution", "version", "state")
@@ -85,8 +86,7 @@ def show(name: str, kind: str | None, as_json: bool) -> None:
 
 
 def _discover() -> Registry:
-    from mmlab.builtins import BUILTINS
-    from mmlab.registry import Registry
+    from mmlab.plan.registry import BUILTINS, Registry
 
     return Registry.discover(BUILTINS)
 
@@ -130,7 +130,7 @@ def _find(registry: Registry, name: str, kind: str | None) -> ComponentEntry:
 
 
 def _schema(factory: Callable[..., object]) -> Mapping[str, object]:
-    from mmlab.options import json_schema
+    from mmlab.plan.options import json_schema
 
     schema: Mapping[str, object] = json_schema(factory)
     return schema

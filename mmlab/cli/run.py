@@ -27,7 +27,8 @@ from mmlab.cli.output import (
 from mmlab.errors import LostError, MmlabError
 
 if TYPE_CHECKING:
-    from mmlab.runner import Outcome
+    from mmlab.runner.runner import Outcome
+
 
 FINISHED = ("done", "evaluated", "skipped")
 
@@ -120,7 +121,7 @@ def run(
     # Read when torch is imported. DDP would warn, once in every process, of what is meant to be.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from mmlab.cli.display import make_display
-    from mmlab.runner import RunOptions, run_specs
+    from mmlab.runner.runner import RunOptions, run_specs
 
     options = RunOptions(
         db,
@@ -197,7 +198,7 @@ def _show_results(db: str, experiments: set[str]) -> None:
 
 def db_argument(db: str) -> str:
     """The `--db` that a further command needs, as a shell reads it; it holds no password."""
-    from mmlab.store.address import parse_address
+    from mmlab.store.engine import parse_address
 
     source = click.get_current_context().get_parameter_source("db")
     if source is not ParameterSource.COMMANDLINE:

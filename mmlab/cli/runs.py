@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from mmlab.store import AttemptRow, EvaluationRow, RunDetail, RunRow, Store
 
+
 STATUSES = ("queued", "running", "done", "failed")
 COLUMNS = ("run", "experiment", "cell", "seed", "status", "started", "seconds")
 WHOLE = ("run", "seed", "status", "started", "seconds")
@@ -211,7 +212,7 @@ def _show_cards(
     store: Store, run_id: str, sample: str, evaluation: str | None, *, as_json: bool
 ) -> None:
     from mmlab.report.card_reading import sample_cards
-    from mmlab.report.card_text import draw_card
+    from mmlab.report.render.text import draw_card
 
     cards = sample_cards(store, run_id, sample, evaluation)
     if as_json:

@@ -37,9 +37,8 @@ def schema(out: Path | None) -> None:
 
 def schema_text() -> str:
     """The schema of this installation, as the text of a file."""
-    from mmlab.builtins import BUILTINS
-    from mmlab.registry import Registry
-    from mmlab.schema import spec_schema
+    from mmlab.plan.registry import BUILTINS, Registry
+    from mmlab.plan.schema import spec_schema
 
     document = spec_schema(Registry.discover(BUILTINS))
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"

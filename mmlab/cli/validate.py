@@ -21,7 +21,7 @@ from mmlab.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from mmlab.plan import Plan
+    from mmlab.plan.plan import Plan
     from mmlab.spec import Override
 
 
@@ -45,7 +45,7 @@ def validate(
       mmlab validate experiments/*.toml
       mmlab validate emoji.toml --set train.lr=1e-3
     """
-    from mmlab.planning import plan_specs
+    from mmlab.plan.resolve import plan_specs
 
     plans = plan_specs(specs, (*patches, *overrides))
     counts = _cell_counts(plans)
@@ -66,7 +66,7 @@ def _cell_counts(plans: Sequence[Plan]) -> dict[str, int]:
 
 def show_plans(specs: Sequence[Path], overrides: Sequence[Override], *, as_json: bool) -> None:
     """Print resolved specs, their cells, and the versions of the plugins they use."""
-    from mmlab.planning import plan_specs
+    from mmlab.plan.resolve import plan_specs
 
     plans = plan_specs(specs, overrides)
     if as_json:

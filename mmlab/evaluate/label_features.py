@@ -4,52 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmlab.feature_rows import join_rows
-from mmlab.parallel import whole
+from mmlab.data.tables import join_rows
+from mmlab.evaluate.prompts import Prompts
+from mmlab.evaluate.subject import Subject
+from mmlab.model.sharding import whole
 from mmlab.plugin import Features
-
-if TYPE_CHECKING:
-    from mmlab.evaluate.prompts import Prompts
-    from mmlab.evaluate.subject import Subject
 
 #: Prompts encoded and projected before they are averaged.
 PROMPTS_AT_ONCE = 256
 
-#: Memory in which features of labels are remembered.
+
 REMEMBERED_BYTES = 1 << 28
-
-
-@dataclass
-class Remembered:
-    """Features by what they were made from; the ones not asked for longest are forgotten first."""
-
-    limit_bytes: int = REMEMBERED_BYTES
-    made: int = 0
-    _kept: OrderedDict[tuple[str, ...], Features] = field(default_factory=OrderedDict)
-
-    def get(self, key: tuple[str, ...], make: Callable[[], Features]) -> Features:
-        """What `make()` gave for this key, or gives now."""
-        if key in self._kept:
-            self._kept.move_to_end(key)
-            return self._kept[key]
-        self.made += 1
-        features = make()
-        if _size_bytes(features) <= self.limit_bytes:
-            self._kept[key] = features
-        while sum(map(_size_bytes, self._kept.values())) > self.limit_bytes:
-            self._kept.popitem(last=False)
-        return features
 
 
 class LabelFeatures:
@@ -190,8 +163,3 @@ def weights_sha256(*modules: nn.Module) -> str:
             else:
                 content.update(repr(value).encode())
     return content.hexdigest()
-
-
-def _size_bytes(features: Features) -> int:
-    tensors = (features.pooled, features.tokens, features.mask, features.present)
-    return sum(x.numel() * x.element_size() for x in tensors if x is not None)

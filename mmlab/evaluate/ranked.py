@@ -1,4 +1,4 @@
-"""Labels ranked for every sample: from scores made some samples at a time."""
+"""Ranked labels as arrays: what was ranked first for each sample, and the ranks of its truths."""
 
 from __future__ import annotations
 
@@ -10,16 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from mmlab.evaluate import faults, ranking
-from mmlab.evaluate.label_metrics import TruthRanks
 from mmlab.plugin import Calibration
 from mmlab.records import Floats, Halves, Ints
-
-#: Scores kept for measures over all samples of a label (average precision); 512 MB in float32.
-KEPT_ELEMENTS = 1 << 27
-
-#: Labels scored at a time where a model can score some of them; more are ranked block by block.
-BLOCK_LABELS = 1 << 16
 
 Truths = Sequence[tuple[int, ...]]
 
@@ -78,64 +70,6 @@ class TruthTable:
         counts = torch.tensor([len(own) for own in truths])
         is_real = torch.arange(width) < counts[:, None]
         return cls(torch.tensor(labels).to(device), is_real.to(device))
-
-
-def rank_labels(
-    scores: LabelScores, truths: Truths, k: int, name: str, *, keep_scores: bool = False
-) -> RankedLabels:
-    """Rank every label for every sample; every sample has a truth.
-
-    Memory grows with a chunk of samples, not with all, but for the scores that are kept.
-    """
-    if scores.block is not None and scores.label_count > BLOCK_LABELS:
-        from mmlab.evaluate.blocks import rank_in_blocks
-
-        return rank_in_blocks(scores, scores.block, truths, k, name)
-    count, labels = len(truths), scores.label_count
-    kept = np.empty((labels, count), np.float32) if count * labels <= KEPT_ELEMENTS else None
-    matrix = np.empty((count, labels), np.float16) if keep_scores else None
-    depth = max(k, max(map(len, truths)))
-    parts = []
-    for rows in ranking.chunks(count, scores.width):
-        chunk = scores.rows(rows)
-        faults.check_numbers(chunk, name)
-        parts.append(_rank_chunk(chunk, truths[rows], scores.calibration, (k, depth), rows.start))
-        if kept is not None:
-            kept[:, rows] = chunk.T.cpu().numpy()
-        if matrix is not None:
-            matrix[rows] = chunk.half().cpu().numpy()
-    return _join(parts, kept, matrix)
-
-
-def _rank_chunk(
-    scores: Tensor,
-    truths: Truths,
-    calibration: Calibration,
-    depths: tuple[int, int],
-    first_sample: int,
-) -> RankedLabels:
-    k, depth = depths
-    table = TruthTable.of(truths, scores.device)
-    first = ranking.top_k(scores, depth)
-    ranks = torch.stack([ranking.ranks_of(scores, own) for own in table.labels.T], 1)  # (B, w)
-    best = best_truths(table, ranks)
-    asked = torch.cat([table.labels, first[:, :k]], 1)
-    chosen = ranking.probabilities(scores, asked, calibration)
-    width = table.labels.shape[1]
-    values = scores.gather(1, table.labels)  # (B, w)
-    return collect(
-        Found(
-            table=table,
-            ranks=ranks,
-            best=best,
-            equal=(scores == values.gather(1, best[:, None])).sum(1),
-            values=values,
-            first=first,
-            truth_probability=chosen[:, :width],
-            top_probability=chosen[:, width:],
-        ),
-        first_sample,
-    )
 
 
 def best_truths(table: TruthTable, ranks: Tensor) -> Tensor:
@@ -212,3 +146,23 @@ def _ints(x: Tensor) -> Ints:
 
 def _floats(x: Tensor) -> Floats:
     return x.float().cpu().numpy()
+
+
+Doubles = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TruthRanks:
+    """One row per pair of a sample and a true label of it: which, and the label's rank from 1."""
+
+    sample: Integers
+    label: Integers
+    rank: Integers
+    #: of the label for the sample
+    probability: Floats
+
+    @property
+    def is_found(self) -> npt.NDArray[np.bool_]:
+        """Whether the label is among the first n of the sample, n being its number of truths."""
+        return self.rank <= np.bincount(self.sample)[self.sample]

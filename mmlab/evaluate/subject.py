@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import cast
@@ -10,15 +11,43 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from mmlab.evaluate import faults
-from mmlab.evaluate.label_features import Remembered
-from mmlab.feature_rows import join_rows
-from mmlab.loader import Reader
-from mmlab.model import Model
+from mmlab.data.reader import Reader
+from mmlab.data.tables import join_rows
+from mmlab.evaluate.finite import check_features
+from mmlab.model.model import Model
 from mmlab.plugin import Calibration, Features, Fusion, SimilarityFusion, Trimmed
 
 #: Raw values (prompts, captions) encoded at a time.
 RAW_BATCH_SIZE = 256
+
+
+#: Memory in which features of labels are remembered.
+
+
+#: Memory in which features of labels are remembered.
+REMEMBERED_BYTES = 1 << 28
+
+
+@dataclass
+class Remembered:
+    """Features by what they were made from; the ones not asked for longest are forgotten first."""
+
+    limit_bytes: int = REMEMBERED_BYTES
+    made: int = 0
+    _kept: OrderedDict[tuple[str, ...], Features] = field(default_factory=OrderedDict)
+
+    def get(self, key: tuple[str, ...], make: Callable[[], Features]) -> Features:
+        """What `make()` gave for this key, or gives now."""
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        self.made += 1
+        features = make()
+        if _size_bytes(features) <= self.limit_bytes:
+            self._kept[key] = features
+        while sum(map(_size_bytes, self._kept.values())) > self.limit_bytes:
+            self._kept.popitem(last=False)
+        return features
 
 
 @dataclass(frozen=True)
@@ -87,7 +116,7 @@ class Subject:
 
         Raises RunError where a feature is NaN or infinite.
         """
-        faults.check_features(features, key)
+        check_features(features, key)
         with self.full_precision():
             return self.model.project(key, features)
 
@@ -124,3 +153,8 @@ def without_padding(ids: Tensor, pad: int) -> Tensor:
     """Token ids (B, N) without the last columns that are padding in every row; one stays."""
     is_used = (ids != pad).any(0).nonzero()
     return ids[:, : int(is_used.max()) + 1] if len(is_used) else ids[:, :1]
+
+
+def _size_bytes(features: Features) -> int:
+    tensors = (features.pooled, features.tokens, features.mask, features.present)
+    return sum(x.numel() * x.element_size() for x in tensors if x is not None)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from mmlab.errors import UsageError, explain
+from mmlab.interop.faults import Faults
 from mmlab.interop.figures import (
     Figures,
     File,
@@ -19,7 +20,6 @@ from mmlab.interop.figures import (
     read_texts,
     unreadable,
 )
-from mmlab.interop.gathered import Faults
 
 TOOL = "clip-benchmark"
 #: Keys beside the metrics, in documents and in the CSV, where an index may have no name.

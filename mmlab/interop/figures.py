@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmlab.errors import DataError, MmlabError, explain
-from mmlab.interop.gathered import Faults
+from mmlab.interop.faults import Faults
 
 #: A file of results is a table; what is larger is something else.
 FILE_BYTES = 64 * 1024 * 1024

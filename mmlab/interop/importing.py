@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from mmlab.canonical import digest
+from mmlab.hashing import digest
 from mmlab.interop.clip_benchmark import OWN
 from mmlab.interop.figures import Figures, without_repeats
 from mmlab.interop.names import (

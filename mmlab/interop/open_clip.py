@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmlab.interop.faults import Faults
 from mmlab.interop.figures import Figures, File, read_all, read_metric, read_text, unreadable
-from mmlab.interop.gathered import Faults
 
 TOOL = "open-clip"
 

@@ -10,10 +10,9 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Select, and_, func, select
 
-from mmlab.report.card_faults import no_cards, not_asked, not_done
-from mmlab.report.cards import Bar, Card, prompt_parts, spread
+from mmlab.report.cards import Bar, Card, no_cards, not_asked, not_done, prompt_parts, spread
 from mmlab.store import Store
-from mmlab.tables import (
+from mmlab.store.tables import (
     evaluations,
     label_sets,
     labels,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from mmlab.report.statistics import is_fraction
+from mmlab.report.metric_names import is_fraction
 
 #: Colours that a chart can tell apart; further groups are left out of it and said to be.
 COLOURS = 8

@@ -1,16 +1,15 @@
-"""Results as polars frames: runs, curves, rankings and labels."""
+"""Results as polars frames: runs, curves, rankings and labels, of the runs that are selected."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Double, Select, case, cast, func, select
+from sqlalchemy import ColumnElement, Double, Select, case, cast, func, select
 
-from mmlab import views
-from mmlab.report.selection import Runs, of_runs
-from mmlab.store import Store
-from mmlab.tables import evaluations, label_metrics, labels, runs
+from mmlab.store import Store, views
+from mmlab.store.tables import evaluations, label_metrics, labels, runs
 
 #: Points of one drawn curve; longer ones are averaged over stretches of equal length.
 DRAWN_POINTS = 200
@@ -158,3 +157,25 @@ def _binned(ids: Runs, points: int) -> Select[Any]:
     )
     value = func.avg(inner.c.value, type_=Double).label("value")
     return select(*group, func.max(inner.c.step).label("step"), value).group_by(*group)
+
+
+#: The runs to report on by their ids; None for every run that is done.
+Runs = Sequence[str] | None
+
+
+# A statement of whatever columns passes through.
+def of_runs(query: Select[Any], column: ColumnElement[Any], runs: Runs) -> Select[Any]:
+    """The statement restricted to these runs."""
+    return query if runs is None else query.where(column.in_(list(runs)))
+
+
+def run_ids(store: Store, names: Collection[str]) -> list[str]:
+    """Every run of the experiments, and the single runs, that are named.
+
+    Raises UsageError for a name that no run has.
+    """
+    ids: list[str] = []
+    for name in names:
+        of_experiment = [row.run_id for row in store.runs(experiment=name)]
+        ids += of_experiment or [store.find_run(name).run_id]
+    return ids

@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mmlab.report.costs import costs_of
-from mmlab.report.gain_reading import MEASURES, Family, Group, read_families, read_outcomes
-from mmlab.report.paired import PAIRED_KINDS, Paired, paired_interval
-from mmlab.report.selection import Runs
+from mmlab.report.frames import Runs
+from mmlab.report.gain_runs import MEASURES, Family, Group, costs_of, read_families, read_outcomes
+from mmlab.statistics.paired import PAIRED_KINDS, Paired, paired_interval
 from mmlab.store import Store
 
 Array = npt.NDArray[np.float64]

@@ -9,22 +9,23 @@ import numpy as np
 import polars as pl
 from sqlalchemy import Double, Integer, Select, case, cast, func, select
 
-from mmlab.report.draws import give_bounds
-from mmlab.report.selection import Runs, of_runs
-from mmlab.report.statistics import (
-    INTERVAL_KINDS,
+from mmlab.report.frames import Runs, of_runs
+from mmlab.report.metric_names import (
     cutoff,
     is_fraction,
     is_lower_better,
     is_of_outcomes,
     metric_order,
+)
+from mmlab.statistics.intervals import (
+    INTERVAL_KINDS,
     normal_half_width,
     student_half_width,
     wilson_interval,
 )
 from mmlab.store import Store
-from mmlab.tables import sample_results
-from mmlab.views import leaderboard as finals
+from mmlab.store.tables import sample_results
+from mmlab.store.views import leaderboard as finals
 
 #: What makes two results comparable: within one comparison, and only there, rows have places.
 COMPARISON = ("evaluation", "condition", "split", "protocol_hash")
@@ -83,7 +84,7 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
     - `low`, `high`, `interval`: 95 %; over two or more `seeds` Student's t, for one seed over the
       draws of shots (`draws`), or over the samples (`wilson` or `normal`) where the metric is a
       mean over stored samples, else `none`.
-      `mmlab.report.statistics` has the formulas. A t interval may leave [0, 1].
+      `mmlab.statistics.intervals` has the formulas. A t interval may leave [0, 1].
     - `origin`: the tool that published the figures; null for runs executed here.
     - `test_set`, `main_metric`: what the samples are called elsewhere, and the metric quoted there.
     - `samples`, `skipped`: of one seed's evaluation; the largest where seeds differ.
@@ -278,3 +279,25 @@ def _placed(board: pl.DataFrame) -> pl.DataFrame:
         .alias("order"),
         (-pl.len().cast(pl.Int64)).over(*COMPARISON).alias("size"),
     ).sort(*_SORTED, nulls_last=True)
+
+
+FEW_SHOT = "few_shot"
+_BOUND = r"^(.+)_(low|high)$"
+
+
+def give_bounds(board: pl.DataFrame) -> pl.DataFrame:
+    """Without the rows of bounds; `draws_low` and `draws_high` of the rows they bound, else null.
+
+    They are the stored ones, which the evaluator has cut to [0, 1].
+    """
+    name = pl.col("metric").str.extract(_BOUND, 1)
+    is_bound = (pl.col("evaluator") == FEW_SHOT) & name.is_not_null()
+    found = board.filter(is_bound).with_columns(
+        name.alias("metric"), pl.col("metric").str.extract(_BOUND, 2).alias("end")
+    )
+    key = ["evaluation_id", "metric"]
+    rest = board.filter(~is_bound)
+    for end in ("low", "high"):
+        ends = found.filter(pl.col("end") == end).select(*key, pl.col("mean").alias(f"draws_{end}"))
+        rest = rest.join(ends, on=key, how="left", maintain_order="left")
+    return rest

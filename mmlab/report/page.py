@@ -1,26 +1,32 @@
-"""What an HTML report says, gathered from the store: plain values, ready for the template."""
+"""What an HTML report says, gathered from the store: plain values, ready for the template.
+
+Its tables as frames, the boards that show them, and the provenance of the reported runs: what is
+the same for all of them, and what is not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal, get_args
 
 import polars as pl
 
-from mmlab.report.boards import Board
+from mmlab.report.boards.board import Board, boards
+from mmlab.report.boards.gain import gain_boards
+from mmlab.report.boards.robustness import robustness_boards
+from mmlab.report.boards.words import comparison_label, group_labels, number
 from mmlab.report.card_reading import SELECTION, choose_cards
 from mmlab.report.cards import Card
 from mmlab.report.charts import COLOURS, Chart, curve_charts
-from mmlab.report.contents import all_boards, read_contents
-from mmlab.report.figures import comparison_label, group_labels, number
-from mmlab.report.frames import done_runs, drawn_curves, label_table
-from mmlab.report.leaderboard import COMPARISON, comparisons, main_metric
-from mmlab.report.provenance import Provenance, provenance
-from mmlab.report.robustness import MISSING
-from mmlab.report.selection import Runs
+from mmlab.report.frames import Runs, done_runs, drawn_curves, label_table
+from mmlab.report.gain import fusion_gain
+from mmlab.report.leaderboard import COMPARISON, comparisons, leaderboard, main_metric
+from mmlab.report.robustness import MISSING, conditions_of
 from mmlab.store import Store
 
 #: What one page shows at most of each; more is counted, not drawn.
@@ -182,3 +188,147 @@ def _label_columns(table: pl.DataFrame) -> list[str]:
     names = table.columns[table.columns.index("runs") + 1 :]
     used = [name for name in names if table[name].null_count() < len(table)]
     return sorted(used, key=lambda name: (name != "support", name))
+
+
+Table = Literal["leaderboard", "fusion_gain", "robustness"]
+TABLES: tuple[Table, ...] = get_args(Table)
+_EMPTY: dict[Table, str] = {
+    "leaderboard": "no run is done yet: mmlab run SPEC...",
+    "fusion_gain": "no experiment has done runs of a fusion and of one of its inputs alone, both "
+    "asked by classification or by regression",
+    "robustness": "no done run was asked by missing_modality",
+}
+
+
+@dataclass(frozen=True)
+class Contents:
+    """The frames of a report; the last two are empty where nothing of the kind was asked."""
+
+    leaderboard: pl.DataFrame
+    fusion_gain: pl.DataFrame
+    robustness: pl.DataFrame
+
+    def table(self, name: Table) -> pl.DataFrame:
+        """One of the frames."""
+        frame: pl.DataFrame = getattr(self, name)
+        return frame
+
+
+def read_contents(store: Store, runs: Runs = None) -> Contents:
+    """All frames of the done runs, or of some."""
+    board = leaderboard(store, runs)
+    return Contents(board, fusion_gain(store, runs), conditions_of(store, board))
+
+
+def why_empty(contents: Contents, table: Table) -> str | None:
+    """What would have to be there for a table to have rows; None where it has some."""
+    return _EMPTY[table] if contents.table(table).is_empty() else None
+
+
+def all_boards(store: Store, contents: Contents, table: Table | None = None) -> Iterator[Board]:
+    """Every board: comparisons, what fusions gain over single modalities, and robustness.
+
+    Those of one table, where it is named.
+    """
+    if table in (None, "leaderboard"):
+        yield from boards(store, contents.leaderboard)
+    if table in (None, "fusion_gain"):
+        yield from gain_boards(contents.fusion_gain)
+    if table in (None, "robustness"):
+        yield from robustness_boards(contents.robustness)
+
+
+#: Rows of the table of runs; further ones are counted.
+SHOWN_RUNS = 500
+_SHOWN_VALUES = 6
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One run: where and when it was executed."""
+
+    run_id: str
+    experiment: str
+    cell: str
+    seed: int
+    replicate: int
+    commit: str
+    device: str
+    seconds: float | None
+    finished_at: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One recorded fact, by its dotted path, and in how many runs it has which value."""
+
+    path: str
+    values: tuple[tuple[str, int], ...]
+    hidden: int
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Facts that all runs share, facts in which they differ, and the runs."""
+
+    shared: tuple[Fact, ...]
+    differing: tuple[Fact, ...]
+    runs: tuple[Origin, ...]
+    hidden_runs: int
+
+
+def provenance(runs: pl.DataFrame) -> Provenance:
+    """Sort the provenance of `done_runs` into what is shared and what differs."""
+    counts: dict[str, Counter[str]] = {}
+    for text in runs["provenance"]:
+        for path, value in _flat("", json.loads(text)):
+            counts.setdefault(path, Counter())[value] += 1
+    facts = [_fact(path, counts[path], len(runs)) for path in sorted(counts)]
+    return Provenance(
+        shared=tuple(fact for fact in facts if len(fact.values) == 1),
+        differing=tuple(fact for fact in facts if len(fact.values) > 1),
+        runs=tuple(_origins(runs.head(SHOWN_RUNS))),
+        hidden_runs=max(len(runs) - SHOWN_RUNS, 0),
+    )
+
+
+def _fact(path: str, values: Counter[str], run_count: int) -> Fact:
+    missing = run_count - values.total()
+    if missing:
+        values["not recorded"] += missing
+    return Fact(path, tuple(values.most_common(_SHOWN_VALUES)), max(len(values) - _SHOWN_VALUES, 0))
+
+
+def _flat(path: str, value: object) -> Iterator[tuple[str, str]]:
+    if isinstance(value, Mapping) and value:
+        for key, item in value.items():
+            yield from _flat(f"{path}.{key}" if path else str(key), item)
+    else:
+        yield path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _origins(runs: pl.DataFrame) -> Iterator[Origin]:
+    for row in runs.iter_rows(named=True):
+        facts = dict(_flat("", json.loads(row["provenance"])))
+        duration = row["finished_at"] - row["started_at"] if row["started_at"] else None
+        yield Origin(
+            run_id=row["run_id"],
+            experiment=row["experiment"],
+            cell=row["cell"],
+            seed=row["seed"],
+            replicate=row["replicate"],
+            commit=_commit(facts),
+            device=_first(facts, "device"),
+            seconds=duration.total_seconds() if duration else None,
+            finished_at=f"{row['finished_at']:%Y-%m-%d %H:%M}",
+        )
+
+
+def _commit(facts: Mapping[str, str]) -> str:
+    commit = _first(facts, "commit")[:10]
+    return f"{commit} + changes" if commit and _first(facts, "is_dirty") == "true" else commit
+
+
+def _first(facts: Mapping[str, str], name: str) -> str:
+    """The value of the fact of this name, wherever in the record it stands."""
+    return next((v for path, v in facts.items() if path.rpartition(".")[2] == name), "")

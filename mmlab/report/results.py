@@ -10,15 +10,14 @@ from typing import Self
 
 import polars as pl
 
-from mmlab.report import frames
 from mmlab.report.card_reading import choose_cards, sample_cards
 from mmlab.report.cards import Card
-from mmlab.report.contents import Table, all_boards, read_contents
+from mmlab.report.frames import curves, done_runs, label_table, rankings, run_ids
 from mmlab.report.gain import fusion_gain
 from mmlab.report.leaderboard import leaderboard
+from mmlab.report.page import Table, all_boards, read_contents
+from mmlab.report.render.files import Format, write_report
 from mmlab.report.robustness import robustness
-from mmlab.report.selection import run_ids
-from mmlab.report.tables import Format, write_report
 from mmlab.store import Store, open_store
 
 DEFAULT_DB = "mmlab.db"
@@ -30,6 +29,15 @@ def results(db: str | Path | None = None) -> Results:
     Raises StoreError if it is not there or its schema is not this program's; it never creates one.
     """
     return Results(open_store(str(db or os.environ.get("MMLAB_DB") or DEFAULT_DB)))
+
+
+class NotebookCard(Card):
+    """A card that a notebook draws."""
+
+    def _repr_html_(self) -> str:
+        from mmlab.report.render.html import render_card
+
+        return render_card(self)
 
 
 class Results:
@@ -44,7 +52,7 @@ class Results:
 
     def runs(self) -> pl.DataFrame:
         """One row per done run, oldest first."""
-        return frames.done_runs(self.store)
+        return done_runs(self.store)
 
     def leaderboard(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
         """One row per group of seeds, evaluation and metric: `mmlab.report.leaderboard`."""
@@ -60,23 +68,25 @@ class Results:
 
     def curves(self, run: str) -> pl.DataFrame:
         """Every point of a run's training curves."""
-        return frames.curves(self.store, self._id(run))
+        return curves(self.store, self._id(run))
 
     def rankings(self, run: str, evaluation: str | None = None) -> pl.DataFrame:
         """The first labels of every evaluated sample of a run."""
-        return frames.rankings(self.store, self._id(run), evaluation)
+        return rankings(self.store, self._id(run), evaluation)
 
     def labels(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
         """Metrics per label, averaged over the seeds of a group."""
-        return frames.label_table(self.store, self._ids(runs))
+        return label_table(self.store, self._ids(runs))
 
     def cards(self, run: str, evaluation: str, condition: str = "", count: int = 12) -> list[Card]:
         """Cards of a run's evaluation, fairly spread over ranks."""
-        return choose_cards(self.store, self._id(run), evaluation, condition, count)
+        found = choose_cards(self.store, self._id(run), evaluation, condition, count)
+        return [NotebookCard(**vars(card)) for card in found]
 
     def card(self, run: str, sample: str, evaluation: str | None = None) -> list[Card]:
         """The cards of one sample, one per evaluation that ranked labels for it."""
-        return sample_cards(self.store, self._id(run), sample, evaluation)
+        found = sample_cards(self.store, self._id(run), sample, evaluation)
+        return [NotebookCard(**vars(card)) for card in found]
 
     def write(
         self,
@@ -114,7 +124,7 @@ class Results:
         return f"<mmlab results of {self.store.url_display}>"
 
     def _repr_html_(self) -> str:
-        from mmlab.report.html import render_boards
+        from mmlab.report.render.html import render_boards
 
         return render_boards(all_boards(self.store, read_contents(self.store)))
 

@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 from sqlalchemy import select
 
+from mmlab.report.frames import Runs
 from mmlab.report.leaderboard import leaderboard
-from mmlab.report.selection import Runs
 from mmlab.store import Store
-from mmlab.tables import evaluations
+from mmlab.store.tables import evaluations
 
 #: The evaluator that asks under conditions.
 MISSING = "missing_modality"

@@ -9,6 +9,8 @@ with open_store("mmlab.db", create=True) as store:
 Migrations are in `mmlab.store.migrate`, which is slow to import.
 """
 
+from __future__ import annotations
+
 from mmlab.store.rows import (
     ArtifactRow,
     AttemptRow,

@@ -8,10 +8,9 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection, insert, select
 
-from mmlab.store.bulk import insert_columns
-from mmlab.store.dialect import lock_catalogue
+from mmlab.store.bulk import insert_columns, lock_catalogue
+from mmlab.store.tables import label_sets, labels, samples
 from mmlab.store.text import digest, to_json
-from mmlab.tables import label_sets, labels, samples
 
 Ids = npt.NDArray[np.int64]
 

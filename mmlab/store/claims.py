@@ -25,11 +25,11 @@ from sqlalchemy import (
 )
 
 from mmlab.errors import explain
-from mmlab.store.dialect import db_now, insert_missing
+from mmlab.store.bulk import db_now, insert_missing
 from mmlab.store.rows import Claim, LeaseLost, RunIdentity, RunRow
 from mmlab.store.runs import as_run
+from mmlab.store.tables import OUTCOMES, attempts, metrics, runs, specs
 from mmlab.store.text import digest, printable, to_json
-from mmlab.tables import OUTCOMES, attempts, metrics, runs, specs
 
 
 def submit(connection: Connection, identity: RunIdentity, *, rerun: bool) -> RunRow:

@@ -1,4 +1,9 @@
-"""Migrations: the only way that a database's schema comes to be and changes."""
+"""Migrations: the only way that a database's schema comes to be and changes.
+
+A database must have this program's revision, and is never changed in passing. Every table's and
+column's meaning is stored as rows: the analysts' manual. Alembic is imported where it is needed:
+commands that only read need not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +14,26 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, column, delete, insert, inspect, select, table, text
 
 import mmlab
 from alembic import command
 from mmlab.errors import StoreError, explain
-from mmlab.store.address import parse_address
-from mmlab.store.engine import BUSY_SECONDS, Database
-from mmlab.store.files import check_file, create_file
-from mmlab.store.revision import explain_revision, is_older, revision_of
-from mmlab.tables import REVISION
+from mmlab.store import tables, views
+from mmlab.store.engine import (
+    BUSY_SECONDS,
+    Address,
+    Database,
+    check_file,
+    create_file,
+    parse_address,
+)
+from mmlab.store.tables import REVISION, column_docs
 
 _LOCK_KEY = int.from_bytes(b"mmlab")
 
@@ -184,3 +195,67 @@ def _driver(connection: Connection) -> sqlite3.Connection:
     driver = connection.connection.driver_connection
     assert isinstance(driver, sqlite3.Connection)
     return driver
+
+
+def write_docs(connection: Connection) -> None:
+    """Replace the rows of `column_docs` by the present comments of tables and views."""
+    connection.execute(delete(column_docs))
+    connection.execute(insert(column_docs), list(_rows()))
+
+
+def _rows() -> Iterator[dict[str, str | None]]:
+    for described in chain(tables.metadata.sorted_tables, views.metadata.sorted_tables):
+        yield {"table_name": described.name, "column_name": "", "meaning": described.comment}
+        for part in described.columns:
+            yield {"table_name": described.name, "column_name": part.name, "meaning": part.comment}
+
+
+VERSION_TABLE = "mmlab_alembic_version"
+
+
+def revision_of(connection: Connection) -> str | None:
+    """The revision of a connected database; None if it has no tables of mmlab."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    found = connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)))
+    return None if found is None else str(found)
+
+
+def check_revision(database: Database) -> None:
+    """Raise StoreError, naming the one command that helps, unless the revision is ours."""
+    with database.read() as connection:
+        found = revision_of(connection)
+    if found != REVISION:
+        raise StoreError(explain_revision(database.address, found))
+
+
+def holds_nothing(database: Database) -> bool:
+    """Whether a database has no tables at all, not even those of another program."""
+    with database.read() as connection:
+        return not inspect(connection).get_table_names()
+
+
+def is_older(revision: str) -> bool:
+    """Whether an upgrade leads from this revision to ours; revisions are numbers like 0001."""
+    return revision.isdigit() and int(revision) < int(REVISION)
+
+
+def explain_revision(address: Address, found: str | None) -> str:
+    """Why a database of this revision cannot be used, and the command that helps."""
+    if found is None:
+        fault, step = (
+            "the database holds no tables of mmlab",
+            f"mmlab db init --db {address.display}",
+        )
+    elif is_older(found):
+        fault = "the database is older than this program"
+        step = f"mmlab db upgrade --db {address.display}"
+    else:
+        fault, step = "the database is newer than this program", "pip install --upgrade mmlab"
+    return explain(
+        address.display,
+        fault,
+        found=f"revision {found}" if found else "no revision",
+        allowed=f"revision {REVISION}",
+        next_step=step,
+    )

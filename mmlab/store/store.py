@@ -10,14 +10,34 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import Select
 
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
-from mmlab.store import claims, curves, results, runs, weights
-from mmlab.store.address import parse_address
-from mmlab.store.engine import Database
-from mmlab.store.files import check_file, create_file, is_yet_to_be_made
-from mmlab.store.imported import add_imported
-from mmlab.store.revision import check_revision, holds_nothing
+from mmlab.store import claims
+from mmlab.store.engine import Database, check_file, create_file, is_yet_to_be_made, parse_address
+from mmlab.store.migrate import check_revision, holds_nothing
 from mmlab.store.rows import Claim, ImportedRun, RunDetail, RunIdentity, RunRow, Weights
-from mmlab.tables import REVISION
+from mmlab.store.runs import (
+    are_running,
+    artifact_paths,
+    best_weights,
+    find_run,
+    list_runs,
+    lock_done_run,
+    present_runs,
+    run_detail,
+    run_statuses,
+    trained_experiments,
+)
+from mmlab.store.tables import REVISION
+from mmlab.store.write import (
+    add_imported,
+    check_points,
+    check_results,
+    delete_results,
+    evaluation_hashes,
+    write_artifacts,
+    write_points,
+    write_result,
+    write_skipped,
+)
 
 if TYPE_CHECKING:
     from polars import DataFrame
@@ -148,10 +168,10 @@ class Store:
 
         Renews the lease. Raises LeaseLost, and writes nothing, if the run is another process's.
         """
-        curves.check_points(points)
+        check_points(points)
         with self._database.write() as connection:
             claims.guard(connection, claim)
-            curves.write_points(connection, claim.run_id, points)
+            write_points(connection, claim.run_id, points)
 
     def finish(
         self,
@@ -169,17 +189,17 @@ class Store:
         `skipped` are samples that could not be read.
         Raises LeaseLost if the run is another process's. Once recorded, a repetition does nothing.
         """
-        results.check_results(evaluations)
+        check_results(evaluations)
         with self._database.write() as connection:
             if claims.is_completed(connection, claim):
                 return
             claims.guard(connection, claim)
-            results.delete_results(connection, claim.run_id)
+            delete_results(connection, claim.run_id)
             for result in evaluations:
                 identity = hashes[result.name]
-                results.write_result(connection, claim.run_id, result, identity, step)
-            results.write_artifacts(connection, claim.run_id, artifacts)
-            results.write_skipped(connection, claim.run_id, skipped)
+                write_result(connection, claim.run_id, result, identity, step)
+            write_artifacts(connection, claim.run_id, artifacts)
+            write_skipped(connection, claim.run_id, skipped)
             claims.complete(connection, claim, summary or {})
 
     def add_evaluations(
@@ -191,19 +211,19 @@ class Store:
         skipped: Sequence[SkippedSample] = (),
     ) -> None:
         """Add evaluations to a done run; those it has already, by identity, stay as they are."""
-        results.check_results(evaluations)
+        check_results(evaluations)
         with self._database.write() as connection:
-            runs.lock_done_run(connection, run_id)
-            known = results.evaluation_hashes(connection, run_id)
+            lock_done_run(connection, run_id)
+            known = evaluation_hashes(connection, run_id)
             for result in evaluations:
                 identity = hashes[result.name]
                 if identity not in known:
-                    results.write_result(connection, run_id, result, identity, step)
-            results.write_skipped(connection, run_id, skipped)
+                    write_result(connection, run_id, result, identity, step)
+            write_skipped(connection, run_id, skipped)
 
     def add_imported(self, imported: Sequence[ImportedRun]) -> int:
         """Add results of other tools, all or none; returns how many were not there yet."""
-        results.check_results([result for run in imported for _, result in run.evaluations])
+        check_results([result for run in imported for _, result in run.evaluations])
         with self._database.write() as connection:
             return add_imported(connection, imported)
 
@@ -212,14 +232,14 @@ class Store:
     def evaluation_hashes(self, run_id: str) -> set[str]:
         """Identities of the evaluations that a run has."""
         with self._database.read() as connection:
-            return results.evaluation_hashes(connection, run_id)
+            return evaluation_hashes(connection, run_id)
 
     def runs(
         self, *, experiment: str | None = None, status: str | None = None, limit: int | None = None
     ) -> list[RunRow]:
         """Runs, newest first."""
         with self._database.read() as connection:
-            return runs.list_runs(connection, experiment, status, limit)
+            return list_runs(connection, experiment, status, limit)
 
     def find_run(self, name: str) -> RunRow:
         """The run meant by @last, the start of an id, or an experiment's name (its newest run).
@@ -227,42 +247,42 @@ class Store:
         Raises UsageError when there is none, or several.
         """
         with self._database.read() as connection:
-            return runs.find_run(connection, name)
+            return find_run(connection, name)
 
     def run_detail(self, run_id: str) -> RunDetail:
         """All about one run: spec, provenance, attempts, evaluations with metrics, files."""
         with self._database.read() as connection:
-            return runs.run_detail(connection, run_id)
+            return run_detail(connection, run_id)
 
     def present_runs(self, name: str) -> list[str]:
         """Ids of the runs of an experiment's present version, or of the run of this id."""
         with self._database.read() as connection:
-            return weights.present_runs(connection, name)
+            return present_runs(connection, name)
 
     def are_running(self, run_ids: Collection[str]) -> bool:
         """Whether a process is executing one of these runs at this moment."""
         with self._database.read() as connection:
-            return weights.are_running(connection, run_ids)
+            return are_running(connection, run_ids)
 
     def best_weights(self, run_ids: Collection[str]) -> list[Weights]:
         """Best weights of those of these runs that are done, newest first."""
         with self._database.read() as connection:
-            return weights.best_weights(connection, run_ids)
+            return best_weights(connection, run_ids)
 
     def trained_experiments(self) -> list[str]:
         """The experiments of which a run is done and has weights, in order of their names."""
         with self._database.read() as connection:
-            return weights.trained_experiments(connection)
+            return trained_experiments(connection)
 
     def run_statuses(self) -> dict[str, str]:
         """The status of every run, by id."""
         with self._database.read() as connection:
-            return weights.run_statuses(connection)
+            return run_statuses(connection)
 
     def artifact_paths(self) -> set[str]:
         """Every file that a run names, relative to the folder of runs."""
         with self._database.read() as connection:
-            return weights.artifact_paths(connection)
+            return artifact_paths(connection)
 
     # A query of whatever columns.
     def frame(self, query: Select[Any] | str, schema: Mapping[str, Any] | None = None) -> DataFrame:

@@ -10,8 +10,8 @@ The checks build components several times, on the CPU and, where there is one, o
 torch's ambient generator as the runner does, and leave every generator as they found it.
 """
 
-from mmlab.testing.claims import ContractError as ContractError
 from mmlab.testing.datasets import check_dataset as check_dataset
 from mmlab.testing.encoders import check_encoder as check_encoder
 from mmlab.testing.fusions import check_fusion as check_fusion
 from mmlab.testing.losses import check_loss as check_loss
+from mmlab.testing.tools import ContractError as ContractError

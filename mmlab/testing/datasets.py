@@ -11,9 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from mmlab.plugin import SPLITS, Dataset, Outlined, Prompted, Published, Sample, Targeted
-from mmlab.testing.claims import require
-from mmlab.testing.options import Factory, build, check_schema
-from mmlab.testing.randomness import BUILD, OTHER, ambient
+from mmlab.testing.tools import BUILD, OTHER, Factory, ambient, build, check_schema, require
 
 #: What must not differ between the splits of a dataset.
 SHARED = ("modalities", "labels", "templates", "is_multi_label")

@@ -12,7 +12,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mmlab.plugin import Augmented, Calibrated, Features, Fitted, Staged, Tokenized
-from mmlab.testing.claims import require, require_close, require_finite, require_shape
 from mmlab.testing.modules import (
     Run,
     check_bf16,
@@ -22,8 +21,21 @@ from mmlab.testing.modules import (
     check_state,
     check_training_draws,
 )
-from mmlab.testing.options import BuildContext, Factory, build, check_schema
-from mmlab.testing.randomness import BUILD, OTHER, STEP, ambient, normal
+from mmlab.testing.tools import (
+    BUILD,
+    OTHER,
+    STEP,
+    BuildContext,
+    Factory,
+    ambient,
+    build,
+    check_schema,
+    normal,
+    require,
+    require_close,
+    require_finite,
+    require_shape,
+)
 
 TOKENS = frozenset({"pooled", "tokens"})
 READS = (frozenset({"pooled"}), TOKENS)

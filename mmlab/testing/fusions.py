@@ -12,29 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from mmlab.plugin import Features, Scores, SimilarityFusion, SpecError
-from mmlab.testing.claims import (
-    ContractError,
-    require,
-    require_close,
-    require_finite,
-    require_shape,
-)
-from mmlab.testing.features import (
-    RUBBISH,
-    SIZE,
-    as_leaves,
-    map_all,
-    map_values,
-    random_features,
-    spoil_masked,
-    without_first,
-)
-from mmlab.testing.fusion_gradients import (
+from mmlab.testing.fusion_checks import (
     check_finite_differences,
     check_input_gradients,
     check_zero,
+    fuse,
+    join,
+    run_on,
+    score,
+    subsets,
 )
-from mmlab.testing.fusion_passes import fuse, join, run_on, score, subsets
 from mmlab.testing.modules import (
     check_bf16,
     check_evaluation,
@@ -43,8 +30,26 @@ from mmlab.testing.modules import (
     check_state,
     check_training_draws,
 )
-from mmlab.testing.options import Factory, build, check_schema
-from mmlab.testing.randomness import BUILD, OTHER
+from mmlab.testing.tools import (
+    BUILD,
+    OTHER,
+    RUBBISH,
+    SIZE,
+    ContractError,
+    Factory,
+    as_leaves,
+    build,
+    check_schema,
+    map_all,
+    map_values,
+    random_features,
+    require,
+    require_close,
+    require_finite,
+    require_shape,
+    spoil_masked,
+    without_first,
+)
 
 
 def check_fusion(

@@ -12,14 +12,6 @@ from torch import Tensor, nn
 
 from mmlab.errors import MmlabError
 from mmlab.plugin import Calibrated, Inquiring, Shapes, Stepped
-from mmlab.testing.claims import (
-    BF16_TOLERANCE,
-    ORDER_TOLERANCE,
-    ContractError,
-    require,
-    require_close,
-    require_finite,
-)
 from mmlab.testing.modules import (
     Run,
     check_evaluation,
@@ -28,9 +20,22 @@ from mmlab.testing.modules import (
     check_state,
     check_training_draws,
 )
-from mmlab.testing.options import Factory, build, check_schema
 from mmlab.testing.passes import SHAPES, Pass, make_pass
-from mmlab.testing.randomness import BUILD, OTHER, STEP, ambient
+from mmlab.testing.tools import (
+    BF16_TOLERANCE,
+    BUILD,
+    ORDER_TOLERANCE,
+    OTHER,
+    STEP,
+    ContractError,
+    Factory,
+    ambient,
+    build,
+    check_schema,
+    require,
+    require_close,
+    require_finite,
+)
 
 #: Largest error of blocks of rows in float64, relative to the largest value.
 CHUNK_TOLERANCE = 1e-12

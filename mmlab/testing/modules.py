@@ -10,14 +10,17 @@ import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from mmlab.testing.claims import (
+from mmlab.testing.tools import (
     BF16_TOLERANCE,
+    OTHER,
+    STEP,
+    ambient,
+    normal,
     require,
     require_close,
     require_finite,
     require_near,
 )
-from mmlab.testing.randomness import OTHER, STEP, ambient, normal
 
 #: A forward pass with all that matters of its result: named tensors.
 Run = Callable[[Any], Mapping[str, Tensor]]  # Any: an nn.Module that also keeps a contract

@@ -10,8 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mmlab.plugin import Batch, Features, Outputs, Scores, Shapes, Vocabulary
-from mmlab.testing.features import Change, fill_first
-from mmlab.testing.randomness import normal
+from mmlab.testing.tools import Change, fill_first, normal
 
 SIZE = 6
 LENGTH = 5

@@ -11,14 +11,7 @@ from click.testing import CliRunner
 
 from mmlab.cli import Verbs
 from mmlab.cli.output import color_option, console, print_json, say, table, verbosity_options
-from mmlab.errors import (
-    DataError,
-    MmlabError,
-    PluginError,
-    SpecError,
-    StoreError,
-    UsageError,
-)
+from mmlab.errors import DataError, MmlabError, PluginError, SpecError, StoreError, UsageError
 
 ESCAPE = "\x1b["
 

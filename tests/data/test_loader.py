@@ -11,15 +11,10 @@ import torch
 from support.planted import Points, Vector, pairs
 from torch import Tensor
 
+from mmlab.data.loader import equal_batches, evaluation_batches, training_batches
+from mmlab.data.order import Order
+from mmlab.data.reader import Reader, make_readers
 from mmlab.errors import DataError
-from mmlab.loader import (
-    Order,
-    Reader,
-    equal_batches,
-    evaluation_batches,
-    make_readers,
-    training_batches,
-)
 from mmlab.plugin import Batch, Vocabulary
 
 MODALITIES = {"image": "image", "text": "text"}

@@ -9,12 +9,12 @@ from support.lab import DATASET, ENCODERS, SCRIPTED, TRAIN, Lab
 from support.planted import Points
 from support.toys import Clusters
 
-from mmlab.build import build
+from mmlab.data.samples import Outline, raw_values, read_outline
+from mmlab.data.splits import Splits
 from mmlab.errors import DataError
-from mmlab.outline import Outline, raw_values, read_outline
-from mmlab.planning import plan_specs
+from mmlab.model.build import build
+from mmlab.plan.resolve import plan_specs
 from mmlab.plugin import Sample
-from mmlab.splits import Splits
 
 ROWS: Sequence[Mapping[str, object]] = [
     {"image": [1.0], "text": ("one", "two")},

@@ -9,10 +9,10 @@ from PIL import Image
 from sqlalchemy import select
 from support.lab import CONCAT, Lab
 
+from mmlab.data.skipped import ReadableSamples, without_unreadable
 from mmlab.errors import DataError
 from mmlab.plugin import Outlined, Published, Sample
-from mmlab.tables import skipped_samples
-from mmlab.unreadable import ReadableSamples, without_unreadable
+from mmlab.store.tables import skipped_samples
 
 LINE = '{{"id": "{id}", "split": "{split}", "image": "{id}.png", "label": "{label}"}}'
 SPEC = (

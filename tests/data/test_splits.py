@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from support.lab import CLASSIFICATION, DATASET, PAIRED, TOY, Lab
 
+from mmlab.data.splits import Splits
 from mmlab.errors import DataError
-from mmlab.plan import Plan
-from mmlab.planning import plan_specs
-from mmlab.splits import Splits
+from mmlab.plan.plan import Plan
+from mmlab.plan.resolve import plan_specs
 
 
 def plans(lab: Lab, *overrides: str, more: str = "") -> list[Plan]:

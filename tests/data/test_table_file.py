@@ -12,8 +12,8 @@ import pytest
 import torch
 from support.full_disk import largest_file
 
-from mmlab.feature_file import Damaged, locked, read_table, write_table
-from mmlab.feature_table import FeatureTable
+from mmlab.data.table_file import Damaged, locked, read_table, write_table
+from mmlab.data.tables import FeatureTable
 from mmlab.plugin import Features
 
 ABOUT = {"dataset": {"split": "train"}}

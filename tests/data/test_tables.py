@@ -8,21 +8,16 @@ import pytest
 import torch
 from support.planted import Points, Vector
 
-from mmlab.feature_table import FeatureTable, InputTable, Kept
-from mmlab.kept_batches import (
+from mmlab.data.kept_batches import (
     kept_equal_batches,
     kept_evaluation_batches,
     kept_training_batches,
 )
-from mmlab.loader import (
-    Order,
-    Reader,
-    equal_batches,
-    evaluation_batches,
-    make_readers,
-    training_batches,
-)
-from mmlab.outline import read_outline
+from mmlab.data.loader import equal_batches, evaluation_batches, training_batches
+from mmlab.data.order import Order
+from mmlab.data.reader import Reader, make_readers
+from mmlab.data.samples import read_outline
+from mmlab.data.tables import FeatureTable, InputTable, Kept
 from mmlab.plugin import Batch, Features, PluginError
 
 #: Samples with two captions, one, none; and a fourth with one.

@@ -9,12 +9,10 @@ import numpy as np
 import pytest
 from support.planted import Points
 
+from mmlab.data.samples import Truths, check_sample, read_outline, target_names
+from mmlab.data.samples import describe_truths as describe
 from mmlab.errors import DataError
-from mmlab.outline import read_outline
 from mmlab.plugin import Sample, Targeted
-from mmlab.samples import check_sample, target_names
-from mmlab.truths import Truths
-from mmlab.truths import describe_truths as describe
 
 
 @dataclass

@@ -13,9 +13,9 @@ import torch
 from support.lab import Lab
 
 from mmlab.errors import SpecError
-from mmlab.evaluate.regression import Regression
-from mmlab.loading import load
-from mmlab.tables import sample_results
+from mmlab.evaluate.evaluators.regression import Regression
+from mmlab.runner.load import load
+from mmlab.store.tables import sample_results
 
 ENCODER = '[encoders.text]\nuse = "toy"\n'
 FUSION = '[fusion]\nuse = "concat"\ndim = 16\n'

@@ -17,9 +17,9 @@ from support import strange
 from support.lab import CONCAT, DATASET, ENCODERS, PAIRED, RETRIEVAL, SCRIPTED, TRAIN, Lab
 
 import mmlab
-from mmlab.loader import evaluation_batches
-from mmlab.tables import label_metrics, samples
-from mmlab.views import leaderboard as finals
+from mmlab.data.loader import evaluation_batches
+from mmlab.store.tables import label_metrics, samples
+from mmlab.store.views import leaderboard as finals
 
 EMOJI = """\
 [dataset]

@@ -7,15 +7,16 @@ import pytest
 import torch
 from sklearn.metrics import confusion_matrix
 
-from mmlab.evaluate import ranked
-from mmlab.evaluate.measures import (
+from mmlab.evaluate import rank_labels as ranking_of_labels
+from mmlab.evaluate.metrics import (
     calibration_error,
     count_confusions,
     measure,
     measure_labels,
     measure_reliability,
 )
-from mmlab.evaluate.ranked import LabelScores, RankedLabels, Truths, rank_labels
+from mmlab.evaluate.rank_labels import rank_labels
+from mmlab.evaluate.ranked import LabelScores, RankedLabels, Truths
 from mmlab.plugin import Calibration
 
 SOFTMAX = Calibration(3.0)
@@ -102,7 +103,7 @@ def test_blocks_of_labels_give_what_all_labels_give(
         lambda rows: scores[rows], 37, 37, calibration, lambda rows, columns: scores[rows, columns]
     )
     whole = rank_labels(labels, truths, 5, "test")
-    monkeypatch.setattr(ranked, "BLOCK_LABELS", 10)
+    monkeypatch.setattr(ranking_of_labels, "BLOCK_LABELS", 10)
     monkeypatch.setattr("mmlab.evaluate.ranking.CHUNK_ELEMENTS", 70)
     parts = rank_labels(labels, truths, 5, "test")
     assert whole.scores is not None

@@ -14,7 +14,7 @@ from torch import nn
 
 from mmlab.errors import DataError, RunError, SpecError
 from mmlab.evaluate import Subject, ranking
-from mmlab.evaluate.classification import Classification
+from mmlab.evaluate.evaluators.classification import Classification
 from mmlab.plugin import Calibration, Features
 from mmlab.records import EvaluationResult
 

@@ -9,9 +9,9 @@ import torch
 from support.evaluated import Letters, Words, encoded, letters, pictures, subject
 from torch import Tensor, nn
 
+from mmlab.data.tables import take_rows
 from mmlab.errors import DataError
 from mmlab.evaluate import encode_split
-from mmlab.feature_rows import take_rows
 from mmlab.plugin import Features
 
 

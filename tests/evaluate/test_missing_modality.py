@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from mmlab.errors import SpecError
 from mmlab.evaluate import Subject
-from mmlab.evaluate.missing_modality import Condition, MissingModality, add_noise, area
-from mmlab.heads import Standardized
+from mmlab.evaluate.evaluators.missing_modality import Condition, MissingModality, add_noise, area
+from mmlab.model.heads import Standardized
 from mmlab.plugin import Features, Sample
 from mmlab.records import EvaluationResult
 

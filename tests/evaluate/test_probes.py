@@ -17,12 +17,12 @@ from support.lab import PAIRED, TOY, Lab
 
 from mmlab.errors import DataError, RunError, SpecError
 from mmlab.evaluate import Encoded, Subject
-from mmlab.evaluate.few_shot import FewShot
-from mmlab.evaluate.linear_probe import LinearProbe
-from mmlab.evaluate.probe_fit import Examples, fit, grid, search
+from mmlab.evaluate.evaluators.few_shot import FewShot
+from mmlab.evaluate.evaluators.linear_probe import LinearProbe
+from mmlab.evaluate.probes import Examples, fit, grid, search
 from mmlab.plugin import Split
 from mmlab.records import EvaluationResult
-from mmlab.tables import samples, shots
+from mmlab.store.tables import samples, shots
 
 LABELS = ("round", "square", "striped", "plain")
 

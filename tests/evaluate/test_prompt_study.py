@@ -11,8 +11,8 @@ from torch import nn
 
 from mmlab.errors import DataError
 from mmlab.evaluate import Encoded, Subject, encode_split
-from mmlab.evaluate.prompt_study import PromptStudy, select_templates
-from mmlab.evaluate.zero_shot import ZeroShot
+from mmlab.evaluate.evaluators.prompts import PromptStudy, select_templates
+from mmlab.evaluate.evaluators.zero_shot import ZeroShot
 from mmlab.plugin import Split
 from mmlab.records import EvaluationResult
 

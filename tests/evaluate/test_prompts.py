@@ -24,11 +24,12 @@ from support.evaluated import (
 from torch import Tensor, nn
 
 from mmlab.errors import DataError, SpecError
-from mmlab.evaluate import Subject, ranked
+from mmlab.evaluate import Subject
+from mmlab.evaluate import rank_labels as ranking_of_labels
+from mmlab.evaluate.evaluators.zero_shot import ZeroShot, alike
 from mmlab.evaluate.label_features import Remembered, weights_sha256
 from mmlab.evaluate.prompts import Prompts, read_prompts
 from mmlab.evaluate.subject import without_padding
-from mmlab.evaluate.zero_shot import ZeroShot, alike
 from mmlab.plugin import Calibration, Features, Vocabulary
 from mmlab.records import EvaluationResult
 
@@ -204,7 +205,7 @@ def test_labels_in_blocks_give_what_all_labels_give(
 ) -> None:
     data = pictures([*LABELS, "carb", "kay"], [*LABELS, "kay"] * 3, templates=TEMPLATES)
     whole = ask(subject(), data, combine=combine)
-    monkeypatch.setattr(ranked, "BLOCK_LABELS", 3)
+    monkeypatch.setattr(ranking_of_labels, "BLOCK_LABELS", 3)
     parts = ask(subject(), data, combine=combine)
     np.testing.assert_array_equal(parts.samples.rank, whole.samples.rank)
     np.testing.assert_array_equal(parts.samples.has_tie, whole.samples.has_tie)

@@ -12,10 +12,10 @@ from support.evaluated import Gate, Words, encoded, pictures, subject
 from torch import nn
 
 from mmlab.evaluate import Subject, encode_split
-from mmlab.evaluate.classification import Classification
-from mmlab.evaluate.retrieval import Retrieval
-from mmlab.evaluate.thumbnails import make_thumbnails
-from mmlab.evaluate.zero_shot import ZeroShot
+from mmlab.evaluate.evaluators.classification import Classification
+from mmlab.evaluate.evaluators.retrieval import Retrieval
+from mmlab.evaluate.evaluators.zero_shot import ZeroShot
+from mmlab.evaluate.label_results import make_thumbnails
 from mmlab.plugin import Calibration
 
 LABELS = ["crab", "owl", "elk"]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mmlab.errors import DataError, RunError, SpecError
 from mmlab.evaluate import Subject
-from mmlab.evaluate.regression import Regression, measure
+from mmlab.evaluate.evaluators.regression import Regression, measure
 from mmlab.plugin import Sample
 from mmlab.records import EvaluationResult
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from mmlab.errors import DataError, RunError, SpecError
 from mmlab.evaluate import Subject, ranking
-from mmlab.evaluate.retrieval import Retrieval
+from mmlab.evaluate.evaluators.retrieval import Retrieval
 from mmlab.plugin import Features, Scores
 from mmlab.records import EvaluationResult
 

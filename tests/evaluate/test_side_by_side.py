@@ -32,8 +32,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from mmlab.cli import main
+from mmlab.evaluate.evaluators.retrieval import Retrieval
 from mmlab.evaluate.prompts import write_prompts
-from mmlab.evaluate.retrieval import Retrieval
 from mmlab.plugin import Features, Scores
 from mmlab.store import open_store
 

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from mmlab.evaluate import Encoded
-from mmlab.evaluate.linear_probe import LinearProbe
-from mmlab.evaluate.probe_fit import Examples, fit, grid, search
+from mmlab.evaluate.evaluators.linear_probe import LinearProbe
+from mmlab.evaluate.probes import Examples, fit, grid, search
 from mmlab.plugin import Split
 
 peer = pytest.importorskip("clip_benchmark.metrics.linear_probe")

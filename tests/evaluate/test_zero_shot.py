@@ -13,10 +13,11 @@ from support.evaluated import Broken, Cosine, Gate, Words, encoded, letters, pic
 from torch import Tensor, nn
 
 from mmlab.errors import DataError, RunError, SpecError
-from mmlab.evaluate import Subject, ranked, ranking
+from mmlab.evaluate import Subject, ranking
+from mmlab.evaluate import rank_labels as ranking_of_labels
+from mmlab.evaluate.evaluators.zero_shot import ZeroShot
 from mmlab.evaluate.label_features import mean_sigmoids
 from mmlab.evaluate.prompts import write_prompts
-from mmlab.evaluate.zero_shot import ZeroShot
 from mmlab.plugin import Calibration
 from mmlab.records import EvaluationResult
 
@@ -117,7 +118,7 @@ def test_fewer_than_five_labels_have_no_top5() -> None:
 def test_scores_that_are_not_finite_stop_the_evaluation_in_blocks_too(
     value: float, block_labels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ranked, "BLOCK_LABELS", block_labels)
+    monkeypatch.setattr(ranking_of_labels, "BLOCK_LABELS", block_labels)
     with pytest.raises(RunError, match="a score is not a finite number") as caught:
         ask(subject(Broken(value)), pictures(LABELS[:6], LABELS[:6]))
     assert caught.value.reason == "nan"
@@ -156,7 +157,7 @@ def test_chunks_and_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> No
 def test_too_many_scores_to_keep_leave_average_precision_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(ranked, "KEPT_ELEMENTS", 10)
+    monkeypatch.setattr(ranking_of_labels, "KEPT_ELEMENTS", 10)
     result = ask(subject(), pictures(LABELS, LABELS, is_multi_label=True))
     assert "average_precision" not in result.label_metrics
     assert result.metrics["mAP"] is None

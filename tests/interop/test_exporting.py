@@ -14,7 +14,7 @@ from support.report_values import PROVENANCE, identity, ranked, record
 
 from mmlab.interop import names
 from mmlab.records import EvaluationResult
-from mmlab.report.boards import boards
+from mmlab.report.boards.board import boards
 from mmlab.report.leaderboard import leaderboard
 from mmlab.store import Store, open_store
 

@@ -9,7 +9,7 @@ from support.published_figures import BENCHMARK, DOCUMENT, OPEN_CLIP, call, writ
 from support.store_values import dump
 
 from mmlab.errors import DataError
-from mmlab.interop.gathered import SHOWN, Faults
+from mmlab.interop.faults import SHOWN, Faults
 
 BAD = {
     "no number": (".csv", BENCHMARK.replace("0.50722", "high"), "row 1, acc1", "'high'"),

@@ -12,7 +12,7 @@ from support.report_values import ranked, record
 
 from mmlab.interop import clip_benchmark, open_clip
 from mmlab.interop.importing import as_runs
-from mmlab.report.boards import boards
+from mmlab.report.boards.board import boards
 from mmlab.report.leaderboard import leaderboard
 from mmlab.store import Store
 

@@ -10,8 +10,8 @@ from support.lab import DATASET, PAIRED, Lab
 from torch import Tensor, nn
 
 import mmlab
-from mmlab.adapters import adapt, merge_state, split_state
 from mmlab.errors import SpecError
+from mmlab.model.adapters import adapt, merge_state, split_state
 from mmlab.spec import LoraTable
 
 LORA = PAIRED[1] + "[encoders.text.lora]\nrank = 2\nalpha = 6.0\n"

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmlab.errors import SpecError
-from mmlab.heads import MLP, Activation, Identity, Linear, Ordinal, Standardized
+from mmlab.model.heads import MLP, Activation, Identity, Linear, Ordinal, Standardized
 
 
 def test_linear_is_a_matrix_and_a_vector() -> None:

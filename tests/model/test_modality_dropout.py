@@ -11,8 +11,7 @@ from support.products import Product, batch
 from support.specs import change, refuse
 from torch import Tensor, nn
 
-from mmlab.modality_dropout import drop_modalities
-from mmlab.model import Model
+from mmlab.model.model import Model, drop_modalities
 from mmlab.plugin import Features
 from mmlab.spec import expand, load_spec
 

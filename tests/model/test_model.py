@@ -9,7 +9,7 @@ from support.planted import Vector
 from support.products import Product, batch
 from torch import nn
 
-from mmlab.model import Model
+from mmlab.model.model import Model
 from mmlab.plugin import Features, Scores
 
 

@@ -9,8 +9,8 @@ import torch
 from support.full_disk import largest_file
 from torch import nn
 
-from mmlab.checkpoint import load_weights, restore, save_weights, tensor_names
 from mmlab.errors import RunError, WeightsError
+from mmlab.model.weights import load_weights, restore, save_weights, tensor_names
 
 
 def test_weights_come_back_as_they_were(tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from support.specs import SPEC, refuse, write
 from support.widths import Plain
 
 import mmlab
+from mmlab.data.splits import Splits
 from mmlab.errors import PluginError, SpecError
-from mmlab.identity import hash_cell
-from mmlab.matching import LARGEST_WIDTH, Matcher, nearest_width
-from mmlab.plan import Plan
-from mmlab.planning import plan_specs
+from mmlab.model.width import LARGEST_WIDTH, Matcher, nearest_width
+from mmlab.plan.plan import Plan
+from mmlab.plan.resolve import plan_specs
 from mmlab.records import Match
-from mmlab.splits import Splits
+from mmlab.runner.identity import hash_cell
 
 MATCH = '[sweep]\nmatch = "parameters"\nbudget = %d\n\n[sweep.axes]\nfusion = [%s]\n'
 

@@ -18,7 +18,7 @@ sys.path.insert(0, str(FOLDER.parent))
 from support.store_values import claimed, evaluation, finish, points  # noqa: E402  # needs the path above
 
 from mmlab.store import Store, open_store  # noqa: E402
-from mmlab.tables import REVISION  # noqa: E402
+from mmlab.store.tables import REVISION  # noqa: E402
 
 
 def fill(store: Store) -> None:

@@ -8,13 +8,12 @@ from pathlib import Path
 import pytest
 from support.lab import PAIRED, RETRIEVAL, TOY, Lab
 
-from mmlab.best import best_direction
-from mmlab.builtins import BUILTINS
 from mmlab.errors import SpecError
-from mmlab.planning import plan_specs
-from mmlab.registry import Registry
-from mmlab.report.statistics import is_lower_better
+from mmlab.plan.registry import BUILTINS, Registry
+from mmlab.plan.resolve import plan_specs
+from mmlab.report.metric_names import is_lower_better
 from mmlab.spec import TrainTable
+from mmlab.train.progress import best_direction
 
 SPEC = """\
 schema_version = 1

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmlab.errors import DataError
-from mmlab.option_paths import hashed_options
+from mmlab.plan.option_paths import hashed_options
 
 
 class Color(enum.Enum):

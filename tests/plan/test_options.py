@@ -11,8 +11,8 @@ import pytest
 from pydantic import AfterValidator, Field
 
 from mmlab.errors import PluginError
-from mmlab.faults import FORM
-from mmlab.options import check_options, json_schema, option_model, supplied
+from mmlab.plan.options import check_options, json_schema, option_model, supplied
+from mmlab.spec.faults import FORM
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from mmlab.builtins import BUILTINS
 from mmlab.errors import PluginError, SpecError
-from mmlab.plan import Plan, prepare
-from mmlab.plan_checks import contradictions
-from mmlab.planning import plan_specs
-from mmlab.registry import Registry
+from mmlab.plan.checks import contradictions
+from mmlab.plan.plan import Plan
+from mmlab.plan.registry import BUILTINS, Registry
+from mmlab.plan.resolve import plan_specs, prepare
 from mmlab.spec import expand, load_spec
 
 SPEC = """

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from mmlab.builtins import BUILTINS
-from mmlab.entry_points import is_editable
 from mmlab.errors import PluginError
-from mmlab.registry import ComponentEntry, PluginFailure, Registry
+from mmlab.plan.discover import is_editable
+from mmlab.plan.registry import BUILTINS, ComponentEntry, PluginFailure, Registry
 
 Install = Callable[..., Path]
 

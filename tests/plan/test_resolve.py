@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from mmlab.added_evaluations import read_request
-from mmlab.builtins import BUILTINS
 from mmlab.errors import SpecError
-from mmlab.planning import plan_specs
-from mmlab.registry import Registry
+from mmlab.plan.registry import BUILTINS, Registry
+from mmlab.plan.resolve import plan_specs
+from mmlab.runner.evaluate_more import read_request
 
 SPEC = """
 schema_version = 1

@@ -11,9 +11,8 @@ from jsonschema import Draft202012Validator
 from support.checkout import EXPERIMENTS
 from support.specs import SPEC
 
-from mmlab.builtins import BUILTINS
-from mmlab.registry import ComponentEntry, Registry
-from mmlab.schema import TABLES, spec_schema
+from mmlab.plan.registry import BUILTINS, ComponentEntry, Registry
+from mmlab.plan.schema import TABLES, spec_schema
 
 
 @cache

@@ -10,8 +10,9 @@ from support.store_values import claimed
 
 from mmlab.errors import UsageError
 from mmlab.report.card_reading import choose_cards, sample_cards
-from mmlab.report.card_text import draw_card
 from mmlab.report.cards import Card
+from mmlab.report.render.html import render_card
+from mmlab.report.render.text import draw_card
 from mmlab.store import Store
 
 
@@ -57,7 +58,7 @@ def test_a_truth_beyond_the_first_labels_follows_an_ellipsis(store: Store) -> No
     assert [bar.is_truth for bar in card.bars] == [False] * 5 + [True]
     assert (card.bars[-1].rank, card.bars[-1].labels) == (6, ("cat",))
     assert "…" in drawn(card)
-    assert "…" in card._repr_html_()
+    assert "…" in render_card(card)
 
 
 def test_any_of_several_true_labels_is_ticked(store: Store) -> None:
@@ -82,7 +83,7 @@ def test_scores_that_are_no_probabilities_get_no_percent_and_no_bars(store: Stor
     card = only_card(store, record(store, replace(result, samples=samples)))
     assert (card.percent, card.note) == ("", "numbers are scores, not probabilities")
     assert "%" not in drawn(card)
-    assert 'class="bar"' not in card._repr_html_()
+    assert 'class="bar"' not in render_card(card)
 
 
 def test_an_unknown_truth_is_said_to_be_unknown(store: Store) -> None:
@@ -103,8 +104,8 @@ def test_terminal_controls_in_labels_are_made_visible(store: Store) -> None:
 
 def test_a_missing_picture_leaves_a_blank(store: Store) -> None:
     run = record(store, ranked([1, 1], pictures={"sample-0001": picture("teal")}))
-    assert "no picture" in only_card(store, run)._repr_html_()
-    assert "data:image/webp;base64," in only_card(store, run, "sample-0001")._repr_html_()
+    assert "no picture" in render_card(only_card(store, run))
+    assert "data:image/webp;base64," in render_card(only_card(store, run, "sample-0001"))
 
 
 def test_cards_are_spread_over_ranks_like_the_samples(store: Store) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from support.report_values import picture, ranked, record
 
-import mmlab.report
-from mmlab.report.html import render_page
 from mmlab.report.page import gather
+from mmlab.report.render import html
+from mmlab.report.render.html import render_page
 from mmlab.store import Store, open_store
 
 AWKWARD = (
@@ -93,7 +93,7 @@ def test_the_page_stands_alone(page: str) -> None:
 
 
 def test_templates_never_switch_escaping_off() -> None:
-    templates = sorted(Path(mmlab.report.__file__).parent.glob("templates/*"))
+    templates = sorted(Path(html.__file__).parent.glob("templates/*"))
     assert templates
     for template in templates:
         assert not re.search(r"\|\s*safe|autoescape|Markup", template.read_text()), template.name
@@ -129,7 +129,7 @@ def test_a_large_store_is_reported_within_two_seconds_of_computing(
             record(store, ranked([1 + index % 99 for index in range(100_000)], labels), seed=seed)
     program = (
         "import sys, time; from pathlib import Path; from mmlab.store import open_store\n"
-        "from mmlab.report.tables import write_report\n"
+        "from mmlab.report.render.files import write_report\n"
         "with open_store(sys.argv[1]) as store: write_report(store, None, Path(sys.argv[2]))\n"
         "print(time.process_time()); assert 'torch' not in sys.modules"
     )

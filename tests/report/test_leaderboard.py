@@ -10,9 +10,9 @@ import pytest
 from support.report_values import asked, ranked, record
 
 from mmlab.records import EvaluationResult
-from mmlab.report.boards import boards
+from mmlab.report.boards.board import boards
 from mmlab.report.leaderboard import SCHEMA, leaderboard
-from mmlab.report.statistics import student_half_width, wilson_interval
+from mmlab.statistics.intervals import student_half_width, wilson_interval
 from mmlab.store import Store
 
 

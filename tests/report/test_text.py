@@ -6,9 +6,9 @@ import pytest
 from rich.console import Console
 from support.report_values import asked, record
 
-from mmlab.report.board_text import board_width, draw_board
-from mmlab.report.boards import Board, boards
+from mmlab.report.boards.board import Board, boards
 from mmlab.report.leaderboard import leaderboard
+from mmlab.report.render.text import board_width, draw_board
 from mmlab.store import Store
 
 METRICS = {name: 0.25 for name in ("top1", "top5", "mean_per_class_recall", "mean_rank", "ece")}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mmlab.report.differences import tell_differences
+from mmlab.report.boards.words import tell_differences
 
 CASES: list[tuple[Any, Any, str]] = [
     (1, 1.0, "option k (1 here, 1.0 there)"),

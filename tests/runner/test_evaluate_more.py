@@ -14,8 +14,8 @@ from support.toys import LABELS
 
 import mmlab
 from mmlab.errors import PluginError, SpecError, UsageError
-from mmlab.evaluate_runs import evaluate_runs
-from mmlab.runner import Outcome, RunOptions
+from mmlab.runner.evaluate_more import evaluate_runs
+from mmlab.runner.runner import Outcome, RunOptions
 
 OTHER = '[dataset]\nuse = "clusters"\ncount = 9\n'
 

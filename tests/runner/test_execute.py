@@ -10,7 +10,7 @@ import torch
 from support.lab import DATASET, PAIRED, RETRIEVAL, TOY, Lab
 
 import mmlab
-from mmlab.checkpoint import load_weights
+from mmlab.model.weights import load_weights
 
 LR_SCALE = "encoders.text.lr_scale"
 NO_VALIDATION = DATASET + 'empty = ["validation"]\n'

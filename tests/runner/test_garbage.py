@@ -14,8 +14,8 @@ from safetensors.numpy import save_file
 from support.lab import CLASSIFICATION, CONCAT, DATASET, SCRIPTED, TRAIN, Lab
 
 from mmlab.cli import main
-from mmlab.feature_file import locked
-from mmlab.garbage import find_features, find_weights
+from mmlab.data.table_file import locked
+from mmlab.runner.garbage import find_features, find_weights
 
 FROZEN = '[encoders.image]\nuse = "toy"\nfreeze = true\n[encoders.text]\nuse = "toy"\n'
 TABLES = (DATASET, FROZEN, CONCAT, SCRIPTED, TRAIN, CLASSIFICATION)

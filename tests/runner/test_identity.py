@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from support.lab import CLASSIFICATION, ENCODERS, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
 
-from mmlab.identity import Hashes, evaluation_hashes, hash_cell
-from mmlab.plan import Plan
-from mmlab.planning import plan_specs
-from mmlab.sources import Sources
-from mmlab.splits import Splits
+from mmlab.data.splits import Splits
+from mmlab.plan.plan import Plan
+from mmlab.plan.resolve import plan_specs
+from mmlab.runner.identity import Hashes, evaluation_hashes, hash_cell
+from mmlab.runner.initial_weights import Sources
 
 
 def hashes(lab: Lab, tables: tuple[str, ...] = TOY, *overrides: str) -> Hashes:

@@ -11,8 +11,8 @@ from support.lab import DATASET, TOY, Lab
 from support.store_values import identity
 
 from mmlab.errors import SpecError
-from mmlab.planning import plan_specs
-from mmlab.sources import Sources
+from mmlab.plan.resolve import plan_specs
+from mmlab.runner.initial_weights import Sources
 
 TRAINED = "[train]\nepochs = 1\nbatch_size = 8\n"
 

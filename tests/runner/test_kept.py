@@ -13,17 +13,16 @@ from support.full_disk import largest_file
 from support.lab import CLASSIFICATION, CONCAT, DATASET, SCRIPTED, TRAIN, Lab
 from support.toys import Clusters, Scripted
 
-from mmlab import feature_encoding
-from mmlab.build import Experiment, build
-from mmlab.feature_cache import FeatureCache
-from mmlab.feature_key import describe_computing, describe_encoder, describe_split
-from mmlab.features import Keeper
-from mmlab.fitting import start_training
-from mmlab.plan import Plan
-from mmlab.planning import plan_specs
-from mmlab.scoring import Scorer
-from mmlab.spec import digest
-from mmlab.splits import Splits
+from mmlab.data.splits import Splits
+from mmlab.hashing import digest
+from mmlab.model.build import Experiment, build
+from mmlab.plan.plan import Plan
+from mmlab.plan.resolve import plan_specs
+from mmlab.runner import kept_encode as feature_encoding
+from mmlab.runner.execute import start_training
+from mmlab.runner.kept import FeatureCache, Keeper
+from mmlab.runner.kept_encode import describe_computing, describe_encoder, describe_split
+from mmlab.runner.score import Scorer
 
 FROZEN = (
     '[encoders.image]\nuse = "toy"\nfreeze = true\n\n[encoders.text]\nuse = "toy"\nfreeze = true\n'

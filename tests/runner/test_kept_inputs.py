@@ -11,16 +11,15 @@ import torch
 from support.lab import CLASSIFICATION, CONCAT, DATASET, ENCODERS, SCRIPTED, TRAIN, Lab
 from support.toys import Clusters, Scripted
 
-from mmlab import features
-from mmlab.build import Experiment, build
-from mmlab.feature_cache import FeatureCache
-from mmlab.feature_key import describe_transform
-from mmlab.features import Keeper
-from mmlab.fitting import start_training
-from mmlab.planning import plan_specs
-from mmlab.scoring import Scorer
-from mmlab.spec import digest
-from mmlab.splits import Splits
+from mmlab.data.splits import Splits
+from mmlab.hashing import digest
+from mmlab.model.build import Experiment, build
+from mmlab.plan.resolve import plan_specs
+from mmlab.runner import kept as features
+from mmlab.runner.execute import start_training
+from mmlab.runner.kept import FeatureCache, Keeper
+from mmlab.runner.kept_encode import describe_transform
+from mmlab.runner.score import Scorer
 
 TABLES = (DATASET, ENCODERS, CONCAT, SCRIPTED, TRAIN, CLASSIFICATION)
 CPU = torch.device("cpu")

@@ -11,9 +11,9 @@ from support.lab import CLASSIFICATION, DATASET, ENCODERS, PAIRED, RETRIEVAL, TO
 from support.toys import Clusters
 
 import mmlab
-from mmlab.build import Experiment
+from mmlab.data.loader import evaluation_batches
 from mmlab.errors import UsageError, WeightsError
-from mmlab.loader import evaluation_batches
+from mmlab.model.build import Experiment
 
 UNTRAINED = (
     DATASET,

@@ -14,10 +14,15 @@ import pytest
 import torch
 from support.lab import DATASET, PAIRED, TOY, Lab
 
-from mmlab.builtins import BUILTINS
-from mmlab.plan import Plan, prepare
-from mmlab.provenance import describe_git, describe_origin, peak_memory_bytes, reset_peak_memory
-from mmlab.registry import Registry
+from mmlab.plan.plan import Plan
+from mmlab.plan.registry import BUILTINS, Registry
+from mmlab.plan.resolve import prepare
+from mmlab.runner.provenance import (
+    describe_git,
+    describe_origin,
+    peak_memory_bytes,
+    reset_peak_memory,
+)
 from mmlab.spec import expand, load_spec
 
 SPEC = """

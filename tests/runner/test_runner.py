@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from support.lab import CLASSIFICATION, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab, child_environment
 
 from mmlab.errors import SpecError
-from mmlab.tables import metrics
+from mmlab.store.tables import metrics
 
 
 def test_one_spec_becomes_one_done_run(lab: Lab) -> None:

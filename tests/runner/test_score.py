@@ -8,10 +8,10 @@ import torch
 from support.lab import CLASSIFICATION, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
 from support.toys import Clusters
 
-from mmlab.build import build
-from mmlab.planning import plan_specs
-from mmlab.scoring import Scorer
-from mmlab.splits import Splits
+from mmlab.data.splits import Splits
+from mmlab.model.build import build
+from mmlab.plan.resolve import plan_specs
+from mmlab.runner.score import Scorer
 
 BOTH = (*PAIRED[:3], '[head]\nuse = "linear"\n', TOY[3], *PAIRED[3:5])
 

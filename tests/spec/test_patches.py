@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.specs import SPEC, change, places, refuse, write
 
-from mmlab.builtins import BUILTINS
 from mmlab.errors import SpecError, WeightsError
-from mmlab.plan import Plan, prepare
-from mmlab.registry import Registry
-from mmlab.sources import Sources
+from mmlab.plan.plan import Plan
+from mmlab.plan.registry import BUILTINS, Registry
+from mmlab.plan.resolve import prepare
+from mmlab.runner.initial_weights import Sources
 from mmlab.spec import expand, load_spec
 from mmlab.store import open_store
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.checkout import ROOT
 
-from mmlab.faults import Where
-from mmlab.locate import Located, locate, split_path
+from mmlab.spec.faults import Where
+from mmlab.spec.positions import Located, locate, split_path
 
 FILES = sorted([*ROOT.glob("experiments/**/*.toml"), *ROOT.glob("**/pyproject.toml")])
 

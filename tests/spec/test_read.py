@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from support.specs import SPEC, places, refuse, write
 
 from mmlab.errors import SpecError
-from mmlab.limits import FILE_BYTES
 from mmlab.spec import load_spec
+from mmlab.spec.read import FILE_BYTES
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 from support.specs import SPEC, refuse, write
 
 from mmlab.errors import PluginError, SpecError
-from mmlab.planning import plan_specs
+from mmlab.plan.resolve import plan_specs
 from mmlab.spec import expand, load_spec
 
 FUSIONS = '\n[sweep.axes]\nfusion = [{ use = "gating" }, { use = "concat", dim = 8 }]\n'

@@ -5,14 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from mmlab.report.statistics import (
-    is_fraction,
-    is_lower_better,
-    metric_order,
-    normal_half_width,
-    student_half_width,
-    wilson_interval,
-)
+from mmlab.report.metric_names import is_fraction, is_lower_better, metric_order
+from mmlab.statistics.intervals import normal_half_width, student_half_width, wilson_interval
 
 
 def test_two_seeds_give_the_tangent_interval() -> None:

@@ -11,8 +11,7 @@ import pytest
 from sqlalchemy import select
 from support.store_values import claimed, dump, evaluation, finish, identity, points
 
-from mmlab import tables
-from mmlab.store import LeaseLost, Store, open_store
+from mmlab.store import LeaseLost, Store, open_store, tables
 
 
 def test_a_submitted_run_waits_in_the_queue(store: Store) -> None:

@@ -16,7 +16,7 @@ from support.store_values import claimed, dump, evaluation, finish, identity
 
 from mmlab.errors import StoreError
 from mmlab.store import open_store
-from mmlab.store.address import parse_address
+from mmlab.store.engine import parse_address
 from mmlab.store.migrate import current, upgrade
 
 CANARY = "CANARY-p@ss/w%rd"

@@ -20,10 +20,8 @@ from support.checkout import ROOT, TESTS
 from support.store_values import claimed, dump, finish
 
 from alembic import command
-from mmlab import tables, views
-from mmlab.store import Store, open_store
-from mmlab.store.address import parse_address
-from mmlab.store.engine import Database
+from mmlab.store import Store, open_store, tables, views
+from mmlab.store.engine import Database, parse_address
 from mmlab.store.migrate import alembic_config, current, migrations_folder, upgrade
 
 OLD_DATABASES = sorted((TESTS / "old_databases").glob("*.sql"))
@@ -167,7 +165,6 @@ def next_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(migrations_folder(), folder)
     monkeypatch.setattr("mmlab.store.migrate.migrations_folder", lambda: folder)
     monkeypatch.setattr("mmlab.store.migrate.REVISION", "9998")
-    monkeypatch.setattr("mmlab.store.revision.REVISION", "9998")
     return folder / "versions" / "9998_colour.py"
 
 

@@ -12,8 +12,7 @@ from polars.testing import assert_frame_equal
 from sqlalchemy import Table, select
 from support.store_values import claimed, evaluation, finish, identity, points
 
-from mmlab import tables, views
-from mmlab.store import Store, open_store
+from mmlab.store import Store, open_store, tables, views
 
 #: What differs between two databases that were given the same: ids and times.
 _OWN = ("run_id", "left_run_id", "right_run_id", "id", "evaluation_hash", "path")

@@ -14,10 +14,9 @@ import pytest
 from sqlalchemy import select
 from support.store_values import LABELS, artifact, claimed, dump, evaluation, finish, points
 
-from mmlab import tables, views
 from mmlab.errors import DataError, UsageError
 from mmlab.records import EvaluationResult, MetricPoint, SkippedSample
-from mmlab.store import Claim, Store, Weights, open_store
+from mmlab.store import Claim, Store, Weights, open_store, tables, views
 
 
 def test_a_done_run_has_all_that_was_handed_over(store: Store) -> None:

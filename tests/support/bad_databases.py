@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-from mmlab.tables import REVISION
+from mmlab.store.tables import REVISION
 from support.bad_inputs import Case, Says
 
 COMMANDS = {

@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmlab.data.reader import Reader
 from mmlab.evaluate import Encoded, Subject, encode_split
-from mmlab.loader import Reader
-from mmlab.model import Model
+from mmlab.model.model import Model
 from mmlab.plugin import Calibration, Dataset, Features, Sample, Scores
 
 #: What a scale of 10 does to cosines.

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mmlab.group import Group, open_group
-from mmlab.loader import Order
+from mmlab.data.order import Order
 from mmlab.plugin import Batch
 from mmlab.spec import TrainTable
-from mmlab.train import Trainer
+from mmlab.train.loop import Trainer
+from mmlab.train.processes import Group, open_group
 from support.loss_models import LOSSES, ROWS, make_batch, make_loss, make_step
 
 

@@ -13,12 +13,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from mmlab.group import Group, open_group
-from mmlab.loader import Order
-from mmlab.parallel import whole, whole_state
+from mmlab.data.order import Order
+from mmlab.model.sharding import whole
 from mmlab.plugin import Batch
 from mmlab.spec import TrainTable
-from mmlab.train import Trainer
+from mmlab.train.loop import Trainer
+from mmlab.train.parallel import whole_state
+from mmlab.train.processes import Group, open_group
 from support.token_steps import ROWS, make_batch, make_step
 
 STEPS = 3

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from torch import Tensor
 
-from mmlab.checkpoint import load_weights
-from mmlab.runner import Outcome, RunOptions, run_specs
+from mmlab.model.weights import load_weights
+from mmlab.runner.runner import Outcome, RunOptions, run_specs
 from mmlab.spec import Override
 from mmlab.store import RunDetail, Store, open_store
-from mmlab.train import Progress
+from mmlab.train.loop import Progress
 from support.store_values import dump
 
 DATASET = '[dataset]\nuse = "clusters"\n'

@@ -13,7 +13,7 @@ from mmlab_fusions.gating import Gating
 from mmlab_fusions.late_interaction import LateInteraction
 from torch import Tensor, nn
 
-from mmlab.model import Model, Step
+from mmlab.model.model import Model, Step
 from mmlab.plugin import Batch, Features, Shapes, Vocabulary
 
 ROWS, LENGTH, WIDTH, DIM, WORDS, VIEWS = 8, 5, 4, 6, 12, 2

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from mmlab.model import Step
+from mmlab.model.model import Step
 
 CUDA = torch.device("cuda")
 

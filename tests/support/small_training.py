@@ -8,11 +8,13 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from mmlab.loader import Order, make_readers, training_batches
-from mmlab.model import Model, Step
+from mmlab.data.loader import training_batches
+from mmlab.data.order import Order
+from mmlab.data.reader import make_readers
+from mmlab.model.model import Model, Step
 from mmlab.plugin import Batch, Encode, Features, Outputs
 from mmlab.spec import TrainTable
-from mmlab.train import Progress, Trainer, train
+from mmlab.train.loop import Progress, Trainer, train
 from support.planted import Vector, pairs
 
 

@@ -21,7 +21,7 @@ from mmlab.records import (
     Shots,
 )
 from mmlab.store import Claim, RunIdentity, Store
-from mmlab.store.address import parse_address
+from mmlab.store.engine import parse_address
 
 LABELS = (
     "plain",

@@ -10,7 +10,7 @@ from mmlab_fusions.inner_product import InnerProduct
 from mmlab_losses.info_nce import InfoNCE
 from torch import Tensor, nn
 
-from mmlab.model import Model, Step
+from mmlab.model.model import Model, Step
 from mmlab.plugin import Batch, Encode, Features, Outputs, Shapes
 
 ROWS = 12

@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field
 
 from mmlab.testing import ContractError
-from mmlab.testing.options import check_schema
+from mmlab.testing.tools import check_schema
 
 Width = Annotated[int, Field(ge=1, description="a width")]
 

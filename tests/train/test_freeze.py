@@ -12,16 +12,15 @@ from mmlab_fusions.concat import Concat
 from mmlab_fusions.inner_product import InnerProduct
 from torch import Tensor, nn
 
-from mmlab.builtins import BUILTINS
-from mmlab.heads import Linear
-from mmlab.loader import Order
-from mmlab.model import Model, Step
-from mmlab.options import check_options
-from mmlab.plan import Resolved
+from mmlab.data.order import Order
+from mmlab.model.heads import Linear
+from mmlab.model.model import Model, Step
+from mmlab.plan.component import Resolved
+from mmlab.plan.options import check_options
+from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plugin import Batch, Features, Shapes
-from mmlab.registry import Registry
 from mmlab.spec import TrainTable
-from mmlab.train import Trainer
+from mmlab.train.loop import Trainer
 
 REGISTRY = Registry.discover(BUILTINS)
 LOSSES = [e.name for e in REGISTRY.entries("loss") if e.distribution == "mmlab-losses"]

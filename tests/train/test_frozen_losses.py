@@ -19,10 +19,10 @@ from support.loss_models import (
 )
 from torch import Tensor
 
-from mmlab.loader import Order
-from mmlab.model import Step
+from mmlab.data.order import Order
+from mmlab.model.model import Step
 from mmlab.spec import TrainTable
-from mmlab.train import Trainer
+from mmlab.train.loop import Trainer
 
 CASES = [(name, key) for name in sorted(LOSSES) for key in KEYS]
 

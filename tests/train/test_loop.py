@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 
 import pytest
 import torch
 from support.small_training import Nearness, make_step, run
 from torch import Tensor
 
-from mmlab.best import best_direction
+from mmlab.data.order import Order
 from mmlab.errors import RunError
-from mmlab.loader import Order
-from mmlab.model import Step
-from mmlab.optimizer import learning_rate, make_optimizer
-from mmlab.plugin import Batch
+from mmlab.model.device import determinism, resolve_precision
+from mmlab.model.model import Step
+from mmlab.plugin import Batch, Encode, Outputs
 from mmlab.spec import TrainTable
-from mmlab.train import (
-    Trainer,
-    count_steps,
-    determinism,
-    resolve_precision,
-)
+from mmlab.train.loop import Trainer, count_steps
+from mmlab.train.optimizers import learning_rate, make_optimizer
+from mmlab.train.progress import best_direction
 
 
 def weights(step: Step) -> list[Tensor]:

@@ -16,16 +16,15 @@ from support.pretended_gpu import CUDA, on_gpu
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mmlab.builtins import BUILTINS
-from mmlab.heads import Linear
-from mmlab.loader import Order
-from mmlab.model import Model, Step
-from mmlab.options import check_options
-from mmlab.plan import Resolved
+from mmlab.data.order import Order
+from mmlab.model.heads import Linear
+from mmlab.model.model import Model, Step
+from mmlab.plan.component import Resolved
+from mmlab.plan.options import check_options
+from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plugin import Batch, Encode, Outputs, Shapes, SimilarityFusion, VectorFusion
-from mmlab.registry import Registry
 from mmlab.spec import TrainTable
-from mmlab.train import Trainer
+from mmlab.train.loop import Trainer
 
 pytestmark = pytest.mark.usefixtures("pretended_gpu")
 

@@ -12,7 +12,7 @@ from support.loss_models import LOSSES
 from support.processes import start, wait
 from torch import Tensor
 
-from mmlab.group import Group
+from mmlab.train.processes import Group
 
 
 @pytest.fixture(scope="module")

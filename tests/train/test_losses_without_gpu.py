@@ -9,9 +9,9 @@ from support.pretended_gpu import CUDA, on_gpu
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from mmlab.loader import Order
+from mmlab.data.order import Order
 from mmlab.spec import TrainTable
-from mmlab.train import Trainer
+from mmlab.train.loop import Trainer
 
 pytestmark = pytest.mark.usefixtures("pretended_gpu")
 

@@ -10,14 +10,14 @@ from mmlab_fusions.inner_product import InnerProduct
 from support.token_steps import ROWS, WIDTH, Deep, make_batch, make_step
 from torch import Tensor, nn
 
-from mmlab.encoding import Chunked, forget_activations
+from mmlab.data.order import Order
+from mmlab.data.tables import join_rows
 from mmlab.errors import SpecError
-from mmlab.feature_rows import join_rows
-from mmlab.loader import Order
-from mmlab.model import Model, Step
+from mmlab.model.model import Model, Step
 from mmlab.plugin import Encode
 from mmlab.spec import TrainTable
-from mmlab.train import Trainer
+from mmlab.train.loop import Trainer
+from mmlab.train.microbatch import Chunked, forget_activations
 
 
 def gradients(step: Step, seed: int = 2) -> dict[str, Tensor]:

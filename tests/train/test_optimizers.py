@@ -9,9 +9,9 @@ from support.token_steps import make_step as make_deep_step
 from support.toys import Toy
 
 from mmlab.errors import SpecError
-from mmlab.model import Model, Step
-from mmlab.optimizer import make_optimizer
+from mmlab.model.model import Model, Step
 from mmlab.spec import TrainTable
+from mmlab.train.optimizers import make_optimizer
 
 
 def make_step(frozen: frozenset[str] = frozenset()) -> Step:

@@ -18,11 +18,11 @@ from support.processes import start, wait
 from torch import Tensor
 from torch.distributed import HashStore
 
-from mmlab.build import Source
 from mmlab.errors import GroupError, LostError, MmlabError, SpecError
-from mmlab.following import Assignment, require_equal_plans
-from mmlab.group import Group, require_equal, settle
-from mmlab.planning import plan_specs
+from mmlab.model.build import Source
+from mmlab.plan.resolve import plan_specs
+from mmlab.runner.follow import Assignment, require_equal_plans
+from mmlab.train.processes import Group, require_equal, settle
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from mmlab.meter import DeviceMeter, HostMeter, make_meter
+from mmlab.train.progress import DeviceMeter, HostMeter, make_meter
 
 CPU = torch.device("cpu")
 

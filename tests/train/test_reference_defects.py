@@ -19,10 +19,10 @@ from mmlab_losses.info_nce import InfoNCE
 from support.loss_models import DIM, ROWS, make_batch, make_loss, make_step
 from torch import Tensor, nn
 
-from mmlab.encoding import Chunked
 from mmlab.errors import SpecError
-from mmlab.model import Model, Step
+from mmlab.model.model import Model, Step
 from mmlab.plugin import Batch, Features, Outputs, Scores, Shapes
+from mmlab.train.microbatch import Chunked
 
 SHAPES = Shapes({"image": DIM, "text": DIM}, None, (), (), False, {})
 

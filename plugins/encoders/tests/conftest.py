@@ -1,6 +1,6 @@
 import pytest
 
-from mmlab.testing.options import BuildContext
+from mmlab.testing.tools import BuildContext
 
 
 @pytest.fixture

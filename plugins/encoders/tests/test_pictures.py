@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmlab.plugin import DataError, SpecError
 from mmlab.testing import check_encoder
-from mmlab.testing.options import BuildContext
+from mmlab.testing.tools import BuildContext
 
 SMALL_VIT = {"image_size": 32, "width": 16, "depth": 2, "heads": 2}
 SMALL_CONVNET = {"image_size": 32, "width": 16}

@@ -10,7 +10,7 @@ from mmlab_encoders.vocabulary import PAD, START
 from torch import Tensor
 
 from mmlab.plugin import SpecError
-from mmlab.testing.options import BuildContext
+from mmlab.testing.tools import BuildContext
 
 
 def rotate_slowly(x: Tensor) -> Tensor:

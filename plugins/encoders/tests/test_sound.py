@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmlab.plugin import DataError, SpecError
 from mmlab.testing import check_encoder
-from mmlab.testing.options import BuildContext
+from mmlab.testing.tools import BuildContext
 
 SMALL: dict[str, Any] = {"rate": 4000, "seconds": 0.5, "mels": 16, "width": 16}
 

@@ -8,7 +8,7 @@ from mmlab_encoders.tabular import CellEmbedding, Tabular
 
 from mmlab.plugin import DataError, SpecError, WeightsError
 from mmlab.testing import check_encoder
-from mmlab.testing.options import BuildContext
+from mmlab.testing.tools import BuildContext
 
 ROWS: list[dict[str, Any]] = [
     {"age": 20, "town": "Bern", "note": None},

@@ -16,7 +16,7 @@ from safetensors.torch import load, save
 
 from mmlab.plugin import DataError, SpecError, WeightsError
 from mmlab.testing import check_encoder
-from mmlab.testing.options import BuildContext
+from mmlab.testing.tools import BuildContext
 
 SMALL: dict[str, Any] = {"length": 12, "width": 16, "heads": 2}
 

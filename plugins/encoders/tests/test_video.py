@@ -10,7 +10,7 @@ from torchvision.transforms.v2.functional import to_pil_image
 
 from mmlab.plugin import DataError
 from mmlab.testing import check_encoder
-from mmlab.testing.options import BuildContext
+from mmlab.testing.tools import BuildContext
 
 SMALL: dict[str, Any] = {"image_size": 16, "width": 16, "frames": 3}
 

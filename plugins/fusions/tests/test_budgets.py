@@ -8,8 +8,8 @@ import mmlab_fusions
 import pytest
 import torch
 
-from mmlab.matching import nearest_width
-from mmlab.options import option_model, supplied
+from mmlab.model.width import nearest_width
+from mmlab.plan.options import option_model, supplied
 from mmlab.plugin import SpecError
 
 COMPONENTS = mmlab_fusions.mmlab_fusions()

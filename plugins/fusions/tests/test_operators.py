@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmlab.options import supplied
+from mmlab.plan.options import supplied
 from mmlab.plugin import Features
 from mmlab.testing import check_fusion
 

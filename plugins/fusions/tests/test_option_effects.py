@@ -9,7 +9,7 @@ import torch
 from mmlab_fusions.low_rank_bilinear import LowRankBilinear
 from pydantic import Field
 
-from mmlab.options import json_schema, supplied
+from mmlab.plan.options import json_schema, supplied
 from mmlab.plugin import Features
 
 #: A value of each option that is not its default.

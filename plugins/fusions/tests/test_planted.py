@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mmlab.options import supplied
+from mmlab.plan.options import supplied
 from mmlab.plugin import Features
 
 #: Both signs of one element, and a constant.

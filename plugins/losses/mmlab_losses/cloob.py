@@ -11,16 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import (
-    Batch,
-    Calibration,
-    Encode,
-    Outputs,
-    Scores,
-    Similarity,
-    SpecError,
-    explain,
-)
+from mmlab.plugin import Batch, Calibration, Encode, Outputs, Scores, Similarity, SpecError, explain
 from mmlab_losses.blocks import Chunk, full, in_blocks, require_several
 from mmlab_losses.info_loob import leave_one_out
 from mmlab_losses.rows import read_rows

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from mmlab.plugin import SpecError, WeightsError
 from mmlab.testing import check_encoder
-from mmlab.testing.options import BuildContext
+from mmlab.testing.tools import BuildContext
 
 #: transformers 5.24: mean over a text's tokens, and its first token, per text and architecture.
 #: `test_the_recorded_numbers_are_those_of_transformers` repeats them.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mmlab.plugin import DataError, SpecError, WeightsError
 from mmlab.testing import check_encoder
-from mmlab.testing.options import BuildContext
+from mmlab.testing.tools import BuildContext
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:

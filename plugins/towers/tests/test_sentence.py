@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mmlab.plugin import DataError, SpecError, WeightsError
 from mmlab.testing import check_encoder
-from mmlab.testing.options import BuildContext
+from mmlab.testing.tools import BuildContext
 
 TEXTS = ["a photo of cats", "", "dog", "an unheard word, and a text that is far too long for it"]
 

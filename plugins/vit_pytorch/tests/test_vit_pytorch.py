@@ -13,7 +13,7 @@ from vit_pytorch.vit import ViT
 
 from mmlab.plugin import PluginError, SpecError
 from mmlab.testing import check_encoder
-from mmlab.testing.options import BuildContext
+from mmlab.testing.tools import BuildContext
 
 SMALL = {"patch_size": 8, "dim": 16, "depth": 2, "heads": 2, "mlp_dim": 32}
 POOLED = BuildContext(frozenset({"pooled"}))

@@ -1,0 +1,1 @@
+"""Datasets become batches: read, in a seeded order, or kept as tables."""

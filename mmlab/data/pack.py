@@ -1,0 +1,265 @@
+"""A dataset as tar shards, in the layout of webdataset, open_clip and CLIP_benchmark.
+
+OUT/train/0.tar, 1.tar, ...   a sample: KEY.webp, KEY.txt, KEY.cls or KEY.npy, KEY.json
+OUT/train/nshards.txt         likewise valid/ and test/; a split without samples has no folder
+OUT/classnames.txt, OUT/zeroshot_classification_templates.txt, OUT/dataset_type.txt
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+from PIL import Image
+
+from mmlab.data.samples import check_sample, prompt_names
+from mmlab.errors import DataError, SpecError, UsageError, explain
+from mmlab.plan.component import Resolved
+from mmlab.plan.registry import Registry
+from mmlab.plan.resolve import Finder
+from mmlab.plugin import SPLITS, Dataset, Sample, Split
+from mmlab.spec import Spec
+from mmlab.spec.checks import check_tables
+from mmlab.spec.overrides import Override, apply_overrides
+from mmlab.spec.places import render_located
+from mmlab.spec.read import read_document
+from mmlab.spec.tables import DatasetFile
+
+PictureFormat = Literal["webp", "png", "jpg"]
+#: How Pillow writes each; the first two lose nothing.
+_WRITERS: Mapping[str, Mapping[str, Any]] = {  # options of Pillow's writers
+    "webp": {"format": "WEBP", "lossless": True},
+    "png": {"format": "PNG"},
+    "jpg": {"format": "JPEG", "quality": 95},
+}
+_FOLDERS: Mapping[Split, str] = {"train": "train", "validation": "valid", "test": "test"}
+PACKED = ("image", "text")
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How shards are written: the pictures' format, and what one shard holds at most."""
+
+    picture_format: PictureFormat = "webp"
+    shard_samples: int = 10_000
+    shard_bytes: int = 1_000_000_000
+
+
+def read_dataset(path: Path, overrides: Sequence[Override], registry: Registry) -> Resolved:
+    """The dataset that a spec names, or a file of a [dataset] table alone.
+
+    Raises SpecError or PluginError with every fault at its place.
+    """
+    overridden = apply_overrides(read_document(path), overrides)
+    document, located = overridden.document, overridden.faults
+    tables: Spec | DatasetFile | None
+    if "encoders" in document.values:
+        tables, faults = check_tables(document, Spec)
+    else:
+        tables, faults = check_tables(document, DatasetFile)
+    located += [(fault, document.place(fault.path)) for fault in faults]
+    if located or tables is None:
+        raise SpecError(render_located(located))
+    finder = Finder(path, document, registry)
+    found: Resolved | None = finder.find("dataset", tables.dataset, "dataset")
+    finder.raise_faults()
+    assert found is not None, "faults were raised"
+    return found
+
+
+def pack(resolved: Resolved, out: Path, packing: Packing) -> dict[Split, int]:
+    """Write every split of a dataset; the number of samples of each.
+
+    The folder appears when all of it is written. Raises UsageError where something is there already
+    or a modality has no place in the layout, DataError for a sample that has none.
+    """
+    _require_new(out)
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        counts = {split: _pack_split(resolved, split, partial, packing) for split in SPLITS}
+        partial.rename(out)
+    except OSError as error:
+        raise _unwritable(out, error.strerror or type(error).__name__) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return counts
+
+
+def _pack_split(resolved: Resolved, split: Split, out: Path, packing: Packing) -> int:
+    dataset = cast(Dataset, resolved.make(split=split))
+    unknown = [modality for modality in dataset.modalities if modality not in PACKED]
+    if unknown:
+        raise _no_place(resolved, unknown)
+    out.mkdir(parents=True, exist_ok=True)
+    _describe(dataset, out)
+    if not len(dataset):
+        return 0
+    folder = out / _FOLDERS[split]
+    folder.mkdir()
+    shards = _Shards(folder, packing)
+    with shards:
+        for index in range(len(dataset)):
+            sample = dataset[index]
+            check_sample(sample, len(dataset.labels))
+            shards.add(f"s{index:07d}", dict(_members(sample, dataset, packing)))
+    (folder / "nshards.txt").write_text(f"{shards.count}\n")
+    return len(dataset)
+
+
+def _describe(dataset: Dataset, out: Path) -> None:
+    """What the splits share, as texts of one item a line."""
+    kind = _kind(dataset)
+    if kind:
+        (out / "dataset_type.txt").write_text(f"{kind}\n")
+    if dataset.labels:
+        _write_lines(out / "classnames.txt", prompt_names(dataset))
+        templates = [template.replace("{}", "{c}") for template in dataset.templates]
+        _write_lines(out / "zeroshot_classification_templates.txt", templates or ["{c}"])
+
+
+def _kind(dataset: Dataset) -> str:
+    if dataset.is_multi_label:
+        return "multilabel"
+    return "retrieval" if "text" in dataset.modalities and not dataset.labels else ""
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    bad = next((line for line in lines if _is_no_line(line)), None)
+    if bad is not None:
+        raise _no_line(path.name, bad)
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+
+
+def _is_no_line(text: str) -> bool:
+    return len(text.splitlines()) != 1 or text != text.strip()
+
+
+# --- one sample -------------------------------------------------------------------------------
+def _members(sample: Sample, dataset: Dataset, packing: Packing) -> Iterator[tuple[str, bytes]]:
+    """Ending and bytes of each of a sample's members; what it lacks has none."""
+    picture, captions = sample.values.get("image"), _captions(sample)
+    if isinstance(picture, Image.Image):
+        yield packing.picture_format, _encode(picture, packing.picture_format)
+    if captions:
+        is_retrieval = _kind(dataset) == "retrieval"
+        yield "txt", "\n".join(captions if is_retrieval else captions[:1]).encode()
+    if dataset.is_multi_label:
+        flags = np.isin(np.arange(len(dataset.labels)), sample.labels).astype(np.int64)
+        yield "npy", _npy(flags)
+    elif sample.labels:
+        yield "cls", str(sample.labels[0]).encode()
+    about = {"id": sample.id, **({"captions": captions} if captions else {})}
+    yield "json", json.dumps(about, ensure_ascii=False).encode()
+
+
+def _captions(sample: Sample) -> list[str]:
+    raw = sample.values.get("text", ())
+    captions = [raw] if isinstance(raw, str) else list(cast("tuple[str, ...]", raw))
+    bad = next((caption for caption in captions if _is_no_line(caption)), None)
+    if bad is not None:
+        raise _no_line(f"sample {sample.id!r}", bad)
+    return captions
+
+
+def _encode(picture: Image.Image, kind: PictureFormat) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, **_WRITERS[kind])
+    return file.getvalue()
+
+
+def _npy(values: np.ndarray[tuple[int], np.dtype[np.int64]]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values, allow_pickle=False)
+    return file.getvalue()
+
+
+class _Shards:
+    """Tars that are filled one after the other; equal samples give equal bytes."""
+
+    def __init__(self, folder: Path, packing: Packing) -> None:
+        self.folder, self.packing = folder, packing
+        self.count, self.samples, self.bytes = 0, 0, 0
+        self.tar: tarfile.TarFile | None = None
+
+    def __enter__(self) -> None:
+        """Nothing: a tar is begun with its first sample."""
+
+    def __exit__(self, *error: object) -> None:
+        """End the tar that is being filled."""
+        self.close()
+
+    def add(self, key: str, members: Mapping[str, bytes]) -> None:
+        """Add a sample, to the next shard where this one is full."""
+        size = sum(map(len, members.values()))
+        is_full = (
+            self.samples >= self.packing.shard_samples
+            or self.bytes + size > self.packing.shard_bytes
+        )
+        if self.tar is None or (self.samples and is_full):
+            self.close()
+            path = self.folder / f"{self.count}.tar"
+            self.tar = tarfile.TarFile(path, "w", format=tarfile.USTAR_FORMAT)
+            self.count, self.samples, self.bytes = self.count + 1, 0, 0
+        for ending, content in members.items():
+            info = tarfile.TarInfo(f"{key}.{ending}")
+            info.size = len(content)
+            self.tar.addfile(info, io.BytesIO(content))
+        self.samples, self.bytes = self.samples + 1, self.bytes + size
+
+    def close(self) -> None:
+        """End the tar that is being filled, if there is one."""
+        if self.tar is not None:
+            self.tar.close()
+            self.tar = None
+
+
+# --- what cannot be packed --------------------------------------------------------------------
+def _require_new(out: Path) -> None:
+    if out.exists():
+        raise _unwritable(out, "there is something already")
+    if not out.parent.is_dir():
+        raise _unwritable(out, f"there is no folder {out.parent}")
+
+
+def _unwritable(out: Path, found: str) -> UsageError:
+    return UsageError(
+        explain(
+            str(out),
+            "the shards cannot be written there",
+            found=found,
+            allowed="the name of a folder yet to be made, where there is space",
+            next_step="name another folder, or remove this one",
+        )
+    )
+
+
+def _no_place(resolved: Resolved, modalities: Sequence[str]) -> UsageError:
+    return UsageError(
+        explain(
+            f"dataset {resolved.entry.name!r}",
+            "it has modalities that the layout has no place for",
+            found=", ".join(modalities),
+            allowed=", ".join(PACKED),
+            next_step="pack a dataset of pictures and texts, or read this one as it is",
+        )
+    )
+
+
+def _no_line(place: str, text: str) -> DataError:
+    return DataError(
+        explain(
+            place,
+            "a text is not one line, and the layout keeps one text a line",
+            found=repr(text[:80]),
+            allowed="texts without line breaks, and without spaces around them",
+            next_step="correct the dataset; nothing was written",
+        )
+    )

@@ -1,0 +1,80 @@
+"""How each encoder's input is read from a sample: its modality, its transform, its caption."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mmlab.data.samples import captions_of
+from mmlab.errors import DataError, explain
+from mmlab.plugin import Dataset, Encoder, Outlined, Sample, Tokenized
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How one encoder's input is read: modality, transform, and a stand-in where missing."""
+
+    modality: str
+    encoder: Encoder
+    placeholder: Tensor
+
+    def read(self, sample: Sample, train: bool) -> Tensor | None:
+        """The encoder's input for this sample, or None where it lacks the modality."""
+        if self.modality not in sample.values:
+            return None
+        return self.encoder.transform(one_caption(sample.values[self.modality], train), train)
+
+
+def one_caption(raw: object, train: bool) -> object:
+    """One of several captions: drawn in training, the first in evaluation; other values as is."""
+    captions = captions_of(raw)
+    return captions[int(torch.randint(len(captions), ())) if train and len(captions) > 1 else 0]
+
+
+def make_readers(
+    dataset: Dataset,
+    encoders: Mapping[str, Encoder],
+    modalities: Mapping[str, str],
+    *,
+    is_trained: bool = True,
+) -> dict[str, Reader]:
+    """One reader an encoder; the placeholder has the shape of the dataset's first present value.
+
+    Raises DataError where the dataset lacks a modality altogether. A text encoder that is not
+    trained needs no text of the dataset: it reads prompts.
+    """
+    readers = {}
+    for key, encoder in encoders.items():
+        raw = _first_present(dataset, modalities[key])
+        if raw is None:
+            if is_trained or not isinstance(encoder, Tokenized):
+                raise lacks_modality(dataset, modalities[key], key)
+            raw = ""
+        placeholder = torch.zeros_like(encoder.transform(one_caption(raw, False), False))
+        readers[key] = Reader(modalities[key], encoder, placeholder)
+    return readers
+
+
+def _first_present(dataset: Dataset, modality: str) -> object | None:
+    if modality not in dataset.modalities:
+        return None
+    look = dataset.outline if isinstance(dataset, Outlined) else dataset.__getitem__
+    has_it = (index for index in range(len(dataset)) if modality in look(index).values)
+    index = next(has_it, None)
+    return None if index is None else dataset[index].values[modality]
+
+
+def lacks_modality(dataset: Dataset, modality: str, key: str) -> DataError:
+    """No sample of a dataset has what an encoder reads."""
+    return DataError(
+        explain(
+            f"encoders.{key}",
+            f"no sample of the dataset has the modality {modality!r}",
+            found=f"modalities {', '.join(dataset.modalities) or 'none'}; {len(dataset)} samples",
+            allowed="a modality of the dataset",
+            next_step=f"set encoders.{key}.modality, or choose a dataset that has it",
+        )
+    )

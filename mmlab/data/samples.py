@@ -1,0 +1,250 @@
+"""What is known of every sample of a split: ids, labels, targets and texts, checked and read once.
+
+Counting labels, learning a vocabulary and scoring cached features need no files; decoding every
+picture for each of them would cost an epoch each time. Texts are checked before a database refuses
+them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import cast
+
+from mmlab.errors import DataError, explain
+from mmlab.plan.plan import Plan
+from mmlab.plugin import Dataset, Outlined, Prompted, Sample, Targeted
+
+
+def target_names(dataset: Dataset) -> tuple[str, ...]:
+    """The names of a dataset's targets; none for a dataset that says nothing of any."""
+    return dataset.target_names if isinstance(dataset, Targeted) else ()
+
+
+def prompt_names(dataset: Dataset) -> tuple[str, ...]:
+    """What prompts call each label: its name, unless the dataset says otherwise."""
+    return dataset.prompt_names if isinstance(dataset, Prompted) else dataset.labels
+
+
+def captions_of(raw: object) -> tuple[object, ...]:
+    """Every caption of a text value that is several; any other raw value alone."""
+    is_several = isinstance(raw, tuple) and bool(raw) and isinstance(raw[0], str)
+    return cast(tuple[object, ...], raw) if is_several else (raw,)
+
+
+def check_labels(place: str, dataset: Dataset) -> None:
+    """Raise DataError at the first label that not every database can hold exactly.
+
+    Also where prompts have other names, and these are not as many.
+    """
+    for number, label in enumerate(dataset.labels):
+        check_text(f"{place}, label {number}", label)
+    names, count = prompt_names(dataset), len(dataset.labels)
+    if len(names) != count:
+        raise DataError(
+            explain(
+                place,
+                "does not name every label for prompts",
+                found=f"{len(names)} prompt_names",
+                allowed=f"{count}: one for each label",
+                next_step="correct the dataset's prompt_names",
+            )
+        )
+
+
+def check_sample(sample: Sample, label_count: int, target_count: int = 0) -> None:
+    """Raise DataError where an id or a caption cannot be stored, or a truth makes no sense.
+
+    A label id needs a label; targets are as many as the dataset names, finite, or NaN for unknown.
+    """
+    place = f"dataset: sample {sample.id!r}"
+    check_text(f"{place}, id", sample.id)
+    for modality, raw in sample.values.items():
+        for caption in raw if isinstance(raw, tuple) else (raw,):
+            if isinstance(caption, str):
+                check_text(f"{place}, {modality}", caption)
+    wrong = [label for label in sample.labels if not 0 <= label < label_count]
+    if wrong:
+        raise _no_such_label(place, wrong[0], label_count)
+    if len(sample.targets) != target_count or any(map(math.isinf, sample.targets)):
+        raise _wrong_targets(place, sample.targets, target_count)
+
+
+def check_text(place: str, text: str) -> None:
+    """Raise DataError for a text with a NUL, or with half of a surrogate pair."""
+    has_nul = "\0" in text
+    if not has_nul and _is_unicode(text):
+        return
+    fault = "holds a NUL" if has_nul else "holds half of a surrogate pair"
+    raise DataError(
+        explain(
+            place,
+            f"the text {fault}",
+            found=ascii(text[:80]),
+            allowed="any Unicode text without NUL and lone surrogates",
+            next_step="correct it in the dataset; nothing was written",
+        )
+    )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _no_such_label(place: str, label: int, label_count: int) -> DataError:
+    return DataError(
+        explain(
+            place,
+            "a label id has no label",
+            found=f"label id {label}",
+            allowed=f"0 to {label_count - 1}" if label_count else "none: the dataset has no labels",
+            next_step="correct the dataset's labels or this sample's",
+        )
+    )
+
+
+def _wrong_targets(place: str, targets: tuple[float, ...], target_count: int) -> DataError:
+    return DataError(
+        explain(
+            place,
+            "its targets are not those that the dataset names",
+            found=", ".join(map(repr, targets[:5])) or "no target",
+            allowed=f"{target_count} finite numbers, NaN where one is unknown",
+            next_step="correct the dataset's target_names or this sample's targets",
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Outline:
+    """Every sample of a split in order; a value that was not read is None, a missing one no key."""
+
+    samples: Sequence[Sample]
+
+    def label_counts(self, label_count: int) -> tuple[int, ...]:
+        """How many samples have each label."""
+        counts = [0] * label_count
+        for sample in self.samples:
+            for label in sample.labels:
+                counts[label] += 1
+        return tuple(counts)
+
+
+def read_outline(dataset: Dataset) -> Outline:
+    """The outline of a split: from the dataset where it gives one, else by reading every sample.
+
+    Raises DataError where a sample is not what `check_sample` asks for.
+    """
+    give = dataset.outline if isinstance(dataset, Outlined) else _reader_of(dataset)
+    samples = []
+    for index in range(len(dataset)):
+        sample = give(index)
+        check_sample(sample, len(dataset.labels), len(target_names(dataset)))
+        samples.append(sample)
+    return Outline(samples)
+
+
+def raw_values(outline: Outline, dataset: Dataset, modality: str) -> Iterator[object]:
+    """Every raw value of one modality, each caption of a sample on its own."""
+    for index, sample in enumerate(outline.samples):
+        if modality not in sample.values:
+            continue
+        known = sample.values[modality]
+        yield from captions_of(dataset[index].values[modality] if known is None else known)
+
+
+def _reader_of(dataset: Dataset) -> Callable[[int], Sample]:
+    def read(index: int) -> Sample:
+        sample = dataset[index]
+        texts = {key: raw if _is_text(raw) else None for key, raw in sample.values.items()}
+        return replace(sample, values=texts)
+
+    return read
+
+
+def _is_text(raw: object) -> bool:
+    return all(isinstance(each, str) for each in captions_of(raw))
+
+
+@dataclass(frozen=True)
+class Truths:
+    """Samples per label and samples with any; mean and deviation of each target's known values."""
+
+    label_counts: tuple[int, ...]
+    labelled_count: int
+    target_means: tuple[float, ...]
+    target_deviations: tuple[float, ...]
+
+
+def describe_truths(outline: Outline, dataset: Dataset) -> Truths:
+    """Labels and targets of a split, over what is known of them.
+
+    A target's deviation is its standard deviation with n in the denominator, 1 where its values do
+    not vary; the mean of a target that no sample knows is NaN.
+    """
+    columns = zip(*(sample.targets for sample in outline.samples), strict=True)
+    spreads = [_spread([value for value in column if not math.isnan(value)]) for column in columns]
+    means, deviations = zip(*spreads, strict=True) if spreads else ((), ())
+    return Truths(
+        label_counts=outline.label_counts(len(dataset.labels)),
+        labelled_count=sum(bool(sample.labels) for sample in outline.samples),
+        target_means=means,
+        target_deviations=deviations,
+    )
+
+
+def _spread(values: list[float]) -> tuple[float, float]:
+    """Mean and standard deviation, summed exactly."""
+    if not values:
+        return math.nan, 1.0
+    if min(values) == max(values):
+        return values[0], 1.0
+    mean = math.fsum(values) / len(values)
+    return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
+
+
+def output_count(plan: Plan, dataset: Dataset) -> int:
+    """How many numbers a head of this plan gives: one for each target, or for each label."""
+    return len(target_names(dataset) if plan.predicts_targets else dataset.labels)
+
+
+def require_truths(plan: Plan, dataset: Dataset, truths: Truths | None) -> None:
+    """Raise DataError where a head has nothing to decide between, or no target to learn."""
+    if not plan.predicts_targets:
+        return _require_labels(plan, len(dataset.labels))
+    assert truths is not None, "a loss reads the targets"
+    return _require_targets(plan, target_names(dataset), truths)
+
+
+def _require_labels(plan: Plan, label_count: int) -> None:
+    if label_count >= 2:
+        return
+    raise DataError(
+        plan.explain(
+            ("dataset",),
+            "a head needs something to decide between",
+            found=f"{label_count} label{'s' if label_count != 1 else ''}",
+            allowed="a dataset with two labels or more",
+            next_step="choose other labels in [dataset], or remove [head]",
+        )
+    )
+
+
+def _require_targets(plan: Plan, names: Sequence[str], truths: Truths) -> None:
+    unknown = [n for n, m in zip(names, truths.target_means, strict=True) if math.isnan(m)]
+    if names and not unknown:
+        return
+    raise DataError(
+        plan.explain(
+            ("dataset",),
+            "a loss reads targets, and there is nothing to learn",
+            found=f"no training sample that knows {unknown[0]!r}" if unknown else "0 targets",
+            allowed="a dataset with targets that training samples know",
+            next_step="name other targets in [dataset], or use a loss of labels (cross_entropy)",
+        )
+    )

@@ -1,0 +1,131 @@
+"""The datasets of a command: each split of each dataset is read once and shared by every cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from mmlab.data.samples import Outline, check_labels, read_outline
+from mmlab.data.skipped import without_unreadable
+from mmlab.errors import DataError
+from mmlab.hashing import digest
+from mmlab.plan.component import Resolved
+from mmlab.plan.plan import Plan
+from mmlab.plugin import Dataset, Split
+from mmlab.records import SkippedSample
+
+
+class Splits:
+    """Datasets by component and split, made when first asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, Split], Dataset] = {}
+        self._skipped: dict[int, list[SkippedSample]] = {}
+        self._outlines: dict[int, Outline] = {}  # by id: the datasets in `_made` stay alive
+
+    def get(self, resolved: Resolved, split: Split) -> Dataset:
+        """One split of a dataset component; it may be empty."""
+        key = (_key(resolved), split)
+        if key not in self._made:
+            dataset = cast(Dataset, resolved.make(split=split))
+            check_labels(f"dataset {resolved.entry.name!r}", dataset)
+            if resolved.max_skipped is not None:
+                name = resolved.entry.name
+                dataset, skipped = without_unreadable(dataset, split, resolved.max_skipped, name)
+                self._skipped[id(dataset)] = skipped
+            self._made[key] = dataset
+        return self._made[key]
+
+    def skipped(self, plan: Plan) -> list[SkippedSample]:
+        """What could not be read of the splits that were read of a plan's datasets."""
+        keys = {_key(each) for each in (plan.dataset, *plan.evaluate_datasets.values())}
+        made = [dataset for (key, _), dataset in self._made.items() if key in keys]
+        return [one for dataset in made for one in self._skipped.get(id(dataset), ())]
+
+    def outline(self, dataset: Dataset) -> Outline:
+        """Ids, labels and texts of a split that this gave; read when first asked for."""
+        if id(dataset) not in self._outlines:
+            self._outlines[id(dataset)] = read_outline(dataset)
+        return self._outlines[id(dataset)]
+
+    def reference(self, plan: Plan) -> Dataset:
+        """The data a plan's modules are made for: what it trains on, or first is evaluated on."""
+        if plan.cell.spec.train is not None:
+            return self.training(plan)
+        return self.evaluated(plan, next(iter(plan.evaluators)))
+
+    def revisions(self, plan: Plan) -> dict[str, str]:
+        """Revisions of the splits that training reads; none where nothing is trained.
+
+        Raises DataError where one that is needed is empty. Nothing needs validation where the
+        defaults of `train.best` and `train.patience` stand: the final weights are then the best.
+        """
+        table = plan.cell.spec.train
+        if table is None:
+            return {}
+        self.training(plan)
+        validation = self.get(plan.dataset, "validation")
+        if not len(validation) and (table.best != "loss" or table.patience is not None):
+            step = "give the dataset such a split, or leave out train.best and train.patience"
+            raise _empty(plan, ("dataset",), "validation", step)
+        read = {"train": self.get(plan.dataset, "train"), "validation": validation}
+        judge = table.best.partition("/")[0]
+        if judge in plan.evaluate_datasets:
+            read[f"{judge}/validation"] = self.evaluated(plan, judge, "validation")
+        return {name: dataset.revision for name, dataset in read.items()}
+
+    def training(self, plan: Plan) -> Dataset:
+        """The training split of a plan. Raises DataError unless it fills a batch."""
+        dataset = self.get(plan.dataset, "train")
+        table = plan.cell.spec.train
+        assert table is not None, "only asked for where the spec trains"
+        if len(dataset) >= max(1, table.batch_size):
+            return dataset
+        if not len(dataset):
+            raise _empty(plan, ("dataset",), "train", "correct [dataset], or its files")
+        raise DataError(
+            plan.explain(
+                ("train", "batch_size"),
+                "the training split does not fill one batch",
+                found=f"{len(dataset)} training samples, batch_size {table.batch_size}",
+                allowed=f"1 to {len(dataset)}",
+                next_step="lower train.batch_size",
+            )
+        )
+
+    def evaluated(self, plan: Plan, name: str, split: Split | None = None) -> Dataset:
+        """The data of one evaluation, its own or the plan's. Raises DataError when empty."""
+        dataset = self.of_evaluation(plan, name, split)
+        if len(dataset):
+            return dataset
+        chosen = split or plan.evaluate_tables[name].split
+        instead = "" if split else "set `split` of this evaluation"
+        raise lacks_split(plan, name, chosen, instead)
+
+    def of_evaluation(self, plan: Plan, name: str, split: Split | None = None) -> Dataset:
+        """The same; it may be empty."""
+        chosen = split or plan.evaluate_tables[name].split
+        return self.get(plan.evaluate_datasets.get(name, plan.dataset), chosen)
+
+
+def lacks_split(plan: Plan, name: str, split: Split, instead: str) -> DataError:
+    """An evaluation has no samples of a split; `instead` is what a spec can say about it."""
+    step = "give the dataset such a split"
+    return _empty(plan, ("evaluate", name), split, f"{instead}, or {step}" if instead else step)
+
+
+def _key(resolved: Resolved) -> str:
+    """What two components share if they read the same data in the same way."""
+    return digest([resolved.locality(), resolved.max_skipped])
+
+
+def _empty(plan: Plan, where: Sequence[str], split: Split, next_step: str) -> DataError:
+    return DataError(
+        plan.explain(
+            where,
+            f"the {split} split is empty",
+            found="0 samples",
+            allowed="a split with samples",
+            next_step=next_step,
+        )
+    )

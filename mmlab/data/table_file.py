@@ -1,0 +1,142 @@
+"""A table on disk: safetensors, mapped into memory, written whole or not at all."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from mmlab.data.tables import FeatureTable, InputTable, Table
+from mmlab.files import sync
+from mmlab.plugin import Features
+
+ENDING = ".safetensors"
+#: The layout of the file; another one is another key.
+LAYOUT = 1
+
+
+class Damaged(Exception):
+    """A file of features that cannot be used; the text says what is wrong with it."""
+
+
+def write_table(path: Path, table: Table, about: Mapping[str, object]) -> None:
+    """Write a table and what it is in one atomic step. Raises OSError, leaving nothing behind."""
+    tensors = _tensors(table)
+    facts = {"about": about, "sha256": content_sha256(tensors)}
+    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.partial")
+    try:
+        save_file(tensors, partial, {"mmlab": json.dumps(facts)})
+        partial.chmod(0o644)  # its writer keeps it to this user; others may share the folder
+        sync(partial)
+        os.replace(partial, path)
+        sync(path.parent)
+    except SafetensorError as error:  # what its writer makes of a full disk, say
+        raise OSError(str(error)) from error
+    finally:
+        with suppress(OSError):
+            partial.unlink()
+
+
+def read_table(path: Path) -> Table | None:
+    """The table in a file, mapped into memory after a check of its bytes; None without a file.
+
+    Raises Damaged where the bytes are not those that were written.
+    """
+    if not path.exists():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            facts = _facts(file.metadata())
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise Damaged(str(error)) from error
+    if content_sha256(tensors) != facts.get("sha256"):
+        raise Damaged("its bytes are not those that were written")
+    return _table(tensors)
+
+
+def content_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """sha256 over names, shapes, dtypes and values, whatever the order."""
+    content = hashlib.sha256()
+    for name, x in sorted(tensors.items()):
+        content.update(f"{name} {x.dtype} {tuple(x.shape)}\n".encode())
+        flat = x.detach().cpu().contiguous().reshape(-1)
+        content.update(flat.view(torch.uint8).numpy().data)
+    return content.hexdigest()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Be the only process that makes this file; another one waits here until it is there.
+
+    The lock ends with the process that holds it. Where there can be no lock (a file system without,
+    a folder that is not writable) two processes make the same file, each whole.
+    """
+    lock = path.with_name(f".{path.stem}.lock")
+    handle = _acquire(lock)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            with suppress(OSError):
+                lock.unlink()
+            os.close(handle)
+
+
+def _acquire(lock: Path) -> int | None:
+    while True:
+        try:
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if os.path.samestat(os.fstat(handle), os.stat(lock)):
+                return handle
+        except FileNotFoundError:
+            pass  # the former holder has removed it: that was another lock
+        except OSError:
+            os.close(handle)
+            return None
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _facts(metadata: Mapping[str, str] | None) -> dict[str, Any]:  # Any: JSON
+    """What is written in the header; nothing in a file that this did not write. Raises Damaged."""
+    try:
+        facts = json.loads((metadata or {}).get("mmlab", "{}"))
+    except (ValueError, RecursionError) as error:
+        raise Damaged(f"its header cannot be read: {error}") from error
+    if not isinstance(facts, dict):
+        raise Damaged("its header holds no facts")
+    return facts
+
+
+def _tensors(table: Table) -> dict[str, Tensor]:
+    if isinstance(table, InputTable):
+        return {"inputs": table.inputs.cpu().contiguous(), "starts": table.starts}
+    features = table.features
+    named = {"pooled": features.pooled, "tokens": features.tokens, "mask": features.mask}
+    tensors = {name: x.cpu().contiguous() for name, x in named.items() if x is not None}
+    return {**tensors, "starts": table.starts}
+
+
+def _table(tensors: Mapping[str, Tensor]) -> Table:
+    if "inputs" in tensors:
+        return InputTable(tensors["inputs"], tensors["starts"])
+    features = Features.of(tensors["pooled"], tensors.get("tokens"), tensors.get("mask"))
+    return FeatureTable(features, tensors["starts"])

@@ -1,0 +1,1 @@
+"""The built-in evaluators, one file for each question that a model is asked."""

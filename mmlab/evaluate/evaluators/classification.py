@@ -1,0 +1,88 @@
+"""Classification: the head's labels, ranked for every sample."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+
+from mmlab.errors import DataError, explain
+from mmlab.evaluate.encode import Encoded
+from mmlab.evaluate.evaluator import Question, needs_prediction, no_labels, nothing_left
+from mmlab.evaluate.label_results import (
+    CardsOption,
+    KeptOption,
+    Labelling,
+    have_any_input,
+    make_result,
+    predict,
+)
+from mmlab.evaluate.metrics import METRICS
+from mmlab.evaluate.rank_labels import rank_labels
+from mmlab.evaluate.ranked import LabelScores
+from mmlab.evaluate.subject import Subject
+from mmlab.plugin import Calibration, Dataset
+from mmlab.records import EvaluationResult
+
+
+class Classification:
+    """How often the head is right: top-1, top-5, mean per-class recall, ranks and probabilities.
+
+    Probabilities are the softmax of the head's prediction, or, for a multi-label dataset, the
+    sigmoid of each. Left out are samples without a known label and samples that lack every input; a
+    sample that lacks some inputs is scored as the fusion defines it.
+    """
+
+    version: ClassVar[int] = 1
+    needs: ClassVar[frozenset[str]] = frozenset({"prediction", "labels"})
+    metrics: ClassVar[frozenset[str]] = METRICS
+
+    def __init__(
+        self,
+        *,
+        k: KeptOption = 5,
+        cards: CardsOption = 24,
+    ) -> None:
+        self.k = k
+        self.cards = cards
+
+    def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
+        """Raise SpecError without a head, DataError without labels."""
+        if subject.model.head is None:
+            raise needs_prediction(name)
+        if not dataset.labels:
+            raise no_labels(name)
+
+    @torch.no_grad()
+    def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
+        """One result. Raises also where the head's labels are not as many as the dataset's."""
+        self.check(subject, encoded.dataset, name)
+        labels = encoded.dataset.labels
+        indexes = encoded.labelled(have_any_input(subject, encoded))
+        if not indexes:
+            raise nothing_left(name, len(encoded.ids), "a known label and any input")
+        is_multi_label = encoded.dataset.is_multi_label
+        calibration = Calibration(1.0, kind="sigmoid" if is_multi_label else "softmax")
+        predictions = predict(subject, encoded, indexes)
+        if predictions.shape[1] != len(labels):
+            raise wrong_label_count(name, predictions.shape[1], len(labels))
+        truths = [encoded.truths[index] for index in indexes]
+        scores = LabelScores(lambda rows: predictions[rows], len(labels), len(labels), calibration)
+        ranked = rank_labels(scores, truths, self.k, name)
+        question = Question("classification", self.version, {}, labels)
+        described = subject.describe(subject.model.inputs, calibration)
+        labelling = Labelling(name, question, encoded, indexes, described, self.cards)
+        return [make_result(labelling, truths, ranked)]
+
+
+def wrong_label_count(name: str, outputs: int, labels: int) -> DataError:
+    """The head decides between other labels than the dataset's."""
+    return DataError(
+        explain(
+            f"evaluate.{name}",
+            "the head and the dataset have different numbers of labels",
+            found=f"{outputs} outputs, {labels} labels",
+            allowed="a dataset with the labels the head was trained on",
+            next_step="choose another dataset for this evaluation, or use zero_shot",
+        )
+    )

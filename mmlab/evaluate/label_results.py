@@ -1,0 +1,144 @@
+"""The result of ranked labels: what classification, zero-shot and probes share.
+
+They differ only in where the scores come from: a head's predictions are made here. A few samples
+bring a thumbnail, so that a report needs no dataset.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import Field
+from torch import Tensor
+
+from mmlab.data.tables import take_rows
+from mmlab.evaluate.encode import Encoded
+from mmlab.evaluate.evaluator import Question, make_protocol
+from mmlab.evaluate.finite import check_features
+from mmlab.evaluate.metrics import count_confusions, measure, measure_labels, measure_reliability
+from mmlab.evaluate.ranked import RankedLabels, Truths
+from mmlab.evaluate.subject import Subject
+from mmlab.plugin import Dataset
+from mmlab.records import EvaluationResult, Rankings, SampleResults
+
+KeptOption = Annotated[int, Field(ge=1, le=1000, description="labels kept per sample")]
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """Everything a result says beside its numbers."""
+
+    name: str
+    question: Question
+    encoded: Encoded
+    #: Positions in the dataset of the samples that took part.
+    indexes: Sequence[int]
+    subject: dict[str, object]
+    cards: int
+    condition: str = ""
+
+
+def make_result(labelling: Labelling, truths: Truths, ranked: RankedLabels) -> EvaluationResult:
+    """The result of ranked labels: metrics, per label and over all, and a row per sample."""
+    encoded, labels = labelling.encoded, labelling.question.labels
+    ids = [encoded.ids[index] for index in labelling.indexes]
+    per_label = measure_labels(ranked, len(labels))
+    return EvaluationResult(
+        name=labelling.name,
+        evaluator=labelling.question.evaluator,
+        condition=labelling.condition,
+        split=encoded.split,
+        dataset_revision=encoded.dataset.revision,
+        protocol=make_protocol(labelling.question, encoded, ids, labelling.condition),
+        subject=labelling.subject,
+        metrics=measure(ranked, per_label, encoded.dataset.is_multi_label),
+        skipped=len(encoded.ids) - len(ids),
+        labels=labels,
+        templates=labelling.question.templates,
+        samples=_sample_results(ids, truths, ranked),
+        rankings=Rankings(ranked.top_label, ranked.top_probability),
+        label_metrics={key: values.astype(np.float32) for key, values in per_label.items()},
+        confusions=count_confusions(ranked, len(labels)),
+        reliability=measure_reliability(ranked),
+        thumbnails=make_thumbnails(encoded.dataset, ids, labelling.indexes, labelling.cards),
+        scores=ranked.matrix,
+    )
+
+
+def _sample_results(ids: Sequence[str], truths: Truths, ranked: RankedLabels) -> SampleResults:
+    return SampleResults(
+        ids=ids,
+        truths=truths,
+        rank=ranked.rank,
+        probability=ranked.probability,
+        top_label=ranked.top_label[:, 0],
+        top_probability=ranked.top_probability[:, 0],
+        has_tie=ranked.has_tie,
+        outcome=(ranked.rank == 1).astype(np.float32),
+    )
+
+
+#: Samples fused at a time; a fusion may hold several tensors of its width for each.
+_ROWS = 4096
+
+
+def have_any_input(subject: Subject, encoded: Encoded) -> Tensor:
+    """Which samples have at least one of the fusion's inputs, (n,) bool on the host."""
+    return torch.stack([encoded.present(key) for key in subject.model.inputs]).any(0)
+
+
+def predict(subject: Subject, encoded: Encoded, indexes: Sequence[int]) -> Tensor:
+    """The head's prediction for some samples, (n, outputs) float32 on the device.
+
+    Raises RunError where a feature is NaN or infinite.
+    """
+    parts = []
+    for start in range(0, len(indexes), _ROWS):
+        rows = torch.tensor(indexes[start : start + _ROWS])
+        features = {key: take_rows(encoded.features[key], rows) for key in subject.model.inputs}
+        for key, each in features.items():
+            check_features(each, key)
+        with subject.full_precision():
+            prediction = subject.model.outputs(features).prediction
+        assert prediction is not None, "a model with a head predicts"
+        parts.append(prediction.float())
+    return torch.cat(parts)
+
+
+CardsOption = Annotated[int, Field(ge=0, le=1000, description="samples with a picture")]
+
+#: Longest side, in pixels.
+SIDE = 128
+
+
+def make_thumbnails(
+    dataset: Dataset, ids: Sequence[str], indexes: Sequence[int], count: int
+) -> dict[str, bytes]:
+    """WebP bytes by id for up to `count` results; `indexes` are their samples in the dataset.
+
+    The ids with the smallest sha256 are chosen: a choice that looks random, is the same in every
+    run, and hardly changes when samples are added. Empty where the dataset has no images.
+    """
+    if "image" not in dataset.modalities:
+        return {}
+    order = sorted(range(len(ids)), key=lambda row: hashlib.sha256(ids[row].encode()).digest())
+    found = {ids[row]: _picture(dataset, indexes[row]) for row in order[:count]}
+    return {key: picture for key, picture in found.items() if picture is not None}
+
+
+def _picture(dataset: Dataset, index: int) -> bytes | None:
+    image = dataset[index].values.get("image")
+    if not isinstance(image, Image.Image):
+        return None
+    small = image.copy()  # thumbnail() changes the picture, which the dataset may keep
+    small.thumbnail((SIDE, SIDE))
+    file = io.BytesIO()
+    small.save(file, "WEBP", quality=80)
+    return file.getvalue()

@@ -1,0 +1,62 @@
+"""The device, the precision (autocast to bf16) and determinism: what was asked for, or an error."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from mmlab.errors import UsageError, explain
+
+
+def resolve_device(name: str, local_rank: int = 0) -> torch.device:
+    """The device that `name` means; "auto" is a CUDA device, or the CPU without one.
+
+    Of several CUDA devices it is the first, or this process' own: that of its rank on the machine.
+    Raises UsageError when the named device is not there.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    known = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    wanted = f"cuda:{local_rank}" if name == "cuda" else name
+    if wanted in known:
+        return torch.device(wanted)
+    raise UsageError(
+        explain(
+            "--device",
+            "no such device on this machine",
+            found=name,
+            allowed=f"auto, {', '.join(known)}",
+            next_step="choose one of these; mmlab does not fall back to another by itself",
+        )
+    )
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """The precision that "auto" stands for: bf16 on CUDA, fp32 elsewhere."""
+    if precision != "auto":
+        return precision
+    return "bf16" if device.type == "cuda" else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """Autocast to bfloat16, or nothing where the precision is fp32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+@contextmanager
+def determinism(enabled: bool) -> Iterator[None]:
+    """Use torch's deterministic algorithms inside, and restore the former choice after.
+
+    cuBLAS reads its part from the environment when a process first uses it on a GPU.
+    """
+    before = torch.are_deterministic_algorithms_enabled()
+    if enabled:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(enabled or before)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)

@@ -1,0 +1,1 @@
+"""What a cell names, found and checked: components, their options, and plans."""

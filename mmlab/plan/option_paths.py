@@ -1,0 +1,93 @@
+"""Paths among the options of a component: changed wherever they are, or hashed by content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from mmlab.errors import DataError, explain
+from mmlab.hashing import canonical_json
+from mmlab.spec.faults import Where
+
+
+def hashed_options(
+    factory: Callable[..., Any], resolved: Mapping[str, object]
+) -> dict[str, object]:
+    """The options with every path replaced by the sha256 of what is there, wherever it lies.
+
+    A path is a `Path`, or a plugin's own `os.PathLike`. A folder's covers the names,
+    sizes and bytes of all files in it. Raises DataError for a path that is not there or cannot be
+    read.
+    """
+    name = getattr(factory, "__name__", str(factory))
+
+    def content(key: str, path: Path) -> str:
+        try:
+            return f"sha256:{_content_sha256(path)}"
+        except OSError as error:
+            raise _unreadable(f"{name}, option {key!r}", path, error) from error
+
+    hashed = {
+        key: map_paths(value, partial(content, key), os.PathLike) for key, value in resolved.items()
+    }
+    plain: dict[str, object] = json.loads(canonical_json(hashed))
+    return plain
+
+
+def map_paths(value: Any, change: Callable[[Path], object], kind: type[Any] = Path) -> Any:
+    """A value with every path in it changed, in lists, tuples, sets and tables too."""
+    return map_placed_paths(value, lambda path, where: change(path), kind)
+
+
+def map_placed_paths(
+    value: Any, change: Callable[[Path, Where], object], kind: type[Any] = Path, where: Where = ()
+) -> Any:
+    """As `map_paths`, the place of each path given too; members of a set have the set's."""
+    if isinstance(value, kind):
+        return change(Path(value.__fspath__()), where)  # `os.fspath` takes a str as it is
+    if isinstance(value, Mapping):
+        return {
+            key: map_placed_paths(item, change, kind, (*where, key)) for key, item in value.items()
+        }
+    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+        members = enumerate(value)
+        return type(value)(map_placed_paths(v, change, kind, (*where, i)) for i, v in members)
+    if isinstance(value, (set, frozenset)):
+        return type(value)(map_placed_paths(item, change, kind, where) for item in value)
+    return value
+
+
+def _content_sha256(path: Path) -> str:
+    if not path.is_dir():
+        return _file_sha256(path, path.stat().st_mtime_ns, path.stat().st_size)
+    content = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        stat = file.stat()
+        name = json.dumps(file.relative_to(path).as_posix())
+        sha256 = _file_sha256(file, stat.st_mtime_ns, stat.st_size)
+        content.update(f"{name} {stat.st_size} {sha256}\n".encode())
+    return content.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _file_sha256(path: Path, changed_ns: int, size_bytes: int) -> str:
+    """sha256 of a file; its size and time of change tell when it must be read again."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unreadable(place: str, path: Path, error: OSError) -> DataError:
+    return DataError(
+        explain(
+            place,
+            "the file cannot be read",
+            found=f"{path}: {error.strerror}",
+            allowed="a file or folder that exists; a path is relative to the file that names it",
+            next_step="correct the path, or put the file there",
+        )
+    )

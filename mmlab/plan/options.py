@@ -1,0 +1,234 @@
+"""A factory's signature as a schema: its keyword-only parameters are the options of a spec."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic.errors import PydanticUserError
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
+from pydantic_core import SchemaError, to_json
+
+from mmlab.errors import PluginError, explain
+from mmlab.plugin import RESERVED_OPTIONS, SUPPLIED, EncoderKey
+from mmlab.spec.faults import Fault, unknown_name, validation_faults
+
+Factory = Callable[..., Any]  # Any: factories differ by kind, and the contracts are protocols
+
+_NO_DEFAULT = inspect.Parameter.empty
+_BARE_MODULE = ("torch.nn.modules.module", "Module")  # its __init__ takes *args and uses none
+_FIELD = "option_"  # before field names, so that an option may be called `json` or `copy`
+
+
+def supplied(factory: Factory) -> tuple[str, ...]:
+    """The positional parameters of a factory, in order: what mmlab passes to it.
+
+    Raises PluginError for `*args`, which name nothing.
+    """
+    parameters = _parameters(factory)
+    if any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        raise _refused(factory, "has *args", "named parameters", "name what mmlab is to supply")
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return tuple(p.name for p in parameters if p.kind in positional)
+
+
+@lru_cache(maxsize=256)
+def option_model(factory: Factory) -> type[BaseModel]:
+    """The keyword-only parameters of a factory as a strict pydantic model.
+
+    Fields are named `option_NAME` with the option's name as alias. Raises PluginError for a
+    signature that makes no schema.
+    """
+    parameters = _parameters(factory)
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        raise _refused(factory, "has **kwargs", "keyword-only parameters", "name every option")
+    options = [p for p in parameters if p.kind is p.KEYWORD_ONLY]
+    fields: dict[str, Any] = {_FIELD + p.name: _field(factory, p) for p in options}
+    try:
+        model: type[BaseModel] = create_model(
+            getattr(factory, "__name__", "Options"),
+            __config__=_CONFIG,
+            __module__=factory.__module__,
+            **fields,
+        )
+        model.model_rebuild()
+    except (PydanticUserError, SchemaError, TypeError, NameError) as error:
+        found = str(error).splitlines()[0]
+        allowed = "types that TOML can say and pydantic can check"
+        raise _refused(factory, f"has options without schema: {found}", allowed) from error
+    return model
+
+
+_CONFIG = ConfigDict(
+    strict=True,
+    extra="forbid",
+    allow_inf_nan=False,
+    protected_namespaces=(),
+    field_title_generator=lambda name, field: field.alias or name,
+)
+
+
+def check_options(
+    kind: str, name: str, factory: Factory, options: Mapping[str, object]
+) -> tuple[dict[str, object], list[Fault]]:
+    """Every option with its value or default, and what is wrong with those given.
+
+    Paths are as they are written. Fault paths begin at the component's table. Raises PluginError
+    when the factory's signature breaks the contract.
+    """
+    unknown = set(supplied(factory)) - SUPPLIED[kind]
+    if unknown:
+        allowed = f"any of {', '.join(sorted(SUPPLIED[kind])) or 'none'}; options after `*`"
+        raise _refused(factory, f"asks for {', '.join(sorted(unknown))}", allowed)
+    model = option_model(factory)
+    known = [str(field.alias) for field in model.model_fields.values()]
+    faults = [_unknown(kind, name, key, known) for key in options if key not in known]
+    given = {key: value for key, value in options.items() if key in known}
+    try:
+        # Strict JSON has arrays for tuples and strings for paths; strict Python refuses them.
+        valid = model.model_validate_json(to_json(given, inf_nan_mode="constants"))
+    except ValidationError as error:
+        return {}, faults + validation_faults(error, given, json_schema(factory))
+    return {key: getattr(valid, _FIELD + key) for key in known}, faults
+
+
+def encoder_options(factory: Factory) -> list[str]:
+    """The options that name an encoder of the spec, by their annotation."""
+    fields = option_model(factory).model_fields.values()
+    return [
+        str(field.alias)
+        for field in fields
+        if any(isinstance(mark, EncoderKey) for mark in field.metadata)
+    ]
+
+
+def json_schema(factory: Factory) -> dict[str, Any]:  # Any: JSON Schema is JSON
+    """JSON Schema of a factory's options, as `mmlab schema` and error messages use it."""
+    schema = option_model(factory).model_json_schema(schema_generator=_SchemaGenerator)
+    without_docstring = {key: item for key, item in schema.items() if key != "description"}
+    return {"type": "object", "properties": {}, **cleaned(without_docstring)}
+
+
+class _SchemaGenerator(GenerateJsonSchema):
+    """pydantic's generator; a default that JSON cannot say is left out silently."""
+
+    def emit_warning(self, kind: JsonSchemaWarningKind, detail: str) -> None:
+        """Say nothing: the default is still in the signature."""
+
+
+def cleaned(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema without the titles pydantic makes up, and without null, which TOML cannot say."""
+    kept = {key: value for key, value in schema.items() if not _is_noise(key, value)}
+    for key in ("properties", "$defs"):
+        if key in kept:
+            kept[key] = {name: cleaned(inner) for name, inner in kept[key].items()}
+    members = [member for member in kept.get("anyOf", ()) if member != {"type": "null"}]
+    if len(members) == 1:
+        del kept["anyOf"]
+        return {**members[0], **kept}
+    return {**kept, "anyOf": members} if members else kept
+
+
+def _is_noise(key: str, value: object) -> bool:
+    return (key == "title" and isinstance(value, str)) or (key == "default" and value is None)
+
+
+def _parameters(factory: Factory) -> list[inspect.Parameter]:
+    """Parameters of a factory, annotations unevaluated where the language allows it."""
+    options: dict[str, Any] = {}
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        options["annotation_format"] = annotationlib.Format.FORWARDREF
+    if isinstance(factory, type) and _is_bare_module(factory):
+        return []
+    try:
+        return list(inspect.signature(factory, **options).parameters.values())
+    except (TypeError, ValueError) as error:
+        raise _refused(factory, f"has no signature: {error}", "a class or function") from error
+
+
+def _is_bare_module(factory: type) -> bool:
+    """Whether it is a torch module without an __init__ of its own."""
+    defined = next(cls for cls in factory.__mro__ if "__init__" in vars(cls))
+    return (defined.__module__, defined.__name__) == _BARE_MODULE
+
+
+def _field(factory: Factory, parameter: inspect.Parameter) -> tuple[Any, Any]:
+    """An option as pydantic's `create_model` takes it."""
+    name = parameter.name
+    if name in RESERVED_OPTIONS:
+        allowed = f"any name but {', '.join(sorted(RESERVED_OPTIONS))}"
+        raise _refused(factory, f"has an option {name!r}, a key mmlab itself reads", allowed)
+    annotation = _annotation(factory, parameter)
+    default = parameter.default
+    if default not in (None, _NO_DEFAULT) and _allows_none(annotation):
+        raise _refused(
+            factory,
+            f"has an option {name!r} that may be None but is not by default",
+            "None as default, for TOML has no null",
+            "use another value for 'none'",
+        )
+    field = Field(alias=name) if default is _NO_DEFAULT else Field(default, alias=name)
+    return annotation, field
+
+
+def _annotation(factory: Factory, parameter: inspect.Parameter) -> Any:
+    """One option's annotation, evaluated; those of other parameters may be for type checkers."""
+    annotation = parameter.annotation
+    if annotation is _NO_DEFAULT:
+        found = f"has an option {parameter.name!r} without annotation"
+        raise _refused(factory, found, "an annotation that pydantic reads")
+    if not isinstance(annotation, str):
+        return annotation
+    names = dict(vars(factory)) if isinstance(factory, type) else {}
+    try:
+        return eval(annotation, _globals(factory), names)
+    except Exception as error:  # an annotation is any expression of the plugin's author
+        found = f"has an option {parameter.name!r} whose annotation fails: {error}"
+        raise _refused(factory, found, "names that exist when the module is imported") from error
+
+
+def _globals(factory: Factory) -> dict[str, Any]:
+    """The names of the module that a factory's signature was written in."""
+    name = "__init__" if isinstance(factory, type) else "func"  # a partial's function
+    written = inspect.unwrap(getattr(factory, name, factory))
+    return dict(getattr(written, "__globals__", {}))
+
+
+def _allows_none(annotation: Any) -> bool:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _allows_none(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return any(_allows_none(member) for member in get_args(annotation))
+    return annotation is None or annotation is type(None)
+
+
+def _unknown(kind: str, name: str, key: str, known: list[str]) -> Fault:
+    fault = unknown_name((key,), f'option of the {kind} "{name}"', known, also=RESERVED_OPTIONS)
+    if key not in RESERVED_OPTIONS:
+        return fault
+    message = f"mmlab reads this key in other tables, but not beside this {kind}"
+    return replace(fault, message=message, next_step="remove it")
+
+
+def _refused(
+    factory: Factory, found: str, allowed: str, next_step: str = "tell the plugin's author"
+) -> PluginError:
+    place = f"{factory.__module__}:{getattr(factory, '__qualname__', factory)}"
+    return PluginError(
+        explain(
+            place,
+            "its signature cannot be read as options",
+            found=found,
+            allowed=allowed,
+            next_step=next_step,
+        )
+    )

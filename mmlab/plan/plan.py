@@ -1,0 +1,108 @@
+"""A plan: a cell with its components found and their options checked. It says what will be built.
+
+Needs no data and no device; `mmlab validate` and `mmlab run --dry-run` stop here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmlab.errors import explain
+from mmlab.plan.component import Resolved
+from mmlab.records import Match
+from mmlab.spec import Cell, EvaluateTable, LossTable
+from mmlab.spec.faults import Where
+from mmlab.spec.places import Place, describe, render_explained
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A cell whose every component is known to exist, with options known to be valid.
+
+    Losses and evaluators are keyed by their names in the spec, encoders by their keys; encoders
+    that nothing reads are left out.
+    `evaluate_datasets` holds the dataset of each evaluation that names one of its own. `match` says
+    how a budget of parameters was met, once it is known.
+    """
+
+    cell: Cell
+    dataset: Resolved
+    encoders: Mapping[str, Resolved]
+    fusion: Resolved
+    head: Resolved | None
+    losses: Mapping[str, Resolved]
+    evaluators: Mapping[str, Resolved]
+    evaluate_datasets: Mapping[str, Resolved]
+    match: Match | None = None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Encoder keys in the fusion's order."""
+        return tuple(self.cell.spec.fusion.inputs or self.encoders)
+
+    @property
+    def loss_tables(self) -> dict[str, LossTable]:
+        """The spec's loss tables by name."""
+        return {table.name or table.use: table for table in self.cell.spec.losses}
+
+    @property
+    def evaluate_tables(self) -> dict[str, EvaluateTable]:
+        """The spec's evaluate tables by name."""
+        return {table.name or table.use: table for table in self.cell.spec.evaluate}
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What the fusion and the losses read of the encoders: "pooled", "tokens"."""
+        read: set[str] = set(self.fusion.declares("reads"))
+        for loss in self.losses.values():
+            read |= loss.declares("reads")
+        return frozenset(read & {"tokens"} | {"pooled"})
+
+    @property
+    def needs_similarity(self) -> bool:
+        """Whether a loss asks for the scores of pairs; whoever else does gets what it trained."""
+        return any("similarity" in loss.declares("reads") for loss in self.losses.values())
+
+    @property
+    def predicts_targets(self) -> bool:
+        """Whether the head has an output for each of the dataset's targets, not for each label."""
+        return any("targets" in loss.declares("reads") for loss in self.losses.values())
+
+    @property
+    def width_option(self) -> str | None:
+        """The option that sets the fusion's width: what its class declares, else `dim`."""
+        option = getattr(self.fusion.factory, "width_option", "dim")
+        return option if option in self.fusion.options else None
+
+    def modality(self, key: str) -> str:
+        """The modality that an encoder reads: its own setting, or its key."""
+        return self.cell.spec.encoders[key].modality or key
+
+    def place(self, *where: str) -> str:
+        """A part of the spec, as messages name it: `file:line:column: table.key`."""
+        return f"{describe(self._written(where))}: {'.'.join(where)}"
+
+    def explain(self, where: Sequence[str], fault: str, **parts: Any) -> str:
+        """As `mmlab.errors.explain`, with the line of the spec; evaluations go by their names."""
+        return render_explained(self._written(where), explain(".".join(where), fault, **parts))
+
+    def _written(self, where: Sequence[str]) -> Place:
+        path: Where = tuple(where)
+        if where[0] == "evaluate":
+            path = ("evaluate", list(self.evaluators).index(where[1]), *where[2:])
+        return self.cell.source.document.place(path)
+
+    def components(self) -> Iterator[tuple[Where, Resolved]]:
+        """Every component of the plan, with the place of its table in the spec."""
+        yield ("dataset",), self.dataset
+        yield from ((("encoders", key), encoder) for key, encoder in self.encoders.items())
+        yield ("fusion",), self.fusion
+        if self.head is not None:
+            yield ("head",), self.head
+        yield from ((("losses", i), loss) for i, loss in enumerate(self.losses.values()))
+        for position, (name, evaluator) in enumerate(self.evaluators.items()):
+            yield ("evaluate", position), evaluator
+            if name in self.evaluate_datasets:
+                yield ("evaluate", position, "dataset"), self.evaluate_datasets[name]

@@ -1,0 +1,63 @@
+"""The one public door for plugins: hooks, contracts, and the values that pass between components.
+
+A plugin distribution has an entry point in the group `mmlab` naming a module whose hook functions
+return `{"name used in TOML": "package.module:Factory"}`:
+
+    from mmlab.plugin import hookimpl
+
+    @hookimpl
+    def mmlab_encoders() -> dict[str, str]:
+        return {"vit": "mmlab_encoders.vit:ViT"}
+
+A factory's positional parameters are what mmlab supplies (it names those it wants, see SUPPLIED);
+its keyword-only parameters are the options a spec may set, annotated as pydantic reads them.
+Components are `torch.nn.Module`s (datasets are not); anything that must survive in a checkpoint is
+a parameter, a buffer or the extra state of the module. Plugins draw randomness from torch's ambient
+generator and never seed it. Importing this module does not import torch.
+"""
+
+from mmlab.errors import DataError as DataError
+from mmlab.errors import PluginError as PluginError
+from mmlab.errors import SpecError as SpecError
+from mmlab.errors import WeightsError as WeightsError
+from mmlab.errors import explain as explain
+from mmlab.plugin.contracts import RESERVED_OPTIONS as RESERVED_OPTIONS
+from mmlab.plugin.contracts import SPLITS as SPLITS
+from mmlab.plugin.contracts import SUPPLIED as SUPPLIED
+from mmlab.plugin.contracts import Augmented as Augmented
+from mmlab.plugin.contracts import Calibrated as Calibrated
+from mmlab.plugin.contracts import Context as Context
+from mmlab.plugin.contracts import Dataset as Dataset
+from mmlab.plugin.contracts import Encode as Encode
+from mmlab.plugin.contracts import Encoder as Encoder
+from mmlab.plugin.contracts import EncoderKey as EncoderKey
+from mmlab.plugin.contracts import Fitted as Fitted
+from mmlab.plugin.contracts import Fusion as Fusion
+from mmlab.plugin.contracts import Inquiring as Inquiring
+from mmlab.plugin.contracts import Loss as Loss
+from mmlab.plugin.contracts import Outlined as Outlined
+from mmlab.plugin.contracts import Pretrained as Pretrained
+from mmlab.plugin.contracts import Prompted as Prompted
+from mmlab.plugin.contracts import Published as Published
+from mmlab.plugin.contracts import SimilarityFusion as SimilarityFusion
+from mmlab.plugin.contracts import Split as Split
+from mmlab.plugin.contracts import Staged as Staged
+from mmlab.plugin.contracts import Stepped as Stepped
+from mmlab.plugin.contracts import Targeted as Targeted
+from mmlab.plugin.contracts import Tokenized as Tokenized
+from mmlab.plugin.contracts import Trimmed as Trimmed
+from mmlab.plugin.contracts import VectorFusion as VectorFusion
+from mmlab.plugin.hooks import GROUP as GROUP
+from mmlab.plugin.hooks import KINDS as KINDS
+from mmlab.plugin.hooks import Hooks as Hooks
+from mmlab.plugin.hooks import hookimpl as hookimpl
+from mmlab.plugin.hooks import hookspec as hookspec
+from mmlab.plugin.values import Batch as Batch
+from mmlab.plugin.values import Calibration as Calibration
+from mmlab.plugin.values import Features as Features
+from mmlab.plugin.values import Outputs as Outputs
+from mmlab.plugin.values import Sample as Sample
+from mmlab.plugin.values import Scores as Scores
+from mmlab.plugin.values import Shapes as Shapes
+from mmlab.plugin.values import Similarity as Similarity
+from mmlab.plugin.values import Vocabulary as Vocabulary

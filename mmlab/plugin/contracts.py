@@ -1,0 +1,311 @@
+"""The contracts of components: protocols of encoders, fusions, losses and datasets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+
+from mmlab.plugin.values import Batch, Calibration, Features, Outputs, Sample, Scores, Vocabulary
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class EncoderKey:
+    """Says of an option that its text is the key of an encoder: `Annotated[str, EncoderKey()]`.
+
+    A key that the spec does not have is then a fault of the spec, before anything is built. Losses
+    may name every encoder that is trained, evaluators the inputs of the fusion.
+    """
+
+
+#: What mmlab passes to each kind of factory, by parameter name.
+SUPPLIED: Mapping[str, frozenset[str]] = {
+    "encoder": frozenset({"modality", "context"}),
+    "fusion": frozenset({"dims", "token_dims", "outputs"}),
+    "loss": frozenset({"shapes"}),
+    "dataset": frozenset({"split"}),
+    "head": frozenset({"dim", "outputs"}),
+    "evaluator": frozenset(),
+}
+
+#: Keys that mmlab itself reads beside `use`; no option may have one of these names.
+RESERVED_OPTIONS = frozenset(
+    {
+        "use",
+        "name",
+        "weight",
+        "weights",
+        "freeze",
+        "lora",
+        "lr_scale",
+        "inputs",
+        "modality",
+        "modality_dropout",
+        "split",
+        "dataset",
+        "on_error",
+        "max_skipped",
+    }
+)
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+# --- contracts ------------------------------------------------------------------------------
+T = TypeVar("T")
+Encode = Callable[[str, "Tensor"], Features]
+
+
+class Context(Protocol):
+    """What an encoder may learn while it is built."""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """What the fusion and the losses use: "pooled", and "tokens" if one of them does."""
+
+    def once(self, key: str, make: Callable[[], T]) -> T:
+        """The value of `make()`, made once per model for this key: a shared checkpoint, say."""
+
+
+class Encoder(Protocol):
+    """One modality -> features. Factory: `(modality, context, *, options)`, an `nn.Module`."""
+
+    dim: int
+    token_dim: int | None
+
+    @property
+    def preprocessing(self) -> str:
+        """Identifies what `transform` does at evaluation; stored with every result."""
+
+    def transform(self, raw: object, train: bool) -> Tensor:
+        """One raw value -> one tensor on the host; every result has one shape and dtype.
+
+        Images stay uint8 (3, H, W): they are normalised on the device, in `forward`.
+        """
+
+    def __call__(self, x: Tensor) -> Features:
+        """(B, ...) stacked transforms -> Features.of(pooled (B, dim), tokens (B, N, token_dim))."""
+
+
+@runtime_checkable
+class Fitted(Protocol):
+    """An encoder that learns something from the training split before training: a vocabulary."""
+
+    def fit(self, raws: Sequence[object]) -> None:
+        """See every raw training value once, in a fixed order. The result is module state."""
+
+
+@runtime_checkable
+class Tokenized(Protocol):
+    """A text encoder that can describe its vocabulary. Its tokens lie beside its ids (B, N)."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Its size and reserved ids."""
+
+
+@runtime_checkable
+class Augmented(Protocol):
+    """An encoder that says whether training may give it another input than evaluation would.
+
+    Features of a frozen encoder are kept and used again only where it says False.
+    """
+
+    @property
+    def augments(self) -> bool:
+        """Whether `transform(raw, train=True)` may differ from `transform(raw, train=False)`."""
+
+
+@runtime_checkable
+class Trimmed(Protocol):
+    """A text encoder that takes shorter input: prompts are then cut to the longest of a batch.
+
+    `trims_text` says whether columns of ids that are padding in every row may be left out of its
+    input without changing its pooled features; it may be so for some weights only.
+    """
+
+    trims_text: bool
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Whose padding it is."""
+
+
+@runtime_checkable
+class Staged(Protocol):
+    """An encoder that can name its stages: freezing to a depth and layer-wise learning rates."""
+
+    def stages(self) -> Sequence[nn.Module]:
+        """Modules from input to output; together they hold every parameter, each once."""
+
+
+@runtime_checkable
+class Pretrained(Protocol):
+    """An encoder that may bring weights of its own."""
+
+    @property
+    def weights_description(self) -> str:
+        """Where they come from, with an identity; or that they are random. Stored with the run."""
+
+
+@runtime_checkable
+class Calibrated(Protocol):
+    """A loss that owns a temperature, or an encoder whose pretrained weights carry one."""
+
+    def calibration(self) -> Calibration:
+        """The present scale and bias, read from the device."""
+
+
+@runtime_checkable
+class VectorFusion(Protocol):
+    """Features of one or more inputs -> one vector.
+
+    Factory: `(dims, token_dims, outputs, *, options)`. `dims` and `token_dims` are the widths of
+    each input's pooled features and tokens (None where the encoder gives none), `outputs` is how
+    many numbers a prediction has, None where nothing is to be predicted: a fusion of predictions
+    makes them itself, for the head `identity`.
+
+    `prompts` says what is averaged when a label has several prompts: their projected features, or
+    their scores where an average of features would mean something else. A class may also declare
+    `width_option`, the name of the integer option by which a sweep brings the fusion to a budget of
+    parameters: "dim" unless declared, None where there is no such option. It is made on torch's
+    meta device then, so that nothing may read the values of tensors while it is made. It may
+    declare `input_range`, how many inputs it joins, at least and at most, with None for no most:
+    (2, 2) or (2, None), say. A spec that gives another number is refused before anything is made;
+    unless declared, one input or more are joined. A fusion may have `function_class`, a text:
+    fusions with the same one can express the same functions, and reports say so.
+    """
+
+    reads: ClassVar[frozenset[str]]
+    prompts: ClassVar[Literal["features", "score"]]
+    dim: int
+
+    def project(self, position: int, features: Features) -> Features:
+        """The part that depends on one input alone; `fuse` takes its results."""
+
+    def fuse(self, *features: Features) -> Tensor:
+        """Projected features -> (..., dim). Acts on the last axis and broadcasts over the rest."""
+
+
+@runtime_checkable
+class SimilarityFusion(Protocol):
+    """Two inputs -> a score for every pair, cheaply. Factory as for `VectorFusion`.
+
+    One that also gives vectors may join more inputs, of which it is not asked for scores.
+    """
+
+    reads: frozenset[str]
+    prompts: Literal["features", "score"]
+
+    def project(self, position: int, features: Features) -> Features:
+        """The part that depends on one input alone; `score` takes its results."""
+
+    def score(self, u: Features, v: Features) -> Scores:
+        """A rows of input 0 with B columns of input 1 -> scores, both (A, B)."""
+
+
+Fusion = VectorFusion | SimilarityFusion
+
+
+class Loss(Protocol):
+    """Outputs and a batch -> named scalars. Factory: `(shapes, *, options)`, an `nn.Module`.
+
+    `reads` says what of the model it uses: any of "similarity", "prediction", "fused", "tokens",
+    "vocabulary", and "features" (also of encoders that are no input of the fusion). Beside
+    "prediction", "labels" or "targets" says what the head must predict; without either it predicts
+    labels. `views` is how many further augmented views of each input it wants: validation makes
+    them too, with the training transform. Inputs are there for it only as `Inquiring` says.
+    """
+
+    reads: ClassVar[frozenset[str]]
+    views: int
+
+    def __call__(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
+        """Scalars by name; "loss" is minimised. `encode` is the only way to further features."""
+
+
+@runtime_checkable
+class Inquiring(Protocol):
+    """A loss that looks at inputs themselves: to encode them changed, or to compare them.
+
+    Without it, `batch.inputs` lacks frozen encoders whose features are kept.
+    """
+
+    @property
+    def reads_inputs(self) -> frozenset[str]:
+        """Keys of the encoders whose inputs it reads; they are read anew at every step."""
+
+
+@runtime_checkable
+class Stepped(Protocol):
+    """A loss with something to do after each optimiser step: clamping its temperature."""
+
+    def after_step(self) -> None:
+        """Called after the optimiser has changed the parameters."""
+
+
+class Dataset(Protocol):
+    """Raw samples of one split, in a fixed order. Factory: `(split, *, options)`.
+
+    `revision` identifies content: a hash of index, sizes and options, the same on every machine.
+    `labels` are the names of the label ids, `templates` the prompts with one `{}` each.
+    """
+
+    modalities: tuple[str, ...]
+    labels: tuple[str, ...]
+    templates: tuple[str, ...]
+    is_multi_label: bool
+    revision: str
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+
+@runtime_checkable
+class Published(Protocol):
+    """A dataset on whose samples others publish figures; reports put theirs beside one's own.
+
+    `test_set` names exactly these samples, the split spelled out: "eurosat/vtab-test" is not
+    "eurosat/all". `main_metric` is the metric that is quoted for it.
+    """
+
+    test_set: str
+    main_metric: str
+
+
+@runtime_checkable
+class Prompted(Protocol):
+    """A dataset whose prompts call labels otherwise than `labels`, which are unique.
+
+    Published lists may call two labels the same. Such labels score alike, and the one of the lower
+    id ranks first.
+    """
+
+    @property
+    def prompt_names(self) -> tuple[str, ...]:
+        """What fills the templates for each label, in the order of `labels`; names may repeat."""
+
+
+@runtime_checkable
+class Outlined(Protocol):
+    """A dataset that can tell of a sample what it knows without reading its files.
+
+    Without it, counting labels and learning a vocabulary read every sample once per command.
+    """
+
+    def outline(self, index: int) -> Sample:
+        """The sample of `dataset[index]`, its pictures, sounds and other large values as None."""
+
+
+@runtime_checkable
+class Targeted(Protocol):
+    """A dataset whose samples come with numbers to predict."""
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """What `Sample.targets` holds, in order; none where the options name no target."""

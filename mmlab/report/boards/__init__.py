@@ -1,0 +1,1 @@
+"""Boards: what reports show of runs side by side."""

@@ -1,0 +1,252 @@
+"""Leaderboards as a page shows them: one table per comparison, a column per metric, a dot plot."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+from sqlalchemy import select
+
+from mmlab.report.boards.words import (
+    INTERVAL_WORDS,
+    axis_number,
+    comparison_label,
+    counted,
+    group_labels,
+    interval_notes,
+    listed,
+    plus_minus,
+    tell_differences,
+)
+from mmlab.report.charts import Dot, Scale, Tick, axis_range, dot, dot_scale, ticks
+from mmlab.report.leaderboard import comparisons, ordered_metrics
+from mmlab.report.robustness import MISSING
+from mmlab.store import Store
+from mmlab.store.tables import evaluations
+
+#: Reasons that are told of a board why it is not comparable with others of its name.
+_TOLD = 3
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A metric's text, the number that sorts it, and whether it is the best of its column."""
+
+    text: str
+    value: float | None
+    is_best: bool
+    title: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One group of seeds in one comparison."""
+
+    place: int | None
+    label: str
+    figures: tuple[Figure, ...]
+    dot: Dot
+    seeds: int
+    interval: str
+
+
+@dataclass(frozen=True)
+class Board:
+    """One comparison: its rows may be compared with each other, and with no other board's.
+
+    `apart` says of other boards of this name why they are others.
+    """
+
+    title: str
+    metrics: tuple[str, ...]
+    main: str
+    entries: tuple[Entry, ...]
+    axis: tuple[Tick, ...]
+    samples: int
+    skipped: int
+    dataset_revision: str
+    protocol_hash: str
+    intervals: tuple[str, ...]
+    has_undefined: bool
+    apart: tuple[str, ...] = ()
+    has_imported: bool = False
+    remarks: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> list[str]:
+        """What must be known to read it, in whole phrases."""
+        notes = [f"ranked by {self.main}", *self.intervals]
+        if self.samples:
+            notes.insert(0, counted(self.samples, "sample"))
+        if self.skipped:
+            notes.insert(1, f"up to {counted(self.skipped, 'sample')} could not take part")
+        if self.has_undefined:
+            notes.append("no place where a seed's value is not finite or not defined")
+        if self.has_imported:
+            notes.append("imported figures have no place: their protocol is known in part only")
+        return [*notes, *self.apart, *self.remarks]
+
+
+def boards(store: Store, board: pl.DataFrame) -> Iterable[Board]:
+    """The leaderboard's comparisons, in its order.
+
+    Imported figures of a test set stand below one's own results on it, without a place; where
+    there are none of one's own, they are a board of their own. Conditions of missing modalities are
+    left to `robustness_boards`.
+    """
+    board = board.filter(pl.col("evaluator") != MISSING)
+    is_imported = pl.col("origin").is_not_null()
+    own, imported = comparisons(board.filter(~is_imported)), comparisons(board.filter(is_imported))
+    shown: set[str] = set()
+    for part in own:
+        beside = [one for one in imported if _subject(one) == _subject(part)]
+        shown |= {one["protocol_hash"][0] for one in beside}
+        yield _told_apart(store, _board(part, beside), part, own)
+    others = [part for part in imported if part["protocol_hash"][0] not in shown]
+    for part in others:
+        yield _told_apart(store, _board(part, []), part, others)
+
+
+def _told_apart(
+    store: Store, drawn: Board, part: pl.DataFrame, parts: Sequence[pl.DataFrame]
+) -> Board:
+    rivals = [one for one in parts if _name(one) == _name(part) and one is not part]
+    return replace(drawn, apart=_apart(store, part, rivals)) if rivals else drawn
+
+
+def _subject(part: pl.DataFrame) -> tuple[str, ...] | None:
+    """What was asked of which samples; None where nobody else can have asked it."""
+    row = part.row(0, named=True)
+    if row["test_set"] is None or row["split"] != "test":
+        return None
+    return row["evaluator"], row["condition"], row["test_set"]
+
+
+def _name(part: pl.DataFrame) -> tuple[str, str, str]:
+    """Evaluation, condition and split; imported figures have the name of their test set alone."""
+    row = part.row(0, named=True)
+    asked = f" · {row['evaluator']}" if row["origin"] is not None else ""
+    return f"{row['evaluation']}{asked}", row["condition"], row["split"]
+
+
+def _apart(store: Store, part: pl.DataFrame, rivals: Sequence[pl.DataFrame]) -> tuple[str, ...]:
+    """With which other boards of its name a board is not comparable, and why, in whole phrases."""
+    hashes = [one["protocol_hash"][0] for one in (part, *rivals)]
+    query = select(evaluations.c.protocol_hash, evaluations.c.protocol)
+    query = query.where(evaluations.c.protocol_hash.in_(hashes)).distinct()
+    rows = store.frame(query).iter_rows(named=True)
+    found = {row["protocol_hash"]: json.loads(row["protocol"]) for row in rows}
+    here, *others = (found[one] for one in hashes)
+    tables: dict[str, list[str]] = {}
+    for name, protocol in zip(_rival_names(part, rivals), others, strict=True):
+        tables.setdefault(tell_differences(here, protocol), []).append(name)
+    groups = sorted(tables.items(), key=lambda group: -len(group[1]))
+    told = [_not_comparable(names, differs) for differs, names in groups[:_TOLD]]
+    rest = sum(len(names) for _, names in groups[_TOLD:])
+    more = [f"nor with {counted(rest, 'further table')} of this name"] if rest else []
+    return (*told, *more)
+
+
+def _not_comparable(names: Sequence[str], differs: str) -> str:
+    tables, differ = ("table", "differs") if len(names) == 1 else ("tables", "differ")
+    return f"not comparable with the {tables} of {listed(names)}, which {differ} in {differs}"
+
+
+def _rival_names(part: pl.DataFrame, rivals: Sequence[pl.DataFrame]) -> list[str]:
+    """What a board calls others: by their first row, and by protocol where that is not enough."""
+    own = {*group_labels(part.iter_rows(named=True)).values()}
+    firsts = [_first_label(rival) for rival in rivals]
+    counts = Counter([*own, *firsts])
+    return [
+        label if counts[label] == 1 else f"{label} (protocol {rival['protocol_hash'][0][:8]})"
+        for label, rival in zip(firsts, rivals, strict=True)
+    ]
+
+
+def _first_label(part: pl.DataFrame) -> str:
+    """What the first row of a board is called."""
+    labels = group_labels(part.iter_rows(named=True))
+    return labels[_key(part.row(0, named=True))]
+
+
+def _board(part: pl.DataFrame, beside: Sequence[pl.DataFrame]) -> Board:
+    metrics = ordered_metrics(part)
+    main = metrics[0]
+    first = part.row(0, named=True)
+    unplaced = [one.with_columns(pl.lit(None, pl.Int64).alias("place")) for one in beside]
+    rows = pl.concat([part, *unplaced])
+    leading = rows.filter(pl.col("metric") == main)
+    scale = dot_scale(axis_range(main, leading))
+    is_imported = first["origin"] is not None
+    return Board(
+        title=comparison_label(*_name(part)),
+        metrics=tuple(metrics),
+        main=main,
+        entries=tuple(_entries(rows, leading, metrics, scale)),
+        axis=tuple(Tick(scale(v), axis_number(main, v)) for v in ticks(scale.low, scale.high, 4)),
+        samples=first["samples"],
+        skipped=part.select(pl.col("skipped").max()).item(),
+        dataset_revision=first["dataset_revision"],
+        protocol_hash=first["protocol_hash"],
+        intervals=("published figures",) if is_imported else _intervals(part, metrics),
+        has_undefined=leading["mean"].null_count() > 0,
+        has_imported=bool(beside),
+    )
+
+
+def _intervals(part: pl.DataFrame, metrics: Sequence[str]) -> tuple[str, ...]:
+    """What the intervals vary over, in words."""
+    found = {metric: part.filter(pl.col("metric") == metric)["interval"] for metric in metrics}
+    return interval_notes({metric: sorted(set(kinds)) for metric, kinds in found.items()})
+
+
+def _entries(
+    rows: pl.DataFrame, leading: pl.DataFrame, metrics: Sequence[str], scale: Scale
+) -> Iterable[Entry]:
+    """The groups by their main metric, then those that were not measured by it."""
+    by_group = _by_group(rows)
+    labels = group_labels(rows.iter_rows(named=True))
+    ordered = dict.fromkeys([*map(_key, leading.iter_rows(named=True)), *by_group])
+    return [_entry(labels[key], by_group[key], metrics, scale) for key in ordered]
+
+
+# Rows of frames: values of whatever column.
+Row = dict[str, Any]
+Key = tuple[str, str]
+
+
+def _key(row: Row) -> Key:
+    return row["experiment"], row["group_hash"]
+
+
+def _by_group(part: pl.DataFrame) -> dict[Key, dict[str, Row]]:
+    groups: dict[Key, dict[str, Row]] = {}
+    for row in part.iter_rows(named=True):
+        groups.setdefault(_key(row), {})[row["metric"]] = row
+    return groups
+
+
+def _entry(label: str, rows: dict[str, Row], metrics: Sequence[str], scale: Scale) -> Entry:
+    main = rows.get(metrics[0]) or {**next(iter(rows.values())), **_NOT_MEASURED}
+    return Entry(
+        place=main["place"],
+        label=label,
+        figures=tuple(_figure(metric, rows.get(metric)) for metric in metrics),
+        dot=dot(scale, main["mean"], main["low"], main["high"]),
+        seeds=main["seeds"],
+        interval=main["interval"],
+    )
+
+
+_NOT_MEASURED: Row = {"place": None, "mean": None, "low": None, "high": None, "interval": "none"}
+
+
+def _figure(metric: str, row: Row | None) -> Figure:
+    if row is None:
+        return Figure("", None, False, "not measured")
+    title = INTERVAL_WORDS[row["interval"]]
+    return Figure(plus_minus(metric, row), row["mean"], row["place"] == 1, title)

@@ -1,0 +1,152 @@
+"""Fusion gains as a page shows them: a row per fusion, what it gains, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import polars as pl
+
+from mmlab.report.boards.board import Board, Entry, Figure
+from mmlab.report.boards.words import comparison_label, group_labels, listed, number
+from mmlab.report.charts import Tick, axis_range, dot, dot_scale, ticks
+from mmlab.report.metric_names import is_fraction
+
+# Rows of frames: values of whatever column.
+Row = Mapping[str, Any]
+
+_QUESTION = ["experiment", "evaluation", "condition", "split", "dataset_revision"]
+_INTERVALS = {
+    "seeds and samples": "95% Student t over seeds and samples, as crossed random effects",
+    "samples": "95% paired t over samples (one seed)",
+    "none": "no interval (one sample)",
+}
+
+
+def gain_boards(gains: pl.DataFrame) -> Iterable[Board]:
+    """One board for each question of a frame of `fusion_gain`, in its order."""
+    if gains.is_empty():
+        return
+    for part in gains.partition_by(_QUESTION, maintain_order=True):
+        yield _board(part)
+
+
+def _board(part: pl.DataFrame) -> Board:
+    first = part.row(0, named=True)
+    columns = _columns(part)
+    drawn = part.rename({"gain": "mean", "mean": "own_mean"})
+    scale = dot_scale(axis_range("gain", drawn))
+    labels = group_labels(part.iter_rows(named=True), is_named=False)
+    entries = [
+        Entry(
+            place=place,
+            label=labels[row["experiment"], row["group_hash"]],
+            figures=tuple(make(row) for make in columns.values()),
+            dot=dot(scale, row["gain"], row["low"], row["high"]),
+            seeds=row["seeds"],
+            interval=row["interval"],
+        )
+        for place, row in enumerate(part.iter_rows(named=True), start=1)
+    ]
+    title = comparison_label(first["evaluation"], first["condition"], first["split"])
+    return Board(
+        title=f"fusion gain · {first['experiment']} · {title}",
+        metrics=tuple(columns),
+        main="gain",
+        entries=tuple(entries),
+        axis=tuple(Tick(scale(v), _signed(first, v)) for v in ticks(scale.low, scale.high, 4)),
+        samples=part.select(pl.col("samples").max()).item(),
+        skipped=0,
+        dataset_revision=first["dataset_revision"],
+        protocol_hash="",
+        intervals=tuple(_INTERVALS[kind] for kind in sorted(set(part["interval"]))),
+        has_undefined=False,
+        remarks=tuple(_remarks(part)),
+    )
+
+
+def _columns(part: pl.DataFrame) -> dict[str, Callable[[Row], Figure]]:
+    """What is shown of each row, by its heading; costs only where any was recorded."""
+    measure = part["measure"][0]
+    best = part["gain"].max()
+    columns: dict[str, Callable[[Row], Figure]] = {
+        "gain": lambda row: _gain(row, row["gain"] == best),
+        measure: lambda row: _plain(number(measure, row["mean"]), row["mean"]),
+        "best unimodal": _best_unimodal,
+    }
+    costs: dict[str, tuple[str, Callable[[Row], Figure]]] = {
+        "parameters": ("parameters", lambda row: _count(row["parameters"])),
+        "gap": ("gap", lambda row: _share(row["gap"])),
+        "flops": ("FLOPs", lambda row: _count(row["flops"])),
+        "samples_per_second": ("samples/s", lambda row: _count(row["samples_per_second"])),
+    }
+    known = {
+        head: make for key, (head, make) in costs.items() if part[key].null_count() < len(part)
+    }
+    return columns | known
+
+
+def _gain(row: Row, is_best: bool) -> Figure:
+    text = _signed(row, row["gain"])
+    if row["low"] is not None:
+        text += f" ± {_signed(row, row['high'] - row['gain']).removeprefix('+')}"
+    return Figure(text, row["gain"], is_best, _INTERVALS[row["interval"]])
+
+
+def _signed(row: Row, value: float) -> str:
+    """A difference with its sign: in points of per cent where the measure is a fraction."""
+    if is_fraction(row["measure"]):
+        return f"{100 * value:+.1f}"
+    return f"{value:+.4g}"
+
+
+def _best_unimodal(row: Row) -> Figure:
+    text = f"{row['best_unimodal']} {number(row['measure'], row['best_mean'])}"
+    return _plain(text, row["best_mean"], row["best_cell"])
+
+
+def _count(value: float | None) -> Figure:
+    return _plain("" if value is None else f"{value:,.0f}", value)
+
+
+def _share(value: float | None) -> Figure:
+    return _plain("" if value is None else f"{100 * value:+.1f}%", value)
+
+
+def _plain(text: str, value: float | None, title: str = "") -> Figure:
+    return Figure(text, value, False, title)
+
+
+def _remarks(part: pl.DataFrame) -> Iterable[str]:
+    measure = part["measure"][0]
+    unit = "in points of per cent, " if is_fraction(measure) else ""
+    yield f"gain: {measure} minus that of the fusion's best input alone, {unit}paired by sample"
+    for split in part["chosen_on"].unique(maintain_order=True):
+        also = "" if split == "validation" else ", so that gains look smaller than they are"
+        yield f"the best unimodal was chosen on {split}{also}"
+    yield from _untried(part)
+    if part["parameters"].null_count() < len(part):
+        yield "parameters and FLOPs (of one sample, forward) of fusion and head, encoders aside"
+    for budget in part["budget"].drop_nulls().unique(maintain_order=True):
+        yield f"gap: how far the parameters are from the budget of {budget:,}"
+    yield from _classes(part)
+
+
+def _untried(part: pl.DataFrame) -> Iterable[str]:
+    """Inputs that nothing read alone, so that a better baseline may be missing."""
+    rows = part["unimodal_missing"].drop_nulls().to_list()
+    keys = list(dict.fromkeys(key for row in rows for key in row.split("+")))
+    if keys:
+        verb = "was" if len(keys) == 1 else "were"
+        yield f"{listed([f'{key} alone' for key in keys])} {verb} not run, and may be better still"
+
+
+def _classes(part: pl.DataFrame) -> Iterable[str]:
+    """Fusions that can express the same, and should not be counted as several methods."""
+    named = part.drop_nulls("function_class")
+    for members in named.partition_by("function_class", maintain_order=True):
+        names = members["fusion"].unique(maintain_order=True).to_list()
+        if len(names) > 1:
+            shared = members["function_class"][0]
+            what = "of equal width they differ in their start alone"
+            yield f"{listed(names)} are one function class ({shared}): {what}"

@@ -1,0 +1,153 @@
+"""Robustness as a page shows it: a row per group of seeds, a column per condition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import polars as pl
+
+from mmlab.report.boards.board import Board, Entry, Figure
+from mmlab.report.boards.words import (
+    INTERVAL_WORDS,
+    axis_number,
+    comparison_label,
+    group_labels,
+    interval_notes,
+    plus_minus,
+)
+from mmlab.report.charts import Tick, axis_range, dot, dot_scale, ticks
+
+# Rows of frames: values of whatever column.
+Row = dict[str, Any]
+
+_REMARKS = (
+    "each column a condition: the inputs that are there, or noise of so many deviations in the "
+    "features of one",
+    "subset_area: mean over how many inputs are there",
+    "noise_area: mean over the noise from none to the most",
+    "worst: the lowest of any",
+)
+
+
+def robustness_boards(found: pl.DataFrame) -> Iterable[Board]:
+    """One board for each summary that may be compared, from a frame of `robustness`.
+
+    Groups that were asked fewer inputs, single modalities say, stand below where a condition asked
+    them the same: without a place, for they have no summary of the same conditions.
+    """
+    summaries = found.filter(pl.col("condition") == "")
+    parts = summaries.partition_by(
+        ["evaluation", "split", "protocol_hash"], maintain_order=True, include_key=True
+    )
+    rows = [_rows(found, part) for part in parts]
+    covered = [_is_covered(one, [other for other in rows if other is not one]) for one in rows]
+    for part, values, is_covered in zip(parts, rows, covered, strict=True):
+        if not is_covered:
+            yield _board(part, values)
+
+
+def _rows(found: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:
+    """All that belongs to one summary: its own values, and by condition those asked the same."""
+    first = summary.row(0, named=True)
+    group = (pl.col("group_hash") == first["group_hash"]) & (
+        pl.col("experiment") == first["experiment"]
+    )
+    same = (pl.col("evaluation") == first["evaluation"]) & (pl.col("split") == first["split"])
+    conditions = found.filter(same & group & (pl.col("condition") != ""))
+    metric = first["metric"].partition("/")[0]
+    asked = conditions["protocol_hash"].unique().to_list()
+    values = found.filter(
+        same & pl.col("protocol_hash").is_in(asked) & (pl.col("metric") == metric)
+    )
+    return pl.concat([summary, values])
+
+
+def _is_covered(rows: pl.DataFrame, others: list[pl.DataFrame]) -> bool:
+    """Whether another board has more conditions, and every group of this one in some of them."""
+    mine = set(rows["group_hash"])
+    size = rows["condition"].n_unique()
+    return any(
+        other["condition"].n_unique() > size and mine <= set(other["group_hash"])
+        for other in others
+    )
+
+
+def _board(summary: pl.DataFrame, rows: pl.DataFrame) -> Board:
+    columns = _columns(rows)
+    main = columns[0]
+    leading = summary.filter(pl.col("metric") == main)
+    scale = dot_scale(axis_range(main, leading))
+    experiments = rows["experiment"].unique().to_list()
+    shared = experiments if len(experiments) == 1 else []  # then the title alone names it
+    labels = group_labels(rows.iter_rows(named=True), is_named=not shared)
+    groups: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in rows.iter_rows(named=True):
+        key = row["experiment"], row["group_hash"]
+        groups.setdefault(key, {})[row["condition"] or row["metric"]] = row
+    first = rows.row(0, named=True)
+    metric, named = main.partition("/")[0], (first["evaluation"], "", first["split"])
+    best = {column: _best(groups, column) for column in columns}
+    entries = [
+        Entry(
+            place=values[main]["place"] if main in values else None,
+            label=labels[key],
+            figures=tuple(_figure(values.get(column), best[column]) for column in columns),
+            dot=dot(scale, *_ends(values.get(main))),
+            seeds=next(iter(values.values()))["seeds"],
+            interval=next(iter(values.values()))["interval"],
+        )
+        for key, values in groups.items()
+    ]
+    return Board(
+        title=" · ".join([f"robustness in {metric}", *shared, comparison_label(*named)]),
+        metrics=tuple(column.removeprefix(f"{metric}/") for column in columns),
+        main=main.removeprefix(f"{metric}/"),
+        entries=tuple(sorted(entries, key=lambda entry: entry.place or len(entries) + 1)),
+        axis=tuple(Tick(scale(v), axis_number(main, v)) for v in ticks(scale.low, scale.high, 4)),
+        samples=rows.select(pl.col("samples").max()).item(),
+        skipped=rows.select(pl.col("skipped").max()).item(),
+        dataset_revision=first["dataset_revision"],
+        protocol_hash=first["protocol_hash"],
+        intervals=interval_notes(
+            {
+                main.removeprefix(f"{metric}/"): sorted(set(leading["interval"])),
+                "conditions": sorted(set(rows.filter(pl.col("condition") != "")["interval"])),
+            }
+        ),
+        has_undefined=leading["mean"].null_count() > 0,
+        remarks=_REMARKS,
+    )
+
+
+def _columns(rows: pl.DataFrame) -> list[str]:
+    """The summary's metrics, areas first; all inputs; smaller subsets; noise."""
+    summary = rows.filter(pl.col("condition") == "")["metric"].unique().to_list()
+    areas = sorted(summary, key=lambda name: ("area" not in name, "subset" not in name, name))
+    conditions = rows.filter(pl.col("condition") != "").unique("condition").to_dicts()
+    conditions.sort(
+        key=lambda row: (
+            row["noisy"] is not None,
+            -row["present"].count("+"),
+            row["noisy"] or row["present"],
+            row["level"] or 0.0,
+        )
+    )
+    return [*areas, *(row["condition"] for row in conditions)]
+
+
+def _best(groups: dict[tuple[str, str], dict[str, Row]], column: str) -> float | None:
+    means = [values[column]["mean"] for values in groups.values() if column in values]
+    return max((mean for mean in means if mean is not None), default=None)
+
+
+def _ends(row: Row | None) -> tuple[float | None, float | None, float | None]:
+    return (None, None, None) if row is None else (row["mean"], row["low"], row["high"])
+
+
+def _figure(row: Row | None, best: float | None) -> Figure:
+    if row is None:
+        return Figure("", None, False, "not asked")
+    is_best = row["mean"] is not None and row["mean"] == best
+    title = INTERVAL_WORDS[row["interval"]]
+    return Figure(plus_minus(row["metric"], row), row["mean"], is_best, title)

@@ -1,0 +1,211 @@
+"""Numbers of a board as text, and in words why two results of one name are not compared.
+
+Numbers are the same in every format: per cent for fractions, four digits for the rest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from mmlab.hashing import canonical_json
+from mmlab.report.metric_names import is_fraction
+
+# A protocol is a table of JSON: values of whatever kind.
+Protocol = Mapping[str, Any]
+
+#: What the parts of a protocol are; of `options` each is told by itself.
+_PARTS = {
+    "evaluator": "the evaluator",
+    "version": "the evaluator's version",
+    "condition": "the condition",
+    "split": "the split",
+    "dataset_revision": "the dataset's revision",
+    "samples": "the samples asked",
+    "labels": "the labels",
+    "prompt_names": "the labels' names in prompts",
+    "templates": "the templates",
+    "task": "the task",
+    "protocol_hash": "the protocol that they were exported with",
+}
+#: Those parts of `options` that no option of a spec has set.
+_FOUND = {
+    "prompts_sha256": "the prompts in prompts_file",
+    "selected_on": "the samples that select templates",
+    "shots": "the shots drawn",
+}
+#: Those of `options` that a spec sets by another name; they are told with their values.
+_SET_BY_ANOTHER = {"shots_per_label": "the shots per label"}
+_CHARACTERS = 40
+
+
+def tell_differences(here: Protocol, there: Protocol) -> str:
+    """In what two protocols differ; options are told with their values.
+
+    >>> tell_differences({"split": "test", "options": {"k": 1}}, {"options": {"k": 2}})
+    'the split and option k (1 here, 2 there)'
+    """
+    return listed([*_differences(here, there)])
+
+
+def _differences(here: Protocol, there: Protocol) -> Iterator[str]:
+    for key in _differing(here, there):
+        if key == "options":
+            yield from _options(here.get(key, {}), there.get(key, {}))
+        else:
+            yield _PARTS.get(key, key)
+
+
+def _options(here: Protocol, there: Protocol) -> Iterator[str]:
+    for key in _differing(here, there):
+        if key == "learnt_from":
+            yield from _learnt(here.get(key, {}), there.get(key, {}))
+        elif key in _FOUND:
+            yield _FOUND[key]
+        else:
+            name = _SET_BY_ANOTHER.get(key, f"option {key}")
+            yield f"{name} ({_show(here.get(key))} here, {_show(there.get(key))} there)"
+
+
+def _learnt(here: Protocol, there: Protocol) -> Iterator[str]:
+    """What a probe learnt from: by split, the revision of the data and a hash of the samples."""
+    for split in _differing(here, there):
+        own, other = here.get(split), there.get(split)
+        if own is None or other is None:
+            yield f"whether {split} samples were learnt from"
+        elif own[1] != other[1]:
+            yield f"the {split} samples learnt from"
+        else:
+            yield f"the revision of the {split} samples learnt from"
+
+
+def _differing(here: Protocol, there: Protocol) -> list[str]:
+    """The keys whose values differ, in the order of their names, as hashes of protocols do."""
+    return [
+        key
+        for key in sorted({*here, *there})
+        if canonical_json(here.get(key)) != canonical_json(there.get(key))
+    ]
+
+
+def _show(value: object) -> str:
+    if value is None:
+        return "not set"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _CHARACTERS else text[: _CHARACTERS - 3] + "..."
+
+
+#: What an interval varies over, in words.
+INTERVAL_WORDS = {
+    "seeds": "95% Student t over seeds",
+    "draws": "95% Student t over draws of shots (one seed)",
+    "wilson": "95% Wilson over samples (one seed)",
+    "normal": "95% normal over samples (one seed)",
+    "none": "no interval (one seed)",
+}
+
+
+def number(metric: str, value: float | None) -> str:
+    """A metric's value.
+
+    >>> number("top1", 0.1262), number("mean_rank", 12.3456), number("top1", None)
+    ('12.6%', '12.35', '—')
+    """
+    if value is None:
+        return "—"
+    return f"{100 * value:.1f}%" if is_fraction(metric) else f"{value:.4g}"
+
+
+def axis_number(metric: str, value: float) -> str:
+    """A round value on an axis.
+
+    >>> axis_number("top1", 0.4), axis_number("mean_rank", 2.5)
+    ('40%', '2.5')
+    """
+    return f"{100 * value:.4g}%" if is_fraction(metric) else f"{value:.4g}"
+
+
+def plus_minus(metric: str, row: Mapping[str, Any]) -> str:
+    """A leaderboard row's mean and interval: as +- where it is symmetric, else as its two ends.
+
+    >>> plus_minus("top1", {"mean": 0.5, "low": 0.4, "high": 0.6})
+    '50.0 ± 10.0%'
+    """
+    mean, low, high = row["mean"], row["low"], row["high"]
+    if mean is None or low is None or high is None:
+        return number(metric, mean)
+    if abs((high - mean) - (mean - low)) > 1e-9:
+        return f"{number(metric, mean)} [{_plain(metric, low)}, {_plain(metric, high)}]"
+    unit = "%" if is_fraction(metric) else ""
+    return f"{_plain(metric, mean)} ± {_plain(metric, high - mean)}{unit}"
+
+
+def counted(count: int, what: str) -> str:
+    """So many of something.
+
+    >>> counted(1, "sample"), counted(1200, "sample")
+    ('1 sample', '1,200 samples')
+    """
+    return f"{count:,} {what}{'s' if count != 1 else ''}"
+
+
+def listed(items: Sequence[str]) -> str:
+    """Items in a sentence.
+
+    >>> listed(["a", "b", "c"]), listed(["a"]), listed([])
+    ('a, b and c', 'a', '')
+    """
+    return " and ".join(filter(None, [", ".join(items[:-1]), *items[-1:]]))
+
+
+def interval_notes(kinds: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """What intervals vary over: those of the first, which is the main one, and others that differ.
+
+    >>> interval_notes({"r2": ["none"], "mse": ["normal"], "mae": ["none"]})
+    ('r2: no interval (one seed)', 'mse: 95% normal over samples (one seed)')
+    """
+    main = next(iter(kinds))
+    others: dict[str, list[str]] = {}
+    for name, found in kinds.items():
+        for kind in found:
+            if kind != "none" and kind not in kinds[main]:
+                others.setdefault(kind, []).append(name)
+    prefix = f"{main}: " if others else ""
+    return (
+        *(f"{prefix}{INTERVAL_WORDS[kind]}" for kind in kinds[main]),
+        *(f"{', '.join(names)}: {INTERVAL_WORDS[kind]}" for kind, names in others.items()),
+    )
+
+
+def group_labels(
+    rows: Iterable[Mapping[str, Any]], *, is_named: bool = True
+) -> dict[tuple[str, str], str]:
+    """A name for every group of seeds, by experiment and group hash.
+
+    It is the experiment and what sets the group apart in its sweep; where that is the same for
+    several groups (other versions of the code, say), also the start of the group hash. Without
+    `is_named` it leaves out the experiment, which the title of a table then tells, where it can.
+    """
+    plain = {(row["experiment"], row["group_hash"]): _name(row, is_named) for row in rows}
+    counts = Counter(plain.values())
+    return {
+        key: label if counts[label] == 1 else f"{label} #{key[1][:6]}"
+        for key, label in plain.items()
+    }
+
+
+def _name(row: Mapping[str, Any], is_named: bool) -> str:
+    is_needed = is_named or not row["cell"]
+    name = " · ".join(filter(None, (row["experiment"] if is_needed else "", row["cell"])))
+    return f"{name} (imported)" if row.get("origin") else name
+
+
+def comparison_label(evaluation: str, condition: str, split: str) -> str:
+    """What names a comparison: "zero_shot", "retrieval, image to text", and the split."""
+    return f"{evaluation} · {condition} · {split}" if condition else f"{evaluation} · {split}"
+
+
+def _plain(metric: str, value: float) -> str:
+    return f"{100 * value:.1f}" if is_fraction(metric) else f"{value:.4g}"

@@ -1,0 +1,204 @@
+"""What a comparison of fusions with single modalities needs: runs, and what they cost."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import polars as pl
+from sqlalchemy import Select, select
+
+from mmlab.report.frames import Runs, of_runs
+from mmlab.store import Store
+from mmlab.store.tables import evaluations, runs, sample_results
+
+# Rows of frames, and JSON of the store: values of whatever type.
+Row = dict[str, Any]
+
+
+#: The evaluators that judge what the whole model predicts, and what a mean of their outcomes is.
+MEASURES = {"classification": "top1", "regression": "-mse"}
+
+
+@dataclass
+class Group:
+    """Runs of one experiment that differ in the seed only, under one question.
+
+    `evaluations` holds, for each seed, the newest evaluation of each repetition of it.
+    """
+
+    experiment: str
+    cell: str
+    group_hash: str
+    fusion: str
+    inputs: tuple[str, ...]
+    settings: Mapping[str, object]
+    evaluations: dict[int, list[int]] = field(default_factory=dict)
+    summaries: list[Mapping[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Family:
+    """The groups of one experiment that were asked one question, of whatever samples."""
+
+    experiment: str
+    evaluation: str
+    condition: str
+    split: str
+    evaluator: str
+    dataset_revision: str
+    groups: tuple[Group, ...]
+
+
+def read_families(store: Store, ids: Runs = None) -> list[Family]:
+    """Every question that both a single modality and a fusion of several have answered.
+
+    Questions are equal where the protocol is, the list of samples aside: a modality that some
+    samples lack is asked of fewer, and the pairs are then those that both were asked.
+    """
+    rows = store.frame(of_runs(_answers(), runs.c.id, ids)).to_dicts()
+    questions: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        questions.setdefault(_question(row), []).append(row)
+    families = (_family(found) for found in questions.values())
+    return [family for family in families if family is not None]
+
+
+# A select of columns of several types.
+def _answers() -> Select[Any]:
+    run, row = runs.c, evaluations.c
+    return (
+        select(
+            run.id.label("run_id"),
+            run.experiment,
+            run.cell,
+            run.axes,
+            run.group_hash,
+            run.seed,
+            run.resolved,
+            run.summary,
+            row.id.label("evaluation_id"),
+            row.name.label("evaluation"),
+            row.condition,
+            row.split,
+            row.evaluator,
+            row.dataset_revision,
+            row.protocol,
+        )
+        .join(runs, run.id == row.run_id)
+        .where(run.status == "done", row.sample_count > 0, row.evaluator.in_(MEASURES))
+        .order_by(run.created_at, run.id, row.id)
+    )
+
+
+def _question(row: Row) -> tuple[str, ...]:
+    protocol = {
+        key: value for key, value in json.loads(row["protocol"]).items() if key != "samples"
+    }
+    keys = ("experiment", "evaluation", "condition", "split", "dataset_revision")
+    return (*(row[key] for key in keys), json.dumps(protocol, sort_keys=True))
+
+
+def _family(rows: Sequence[Row]) -> Family | None:
+    newest = {row["run_id"]: row for row in rows}  # rows are in the order of evaluations
+    groups: dict[str, Group] = {}
+    for row in newest.values():
+        group = groups.setdefault(row["group_hash"], _group(row))
+        group.evaluations.setdefault(row["seed"], []).append(row["evaluation_id"])
+        group.summaries.append(json.loads(row["summary"]))
+    sizes = {len(group.inputs) for group in groups.values()}
+    if 1 not in sizes or max(sizes) < 2:
+        return None
+    first = rows[0]
+    return Family(
+        experiment=first["experiment"],
+        evaluation=first["evaluation"],
+        condition=first["condition"],
+        split=first["split"],
+        evaluator=first["evaluator"],
+        dataset_revision=first["dataset_revision"],
+        groups=tuple(groups.values()),
+    )
+
+
+def _group(row: Row) -> Group:
+    fusion = json.loads(row["resolved"]).get("fusion", {})
+    axes = json.loads(row["axes"])
+    return Group(
+        experiment=row["experiment"],
+        cell=row["cell"],
+        group_hash=row["group_hash"],
+        fusion=fusion.get("use", ""),
+        inputs=tuple(fusion.get("inputs") or ()),
+        settings={k: v for k, v in axes.items() if k.split(".")[0] not in ("fusion", "head")},
+    )
+
+
+def read_outcomes(store: Store, groups: Iterable[Group]) -> dict[tuple[str, int], pl.DataFrame]:
+    """Outcomes by group hash and seed: `sample_id` in order, and the mean over repetitions."""
+    places = {
+        evaluation: (group.group_hash, seed)
+        for group in groups
+        for seed, evaluation_ids in group.evaluations.items()
+        for evaluation in evaluation_ids
+    }
+    row = sample_results.c
+    query = select(row.evaluation_id, row.sample_id, row.outcome)
+    found = store.frame(query.where(row.evaluation_id.in_(places), row.outcome.is_not(None)))
+    parts: dict[tuple[str, int], list[pl.DataFrame]] = {}
+    for (evaluation,), part in found.partition_by("evaluation_id", as_dict=True).items():
+        parts.setdefault(places[evaluation], []).append(part)
+    mean = pl.col("outcome").cast(pl.Float64).mean()
+    return {
+        place: pl.concat(several).group_by("sample_id").agg(mean).sort("sample_id")
+        for place, several in parts.items()
+    }
+
+
+# JSON of the store: whatever a summary holds.
+Summary = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Parameters and operations of fusion and head, encoders aside; None where not recorded.
+
+    `flops` are those of one sample's forward pass. `gap` is the share by which `parameters` miss
+    the matched `budget`, below 0 where they stay under it; `width` is the option that was set.
+    """
+
+    parameters: int | None
+    flops: int | None
+    samples_per_second: float | None
+    budget: int | None
+    gap: float | None
+    width: str | None
+
+
+def costs_of(summaries: Sequence[Summary]) -> Costs:
+    """Of the runs of one group: they are built alike, and differ in their speed alone."""
+    first = summaries[0]
+    match = first.get("match") or {}
+    budget, matched = match.get("budget"), match.get("parameters")
+    rates = [s["samples_per_second"] for s in summaries if s.get("samples_per_second") is not None]
+    return Costs(
+        parameters=_joint(first.get("parameters_by_part")),
+        flops=_joint(first.get("flops_per_sample")),
+        samples_per_second=statistics.median(rates) if rates else None,
+        budget=budget,
+        gap=matched / budget - 1 if budget and matched is not None else None,
+        width=f"{match['option']} = {match['value']}" if match.get("option") else None,
+    )
+
+
+def _joint(parts: Mapping[str, int] | None) -> int | None:
+    """The sum over fusion and head."""
+    return None if parts is None else parts["fusion"] + parts["head"]
+
+
+def read_summaries(texts: Iterable[str]) -> list[Summary]:
+    """Summaries from the store's JSON."""
+    return [json.loads(text) for text in texts]

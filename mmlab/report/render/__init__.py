@@ -1,0 +1,1 @@
+"""Boards and cards as text, HTML and files."""

@@ -1,0 +1,71 @@
+"""Pages and fragments of HTML. Everything from the store is escaped; no script comes from data.
+
+A page stands alone: its style and its one script are inside, and a content security policy allows
+these two by their hashes, pictures as `data:` URIs, and nothing else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from mmlab.report.boards.board import Board
+from mmlab.report.cards import Card
+from mmlab.report.charts import COLOURS, DOT_WIDTH, HEIGHT, WIDTH
+from mmlab.report.page import Page
+
+
+def render_page(page: Page) -> str:
+    """The whole report as one HTML document."""
+    environment = _environment()
+    style = environment.get_template("style.css").render()
+    script = environment.get_template("sort.js").render()
+    policy = (
+        f"default-src 'none'; img-src data:; style-src {_source(style)}; "
+        f"script-src {_source(script)}; base-uri 'none'; form-action 'none'"
+    )
+    return environment.get_template("page.html.j2").render(page=page, policy=policy)
+
+
+def render_card(card: Card) -> str:
+    """One card with its style, for notebooks. Holds no script."""
+    return _environment().get_template("card_fragment.html.j2").render(card=card)
+
+
+def render_boards(boards: Iterable[Board]) -> str:
+    """Boards with their style, for notebooks. Holds no script."""
+    template = _environment().get_template("boards_fragment.html.j2")
+    return template.render(boards=list(boards))
+
+
+def _source(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).with_name("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_exact,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    sizes = {"width": WIDTH, "height": HEIGHT, "dot_width": DOT_WIDTH, "colours": COLOURS}
+    environment.globals.update(sizes)
+    return environment
+
+
+def _exact(value: object) -> object:
+    """A carriage return as a reference: a browser would read it as a line feed."""
+    if isinstance(value, str) and "\r" in value:
+        return Markup(str(escape(value)).replace("\r", "&#13;"))
+    return value

@@ -1,0 +1,1 @@
+"""A cell becomes a stored run: identify, claim, execute, record; and load again."""

@@ -1,0 +1,260 @@
+"""Executing a claimed cell: build, train, evaluate. What is kept of it is the record's business.
+
+In a group of processes every one executes the cell, in step with the others; the main process
+records it, the others keep nothing.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from mmlab.data.kept_batches import kept_training_batches
+from mmlab.data.loader import training_batches
+from mmlab.data.order import Order
+from mmlab.data.splits import Splits
+from mmlab.data.tables import Kept
+from mmlab.model.adapters import merge_state, split_state
+from mmlab.model.build import Experiment, Source, build
+from mmlab.model.cost import count_parameters
+from mmlab.model.device import determinism, resolve_precision
+from mmlab.plan.component import making
+from mmlab.plan.plan import Plan
+from mmlab.plugin import Batch
+from mmlab.records import EvaluationResult
+from mmlab.runner.kept import FeatureCache, Keeper
+from mmlab.runner.provenance import describe_weights, peak_memory_bytes, reset_peak_memory
+from mmlab.runner.score import Scorer
+from mmlab.spec import TrainTable
+from mmlab.train.loop import Progress, Trainer, train
+from mmlab.train.parallel import spread_state, whole_state
+from mmlab.train.processes import Group
+from mmlab.train.progress import best_direction
+
+
+class Record(Protocol):
+    """What becomes of what an execution says."""
+
+    def see(self, progress: Progress) -> None:
+        """Training emitted values."""
+
+    def keep(self, role: str, state: Mapping[str, Tensor]) -> None:
+        """These are the "best" weights so far, or the "final" ones."""
+
+    def best(self) -> Mapping[str, Tensor] | None:
+        """The best weights that were kept, if this process keeps any."""
+
+    def finish(
+        self,
+        results: Sequence[EvaluationResult],
+        numbers: Mapping[str, object],
+        best_step: int | None,
+    ) -> None:
+        """All that is final."""
+
+
+class Unrecorded:
+    """The record of a process that writes nothing."""
+
+    def see(self, progress: Progress) -> None:
+        """Nothing."""
+
+    def keep(self, role: str, state: Mapping[str, Tensor]) -> None:
+        """Nothing."""
+
+    def best(self) -> Mapping[str, Tensor] | None:
+        """None: the main process has them."""
+
+    def finish(
+        self,
+        results: Sequence[EvaluationResult],
+        numbers: Mapping[str, object],
+        best_step: int | None,
+    ) -> None:
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Executor:
+    """Executes cells on one device; `note` takes what is worth a line.
+
+    `cache` keeps features of frozen encoders and inputs of others, if any are to be kept.
+    """
+
+    splits: Splits
+    device: torch.device
+    group: Group
+    note: Callable[[str], None]
+    cache: FeatureCache | None = None
+
+    def execute(
+        self, plan: Plan, sources: Mapping[str, Source], wanted: Iterable[str], record: Record
+    ) -> None:
+        """Build, train, evaluate what is wanted, and tell the record."""
+        table = plan.cell.spec.train
+        summary = Summary(self.device, table)
+        if plan.match is not None:
+            self.note(str(plan.match))
+        with determinism(table is not None and table.deterministic):
+            with making(str(plan.cell.source.path), "the modules of this spec"):
+                experiment = build(plan, self.splits, sources)
+                experiment.step.to(self.device)
+            origins = self._tell_weights(experiment, sources)
+            scorer = self.scorer(experiment, trains=table is not None)
+            scorer.check(wanted)
+            if table is not None:
+                self._fit(experiment, scorer, record, summary)
+            results = list(scorer.evaluate(wanted))
+        kept = scorer.keeper.keys if scorer.keeper else []
+        numbers = {**summary.as_dict(experiment), **scorer.cost(), "weights": origins}
+        numbers["kept_features"] = kept
+        record.finish(results, numbers, summary.best_step)
+
+    def scorer(self, experiment: Experiment, *, trains: bool = False) -> Scorer:
+        """What scores an experiment, with what is kept of its data, about to be trained or not.
+
+        Several processes keep none: each would have to know what the others have.
+        """
+        keeper, precision = None, self.precision(experiment.plan)
+        if self.cache is not None and self.group.size == 1:
+            parts = (experiment, self.splits, self.device, precision)
+            keeper = Keeper(self.cache, *parts, trains=trains)
+        return Scorer(experiment, self.splits, self.device, precision, keeper)
+
+    def precision(self, plan: Plan) -> str:
+        """The precision of a cell on this device."""
+        table = plan.cell.spec.train
+        return resolve_precision(table.precision if table else "auto", self.device)
+
+    def _tell_weights(
+        self, experiment: Experiment, sources: Mapping[str, Source]
+    ) -> dict[str, str]:
+        """Where each encoder's first weights come from; says it where they could but do not."""
+        origins = describe_weights(experiment, sources)
+        for key, origin in origins.items():
+            if key not in sources and origin != "random" and "random" in origin:
+                self.note(f"encoders.{key}: {origin}")
+        return origins
+
+    def _fit(
+        self, experiment: Experiment, scorer: Scorer, record: Record, summary: Summary
+    ) -> None:
+        """Train, keep the best and the final weights, and leave the best in the model."""
+        step = experiment.step
+        trainer, batches = start_training(
+            experiment, self.splits, self.device, self.group, scorer.keeper
+        )
+        with closing(train(trainer, batches, scorer.validate)) as progresses:
+            for progress in progresses:
+                record.see(progress)
+                summary.see(progress)
+                if progress.is_best:
+                    record.keep("best", merge_state(step, whole_state(step)))
+        final = merge_state(step, whole_state(step))
+        record.keep("final", final)
+        if summary.has_best:
+            best = split_state(step, record.best() or final)
+            step.load_state_dict(spread_state(step, best, self.group))
+        else:  # without any validation the final weights are the best
+            record.keep("best", final)
+
+
+def start_training(
+    experiment: Experiment,
+    splits: Splits,
+    device: torch.device,
+    group: Group | None = None,
+    keeper: Keeper | None = None,
+) -> tuple[Trainer, Iterator[Batch]]:
+    """The trainer of an experiment and its endless batches, in the order of the cell's seed."""
+    plan, table = experiment.plan, experiment.plan.cell.spec.train
+    assert table is not None, "only asked for where the spec trains"
+    group = group or Group()
+    size = len(splits.training(plan))
+    order = Order(plan.cell.seed, size, table.batch_size, rank=group.rank, ranks=group.size)
+    kept = keeper.kept(plan.dataset, "train") if keeper else Kept()
+    batches = _batches(experiment, splits, order, kept.to(device))
+    scales = {key: plan.cell.spec.encoders[key].lr_scale for key in plan.encoders}
+    return Trainer(experiment.step, table, order, device, group, scales), batches
+
+
+def _batches(experiment: Experiment, splits: Splits, order: Order, kept: Kept) -> Iterator[Batch]:
+    plan, readers = experiment.plan, experiment.readers
+    dataset = splits.training(plan)
+    if kept.covers(readers):
+        return kept_training_batches(kept, dataset, readers, order)
+    table = plan.cell.spec.train
+    return training_batches(
+        dataset,
+        readers,
+        order,
+        workers=table.workers if table else 0,
+        views=experiment.step.views,
+        tables=kept.tables,
+    )
+
+
+class Summary:
+    """Numbers about one execution, for its row in the store."""
+
+    def __init__(self, device: torch.device, table: TrainTable | None) -> None:
+        self.device = device
+        self.table = table
+        self._best_step: int | None = None
+        self._best_value: float | None = None
+        reset_peak_memory(device)
+        self._started = time.perf_counter()
+        self._steps = 0
+        self._rates: list[float] = []
+
+    @property
+    def has_best(self) -> bool:
+        """Whether a validation chose the best weights."""
+        return self._best_step is not None
+
+    @property
+    def best_step(self) -> int | None:
+        """Steps behind the best weights: the final ones without validation; None untrained."""
+        return self._best_step or self._steps or None
+
+    def see(self, progress: Progress) -> None:
+        """Take in what training says."""
+        self._steps = progress.step
+        self._rates.append(progress.samples_per_second)
+        if progress.is_best and self.table is not None:
+            values = {point.name: point.value for point in progress.points}
+            self._best_step = progress.step
+            self._best_value = values[f"validation/{self.table.best}"]
+
+    def as_dict(self, experiment: Experiment) -> dict[str, object]:
+        """Durations, sizes and speeds; those of training only where there was one."""
+        parameters = list(experiment.step.parameters())
+        match = experiment.plan.match
+        shared = getattr(experiment.model.fusion, "function_class", None)
+        return {
+            "seconds": time.perf_counter() - self._started,
+            "peak_memory_bytes": peak_memory_bytes(self.device),
+            "parameters": sum(p.numel() for p in parameters),
+            "trained_parameters": sum(p.numel() for p in parameters if p.requires_grad),
+            "parameters_by_part": count_parameters(experiment.step),
+            **({"match": asdict(match)} if match is not None else {}),
+            **({"function_class": shared} if shared is not None else {}),
+            **(self._training(self.table) if self.table is not None else {}),
+        }
+
+    def _training(self, table: TrainTable) -> dict[str, object]:
+        return {
+            "steps": self._steps,
+            "samples_per_second": statistics.median(self._rates),
+            "best": table.best,
+            "best_direction": best_direction(table),
+            "best_step": self.best_step,
+            "best_value": self._best_value,
+        }

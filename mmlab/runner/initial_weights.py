@@ -1,0 +1,133 @@
+"""Initial weights: where encoders that do not start from random get them, files and other runs.
+
+`weights = { run = "X" }` takes the best run of experiment X in its present version: that of the
+command where X is part of it, else the newest spec of that name of which a run was submitted. Best
+is the validation value that `train.best` names; only runs judged by one metric are compared.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmlab.errors import WeightsError, explain
+from mmlab.files import file_sha256
+from mmlab.model.build import Source
+from mmlab.model.weights import tensor_names
+from mmlab.plan.plan import Plan
+from mmlab.spec import WeightsTable
+from mmlab.spec.faults import Fault, Where, show
+from mmlab.spec.places import render_located
+from mmlab.store import Store, Weights
+
+_PREFIX = "model.encoders."
+#: Names of experiments that a message lists.
+_SHOWN = 20
+
+
+class BeingTrained(WeightsError):
+    """The weights are not there yet: another process is training them at this moment."""
+
+
+class Sources:
+    """Finds weights in a store and its folder of runs, and knows the runs of this command."""
+
+    def __init__(self, store: Store, runs: Path) -> None:
+        self.store = store
+        self.runs = runs
+        self._submitted: dict[str, list[str]] = {}
+
+    def submitted(self, experiment: str, run_id: str) -> None:
+        """Learn that a run belongs to the version of an experiment that this command runs."""
+        self._submitted.setdefault(experiment, []).append(run_id)
+
+    def find(self, plan: Plan) -> dict[str, Source]:
+        """The weights each encoder starts from, by encoder key; encoders without are left out.
+
+        Raises WeightsError when a file is missing or an experiment has no finished run, and
+        BeingTrained while another process is executing a run that may become the best.
+        """
+        tables = {key: plan.cell.spec.encoders[key].weights for key in plan.encoders}
+        return {
+            key: self._from_run(plan, key, table) if table.run else _from_file(plan, key, table)
+            for key, table in tables.items()
+            if table is not None
+        }
+
+    def _from_run(self, plan: Plan, key: str, table: WeightsTable) -> Source:
+        assert table.run is not None, "a weights table names a run or a file"
+        place = plan.place("encoders", key, "weights")
+        run_ids = self._submitted.get(table.run) or self.store.present_runs(table.run)
+        if self.store.are_running(run_ids):
+            raise _being_trained(place, table.run)
+        found = self.store.best_weights(run_ids)
+        if not found:
+            raise _nothing_finished(plan, key, table.run, self.store.trained_experiments())
+        best = max(_comparable(found), key=_validation_score)
+        return Source(self.runs / best.path, best.sha256, table.encoder or key, best.run_id)
+
+
+def _comparable(found: Sequence[Weights]) -> list[Weights]:
+    """The newest run, and those that were judged by the same metric."""
+
+    def judged_by(weights: Weights) -> tuple[object, object]:
+        return weights.summary.get("best"), weights.summary.get("best_direction")
+
+    return [weights for weights in found if judged_by(weights) == judged_by(found[0])]
+
+
+def _validation_score(weights: Weights) -> float:
+    """How good a run was on validation, higher is better; test scores must not choose."""
+    value = weights.summary.get("best_value")
+    if not isinstance(value, int | float):
+        return -math.inf
+    return -value if weights.summary["best_direction"] == "min" else value
+
+
+def _nothing_finished(plan: Plan, key: str, run: str, known: Sequence[str]) -> WeightsError:
+    """The error at the place in the spec, with the names that are most alike first."""
+    path: Where = ("encoders", key, "weights", "run")
+    alike = difflib.get_close_matches(run, known, n=_SHOWN)
+    hint = f' (did you mean "{alike[0]}"?)' if alike else ""
+    names = [*alike, *(name for name in known if name not in alike)]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    fault = Fault(
+        path,
+        f"no finished run of {run!r} has weights in this database{hint}",
+        found=show(run),
+        allowed=f"a run id, or an experiment that has finished: "
+        f"{', '.join(names[:_SHOWN]) or 'none yet'}{more}",
+        next_step="correct the name, or run that experiment first or in the same command",
+    )
+    return WeightsError(render_located([(fault, plan.cell.source.document.place(path))]))
+
+
+def _being_trained(place: str, run: str) -> BeingTrained:
+    return BeingTrained(
+        explain(
+            place,
+            f"another process is training {run!r} at this moment",
+            found="a run that is not finished",
+            allowed="the best of its runs, once all have ended",
+            next_step="run this command again then",
+        )
+    )
+
+
+def _from_file(plan: Plan, key: str, table: WeightsTable) -> Source:
+    assert table.file is not None, "a weights table names a run or a file"
+    path = plan.cell.source.document.folder(("encoders", key, "weights", "file")) / table.file
+    if not path.is_file():
+        raise WeightsError(
+            plan.explain(
+                ("encoders", key, "weights", "file"),
+                "there is no such weights file",
+                found=f"{path} is a folder" if path.is_dir() else str(path),
+                allowed="a safetensors file; the path is relative to the file that names it",
+                next_step="correct the path",
+            )
+        )
+    holds_model = any(name.startswith(_PREFIX) for name in tensor_names(path))
+    return Source(path, file_sha256(path), (table.encoder or key) if holds_model else None)

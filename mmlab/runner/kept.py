@@ -1,0 +1,254 @@
+"""The feature cache of a run: features of frozen encoders, and inputs of those that are trained.
+
+A frozen encoder in eval mode gives a value the same features every time, unless training augments
+its inputs. Such features are computed in evaluation batches of one size, kept by key in a file that
+is mapped into memory, and read in the place of the samples. Inputs of encoders that are trained are
+kept as their transforms give them, so that a picture is decoded once and not at every epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar, cast
+
+import torch
+
+from mmlab.data.order import Order
+from mmlab.data.splits import Splits
+from mmlab.data.table_file import ENDING, Damaged, locked, read_table, write_table
+from mmlab.data.tables import FeatureTable, InputTable, Kept, Table
+from mmlab.files import size_text
+from mmlab.hashing import digest
+from mmlab.model.build import Experiment
+from mmlab.plan.component import Resolved
+from mmlab.plugin import Dataset, Split
+from mmlab.runner.kept_encode import (
+    Computing,
+    Note,
+    Reporter,
+    Values,
+    describe_computing,
+    describe_encoder,
+    describe_split,
+    describe_transform,
+    encode_values,
+    frozen_encoders,
+    has_fixed_inputs,
+    transform_values,
+)
+from mmlab.train.loop import count_steps
+
+#: Inputs of one encoder and split that would take more are read at every epoch.
+INPUT_BYTES = 1 << 30
+
+
+class Keeper:
+    """What is kept for one experiment, split by split.
+
+    Inputs are kept only where `trains` says that the experiment is about to be trained.
+    """
+
+    def __init__(
+        self,
+        cache: FeatureCache,
+        experiment: Experiment,
+        splits: Splits,
+        device: torch.device,
+        precision: str,
+        trains: bool = False,
+    ) -> None:
+        table = experiment.plan.cell.spec.train
+        self.cache = cache
+        self.experiment = experiment
+        self.splits = splits
+        self._computing = Computing(device, precision, table.workers if table else 0)
+        self._about = describe_computing(device, precision)
+        self._encoders = self._choose()
+        self._repeats = trains and _trains_epochs(experiment, splits)
+        self._transforms = self._describe_transforms() if self._repeats else {}
+        self._kept: dict[int, Kept] = {}  # by id: the datasets of `splits` stay alive
+
+    def _choose(self) -> dict[str, dict[str, object]]:
+        """What each encoder is whose features are kept, before any training."""
+        chosen = {}
+        for key, reason in frozen_encoders(self.experiment).items():
+            if reason is None:
+                chosen[key] = describe_encoder(self.experiment, key)
+            else:
+                self.cache.say_once(
+                    f"encoders.{key} is frozen, but its features are not kept: {reason}"
+                )
+        return chosen
+
+    def _describe_transforms(self) -> dict[str, dict[str, object]]:
+        """What makes the inputs of each other encoder, before any training."""
+        others = [key for key in self.experiment.readers if key not in self._encoders]
+        return {key: describe_transform(self.experiment, key) for key in others}
+
+    @property
+    def keys(self) -> list[str]:
+        """Encoders whose features are kept."""
+        return list(self._encoders)
+
+    def kept(self, resolved: Resolved, split: Split) -> Kept:
+        """What is kept of one split of a dataset, for the encoders of which it has the modality."""
+        inputs = self._with_fixed_inputs(resolved, split)
+        if not self._encoders and not inputs:
+            return Kept()
+        dataset = self.splits.get(resolved, split)
+        if id(dataset) not in self._kept:
+            about = describe_split(resolved, dataset, split)
+            self._kept[id(dataset)] = self._find(dataset, about, inputs)
+        return self._kept[id(dataset)]
+
+    def _with_fixed_inputs(self, resolved: Resolved, split: Split) -> list[str]:
+        """Encoders whose inputs are the same at every epoch; none unless that is so of all."""
+        if not self._repeats or resolved is not self.experiment.plan.dataset or split == "test":
+            return []
+        trained_on = split == "train"
+        for key in self._transforms:
+            if not has_fixed_inputs(self.experiment, key, trained_on):
+                return []
+        return list(self._transforms)
+
+    def _find(self, dataset: Dataset, about: Mapping[str, object], inputs: list[str]) -> Kept:
+        readers = self.experiment.readers
+        has = [key for key, r in readers.items() if r.modality in dataset.modalities]
+        if len(has) < len(readers) or not self._are_small(inputs, len(dataset), about):
+            inputs = []
+        frozen = [key for key in self._encoders if key in has]
+        if not len(dataset) or not (frozen or inputs):
+            return Kept()
+        outline = self.splits.outline(dataset)
+        values = {key: Values(dataset, outline, readers[key]) for key in (*frozen, *inputs)}
+        return Kept(
+            {key: self._features(key, values[key], about) for key in frozen},
+            outline,
+            {key: self._inputs(key, values[key], about) for key in inputs},
+        )
+
+    def _are_small(self, keys: Sequence[str], samples: int, about: Mapping[str, object]) -> bool:
+        """Whether inputs of so many samples may be kept, one each; says of the first that may not.
+
+        To know how many values there are, some datasets would have to be read.
+        """
+        for key in keys:
+            size = samples * self.experiment.readers[key].placeholder.nbytes
+            if size > INPUT_BYTES:
+                self.cache.say_once(
+                    f"inputs of encoders.{key} ({about['split']}) are read at every epoch: "
+                    f"{size / 2**30:.2f} GiB, more than the {INPUT_BYTES / 2**30:.2f} GiB "
+                    "that are kept"
+                )
+                return False
+        return True
+
+    def _features(self, key: str, values: Values, about: Mapping[str, object]) -> FeatureTable:
+        name = f"features of encoders.{key} ({about['split']})"
+        report = Reporter(self.cache.note, name, len(values))
+        how = self._computing
+        return self.cache.get(
+            name,
+            {**self._about, "encoder": self._encoders[key], "dataset": about},
+            lambda: encode_values(self.experiment, key, values, how, report),
+        )
+
+    def _inputs(self, key: str, values: Values, about: Mapping[str, object]) -> InputTable:
+        name = f"inputs of encoders.{key} ({about['split']})"
+        report = Reporter(self.cache.note, name, len(values))
+        return self.cache.get(
+            name,
+            {"inputs": self._transforms[key], "dataset": about},
+            lambda: transform_values(values, self._computing.workers, report),
+        )
+
+
+def _trains_epochs(experiment: Experiment, splits: Splits) -> bool:
+    """Whether training reads a sample more than once."""
+    table = experiment.plan.cell.spec.train
+    if table is None:
+        return False
+    order = Order(0, len(splits.training(experiment.plan)), table.batch_size)
+    return count_steps(table, order) > order.steps_per_epoch
+
+
+T = TypeVar("T", bound=Table)
+
+
+class FeatureCache:
+    """Tables of features and inputs in a folder, by what they are; each thing is said once.
+
+    `name` is what a person hears them called: "features of encoders.image (train)".
+    """
+
+    def __init__(self, folder: Path, note: Note) -> None:
+        self.folder = folder
+        self.note = note
+        self._said: set[str] = set()
+        self._tables: dict[str, Table] = {}
+
+    def say_once(self, text: str) -> None:
+        """Tell a person, unless that was said before."""
+        if text not in self._said:
+            self._said.add(text)
+            self.note(text)
+
+    def get(self, name: str, about: Mapping[str, object], compute: Callable[[], T]) -> T:
+        """The table that is what `about` says: from memory, from its file, or computed now."""
+        key = digest(about)
+        if key not in self._tables:
+            path = self.folder / f"{key}{ENDING}"
+            self._tables[key] = self._from_file(path, name, about, compute)
+        return cast(T, self._tables[key])  # its kind is part of `about`
+
+    def _from_file(
+        self,
+        path: Path,
+        name: str,
+        about: Mapping[str, object],
+        compute: Callable[[], Table],
+    ) -> Table:
+        found = self._read(path, name)
+        if found is not None:
+            return found
+        is_ready = self._make_folder()
+        with locked(path):
+            found = self._read(path, name)  # another process may have made it meanwhile
+            if found is not None:
+                return found
+            table = compute()
+            return self._written(path, name, about, table) if is_ready else table
+
+    def _read(self, path: Path, name: str) -> Table | None:
+        try:
+            return read_table(path)
+        except Damaged as error:
+            self.say_once(f"{name}: {path} is damaged, and made anew ({error})")
+            return None
+
+    def _make_folder(self) -> bool:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            self._say_not_kept(error)
+            return False
+        return True
+
+    def _written(self, path: Path, name: str, about: Mapping[str, object], table: Table) -> Table:
+        """The table, mapped from its file, or as it is where there can be no file."""
+        try:
+            write_table(path, table, about)
+        except OSError as error:
+            self._say_not_kept(error)
+            return table
+        samples = len(table.starts) - 1
+        self.note(f"{name}: {samples:,} samples, {size_text(table.size_bytes)}")
+        return self._read(path, name) or table
+
+    def _say_not_kept(self, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        self.say_once(
+            f"features and inputs cannot be kept in {self.folder} ({reason}): this command alone "
+            "uses them again; name another folder with --cache"
+        )

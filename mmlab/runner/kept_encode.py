@@ -1,0 +1,233 @@
+"""How a table of the feature cache is computed, and its key: all that it is a function of."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from mmlab.data.loader import worker_arguments
+from mmlab.data.reader import Reader
+from mmlab.data.samples import Outline, captions_of
+from mmlab.data.table_file import LAYOUT, content_sha256
+from mmlab.data.tables import FeatureTable, InputTable, join_rows
+from mmlab.model.build import Experiment
+from mmlab.model.device import autocast
+from mmlab.plan.component import Resolved
+from mmlab.plugin import Augmented, Dataset, Features, Inquiring, Split
+
+#: Values encoded at a time: always as many, so that no batch size changes a bit of what is kept.
+ROWS = 64
+#: How often a person hears of an encoding that takes long.
+NOTE_SECONDS = 20.0
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Computing:
+    """How an experiment's encoders are run."""
+
+    device: torch.device
+    precision: str
+    workers: int
+
+
+class Values(TorchDataset[Tensor]):
+    """The transformed values of each sample, (k, ...): several captions, one other value, none."""
+
+    def __init__(self, dataset: Dataset, outline: Outline, reader: Reader) -> None:
+        self.dataset = dataset
+        self.outline = outline
+        self.reader = reader
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> Tensor:
+        values, modality = self.outline.samples[index].values, self.reader.modality
+        if modality not in values:
+            return self.reader.placeholder[None][:0]
+        known = values[modality]
+        raw = self.dataset[index].values[modality] if known is None else known
+        return torch.stack([self.reader.encoder.transform(one, False) for one in captions_of(raw)])
+
+
+@torch.no_grad()
+def encode_values(
+    experiment: Experiment,
+    key: str,
+    values: Values,
+    how: Computing,
+    report: Callable[[int], None],
+) -> FeatureTable:
+    """Encode every value of a split, and the placeholder last."""
+    counts: list[int] = []
+    parts: list[Features] = []
+    for rows in _chunks(_transformed(values, how.workers, counts)):
+        with autocast(how.device, how.precision):
+            features = experiment.model.encode(key, rows.to(how.device))
+        parts.append(features.map(lambda x: x.cpu()))
+        report(len(counts))
+    return FeatureTable(join_rows(parts), _starts(counts))
+
+
+def transform_values(values: Values, workers: int, report: Callable[[int], None]) -> InputTable:
+    """Transform every value of a split, and the placeholder last."""
+    counts: list[int] = []
+    parts: list[Tensor] = []
+    for stack in _transformed(values, workers, counts):
+        parts.append(stack)
+        report(len(counts))
+    return InputTable(torch.cat(parts), _starts(counts))
+
+
+def _transformed(values: Values, workers: int, counts: list[int]) -> Iterator[Tensor]:
+    """The values of each sample, then the placeholder; how many each has goes into `counts`."""
+    for stack in DataLoader(values, batch_size=None, **worker_arguments(workers)):
+        counts.append(len(stack))
+        yield stack
+    yield values.reader.placeholder[None]
+
+
+def _starts(counts: list[int]) -> Tensor:
+    return torch.tensor([0, *counts]).cumsum(0)
+
+
+def _chunks(stacks: Iterable[Tensor]) -> Iterator[Tensor]:
+    """The same rows, ROWS at a time."""
+    waiting: list[Tensor] = []
+    for stack in stacks:
+        waiting.append(stack)
+        if sum(map(len, waiting)) >= ROWS:
+            joined = torch.cat(waiting)
+            whole = len(joined) // ROWS * ROWS
+            yield from torch.split(joined[:whole], ROWS)
+            waiting = [joined[whole:]]
+    rest = torch.cat(waiting)
+    if len(rest):
+        yield rest
+
+
+class Reporter:
+    """Says how far an encoding is, where it takes long."""
+
+    def __init__(self, note: Note, name: str, total: int) -> None:
+        self._note = note
+        self._name = name
+        self._total = total
+        self._spoke = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        """Say so many samples are done, unless something was said a moment ago."""
+        if time.monotonic() - self._spoke < NOTE_SECONDS:
+            return
+        self._spoke = time.monotonic()
+        self._note(f"{self._name}: {done:,} of {self._total:,} samples")
+
+
+#: Distributions that decode, transform or compute.
+_LIBRARIES = ("mmlab", "torch", "torchvision", "numpy", "pillow")
+
+
+def frozen_encoders(experiment: Experiment) -> dict[str, str | None]:
+    """Frozen encoders by key, with the reason why their features are not kept, or None."""
+    return {
+        key: _what_a_loss_asks(experiment, key) or _what_differs(experiment, key)
+        for key in experiment.model.encoders
+        if key in experiment.model.frozen
+    }
+
+
+def _what_a_loss_asks(experiment: Experiment, key: str) -> str | None:
+    """What keeps an encoder's features from being all that training needs of it."""
+    for name, loss in experiment.step.losses.items():
+        if loss.views:
+            return f"losses.{name} asks for further views of each input"
+        if isinstance(loss, Inquiring) and key in loss.reads_inputs:
+            return f"losses.{name} looks at its inputs"
+    return None
+
+
+def has_fixed_inputs(experiment: Experiment, key: str, is_trained_on: bool) -> bool:
+    """Whether an encoder reads the same inputs at every epoch, of a split that is trained on."""
+    if experiment.step.views:
+        return False
+    encoder = experiment.model.encoders[key]
+    return not is_trained_on or (isinstance(encoder, Augmented) and not encoder.augments)
+
+
+def _what_differs(experiment: Experiment, key: str) -> str | None:
+    """What makes a sample's features differ from one epoch to the next; only training can."""
+    encoder = experiment.model.encoders[key]
+    if experiment.plan.cell.spec.train is None:
+        return None
+    if not isinstance(encoder, Augmented):
+        return "the encoder does not say whether its training inputs are random (`augments`)"
+    return "its training inputs are augmented at random" if encoder.augments else None
+
+
+def describe_encoder(experiment: Experiment, key: str) -> dict[str, object]:
+    """Everything of an encoder that decides its features: what it is, holds, and is asked for."""
+    plan, encoder = experiment.plan, experiment.model.encoders[key]
+    return {
+        **_component(plan.encoders[key]),
+        "modality": plan.modality(key),
+        "preprocessing": experiment.readers[key].encoder.preprocessing,
+        "state": _state_sha256(encoder),
+        "reads": sorted(plan.reads),
+    }
+
+
+def describe_transform(experiment: Experiment, key: str) -> dict[str, object]:
+    """Everything of an encoder that decides its inputs, and how they are computed.
+
+    That is all it holds but its parameters: a vocabulary among that.
+    """
+    encoder = experiment.model.encoders[key]
+    learnt = {name for name, _ in encoder.named_parameters()}
+    whole: Mapping[str, Tensor] = {**encoder.state_dict(), **dict(encoder.named_buffers())}
+    held = {name: x for name, x in whole.items() if name not in learnt}
+    return {
+        **_component(experiment.plan.encoders[key]),
+        "modality": experiment.plan.modality(key),
+        "preprocessing": experiment.readers[key].encoder.preprocessing,
+        "holds": content_sha256({name: torch.as_tensor(x) for name, x in held.items()}),
+        "layout": LAYOUT,
+        "libraries": _versions(),
+    }
+
+
+def describe_split(resolved: Resolved, dataset: Dataset, split: Split) -> dict[str, object]:
+    """Everything of a split that decides the features of its samples."""
+    return {**_component(resolved), "revision": dataset.revision, "split": split}
+
+
+def describe_computing(device: torch.device, precision: str) -> dict[str, object]:
+    """Everything of how features are computed that can change a bit of them."""
+    return {
+        "layout": LAYOUT,
+        "device": device.type,
+        "precision": precision,
+        "libraries": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in _LIBRARIES}
+
+
+def _state_sha256(encoder: nn.Module) -> str:
+    """Identity of all that an encoder holds: parameters, buffers, vocabulary."""
+    held: Mapping[str, Tensor] = {**encoder.state_dict(), **dict(encoder.named_buffers())}
+    return content_sha256({name: torch.as_tensor(x) for name, x in held.items()})
+
+
+def _component(resolved: Resolved) -> dict[str, object]:
+    return {**resolved.identity(), "source": resolved.entry.source_hash}

@@ -1,0 +1,125 @@
+"""A finished run as Python objects again: its experiment with the weights it left."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, cast
+
+from mmlab.data.splits import Splits
+from mmlab.errors import UsageError, WeightsError, explain
+from mmlab.model.build import Experiment, Source, build
+from mmlab.model.device import resolve_device
+from mmlab.plan.plan import Plan
+from mmlab.plan.registry import BUILTINS, Registry
+from mmlab.plan.resolve import prepare
+from mmlab.runner.initial_weights import Sources
+from mmlab.runner.provenance import describe_weights
+from mmlab.spec import Cell, Spec, SpecFile, places
+from mmlab.spec.document import Document
+from mmlab.store import RunDetail, Store, open_store
+
+Role = Literal["best", "final"]
+
+
+def load(
+    run: str,
+    db: str | Path | None = None,
+    *,
+    device: str = "cpu",
+    weights: Role = "best",
+    runs: str | Path | None = None,
+) -> Experiment:
+    """The experiment of a finished run, in eval mode: `.model`, and `.readers` for its inputs.
+
+    `run` is an id or its beginning, an experiment's name (its newest run), or "@last". `db` is
+    MMLAB_DB or mmlab.db unless given, `runs` the folder of weights, beside the database unless
+    given. The plugins and the dataset of the run must still be installed and in place. Raises
+    UsageError, WeightsError, PluginError or DataError.
+
+        experiment = mmlab.load("emoji-contrastive")
+        image = experiment.readers["image"].encoder.transform(picture, train=False)
+        features = experiment.model.encode("image", image[None])
+    """
+    address = str(db or os.environ.get("MMLAB_DB") or "mmlab.db")
+    with open_store(address) as store:
+        detail = store.run_detail(store.find_run(run).run_id)
+        plan = prepare(cell_of(detail), Registry.discover(BUILTINS))
+        folder = Path(runs or os.environ.get("MMLAB_RUNS") or store.runs_folder)
+        experiment = rebuild(plan, detail, store, folder, Splits(), weights)
+    experiment.step.to(resolve_device(device)).eval()
+    return experiment
+
+
+def rebuild(
+    plan: Plan, detail: RunDetail, store: Store, runs: Path, splits: Splits, role: Role = "best"
+) -> Experiment:
+    """The experiment of a done run on the CPU, with the weights of a role put back."""
+    if plan.cell.spec.train is None:
+        sources = Sources(store, runs).find(plan)
+        experiment = build(plan, splits, sources)
+        _require_same(detail, {key: describe_weights(experiment, sources)[key] for key in sources})
+        return experiment
+    artifact = next((kept for kept in detail.artifacts if kept.role == role), None)
+    if artifact is None:
+        raise _no_weights(detail, role)
+    return build(plan, splits, {}, trained=Source(runs / artifact.path, artifact.sha256, None))
+
+
+def cell_of(detail: RunDetail) -> Cell:
+    """The cell that a run executed, from what the store keeps of it."""
+    if detail.run.origin is not None:
+        raise _imported(detail)
+    values = dict(detail.resolved)
+    spec = Spec.model_validate_json(json.dumps(values))
+    source = places.Source(detail.spec_name, "")
+    file = SpecFile(
+        Path(detail.spec_name), detail.spec_text, spec, (), Document(source, values, {})
+    )
+    run = detail.run
+    return Cell(run.experiment, 0, run.seed, spec, run.axes, run.cell, file)
+
+
+def _require_same(detail: RunDetail, origins: Mapping[str, str]) -> None:
+    """Raise WeightsError where an encoder starts from something else than it was evaluated with."""
+    recorded = cast(Mapping[str, str], detail.summary.get("weights", {}))
+    changed = {key: origin for key, origin in origins.items() if recorded.get(key) != origin}
+    if not changed:
+        return
+    key, origin = next(iter(changed.items()))
+    raise WeightsError(
+        explain(
+            f"run {detail.run.run_id}: encoders.{key}.weights",
+            "these are not those that were evaluated",
+            found=origin,
+            allowed=recorded.get(key, "nothing: the run recorded none"),
+            next_step="restore the file, or run the experiment again",
+        )
+    )
+
+
+def _no_weights(detail: RunDetail, role: str) -> WeightsError:
+    kept = ", ".join(artifact.role for artifact in detail.artifacts)
+    return WeightsError(
+        explain(
+            f"run {detail.run.run_id}",
+            f"has no {role} weights",
+            found=f"status {detail.run.status}; weights: {kept or 'none'}",
+            allowed="a done run that was trained",
+            next_step="choose another run (mmlab ls), or run the experiment again",
+        )
+    )
+
+
+def _imported(detail: RunDetail) -> UsageError:
+    return UsageError(
+        explain(
+            f"run {detail.run.run_id}",
+            "it was not executed here, so it has neither a spec nor weights",
+            found=f"{detail.run.cell}, imported from {detail.run.origin}",
+            allowed="a run that mmlab executed",
+            next_step="name one of your own: mmlab ls",
+        )
+    )

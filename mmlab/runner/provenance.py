@@ -1,0 +1,214 @@
+"""Where a run came from (code, versions, machine; no environment), and why it failed, in words.
+
+A person reads one paragraph, and of a traceback only others' frames; the whole traceback is kept
+with the attempt, and `mmlab show RUN --log` prints it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import resource
+import subprocess
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+import mmlab
+from mmlab.errors import MmlabError, RunError, explain
+from mmlab.hashing import digest
+from mmlab.model.build import Experiment, Source
+from mmlab.plan.component import Resolved, describe_request, is_out_of_memory
+from mmlab.plan.plan import Plan
+from mmlab.plan.registry import ComponentEntry
+from mmlab.plugin import Pretrained
+
+#: Distributions whose versions can change a number.
+_LIBRARIES = ("mmlab", "torch", "torchvision", "numpy", "pillow", "safetensors")
+
+
+def describe_origin(plan: Plan, device: torch.device, precision: str) -> dict[str, object]:
+    """Everything recorded of where a run came from, the work tree being the one it is run in."""
+    train = plan.cell.spec.train
+    return {
+        "git": describe_git(Path.cwd()),
+        "plugins": _describe_plugins(plan),
+        "libraries": {name: version(name) for name in _LIBRARIES},
+        "python": platform.python_version(),
+        "machine": describe_machine(device),
+        "precision": precision,
+        "is_deterministic": train is not None and train.deterministic,
+        "seed": plan.cell.seed,
+        "overrides": list(plan.cell.source.overrides),
+        "override_files": [
+            {"file": patch.name, "text": patch.text} for patch in plan.cell.source.patches
+        ],
+    }
+
+
+def _describe_plugins(plan: Plan) -> dict[str, dict[str, str | None]]:
+    entries: dict[str, list[ComponentEntry]] = {}
+    for _, component in plan.components():
+        entries.setdefault(component.entry.distribution, []).append(component.entry)
+    return {
+        name: {"version": used[0].version, "source": _describe_source_code(used)}
+        for name, used in sorted(entries.items())
+    }
+
+
+def _describe_source_code(entries: Sequence[ComponentEntry]) -> str | None:
+    """The hash of a distribution's source; of all hashes where its components have several."""
+    hashes = sorted({entry.source_hash for entry in entries if entry.source_hash is not None})
+    return digest(hashes) if len(hashes) > 1 else next(iter(hashes), None)
+
+
+def describe_weights(experiment: Experiment, sources: Mapping[str, Source]) -> dict[str, str]:
+    """Where each encoder's first weights came from: a run or file, itself, or chance."""
+    described = {}
+    for key, encoder in experiment.model.encoders.items():
+        if key in sources:
+            described[key] = _describe_source(sources[key])
+        elif isinstance(encoder, Pretrained):
+            described[key] = encoder.weights_description
+        else:
+            described[key] = "random"
+    return described
+
+
+def _describe_source(source: Source) -> str:
+    origin = f"run {source.run_id}" if source.run_id else source.path.name
+    return f"{origin}, encoder {source.key or 'alone'}, sha256 {source.sha256}"
+
+
+def describe_git(folder: Path) -> dict[str, object] | None:
+    """Commit, and whether files that git tracks differ from it; None outside a repository.
+
+    Files it does not track say nothing: a first run would leave its own database there.
+    """
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    changes = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"commit": commit, "is_dirty": bool(changes)}
+
+
+def describe_machine(device: torch.device) -> dict[str, object]:
+    """Device, processor and host; the host's name only as a hash."""
+    on_gpu = device.type == "cuda"
+    return {
+        "device": torch.cuda.get_device_name(device) if on_gpu else platform.machine(),
+        "device_type": device.type,
+        "cuda": torch.version.cuda if on_gpu else None,
+        "threads": torch.get_num_threads(),
+        "host": hashlib.sha256(platform.node().encode()).hexdigest()[:16],
+        "platform": platform.platform(),
+    }
+
+
+def reset_peak_memory(device: torch.device) -> None:
+    """Begin to measure anew, where that is possible: on CUDA."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """The most memory taken: on CUDA by tensors since the reset, else by the process so far."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    command = ["git", "-C", str(folder), *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+#: What components may raise besides `Exception`: one that ends the program ends only its run.
+RAISED = (Exception, SystemExit)
+
+
+def outcome_of(error: BaseException) -> str:
+    """The word stored with a failed attempt."""
+    if isinstance(error, RunError):
+        return error.reason
+    return "oom" if is_out_of_memory(error) else "error"
+
+
+def describe_failure(error: BaseException, plan: Plan) -> str:
+    """Why a cell failed: mmlab's own words for an expected error, else which component raised."""
+    if isinstance(error, MmlabError):
+        return str(error)
+    if is_out_of_memory(error):
+        return _out_of_memory(error, plan)
+    frames = traceback.extract_tb(error.__traceback__)
+    kept = [frame for frame in frames if _is_others(frame)]
+    return "\n".join([_raised(error, plan, kept), *_shown(kept or frames)])
+
+
+def _out_of_memory(error: BaseException, plan: Plan) -> str:
+    table = plan.cell.spec.train
+    size = f"batch_size {table.batch_size}; " if table else ""
+    return plan.explain(
+        ("train", "batch_size"),
+        "the memory does not hold a step",
+        found=size + describe_request(error),
+        allowed="a batch that fits; mmlab never makes it smaller by itself",
+        next_step="lower train.batch_size, or choose smaller encoders",
+    )
+
+
+def _raised(error: BaseException, plan: Plan, frames: Sequence[traceback.FrameSummary]) -> str:
+    origin = _origin(plan, frames)
+    return explain(
+        f"{plan.cell.source.path}: {origin or 'mmlab'}",
+        f"{type(error).__name__} was raised" + (" in a component" if origin else ""),
+        found=_first_line(error) or "no message",
+        allowed="components that end without an error",
+        next_step="correct what it complains of, or report it"
+        + (f" to the authors of {origin}" if origin else " as a defect of mmlab"),
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def _origin(plan: Plan, frames: Sequence[traceback.FrameSummary]) -> str | None:
+    """Distribution and version of the innermost frame that belongs to a component of the plan."""
+    places = [(_home(found), found.entry) for _, found in plan.components()]
+    for frame in reversed(frames):
+        for home, entry in places:
+            if home is not None and Path(frame.filename).is_relative_to(home):
+                return f"{entry.distribution} {entry.version}"
+    return None
+
+
+def _home(found: Resolved) -> Path | None:
+    """The folder of a component's package, or the file of its module."""
+    name = str(found.factory.__module__)
+    package = sys.modules.get(name.partition(".")[0])
+    if package is None or package.__file__ is None:
+        return None
+    file = Path(package.__file__)
+    return file.parent if hasattr(package, "__path__") else file
+
+
+def _is_others(frame: traceback.FrameSummary) -> bool:
+    """Whether a frame is neither mmlab's nor torch's."""
+    own = (mmlab.__file__, torch.__file__)
+    return not any(Path(frame.filename).is_relative_to(Path(str(file)).parent) for file in own)
+
+
+def _shown(frames: Sequence[traceback.FrameSummary]) -> Iterator[str]:
+    for frame in frames:
+        yield f'  in {frame.name}, "{frame.filename}", line {frame.lineno}'
+        if frame.line:
+            yield f"    {frame.line}"

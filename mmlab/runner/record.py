@@ -1,0 +1,178 @@
+"""What the main process keeps of an execution: in the store, under its lease, and on disk.
+
+All scores of an evaluation are a file in the runs folder, where its spec wants them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mmlab.errors import UsageError, explain
+from mmlab.model.weights import load_weights, save_weights
+from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
+from mmlab.runner.lease import Lease
+from mmlab.store import Claim, Store
+from mmlab.train.loop import Progress
+
+#: Points wait this long at the most while training emits.
+FLUSH_SECONDS = 2.0
+
+
+class Recording:
+    """The record of a claimed run. Nothing is written once another process has taken the run.
+
+    Leaving the block writes the points that wait, also when training has failed.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        runs: Path,
+        wanted: Mapping[str, str],
+        show: Callable[[Progress], None],
+        skipped: Sequence[SkippedSample] = (),
+    ) -> None:
+        self.lease = lease
+        self.runs = runs
+        self.wanted = wanted
+        self.show = show
+        self.skipped = skipped
+        self.curves = Curves(lease.store, lease.claim)
+        self.weights = Weights(runs, lease.claim.run_id)
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.curves.flush()
+
+    def see(self, progress: Progress) -> None:
+        """Keep the points, and show where training stands."""
+        self.lease.check()
+        self.curves.add(progress.points)
+        self.show(progress)
+
+    def keep(self, role: str, state: Mapping[str, Tensor]) -> None:
+        """Write weights, replacing those of the same role."""
+        self.lease.hold()
+        self.weights.save(role, state)
+
+    def best(self) -> Mapping[str, Tensor] | None:
+        """The best weights, read back and checked against what was written."""
+        return self.weights.load("best")
+
+    def finish(
+        self,
+        results: Sequence[EvaluationResult],
+        numbers: Mapping[str, object],
+        best_step: int | None,
+    ) -> None:
+        """Everything final, in one transaction."""
+        self.curves.flush()
+        results = write_scores(self.runs, self.lease.claim.run_id, results, self.wanted)
+        self.lease.check()
+        artifacts = self.weights.artifacts()
+        store, claim = self.lease.store, self.lease.claim
+        store.finish(claim, results, self.wanted, artifacts, numbers, best_step, self.skipped)
+
+
+class Curves:
+    """Points of training curves on their way to the store, a transaction every FLUSH_SECONDS.
+
+    A fast training emits more often than a database should commit.
+    """
+
+    def __init__(self, store: Store, claim: Claim) -> None:
+        self.store = store
+        self.claim = claim
+        self._waiting: list[MetricPoint] = []
+        self._flushed = time.monotonic()
+
+    def add(self, points: Sequence[MetricPoint]) -> None:
+        """Take points in; they are in the store at most FLUSH_SECONDS after the next emission."""
+        self._waiting += points
+        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is waiting. Raises LeaseLost if the run is another process's by now."""
+        if self._waiting:
+            self.store.record_points(self.claim, self._waiting)
+        self._waiting, self._flushed = [], time.monotonic()
+
+
+class Weights:
+    """The weights of one run in the runs folder, by role: "best" and "final"."""
+
+    def __init__(self, runs: Path, run_id: str) -> None:
+        self.runs = runs
+        self.run_id = run_id
+        self._kept: dict[str, Artifact] = {}
+
+    def save(self, role: str, state: Mapping[str, Tensor]) -> None:
+        """Write weights, replacing those of the same role."""
+        path = Path(self.run_id, f"{role}.safetensors")
+        sha256 = save_weights(self.runs / path, state)
+        size = (self.runs / path).stat().st_size
+        self._kept[role] = Artifact(role, path.as_posix(), sha256, size)
+
+    def load(self, role: str) -> dict[str, Tensor]:
+        """The weights of a role that was saved; WeightsError where the file has changed."""
+        kept = self._kept[role]
+        return load_weights(self.runs / kept.path, kept.sha256)
+
+    def artifacts(self) -> list[Artifact]:
+        """What has been written."""
+        return list(self._kept.values())
+
+
+def require_folder(runs: Path) -> None:
+    """Raise UsageError, before anything runs, where no folder for weights can be made."""
+    there = next(
+        path for path in (runs.absolute(), *runs.absolute().parents) if os.path.exists(path)
+    )
+    is_effective = os.access in os.supports_effective_ids
+    if there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=is_effective):
+        return
+    raise UsageError(
+        explain(
+            str(runs),
+            "weights cannot be kept there",
+            found=f"{there} is {'not writable' if there.is_dir() else 'not a folder'}",
+            allowed="a folder, there or yet to be made, that this user may write",
+            next_step="choose another folder with --runs, or mend this one",
+        )
+    )
+
+
+def write_scores(
+    runs: Path, run_id: str, results: Sequence[EvaluationResult], hashes: Mapping[str, str]
+) -> list[EvaluationResult]:
+    """The results with their scores in files, safetensors of one tensor `scores` (samples, labels).
+
+    The file's metadata are `samples` and `labels`, JSON lists of ids and texts in the tensor's
+    order. Raises RunError where a file cannot be written.
+    """
+    return [
+        result if result.scores is None else _written(runs, run_id, result, hashes[result.name])
+        for result in results
+    ]
+
+
+def _written(runs: Path, run_id: str, result: EvaluationResult, identity: str) -> EvaluationResult:
+    assert result.scores is not None, "only asked for where there are scores"
+    ids = result.samples.ids if result.samples is not None else ()
+    path = Path(run_id, f"{result.name}-{identity[:12]}.safetensors")
+    metadata = {"samples": json.dumps(list(ids)), "labels": json.dumps(result.labels)}
+    sha256 = save_weights(runs / path, {"scores": torch.from_numpy(result.scores)}, metadata)
+    size = (runs / path).stat().st_size
+    file = Artifact("scores", path.as_posix(), sha256, size)
+    return replace(result, scores=None, artifacts=[*result.artifacts, file])

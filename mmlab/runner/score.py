@@ -1,0 +1,187 @@
+"""Scoring a built cell: each evaluation on its split, and the validation of training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import cast
+
+import torch
+
+from mmlab.data.kept_batches import kept_equal_batches
+from mmlab.data.loader import equal_batches, evaluation_batches, to_device
+from mmlab.data.splits import Splits, lacks_split
+from mmlab.data.tables import Kept
+from mmlab.evaluate import Encoded, Evaluator, Subject, encode_split, learnt_splits
+from mmlab.evaluate.subject import Remembered
+from mmlab.model.build import Experiment
+from mmlab.model.cost import count_flops
+from mmlab.plan.component import Resolved
+from mmlab.plan.plan import Plan
+from mmlab.plugin import Batch, Dataset, Published, Split
+from mmlab.records import EvaluationResult
+from mmlab.runner.kept import Keeper
+from mmlab.train.loop import mean_losses
+
+#: Samples encoded at a time where the spec has no [train] table to say so.
+EVALUATION_BATCH_SIZE = 64
+#: Samples whose arithmetic is counted: encoding a whole batch would cost a cell on kept features
+#: more than an epoch.
+COST_SAMPLES = 2
+
+
+#: Options of evaluators in validation, whose results are only numbers.
+UNKEPT: Mapping[str, object] = {"cards": 0, "keep_scores": False}
+
+
+class Scorer:
+    """Evaluators of one experiment; a split is encoded once however many evaluators read it."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        splits: Splits,
+        device: torch.device,
+        precision: str,
+        keeper: Keeper | None = None,
+    ) -> None:
+        self.experiment = experiment
+        self.keeper = keeper
+        self.plan = experiment.plan
+        self.splits = splits
+        self.device = device
+        self.precision = precision
+        table = self.plan.cell.spec.train
+        self.batch_size = table.batch_size if table else EVALUATION_BATCH_SIZE
+        self.remembered = Remembered()
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raise, before anything is trained, what the named evaluations would raise after it."""
+        subject = self._subject()
+        for name in names:
+            dataset, evaluator = self.splits.evaluated(self.plan, name), self._evaluator(name)
+            learnt_data(self.plan, name, self.splits)
+            evaluator.check(subject, dataset, name)
+
+    def evaluate(
+        self, names: Iterable[str], split: Split | None = None
+    ) -> Iterator[EvaluationResult]:
+        """Results of the named evaluations, each on its own split or on the given one."""
+        self.experiment.step.eval()
+        subject = self._subject()
+        known: dict[int, Encoded] = {}
+        for name in names:
+            encoded = self._encode(subject, known, name, split)
+            evaluator = self._evaluator(name, cards=split is None)
+            other = partial(self._encode, subject, known, name)
+            lacking = lacking_splits(self.plan, name, self.splits)
+            asked = replace(encoded, other=other, lacking=lacking)
+            for result in evaluator(subject, asked, name):
+                yield _published(result, encoded.dataset)
+
+    def validate(self) -> dict[str, float]:
+        """Mean losses on the validation split, and the evaluation that `train.best` names."""
+        table = self.plan.cell.spec.train
+        dataset = self.splits.get(self.plan.dataset, "validation")
+        if table is None or not len(dataset):
+            return {}
+        batches = self._equal_batches(dataset)
+        values = mean_losses(self.experiment.step, batches, self.device, self.precision)
+        name = table.best.partition("/")[0]
+        if name not in self.plan.evaluators:
+            return values
+        for result in self.evaluate([name], "validation"):
+            values |= _flat(result)
+        return values
+
+    def cost(self) -> dict[str, object]:
+        """FLOPs of each part of the model for one sample, from the first samples of evaluation."""
+        dataset = self.splits.reference(self.plan)
+        batches = evaluation_batches(dataset, self.experiment.readers, COST_SAMPLES)
+        batch = to_device(next(batches), self.device)
+        return {"flops_per_sample": count_flops(self.experiment.model, batch)}
+
+    def _equal_batches(self, dataset: Dataset) -> Iterator[Batch]:
+        readers, kept = self.experiment.readers, self._kept(self.plan.dataset, "validation")
+        if kept.covers(readers):
+            return kept_equal_batches(kept, dataset, readers, self.batch_size)
+        return equal_batches(
+            dataset,
+            readers,
+            self.batch_size,
+            views=self.experiment.step.views,
+            seed=self.plan.cell.seed,
+            tables=kept.tables,
+        )
+
+    def _kept(self, resolved: Resolved, split: Split) -> Kept:
+        return self.keeper.kept(resolved, split) if self.keeper else Kept()
+
+    def _subject(self) -> Subject:
+        return Subject(
+            model=self.experiment.model,
+            calibration=self.experiment.calibration(),
+            device=self.device,
+            precision=self.precision,
+            readers=self.experiment.readers,
+            remembered=self.remembered,
+        )
+
+    def _evaluator(self, name: str, *, cards: bool = True) -> Evaluator:
+        """The evaluator of a name; without `cards` it keeps nothing that only a reader looks at."""
+        resolved = self.plan.evaluators[name]
+        options = dict(resolved.options)
+        if not cards:
+            options |= {key: value for key, value in UNKEPT.items() if key in options}
+        return cast(Evaluator, replace(resolved, options=options).make())
+
+    def _encode(
+        self, subject: Subject, known: dict[int, Encoded], name: str, split: Split | None
+    ) -> Encoded:
+        """The data of an evaluation, encoded unless they are known already."""
+        dataset = self.splits.evaluated(self.plan, name, split)
+        if id(dataset) not in known:
+            chosen = split or self.plan.evaluate_tables[name].split
+            resolved = self.plan.evaluate_datasets.get(name, self.plan.dataset)
+            kept = self._kept(resolved, chosen)
+            known[id(dataset)] = encode_split(subject, dataset, chosen, self.batch_size, kept)
+        return known[id(dataset)]
+
+
+def _published(result: EvaluationResult, dataset: Dataset) -> EvaluationResult:
+    """The result with what its samples are called where others publish figures on them."""
+    if not isinstance(dataset, Published):
+        return result
+    return replace(result, test_set=dataset.test_set, main_metric=dataset.main_metric)
+
+
+def _flat(result: EvaluationResult) -> dict[str, float]:
+    """Metrics as "EVALUATION/METRIC", or "EVALUATION/CONDITION/METRIC" where it has conditions."""
+    prefix = "/".join(filter(None, (result.name, result.condition)))
+    return {f"{prefix}/{key}": value for key, value in _defined(result.metrics).items()}
+
+
+def _defined(metrics: Mapping[str, float | None]) -> dict[str, float]:
+    return {key: value for key, value in metrics.items() if value is not None}
+
+
+def learnt_data(plan: Plan, name: str, splits: Splits) -> dict[Split, Dataset]:
+    """Those of one evaluation that have samples.
+
+    Raises DataError where one that it needs has none.
+    """
+    found: dict[Split, Dataset] = {}
+    for learnt in learnt_splits(plan.evaluators[name].make()):
+        dataset = splits.of_evaluation(plan, name, learnt.split)
+        if len(dataset):
+            found[learnt.split] = dataset
+        elif learnt.is_needed:
+            raise lacks_split(plan, name, learnt.split, learnt.instead)
+    return found
+
+
+def lacking_splits(plan: Plan, name: str, splits: Splits) -> frozenset[Split]:
+    """Those of one evaluation that have no samples, and are not needed."""
+    wanted = {learnt.split for learnt in learnt_splits(plan.evaluators[name].make())}
+    return frozenset(wanted - learnt_data(plan, name, splits).keys())

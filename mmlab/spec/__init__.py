@@ -1,0 +1,25 @@
+"""Spec files: read, checked, and expanded into cells. This is the door to the spec's other modules.
+
+    load_spec -> SpecFile -> expand -> cells
+
+What is wrong is reported all at once, each fault at its place in a file or an override.
+"""
+
+from mmlab.spec.faults import Fault as Fault
+from mmlab.spec.load import Cell as Cell
+from mmlab.spec.load import SpecFile as SpecFile
+from mmlab.spec.load import expand as expand
+from mmlab.spec.load import load_spec as load_spec
+from mmlab.spec.load import render_faults as render_faults
+from mmlab.spec.overrides import Override as Override
+from mmlab.spec.tables import Component as Component
+from mmlab.spec.tables import DatasetTable as DatasetTable
+from mmlab.spec.tables import EncoderTable as EncoderTable
+from mmlab.spec.tables import EvaluateTable as EvaluateTable
+from mmlab.spec.tables import FusionTable as FusionTable
+from mmlab.spec.tables import LoraTable as LoraTable
+from mmlab.spec.tables import LossTable as LossTable
+from mmlab.spec.tables import Spec as Spec
+from mmlab.spec.tables import SweepTable as SweepTable
+from mmlab.spec.tables import TrainTable as TrainTable
+from mmlab.spec.tables import WeightsTable as WeightsTable

@@ -1,0 +1,1 @@
+"""Intervals and comparisons: NumPy and SciPy, no torch, no SQL."""

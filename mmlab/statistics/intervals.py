@@ -1,0 +1,75 @@
+"""Intervals around means, and which way a metric is better. Everything here is a closed formula.
+
+An interval is a 95 % interval and says in one word what it varies over, for two of different words
+must not be read as one:
+
+- `seeds`: Student t over the means of the seeds. It covers the randomness of training and nothing
+  else: the evaluated samples are the same for every seed.
+- `draws`: Student t over the draws of the shots of `few_shot`, for one seed.
+- `wilson`: Wilson's score interval for a share of hits among samples, for one seed. It covers the
+  draw of the samples and nothing else: another seed may well fall outside.
+- `normal`: as `wilson`, for outcomes other than 0 and 1: mean +- 1.96 standard errors.
+- `none`: one seed, and the metric is no mean over samples that the store knows.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+IntervalKind = Literal["seeds", "draws", "wilson", "normal", "none"]
+INTERVAL_KINDS: tuple[IntervalKind, ...] = get_args(IntervalKind)
+
+LEVEL = 0.95
+#: The standard normal quantile of (1 + LEVEL) / 2.
+_NORMAL_QUANTILE = 1.959963984540054
+
+
+Array = npt.NDArray[np.float64]
+
+
+def student_half_width(deviation: Array, count: Array) -> Array:
+    """Half the width of the t interval of a mean: t(0.975, n - 1) * s / sqrt(n).
+
+    `deviation` is the sample standard deviation (n - 1 in the denominator) of `count` values. NaN
+    for fewer than two values. Assumes that the values are independent and about normal; with two
+    seeds the factor is 12.7, and so wide an interval is the honest answer.
+    """
+    enough = count >= 2
+    if not enough.any():
+        return np.full(enough.shape, np.nan)
+    from scipy.special import stdtrit  # a fifth of a second, which one seed need not pay
+
+    freedom = np.where(enough, count - 1, 1)
+    quantile = stdtrit(freedom, (1 + LEVEL) / 2)
+    return np.where(enough, quantile * deviation / np.sqrt(np.maximum(count, 1)), np.nan)
+
+
+def wilson_interval(hits: Array, count: Array) -> tuple[Array, Array]:
+    """The score interval of a share `hits / count`: Wilson (1927), JASA 22, 209-212.
+
+    Stays inside [0, 1] and is sensible at 0 and `count` hits. NaN where `count` is 0. Assumes
+    independent samples: captions of one image are not, and then it is too narrow.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z2 = _NORMAL_QUANTILE**2
+        share = hits / count
+        centre = (hits + z2 / 2) / (count + z2)
+        spread = count * share * (1 - share) + z2 / 4
+        half = _NORMAL_QUANTILE / (count + z2) * np.sqrt(np.maximum(spread, 0.0))
+        low = np.where(hits > 0, centre - half, 0.0)
+        high = np.where(hits < count, centre + half, 1.0)
+    return np.where(count > 0, low, np.nan), np.where(count > 0, high, np.nan)
+
+
+def normal_half_width(mean: Array, mean_square: Array, count: Array) -> Array:
+    """1.96 standard errors of a mean, from the mean and the mean square of `count` outcomes.
+
+    NaN for fewer than two outcomes.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        variance = np.maximum(mean_square - mean**2, 0.0) * count / (count - 1)
+        half = _NORMAL_QUANTILE * np.sqrt(variance / count)
+    return np.where(count >= 2, half, np.nan)

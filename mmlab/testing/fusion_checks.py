@@ -1,0 +1,126 @@
+"""Gradients and passes of a fusion: at zero vectors, at its inputs, against finite differences."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from mmlab.plugin import Features, SimilarityFusion
+from mmlab.testing.modules import Run, weighted_sum
+from mmlab.testing.tools import (
+    STEP,
+    ambient,
+    as_leaves,
+    map_values,
+    require,
+    require_finite,
+    values_of,
+    with_values,
+)
+
+
+def check_zero(fusion: Any, features: Sequence[Features]) -> None:
+    """Zero vectors of any inputs, present, give finite results and gradients below 1e9."""
+    for subset in subsets(len(features)):
+        zeros = [
+            map_values(f, torch.zeros_like) if i in subset else f for i, f in enumerate(features)
+        ]
+        leaves = [as_leaves(f) for f in zeros]
+        results = run_on(leaves)(fusion.eval())
+        for name, x in results.items():
+            require_finite(x, f"{name} of zero vectors")
+        weighted_sum(results).backward()  # type: ignore[no-untyped-call]
+        for gradient in _gradients(leaves):
+            require_finite(gradient, "the gradient at zero vectors")
+            is_small = float(gradient.abs().max()) < 1e9
+            require(is_small, "the gradient at zero vectors must stay below 1e9")
+    fusion.zero_grad()
+
+
+def check_input_gradients(fusion: Any, features: Sequence[Features]) -> None:
+    """In training every input gets a finite gradient that is not all zero."""
+    leaves = [as_leaves(f) for f in features]
+    with ambient(STEP):
+        results = run_on(leaves)(fusion.train())
+    weighted_sum(results).backward()  # type: ignore[no-untyped-call]
+    for position, leaf in enumerate(leaves):
+        gradients = _gradients([leaf])
+        for gradient in gradients:
+            require_finite(gradient, f"the gradient at input {position}")
+        reaches = any(bool((gradient != 0).any()) for gradient in gradients)
+        require(reaches, f"input {position} must receive a gradient")
+    fusion.zero_grad()
+
+
+def _gradients(leaves: Sequence[Features]) -> list[Tensor]:
+    return [x.grad for leaf in leaves for x in values_of(leaf) if x.grad is not None]
+
+
+def check_finite_differences(fusion: Any, features: Sequence[Features]) -> None:
+    """In float64 and evaluation mode, gradients at inputs and parameters are finite differences."""
+    there = _Passed(copy.deepcopy(fusion).double().eval())
+    leaves = [as_leaves(map_values(f, Tensor.double)) for f in features]
+    names = [name for name, parameter in there.named_parameters() if parameter.requires_grad]
+    parameters = [there.get_parameter(name).detach().requires_grad_() for name in names]
+    count = sum(len(values_of(leaf)) for leaf in leaves)
+
+    def results(*values: Tensor) -> tuple[Tensor, ...]:
+        changed = dict(zip(names, values[count:], strict=True))
+        made = with_values(leaves, values[:count])
+        return functional_call(there, changed, (made,))  # type: ignore[no-any-return]  # of torch
+
+    values = (*(x for leaf in leaves for x in values_of(leaf)), *parameters)
+    try:
+        torch.autograd.gradcheck(results, values, fast_mode=True)
+    except RuntimeError as error:
+        require(False, f"gradients must equal finite differences: {error}")
+
+
+class _Passed(nn.Module):
+    """A fusion whose pass is a forward, in which torch can replace parameters."""
+
+    def __init__(self, fusion: nn.Module) -> None:
+        super().__init__()
+        self.fusion = fusion
+
+    def forward(self, features: Sequence[Features]) -> tuple[Tensor, ...]:
+        return tuple(run_on(features)(self.fusion).values())
+
+
+def run_on(features: Sequence[Features]) -> Run:
+    """The fusion's results for features that were not projected yet, by name."""
+
+    def run(fusion: Any) -> dict[str, Tensor]:  # Any: an nn.Module that also keeps a contract
+        return join(fusion, [fusion.project(i, f) for i, f in enumerate(features)])
+
+    return run
+
+
+def join(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
+    """All that a fusion gives for projected features."""
+    return {**fuse(fusion, projected), **score(fusion, projected)}
+
+
+def fuse(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
+    """The vector, if the fusion gives one; leading axes broadcast."""
+    return {"fused": fusion.fuse(*projected)} if hasattr(fusion, "fuse") else {}
+
+
+def score(fusion: Any, projected: Sequence[Features]) -> dict[str, Tensor]:
+    """The scores of all pairs of rows, if the fusion gives them; of more inputs than two, none."""
+    if not isinstance(fusion, SimilarityFusion) or len(projected) > 2:
+        return {}
+    scores = fusion.score(*projected)
+    return {"forward": scores.forward, "backward": scores.backward}
+
+
+def subsets(count: int) -> Iterator[tuple[int, ...]]:
+    """Every choice of some of the inputs."""
+    for size in range(1, count + 1):
+        yield from combinations(range(count), size)

@@ -1,0 +1,1 @@
+"""One training: the loop, optimisers, gradients and processes; it yields, and writes nothing."""

@@ -1,0 +1,222 @@
+"""The training loop. It yields what happened and writes nothing: no SQL, no files, no printing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mmlab.data.loader import to_device
+from mmlab.data.order import Order, derive_seed, seed_torch
+from mmlab.errors import RunError, explain
+from mmlab.model.device import autocast, resolve_precision
+from mmlab.model.model import Step
+from mmlab.plugin import Batch, Stepped
+from mmlab.records import MetricPoint
+from mmlab.spec import TrainTable
+from mmlab.train.average import Average
+from mmlab.train.microbatch import arrange
+from mmlab.train.optimizers import learning_rate, make_optimizer
+from mmlab.train.parallel import average_gradients, clip_gradients
+from mmlab.train.processes import Group
+from mmlab.train.progress import Best, Clock, HostMeter, make_meter
+
+#: Scores the model on the validation split: metric name -> value.
+Validate = Callable[[], Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What one emission says, after `step` of `total_steps` optimiser steps.
+
+    `is_best` marks the moment when the present weights are the best so far.
+    """
+
+    step: int
+    total_steps: int
+    loss: float
+    samples_per_second: float
+    points: Sequence[MetricPoint]
+    is_best: bool = False
+
+
+class Trainer:
+    """The state of one training: the step module, its optimiser and the place in the schedule.
+
+    In a group of processes each has its own, takes its part of every batch, and makes equal steps.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        table: TrainTable,
+        order: Order,
+        device: torch.device,
+        group: Group | None = None,
+        lr_scales: Mapping[str, float] | None = None,
+    ) -> None:
+        self.group = group or Group()
+        self.step = step.train()
+        self.forward = arrange(step, table, self.group, device)
+        self.table = table
+        self.total_steps = count_steps(table, order)
+        self.validate_every = table.evaluate_every * order.steps_per_epoch
+        self.device = device
+        self.seed = order.seed
+        self.precision = resolve_precision(table.precision, device)
+        self.optimizer = make_optimizer(step, table, lr_scales)
+        self.parameters = [p for p in step.parameters() if p.requires_grad]
+        self.average = Average(self.parameters, table.ema) if table.ema is not None else None
+        self.averages_gradients = self.group.size > 1 and table.parallel == "fsdp"
+        self.lr = table.lr
+        self.meter = make_meter(device)
+        # A check against a protocol takes longer than many a kernel: once, not at every step.
+        self._stepped = [loss for loss in step.losses.values() if isinstance(loss, Stepped)]
+
+    def update(self, batch: Batch, index: int) -> None:
+        """One optimiser step on a batch, without waiting for the device.
+
+        A step whose loss or gradient is not finite changes no weight, nor does any step after it;
+        `raise_if_not_finite` finds out at the next emission.
+        """
+        scalars = self.differentiate(batch, index)
+        norm = clip_gradients(self.parameters, self.table.clip_norm or math.inf)
+        self.meter.add({**scalars, "grad_norm": norm})
+        self._apply(index)
+
+    def differentiate(self, batch: Batch, index: int) -> dict[str, Tensor]:
+        """Give every parameter its gradient; gives the losses' scalars."""
+        seed_torch(derive_seed(self.seed, "step", index))
+        with autocast(self.device, self.precision):
+            total, scalars = self.forward(batch)
+        total.backward()  # type: ignore[no-untyped-call]
+        if self.averages_gradients:
+            average_gradients(self.parameters, self.group)
+        return scalars
+
+    def _apply(self, index: int) -> None:
+        self.lr = learning_rate(self.table, index, self.total_steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr * group["scale"]
+        if isinstance(self.meter, HostMeter):
+            if self.meter.is_sound:
+                self.optimizer.step()
+        else:  # the fused optimiser skips the whole update on the device where this is 1
+            self.optimizer.found_inf = self.meter.is_broken()  # type: ignore[attr-defined]
+            self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        for loss in self._stepped:
+            loss.after_step()
+        if self.average is not None:
+            self.average.update(index + 1)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """The averaged weights in the model while the block runs, if there are any."""
+        return nullcontext() if self.average is None else self.average.in_place()
+
+    def raise_if_not_finite(self) -> None:
+        """Raise RunError("nan") naming the first step whose loss or gradient was not finite."""
+        if (first := self.meter.first_broken_step()) is None:
+            return
+        last = ", ".join(f"{name} {value:.6g}" for name, value in self.meter.last_finite().items())
+        message = explain(
+            f"training step {first + 1}",
+            "the loss or its gradient is not finite",
+            found=f"non-finite at step {first + 1}; last finite values: {last or 'none'}",
+            allowed="finite numbers; the weights of the step before were kept",
+            next_step="lower train.lr, set train.clip_norm, or use train.precision = 'fp32'",
+        )
+        raise RunError(message, "nan")
+
+
+def train(
+    trainer: Trainer, batches: Iterator[Batch], validate: Validate
+) -> Generator[Progress, None, None]:
+    """Run every step, yielding at each emission and each validation; close it to stop before.
+
+    Stops early when `train.patience` validations in a row brought nothing better. Where weights are
+    averaged, validations judge the average; it is in the model whenever one is told of, and at the
+    end.
+    """
+    table, best, clock = trainer.table, Best(trainer.table), Clock()
+    if "/" in table.best:  # a misspelt metric should not cost the steps before its first value
+        best.require(_validation_points(trainer, validate, 0))
+    trainer.step.train()
+    for index in range(trainer.total_steps):
+        batch = to_device(next(batches), trainer.device)
+        trainer.update(batch, index)
+        clock.count(len(batch.target) * trainer.group.size)
+        is_last = index + 1 == trainer.total_steps
+        is_validation = (index + 1) % trainer.validate_every == 0 or is_last
+        if not (is_validation or (index + 1) % table.emit_every == 0):
+            continue
+        trainer.raise_if_not_finite()
+        try:
+            with trainer.averaged() if is_validation else nullcontext():
+                yield _emit(trainer, index + 1, clock, best, validate if is_validation else None)
+        except GeneratorExit:  # whoever drives this loop goes no further
+            trainer.group.stop()
+            raise
+        trainer.group.go_on()
+        clock.restart()
+        if best.has_stalled:
+            break
+    if trainer.average is not None:
+        trainer.average.swap()
+
+
+def _emit(
+    trainer: Trainer, step: int, clock: Clock, best: Best, validate: Validate | None
+) -> Progress:
+    """What there is to say after a step, with a validation if it is time for one."""
+    points = _training_points(trainer, step, clock)
+    loss = points[0].value
+    if validate is not None:
+        validated = _validation_points(trainer, validate, step)
+        best.see(validated)
+        points += validated
+    is_best = validate is not None and best.is_new
+    return Progress(step, trainer.total_steps, loss, clock.rate, points, is_best)
+
+
+def _training_points(trainer: Trainer, step: int, clock: Clock) -> list[MetricPoint]:
+    values = trainer.meter.take()
+    clock.stop()
+    values["lr"] = trainer.lr
+    values["samples_per_second"] = clock.rate
+    return [MetricPoint(f"train/{name}", step, value) for name, value in values.items()]
+
+
+def _validation_points(trainer: Trainer, validate: Validate, step: int) -> list[MetricPoint]:
+    trainer.step.eval()
+    values = trainer.group.same(validate())
+    trainer.step.train()
+    return [MetricPoint(f"validation/{name}", step, value) for name, value in values.items()]
+
+
+@torch.no_grad()
+def mean_losses(
+    step: Step, batches: Iterator[Batch], device: torch.device, precision: str
+) -> dict[str, float]:
+    """Every scalar of the losses over batches of one size, averaged; the step is in eval mode."""
+    sums: Tensor | None = None
+    names: list[str] = []
+    count = 0
+    for batch in batches:
+        with autocast(device, precision):
+            _, scalars = step(to_device(batch, device))
+        names = list(scalars)
+        values = torch.stack([scalars[name] for name in names]).double()
+        sums = values if sums is None else sums + values
+        count += 1
+    return {} if sums is None else dict(zip(names, (sums / count).tolist(), strict=True))
+
+
+def count_steps(table: TrainTable, order: Order) -> int:
+    """Planned steps: those of all epochs, or `max_steps` where that is less."""
+    by_epochs = math.inf if table.epochs is None else table.epochs * order.steps_per_epoch
+    return int(min(by_epochs, math.inf if table.max_steps is None else table.max_steps))
