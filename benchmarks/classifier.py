@@ -31,7 +31,7 @@ from mmlab_fusions.inner_product import InnerProduct
 from mmlab_openclip.encoder import open_clip as tower
 
 from mmlab.data.reader import Reader
-from mmlab.evaluate import Subject, encode_split
+from mmlab.evaluate import EvaluatedModel, encode_split
 from mmlab.evaluate.evaluators.zero_shot import ZeroShot
 from mmlab.evaluate.label_features import LabelFeatures, Remembered
 from mmlab.evaluate.prompts import Prompts
@@ -96,7 +96,7 @@ def main() -> None:
     keep(tables)
 
 
-def make_subject(peer: torch.nn.Module) -> Subject:
+def make_subject(peer: torch.nn.Module) -> EvaluatedModel:
     """mmlab's model with the peer's weights."""
     context = BuildContext(frozenset({"pooled"}))
     text = tower("text", context, architecture=ARCHITECTURE, pretrained="")
@@ -115,10 +115,10 @@ def make_subject(peer: torch.nn.Module) -> Subject:
         "image": Reader("image", image, torch.zeros(3, 224, 224)),
         "text": Reader("text", text, torch.zeros(77, dtype=torch.int64)),
     }
-    return Subject(model, None, torch.device("cpu"), "fp32", readers)
+    return EvaluatedModel(model, None, torch.device("cpu"), "fp32", readers)
 
 
-def classifier(subject: Subject, peer: torch.nn.Module, rounds: int) -> dict[str, object]:
+def classifier(subject: EvaluatedModel, peer: torch.nn.Module, rounds: int) -> dict[str, object]:
     tokenizer = open_clip.get_tokenizer(ARCHITECTURE)
     templates = [template.replace("{}", "{c}") for template in TEMPLATES]
 
@@ -141,7 +141,7 @@ def classifier(subject: Subject, peer: torch.nn.Module, rounds: int) -> dict[str
 
 
 def images(
-    subject: Subject, peer: torch.nn.Module, data: Pictures, rounds: int
+    subject: EvaluatedModel, peer: torch.nn.Module, data: Pictures, rounds: int
 ) -> dict[str, object]:
     tokenizer = open_clip.get_tokenizer(ARCHITECTURE)
     templates = [template.replace("{}", "{c}") for template in TEMPLATES]
@@ -167,9 +167,9 @@ def images(
     return {"goal": goal, **compare({"mmlab": ours, "CLIP_benchmark": theirs}, rounds)}
 
 
-def fresh(subject: Subject) -> Subject:
+def fresh(subject: EvaluatedModel) -> EvaluatedModel:
     """The subject without any features of labels."""
-    return Subject(**{**vars(subject), "remembered": Remembered()})
+    return EvaluatedModel(**{**vars(subject), "remembered": Remembered()})
 
 
 def compare(arms: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, object]:

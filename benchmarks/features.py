@@ -27,12 +27,12 @@ import torch
 
 from mmlab.data.loader import to_device
 from mmlab.data.splits import Splits
-from mmlab.model.build import Experiment, build
+from mmlab.model.build import BuiltCell, build
 from mmlab.model.device import resolve_precision
 from mmlab.plan.resolve import plan_specs
 from mmlab.runner.execute import start_training
-from mmlab.runner.kept import FeatureCache, Keeper
-from mmlab.runner.score import Scorer
+from mmlab.runner.kept import FeatureCache, FeatureCacheForRun
+from mmlab.runner.score import CellEvaluation
 
 SPEC = """
 schema_version = 1
@@ -98,18 +98,18 @@ def make_arm(
     (folder / "spec.toml").write_text(SPEC)
     (plan,) = plan_specs([folder / "spec.toml"], ())
     splits, precision = Splits(), resolve_precision("auto", device)
-    experiment: Experiment = build(plan, splits, {})
+    experiment: BuiltCell = build(plan, splits, {})
     experiment.step.to(device)
     keeper, started = None, clock()
     if keeps:
-        keeper = Keeper(
+        keeper = FeatureCacheForRun(
             FeatureCache(folder / "cache", print), experiment, splits, device, precision
         )
         for split in ("train", "test"):
             keeper.kept(plan.dataset, split)
     filling = clock() - started
     trainer, batches = start_training(experiment, splits, device, keeper=keeper)
-    scorer = Scorer(experiment, splits, device, precision, keeper)
+    scorer = CellEvaluation(experiment, splits, device, precision, keeper)
 
     def epoch() -> None:
         experiment.step.train()

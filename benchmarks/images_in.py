@@ -38,7 +38,7 @@ from mmlab.data.order import Order
 from mmlab.data.reader import Reader, make_readers
 from mmlab.data.samples import read_outline
 from mmlab.data.table_file import read_table, write_table
-from mmlab.data.tables import InputTable, Kept
+from mmlab.data.tables import CachedSplit, InputTable
 from mmlab.runner.kept_encode import Values, transform_values
 
 PIXELS = 64
@@ -112,14 +112,14 @@ def pairs(
     }
 
 
-def kept_inputs(data: Emoji, reader: Reader, path: Path) -> Kept:
+def kept_inputs(data: Emoji, reader: Reader, path: Path) -> CachedSplit:
     """The transformed inputs of the split, mapped from their file."""
     outline = read_outline(data)
     table = transform_values(Values(data, outline, reader), 0, lambda done: None)
     write_table(path, table, {})
     found = read_table(path)
     assert isinstance(found, InputTable)
-    return Kept({}, outline, {"image": found})
+    return CachedSplit({}, outline, {"image": found})
 
 
 def by_hand(files: list[bytes], transform: Any) -> Iterator[torch.Tensor]:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from mmlab.data.loader import Truths
+from mmlab.data.loader import TargetEncoder
 from mmlab.data.order import Forever, Order, derive_seed
-from mmlab.data.tables import Kept, Rows
+from mmlab.data.tables import CachedSplit, Rows
 from mmlab.plugin import Batch, Dataset
 from mmlab.plugin.values import Inputs
 
@@ -17,7 +17,7 @@ Places = Sequence[tuple[int, int]]
 
 
 def kept_training_batches(
-    kept: Kept, dataset: Dataset, keys: Iterable[str], order: Order
+    kept: CachedSplit, dataset: Dataset, keys: Iterable[str], order: Order
 ) -> Iterator[Batch]:
     """The batches that `training_batches` would read: the same samples, captions and targets."""
     batches = _Batches(kept, dataset, keys, order.seed)
@@ -25,7 +25,7 @@ def kept_training_batches(
 
 
 def kept_equal_batches(
-    kept: Kept, dataset: Dataset, keys: Iterable[str], batch_size: int
+    kept: CachedSplit, dataset: Dataset, keys: Iterable[str], batch_size: int
 ) -> Iterator[Batch]:
     """The batches that `equal_batches` would read."""
     size = min(batch_size, len(dataset))
@@ -35,7 +35,7 @@ def kept_equal_batches(
 
 
 def kept_evaluation_batches(
-    kept: Kept, dataset: Dataset, keys: Iterable[str], batch_size: int
+    kept: CachedSplit, dataset: Dataset, keys: Iterable[str], batch_size: int
 ) -> Iterator[Batch]:
     """The batches that `evaluation_batches` would read."""
     batches = _Batches(kept, dataset, keys, seed=0)
@@ -47,7 +47,7 @@ def kept_evaluation_batches(
 class _Batches:
     """Batches of a split by places: (epoch, sample), epoch -1 being evaluation."""
 
-    def __init__(self, kept: Kept, dataset: Dataset, keys: Iterable[str], seed: int) -> None:
+    def __init__(self, kept: CachedSplit, dataset: Dataset, keys: Iterable[str], seed: int) -> None:
         assert kept.outline is not None, "only asked for where no sample need be read"
         keys = list(keys)
         self._features = {key: kept.tables[key] for key in keys if key in kept.tables}
@@ -56,7 +56,7 @@ class _Batches:
         self.rows = {key: both[key] for key in keys}  # in this order, for what they draw
         self.samples = kept.outline.samples
         self.seed = seed
-        self._truths = Truths.of(dataset)
+        self._truths = TargetEncoder.of(dataset)
         self._is_drawn = any(rows.is_drawn for rows in self.rows.values())
 
     def at(self, places: Places) -> Batch:

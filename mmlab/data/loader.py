@@ -67,7 +67,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Truths:
+class TargetEncoder:
     """How labels and targets of a dataset's samples become tensors."""
 
     label_count: int
@@ -75,7 +75,7 @@ class Truths:
     has_targets: bool
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Truths:
+    def of(cls, dataset: Dataset) -> TargetEncoder:
         """Those of a dataset."""
         return cls(len(dataset.labels), dataset.is_multi_label, bool(target_names(dataset)))
 
@@ -100,7 +100,7 @@ class Collator:
     placeholders: Mapping[str, Tensor]
     tables: Mapping[str, FeatureTable]
     views: int
-    truths: Truths
+    truths: TargetEncoder
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         """The batch of some rows."""
@@ -228,7 +228,7 @@ class _Samples(TorchDataset[Row]):
             {key: reader.placeholder for key, reader in self.readers.items()},
             self.tables,
             self.views,
-            Truths.of(self.dataset),
+            TargetEncoder.of(self.dataset),
         )
 
     def _views(self, sample: Sample, reader: Reader) -> list[Tensor]:

@@ -121,7 +121,7 @@ def _wrong_targets(place: str, targets: tuple[float, ...], target_count: int) ->
 
 
 @dataclass(frozen=True)
-class Outline:
+class SampleIndex:
     """Every sample of a split in order; a value that was not read is None, a missing one no key."""
 
     samples: Sequence[Sample]
@@ -135,7 +135,7 @@ class Outline:
         return tuple(counts)
 
 
-def read_outline(dataset: Dataset) -> Outline:
+def read_outline(dataset: Dataset) -> SampleIndex:
     """The outline of a split: from the dataset where it gives one, else by reading every sample.
 
     Raises DataError where a sample is not what `check_sample` asks for.
@@ -146,10 +146,10 @@ def read_outline(dataset: Dataset) -> Outline:
         sample = give(index)
         check_sample(sample, len(dataset.labels), len(target_names(dataset)))
         samples.append(sample)
-    return Outline(samples)
+    return SampleIndex(samples)
 
 
-def raw_values(outline: Outline, dataset: Dataset, modality: str) -> Iterator[object]:
+def raw_values(outline: SampleIndex, dataset: Dataset, modality: str) -> Iterator[object]:
     """Every raw value of one modality, each caption of a sample on its own."""
     for index, sample in enumerate(outline.samples):
         if modality not in sample.values:
@@ -172,7 +172,7 @@ def _is_text(raw: object) -> bool:
 
 
 @dataclass(frozen=True)
-class Truths:
+class LabelStatistics:
     """Samples per label and samples with any; mean and deviation of each target's known values."""
 
     label_counts: tuple[int, ...]
@@ -181,7 +181,7 @@ class Truths:
     target_deviations: tuple[float, ...]
 
 
-def describe_truths(outline: Outline, dataset: Dataset) -> Truths:
+def label_statistics(outline: SampleIndex, dataset: Dataset) -> LabelStatistics:
     """Labels and targets of a split, over what is known of them.
 
     A target's deviation is its standard deviation with n in the denominator, 1 where its values do
@@ -190,7 +190,7 @@ def describe_truths(outline: Outline, dataset: Dataset) -> Truths:
     columns = zip(*(sample.targets for sample in outline.samples), strict=True)
     spreads = [_spread([value for value in column if not math.isnan(value)]) for column in columns]
     means, deviations = zip(*spreads, strict=True) if spreads else ((), ())
-    return Truths(
+    return LabelStatistics(
         label_counts=outline.label_counts(len(dataset.labels)),
         labelled_count=sum(bool(sample.labels) for sample in outline.samples),
         target_means=means,
@@ -213,7 +213,7 @@ def output_count(plan: Plan, dataset: Dataset) -> int:
     return len(target_names(dataset) if plan.predicts_targets else dataset.labels)
 
 
-def require_truths(plan: Plan, dataset: Dataset, truths: Truths | None) -> None:
+def require_labels(plan: Plan, dataset: Dataset, truths: LabelStatistics | None) -> None:
     """Raise DataError where a head has nothing to decide between, or no target to learn."""
     if not plan.predicts_targets:
         return _require_labels(plan, len(dataset.labels))
@@ -235,7 +235,7 @@ def _require_labels(plan: Plan, label_count: int) -> None:
     )
 
 
-def _require_targets(plan: Plan, names: Sequence[str], truths: Truths) -> None:
+def _require_targets(plan: Plan, names: Sequence[str], truths: LabelStatistics) -> None:
     unknown = [n for n, m in zip(names, truths.target_means, strict=True) if math.isnan(m)]
     if names and not unknown:
         return

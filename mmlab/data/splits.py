@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from mmlab.data.samples import Outline, check_labels, read_outline
+from mmlab.data.samples import SampleIndex, check_labels, read_outline
 from mmlab.data.skipped import without_unreadable
 from mmlab.errors import DataError
 from mmlab.hashing import digest
@@ -21,7 +21,7 @@ class Splits:
     def __init__(self) -> None:
         self._made: dict[tuple[str, Split], Dataset] = {}
         self._skipped: dict[int, list[SkippedSample]] = {}
-        self._outlines: dict[int, Outline] = {}  # by id: the datasets in `_made` stay alive
+        self._outlines: dict[int, SampleIndex] = {}  # by id: the datasets in `_made` stay alive
 
     def get(self, resolved: Resolved, split: Split) -> Dataset:
         """One split of a dataset component; it may be empty."""
@@ -42,7 +42,7 @@ class Splits:
         made = [dataset for (key, _), dataset in self._made.items() if key in keys]
         return [one for dataset in made for one in self._skipped.get(id(dataset), ())]
 
-    def outline(self, dataset: Dataset) -> Outline:
+    def outline(self, dataset: Dataset) -> SampleIndex:
         """Ids, labels and texts of a split that this gave; read when first asked for."""
         if id(dataset) not in self._outlines:
             self._outlines[id(dataset)] = read_outline(dataset)

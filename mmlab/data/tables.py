@@ -14,7 +14,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from mmlab.data.samples import Outline
+from mmlab.data.samples import SampleIndex
 from mmlab.plugin import Features
 
 
@@ -115,7 +115,7 @@ def _take(x: Tensor, rows: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Kept:
+class CachedSplit:
     """What is kept of a split, by encoder key, and the outline where anything is.
 
     `tables` are features of frozen encoders. `inputs` are there only where, together with them,
@@ -123,10 +123,10 @@ class Kept:
     """
 
     tables: Mapping[str, FeatureTable] = field(default_factory=dict)
-    outline: Outline | None = None
+    outline: SampleIndex | None = None
     inputs: Mapping[str, InputTable] = field(default_factory=dict)
 
-    def to(self, device: torch.device) -> Kept:
+    def to(self, device: torch.device) -> CachedSplit:
         """The same with every table on a device, where batches are then gathered.
 
         Tables that would take more than half of the device's free memory stay where they are.
@@ -135,7 +135,7 @@ class Kept:
         size = sum(table.size_bytes for table in tables)
         if device.type == "cuda" and size > torch.cuda.mem_get_info(device)[0] // 2:
             return self
-        return Kept(
+        return CachedSplit(
             {key: table.to(device) for key, table in self.tables.items()},
             self.outline,
             {key: table.to(device) for key, table in self.inputs.items()},

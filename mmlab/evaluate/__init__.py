@@ -11,4 +11,4 @@ from mmlab.evaluate.encode import encode_split as encode_split
 from mmlab.evaluate.evaluator import Evaluator as Evaluator
 from mmlab.evaluate.evaluator import Learner as Learner
 from mmlab.evaluate.evaluator import learnt_splits as learnt_splits
-from mmlab.evaluate.subject import Subject as Subject
+from mmlab.evaluate.subject import EvaluatedModel as EvaluatedModel

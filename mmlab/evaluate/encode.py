@@ -12,10 +12,10 @@ from torch import Tensor
 from mmlab.data.kept_batches import kept_evaluation_batches
 from mmlab.data.loader import evaluation_batches, to_device
 from mmlab.data.reader import Reader
-from mmlab.data.samples import Outline, check_sample, target_names
-from mmlab.data.tables import FeatureTable, Kept, join_rows
+from mmlab.data.samples import SampleIndex, check_sample, target_names
+from mmlab.data.tables import CachedSplit, FeatureTable, join_rows
 from mmlab.errors import DataError, explain
-from mmlab.evaluate.subject import Subject
+from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.plugin import Batch, Dataset, Features, Sample, Split
 
 
@@ -57,7 +57,11 @@ class Encoded:
 
 @torch.no_grad()  # inference_mode makes bf16 autocast ten times slower on CPU
 def encode_split(
-    subject: Subject, dataset: Dataset, split: Split, batch_size: int, kept: Kept | None = None
+    subject: EvaluatedModel,
+    dataset: Dataset,
+    split: Split,
+    batch_size: int,
+    kept: CachedSplit | None = None,
 ) -> Encoded:
     """Encode all of the fusion's inputs whose features are not kept, each sample read once.
 
@@ -66,7 +70,7 @@ def encode_split(
     The model must be in eval mode. An input of a modality that the dataset does not have is absent
     from every sample. Raises DataError where there is no sample, or what `check_sample` refuses.
     """
-    kept = kept or Kept()
+    kept = kept or CachedSplit()
     assert not subject.model.training, "evaluators need a model in eval mode"
     if not len(dataset):
         raise empty_split(split)
@@ -87,7 +91,7 @@ def encode_split(
     return recorder.encoded(split, features, readers)
 
 
-def _from_table(subject: Subject, table: FeatureTable) -> Features:
+def _from_table(subject: EvaluatedModel, table: FeatureTable) -> Features:
     """The features of each sample's first value."""
     rows, present = table.first_rows(slice(None))
     features = replace(table.take(rows), present=present)
@@ -95,7 +99,7 @@ def _from_table(subject: Subject, table: FeatureTable) -> Features:
 
 
 def _encode_inputs(
-    subject: Subject, batches: Iterable[Batch], keys: Iterable[str]
+    subject: EvaluatedModel, batches: Iterable[Batch], keys: Iterable[str]
 ) -> dict[str, Features]:
     parts: dict[str, list[Features]] = {key: [] for key in keys}
     for batch in batches:
@@ -106,7 +110,7 @@ def _encode_inputs(
     return {key: join_rows(encoded) for key, encoded in parts.items()}
 
 
-def _absent(subject: Subject, key: str, count: int) -> Features:
+def _absent(subject: EvaluatedModel, key: str, count: int) -> Features:
     """Features of `count` absent samples, from one pass over the placeholder, without copies."""
     placeholder = subject.readers[key].placeholder[None].to(subject.device)
     absent = torch.zeros(1, dtype=torch.bool, device=subject.device)
@@ -141,7 +145,7 @@ class _Recorder:
         self.samples[index] = _without_values(sample)
         return sample
 
-    def know(self, outline: Outline) -> None:
+    def know(self, outline: SampleIndex) -> None:
         """Remember what an outline says; no sample is read."""
         self.samples = {i: _without_values(sample) for i, sample in enumerate(outline.samples)}
 

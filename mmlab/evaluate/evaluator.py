@@ -15,7 +15,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from mmlab.errors import DataError, SpecError, explain
 from mmlab.evaluate.encode import Encoded
-from mmlab.evaluate.subject import Subject
+from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.plugin import Dataset, Split
 from mmlab.records import EvaluationResult
 
@@ -33,10 +33,12 @@ class Evaluator(Protocol):
     needs: ClassVar[frozenset[str]]
     metrics: ClassVar[frozenset[str]]
 
-    def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
+    def check(self, subject: EvaluatedModel, dataset: Dataset, name: str) -> None:
         """Raise what can be known to be wrong before training, as `__call__` would after it."""
 
-    def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
+    def __call__(
+        self, subject: EvaluatedModel, encoded: Encoded, name: str
+    ) -> list[EvaluationResult]:
         """The results, under the evaluation's name in the spec."""
 
 
@@ -68,7 +70,7 @@ def learnt_splits(evaluator: object) -> Sequence[Learnt]:
 
 
 @dataclass(frozen=True)
-class Question:
+class ProtocolQuestion:
     """Which evaluator asks what. `options` are those that change a number, not what is kept.
 
     `prompt_names` is empty where prompts call labels by their names.
@@ -83,7 +85,7 @@ class Question:
 
 
 def make_protocol(
-    question: Question, encoded: Encoded, ids: Sequence[str], condition: str = ""
+    question: ProtocolQuestion, encoded: Encoded, ids: Sequence[str], condition: str = ""
 ) -> dict[str, object]:
     """Every ingredient of a result but the model. `ids` are of the samples asked, in order."""
     names = question.prompt_names

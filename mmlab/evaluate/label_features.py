@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from mmlab.data.tables import join_rows
 from mmlab.evaluate.prompts import Prompts
-from mmlab.evaluate.subject import Subject
-from mmlab.model.sharding import whole
+from mmlab.evaluate.subject import EvaluatedModel
+from mmlab.model.sharding import gather
 from mmlab.plugin import Features
 
 #: Prompts encoded and projected before they are averaged.
@@ -33,7 +33,9 @@ class LabelFeatures:
     `with`.
     """
 
-    def __init__(self, subject: Subject, key: str, prompts: Prompts, *, averages: bool) -> None:
+    def __init__(
+        self, subject: EvaluatedModel, key: str, prompts: Prompts, *, averages: bool
+    ) -> None:
         self.subject = subject
         self.key = key
         self.prompts = prompts
@@ -91,7 +93,7 @@ class LabelFeatures:
 
 
 def encode_labels(
-    subject: Subject, key: str, prompts: Prompts, labels: slice, *, averages: bool
+    subject: EvaluatedModel, key: str, prompts: Prompts, labels: slice, *, averages: bool
 ) -> Features:
     """Projected features of each label, or of each of its prompts unless they are averaged.
 
@@ -156,7 +158,7 @@ def weights_sha256(*modules: nn.Module) -> str:
         for name, value in sorted(module.state_dict().items()):
             content.update(f"{name} ".encode())
             if isinstance(value, Tensor):
-                value = whole(value)  # all processes of a group come here at once
+                value = gather(value)  # all processes of a group come here at once
                 host = value.detach().cpu().contiguous().reshape(-1)
                 content.update(f"{host.dtype} {tuple(value.shape)} ".encode())
                 content.update(host.view(torch.uint8).numpy().data)

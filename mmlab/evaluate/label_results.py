@@ -20,11 +20,11 @@ from torch import Tensor
 
 from mmlab.data.tables import take_rows
 from mmlab.evaluate.encode import Encoded
-from mmlab.evaluate.evaluator import Question, make_protocol
+from mmlab.evaluate.evaluator import ProtocolQuestion, make_protocol
 from mmlab.evaluate.finite import check_features
 from mmlab.evaluate.metrics import count_confusions, measure, measure_labels, measure_reliability
-from mmlab.evaluate.ranked import RankedLabels, Truths
-from mmlab.evaluate.subject import Subject
+from mmlab.evaluate.ranked import RankedLabels, TrueLabels
+from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.plugin import Dataset
 from mmlab.records import EvaluationResult, Rankings, SampleResults
 
@@ -36,7 +36,7 @@ class Labelling:
     """Everything a result says beside its numbers."""
 
     name: str
-    question: Question
+    question: ProtocolQuestion
     encoded: Encoded
     #: Positions in the dataset of the samples that took part.
     indexes: Sequence[int]
@@ -45,7 +45,7 @@ class Labelling:
     condition: str = ""
 
 
-def make_result(labelling: Labelling, truths: Truths, ranked: RankedLabels) -> EvaluationResult:
+def make_result(labelling: Labelling, truths: TrueLabels, ranked: RankedLabels) -> EvaluationResult:
     """The result of ranked labels: metrics, per label and over all, and a row per sample."""
     encoded, labels = labelling.encoded, labelling.question.labels
     ids = [encoded.ids[index] for index in labelling.indexes]
@@ -72,7 +72,7 @@ def make_result(labelling: Labelling, truths: Truths, ranked: RankedLabels) -> E
     )
 
 
-def _sample_results(ids: Sequence[str], truths: Truths, ranked: RankedLabels) -> SampleResults:
+def _sample_results(ids: Sequence[str], truths: TrueLabels, ranked: RankedLabels) -> SampleResults:
     return SampleResults(
         ids=ids,
         truths=truths,
@@ -89,12 +89,12 @@ def _sample_results(ids: Sequence[str], truths: Truths, ranked: RankedLabels) ->
 _ROWS = 4096
 
 
-def have_any_input(subject: Subject, encoded: Encoded) -> Tensor:
+def have_any_input(subject: EvaluatedModel, encoded: Encoded) -> Tensor:
     """Which samples have at least one of the fusion's inputs, (n,) bool on the host."""
     return torch.stack([encoded.present(key) for key in subject.model.inputs]).any(0)
 
 
-def predict(subject: Subject, encoded: Encoded, indexes: Sequence[int]) -> Tensor:
+def predict(subject: EvaluatedModel, encoded: Encoded, indexes: Sequence[int]) -> Tensor:
     """The head's prediction for some samples, (n, outputs) float32 on the device.
 
     Raises RunError where a feature is NaN or infinite.

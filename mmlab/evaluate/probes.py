@@ -26,8 +26,8 @@ from mmlab.evaluate.finite import check_features, is_finite
 from mmlab.evaluate.label_results import Labelling, make_result
 from mmlab.evaluate.metrics import mean_over_defined, measure_labels
 from mmlab.evaluate.rank_labels import rank_labels
-from mmlab.evaluate.ranked import LabelScores, Truths
-from mmlab.evaluate.subject import Subject
+from mmlab.evaluate.ranked import LabelScores, TrueLabels
+from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.plugin import Calibration, Dataset, EncoderKey, Split
 from mmlab.records import EvaluationResult
 
@@ -256,7 +256,7 @@ class Taken:
         return [self.encoded.ids[index] for index in self.indexes]
 
     @property
-    def truths(self) -> Truths:
+    def truths(self) -> TrueLabels:
         """Their labels."""
         return [self.encoded.truths[index] for index in self.indexes]
 
@@ -325,7 +325,7 @@ def probe_result(labelling: Labelling, probe: Probe, taken: Taken, k: int) -> Ev
     return make_result(labelling, taken.truths, ranked)
 
 
-def describe_probe(subject: Subject, key: str, penalty: float) -> dict[str, object]:
+def describe_probe(subject: EvaluatedModel, key: str, penalty: float) -> dict[str, object]:
     """The model's side of a probe's result."""
     return {**subject.describe((key,), None), "encoder": key, "penalty": penalty}
 
@@ -337,7 +337,7 @@ def learnt_from(*taken: Taken) -> dict[str, object]:
     }
 
 
-def find_encoder(subject: Subject, wanted: str | None, name: str) -> str:
+def find_encoder(subject: EvaluatedModel, wanted: str | None, name: str) -> str:
     """The encoder whose features are probed. Raises SpecError unless the fusion reads it."""
     inputs = subject.model.inputs
     if wanted is None:
@@ -347,7 +347,7 @@ def find_encoder(subject: Subject, wanted: str | None, name: str) -> str:
     return wanted
 
 
-def check_probe(subject: Subject, dataset: Dataset, key: str, name: str) -> None:
+def check_probe(subject: EvaluatedModel, dataset: Dataset, key: str, name: str) -> None:
     """Raise DataError where the dataset has no labels or not what the encoder reads."""
     if not dataset.labels:
         raise no_labels(name)

@@ -22,7 +22,7 @@ from mmlab.evaluate.ranked import (
     Found,
     LabelScores,
     RankedLabels,
-    Truths,
+    TrueLabels,
     TruthTable,
     _join,
     best_truths,
@@ -38,7 +38,7 @@ BLOCK_LABELS = 1 << 16
 
 
 def rank_labels(
-    scores: LabelScores, truths: Truths, k: int, name: str, *, keep_scores: bool = False
+    scores: LabelScores, truths: TrueLabels, k: int, name: str, *, keep_scores: bool = False
 ) -> RankedLabels:
     """Rank every label for every sample; every sample has a truth.
 
@@ -64,7 +64,7 @@ def rank_labels(
 
 def _rank_chunk(
     scores: Tensor,
-    truths: Truths,
+    truths: TrueLabels,
     calibration: Calibration,
     depths: tuple[int, int],
     first_sample: int,
@@ -111,7 +111,7 @@ class _State:
 
 
 def rank_in_blocks(
-    scores: LabelScores, block: Block, truths: Truths, k: int, name: str
+    scores: LabelScores, block: Block, truths: TrueLabels, k: int, name: str
 ) -> RankedLabels:
     """As `rank_labels`, without what needs all scores of a label or of a sample together."""
     depth = min(max(k, max(map(len, truths))), scores.label_count)
@@ -139,7 +139,7 @@ def rank_in_blocks(
     return collect(found, 0)
 
 
-def _start(truths: Truths, depth: int) -> _State:
+def _start(truths: TrueLabels, depth: int) -> _State:
     table, count = TruthTable.of(truths, torch.device("cpu")), len(truths)
     return _State(
         table=table,

@@ -13,7 +13,7 @@ from torch import Tensor
 from mmlab.plugin import Calibration
 from mmlab.records import Floats, Halves, Ints
 
-Truths = Sequence[tuple[int, ...]]
+TrueLabels = Sequence[tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class TruthTable:
     is_real: Tensor
 
     @classmethod
-    def of(cls, truths: Truths, device: torch.device) -> TruthTable:
+    def of(cls, truths: TrueLabels, device: torch.device) -> TruthTable:
         """The table of some samples, each with a truth or more."""
         width = max(map(len, truths))
         labels = [(*own, *own[:1] * (width - len(own))) for own in truths]

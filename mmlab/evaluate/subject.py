@@ -51,7 +51,7 @@ class Remembered:
 
 
 @dataclass(frozen=True)
-class Subject:
+class EvaluatedModel:
     """What is evaluated: a model in eval mode, how its inputs are read, and what its scores mean.
 
     Encoders run in `precision` ("fp32" or "bf16"); projections and scores are in float32 always.

@@ -15,11 +15,11 @@ from torch import nn
 from mmlab.data.order import derive_seed, seed_generators
 from mmlab.data.reader import Reader, lacks_modality, make_readers
 from mmlab.data.samples import (
-    Truths,
-    describe_truths,
+    LabelStatistics,
+    label_statistics,
     output_count,
     raw_values,
-    require_truths,
+    require_labels,
     target_names,
 )
 from mmlab.data.splits import Splits
@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Experiment:
+class BuiltCell:
     """A cell made real: everything trainable in `step`, and how each encoder's input is read."""
 
     plan: Plan
@@ -66,7 +66,7 @@ class Experiment:
 
 
 @dataclass(frozen=True)
-class Source:
+class InitialWeights:
     """Weights an encoder starts from: a file, its identity, and the encoder's key inside it.
 
     `key` None means the file holds the encoder alone, not a whole model. `run_id` is the run that
@@ -80,8 +80,12 @@ class Source:
 
 
 def build(
-    plan: Plan, splits: Splits, sources: Mapping[str, Source], *, trained: Source | None = None
-) -> Experiment:
+    plan: Plan,
+    splits: Splits,
+    sources: Mapping[str, InitialWeights],
+    *,
+    trained: InitialWeights | None = None,
+) -> BuiltCell:
     """Make the modules of a cell for its reference data: the training split, or the evaluated one.
 
     Randomness comes from the cell's seed in the scope "build". `sources` gives the encoders that
@@ -100,7 +104,7 @@ def build(
     frozen = [stage for key in encoders for stage in _frozen_stages(plan, encoders, key)]
     if trained is None:  # trained weights hold what adapters have learnt
         frozen += _adapt(plan, encoders, frozen)
-    truths = describe_truths(splits.outline(dataset), dataset) if plan.losses else None
+    truths = label_statistics(splits.outline(dataset), dataset) if plan.losses else None
     model = _make_model(plan, encoders, dataset, truths, frozen)
     losses = _make_losses(plan, model, dataset, truths)
     weights = {name: table.weight for name, table in plan.loss_tables.items()}
@@ -112,7 +116,7 @@ def build(
     step = Step(model, losses, weights)
     if trained is not None:
         restore(step, load_weights(trained.path, trained.sha256), str(trained.path))
-    return Experiment(plan, step, readers)
+    return BuiltCell(plan, step, readers)
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ def _fit(
     plan: Plan,
     encoders: Mapping[str, nn.Module],
     splits: Splits,
-    sources: Mapping[str, Source],
+    sources: Mapping[str, InitialWeights],
 ) -> None:
     """Let encoders learn from the training split what they must, unless weights bring it."""
     for key, encoder in encoders.items():
@@ -156,7 +160,7 @@ def _fit(
         encoder.fit(raws)
 
 
-def _restore_encoder(encoder: nn.Module, key: str, source: Source) -> None:
+def _restore_encoder(encoder: nn.Module, key: str, source: InitialWeights) -> None:
     state = load_weights(source.path, source.sha256)
     if source.key is not None:
         prefix = f"model.encoders.{source.key}."
@@ -179,15 +183,15 @@ def _make_model(
     plan: Plan,
     encoders: Mapping[str, nn.Module],
     dataset: Dataset,
-    truths: Truths | None,
+    truths: LabelStatistics | None,
     frozen_stages: Sequence[nn.Module],
 ) -> Model:
     inputs = plan.inputs
     dims = [cast(Encoder, encoders[key]).dim for key in inputs]
     token_dims = [cast(Encoder, encoders[key]).token_dim for key in inputs]
     if plan.head is not None:
-        require_truths(plan, dataset, truths)
-    joint = make_joint(plan, dims, token_dims, output_count(plan, dataset))
+        require_labels(plan, dataset, truths)
+    joint = make_fusion_and_head(plan, dims, token_dims, output_count(plan, dataset))
     head = joint.head
     if head is not None and truths is not None and plan.predicts_targets:
         head = Standardized(head, truths.target_means, truths.target_deviations)
@@ -226,7 +230,7 @@ def _frozen_stages(plan: Plan, encoders: Mapping[str, nn.Module], key: str) -> S
 
 
 def _make_losses(
-    plan: Plan, model: Model, dataset: Dataset, truths: Truths | None
+    plan: Plan, model: Model, dataset: Dataset, truths: LabelStatistics | None
 ) -> dict[str, nn.Module]:
     if truths is None:
         return {}
@@ -271,7 +275,7 @@ def _unfitted(plan: Plan, key: str) -> WeightsError:
 
 
 @dataclass(frozen=True)
-class Joint:
+class FusionAndHead:
     """The fusion; the head, if the spec has one; the scorer of pairs, if a loss needs one."""
 
     fusion: nn.Module
@@ -287,13 +291,13 @@ class Joint:
         return sum(p.numel() for module in self.modules() for p in module.parameters())
 
 
-def make_joint(
+def make_fusion_and_head(
     plan: Plan, dims: Sequence[int], token_dims: Sequence[int | None], outputs: int
-) -> Joint:
+) -> FusionAndHead:
     """Make them for encoders of these widths; `outputs` is 0 where nothing is to be predicted."""
     fusion = plan.fusion.make(dims=dims, token_dims=token_dims, outputs=outputs or None)
     head = plan.head.make(dim=fusion.dim, outputs=outputs) if plan.head is not None else None
     scorer = None
     if plan.needs_similarity and not isinstance(fusion, SimilarityFusion):
         scorer = nn.Linear(fusion.dim, 1, bias=False)
-    return Joint(fusion, head, scorer)
+    return FusionAndHead(fusion, head, scorer)

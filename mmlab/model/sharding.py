@@ -10,16 +10,16 @@ if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
 
 
-def is_spread(x: Tensor) -> bool:
+def is_sharded(x: Tensor) -> bool:
     """Whether each process keeps a part of this tensor only."""
     return hasattr(x, "placements")
 
 
-def whole(x: Tensor) -> Tensor:
+def gather(x: Tensor) -> Tensor:
     """The tensor put together, if it is spread: a message between all processes."""
-    return cast("DTensor", x).full_tensor() if is_spread(x) else x
+    return cast("DTensor", x).full_tensor() if is_sharded(x) else x
 
 
-def own_part(x: Tensor) -> Tensor:
+def local(x: Tensor) -> Tensor:
     """The part of the tensor that this process keeps, in the same memory."""
-    return cast("DTensor", x).to_local() if is_spread(x) else x
+    return cast("DTensor", x).to_local() if is_sharded(x) else x

@@ -17,7 +17,7 @@ from mmlab.data.samples import output_count
 from mmlab.data.splits import Splits
 from mmlab.errors import PluginError, SpecError, explain
 from mmlab.hashing import digest
-from mmlab.model.build import Joint, make_encoders, make_joint
+from mmlab.model.build import FusionAndHead, make_encoders, make_fusion_and_head
 from mmlab.plan.options import check_options
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Encoder
@@ -42,7 +42,7 @@ class Widths:
     outputs: int
 
 
-class Matcher:
+class WidthMatcher:
     """Matches the plans of a command; encoders are made once for all plans that share them."""
 
     def __init__(self, splits: Splits) -> None:
@@ -139,10 +139,10 @@ def _count(plan: Plan, widths: Widths, option: str, width: int) -> int | None:
         return None
 
 
-def _on_meta(plan: Plan, widths: Widths) -> Joint:
+def _on_meta(plan: Plan, widths: Widths) -> FusionAndHead:
     try:
         with torch.device("meta"):
-            return make_joint(plan, widths.dims, widths.token_dims, widths.outputs)
+            return make_fusion_and_head(plan, widths.dims, widths.token_dims, widths.outputs)
     except (NotImplementedError, RuntimeError) as error:
         raise _unmade(plan, error) from error
 

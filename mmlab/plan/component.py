@@ -46,7 +46,7 @@ class Resolved:
         """
         wanted = [given[name] for name in supplied(self.factory)]
         try:
-            with making(name_table(self.document, self.table), f"this {self.entry.kind}"):
+            with oom_as_fault(name_table(self.document, self.table), f"this {self.entry.kind}"):
                 return self.factory(*wanted, **self.options)
         except SpecError as error:
             raise SpecError(place_message(str(error), self.document, self.table)) from error
@@ -163,7 +163,7 @@ def describe_request(error: BaseException) -> str:
 
 
 @contextmanager
-def making(place: str, what: str) -> Iterator[None]:
+def oom_as_fault(place: str, what: str) -> Iterator[None]:
     """Raises RunError, "oom", at this place of a spec where memory is lacking for `what`."""
     try:
         yield

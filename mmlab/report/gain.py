@@ -15,7 +15,14 @@ import numpy.typing as npt
 import polars as pl
 
 from mmlab.report.frames import Runs
-from mmlab.report.gain_runs import MEASURES, Family, Group, costs_of, read_families, read_outcomes
+from mmlab.report.gain_runs import (
+    MEASURES,
+    Family,
+    SeedGroup,
+    costs_of,
+    read_families,
+    read_outcomes,
+)
 from mmlab.statistics.paired import PAIRED_KINDS, Paired, paired_interval
 from mmlab.store import Store
 
@@ -93,7 +100,7 @@ class _Best:
     `missing` are inputs of the fusion that were not asked alone.
     """
 
-    group: Group
+    group: SeedGroup
     chosen_on: str
     missing: tuple[str, ...]
 
@@ -114,7 +121,7 @@ def _gains(store: Store, family: Family) -> list[dict[str, object]]:
     return [row for row in rows if row is not None]
 
 
-def _is_rival(other: Group, group: Group) -> bool:
+def _is_rival(other: SeedGroup, group: SeedGroup) -> bool:
     """Whether a group is one of a fusion's inputs alone, all else in the sweep being equal."""
     if len(other.inputs) != 1 or other.inputs[0] not in group.inputs:
         return False
@@ -122,7 +129,7 @@ def _is_rival(other: Group, group: Group) -> bool:
     return all(other.settings[key] == group.settings[key] for key in shared)
 
 
-def _best(rivals: Sequence[Group], fusion: Group, outcomes: Outcomes, split: str) -> _Best:
+def _best(rivals: Sequence[SeedGroup], fusion: SeedGroup, outcomes: Outcomes, split: str) -> _Best:
     asked = {rival.inputs[0] for rival in rivals}
     missing = tuple(key for key in fusion.inputs if key not in asked)
     validated = [_validated(group) for group in rivals]
@@ -134,7 +141,7 @@ def _best(rivals: Sequence[Group], fusion: Group, outcomes: Outcomes, split: str
     return _Best(best, split, missing)
 
 
-def _validated(group: Group) -> tuple[str, float] | None:
+def _validated(group: SeedGroup) -> tuple[str, float] | None:
     """The metric that chose a group's weights, and its mean over seeds, higher being better."""
     values = [summary.get("best_value") for summary in group.summaries]
     known = [value for value in values if isinstance(value, (int, float))]  # "inf" is a text
@@ -145,13 +152,13 @@ def _validated(group: Group) -> tuple[str, float] | None:
     return first["best"], sign * math.fsum(known) / len(known)
 
 
-def _mean_outcome(group: Group, outcomes: Outcomes) -> float:
+def _mean_outcome(group: SeedGroup, outcomes: Outcomes) -> float:
     seeds = [outcomes[group.group_hash, seed]["outcome"] for seed in sorted(group.evaluations)]
     return math.fsum(float(np.mean(values.to_numpy())) for values in seeds) / len(seeds)
 
 
 def _gain(
-    family: Family, group: Group, best: _Best, outcomes: Outcomes
+    family: Family, group: SeedGroup, best: _Best, outcomes: Outcomes
 ) -> dict[str, object] | None:
     left, right = _paired_tables(group, best.group, outcomes)
     if not left.size:
@@ -185,7 +192,7 @@ def _gain(
     }
 
 
-def _paired_tables(group: Group, other: Group, outcomes: Outcomes) -> tuple[Array, Array]:
+def _paired_tables(group: SeedGroup, other: SeedGroup, outcomes: Outcomes) -> tuple[Array, Array]:
     """Outcomes of two groups, both (seeds, samples): of the seeds and samples that they share."""
     seeds = sorted(group.evaluations.keys() & other.evaluations.keys())
     frames = [

@@ -24,7 +24,7 @@ MEASURES = {"classification": "top1", "regression": "-mse"}
 
 
 @dataclass
-class Group:
+class SeedGroup:
     """Runs of one experiment that differ in the seed only, under one question.
 
     `evaluations` holds, for each seed, the newest evaluation of each repetition of it.
@@ -50,7 +50,7 @@ class Family:
     split: str
     evaluator: str
     dataset_revision: str
-    groups: tuple[Group, ...]
+    groups: tuple[SeedGroup, ...]
 
 
 def read_families(store: Store, ids: Runs = None) -> list[Family]:
@@ -104,7 +104,7 @@ def _question(row: Row) -> tuple[str, ...]:
 
 def _family(rows: Sequence[Row]) -> Family | None:
     newest = {row["run_id"]: row for row in rows}  # rows are in the order of evaluations
-    groups: dict[str, Group] = {}
+    groups: dict[str, SeedGroup] = {}
     for row in newest.values():
         group = groups.setdefault(row["group_hash"], _group(row))
         group.evaluations.setdefault(row["seed"], []).append(row["evaluation_id"])
@@ -124,10 +124,10 @@ def _family(rows: Sequence[Row]) -> Family | None:
     )
 
 
-def _group(row: Row) -> Group:
+def _group(row: Row) -> SeedGroup:
     fusion = json.loads(row["resolved"]).get("fusion", {})
     axes = json.loads(row["axes"])
-    return Group(
+    return SeedGroup(
         experiment=row["experiment"],
         cell=row["cell"],
         group_hash=row["group_hash"],
@@ -137,7 +137,7 @@ def _group(row: Row) -> Group:
     )
 
 
-def read_outcomes(store: Store, groups: Iterable[Group]) -> dict[tuple[str, int], pl.DataFrame]:
+def read_outcomes(store: Store, groups: Iterable[SeedGroup]) -> dict[tuple[str, int], pl.DataFrame]:
     """Outcomes by group hash and seed: `sample_id` in order, and the mean over repetitions."""
     places = {
         evaluation: (group.group_hash, seed)

@@ -37,7 +37,7 @@ LABELS = 1000
 
 
 @dataclass(frozen=True)
-class Group:
+class ShownGroup:
     """Runs that differ in their seed only, as the page's first table and its legends show them."""
 
     colour: int
@@ -47,11 +47,11 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Experiment:
+class ShownExperiment:
     """One experiment's groups and curves; the rest is counted."""
 
     name: str
-    groups: tuple[Group, ...]
+    groups: tuple[ShownGroup, ...]
     charts: tuple[Chart, ...]
     hidden_charts: int
     hidden_groups: int
@@ -85,7 +85,7 @@ class Page:
     version: str
     source: str
     run_count: int
-    experiments: tuple[Experiment, ...]
+    experiments: tuple[ShownExperiment, ...]
     boards: tuple[Board, ...]
     examples: tuple[Example, ...]
     hidden_examples: int
@@ -126,12 +126,12 @@ def _leaders(board: pl.DataFrame) -> list[Row]:
     return leaders
 
 
-def _experiments(runs: pl.DataFrame, points: pl.DataFrame) -> Iterable[Experiment]:
+def _experiments(runs: pl.DataFrame, points: pl.DataFrame) -> Iterable[ShownExperiment]:
     for part in runs.partition_by("experiment", maintain_order=True):
         name = part["experiment"][0]
         hashes = part["group_hash"].unique(maintain_order=True).to_list()
         charts = curve_charts(points.filter(pl.col("experiment") == name), hashes)
-        yield Experiment(
+        yield ShownExperiment(
             name=name,
             groups=tuple(_groups(part)),
             charts=tuple(charts[:CHARTS]),
@@ -140,11 +140,11 @@ def _experiments(runs: pl.DataFrame, points: pl.DataFrame) -> Iterable[Experimen
         )
 
 
-def _groups(runs: pl.DataFrame) -> Iterable[Group]:
+def _groups(runs: pl.DataFrame) -> Iterable[ShownGroup]:
     labels = group_labels(runs.iter_rows(named=True))
     parts = runs.partition_by("group_hash", maintain_order=True)
     for colour, part in enumerate(parts):
-        yield Group(
+        yield ShownGroup(
             colour=min(colour, COLOURS),
             label=labels[part["experiment"][0], part["group_hash"][0]],
             seeds=tuple(part["seed"].unique().sort().to_list()),

@@ -20,29 +20,29 @@ from mmlab.data.kept_batches import kept_training_batches
 from mmlab.data.loader import training_batches
 from mmlab.data.order import Order
 from mmlab.data.splits import Splits
-from mmlab.data.tables import Kept
+from mmlab.data.tables import CachedSplit
 from mmlab.model.adapters import merge_state, split_state
-from mmlab.model.build import Experiment, Source, build
+from mmlab.model.build import BuiltCell, InitialWeights, build
 from mmlab.model.cost import count_parameters
 from mmlab.model.device import determinism, resolve_precision
-from mmlab.plan.component import making
+from mmlab.plan.component import oom_as_fault
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Batch
 from mmlab.records import EvaluationResult
-from mmlab.runner.kept import FeatureCache, Keeper
+from mmlab.runner.kept import FeatureCache, FeatureCacheForRun
 from mmlab.runner.provenance import describe_weights, peak_memory_bytes, reset_peak_memory
-from mmlab.runner.score import Scorer
+from mmlab.runner.score import CellEvaluation
 from mmlab.spec import TrainTable
 from mmlab.train.loop import Progress, Trainer, train
-from mmlab.train.parallel import spread_state, whole_state
-from mmlab.train.processes import Group
+from mmlab.train.parallel import gather_state, shard_state
+from mmlab.train.processes import ProcessGroup
 from mmlab.train.progress import best_direction
 
 
 class Record(Protocol):
     """What becomes of what an execution says."""
 
-    def see(self, progress: Progress) -> None:
+    def update(self, progress: Progress) -> None:
         """Training emitted values."""
 
     def keep(self, role: str, state: Mapping[str, Tensor]) -> None:
@@ -63,7 +63,7 @@ class Record(Protocol):
 class Unrecorded:
     """The record of a process that writes nothing."""
 
-    def see(self, progress: Progress) -> None:
+    def update(self, progress: Progress) -> None:
         """Nothing."""
 
     def keep(self, role: str, state: Mapping[str, Tensor]) -> None:
@@ -82,7 +82,7 @@ class Unrecorded:
 
 
 @dataclass(frozen=True)
-class Executor:
+class CellExecutor:
     """Executes cells on one device; `note` takes what is worth a line.
 
     `cache` keeps features of frozen encoders and inputs of others, if any are to be kept.
@@ -90,12 +90,16 @@ class Executor:
 
     splits: Splits
     device: torch.device
-    group: Group
+    group: ProcessGroup
     note: Callable[[str], None]
     cache: FeatureCache | None = None
 
     def execute(
-        self, plan: Plan, sources: Mapping[str, Source], wanted: Iterable[str], record: Record
+        self,
+        plan: Plan,
+        sources: Mapping[str, InitialWeights],
+        wanted: Iterable[str],
+        record: Record,
     ) -> None:
         """Build, train, evaluate what is wanted, and tell the record."""
         table = plan.cell.spec.train
@@ -103,7 +107,7 @@ class Executor:
         if plan.match is not None:
             self.note(str(plan.match))
         with determinism(table is not None and table.deterministic):
-            with making(str(plan.cell.source.path), "the modules of this spec"):
+            with oom_as_fault(str(plan.cell.source.path), "the modules of this spec"):
                 experiment = build(plan, self.splits, sources)
                 experiment.step.to(self.device)
             origins = self._tell_weights(experiment, sources)
@@ -117,7 +121,7 @@ class Executor:
         numbers["kept_features"] = kept
         record.finish(results, numbers, summary.best_step)
 
-    def scorer(self, experiment: Experiment, *, trains: bool = False) -> Scorer:
+    def scorer(self, experiment: BuiltCell, *, trains: bool = False) -> CellEvaluation:
         """What scores an experiment, with what is kept of its data, about to be trained or not.
 
         Several processes keep none: each would have to know what the others have.
@@ -125,8 +129,8 @@ class Executor:
         keeper, precision = None, self.precision(experiment.plan)
         if self.cache is not None and self.group.size == 1:
             parts = (experiment, self.splits, self.device, precision)
-            keeper = Keeper(self.cache, *parts, trains=trains)
-        return Scorer(experiment, self.splits, self.device, precision, keeper)
+            keeper = FeatureCacheForRun(self.cache, *parts, trains=trains)
+        return CellEvaluation(experiment, self.splits, self.device, precision, keeper)
 
     def precision(self, plan: Plan) -> str:
         """The precision of a cell on this device."""
@@ -134,7 +138,7 @@ class Executor:
         return resolve_precision(table.precision if table else "auto", self.device)
 
     def _tell_weights(
-        self, experiment: Experiment, sources: Mapping[str, Source]
+        self, experiment: BuiltCell, sources: Mapping[str, InitialWeights]
     ) -> dict[str, str]:
         """Where each encoder's first weights come from; says it where they could but do not."""
         origins = describe_weights(experiment, sources)
@@ -144,7 +148,7 @@ class Executor:
         return origins
 
     def _fit(
-        self, experiment: Experiment, scorer: Scorer, record: Record, summary: Summary
+        self, experiment: BuiltCell, scorer: CellEvaluation, record: Record, summary: Summary
     ) -> None:
         """Train, keep the best and the final weights, and leave the best in the model."""
         step = experiment.step
@@ -153,39 +157,41 @@ class Executor:
         )
         with closing(train(trainer, batches, scorer.validate)) as progresses:
             for progress in progresses:
-                record.see(progress)
-                summary.see(progress)
+                record.update(progress)
+                summary.update(progress)
                 if progress.is_best:
-                    record.keep("best", merge_state(step, whole_state(step)))
-        final = merge_state(step, whole_state(step))
+                    record.keep("best", merge_state(step, gather_state(step)))
+        final = merge_state(step, gather_state(step))
         record.keep("final", final)
         if summary.has_best:
             best = split_state(step, record.best() or final)
-            step.load_state_dict(spread_state(step, best, self.group))
+            step.load_state_dict(shard_state(step, best, self.group))
         else:  # without any validation the final weights are the best
             record.keep("best", final)
 
 
 def start_training(
-    experiment: Experiment,
+    experiment: BuiltCell,
     splits: Splits,
     device: torch.device,
-    group: Group | None = None,
-    keeper: Keeper | None = None,
+    group: ProcessGroup | None = None,
+    keeper: FeatureCacheForRun | None = None,
 ) -> tuple[Trainer, Iterator[Batch]]:
     """The trainer of an experiment and its endless batches, in the order of the cell's seed."""
     plan, table = experiment.plan, experiment.plan.cell.spec.train
     assert table is not None, "only asked for where the spec trains"
-    group = group or Group()
+    group = group or ProcessGroup()
     size = len(splits.training(plan))
     order = Order(plan.cell.seed, size, table.batch_size, rank=group.rank, ranks=group.size)
-    kept = keeper.kept(plan.dataset, "train") if keeper else Kept()
+    kept = keeper.kept(plan.dataset, "train") if keeper else CachedSplit()
     batches = _batches(experiment, splits, order, kept.to(device))
     scales = {key: plan.cell.spec.encoders[key].lr_scale for key in plan.encoders}
     return Trainer(experiment.step, table, order, device, group, scales), batches
 
 
-def _batches(experiment: Experiment, splits: Splits, order: Order, kept: Kept) -> Iterator[Batch]:
+def _batches(
+    experiment: BuiltCell, splits: Splits, order: Order, kept: CachedSplit
+) -> Iterator[Batch]:
     plan, readers = experiment.plan, experiment.readers
     dataset = splits.training(plan)
     if kept.covers(readers):
@@ -224,7 +230,7 @@ class Summary:
         """Steps behind the best weights: the final ones without validation; None untrained."""
         return self._best_step or self._steps or None
 
-    def see(self, progress: Progress) -> None:
+    def update(self, progress: Progress) -> None:
         """Take in what training says."""
         self._steps = progress.step
         self._rates.append(progress.samples_per_second)
@@ -233,7 +239,7 @@ class Summary:
             self._best_step = progress.step
             self._best_value = values[f"validation/{self.table.best}"]
 
-    def as_dict(self, experiment: Experiment) -> dict[str, object]:
+    def as_dict(self, experiment: BuiltCell) -> dict[str, object]:
         """Durations, sizes and speeds; those of training only where there was one."""
         parameters = list(experiment.step.parameters())
         match = experiment.plan.match

@@ -12,13 +12,13 @@ import torch
 from mmlab.data.splits import Splits
 from mmlab.errors import SpecError
 from mmlab.hashing import digest
-from mmlab.model.build import Source
-from mmlab.model.width import Matcher
+from mmlab.model.build import InitialWeights
+from mmlab.model.width import WidthMatcher
 from mmlab.plan.plan import Plan
-from mmlab.runner.execute import Executor, Unrecorded
+from mmlab.runner.execute import CellExecutor, Unrecorded
 from mmlab.runner.identity import hash_cell
 from mmlab.runner.provenance import RAISED, describe_failure
-from mmlab.train.processes import Group, require_equal, settle
+from mmlab.train.processes import ProcessGroup, require_equal, vote
 
 #: What the main process says when there is nothing more to do.
 END = ""
@@ -31,7 +31,7 @@ class Assignment:
     spec: str
     index: int
     train_hash: str
-    sources: Mapping[str, Source]
+    sources: Mapping[str, InitialWeights]
     wanted: tuple[str, ...]
 
     def to_json(self) -> str:
@@ -43,29 +43,29 @@ class Assignment:
         """The assignment of a message."""
         values = json.loads(message)
         sources = {
-            key: Source(**{**source, "path": Path(source["path"])})
+            key: InitialWeights(**{**source, "path": Path(source["path"])})
             for key, source in values["sources"].items()
         }
         return cls(**{**values, "sources": sources, "wanted": tuple(values["wanted"])})
 
 
-def follow(plans: Sequence[Plan], group: Group, device: torch.device) -> None:
+def follow(plans: Sequence[Plan], group: ProcessGroup, device: torch.device) -> None:
     """Execute every cell that the main process claims, until it says that this is the end.
 
     Raises GroupError where the processes cannot go on together.
     """
     follower = _Follower(plans, group, device)
-    while (message := group.hear()) != END:
-        settle(group, follower.attempt(Assignment.read(message)))
+    while (message := group.receive()) != END:
+        vote(group, follower.attempt(Assignment.read(message)))
 
 
 class _Follower:
-    def __init__(self, plans: Sequence[Plan], group: Group, device: torch.device) -> None:
+    def __init__(self, plans: Sequence[Plan], group: ProcessGroup, device: torch.device) -> None:
         self.plans = {(str(plan.cell.source.path), plan.cell.index): plan for plan in plans}
         self.group = group
         self.splits = Splits()
-        self.matcher = Matcher(self.splits)
-        self.executor = Executor(self.splits, device, group, note=lambda text: None)
+        self.matcher = WidthMatcher(self.splits)
+        self.executor = CellExecutor(self.splits, device, group, note=lambda text: None)
 
     def attempt(self, assignment: Assignment) -> str | None:
         """Execute a cell; why that failed, if it did."""
@@ -83,7 +83,7 @@ class _Follower:
         self.executor.execute(plan, assignment.sources, assignment.wanted, Unrecorded())
 
 
-def require_equal_plans(plans: Sequence[Plan], group: Group) -> None:
+def require_equal_plans(plans: Sequence[Plan], group: ProcessGroup) -> None:
     """Raise GroupError on every process unless all have the same plans to execute.
 
     Raises SpecError where a batch cannot be divided between them.

@@ -14,7 +14,7 @@ from typing import Any
 from mmlab import __version__
 from mmlab.data.splits import Splits
 from mmlab.hashing import canonical_json, digest
-from mmlab.model.build import Source
+from mmlab.model.build import InitialWeights
 from mmlab.plan.component import Resolved
 from mmlab.plan.option_paths import map_paths
 from mmlab.plan.plan import Plan
@@ -34,14 +34,16 @@ class Hashes:
     group: str
 
 
-def hash_cell(plan: Plan, revisions: Mapping[str, str], sources: Mapping[str, Source]) -> Hashes:
+def hash_cell(
+    plan: Plan, revisions: Mapping[str, str], sources: Mapping[str, InitialWeights]
+) -> Hashes:
     """Hashes of a cell, given dataset revisions by split and the weights encoders start from."""
     content = describe_training(plan, revisions, sources)
     return Hashes(train=digest({**content, "seed": plan.cell.seed}), group=digest(content))
 
 
 def describe_training(
-    plan: Plan, revisions: Mapping[str, str], sources: Mapping[str, Source]
+    plan: Plan, revisions: Mapping[str, str], sources: Mapping[str, InitialWeights]
 ) -> dict[str, object]:
     """All that a train hash covers, the seed aside.
 
@@ -103,7 +105,7 @@ def evaluation_hashes(
     }
 
 
-def describe_run(plan: Plan, hashes: Hashes, sources: Mapping[str, Source]) -> RunIdentity:
+def describe_run(plan: Plan, hashes: Hashes, sources: Mapping[str, InitialWeights]) -> RunIdentity:
     """A cell as it is submitted to the store."""
     cell = plan.cell
     return RunIdentity(
@@ -120,7 +122,7 @@ def describe_run(plan: Plan, hashes: Hashes, sources: Mapping[str, Source]) -> R
     )
 
 
-def _resolved_spec(plan: Plan, sources: Mapping[str, Source]) -> dict[str, object]:
+def _resolved_spec(plan: Plan, sources: Mapping[str, InitialWeights]) -> dict[str, object]:
     """The cell's spec with its axes applied and every option with its value or default.
 
     Paths are those of this machine: the record says where data was, and `mmlab.load` finds it.

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from mmlab.errors import WeightsError, explain
 from mmlab.files import file_sha256
-from mmlab.model.build import Source
+from mmlab.model.build import InitialWeights
 from mmlab.model.weights import tensor_names
 from mmlab.plan.plan import Plan
 from mmlab.spec import WeightsTable
 from mmlab.spec.faults import Fault, Where, show
 from mmlab.spec.places import render_located
-from mmlab.store import Store, Weights
+from mmlab.store import BestWeights, Store
 
 _PREFIX = "model.encoders."
 #: Names of experiments that a message lists.
@@ -43,7 +43,7 @@ class Sources:
         """Learn that a run belongs to the version of an experiment that this command runs."""
         self._submitted.setdefault(experiment, []).append(run_id)
 
-    def find(self, plan: Plan) -> dict[str, Source]:
+    def find(self, plan: Plan) -> dict[str, InitialWeights]:
         """The weights each encoder starts from, by encoder key; encoders without are left out.
 
         Raises WeightsError when a file is missing or an experiment has no finished run, and
@@ -56,7 +56,7 @@ class Sources:
             if table is not None
         }
 
-    def _from_run(self, plan: Plan, key: str, table: WeightsTable) -> Source:
+    def _from_run(self, plan: Plan, key: str, table: WeightsTable) -> InitialWeights:
         assert table.run is not None, "a weights table names a run or a file"
         place = plan.place("encoders", key, "weights")
         run_ids = self._submitted.get(table.run) or self.store.present_runs(table.run)
@@ -66,19 +66,19 @@ class Sources:
         if not found:
             raise _nothing_finished(plan, key, table.run, self.store.trained_experiments())
         best = max(_comparable(found), key=_validation_score)
-        return Source(self.runs / best.path, best.sha256, table.encoder or key, best.run_id)
+        return InitialWeights(self.runs / best.path, best.sha256, table.encoder or key, best.run_id)
 
 
-def _comparable(found: Sequence[Weights]) -> list[Weights]:
+def _comparable(found: Sequence[BestWeights]) -> list[BestWeights]:
     """The newest run, and those that were judged by the same metric."""
 
-    def judged_by(weights: Weights) -> tuple[object, object]:
+    def judged_by(weights: BestWeights) -> tuple[object, object]:
         return weights.summary.get("best"), weights.summary.get("best_direction")
 
     return [weights for weights in found if judged_by(weights) == judged_by(found[0])]
 
 
-def _validation_score(weights: Weights) -> float:
+def _validation_score(weights: BestWeights) -> float:
     """How good a run was on validation, higher is better; test scores must not choose."""
     value = weights.summary.get("best_value")
     if not isinstance(value, int | float):
@@ -116,7 +116,7 @@ def _being_trained(place: str, run: str) -> BeingTrained:
     )
 
 
-def _from_file(plan: Plan, key: str, table: WeightsTable) -> Source:
+def _from_file(plan: Plan, key: str, table: WeightsTable) -> InitialWeights:
     assert table.file is not None, "a weights table names a run or a file"
     path = plan.cell.source.document.folder(("encoders", key, "weights", "file")) / table.file
     if not path.is_file():
@@ -130,4 +130,4 @@ def _from_file(plan: Plan, key: str, table: WeightsTable) -> Source:
             )
         )
     holds_model = any(name.startswith(_PREFIX) for name in tensor_names(path))
-    return Source(path, file_sha256(path), (table.encoder or key) if holds_model else None)
+    return InitialWeights(path, file_sha256(path), (table.encoder or key) if holds_model else None)

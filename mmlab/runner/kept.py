@@ -17,10 +17,10 @@ import torch
 from mmlab.data.order import Order
 from mmlab.data.splits import Splits
 from mmlab.data.table_file import ENDING, Damaged, locked, read_table, write_table
-from mmlab.data.tables import FeatureTable, InputTable, Kept, Table
+from mmlab.data.tables import CachedSplit, FeatureTable, InputTable, Table
 from mmlab.files import size_text
 from mmlab.hashing import digest
-from mmlab.model.build import Experiment
+from mmlab.model.build import BuiltCell
 from mmlab.plan.component import Resolved
 from mmlab.plugin import Dataset, Split
 from mmlab.runner.kept_encode import (
@@ -43,7 +43,7 @@ from mmlab.train.loop import count_steps
 INPUT_BYTES = 1 << 30
 
 
-class Keeper:
+class FeatureCacheForRun:
     """What is kept for one experiment, split by split.
 
     Inputs are kept only where `trains` says that the experiment is about to be trained.
@@ -52,7 +52,7 @@ class Keeper:
     def __init__(
         self,
         cache: FeatureCache,
-        experiment: Experiment,
+        experiment: BuiltCell,
         splits: Splits,
         device: torch.device,
         precision: str,
@@ -67,7 +67,7 @@ class Keeper:
         self._encoders = self._choose()
         self._repeats = trains and _trains_epochs(experiment, splits)
         self._transforms = self._describe_transforms() if self._repeats else {}
-        self._kept: dict[int, Kept] = {}  # by id: the datasets of `splits` stay alive
+        self._kept: dict[int, CachedSplit] = {}  # by id: the datasets of `splits` stay alive
 
     def _choose(self) -> dict[str, dict[str, object]]:
         """What each encoder is whose features are kept, before any training."""
@@ -91,11 +91,11 @@ class Keeper:
         """Encoders whose features are kept."""
         return list(self._encoders)
 
-    def kept(self, resolved: Resolved, split: Split) -> Kept:
+    def kept(self, resolved: Resolved, split: Split) -> CachedSplit:
         """What is kept of one split of a dataset, for the encoders of which it has the modality."""
         inputs = self._with_fixed_inputs(resolved, split)
         if not self._encoders and not inputs:
-            return Kept()
+            return CachedSplit()
         dataset = self.splits.get(resolved, split)
         if id(dataset) not in self._kept:
             about = describe_split(resolved, dataset, split)
@@ -112,17 +112,19 @@ class Keeper:
                 return []
         return list(self._transforms)
 
-    def _find(self, dataset: Dataset, about: Mapping[str, object], inputs: list[str]) -> Kept:
+    def _find(
+        self, dataset: Dataset, about: Mapping[str, object], inputs: list[str]
+    ) -> CachedSplit:
         readers = self.experiment.readers
         has = [key for key, r in readers.items() if r.modality in dataset.modalities]
         if len(has) < len(readers) or not self._are_small(inputs, len(dataset), about):
             inputs = []
         frozen = [key for key in self._encoders if key in has]
         if not len(dataset) or not (frozen or inputs):
-            return Kept()
+            return CachedSplit()
         outline = self.splits.outline(dataset)
         values = {key: Values(dataset, outline, readers[key]) for key in (*frozen, *inputs)}
-        return Kept(
+        return CachedSplit(
             {key: self._features(key, values[key], about) for key in frozen},
             outline,
             {key: self._inputs(key, values[key], about) for key in inputs},
@@ -164,7 +166,7 @@ class Keeper:
         )
 
 
-def _trains_epochs(experiment: Experiment, splits: Splits) -> bool:
+def _trains_epochs(experiment: BuiltCell, splits: Splits) -> bool:
     """Whether training reads a sample more than once."""
     table = experiment.plan.cell.spec.train
     if table is None:

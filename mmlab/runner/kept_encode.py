@@ -14,10 +14,10 @@ from torch.utils.data import Dataset as TorchDataset
 
 from mmlab.data.loader import worker_arguments
 from mmlab.data.reader import Reader
-from mmlab.data.samples import Outline, captions_of
+from mmlab.data.samples import SampleIndex, captions_of
 from mmlab.data.table_file import LAYOUT, content_sha256
 from mmlab.data.tables import FeatureTable, InputTable, join_rows
-from mmlab.model.build import Experiment
+from mmlab.model.build import BuiltCell
 from mmlab.model.device import autocast
 from mmlab.plan.component import Resolved
 from mmlab.plugin import Augmented, Dataset, Features, Inquiring, Split
@@ -42,7 +42,7 @@ class Computing:
 class Values(TorchDataset[Tensor]):
     """The transformed values of each sample, (k, ...): several captions, one other value, none."""
 
-    def __init__(self, dataset: Dataset, outline: Outline, reader: Reader) -> None:
+    def __init__(self, dataset: Dataset, outline: SampleIndex, reader: Reader) -> None:
         self.dataset = dataset
         self.outline = outline
         self.reader = reader
@@ -61,7 +61,7 @@ class Values(TorchDataset[Tensor]):
 
 @torch.no_grad()
 def encode_values(
-    experiment: Experiment,
+    experiment: BuiltCell,
     key: str,
     values: Values,
     how: Computing,
@@ -136,7 +136,7 @@ class Reporter:
 _LIBRARIES = ("mmlab", "torch", "torchvision", "numpy", "pillow")
 
 
-def frozen_encoders(experiment: Experiment) -> dict[str, str | None]:
+def frozen_encoders(experiment: BuiltCell) -> dict[str, str | None]:
     """Frozen encoders by key, with the reason why their features are not kept, or None."""
     return {
         key: _what_a_loss_asks(experiment, key) or _what_differs(experiment, key)
@@ -145,7 +145,7 @@ def frozen_encoders(experiment: Experiment) -> dict[str, str | None]:
     }
 
 
-def _what_a_loss_asks(experiment: Experiment, key: str) -> str | None:
+def _what_a_loss_asks(experiment: BuiltCell, key: str) -> str | None:
     """What keeps an encoder's features from being all that training needs of it."""
     for name, loss in experiment.step.losses.items():
         if loss.views:
@@ -155,7 +155,7 @@ def _what_a_loss_asks(experiment: Experiment, key: str) -> str | None:
     return None
 
 
-def has_fixed_inputs(experiment: Experiment, key: str, is_trained_on: bool) -> bool:
+def has_fixed_inputs(experiment: BuiltCell, key: str, is_trained_on: bool) -> bool:
     """Whether an encoder reads the same inputs at every epoch, of a split that is trained on."""
     if experiment.step.views:
         return False
@@ -163,7 +163,7 @@ def has_fixed_inputs(experiment: Experiment, key: str, is_trained_on: bool) -> b
     return not is_trained_on or (isinstance(encoder, Augmented) and not encoder.augments)
 
 
-def _what_differs(experiment: Experiment, key: str) -> str | None:
+def _what_differs(experiment: BuiltCell, key: str) -> str | None:
     """What makes a sample's features differ from one epoch to the next; only training can."""
     encoder = experiment.model.encoders[key]
     if experiment.plan.cell.spec.train is None:
@@ -173,7 +173,7 @@ def _what_differs(experiment: Experiment, key: str) -> str | None:
     return "its training inputs are augmented at random" if encoder.augments else None
 
 
-def describe_encoder(experiment: Experiment, key: str) -> dict[str, object]:
+def describe_encoder(experiment: BuiltCell, key: str) -> dict[str, object]:
     """Everything of an encoder that decides its features: what it is, holds, and is asked for."""
     plan, encoder = experiment.plan, experiment.model.encoders[key]
     return {
@@ -185,7 +185,7 @@ def describe_encoder(experiment: Experiment, key: str) -> dict[str, object]:
     }
 
 
-def describe_transform(experiment: Experiment, key: str) -> dict[str, object]:
+def describe_transform(experiment: BuiltCell, key: str) -> dict[str, object]:
     """Everything of an encoder that decides its inputs, and how they are computed.
 
     That is all it holds but its parameters: a vocabulary among that.

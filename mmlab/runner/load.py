@@ -10,7 +10,7 @@ from typing import Literal, cast
 
 from mmlab.data.splits import Splits
 from mmlab.errors import UsageError, WeightsError, explain
-from mmlab.model.build import Experiment, Source, build
+from mmlab.model.build import BuiltCell, InitialWeights, build
 from mmlab.model.device import resolve_device
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
@@ -31,7 +31,7 @@ def load(
     device: str = "cpu",
     weights: Role = "best",
     runs: str | Path | None = None,
-) -> Experiment:
+) -> BuiltCell:
     """The experiment of a finished run, in eval mode: `.model`, and `.readers` for its inputs.
 
     `run` is an id or its beginning, an experiment's name (its newest run), or "@last". `db` is
@@ -55,7 +55,7 @@ def load(
 
 def rebuild(
     plan: Plan, detail: RunDetail, store: Store, runs: Path, splits: Splits, role: Role = "best"
-) -> Experiment:
+) -> BuiltCell:
     """The experiment of a done run on the CPU, with the weights of a role put back."""
     if plan.cell.spec.train is None:
         sources = Sources(store, runs).find(plan)
@@ -65,7 +65,9 @@ def rebuild(
     artifact = next((kept for kept in detail.artifacts if kept.role == role), None)
     if artifact is None:
         raise _no_weights(detail, role)
-    return build(plan, splits, {}, trained=Source(runs / artifact.path, artifact.sha256, None))
+    return build(
+        plan, splits, {}, trained=InitialWeights(runs / artifact.path, artifact.sha256, None)
+    )
 
 
 def cell_of(detail: RunDetail) -> Cell:
@@ -74,7 +76,7 @@ def cell_of(detail: RunDetail) -> Cell:
         raise _imported(detail)
     values = dict(detail.resolved)
     spec = Spec.model_validate_json(json.dumps(values))
-    source = places.Source(detail.spec_name, "")
+    source = places.SourceText(detail.spec_name, "")
     file = SpecFile(
         Path(detail.spec_name), detail.spec_text, spec, (), Document(source, values, {})
     )

@@ -21,7 +21,7 @@ import torch
 import mmlab
 from mmlab.errors import MmlabError, RunError, explain
 from mmlab.hashing import digest
-from mmlab.model.build import Experiment, Source
+from mmlab.model.build import BuiltCell, InitialWeights
 from mmlab.plan.component import Resolved, describe_request, is_out_of_memory
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import ComponentEntry
@@ -66,7 +66,9 @@ def _describe_source_code(entries: Sequence[ComponentEntry]) -> str | None:
     return digest(hashes) if len(hashes) > 1 else next(iter(hashes), None)
 
 
-def describe_weights(experiment: Experiment, sources: Mapping[str, Source]) -> dict[str, str]:
+def describe_weights(
+    experiment: BuiltCell, sources: Mapping[str, InitialWeights]
+) -> dict[str, str]:
     """Where each encoder's first weights came from: a run or file, itself, or chance."""
     described = {}
     for key, encoder in experiment.model.encoders.items():
@@ -79,7 +81,7 @@ def describe_weights(experiment: Experiment, sources: Mapping[str, Source]) -> d
     return described
 
 
-def _describe_source(source: Source) -> str:
+def _describe_source(source: InitialWeights) -> str:
     origin = f"run {source.run_id}" if source.run_id else source.path.name
     return f"{origin}, encoder {source.key or 'alone'}, sha256 {source.sha256}"
 

@@ -26,7 +26,7 @@ from mmlab.train.loop import Progress
 FLUSH_SECONDS = 2.0
 
 
-class Recording:
+class RunRecord:
     """The record of a claimed run. Nothing is written once another process has taken the run.
 
     Leaving the block writes the points that wait, also when training has failed.
@@ -46,15 +46,15 @@ class Recording:
         self.show = show
         self.skipped = skipped
         self.curves = Curves(lease.store, lease.claim)
-        self.weights = Weights(runs, lease.claim.run_id)
+        self.weights = WeightFiles(runs, lease.claim.run_id)
 
-    def __enter__(self) -> Recording:
+    def __enter__(self) -> RunRecord:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.curves.flush()
 
-    def see(self, progress: Progress) -> None:
+    def update(self, progress: Progress) -> None:
         """Keep the points, and show where training stands."""
         self.lease.check()
         self.curves.add(progress.points)
@@ -109,7 +109,7 @@ class Curves:
         self._waiting, self._flushed = [], time.monotonic()
 
 
-class Weights:
+class WeightFiles:
     """The weights of one run in the runs folder, by role: "best" and "final"."""
 
     def __init__(self, runs: Path, run_id: str) -> None:

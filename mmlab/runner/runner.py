@@ -3,7 +3,7 @@
     spec -> cells -> plans -> build -> train -> evaluate -> store
 
 Read `run_specs` first (its plans come from `mmlab.planning`), then `Runner.execute`, and
-`Executor.execute` in `mmlab.execution`.
+`CellExecutor.execute` in `mmlab.execution`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from mmlab.data.skipped import describe_skipped
 from mmlab.data.splits import Splits
 from mmlab.errors import GroupError, MmlabError, StoreError
 from mmlab.model.device import determinism, resolve_device
-from mmlab.model.width import Matcher
+from mmlab.model.width import WidthMatcher
 from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
-from mmlab.runner.execute import Executor
+from mmlab.runner.execute import CellExecutor
 from mmlab.runner.follow import END, Assignment, follow, require_equal_plans
 from mmlab.runner.identity import describe_run, evaluation_hashes, hash_cell
 from mmlab.runner.initial_weights import BeingTrained, Sources
@@ -35,17 +35,17 @@ from mmlab.runner.kept import FeatureCache
 from mmlab.runner.lease import LEASE_SECONDS, Lease, keep_lease
 from mmlab.runner.load import rebuild
 from mmlab.runner.provenance import RAISED, describe_failure, describe_origin, outcome_of
-from mmlab.runner.record import Recording, require_folder, write_scores
+from mmlab.runner.record import RunRecord, require_folder, write_scores
 from mmlab.spec import Override
 from mmlab.store import Claim, LeaseLost, RunRow, Store, open_store
 from mmlab.train.loop import Progress
 from mmlab.train.processes import (
     TIMEOUT_SECONDS,
-    Group,
+    ProcessGroup,
     local_rank,
     open_group,
     require_equal,
-    settle,
+    vote,
 )
 
 Status = Literal["done", "evaluated", "skipped", "held", "failed"]
@@ -113,10 +113,12 @@ def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> l
         try:
             return run_plans(plans, options, display, device, group)
         finally:
-            group.tell(END)
+            group.broadcast(END)
 
 
-def plan_together(paths: Sequence[Path], overrides: Sequence[Override], group: Group) -> list[Plan]:
+def plan_together(
+    paths: Sequence[Path], overrides: Sequence[Override], group: ProcessGroup
+) -> list[Plan]:
     """The plans, which must be the same for all processes of the group."""
     try:
         plans = plan_specs(paths, overrides)
@@ -132,7 +134,7 @@ def run_plans(
     options: RunOptions,
     display: Display,
     device: torch.device,
-    group: Group,
+    group: ProcessGroup,
 ) -> list[Outcome]:
     """Execute one plan after the other; the main process does."""
     outcomes: list[Outcome] = []
@@ -156,7 +158,7 @@ class Runner:
         options: RunOptions,
         display: Display,
         device: torch.device,
-        group: Group | None = None,
+        group: ProcessGroup | None = None,
     ) -> None:
         self.store = store
         self.options = options
@@ -166,10 +168,10 @@ class Runner:
         require_folder(self.runs)
         self.worker = uuid.uuid4().hex
         self.splits = Splits()
-        self.matcher = Matcher(self.splits)
+        self.matcher = WidthMatcher(self.splits)
         self.sources = Sources(store, self.runs)
-        self.group = group or Group()
-        self.executor = Executor(self.splits, device, self.group, display.note, self.cache())
+        self.group = group or ProcessGroup()
+        self.executor = CellExecutor(self.splits, device, self.group, display.note, self.cache())
 
     def cache(self) -> FeatureCache | None:
         """Where features and inputs are kept, if they are."""
@@ -235,14 +237,14 @@ class Runner:
 
         Raises GroupError where the group cannot go on.
         """
-        self.group.tell(assignment.to_json())
+        self.group.broadcast(assignment.to_json())
         try:
             with keep_lease(self.store, claim) as lease:
                 error = self.record(plan, assignment, lease, wanted)
         except BaseException:
             self.group.leave("the main process was stopped")
             raise
-        settle(self.group, error)
+        vote(self.group, error)
         return error
 
     def record(
@@ -252,7 +254,7 @@ class Runner:
         try:
             require_equal(self.group, assignment.train_hash)
             skipped = self.splits.skipped(plan)
-            with Recording(lease, self.runs, wanted, self.display.progress, skipped) as record:
+            with RunRecord(lease, self.runs, wanted, self.display.progress, skipped) as record:
                 self.executor.execute(plan, assignment.sources, wanted, record)
         except KeyboardInterrupt:
             self.store.release(lease.claim, "interrupted")

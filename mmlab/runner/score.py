@@ -12,16 +12,16 @@ import torch
 from mmlab.data.kept_batches import kept_equal_batches
 from mmlab.data.loader import equal_batches, evaluation_batches, to_device
 from mmlab.data.splits import Splits, lacks_split
-from mmlab.data.tables import Kept
-from mmlab.evaluate import Encoded, Evaluator, Subject, encode_split, learnt_splits
+from mmlab.data.tables import CachedSplit
+from mmlab.evaluate import Encoded, EvaluatedModel, Evaluator, encode_split, learnt_splits
 from mmlab.evaluate.subject import Remembered
-from mmlab.model.build import Experiment
+from mmlab.model.build import BuiltCell
 from mmlab.model.cost import count_flops
 from mmlab.plan.component import Resolved
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Batch, Dataset, Published, Split
 from mmlab.records import EvaluationResult
-from mmlab.runner.kept import Keeper
+from mmlab.runner.kept import FeatureCacheForRun
 from mmlab.train.loop import mean_losses
 
 #: Samples encoded at a time where the spec has no [train] table to say so.
@@ -35,16 +35,16 @@ COST_SAMPLES = 2
 UNKEPT: Mapping[str, object] = {"cards": 0, "keep_scores": False}
 
 
-class Scorer:
+class CellEvaluation:
     """Evaluators of one experiment; a split is encoded once however many evaluators read it."""
 
     def __init__(
         self,
-        experiment: Experiment,
+        experiment: BuiltCell,
         splits: Splits,
         device: torch.device,
         precision: str,
-        keeper: Keeper | None = None,
+        keeper: FeatureCacheForRun | None = None,
     ) -> None:
         self.experiment = experiment
         self.keeper = keeper
@@ -115,11 +115,11 @@ class Scorer:
             tables=kept.tables,
         )
 
-    def _kept(self, resolved: Resolved, split: Split) -> Kept:
-        return self.keeper.kept(resolved, split) if self.keeper else Kept()
+    def _kept(self, resolved: Resolved, split: Split) -> CachedSplit:
+        return self.keeper.kept(resolved, split) if self.keeper else CachedSplit()
 
-    def _subject(self) -> Subject:
-        return Subject(
+    def _subject(self) -> EvaluatedModel:
+        return EvaluatedModel(
             model=self.experiment.model,
             calibration=self.experiment.calibration(),
             device=self.device,
@@ -137,7 +137,7 @@ class Scorer:
         return cast(Evaluator, replace(resolved, options=options).make())
 
     def _encode(
-        self, subject: Subject, known: dict[int, Encoded], name: str, split: Split | None
+        self, subject: EvaluatedModel, known: dict[int, Encoded], name: str, split: Split | None
     ) -> Encoded:
         """The data of an evaluation, encoded unless they are known already."""
         dataset = self.splits.evaluated(self.plan, name, split)

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from mmlab.spec.document import Document, Values
 from mmlab.spec.faults import Fault, Where, nearest, show, validation_faults
-from mmlab.spec.read import tame, value_faults
+from mmlab.spec.read import value_faults, without_unfit
 from mmlab.spec.tables import Spec, Table
 
 T = TypeVar("T", bound=Table)
@@ -29,7 +29,7 @@ def check_tables(document: Document, model: type[T]) -> tuple[T | None, list[Fau
     spec = None
     try:
         # Strict JSON has arrays for tuples and strings for paths; strict Python refuses them.
-        spec = model.model_validate_json(to_json(tame(values) if faults else values))
+        spec = model.model_validate_json(to_json(without_unfit(values) if faults else values))
     except ValidationError as error:
         known = {fault.path for fault in faults}
         found = validation_faults(error, values, model.model_json_schema())

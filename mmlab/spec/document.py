@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmlab.spec.faults import Fault, Where, dotted, nearest, show
-from mmlab.spec.places import Place, Places, Source
+from mmlab.spec.places import Place, Places, SourceText
 from mmlab.spec.positions import Span
 
 Values = Mapping[str, object]
@@ -28,7 +28,7 @@ class MissingTableError(Exception):
 class Document:
     """Values of a spec and their places. `main` is the file that was asked for."""
 
-    main: Source
+    main: SourceText
     values: Values
     places: Places
 

@@ -14,7 +14,7 @@ from mmlab.spec.checks import check
 from mmlab.spec.document import Document
 from mmlab.spec.faults import Fault
 from mmlab.spec.overrides import Override, apply_overrides
-from mmlab.spec.places import Source, render_located
+from mmlab.spec.places import SourceText, render_located
 from mmlab.spec.read import read_document
 from mmlab.spec.sweep import labels
 from mmlab.spec.sweep_checks import check_points, lost_settings
@@ -33,7 +33,7 @@ class SpecFile:
     spec: Spec
     overrides: tuple[str, ...]
     document: Document
-    patches: tuple[Source, ...] = ()
+    patches: tuple[SourceText, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mmlab.spec.document import Document, MissingTableError, assign, missing_table, patch
 from mmlab.spec.faults import Fault, Where, show
-from mmlab.spec.places import Place, Places, Source
+from mmlab.spec.places import Place, Places, SourceText
 from mmlab.spec.positions import Located, Span, locate, split_path
 from mmlab.spec.read import limit_fault, read_patch
 
@@ -32,7 +32,7 @@ class Overridden:
     """A document with its overrides set, the patches that were read, and what cannot be set."""
 
     document: Document
-    patches: tuple[Source, ...]
+    patches: tuple[SourceText, ...]
     faults: list[tuple[Fault, Place]]
 
 
@@ -42,7 +42,7 @@ def apply_overrides(document: Document, overrides: Sequence[Override]) -> Overri
     The value of a `--set` is TOML where it can be read as that, and otherwise a string.
     """
     faults: list[tuple[Fault, Place]] = []
-    patches: list[Source] = []
+    patches: list[SourceText] = []
     for path in [override for override in overrides if isinstance(override, Path)]:
         found, unread = read_patch(path)
         faults += unread
@@ -52,7 +52,7 @@ def apply_overrides(document: Document, overrides: Sequence[Override]) -> Overri
             document = patch(document, _fitting(document, found))
     texts = [override for override in overrides if isinstance(override, str)]
     for number, text in enumerate(texts, start=1):
-        source = Source(f"--set #{number}", text, is_override=True)
+        source = SourceText(f"--set #{number}", text, is_override=True)
         try:
             document = _apply(document, source)
         except _OverrideError as error:
@@ -94,7 +94,7 @@ def _encoders(document: Document) -> Mapping[str, object]:
     return table if isinstance(table, Mapping) else {}
 
 
-def _apply(document: Document, source: Source) -> Document:
+def _apply(document: Document, source: SourceText) -> Document:
     names, equals = _split(source)
     value, places = _read_value(source, equals + 1, Span(0, len(source.text[:equals].rstrip())))
     if names[0] == "extends":
@@ -105,7 +105,7 @@ def _apply(document: Document, source: Source) -> Document:
         raise _OverrideError(error.fault, Span(0, equals)) from error
 
 
-def _split(source: Source) -> tuple[tuple[str, ...], int]:
+def _split(source: SourceText) -> tuple[tuple[str, ...], int]:
     """The names of an override's path, and where its equals sign is."""
     try:
         names, end = split_path(source.text)
@@ -123,7 +123,7 @@ def _split(source: Source) -> tuple[tuple[str, ...], int]:
     raise _OverrideError(fault, Span(0, len(source.text)))
 
 
-def _read_value(source: Source, start: int, key: Span) -> tuple[object, Places]:
+def _read_value(source: SourceText, start: int, key: Span) -> tuple[object, Places]:
     """The value that begins at `start`, and the places of its parts, relative to the value."""
     written = source.text[start:]
     whole = Place(source, key, Span(start, len(source.text)))
@@ -139,7 +139,7 @@ def _read_value(source: Source, start: int, key: Span) -> tuple[object, Places]:
     return value["v"], _places(source, locate(f"v={written}"), start - 2)
 
 
-def _places(source: Source, located: dict[Where, Located], shift: int) -> Places:
+def _places(source: SourceText, located: dict[Where, Located], shift: int) -> Places:
     """Positions in `v=VALUE` as places of the override; the value's key is the override's path."""
     places = {
         path[1:]: Place(source, _shifted(at.key, shift), _shifted(at.value, shift))

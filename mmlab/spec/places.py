@@ -22,7 +22,7 @@ _FAULTS_SHOWN = 200
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceText:
     """A text that settings come from: a file, or an override given on the command line."""
 
     name: str
@@ -32,7 +32,7 @@ class Source:
     def line_and_column(self, offset: int) -> tuple[int, int]:
         """Line and column of a character, counted from 1.
 
-        >>> Source("a.toml", "a = 1\\nb = 2").line_and_column(10)
+        >>> SourceText("a.toml", "a = 1\\nb = 2").line_and_column(10)
         (2, 5)
         """
         line = bisect_right(self._line_starts, offset)
@@ -52,7 +52,7 @@ class Source:
 class Place(NamedTuple):
     """A key and its value in a source."""
 
-    source: Source
+    source: SourceText
     key: Span
     value: Span
 
@@ -73,14 +73,14 @@ def render_located(faults: Iterable[tuple[Fault, Place]]) -> str:
     return "\n\n".join(shown)
 
 
-def _order(source: Source, first: Mapping[str, int]) -> tuple[int, int]:
+def _order(source: SourceText, first: Mapping[str, int]) -> tuple[int, int]:
     """Overrides by number, then files as they first occur."""
     if source.is_override:
         return 0, int(source.name.rpartition("#")[2])
     return 1, first[source.name]
 
 
-def _render(source: Source, span: Span, fault: Fault) -> str:
+def _render(source: SourceText, span: Span, fault: Fault) -> str:
     path = _cut(dotted(fault.path))
     parts = {"found": fault.found, "allowed": fault.allowed, "next": fault.next_step}
     told = [f"  {name}: {text}" for name, text in parts.items() if text]
@@ -94,7 +94,7 @@ def render_explained(place: Place, message: str, *, at_key: bool = False) -> str
     return _render_lines(place.source, span, message.splitlines())
 
 
-def _render_lines(source: Source, span: Span, told: Sequence[str]) -> str:
+def _render_lines(source: SourceText, span: Span, told: Sequence[str]) -> str:
     headline, *details = told
     lines = [
         f"{describe_place(source, span.start)}: {headline}",
@@ -113,7 +113,7 @@ def describe(place: Place) -> str:
     return describe_place(place.source, place.value.start)
 
 
-def describe_place(source: Source, offset: int) -> str:
+def describe_place(source: SourceText, offset: int) -> str:
     """`file:line:column`, or the column of an override; both count from 1."""
     if not source.text:
         return source.name
@@ -123,7 +123,7 @@ def describe_place(source: Source, offset: int) -> str:
     return f"{source.name}:{line}:{column}"
 
 
-def snippet(source: Source, span: Span) -> list[str]:
+def snippet(source: SourceText, span: Span) -> list[str]:
     """The source line of a span, and carets below as much of the span as is on that line."""
     line, column = source.line_and_column(span.start)
     content = source.line(line)

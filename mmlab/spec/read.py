@@ -20,7 +20,7 @@ from pathlib import Path
 from mmlab.errors import SpecError
 from mmlab.spec.document import Document, merge
 from mmlab.spec.faults import Fault, Where, show
-from mmlab.spec.places import Place, Places, Source, render_located
+from mmlab.spec.places import Place, Places, SourceText, render_located
 from mmlab.spec.positions import Located, Span, locate
 
 #: Files that one spec may read through `extends`, each counted as often as it is named.
@@ -52,7 +52,7 @@ def read_patch(path: Path) -> tuple[Document | None, list[tuple[Fault, Place]]]:
 class _FileError(Exception):
     """A file that cannot be read. `source` is None where there is no text to point into."""
 
-    def __init__(self, fault: Fault, source: Source | None = None, span: Span | None = None):
+    def __init__(self, fault: Fault, source: SourceText | None = None, span: Span | None = None):
         super().__init__(fault)
         self.fault, self.source, self.span = fault, source, span or Span(0, 0)
 
@@ -82,7 +82,7 @@ class _Reader:
         if error.source is None and asked is not None:
             self.faults.append((error.fault, asked))
             return
-        source = error.source or Source(str(path), "")
+        source = error.source or SourceText(str(path), "")
         self.faults.append((error.fault, Place(source, error.span, error.span)))
 
     def extended(self, document: Document, path: Path, chain: tuple[Path, ...]) -> Document:
@@ -107,7 +107,7 @@ def _resolve(path: Path) -> Path:
         raise _FileError(_unreadable(path, str(error))) from error
 
 
-def _read_source(path: Path) -> Source:
+def _read_source(path: Path) -> SourceText:
     """The text of a file. Line ends become newlines, as in tomllib."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -122,10 +122,10 @@ def _read_source(path: Path) -> Source:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _undecodable(path, error) from error
-    return Source(str(path), text.replace("\r\n", "\n"))
+    return SourceText(str(path), text.replace("\r\n", "\n"))
 
 
-def _parse(source: Source) -> Document:
+def _parse(source: SourceText) -> Document:
     limited = limit_fault(source.text)
     if limited is not None:
         raise _FileError(limited[0], source, limited[1])
@@ -140,12 +140,12 @@ def _parse(source: Source) -> Document:
     return Document(source, values, places)
 
 
-def places_of(source: Source, located: dict[tuple[str | int, ...], Located]) -> Places:
+def places_of(source: SourceText, located: dict[tuple[str | int, ...], Located]) -> Places:
     """Positions in a source as places."""
     return {path: Place(source, at.key, at.value) for path, at in located.items()}
 
 
-def _syntax_error(source: Source, error: Exception) -> _FileError:
+def _syntax_error(source: SourceText, error: Exception) -> _FileError:
     """What tomllib said, at the place it said it of; it names the first fault only."""
     text, message = source.text, str(error)
     at = _LINE_AND_COLUMN.search(message)
@@ -175,7 +175,7 @@ def _found_at(text: str, offset: int) -> str:
 
 def _undecodable(path: Path, error: UnicodeDecodeError) -> _FileError:
     before = error.object[: error.start].decode("utf-8-sig").replace("\r\n", "\n")
-    source = Source(str(path), before + "\N{REPLACEMENT CHARACTER}")
+    source = SourceText(str(path), before + "\N{REPLACEMENT CHARACTER}")
     fault = Fault(
         (),
         "the file is not UTF-8 text",
@@ -364,12 +364,12 @@ def _character_fault(path: Where, character: str) -> Fault:
     )
 
 
-def tame(value: object) -> object:
+def without_unfit(value: object) -> object:
     """The value with something harmless for what `value_faults` refuses and JSON cannot hold."""
     if isinstance(value, Mapping):
-        return {str(tame(key)): tame(item) for key, item in value.items()}
+        return {str(without_unfit(key)): without_unfit(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [tame(item) for item in value]
+        return [without_unfit(item) for item in value]
     if isinstance(value, str):
         return _UNFIT.sub("_", value)
     if isinstance(value, float) and not math.isfinite(value):

@@ -15,9 +15,9 @@ from mmlab.hashing import digest
 from mmlab.spec.checks import check, sweep_contradictions
 from mmlab.spec.document import Document
 from mmlab.spec.faults import Fault, Where, dotted, nearest, show
-from mmlab.spec.places import Place, Source
+from mmlab.spec.places import Place, SourceText
 from mmlab.spec.positions import split_path
-from mmlab.spec.read import tame
+from mmlab.spec.read import without_unfit
 from mmlab.spec.sweep import Point, Setting, SweepError, apply, points_of
 from mmlab.spec.tables import Spec, SweepTable
 
@@ -56,7 +56,7 @@ def check_points(
 
 def _sweep(document: Document) -> SweepTable | None:
     """The sweep of a document; None when it is invalid, which is reported elsewhere."""
-    values = tame(document.values.get("sweep", {}))
+    values = without_unfit(document.values.get("sweep", {}))
     if not isinstance(values, Mapping) or any(sweep_contradictions(values)):
         return None
     try:
@@ -205,7 +205,7 @@ def is_varied_within(document: Document, path: Where) -> bool:
     return any(axis[: len(path)] == path != axis for axis in paths)
 
 
-def lost_settings(document: Document, patches: Sequence[Source]) -> list[tuple[Fault, Place]]:
+def lost_settings(document: Document, patches: Sequence[SourceText]) -> list[tuple[Fault, Place]]:
     """Overrides that some cell would not have, at their places on the command line or in a patch.
 
     What the sweep sets later on the command line, or in the same patch, is what is wanted.
@@ -232,14 +232,14 @@ def _setters(document: Document, path: Where) -> Iterator[Where]:
             yield "sweep", "include", position, name
 
 
-def _overridden(document: Document, patches: Sequence[Source]) -> Iterator[tuple[Where, Place]]:
+def _overridden(document: Document, patches: Sequence[SourceText]) -> Iterator[tuple[Where, Place]]:
     """Every path outside the sweep that the command line set, outer ones first."""
     for path, place in sorted(document.places.items(), key=lambda item: len(item[0])):
         if _turn(place.source, patches) > 0 and path[:1] != ("sweep",):
             yield path, place
 
 
-def _turn(source: Source, patches: Sequence[Source]) -> int:
+def _turn(source: SourceText, patches: Sequence[SourceText]) -> int:
     """When the command line sets what a source says: 0 for files, then patches, then `--set`."""
     if source.is_override:
         return len(patches) + int(source.name.rpartition("#")[2])

@@ -14,6 +14,7 @@ from __future__ import annotations
 from mmlab.store.rows import (
     ArtifactRow,
     AttemptRow,
+    BestWeights,
     Claim,
     EvaluationRow,
     ImportedRun,
@@ -21,7 +22,6 @@ from mmlab.store.rows import (
     RunDetail,
     RunIdentity,
     RunRow,
-    Weights,
 )
 from mmlab.store.runs import require_done
 from mmlab.store.store import Store, open_store
@@ -29,6 +29,7 @@ from mmlab.store.store import Store, open_store
 __all__ = [
     "ArtifactRow",
     "AttemptRow",
+    "BestWeights",
     "Claim",
     "EvaluationRow",
     "ImportedRun",
@@ -37,7 +38,6 @@ __all__ = [
     "RunIdentity",
     "RunRow",
     "Store",
-    "Weights",
     "open_store",
     "require_done",
 ]

@@ -149,7 +149,7 @@ class RunDetail:
 
 
 @dataclass(frozen=True)
-class Weights:
+class BestWeights:
     """A done run's best weights, and the run's summary, which says how good they are."""
 
     run_id: str

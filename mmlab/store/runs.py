@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, exists, select, true
 
 from mmlab.errors import UsageError, explain
 from mmlab.store.bulk import db_now
-from mmlab.store.rows import ArtifactRow, AttemptRow, EvaluationRow, RunDetail, RunRow, Weights
+from mmlab.store.rows import ArtifactRow, AttemptRow, BestWeights, EvaluationRow, RunDetail, RunRow
 from mmlab.store.tables import artifacts, attempts, evaluations, metrics, runs, specs
 
 # A row of whatever query; its columns are named where it is read.
@@ -225,7 +225,7 @@ def are_running(connection: Connection, run_ids: Collection[str]) -> bool:
     return bool(connection.scalar(query))
 
 
-def best_weights(connection: Connection, run_ids: Collection[str]) -> list[Weights]:
+def best_weights(connection: Connection, run_ids: Collection[str]) -> list[BestWeights]:
     """The best weights of those of these runs that are done, newest first."""
     query = (
         select(runs.c.id, runs.c.summary, artifacts.c.path, artifacts.c.sha256)
@@ -234,7 +234,7 @@ def best_weights(connection: Connection, run_ids: Collection[str]) -> list[Weigh
         .order_by(runs.c.finished_at.desc(), runs.c.id)
     )
     return [
-        Weights(row.id, row.path, row.sha256, json.loads(row.summary))
+        BestWeights(row.id, row.path, row.sha256, json.loads(row.summary))
         for row in connection.execute(query)
     ]
 

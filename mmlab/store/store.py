@@ -13,7 +13,7 @@ from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
 from mmlab.store import claims
 from mmlab.store.engine import Database, check_file, create_file, is_yet_to_be_made, parse_address
 from mmlab.store.migrate import check_revision, holds_nothing
-from mmlab.store.rows import Claim, ImportedRun, RunDetail, RunIdentity, RunRow, Weights
+from mmlab.store.rows import BestWeights, Claim, ImportedRun, RunDetail, RunIdentity, RunRow
 from mmlab.store.runs import (
     are_running,
     artifact_paths,
@@ -264,7 +264,7 @@ class Store:
         with self._database.read() as connection:
             return are_running(connection, run_ids)
 
-    def best_weights(self, run_ids: Collection[str]) -> list[Weights]:
+    def best_weights(self, run_ids: Collection[str]) -> list[BestWeights]:
         """Best weights of those of these runs that are done, newest first."""
         with self._database.read() as connection:
             return best_weights(connection, run_ids)

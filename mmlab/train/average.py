@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from mmlab.model.sharding import own_part
+from mmlab.model.sharding import local
 
 
 class Average:
@@ -24,7 +24,7 @@ class Average:
 
     def __init__(self, parameters: Sequence[nn.Parameter], decay: float) -> None:
         self.decay = decay
-        self.parameters = [own_part(p.detach()) for p in parameters]
+        self.parameters = [local(p.detach()) for p in parameters]
         self.values: list[Tensor] = [p.clone() for p in self.parameters]
         self._is_in_place = False
 

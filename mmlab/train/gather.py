@@ -20,7 +20,7 @@ from torch import Tensor
 from mmlab.data.order import derive_seed
 from mmlab.model.model import Model
 from mmlab.plugin import Batch, Encode, Features
-from mmlab.train.processes import Group
+from mmlab.train.processes import ProcessGroup
 
 
 class Gathered:
@@ -31,7 +31,7 @@ class Gathered:
     same on all of them.
     """
 
-    def __init__(self, encode: Encode, model: Model, group: Group) -> None:
+    def __init__(self, encode: Encode, model: Model, group: ProcessGroup) -> None:
         self.encode = encode
         self.model = model
         self.group = group

@@ -19,10 +19,10 @@ from mmlab.plugin import Batch, Stepped
 from mmlab.records import MetricPoint
 from mmlab.spec import TrainTable
 from mmlab.train.average import Average
-from mmlab.train.microbatch import arrange
+from mmlab.train.microbatch import wrap_for_training
 from mmlab.train.optimizers import learning_rate, make_optimizer
 from mmlab.train.parallel import average_gradients, clip_gradients
-from mmlab.train.processes import Group
+from mmlab.train.processes import ProcessGroup
 from mmlab.train.progress import Best, Clock, HostMeter, make_meter
 
 #: Scores the model on the validation split: metric name -> value.
@@ -56,12 +56,12 @@ class Trainer:
         table: TrainTable,
         order: Order,
         device: torch.device,
-        group: Group | None = None,
+        group: ProcessGroup | None = None,
         lr_scales: Mapping[str, float] | None = None,
     ) -> None:
-        self.group = group or Group()
+        self.group = group or ProcessGroup()
         self.step = step.train()
-        self.forward = arrange(step, table, self.group, device)
+        self.forward = wrap_for_training(step, table, self.group, device)
         self.table = table
         self.total_steps = count_steps(table, order)
         self.validate_every = table.evaluate_every * order.steps_per_epoch
@@ -161,7 +161,7 @@ def train(
         except GeneratorExit:  # whoever drives this loop goes no further
             trainer.group.stop()
             raise
-        trainer.group.go_on()
+        trainer.group.barrier()
         clock.restart()
         if best.has_stalled:
             break
@@ -177,7 +177,7 @@ def _emit(
     loss = points[0].value
     if validate is not None:
         validated = _validation_points(trainer, validate, step)
-        best.see(validated)
+        best.update(validated)
         points += validated
     is_best = validate is not None and best.is_new
     return Progress(step, trainer.total_steps, loss, clock.rate, points, is_best)

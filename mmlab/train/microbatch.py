@@ -20,11 +20,13 @@ from mmlab.model.model import Step
 from mmlab.plugin import Encode, Features, Staged
 from mmlab.spec import TrainTable
 from mmlab.train.gather import Gathered
-from mmlab.train.parallel import Forward, replicate, spread
-from mmlab.train.processes import Group
+from mmlab.train.parallel import Forward, replicate, shard
+from mmlab.train.processes import ProcessGroup
 
 
-def arrange(step: Step, table: TrainTable, group: Group, device: torch.device) -> Forward:
+def wrap_for_training(
+    step: Step, table: TrainTable, group: ProcessGroup, device: torch.device
+) -> Forward:
     """What to call with a batch in place of the step, which is on its device and in train mode.
 
     Raises SpecError where a batch is to be divided and an encoder mixes its samples.
@@ -50,7 +52,7 @@ def arrange(step: Step, table: TrainTable, group: Group, device: torch.device) -
         return step
     if table.parallel == "ddp":
         return replicate(step, device)
-    return spread(step, group, device)
+    return shard(step, group, device)
 
 
 class Chunked:

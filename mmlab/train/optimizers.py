@@ -10,7 +10,7 @@ from torch import nn
 
 from mmlab.errors import SpecError, explain
 from mmlab.model.model import Step
-from mmlab.model.sharding import is_spread
+from mmlab.model.sharding import is_sharded
 from mmlab.plugin import Staged
 from mmlab.spec import TrainTable
 
@@ -29,7 +29,7 @@ def make_optimizer(
         if parameter.requires_grad:
             scale = scales.get(id(parameter), 1.0)
             # The fused step takes no parameters that are spread together with others.
-            kind = (scale, parameter.ndim >= 2, is_spread(parameter))
+            kind = (scale, parameter.ndim >= 2, is_sharded(parameter))
             groups.setdefault(kind, []).append(parameter)
     optimizer = torch.optim.AdamW(
         [

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mmlab.model.model import Step
-from mmlab.model.sharding import is_spread, whole
+from mmlab.model.sharding import gather, is_sharded
 from mmlab.plugin import Batch, Staged
-from mmlab.train.processes import Group
+from mmlab.train.processes import ProcessGroup
 
 if TYPE_CHECKING:
     from torch.distributed.tensor import DTensor
@@ -39,7 +39,7 @@ def replicate(step: Step, device: torch.device) -> Forward:
     return cast(Forward, wrapped)
 
 
-def spread(step: Step, group: Group, device: torch.device) -> Forward:
+def shard(step: Step, group: ProcessGroup, device: torch.device) -> Forward:
     """The step, after spreading the parameters of every encoder over the processes by stages.
 
     Gradients of what is spread are averaged in the backward pass; see `average_gradients`.
@@ -64,9 +64,9 @@ def spread(step: Step, group: Group, device: torch.device) -> Forward:
     return forward
 
 
-def average_gradients(parameters: Sequence[nn.Parameter], group: Group) -> None:
+def average_gradients(parameters: Sequence[nn.Parameter], group: ProcessGroup) -> None:
     """Average the gradients of parameters that every process keeps whole, in one message."""
-    found = [p.grad for p in parameters if p.grad is not None and not is_spread(p)]
+    found = [p.grad for p in parameters if p.grad is not None and not is_sharded(p)]
     if not found:
         return
     flat = torch.cat([gradient.flatten() for gradient in found])
@@ -81,10 +81,10 @@ def clip_gradients(parameters: Sequence[nn.Parameter], max_norm: float) -> Tenso
 
     Parts of spread gradients count on every process.
     """
-    parted = [p for p in parameters if is_spread(p)]
+    parted = [p for p in parameters if is_sharded(p)]
     if not parted:
         return nn.utils.clip_grad_norm_(parameters, max_norm)
-    kinds: list[list[nn.Parameter]] = [[p for p in parameters if not is_spread(p)], parted]
+    kinds: list[list[nn.Parameter]] = [[p for p in parameters if not is_sharded(p)], parted]
     norm: Tensor = torch.linalg.vector_norm(torch.stack([_norm(kind) for kind in kinds]))
     for kind in kinds:
         nn.utils.clip_grads_with_norm_(kind, max_norm, norm)
@@ -92,16 +92,18 @@ def clip_gradients(parameters: Sequence[nn.Parameter], max_norm: float) -> Tenso
 
 
 def _norm(parameters: Sequence[nn.Parameter]) -> Tensor:
-    return whole(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
+    return gather(nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
 
 
-def whole_state(module: nn.Module) -> dict[str, Tensor]:
+def gather_state(module: nn.Module) -> dict[str, Tensor]:
     """The state dict with every spread tensor put together; all processes call this at once."""
     state: Mapping[str, Tensor] = module.state_dict()
-    return {name: whole(x) for name, x in state.items()}
+    return {name: gather(x) for name, x in state.items()}
 
 
-def spread_state(module: nn.Module, state: Mapping[str, Tensor], group: Group) -> dict[str, Tensor]:
+def shard_state(
+    module: nn.Module, state: Mapping[str, Tensor], group: ProcessGroup
+) -> dict[str, Tensor]:
     """The main process' whole tensors, in the form in which this module keeps its own.
 
     All processes call this at once; what the others give as `state` matters by its shapes alone.
@@ -109,11 +111,11 @@ def spread_state(module: nn.Module, state: Mapping[str, Tensor], group: Group) -
     if group.size == 1:
         return dict(state)
     own: Mapping[str, Tensor] = module.state_dict()
-    return {name: _spread(x, state[name].to(x.device, copy=True)) for name, x in own.items()}
+    return {name: _shard(x, state[name].to(x.device, copy=True)) for name, x in own.items()}
 
 
-def _spread(own: Tensor, values: Tensor) -> Tensor:
-    if not is_spread(own):
+def _shard(own: Tensor, values: Tensor) -> Tensor:
+    if not is_sharded(own):
         dist.broadcast(values, 0)
         return values
     from torch.distributed.tensor import distribute_tensor

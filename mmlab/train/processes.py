@@ -26,7 +26,7 @@ from mmlab.errors import GroupError, LostError, RunError, explain
 TIMEOUT_SECONDS = 120.0
 
 
-class Group:
+class ProcessGroup:
     """One process' view of its group; by default it is alone.
 
     Waiting for a message may take as long as the other's work does: a thread of every process
@@ -52,12 +52,12 @@ class Group:
         """Whether this is the process that writes and prints."""
         return self.rank == 0
 
-    def tell(self, message: str) -> None:
+    def broadcast(self, message: str) -> None:
         """Give all others the next message; the main process does."""
         self._told += 1
         self._set(f"told/{self._told}", message)
 
-    def hear(self) -> str:
+    def receive(self) -> str:
         """The main process' next message."""
         self._told += 1
         return self._wait(f"told/{self._told}", 0)
@@ -83,7 +83,7 @@ class Group:
         dist.broadcast(numbers, 0)
         return dict(zip(values, numbers.tolist(), strict=True))
 
-    def go_on(self) -> None:
+    def barrier(self) -> None:
         """Wait until the main process goes on too. Raises RunError("stopped") if it has stopped."""
         if self.size > 1 and not self._flag(True):
             raise RunError(
@@ -98,7 +98,7 @@ class Group:
             )
 
     def stop(self) -> None:
-        """Tell the others, who call `go_on`, that the main process goes no further."""
+        """Tell the others, who call `barrier`, that the main process goes no further."""
         if self.size > 1 and self.is_main:
             self._flag(False)
 
@@ -154,13 +154,13 @@ class Group:
 
 
 @contextmanager
-def open_group(timeout_seconds: float) -> Iterator[Group]:
+def open_group(timeout_seconds: float) -> Iterator[ProcessGroup]:
     """The group that torchrun has put this process into, or a group of one.
 
     No collective operation and no wait for a process that is silent lasts longer than the timeout.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield Group()
+        yield ProcessGroup()
         return
     timeout = timedelta(seconds=timeout_seconds)
     store, rank, size = next(rendezvous("env://", timeout=timeout))
@@ -172,7 +172,7 @@ def open_group(timeout_seconds: float) -> Iterator[Group]:
         world_size=size,
         timeout=timeout,
     )
-    group = Group(rank, size, PrefixStore("mmlab", store), timeout_seconds)
+    group = ProcessGroup(rank, size, PrefixStore("mmlab", store), timeout_seconds)
     with group.showing_life():
         yield group
     dist.destroy_process_group()  # not after an error: others may never come to it
@@ -183,7 +183,7 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
-def require_equal(group: Group, identity: str) -> None:
+def require_equal(group: ProcessGroup, identity: str) -> None:
     """Raise GroupError on every process unless all give the same; `identity` is a hash, say."""
     identities = group.exchange(identity)
     others = [str(rank) for rank, found in enumerate(identities) if found != identities[0]]
@@ -200,7 +200,7 @@ def require_equal(group: Group, identity: str) -> None:
     )
 
 
-def settle(group: Group, error: str | None) -> None:
+def vote(group: ProcessGroup, error: str | None) -> None:
     """End a cell together, each with its error if it failed. Raises GroupError if all must end.
 
     They can go on where all are done, and where all have failed in the same place: one more
@@ -222,7 +222,7 @@ def settle(group: Group, error: str | None) -> None:
     )
 
 
-def _answers(group: Group) -> bool:
+def _answers(group: ProcessGroup) -> bool:
     """Whether a collective operation still works."""
     if group.size == 1:
         return True

@@ -26,7 +26,7 @@ class Best:
         self.is_new = False
         self._stalled_for = 0
 
-    def see(self, points: Sequence[MetricPoint]) -> None:
+    def update(self, points: Sequence[MetricPoint]) -> None:
         """Compare a validation's metrics with the best so far; none is best that is not finite."""
         if not points:
             return

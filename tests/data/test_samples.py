@@ -9,7 +9,7 @@ from support.lab import DATASET, ENCODERS, SCRIPTED, TRAIN, Lab
 from support.planted import Points
 from support.toys import Clusters
 
-from mmlab.data.samples import Outline, raw_values, read_outline
+from mmlab.data.samples import SampleIndex, raw_values, read_outline
 from mmlab.data.splits import Splits
 from mmlab.errors import DataError
 from mmlab.model.build import build
@@ -83,4 +83,4 @@ def test_a_split_is_outlined_once_however_many_cells_are_built(sqlite_lab: Lab) 
         build(plan, splits, {})
     placeholders = 2 * 2 * len(plans)  # of two encoders, looked for and read
     assert data.reads == first + placeholders
-    assert isinstance(splits.outline(data), Outline)
+    assert isinstance(splits.outline(data), SampleIndex)

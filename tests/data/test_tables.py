@@ -17,7 +17,7 @@ from mmlab.data.loader import equal_batches, evaluation_batches, training_batche
 from mmlab.data.order import Order
 from mmlab.data.reader import Reader, make_readers
 from mmlab.data.samples import read_outline
-from mmlab.data.tables import FeatureTable, InputTable, Kept
+from mmlab.data.tables import CachedSplit, FeatureTable, InputTable
 from mmlab.plugin import Batch, Features, PluginError
 
 #: Samples with two captions, one, none; and a fourth with one.
@@ -71,13 +71,13 @@ class Codes(Vector):
         return torch.tensor([float(len(str(raw))), float(ord(str(raw)[0]))])
 
 
-def planted() -> tuple[Points, dict[str, Reader], Kept]:
+def planted() -> tuple[Points, dict[str, Reader], CachedSplit]:
     """Samples, their readers, and tables of what an identity encoder makes of them."""
     dataset = Points(ROWS, [(0,), (1,), (), (1,), (0,)])
     encoders = {"image": Vector(), "text": Codes()}
     readers = make_readers(dataset, encoders, {"image": "image", "text": "text"})
     tables = {key: _table_of(dataset, reader) for key, reader in readers.items()}
-    return dataset, readers, Kept(tables, read_outline(dataset))
+    return dataset, readers, CachedSplit(tables, read_outline(dataset))
 
 
 def _table_of(dataset: Points, reader: Reader) -> FeatureTable:
@@ -106,7 +106,9 @@ def inputs_of(table: FeatureTable) -> InputTable:
 def test_inputs_and_features_may_be_kept_side_by_side(key: str) -> None:
     dataset, readers, kept = planted()
     other = ({"image", "text"} - {key}).pop()
-    mixed = Kept({other: kept.tables[other]}, kept.outline, {key: inputs_of(kept.tables[key])})
+    mixed = CachedSplit(
+        {other: kept.tables[other]}, kept.outline, {key: inputs_of(kept.tables[key])}
+    )
     assert mixed.covers(readers)
     order = Order(seed=3, size=5, batch_size=2)
     found = itertools.islice(kept_training_batches(mixed, dataset, readers, order), 12)
@@ -162,5 +164,5 @@ def test_a_loss_that_asks_for_inputs_that_were_not_read_is_told_why() -> None:
 def test_only_what_has_a_table_for_every_encoder_is_covered() -> None:
     _, readers, kept = planted()
     assert kept.covers(readers)
-    assert not Kept({"image": kept.tables["image"]}, kept.outline).covers(readers)
-    assert not Kept().covers([])
+    assert not CachedSplit({"image": kept.tables["image"]}, kept.outline).covers(readers)
+    assert not CachedSplit().covers([])

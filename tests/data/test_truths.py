@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from support.planted import Points
 
-from mmlab.data.samples import Truths, check_sample, read_outline, target_names
-from mmlab.data.samples import describe_truths as describe
+from mmlab.data.samples import LabelStatistics, check_sample, read_outline, target_names
+from mmlab.data.samples import label_statistics as describe
 from mmlab.errors import DataError
 from mmlab.plugin import Sample, Targeted
 
@@ -30,7 +30,7 @@ def measured(*numbers: tuple[float, ...]) -> Measured:
     return Measured([{}] * len(numbers), truths, numbers=numbers)
 
 
-def describe_truths(dataset: Points) -> Truths:
+def describe_truths(dataset: Points) -> LabelStatistics:
     return describe(read_outline(dataset), dataset)
 
 

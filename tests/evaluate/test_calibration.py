@@ -16,13 +16,13 @@ from mmlab.evaluate.metrics import (
     measure_reliability,
 )
 from mmlab.evaluate.rank_labels import rank_labels
-from mmlab.evaluate.ranked import LabelScores, RankedLabels, Truths
+from mmlab.evaluate.ranked import LabelScores, RankedLabels, TrueLabels
 from mmlab.plugin import Calibration
 
 SOFTMAX = Calibration(3.0)
 
 
-def rank(scores: torch.Tensor, truths: Truths, k: int = 5, **blocks: object) -> RankedLabels:
+def rank(scores: torch.Tensor, truths: TrueLabels, k: int = 5, **blocks: object) -> RankedLabels:
     labels = LabelScores(lambda rows: scores[rows], scores.shape[1], scores.shape[1], SOFTMAX)
     return rank_labels(labels, truths, k, "test")
 
@@ -32,7 +32,7 @@ def random_scores(count: int, labels: int, values: int, seed: int = 0) -> torch.
     return torch.randint(values, (count, labels), generator=generator) / values
 
 
-def random_truths(count: int, labels: int, most: int, seed: int = 0) -> Truths:
+def random_truths(count: int, labels: int, most: int, seed: int = 0) -> TrueLabels:
     random = np.random.default_rng(seed)
     counts = random.integers(1, most + 1, count)
     return [tuple(sorted(random.permutation(labels)[:own].tolist())) for own in counts]

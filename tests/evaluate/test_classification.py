@@ -13,7 +13,7 @@ from support.evaluated import Gate, Words, encoded, letters, pictures, subject
 from torch import nn
 
 from mmlab.errors import DataError, RunError, SpecError
-from mmlab.evaluate import Subject, ranking
+from mmlab.evaluate import EvaluatedModel, ranking
 from mmlab.evaluate.evaluators.classification import Classification
 from mmlab.plugin import Calibration, Features
 from mmlab.records import EvaluationResult
@@ -21,17 +21,17 @@ from mmlab.records import EvaluationResult
 LABELS = ["crab", "owl", "elk", "ant", "bee", "yak"]
 
 
-def with_head(outputs: int) -> Subject:
+def with_head(outputs: int) -> EvaluatedModel:
     torch.manual_seed(0)
     return subject(Gate(), head=nn.Linear(256, outputs), calibration=None)
 
 
-def classify(what: Subject, dataset: Words, **options: int) -> EvaluationResult:
+def classify(what: EvaluatedModel, dataset: Words, **options: int) -> EvaluationResult:
     (result,) = Classification(**options)(what, encoded(what, dataset), "labels")
     return result
 
 
-def predictions(what: Subject, dataset: Words) -> torch.Tensor:
+def predictions(what: EvaluatedModel, dataset: Words) -> torch.Tensor:
     """Straight from the model, all samples at once."""
     with torch.no_grad():
         prediction = what.model.outputs(encoded(what, dataset).features).prediction

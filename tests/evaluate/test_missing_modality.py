@@ -16,7 +16,7 @@ from support.lab import TOY, Lab
 from torch import Tensor, nn
 
 from mmlab.errors import SpecError
-from mmlab.evaluate import Subject
+from mmlab.evaluate import EvaluatedModel
 from mmlab.evaluate.evaluators.missing_modality import Condition, MissingModality, add_noise, area
 from mmlab.model.heads import Standardized
 from mmlab.plugin import Features, Sample
@@ -56,12 +56,14 @@ def planted(count: int = 30, lacking: Sequence[int] = ()) -> Words:
     return Words(rows, [(index % 3,) for index in range(count)], NAMES)
 
 
-def model(inputs: Sequence[str] = ("image", "text"), head: nn.Module | None = None) -> Subject:
+def model(
+    inputs: Sequence[str] = ("image", "text"), head: nn.Module | None = None
+) -> EvaluatedModel:
     return subject(Total(), head=head or Reads(), inputs=inputs)
 
 
 def results(
-    dataset: Words, what: Subject | None = None, **options: object
+    dataset: Words, what: EvaluatedModel | None = None, **options: object
 ) -> dict[str, EvaluationResult]:
     what = what or model()
     evaluator = MissingModality(**options)  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from support.evaluated import Words, encoded, subject
 from support.lab import PAIRED, TOY, Lab
 
 from mmlab.errors import DataError, RunError, SpecError
-from mmlab.evaluate import Encoded, Subject
+from mmlab.evaluate import Encoded, EvaluatedModel
 from mmlab.evaluate.evaluators.few_shot import FewShot
 from mmlab.evaluate.evaluators.linear_probe import LinearProbe
 from mmlab.evaluate.probes import Examples, fit, grid, search
@@ -98,7 +98,9 @@ def points(count: int, seed: int, labels: int = 3, **changes: object) -> Words:
 
 
 def ask(
-    evaluator: LinearProbe | FewShot, others: Mapping[Split, Words], what: Subject | None = None
+    evaluator: LinearProbe | FewShot,
+    others: Mapping[Split, Words],
+    what: EvaluatedModel | None = None,
 ) -> list[EvaluationResult]:
     model = what or subject(inputs=["image"])
 

@@ -10,7 +10,7 @@ from support.lab import PAIRED, Lab
 from torch import nn
 
 from mmlab.errors import DataError
-from mmlab.evaluate import Encoded, Subject, encode_split
+from mmlab.evaluate import Encoded, EvaluatedModel, encode_split
 from mmlab.evaluate.evaluators.prompts import PromptStudy, select_templates
 from mmlab.evaluate.evaluators.zero_shot import ZeroShot
 from mmlab.plugin import Split
@@ -28,7 +28,7 @@ def shown(templates: tuple[str, ...]) -> Words:
 
 
 def study(
-    what: Subject | None = None, templates: tuple[str, ...] = TEMPLATES, **options: object
+    what: EvaluatedModel | None = None, templates: tuple[str, ...] = TEMPLATES, **options: object
 ) -> dict[str, EvaluationResult]:
     model = what or subject()
     dataset = shown(templates)

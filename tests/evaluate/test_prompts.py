@@ -24,7 +24,7 @@ from support.evaluated import (
 from torch import Tensor, nn
 
 from mmlab.errors import DataError, SpecError
-from mmlab.evaluate import Subject
+from mmlab.evaluate import EvaluatedModel
 from mmlab.evaluate import rank_labels as ranking_of_labels
 from mmlab.evaluate.evaluators.zero_shot import ZeroShot, alike
 from mmlab.evaluate.label_features import Remembered, weights_sha256
@@ -38,7 +38,7 @@ TEMPLATES = ("a photo of many {}s!", "{}", "the art of {}")
 SIGMOID = Calibration(10.0, -6.0, "sigmoid")
 
 
-def ask(what: Subject, dataset: Words, **options: object) -> EvaluationResult:
+def ask(what: EvaluatedModel, dataset: Words, **options: object) -> EvaluationResult:
     (result,) = ZeroShot(**options)(what, encoded(what, dataset), "labels")  # type: ignore[arg-type]
     return result
 

@@ -11,7 +11,7 @@ from PIL import Image
 from support.evaluated import Gate, Words, encoded, pictures, subject
 from torch import nn
 
-from mmlab.evaluate import Subject, encode_split
+from mmlab.evaluate import EvaluatedModel, encode_split
 from mmlab.evaluate.evaluators.classification import Classification
 from mmlab.evaluate.evaluators.retrieval import Retrieval
 from mmlab.evaluate.evaluators.zero_shot import ZeroShot
@@ -21,7 +21,7 @@ from mmlab.plugin import Calibration
 LABELS = ["crab", "owl", "elk"]
 
 
-def protocol(what: Subject, dataset: Words, **options: object) -> object:
+def protocol(what: EvaluatedModel, dataset: Words, **options: object) -> object:
     (result,) = ZeroShot(**options)(what, encoded(what, dataset), "any name")  # type: ignore[arg-type]
     return result.protocol
 

@@ -13,7 +13,7 @@ from support.evaluated import Gate, Words, encoded, letters, subject
 from torch import Tensor, nn
 
 from mmlab.errors import DataError, RunError, SpecError
-from mmlab.evaluate import Subject
+from mmlab.evaluate import EvaluatedModel
 from mmlab.evaluate.evaluators.regression import Regression, measure
 from mmlab.plugin import Sample
 from mmlab.records import EvaluationResult
@@ -50,7 +50,7 @@ def counted(*numbers: tuple[float, ...], lacking: tuple[int, ...] = ()) -> Count
     return Counted(rows, [()] * len(WORDS), numbers=list(numbers))
 
 
-def result(dataset: Counted, what: Subject | None = None) -> EvaluationResult:
+def result(dataset: Counted, what: EvaluatedModel | None = None) -> EvaluationResult:
     what = what or subject(Gate(), head=Counts())
     (found,) = Regression()(what, encoded(what, dataset), "regression")
     return found

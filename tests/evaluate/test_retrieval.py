@@ -11,7 +11,7 @@ from support.evaluated import Broken, Cosine, Gate, Words, encoded, letters, pic
 from torch import nn
 
 from mmlab.errors import DataError, RunError, SpecError
-from mmlab.evaluate import Subject, ranking
+from mmlab.evaluate import EvaluatedModel, ranking
 from mmlab.evaluate.evaluators.retrieval import Retrieval
 from mmlab.plugin import Features, Scores
 from mmlab.records import EvaluationResult
@@ -20,7 +20,7 @@ WORDS = ["crab", "owl", "elk", "ant", "bee", "yak", "fox", "hen", "cow", "pig", 
 
 
 def retrieve(
-    what: Subject, dataset: Words, *, own: bool = False
+    what: EvaluatedModel, dataset: Words, *, own: bool = False
 ) -> tuple[EvaluationResult, EvaluationResult]:
     evaluator = Retrieval(repeated_captions="own" if own else "hits")
     first, second = evaluator(what, encoded(what, dataset), "pairs")

@@ -13,7 +13,7 @@ from support.evaluated import Broken, Cosine, Gate, Words, encoded, letters, pic
 from torch import Tensor, nn
 
 from mmlab.errors import DataError, RunError, SpecError
-from mmlab.evaluate import Subject, ranking
+from mmlab.evaluate import EvaluatedModel, ranking
 from mmlab.evaluate import rank_labels as ranking_of_labels
 from mmlab.evaluate.evaluators.zero_shot import ZeroShot
 from mmlab.evaluate.label_features import mean_sigmoids
@@ -24,7 +24,7 @@ from mmlab.records import EvaluationResult
 LABELS = ["crab", "owl", "elk", "ant", "bee", "yak", "carb"]
 
 
-def ask(what: Subject, dataset: Words, **options: object) -> EvaluationResult:
+def ask(what: EvaluatedModel, dataset: Words, **options: object) -> EvaluationResult:
     (result,) = ZeroShot(**options)(what, encoded(what, dataset), "labels")  # type: ignore[arg-type]
     return result
 

@@ -13,7 +13,7 @@ from support.widths import Plain
 import mmlab
 from mmlab.data.splits import Splits
 from mmlab.errors import PluginError, SpecError
-from mmlab.model.width import LARGEST_WIDTH, Matcher, nearest_width
+from mmlab.model.width import LARGEST_WIDTH, WidthMatcher, nearest_width
 from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
 from mmlab.records import Match
@@ -55,7 +55,7 @@ def test_the_search_finds_what_trying_every_width_finds(exponent: int) -> None:
 
 def matched(lab: Lab, budget: int, members: str, tables: Sequence[str] = TOY) -> list[Plan]:
     plans = plan_specs([lab.write("toy", [*tables, MATCH % (budget, members)])], [])
-    matcher = Matcher(Splits())
+    matcher = WidthMatcher(Splits())
     return [matcher.match(plan) for plan in plans]
 
 

@@ -15,14 +15,14 @@ from support.toys import Clusters, Scripted
 
 from mmlab.data.splits import Splits
 from mmlab.hashing import digest
-from mmlab.model.build import Experiment, build
+from mmlab.model.build import BuiltCell, build
 from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
 from mmlab.runner import kept_encode as feature_encoding
 from mmlab.runner.execute import start_training
-from mmlab.runner.kept import FeatureCache, Keeper
+from mmlab.runner.kept import FeatureCache, FeatureCacheForRun
 from mmlab.runner.kept_encode import describe_computing, describe_encoder, describe_split
-from mmlab.runner.score import Scorer
+from mmlab.runner.score import CellEvaluation
 
 FROZEN = (
     '[encoders.image]\nuse = "toy"\nfreeze = true\n\n[encoders.text]\nuse = "toy"\nfreeze = true\n'
@@ -85,19 +85,25 @@ RECOMPUTED = {"rtol": 1e-4, "atol": 1e-5}
 
 def parts(
     lab: Lab, spec: Path, *overrides: str
-) -> tuple[Plan, Splits, Experiment, Keeper, FeatureCache]:
+) -> tuple[Plan, Splits, BuiltCell, FeatureCacheForRun, FeatureCache]:
     (plan,) = plan_specs([spec], overrides)
     splits = Splits()
     experiment = build(plan, splits, {})
     cache = FeatureCache(lab.folder / "mmlab-cache", lab.shown.note)
-    return plan, splits, experiment, Keeper(cache, experiment, splits, CPU, "fp32"), cache
+    return (
+        plan,
+        splits,
+        experiment,
+        FeatureCacheForRun(cache, experiment, splits, CPU, "fp32"),
+        cache,
+    )
 
 
 def test_no_sample_is_read_where_all_features_are_kept(sqlite_lab: Lab) -> None:
     spec = write(sqlite_lab)
     _, splits, experiment, features, _ = parts(sqlite_lab, spec, "evaluate.0.cards=0")
     trainer, batches = start_training(experiment, splits, CPU, keeper=features)
-    scorer = Scorer(experiment, splits, CPU, "fp32", features)
+    scorer = CellEvaluation(experiment, splits, CPU, "fp32", features)
     scorer.validate()
     list(scorer.evaluate(["classification"]))
     plan = experiment.plan
@@ -218,7 +224,7 @@ def test_an_encoder_that_is_trained_is_not_kept(sqlite_lab: Lab) -> None:
 def key(
     lab: Lab,
     *overrides: str,
-    change: Callable[[Experiment], None] = lambda experiment: None,
+    change: Callable[[BuiltCell], None] = lambda experiment: None,
     split: str = "train",
     computing: Mapping[str, object] | None = None,
 ) -> str:
@@ -235,30 +241,30 @@ def key(
     return digest(about)
 
 
-def nudge(experiment: Experiment) -> None:
+def nudge(experiment: BuiltCell) -> None:
     """One weight by the least there is."""
     with torch.no_grad():
         weight = next(experiment.model.encoders["image"].parameters()).view(-1)
         weight[0] = torch.nextafter(weight[0], torch.tensor(9.0))
 
 
-def prepare_otherwise(experiment: Experiment) -> None:
+def prepare_otherwise(experiment: BuiltCell) -> None:
     """Another transform of the same encoder."""
     experiment.model.encoders["image"].preprocessing = "another"  # type: ignore[assignment]
 
 
-def edit(experiment: Experiment) -> None:
+def edit(experiment: BuiltCell) -> None:
     """The plugin's source, of an editable installation."""
     _change_entry(experiment, source_hash="another")
 
 
-def upgrade(experiment: Experiment) -> None:
+def upgrade(experiment: BuiltCell) -> None:
     """The plugin's version."""
     _change_entry(experiment, version="1.1")
 
 
 def _change_entry(
-    experiment: Experiment, source_hash: str | None = None, version: str = "1.0"
+    experiment: BuiltCell, source_hash: str | None = None, version: str = "1.0"
 ) -> None:
     resolved = experiment.plan.encoders["image"]
     entry = replace(resolved.entry, version=version)
@@ -274,7 +280,7 @@ def test_the_key_is_the_same_every_time(sqlite_lab: Lab) -> None:
 
 @pytest.mark.parametrize("change", [nudge, prepare_otherwise, edit, upgrade])
 def test_a_changed_encoder_has_another_key(
-    sqlite_lab: Lab, change: Callable[[Experiment], None]
+    sqlite_lab: Lab, change: Callable[[BuiltCell], None]
 ) -> None:
     assert key(sqlite_lab, change=change) != key(sqlite_lab)
 

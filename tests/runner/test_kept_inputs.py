@@ -13,13 +13,13 @@ from support.toys import Clusters, Scripted
 
 from mmlab.data.splits import Splits
 from mmlab.hashing import digest
-from mmlab.model.build import Experiment, build
+from mmlab.model.build import BuiltCell, build
 from mmlab.plan.resolve import plan_specs
 from mmlab.runner import kept as features
 from mmlab.runner.execute import start_training
-from mmlab.runner.kept import FeatureCache, Keeper
+from mmlab.runner.kept import FeatureCache, FeatureCacheForRun
 from mmlab.runner.kept_encode import describe_transform
-from mmlab.runner.score import Scorer
+from mmlab.runner.score import CellEvaluation
 
 TABLES = (DATASET, ENCODERS, CONCAT, SCRIPTED, TRAIN, CLASSIFICATION)
 CPU = torch.device("cpu")
@@ -77,7 +77,7 @@ def test_inputs_of_one_encoder_and_features_of_another_go_together(sqlite_lab: L
 def test_no_sample_is_read_where_all_inputs_are_kept(sqlite_lab: Lab) -> None:
     experiment, splits, keeper = parts(sqlite_lab)
     trainer, batches = start_training(experiment, splits, CPU, keeper=keeper)
-    scorer = Scorer(experiment, splits, CPU, "fp32", keeper)
+    scorer = CellEvaluation(experiment, splits, CPU, "fp32", keeper)
     scorer.validate()
     dataset = experiment.plan.dataset
     made = [splits.get(dataset, split) for split in ("train", "validation")]
@@ -91,12 +91,14 @@ def test_no_sample_is_read_where_all_inputs_are_kept(sqlite_lab: Lab) -> None:
     assert [data.reads for data in made if isinstance(data, Clusters)] == before
 
 
-def parts(lab: Lab, *overrides: str, trains: bool = True) -> tuple[Experiment, Splits, Keeper]:
+def parts(
+    lab: Lab, *overrides: str, trains: bool = True
+) -> tuple[BuiltCell, Splits, FeatureCacheForRun]:
     (plan,) = plan_specs([write(lab)], overrides)
     splits = Splits()
     experiment = build(plan, splits, {})
     cache = FeatureCache(lab.folder / "mmlab-cache", lab.shown.note)
-    return experiment, splits, Keeper(cache, experiment, splits, CPU, "fp32", trains)
+    return experiment, splits, FeatureCacheForRun(cache, experiment, splits, CPU, "fp32", trains)
 
 
 # --- when they are not kept -------------------------------------------------------------------
@@ -144,23 +146,23 @@ def test_inputs_that_take_too_much_are_read_and_that_is_said(
 # --- the key ----------------------------------------------------------------------------------
 
 
-def prepare_otherwise(experiment: Experiment) -> None:
+def prepare_otherwise(experiment: BuiltCell) -> None:
     """Another transform of the same encoder."""
     experiment.model.encoders["image"].preprocessing = "another"  # type: ignore[assignment]
 
 
-def learn_otherwise(experiment: Experiment) -> None:
+def learn_otherwise(experiment: BuiltCell) -> None:
     """What an encoder holds beside its parameters: a vocabulary, say."""
     experiment.model.encoders["image"].register_buffer("words", torch.ones(1))
 
 
-def compute_otherwise(experiment: Experiment) -> None:
+def compute_otherwise(experiment: BuiltCell) -> None:
     """What an encoder holds and does not save: a filter bank, say."""
     encoder = experiment.model.encoders["image"]
     encoder.register_buffer("bands", torch.ones(1), persistent=False)
 
 
-def edit(experiment: Experiment) -> None:
+def edit(experiment: BuiltCell) -> None:
     """The plugin's source, of an editable installation."""
     resolved = experiment.plan.encoders["image"]
     entry = replace(resolved.entry)
@@ -169,7 +171,7 @@ def edit(experiment: Experiment) -> None:
     object.__setattr__(experiment, "plan", replace(experiment.plan, encoders=encoders))
 
 
-def key(lab: Lab, *overrides: str, change: Callable[[Experiment], None] | None = None) -> str:
+def key(lab: Lab, *overrides: str, change: Callable[[BuiltCell], None] | None = None) -> str:
     experiment, _, _ = parts(lab, *overrides)
     if change is not None:
         change(experiment)
@@ -178,7 +180,7 @@ def key(lab: Lab, *overrides: str, change: Callable[[Experiment], None] | None =
 
 @pytest.mark.parametrize("change", [prepare_otherwise, learn_otherwise, compute_otherwise, edit])
 def test_a_changed_transform_has_another_key(
-    sqlite_lab: Lab, change: Callable[[Experiment], None]
+    sqlite_lab: Lab, change: Callable[[BuiltCell], None]
 ) -> None:
     assert key(sqlite_lab, change=change) != key(sqlite_lab)
 

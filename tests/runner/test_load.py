@@ -13,7 +13,7 @@ from support.toys import Clusters
 import mmlab
 from mmlab.data.loader import evaluation_batches
 from mmlab.errors import UsageError, WeightsError
-from mmlab.model.build import Experiment
+from mmlab.model.build import BuiltCell
 
 UNTRAINED = (
     DATASET,
@@ -25,7 +25,7 @@ UNTRAINED = (
 
 
 @torch.no_grad()
-def predict(experiment: Experiment) -> torch.Tensor:
+def predict(experiment: BuiltCell) -> torch.Tensor:
     """The label that the loaded model gives each sample of the test split."""
     (batch,) = evaluation_batches(Clusters("test"), experiment.readers, 64)
     prediction = experiment.model(batch).prediction

@@ -11,20 +11,20 @@ from support.toys import Clusters
 from mmlab.data.splits import Splits
 from mmlab.model.build import build
 from mmlab.plan.resolve import plan_specs
-from mmlab.runner.score import Scorer
+from mmlab.runner.score import CellEvaluation
 
 BOTH = (*PAIRED[:3], '[head]\nuse = "linear"\n', TOY[3], *PAIRED[3:5])
 
 
-def scorer(lab: Lab, tables: tuple[str, ...], *overrides: str) -> Scorer:
+def scorer(lab: Lab, tables: tuple[str, ...], *overrides: str) -> CellEvaluation:
     """The scorer of an experiment that has not been trained."""
     (plan,) = plan_specs([lab.write("toy", tables)], overrides)
     splits = Splits()
     experiment = build(plan, splits, {})
-    return Scorer(experiment, splits, torch.device("cpu"), "fp32")
+    return CellEvaluation(experiment, splits, torch.device("cpu"), "fp32")
 
 
-def reads(scorer: Scorer, names: list[str]) -> int:
+def reads(scorer: CellEvaluation, names: list[str]) -> int:
     """How often a sample of the test split is read for the named evaluations."""
     dataset = cast(Clusters, scorer.splits.get(scorer.plan.dataset, "test"))
     before = dataset.reads

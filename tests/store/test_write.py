@@ -16,7 +16,7 @@ from support.store_values import LABELS, artifact, claimed, dump, evaluation, fi
 
 from mmlab.errors import DataError, UsageError
 from mmlab.records import EvaluationResult, MetricPoint, SkippedSample
-from mmlab.store import Claim, Store, Weights, open_store, tables, views
+from mmlab.store import BestWeights, Claim, Store, open_store, tables, views
 
 
 def test_a_done_run_has_all_that_was_handed_over(store: Store) -> None:
@@ -193,7 +193,7 @@ def test_best_weights_are_found_by_experiment_and_by_run(store: Store) -> None:
     (by_experiment,) = store.best_weights([held.run_id])
     summary = store.run_detail(held.run_id).summary
     assert summary
-    assert by_experiment == Weights(held.run_id, artifact(held.run_id).path, "ab" * 32, summary)
+    assert by_experiment == BestWeights(held.run_id, artifact(held.run_id).path, "ab" * 32, summary)
     assert store.present_runs("another") == []
     assert store.best_weights([]) == []
     assert not store.are_running([held.run_id])

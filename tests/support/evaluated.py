@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmlab.data.reader import Reader
-from mmlab.evaluate import Encoded, Subject, encode_split
+from mmlab.evaluate import Encoded, EvaluatedModel, encode_split
 from mmlab.model.model import Model
 from mmlab.plugin import Calibration, Dataset, Features, Sample, Scores
 
@@ -125,7 +125,7 @@ def subject(
     calibration: Calibration | None = SOFTMAX,
     modalities: Mapping[str, str] | None = None,
     device: str = "cpu",
-) -> Subject:
+) -> EvaluatedModel:
     """A model of letters in eval mode, with the cosine unless another fusion is given."""
     encoders = {key: Letters() for key in inputs}
     model = Model(encoders, fusion or Cosine(), inputs, head=head, scorer=scorer).eval().to(device)
@@ -133,9 +133,9 @@ def subject(
         key: Reader((modalities or {}).get(key, key), encoder, torch.zeros(256))
         for key, encoder in encoders.items()
     }
-    return Subject(model, calibration, torch.device(device), "fp32", readers)
+    return EvaluatedModel(model, calibration, torch.device(device), "fp32", readers)
 
 
-def encoded(what: Subject, dataset: Dataset) -> Encoded:
+def encoded(what: EvaluatedModel, dataset: Dataset) -> Encoded:
     """The test split in batches of three."""
     return encode_split(what, dataset, "test", 3)

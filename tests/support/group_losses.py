@@ -16,11 +16,11 @@ from mmlab.data.order import Order
 from mmlab.plugin import Batch
 from mmlab.spec import TrainTable
 from mmlab.train.loop import Trainer
-from mmlab.train.processes import Group, open_group
+from mmlab.train.processes import ProcessGroup, open_group
 from support.loss_models import LOSSES, ROWS, make_batch, make_loss, make_step
 
 
-def compute(group: Group, name: str) -> dict[str, Tensor]:
+def compute(group: ProcessGroup, name: str) -> dict[str, Tensor]:
     """One loss's scalars and every parameter's gradient, in float64."""
     step = make_step({name: make_loss(name)}).double()
     table = TrainTable(max_steps=1, batch_size=ROWS)
@@ -32,7 +32,7 @@ def compute(group: Group, name: str) -> dict[str, Tensor]:
     return {**{f"scalar {name}": x.clone() for name, x in scalars.items()}, **gradients}
 
 
-def own_part(batch: Batch, group: Group) -> Batch:
+def own_part(batch: Batch, group: ProcessGroup) -> Batch:
     """This process' rows; views have another axis before them."""
     share = ROWS // group.size
     rows = slice(group.rank * share, (group.rank + 1) * share)

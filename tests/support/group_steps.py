@@ -14,12 +14,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mmlab.data.order import Order
-from mmlab.model.sharding import whole
+from mmlab.model.sharding import gather
 from mmlab.plugin import Batch
 from mmlab.spec import TrainTable
 from mmlab.train.loop import Trainer
-from mmlab.train.parallel import whole_state
-from mmlab.train.processes import Group, open_group
+from mmlab.train.parallel import gather_state
+from mmlab.train.processes import ProcessGroup, open_group
 from support.token_steps import ROWS, make_batch, make_step
 
 STEPS = 3
@@ -34,7 +34,7 @@ MODES: Mapping[str, Mapping[str, object]] = {
 }
 
 
-def train(group: Group, settings: Mapping[str, object]) -> dict[str, Tensor]:
+def train(group: ProcessGroup, settings: Mapping[str, object]) -> dict[str, Tensor]:
     """Losses, the first step's gradients and the last step's weights, in float64."""
     step = make_step()
     table = TrainTable(max_steps=STEPS, batch_size=ROWS, lr=0.01, **settings)  # type: ignore[arg-type]
@@ -45,10 +45,10 @@ def train(group: Group, settings: Mapping[str, object]) -> dict[str, Tensor]:
     for index in range(STEPS):
         trainer.update(batch, index)
     found |= {f"mean {name}": torch.tensor(x) for name, x in trainer.meter.take().items()}
-    return found | {name: x.clone() for name, x in whole_state(step).items()}
+    return found | {name: x.clone() for name, x in gather_state(step).items()}
 
 
-def part(batch: Batch, group: Group) -> Batch:
+def part(batch: Batch, group: ProcessGroup) -> Batch:
     """This process' rows."""
     share = ROWS // group.size
     return batch.map(lambda x: x[group.rank * share : (group.rank + 1) * share])
@@ -59,7 +59,7 @@ def gradients(trainer: Trainer, batch: Batch) -> Iterator[tuple[str, Tensor]]:
     trainer.differentiate(batch, 0)
     for name, p in trainer.step.named_parameters():
         assert p.grad is not None, name
-        yield f"gradient of {name}", whole(p.grad).clone()
+        yield f"gradient of {name}", gather(p.grad).clone()
     trainer.optimizer.zero_grad()
 
 

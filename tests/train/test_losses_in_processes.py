@@ -12,7 +12,7 @@ from support.loss_models import LOSSES
 from support.processes import start, wait
 from torch import Tensor
 
-from mmlab.train.processes import Group
+from mmlab.train.processes import ProcessGroup
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[s
 def test_two_processes_give_the_loss_and_gradients_of_one(
     name: str, together: Mapping[str, Mapping[str, Tensor]]
 ) -> None:
-    alone = group_losses.compute(Group(), name)
+    alone = group_losses.compute(ProcessGroup(), name)
     # A process that leaves a parameter out has a gradient of zero for it, or none.
     assert together[name].keys() >= alone.keys()
     for key, found in together[name].items():

@@ -19,20 +19,20 @@ from torch import Tensor
 from torch.distributed import HashStore
 
 from mmlab.errors import GroupError, LostError, MmlabError, SpecError
-from mmlab.model.build import Source
+from mmlab.model.build import InitialWeights
 from mmlab.plan.resolve import plan_specs
 from mmlab.runner.follow import Assignment, require_equal_plans
-from mmlab.train.processes import Group, require_equal, settle
+from mmlab.train.processes import ProcessGroup, require_equal, vote
 
 T = TypeVar("T")
 
 
-def both(act: Callable[[Group], T], timeout_seconds: float = 5.0) -> list[T | MmlabError]:
+def both(act: Callable[[ProcessGroup], T], timeout_seconds: float = 5.0) -> list[T | MmlabError]:
     """What two processes get or meet; here they are threads with one store of messages."""
     store = HashStore()
-    groups = [Group(rank, 2, store, timeout_seconds) for rank in (0, 1)]
+    groups = [ProcessGroup(rank, 2, store, timeout_seconds) for rank in (0, 1)]
 
-    def attempt(group: Group) -> T | MmlabError:
+    def attempt(group: ProcessGroup) -> T | MmlabError:
         try:
             with group.showing_life():
                 return act(group)
@@ -44,12 +44,12 @@ def both(act: Callable[[Group], T], timeout_seconds: float = 5.0) -> list[T | Mm
 
 
 def test_messages_of_the_main_process_arrive_in_their_order() -> None:
-    def talk(group: Group) -> list[str]:
+    def talk(group: ProcessGroup) -> list[str]:
         if group.is_main:
-            group.tell("one")
-            group.tell("two 🦜")
+            group.broadcast("one")
+            group.broadcast("two 🦜")
             return []
-        return [group.hear(), group.hear()]
+        return [group.receive(), group.receive()]
 
     assert both(talk) == [[], ["one", "two 🦜"]]
 
@@ -66,15 +66,15 @@ def test_processes_with_other_things_to_do_are_refused_on_both_sides() -> None:
 
 
 def test_a_process_that_fails_alone_ends_the_group_and_its_error_is_told() -> None:
-    assert both(lambda group: settle(group, None)) == [None, None]
-    for error in both(lambda group: settle(group, "no such file" if group.rank else None)):
+    assert both(lambda group: vote(group, None)) == [None, None]
+    for error in both(lambda group: vote(group, "no such file" if group.rank else None)):
         assert isinstance(error, GroupError)
         assert "rank 0 is done, rank 1 failed" in str(error)
         assert "no such file" in str(error)
 
 
 def test_one_that_works_for_longer_than_the_timeout_is_waited_for() -> None:
-    def work(group: Group) -> list[str]:
+    def work(group: ProcessGroup) -> list[str]:
         time.sleep(0.6 * group.rank)
         return group.exchange(str(group.rank))
 
@@ -82,7 +82,7 @@ def test_one_that_works_for_longer_than_the_timeout_is_waited_for() -> None:
 
 
 def test_one_that_has_gone_silent_is_given_up_after_the_timeout() -> None:
-    def wait_or_vanish(group: Group) -> list[str]:
+    def wait_or_vanish(group: ProcessGroup) -> list[str]:
         return group.exchange("here") if group.is_main else []
 
     waiting, vanished = both(wait_or_vanish, timeout_seconds=0.2)
@@ -93,23 +93,23 @@ def test_one_that_has_gone_silent_is_given_up_after_the_timeout() -> None:
 
 def test_a_batch_that_processes_cannot_divide_is_refused(sqlite_lab: Lab) -> None:
     plans = plan_specs([sqlite_lab.write("toy")], ["train.batch_size=7"])
-    require_equal_plans(plans, Group())
+    require_equal_plans(plans, ProcessGroup())
     for error in both(lambda group: require_equal_plans(plans, group)):
         assert isinstance(error, SpecError)
         assert "batch_size 7, 2 processes" in str(error)
 
 
 def test_an_assignment_survives_as_a_message() -> None:
-    source = Source(Path("a/b.safetensors"), "ab" * 32, "image", None)
+    source = InitialWeights(Path("a/b.safetensors"), "ab" * 32, "image", None)
     sent = Assignment("x.toml", 3, "hash", {"picture": source}, ("zero_shot", "retrieval"))
     assert Assignment.read(sent.to_json()) == sent
 
 
 def test_a_process_alone_needs_no_store() -> None:
-    group = Group()
-    group.tell("nobody listens")
+    group = ProcessGroup()
+    group.broadcast("nobody listens")
     require_equal(group, "anything")
-    settle(group, None)
+    vote(group, None)
     assert group.exchange("alone") == ["alone"]
     assert group.same({"loss": 1.5}) == {"loss": 1.5}
 
@@ -117,7 +117,7 @@ def test_a_process_alone_needs_no_store() -> None:
 @pytest.fixture(scope="module")
 def alone() -> dict[str, Tensor]:
     """What one process computes."""
-    return group_steps.train(Group(), {})
+    return group_steps.train(ProcessGroup(), {})
 
 
 @pytest.fixture(scope="module")

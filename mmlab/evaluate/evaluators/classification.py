@@ -8,7 +8,7 @@ import torch
 
 from mmlab.errors import DataError, explain
 from mmlab.evaluate.encode import Encoded
-from mmlab.evaluate.evaluator import Question, needs_prediction, no_labels, nothing_left
+from mmlab.evaluate.evaluator import ProtocolQuestion, needs_prediction, no_labels, nothing_left
 from mmlab.evaluate.label_results import (
     CardsOption,
     KeptOption,
@@ -20,7 +20,7 @@ from mmlab.evaluate.label_results import (
 from mmlab.evaluate.metrics import METRICS
 from mmlab.evaluate.rank_labels import rank_labels
 from mmlab.evaluate.ranked import LabelScores
-from mmlab.evaluate.subject import Subject
+from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.plugin import Calibration, Dataset
 from mmlab.records import EvaluationResult
 
@@ -46,7 +46,7 @@ class Classification:
         self.k = k
         self.cards = cards
 
-    def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
+    def check(self, subject: EvaluatedModel, dataset: Dataset, name: str) -> None:
         """Raise SpecError without a head, DataError without labels."""
         if subject.model.head is None:
             raise needs_prediction(name)
@@ -54,7 +54,9 @@ class Classification:
             raise no_labels(name)
 
     @torch.no_grad()
-    def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
+    def __call__(
+        self, subject: EvaluatedModel, encoded: Encoded, name: str
+    ) -> list[EvaluationResult]:
         """One result. Raises also where the head's labels are not as many as the dataset's."""
         self.check(subject, encoded.dataset, name)
         labels = encoded.dataset.labels
@@ -69,7 +71,7 @@ class Classification:
         truths = [encoded.truths[index] for index in indexes]
         scores = LabelScores(lambda rows: predictions[rows], len(labels), len(labels), calibration)
         ranked = rank_labels(scores, truths, self.k, name)
-        question = Question("classification", self.version, {}, labels)
+        question = ProtocolQuestion("classification", self.version, {}, labels)
         described = subject.describe(subject.model.inputs, calibration)
         labelling = Labelling(name, question, encoded, indexes, described, self.cards)
         return [make_result(labelling, truths, ranked)]

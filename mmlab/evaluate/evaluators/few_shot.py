@@ -13,7 +13,7 @@ from pydantic import Field
 
 from mmlab.errors import DataError, explain
 from mmlab.evaluate.encode import Encoded
-from mmlab.evaluate.evaluator import Learnt, Question, hash_texts, make_protocol
+from mmlab.evaluate.evaluator import Learnt, ProtocolQuestion, hash_texts, make_protocol
 from mmlab.evaluate.label_results import KeptOption, Labelling
 from mmlab.evaluate.metrics import METRICS
 from mmlab.evaluate.probes import (
@@ -36,7 +36,7 @@ from mmlab.evaluate.probes import (
     take_examples,
     without_details,
 )
-from mmlab.evaluate.subject import Subject
+from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.plugin import Dataset
 from mmlab.records import EvaluationResult, SampleResults, Shots
 
@@ -101,7 +101,7 @@ class FewShot:
         """The splits that are read besides the evaluated one."""
         return learns_from(self.method, self.penalty)
 
-    def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
+    def check(self, subject: EvaluatedModel, dataset: Dataset, name: str) -> None:
         """Raise SpecError or DataError for what the model or the dataset lacks."""
         key = find_encoder(subject, self.encoder, name)
         check_probe(subject, dataset, key, name)
@@ -109,7 +109,9 @@ class FewShot:
             raise several_truths(name)
 
     @torch.no_grad()
-    def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
+    def __call__(
+        self, subject: EvaluatedModel, encoded: Encoded, name: str
+    ) -> list[EvaluationResult]:
         """For each number of shots the mean of the seeds, then the seeds."""
         self.check(subject, encoded.dataset, name)
         key = find_encoder(subject, self.encoder, name)
@@ -135,7 +137,7 @@ class FewShot:
 
     def _result(
         self,
-        subject: Subject,
+        subject: EvaluatedModel,
         key: str,
         name: str,
         asked: Taken,
@@ -175,7 +177,7 @@ class FewShot:
         shots: int,
         penalty: float | None,
         more: Mapping[str, object],
-    ) -> Question:
+    ) -> ProtocolQuestion:
         options = {
             "encoder": modality,
             "method": self.method,
@@ -184,7 +186,7 @@ class FewShot:
             **more,
         }
         dataset = asked.encoded.dataset
-        return Question("few_shot", self.version, options, dataset.labels)
+        return ProtocolQuestion("few_shot", self.version, options, dataset.labels)
 
 
 def _in_words(shots: int) -> str:
@@ -192,7 +194,7 @@ def _in_words(shots: int) -> str:
 
 
 def _mean_result(
-    question: Question, asked: Taken, condition: str, found: Sequence[EvaluationResult]
+    question: ProtocolQuestion, asked: Taken, condition: str, found: Sequence[EvaluationResult]
 ) -> EvaluationResult:
     """What the seeds have in common: means with intervals, and per sample the mean of the hits."""
     penalties = [result.subject["penalty"] for result in found]

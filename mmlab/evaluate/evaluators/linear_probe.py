@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 
 from mmlab.evaluate.encode import Encoded
-from mmlab.evaluate.evaluator import Learnt, Question
+from mmlab.evaluate.evaluator import Learnt, ProtocolQuestion
 from mmlab.evaluate.label_results import CardsOption, KeptOption, Labelling
 from mmlab.evaluate.metrics import METRICS
 from mmlab.evaluate.probes import (
@@ -28,7 +28,7 @@ from mmlab.evaluate.probes import (
     read_others,
     take_examples,
 )
-from mmlab.evaluate.subject import Subject
+from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.plugin import Dataset
 from mmlab.records import EvaluationResult
 
@@ -74,13 +74,15 @@ class LinearProbe:
         """The splits that are read besides the evaluated one."""
         return learns_from(self.method, self.penalty)
 
-    def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
+    def check(self, subject: EvaluatedModel, dataset: Dataset, name: str) -> None:
         """Raise SpecError or DataError for what the model or the dataset lacks."""
         key = find_encoder(subject, self.encoder, name)
         check_probe(subject, dataset, key, name)
 
     @torch.no_grad()
-    def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
+    def __call__(
+        self, subject: EvaluatedModel, encoded: Encoded, name: str
+    ) -> list[EvaluationResult]:
         """One result."""
         self.check(subject, encoded.dataset, name)
         key = find_encoder(subject, self.encoder, name)
@@ -102,7 +104,7 @@ class LinearProbe:
             "seed": self.seed if self.method == "adamw" else None,
             "learnt_from": learnt_from(*learnt),
         }
-        question = Question("linear_probe", self.version, options, encoded.dataset.labels)
+        question = ProtocolQuestion("linear_probe", self.version, options, encoded.dataset.labels)
         described = describe_probe(subject, key, penalty)
         labelling = Labelling(name, question, encoded, asked.indexes, described, self.cards)
         return [probe_result(labelling, probe, asked, self.k)]

@@ -19,7 +19,7 @@ from mmlab.evaluate.evaluator import lacks_modality, nothing_left
 from mmlab.evaluate.evaluators.classification import Classification
 from mmlab.evaluate.evaluators.regression import MEASURES, Regression
 from mmlab.evaluate.metrics import METRICS
-from mmlab.evaluate.subject import Subject
+from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.model.heads import Standardized
 from mmlab.plugin import Dataset, Features
 from mmlab.records import EvaluationResult
@@ -90,7 +90,7 @@ class MissingModality:
         self.noise_levels = tuple(sorted(set(noise_levels)))
         self.noise_seed = noise_seed
 
-    def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
+    def check(self, subject: EvaluatedModel, dataset: Dataset, name: str) -> None:
         """Raise SpecError or DataError for what the model or the dataset lacks."""
         inputs = subject.model.inputs
         if len(inputs) > MOST_INPUTS:
@@ -101,7 +101,9 @@ class MissingModality:
         _judge(subject).check(subject, dataset, name)
 
     @torch.no_grad()
-    def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
+    def __call__(
+        self, subject: EvaluatedModel, encoded: Encoded, name: str
+    ) -> list[EvaluationResult]:
         """A result for each condition, and one that sums them up."""
         self.check(subject, encoded.dataset, name)
         complete = torch.stack([encoded.present(key) for key in subject.model.inputs]).all(0)
@@ -122,7 +124,7 @@ class MissingModality:
 
     def _result(
         self,
-        subject: Subject,
+        subject: EvaluatedModel,
         encoded: Encoded,
         name: str,
         condition: Condition,
@@ -219,7 +221,7 @@ class MissingModality:
         )
 
 
-def _judge(subject: Subject) -> Classification | Regression:
+def _judge(subject: EvaluatedModel) -> Classification | Regression:
     """Who turns predictions into metrics."""
     is_regression = isinstance(subject.model.head, Standardized)
     return Regression() if is_regression else Classification(k=1, cards=0)

@@ -14,7 +14,7 @@ from mmlab.data.samples import prompt_names
 from mmlab.data.tables import join_rows, take_rows
 from mmlab.errors import DataError, explain
 from mmlab.evaluate.encode import Encoded
-from mmlab.evaluate.evaluator import Learnt, Question, hash_texts, nothing_left
+from mmlab.evaluate.evaluator import Learnt, ProtocolQuestion, hash_texts, nothing_left
 from mmlab.evaluate.evaluators.zero_shot import (
     Combine,
     CombineOption,
@@ -32,8 +32,8 @@ from mmlab.evaluate.metrics import METRICS, mean_over_present, measure_labels, s
 from mmlab.evaluate.probes import without_details
 from mmlab.evaluate.prompts import Prompts, Template
 from mmlab.evaluate.rank_labels import rank_labels
-from mmlab.evaluate.ranked import LabelScores, Truths
-from mmlab.evaluate.subject import Subject
+from mmlab.evaluate.ranked import LabelScores, TrueLabels
+from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.plugin import Dataset, Features
 from mmlab.records import EvaluationResult
 
@@ -87,7 +87,7 @@ class PromptStudy:
             cards=0,
         )
 
-    def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
+    def check(self, subject: EvaluatedModel, dataset: Dataset, name: str) -> None:
         """Raise SpecError or DataError as zero_shot does, and for fewer than two templates."""
         self.zero_shot.check(subject, dataset, name)
         templates = self.zero_shot.written(dataset, name).templates
@@ -95,7 +95,9 @@ class PromptStudy:
             raise too_few_templates(name, len(set(templates)))
 
     @torch.no_grad()
-    def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
+    def __call__(
+        self, subject: EvaluatedModel, encoded: Encoded, name: str
+    ) -> list[EvaluationResult]:
         """A result for each condition."""
         self.check(subject, encoded.dataset, name)
         templates = tuple(dict.fromkeys(self.zero_shot.written(encoded.dataset, name).templates))
@@ -135,7 +137,7 @@ class PromptStudy:
 
     def _question(
         self, asked: _Asked, used: tuple[str, ...], validation: _Asked | None
-    ) -> Question:
+    ) -> ProtocolQuestion:
         """What is asked: of a selection all templates, and the samples that select."""
         templates = used if validation is None else asked.templates
         own = self.zero_shot.question(asked.subject, asked.encoded.dataset, asked.name, templates)
@@ -156,7 +158,7 @@ class _Asked:
     """Samples of a split, projected, and the features of all labels for each template."""
 
     zero_shot: ZeroShot
-    subject: Subject
+    subject: EvaluatedModel
     encoded: Encoded
     templates: tuple[str, ...]
     name: str
@@ -168,7 +170,7 @@ class _Asked:
     def of(
         cls,
         zero_shot: ZeroShot,
-        subject: Subject,
+        subject: EvaluatedModel,
         encoded: Encoded,
         templates: tuple[str, ...],
         name: str,
@@ -193,7 +195,7 @@ class _Asked:
         return cls(zero_shot, subject, encoded, templates, name, indexes, projected, labels)
 
     @property
-    def truths(self) -> Truths:
+    def truths(self) -> TrueLabels:
         """Labels of the samples."""
         return [self.encoded.truths[index] for index in self.indexes]
 

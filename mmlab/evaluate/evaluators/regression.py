@@ -13,10 +13,10 @@ import torch
 from mmlab.data.samples import target_names
 from mmlab.errors import DataError, explain
 from mmlab.evaluate.encode import Encoded
-from mmlab.evaluate.evaluator import Question, make_protocol, needs_prediction, nothing_left
+from mmlab.evaluate.evaluator import ProtocolQuestion, make_protocol, needs_prediction, nothing_left
 from mmlab.evaluate.finite import check_numbers
 from mmlab.evaluate.label_results import have_any_input, predict
-from mmlab.evaluate.subject import Subject
+from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.plugin import Dataset
 from mmlab.records import EvaluationResult, SampleResults, SampleTargets
 
@@ -42,7 +42,7 @@ class Regression:
     needs: ClassVar[frozenset[str]] = frozenset({"prediction", "targets"})
     metrics: ClassVar[frozenset[str]] = frozenset({*MEASURES, *(f"*/{one}" for one in MEASURES)})
 
-    def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
+    def check(self, subject: EvaluatedModel, dataset: Dataset, name: str) -> None:
         """Raise SpecError without a head, DataError without targets."""
         if subject.model.head is None:
             raise needs_prediction(name)
@@ -50,7 +50,9 @@ class Regression:
             raise no_targets(name)
 
     @torch.no_grad()
-    def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
+    def __call__(
+        self, subject: EvaluatedModel, encoded: Encoded, name: str
+    ) -> list[EvaluationResult]:
         """One result. Raises also where the head's outputs are not as many as the targets."""
         self.check(subject, encoded.dataset, name)
         names = target_names(encoded.dataset)
@@ -65,7 +67,7 @@ class Regression:
         predicted = predictions.double().cpu().numpy()
         errors = predicted - truths  # (n, T), NaN where unknown
         ids = [encoded.ids[index] for index in indexes]
-        question = Question("regression", self.version, {"targets": list(names)})
+        question = ProtocolQuestion("regression", self.version, {"targets": list(names)})
         return [
             EvaluationResult(
                 name=name,

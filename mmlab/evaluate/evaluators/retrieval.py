@@ -16,7 +16,7 @@ from mmlab.data.tables import take_rows
 from mmlab.evaluate import ranking
 from mmlab.evaluate.encode import Encoded
 from mmlab.evaluate.evaluator import (
-    Question,
+    ProtocolQuestion,
     lacks_modality,
     make_protocol,
     needs_similarity,
@@ -25,7 +25,7 @@ from mmlab.evaluate.evaluator import (
 from mmlab.evaluate.finite import check_numbers
 from mmlab.evaluate.label_results import CardsOption, make_thumbnails
 from mmlab.evaluate.metrics import share_within
-from mmlab.evaluate.subject import Subject
+from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.plugin import Dataset, Features
 from mmlab.records import (
     SHARED_CAPTIONS,
@@ -84,7 +84,7 @@ class Retrieval:
         self.repeated_captions = repeated_captions
         self.cards = cards
 
-    def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
+    def check(self, subject: EvaluatedModel, dataset: Dataset, name: str) -> None:
         """Raise SpecError without a similarity, DataError where the dataset lacks an input."""
         if not subject.gives_similarity:
             raise needs_similarity(name, subject.model.inputs)
@@ -93,7 +93,9 @@ class Retrieval:
                 raise lacks_modality(name, subject.modality(key), dataset.modalities)
 
     @torch.no_grad()
-    def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
+    def __call__(
+        self, subject: EvaluatedModel, encoded: Encoded, name: str
+    ) -> list[EvaluationResult]:
         """Two results, each with the ranks of its queries."""
         self.check(subject, encoded.dataset, name)
         keys = subject.model.inputs
@@ -112,12 +114,12 @@ class Retrieval:
         mean = {"mean_recall@1": mean_recall}
         return [replace(result, metrics={**result.metrics, **mean}) for result in results]
 
-    def _ranked(self, subject: Subject, asked: Side, answers: Side, name: str) -> Direction:
+    def _ranked(self, subject: EvaluatedModel, asked: Side, answers: Side, name: str) -> Direction:
         matches = Matches(asked, answers, own_only=self.repeated_captions == "own")
         return rank_hits(subject, matches, name)
 
     def _result(
-        self, subject: Subject, encoded: Encoded, name: str, condition: str, found: Direction
+        self, subject: EvaluatedModel, encoded: Encoded, name: str, condition: str, found: Direction
     ) -> EvaluationResult:
         asked, answers = found.asked, found.answers
         shared = count_shared(asked) + count_shared(answers)
@@ -137,12 +139,12 @@ class Retrieval:
             thumbnails=make_thumbnails(encoded.dataset, asked.ids, asked.indexes, self.cards),
         )
 
-    def _question(self, shared: int) -> Question:
+    def _question(self, shared: int) -> ProtocolQuestion:
         """What is asked; whose captions count is part of it only where some are shared."""
         options: dict[str, object] = {"prefix": self.prefix} if self.prefix else {}
         if shared and self.repeated_captions != "hits":
             options["repeated_captions"] = self.repeated_captions
-        return Question("retrieval", self.version, options)
+        return ProtocolQuestion("retrieval", self.version, options)
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ class Direction:
 
 
 def make_side(
-    subject: Subject, encoded: Encoded, key: str, indexes: Sequence[int], prefix: str = ""
+    subject: EvaluatedModel, encoded: Encoded, key: str, indexes: Sequence[int], prefix: str = ""
 ) -> Side:
     """The rows of one input for the samples at `indexes`: one each, or one per caption."""
     features = take_rows(encoded.features[key], torch.tensor(indexes))
@@ -198,7 +200,7 @@ def count_shared(side: Side) -> int:
     return len({content for content, index in rows if first.setdefault(content, index) != index})
 
 
-def rank_hits(subject: Subject, matches: Matches, name: str) -> Direction:
+def rank_hits(subject: EvaluatedModel, matches: Matches, name: str) -> Direction:
     """Rank every query's best hit among all rows of the other side, some queries at a time."""
     asked, answers = matches.asked, matches.answers
     ranks, ties = [], []

@@ -16,7 +16,7 @@ from mmlab.data.tables import take_rows
 from mmlab.errors import DataError, SpecError, explain
 from mmlab.evaluate.encode import Encoded
 from mmlab.evaluate.evaluator import (
-    Question,
+    ProtocolQuestion,
     lacks_modality,
     needs_similarity,
     no_labels,
@@ -33,7 +33,7 @@ from mmlab.evaluate.metrics import METRICS
 from mmlab.evaluate.prompts import PLACEHOLDER, Prompts, Template, read_prompts
 from mmlab.evaluate.rank_labels import BLOCK_LABELS, rank_labels
 from mmlab.evaluate.ranked import LabelScores
-from mmlab.evaluate.subject import Subject
+from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.plugin import Calibration, Dataset, Features
 from mmlab.records import EvaluationResult
 
@@ -110,7 +110,7 @@ class ZeroShot:
         self.keep_scores = keep_scores
         self.cards = cards
 
-    def check(self, subject: Subject, dataset: Dataset, name: str) -> None:
+    def check(self, subject: EvaluatedModel, dataset: Dataset, name: str) -> None:
         """Raise SpecError or DataError for what the model or the dataset lacks."""
         queries, _ = self.keys(subject, name)
         self.calibration(subject, name)
@@ -126,7 +126,9 @@ class ZeroShot:
             raise lacks_modality(name, subject.modality(queries), dataset.modalities)
 
     @torch.no_grad()
-    def __call__(self, subject: Subject, encoded: Encoded, name: str) -> list[EvaluationResult]:
+    def __call__(
+        self, subject: EvaluatedModel, encoded: Encoded, name: str
+    ) -> list[EvaluationResult]:
         """One result."""
         self.check(subject, encoded.dataset, name)
         queries, prompts = self.keys(subject, name)
@@ -149,7 +151,7 @@ class ZeroShot:
         return [make_result(labelling, truths, found)]
 
     def _scores(
-        self, subject: Subject, asked: Features, labels: LabelFeatures, name: str
+        self, subject: EvaluatedModel, asked: Features, labels: LabelFeatures, name: str
     ) -> LabelScores:
         """The scores of every label for the samples whose projected features are given."""
         queries, prompts = self.keys(subject, name)
@@ -180,8 +182,12 @@ class ZeroShot:
         return LabelScores(whole, count, width, meaning)
 
     def question(
-        self, subject: Subject, dataset: Dataset, name: str, used: tuple[str, ...] | None = None
-    ) -> Question:
+        self,
+        subject: EvaluatedModel,
+        dataset: Dataset,
+        name: str,
+        used: tuple[str, ...] | None = None,
+    ) -> ProtocolQuestion:
         """What is asked, named by modalities: a model's encoder keys are its own affair.
 
         What is averaged is part of it where a label has several prompts, unless that is features.
@@ -200,9 +206,11 @@ class ZeroShot:
         templates, names = written.templates, prompt_names(dataset)
         if not templates or names == dataset.labels:
             names = ()
-        return Question("zero_shot", self.version, options, dataset.labels, templates, names)
+        return ProtocolQuestion(
+            "zero_shot", self.version, options, dataset.labels, templates, names
+        )
 
-    def combination(self, subject: Subject, name: str) -> Combine:
+    def combination(self, subject: EvaluatedModel, name: str) -> Combine:
         """What is averaged over a label's prompts."""
         own: Combine = "features" if subject.fusion.prompts == "features" else "scores"
         if self.combine == "features" and own != "features":
@@ -213,7 +221,7 @@ class ZeroShot:
         """Whether scores need all labels at once."""
         return combine == "probabilities" or self.keep_scores
 
-    def keys(self, subject: Subject, name: str) -> tuple[str, str]:
+    def keys(self, subject: EvaluatedModel, name: str) -> tuple[str, str]:
         """Encoder keys of queries and prompts."""
         inputs = subject.model.inputs
         if not subject.gives_similarity:
@@ -227,7 +235,7 @@ class ZeroShot:
             raise wrong_inputs(name, "queries", self.queries, inputs)
         return queries, prompts
 
-    def _default_prompts(self, subject: Subject, name: str) -> str:
+    def _default_prompts(self, subject: EvaluatedModel, name: str) -> str:
         inputs = subject.model.inputs
         if self.queries is not None:
             inputs = tuple(key for key in inputs if key != self.queries)
@@ -236,7 +244,7 @@ class ZeroShot:
             raise no_reader_of_prompts(name, inputs, len(texts))
         return texts[0]
 
-    def calibration(self, subject: Subject, name: str) -> Calibration:
+    def calibration(self, subject: EvaluatedModel, name: str) -> Calibration:
         """How one prompt's scores become probabilities."""
         if self.scale is not None:
             return Calibration(self.scale)
