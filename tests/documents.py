@@ -25,8 +25,14 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 #: The pages of docs/, its index among them.
 DOCS = sorted(ROOT.glob("docs/**/*.md"))
+#: What a visitor of the project meets: at most 120 columns wide, with a plain first sentence.
+FRONT = [
+    README,
+    *(ROOT / f"{name}.md" for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY")),
+    *DOCS,
+]
 #: Every document whose blocks do what they say.
-PAGES = [README, *DOCS, *sorted(ROOT.glob("plugins/*/README.md"))]
+PAGES = [*FRONT, *sorted(ROOT.glob("plugins/*/README.md"))]
 BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[a-z ]+): (?P<about>[^\n]+) -->\n)?"
     r"^```(?P<language>\w*)\n(?P<text>.*?)^```$",

@@ -1,6 +1,7 @@
 """Every page does what it says: its blocks run, in their order, as a reader would run them.
 
-Pages are the README, those of docs/, and every plugin's README; each is read in an empty folder.
+Pages are those at the root, those of docs/, and every plugin's README. Each is read in an empty
+folder.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from typing import Any
 import pytest
 from documents import (
     DOCS,
+    FRONT,
     LANGUAGES,
     MARKS,
     PAGES,
-    README,
     ROOT,
     Reader,
     commands,
@@ -89,13 +90,13 @@ def test_a_page_names_only_what_there_is(path: Path) -> None:
     assert dead_links(path) == []
 
 
-@pytest.mark.parametrize("path", [README, *DOCS], ids=name)
+@pytest.mark.parametrize("path", FRONT, ids=name)
 def test_no_line_is_wider_than_120_characters(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     assert [number for number, line in enumerate(lines, 1) if len(line) > 120] == []
 
 
-@pytest.mark.parametrize("path", [README, *DOCS], ids=name)
+@pytest.mark.parametrize("path", FRONT, ids=name)
 def test_a_page_begins_with_a_sentence_of_plain_words(path: Path) -> None:
     sentence = first_paragraph(path).partition(". ")[0]
     assert re.match(r"[A-Z][a-z-]*[ ,]|mmlab ", sentence), sentence
