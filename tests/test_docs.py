@@ -27,6 +27,7 @@ from documents import (
     first_paragraph,
     links,
     mentioned_verbs,
+    prose,
     unknown_options,
 )
 
@@ -102,6 +103,22 @@ def test_a_page_begins_with_a_sentence_of_plain_words(path: Path) -> None:
     assert re.match(r"[A-Z][a-z-]*[ ,]|mmlab ", sentence), sentence
     assert 5 < len(sentence.split()) < 45
     assert first_paragraph(path).endswith(".")
+
+
+def test_the_ways_through_the_code_name_what_is_there() -> None:
+    text = prose(ROOT / "docs/inside/architecture.md")
+    files = set(re.findall(r"`(?:mmlab/)?([\w/]+\.py)`", text))
+    stops = re.findall(r"`([\w.]+)`\s\(`([\w/]+\.py)`\)", text)
+    assert len(files) > 20
+    assert len(stops) > 25
+    assert [file for file in files if not (ROOT / "mmlab" / file).is_file()] == []
+    assert [stop for stop in stops if not defines(ROOT / "mmlab" / stop[1], stop[0])] == []
+
+
+def defines(path: Path, name: str) -> bool:
+    """Whether a module has a function or class of this name, or a class with this method."""
+    last = name.rpartition(".")[2]
+    return bool(re.search(rf"^\s*(def|class) {last}\b", path.read_text("utf-8"), re.MULTILINE))
 
 
 def test_the_plugin_has_fewer_than_40_lines() -> None:
