@@ -219,7 +219,7 @@ def test_a_fault_found_later_is_rendered_in_the_same_form(tmp_path: Path) -> Non
 @pytest.mark.slow
 def test_specs_import_neither_torch_nor_the_database() -> None:
     code = (
-        "import sys, mmlab.spec, mmlab.options, mmlab.registry, mmlab.schema\n"
+        "import sys, mmlab.spec, mmlab.plan.options, mmlab.plan.registry, mmlab.plan.schema\n"
         "print({'torch', 'sqlalchemy', 'polars'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
