@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,11 @@ def test_every_block_of_a_page_does_what_it_says(
     reader = Reader(tmp_path, monkeypatch, empty_postgres_url)
     blocks = [block for block in find_blocks(path) if block.runs]
     assert [fault for block in blocks if (fault := reader.fault(block))] == []
+
+
+def test_the_picture_of_the_folders_is_that_of_the_imports() -> None:
+    page = (ROOT / "docs/inside/architecture.md").read_text(encoding="utf-8")
+    shown = page.split("folders.py -->\n```text\n")[1].partition("\n```")[0]
+    script = [sys.executable, str(ROOT / ".ci/folders.py")]
+    printed = subprocess.run(script, capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert shown.splitlines() == printed.splitlines()
