@@ -13,7 +13,10 @@ from collections.abc import Mapping
 import grimp
 
 #: In the order of the layer rule of pyproject.toml.
-ORDER = ["cli", "runner", "train", "evaluate", "report", "interop", "model", "statistics", "store", "data", "testing", "plan", "spec", "plugin"]
+ORDER = (
+    *("cli", "runner", "train", "evaluate", "report", "interop", "model", "statistics", "store"),
+    *("data", "testing", "plan", "spec", "plugin"),
+)
 
 
 def imports_of_folders() -> dict[str, set[str]]:
