@@ -22,7 +22,7 @@ from mmlab.model.adapters import adapt
 from mmlab.model.components import encoder_key, make_encoders, make_fusion_and_head, make_losses
 from mmlab.model.heads import Standardized
 from mmlab.model.model import Model, Step
-from mmlab.model.weights import load_weights, restore
+from mmlab.model.weights import WeightsReader, restore
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Calibrated, Calibration, Encoder, Fitted, Staged
 
@@ -86,12 +86,13 @@ def _build(
     sources: Mapping[str, InitialWeights],
     trained: InitialWeights | None,
 ) -> BuiltCell:
+    files = WeightsReader()
     encoders = make_encoders(plan)
     if trained is not None:
         sources = {key: replace(trained, key=key) for key in encoders}
     _fit(plan, encoders, splits, sources)
     for key, source in sources.items():
-        _restore_encoder(encoders[key], key, source)
+        _restore_encoder(encoders[key], key, source, files)
     frozen = [stage for key in encoders for stage in _frozen_stages(plan, encoders, key)]
     if trained is None:  # trained weights hold what adapters have learnt
         frozen += _adapt(plan, encoders, frozen)
@@ -102,7 +103,7 @@ def _build(
     step = Step(model, losses, weights)
     readers = _make_readers(plan, encoders, splits)
     if trained is not None:
-        restore(step, load_weights(trained.path, trained.sha256), str(trained.path))
+        restore(step, files.read(trained.path, trained.sha256).tensors, str(trained.path))
     return BuiltCell(plan, step, readers)
 
 
@@ -135,8 +136,10 @@ def _fit(
             encoder.fit(raws)
 
 
-def _restore_encoder(encoder: nn.Module, key: str, source: InitialWeights) -> None:
-    state = load_weights(source.path, source.sha256)
+def _restore_encoder(
+    encoder: nn.Module, key: str, source: InitialWeights, files: WeightsReader
+) -> None:
+    state = files.read(source.path, source.sha256).tensors
     if source.key is not None:
         prefix = f"model.encoders.{source.key}."
         state = {n.removeprefix(prefix): x for n, x in state.items() if n.startswith(prefix)}

@@ -124,7 +124,7 @@ class WeightFiles:
         size = (self.runs / path).stat().st_size
         self._kept[role] = Artifact(role, path.as_posix(), sha256, size)
 
-    def load(self, role: str) -> dict[str, Tensor]:
+    def load(self, role: str) -> Mapping[str, Tensor]:
         """The weights of a role that was saved; WeightsError where the file has changed."""
         kept = self._kept[role]
         return load_weights(self.runs / kept.path, kept.sha256)
