@@ -1,6 +1,7 @@
 """Reference data: what modules are made for beside their options, labels and targets above all.
 
-It is read from the split that a plan trains on, or is first evaluated on.
+It is read from the split that a plan trains on, and kept with the weights it leaves, so that a
+model loads where its training data are gone.
 """
 
 from __future__ import annotations

@@ -13,13 +13,14 @@ from typing import cast
 from torch import nn
 
 from mmlab.data.order import random_scope
-from mmlab.data.reader import Reader, lacks_modality, make_readers
+from mmlab.data.reader import Reader, lacks_modality, make_readers, readers_of
 from mmlab.data.reference import ReferenceData, output_count, reference_data, require_labels
 from mmlab.data.samples import raw_values
 from mmlab.data.splits import Splits
 from mmlab.errors import SpecError, WeightsError
 from mmlab.model.adapters import adapt
 from mmlab.model.components import encoder_key, make_encoders, make_fusion_and_head, make_losses
+from mmlab.model.description import Description, describe, description_of
 from mmlab.model.heads import Standardized
 from mmlab.model.model import Model, Step
 from mmlab.model.weights import WeightsReader, restore
@@ -29,16 +30,24 @@ from mmlab.plugin import Calibrated, Calibration, Encoder, Fitted, Staged
 
 @dataclass(frozen=True)
 class BuiltCell:
-    """A cell made real: everything trainable in `step`, and how each encoder's input is read."""
+    """A cell made real: everything trainable in `step`, and how each encoder's input is read.
+
+    `data` is what the modules were made for.
+    """
 
     plan: Plan
     step: Step
     readers: Mapping[str, Reader]
+    data: ReferenceData
 
     @property
     def model(self) -> Model:
         """Encoders, fusion and head."""
         return self.step.model
+
+    def description(self) -> Description:
+        """What a file of its weights says beside them, so that it loads without the data."""
+        return describe(self.data, self.readers)
 
     def calibration(self) -> Calibration | None:
         """Scale and bias of the first loss that owns one, else of the first pretrained encoder."""
@@ -73,8 +82,9 @@ def build(
     Every random number comes from the cell's seed, in a scope for each module ("build", "fit" and
     "lora" with its key), and the ambient generators are left as they were. `sources` gives the
     encoders that start from weights; the others learn their vocabulary from the dataset. `trained`
-    is the file of a whole run, which brings everything: weights and vocabularies. Raises DataError,
-    WeightsError, PluginError or what a component raises for its options.
+    is the file of a whole run, which brings everything: weights, vocabularies and what else was
+    read of the data, which need not be there then. Raises DataError, WeightsError, PluginError or
+    what a component raises for its options.
     """
     with random_scope(plan.cell.seed, "build"):
         return _build(plan, splits, sources, trained)
@@ -87,8 +97,10 @@ def _build(
     trained: InitialWeights | None,
 ) -> BuiltCell:
     files = WeightsReader()
-    encoders = make_encoders(plan)
+    encoders, whole, known = make_encoders(plan), None, None
     if trained is not None:
+        whole = files.read(trained.path, trained.sha256)
+        known = description_of(whole, encoders.keys())
         sources = {key: replace(trained, key=key) for key in encoders}
     _fit(plan, encoders, splits, sources)
     for key, source in sources.items():
@@ -96,22 +108,28 @@ def _build(
     frozen = [stage for key in encoders for stage in _frozen_stages(plan, encoders, key)]
     if trained is None:  # trained weights hold what adapters have learnt
         frozen += _adapt(plan, encoders, frozen)
-    data = reference_data(plan, splits)
+    data = reference_data(plan, splits) if known is None else known.data
     model = _make_model(plan, encoders, data, frozen)
     losses = make_losses(plan, encoders, model.fusion, data)
     weights = {name: table.weight for name, table in plan.loss_tables.items()}
     step = Step(model, losses, weights)
-    readers = _make_readers(plan, encoders, splits)
-    if trained is not None:
-        restore(step, files.read(trained.path, trained.sha256).tensors, str(trained.path))
-    return BuiltCell(plan, step, readers)
+    readers = _make_readers(plan, encoders, splits, known)
+    if whole is not None:
+        restore(step, whole.tensors, str(whole.path))
+    return BuiltCell(plan, step, readers, data)
 
 
 def _make_readers(
-    plan: Plan, encoders: Mapping[str, nn.Module], splits: Splits
+    plan: Plan,
+    encoders: Mapping[str, nn.Module],
+    splits: Splits,
+    known: Description | None,
 ) -> dict[str, Reader]:
+    """How inputs are read, with placeholders as they are known or else as the data have them."""
     given = cast(Mapping[str, Encoder], encoders)
     modalities = {key: plan.modality(key) for key in encoders}
+    if known is not None:
+        return readers_of(known.placeholders(), given, modalities)
     is_trained = plan.cell.spec.train is not None
     return make_readers(splits.reference(plan), given, modalities, is_trained=is_trained)
 

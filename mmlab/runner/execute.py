@@ -45,8 +45,8 @@ class Record(Protocol):
     def update(self, progress: Progress) -> None:
         """Training emitted values."""
 
-    def keep(self, role: str, state: Mapping[str, Tensor]) -> None:
-        """These are the "best" weights so far, or the "final" ones."""
+    def keep(self, role: str, state: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+        """These are the "best" weights so far, or the "final" ones; `about` are texts on them."""
 
     def best(self) -> Mapping[str, Tensor] | None:
         """The best weights that were kept, if this process keeps any."""
@@ -66,7 +66,7 @@ class Unrecorded:
     def update(self, progress: Progress) -> None:
         """Nothing."""
 
-    def keep(self, role: str, state: Mapping[str, Tensor]) -> None:
+    def keep(self, role: str, state: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
         """Nothing."""
 
     def best(self) -> Mapping[str, Tensor] | None:
@@ -151,7 +151,7 @@ class CellExecutor:
         self, experiment: BuiltCell, scorer: CellEvaluation, record: Record, summary: Summary
     ) -> None:
         """Train, keep the best and the final weights, and leave the best in the model."""
-        step = experiment.step
+        step, about = experiment.step, experiment.description().metadata()
         trainer, batches = start_training(
             experiment, self.splits, self.device, self.group, scorer.keeper
         )
@@ -160,14 +160,14 @@ class CellExecutor:
                 record.update(progress)
                 summary.update(progress)
                 if progress.is_best:
-                    record.keep("best", merge_state(step, gather_state(step)))
+                    record.keep("best", merge_state(step, gather_state(step)), about)
         final = merge_state(step, gather_state(step))
-        record.keep("final", final)
+        record.keep("final", final, about)
         if summary.has_best:
             best = split_state(step, record.best() or final)
             step.load_state_dict(shard_state(step, best, self.group))
         else:  # without any validation the final weights are the best
-            record.keep("best", final)
+            record.keep("best", final, about)
 
 
 def start_training(
