@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mmlab.data.kept_batches import kept_training_batches
 from mmlab.data.loader import training_batches
-from mmlab.data.order import Order
+from mmlab.data.order import Order, random_scope
 from mmlab.data.splits import Splits
 from mmlab.data.tables import CachedSplit
 from mmlab.model.adapters import merge_state, split_state
@@ -101,7 +101,20 @@ class CellExecutor:
         wanted: Iterable[str],
         record: Record,
     ) -> None:
-        """Build, train, evaluate what is wanted, and tell the record."""
+        """Build, train, evaluate what is wanted, and tell the record.
+
+        What draws in no scope of its own draws in that of the run: no cell depends on those before.
+        """
+        with random_scope(plan.cell.seed, "run"):
+            self._execute(plan, sources, wanted, record)
+
+    def _execute(
+        self,
+        plan: Plan,
+        sources: Mapping[str, InitialWeights],
+        wanted: Iterable[str],
+        record: Record,
+    ) -> None:
         table = plan.cell.spec.train
         summary = Summary(self.device, table)
         if plan.match is not None:

@@ -11,7 +11,6 @@ import torch
 
 from mmlab.data.kept_batches import kept_equal_batches
 from mmlab.data.loader import equal_batches, evaluation_batches, to_device
-from mmlab.data.order import random_scope
 from mmlab.data.splits import Splits, lacks_split
 from mmlab.data.tables import CachedSplit
 from mmlab.evaluate import Encoded, EvaluatedModel, Evaluator, encode_split, learnt_splits
@@ -78,9 +77,8 @@ class CellEvaluation:
             other = partial(self._encode, subject, known, name)
             lacking = lacking_splits(self.plan, name, self.splits)
             asked = replace(encoded, other=other, lacking=lacking)
-            with random_scope(self.plan.cell.seed, "evaluate", name):
-                results = list(evaluator(subject, asked, name))
-            yield from (_published(result, encoded.dataset) for result in results)
+            for result in evaluator(subject, asked, name):
+                yield _published(result, encoded.dataset)
 
     def validate(self) -> dict[str, float]:
         """Mean losses on the validation split, and the evaluation that `train.best` names."""
