@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mmlab.data.kept_batches import kept_training_batches
 from mmlab.data.loader import training_batches
-from mmlab.data.order import Order
+from mmlab.data.order import Order, random_scope
 from mmlab.data.splits import Splits
 from mmlab.data.tables import CachedSplit
 from mmlab.model.adapters import merge_state, split_state
@@ -45,8 +45,8 @@ class Record(Protocol):
     def update(self, progress: Progress) -> None:
         """Training emitted values."""
 
-    def keep(self, role: str, state: Mapping[str, Tensor]) -> None:
-        """These are the "best" weights so far, or the "final" ones."""
+    def keep(self, role: str, state: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+        """These are the "best" weights so far, or the "final" ones; `about` are texts on them."""
 
     def best(self) -> Mapping[str, Tensor] | None:
         """The best weights that were kept, if this process keeps any."""
@@ -66,7 +66,7 @@ class Unrecorded:
     def update(self, progress: Progress) -> None:
         """Nothing."""
 
-    def keep(self, role: str, state: Mapping[str, Tensor]) -> None:
+    def keep(self, role: str, state: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
         """Nothing."""
 
     def best(self) -> Mapping[str, Tensor] | None:
@@ -101,7 +101,20 @@ class CellExecutor:
         wanted: Iterable[str],
         record: Record,
     ) -> None:
-        """Build, train, evaluate what is wanted, and tell the record."""
+        """Build, train, evaluate what is wanted, and tell the record.
+
+        What draws in no scope of its own draws in that of the run: no cell depends on those before.
+        """
+        with random_scope(plan.cell.seed, "run"):
+            self._execute(plan, sources, wanted, record)
+
+    def _execute(
+        self,
+        plan: Plan,
+        sources: Mapping[str, InitialWeights],
+        wanted: Iterable[str],
+        record: Record,
+    ) -> None:
         table = plan.cell.spec.train
         summary = Summary(self.device, table)
         if plan.match is not None:
@@ -151,7 +164,7 @@ class CellExecutor:
         self, experiment: BuiltCell, scorer: CellEvaluation, record: Record, summary: Summary
     ) -> None:
         """Train, keep the best and the final weights, and leave the best in the model."""
-        step = experiment.step
+        step, about = experiment.step, experiment.description().metadata()
         trainer, batches = start_training(
             experiment, self.splits, self.device, self.group, scorer.keeper
         )
@@ -160,14 +173,14 @@ class CellExecutor:
                 record.update(progress)
                 summary.update(progress)
                 if progress.is_best:
-                    record.keep("best", merge_state(step, gather_state(step)))
+                    record.keep("best", merge_state(step, gather_state(step)), about)
         final = merge_state(step, gather_state(step))
-        record.keep("final", final)
+        record.keep("final", final, about)
         if summary.has_best:
             best = split_state(step, record.best() or final)
             step.load_state_dict(shard_state(step, best, self.group))
         else:  # without any validation the final weights are the best
-            record.keep("best", final)
+            record.keep("best", final, about)
 
 
 def start_training(

@@ -60,10 +60,10 @@ class RunRecord:
         self.curves.add(progress.points)
         self.show(progress)
 
-    def keep(self, role: str, state: Mapping[str, Tensor]) -> None:
-        """Write weights, replacing those of the same role."""
+    def keep(self, role: str, state: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+        """Write weights with texts about them in one file, replacing those of the same role."""
         self.lease.hold()
-        self.weights.save(role, state)
+        self.weights.save(role, state, about)
 
     def best(self) -> Mapping[str, Tensor] | None:
         """The best weights, read back and checked against what was written."""
@@ -117,14 +117,14 @@ class WeightFiles:
         self.run_id = run_id
         self._kept: dict[str, Artifact] = {}
 
-    def save(self, role: str, state: Mapping[str, Tensor]) -> None:
-        """Write weights, replacing those of the same role."""
+    def save(self, role: str, state: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+        """Write weights with texts about them in one file, replacing those of the same role."""
         path = Path(self.run_id, f"{role}.safetensors")
-        sha256 = save_weights(self.runs / path, state)
+        sha256 = save_weights(self.runs / path, state, about)
         size = (self.runs / path).stat().st_size
         self._kept[role] = Artifact(role, path.as_posix(), sha256, size)
 
-    def load(self, role: str) -> dict[str, Tensor]:
+    def load(self, role: str) -> Mapping[str, Tensor]:
         """The weights of a role that was saved; WeightsError where the file has changed."""
         kept = self._kept[role]
         return load_weights(self.runs / kept.path, kept.sha256)
