@@ -23,6 +23,8 @@ class AudioConvNet(nn.Module):
     pooled features are the mean of those that hold sound. Padded frames are the clip's mean.
     """
 
+    numerics = 1
+
     def __init__(
         self,
         context: Context,

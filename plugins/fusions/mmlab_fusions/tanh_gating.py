@@ -36,6 +36,7 @@ class TanhGating(nn.Module):
     Joins two inputs or more.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is linear in the gate, once projected, and in the value: means may be taken of both.
     prompts: ClassVar[Literal["features", "score"]] = "features"
