@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from mmlab.errors import PluginError
+from mmlab.plan.component import declared_numerics
 from mmlab.plan.options import check_options, json_schema, supplied
 from mmlab.plugin import Features
 
@@ -162,6 +163,7 @@ def check_schema(kind: str, factory: Factory, options: Mapping[str, object]) -> 
     """The options with their defaults, after all that can be said about them without building.
 
     Every option has a description, and nothing but what mmlab supplies is asked for positionally.
+    `numerics`, where it is declared, is a positive integer.
     """
     name = getattr(factory, "__name__", repr(factory))
     try:
@@ -173,6 +175,9 @@ def check_schema(kind: str, factory: Factory, options: Mapping[str, object]) -> 
     properties = cast(dict[str, dict[str, object]], schema.get("properties", {}))
     bare = [key for key, value in properties.items() if key in resolved and not _describes(value)]
     require(not bare, f"options need a description (Field(description=...)): {bare}")
+    numerics = declared_numerics(factory, 1)
+    is_count = type(numerics) is int and numerics > 0
+    require(is_count, f"`numerics` must be a positive integer, not {numerics!r}")
     return resolved
 
 
