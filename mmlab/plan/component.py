@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from mmlab.errors import PluginError, RunError, SpecError, explain
 from mmlab.plan.content import Content, hashed, whole
@@ -79,31 +79,7 @@ class Resolved:
                 raise self._breach("`input_range` must be two numbers", found, "(2, None), say")
 
     def _breach(self, fault: str, found: object, allowed: str) -> PluginError:
-        return PluginError(
-            explain(
-                f"{self.entry.kind} {self.entry.name!r} of {self.entry.distribution}",
-                f"breaks its contract: {fault}",
-                found=repr(found),
-                allowed=f"{allowed}; see mmlab.plugin",
-                next_step="tell the plugin's author; `mmlab.testing` checks this",
-            )
-        )
-
-    @property
-    def numerics(self) -> int | None:
-        """The number that says what the component computes; None where nobody declared one.
-
-        An evaluator's is the version of its protocol, and what mmlab itself has is 1 unless
-        declared: `mmlab.NUMERICS` counts beside it. A subclass does not inherit it, for it may
-        compute something else. Raises PluginError unless it is a positive integer.
-        """
-        if self.entry.kind == "evaluator":
-            number: object = self.factory.version
-        else:
-            number = declared_numerics(self.factory, 1 if self.entry.distribution == OWN else None)
-        if number is None or (type(number) is int and number > 0):
-            return number
-        raise self._breach("`numerics` must be a positive integer", number, "1, 2, ...")
+        return _breach(self.entry, fault, found, allowed)
 
     def content(self) -> dict[str, Content]:
         """What of this component decides a result: name, origin, and options (files by content).
@@ -119,8 +95,9 @@ class Resolved:
         }
 
     def _implementation(self) -> dict[str, Content]:
-        if self.numerics is not None:
-            return {"numerics": self.numerics}
+        numerics = numerics_of(self.entry, self.factory)
+        if numerics is not None:
+            return {"numerics": numerics}
         return {"version": self.entry.version, "source": self.entry.source_hash}
 
     def _path(self, option: str, path: Path) -> str:
@@ -154,10 +131,45 @@ class Resolved:
         return {**self.identity(), "places": map_paths(self.options, lambda p: str(p.absolute()))}
 
 
-def declared_numerics(factory: object, unless: int | None) -> object:
-    """What a factory itself declares as `numerics`, whatever that is; not what it inherits."""
+def numerics_of(entry: ComponentEntry, factory: Any) -> int | None:  # Any: as of Resolved
+    """The number that says what a component computes; None where nobody declared one.
+
+    An evaluator's is the version of its protocol, and what mmlab itself has is 1 unless declared:
+    `mmlab.NUMERICS` counts beside it. Raises PluginError unless it is a positive integer.
+    """
+    if entry.kind == "evaluator":
+        number: object = factory.version
+    else:
+        number = declared_numerics(factory, 1 if entry.distribution == OWN else None)
+    if number is None or is_numerics(number):
+        return number
+    raise _breach(entry, "`numerics` must be a positive integer", number, "1, 2, ...")
+
+
+def declared_numerics(factory: object, unless: int | None = None) -> object:
+    """What a factory declares as `numerics`, whatever that is.
+
+    A subclass does not inherit it, for it may compute something else.
+    """
     declared: object = getattr(factory, "__dict__", {}).get("numerics", unless)
     return declared
+
+
+def is_numerics(number: object) -> TypeGuard[int]:
+    """Whether it is a positive integer, which True is not."""
+    return type(number) is int and number > 0
+
+
+def _breach(entry: ComponentEntry, fault: str, found: object, allowed: str) -> PluginError:
+    return PluginError(
+        explain(
+            f"{entry.kind} {entry.name!r} of {entry.distribution}",
+            f"breaks its contract: {fault}",
+            found=repr(found),
+            allowed=f"{allowed}; see mmlab.plugin",
+            next_step="tell the plugin's author; `mmlab.testing` checks this",
+        )
+    )
 
 
 def name_table(document: Document | None, table: Where) -> str:

@@ -36,16 +36,16 @@ class Confirmer:
         The group's, of all that seeds share, is confirmed: what is averaged differs in nothing.
         """
         label = f"{plan.cell.experiment} {plan.cell.label}".strip()
-        return hash_content(self._confirm({label: content})[label], plan.cell.seed)
+        return hash_content(self.confirm({label: content})[label], plan.cell.seed)
 
     def evaluations(
         self, plan: Plan, train_hash: str, splits: Splits, names: Iterable[str] | None = None
     ) -> dict[str, str]:
         """Hashes of evaluations of a run by name, of all of the plan unless some are named."""
         contents = describe_evaluations(plan, train_hash, splits, names)
-        return {name: digest(chosen) for name, chosen in self._confirm(contents).items()}
+        return {name: digest(chosen) for name, chosen in self.confirm(contents).items()}
 
-    def _confirm(self, contents: Mapping[str, Mapping[str, Content]]) -> dict[str, dict[str, Any]]:
+    def confirm(self, contents: Mapping[str, Mapping[str, Content]]) -> dict[str, dict[str, Any]]:
         """What is to be hashed of contents, by any names."""
         plain = {name: digest(hashed(content)) for name, content in contents.items()}
         known = self.store.contents(set(plain.values()))

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from mmlab.errors import PluginError
-from mmlab.plan.component import declared_numerics
+from mmlab.plan.component import declared_numerics, is_numerics
 from mmlab.plan.options import check_options, json_schema, supplied
 from mmlab.plugin import Features
 
@@ -176,8 +176,7 @@ def check_schema(kind: str, factory: Factory, options: Mapping[str, object]) -> 
     bare = [key for key, value in properties.items() if key in resolved and not _describes(value)]
     require(not bare, f"options need a description (Field(description=...)): {bare}")
     numerics = declared_numerics(factory, 1)
-    is_count = type(numerics) is int and numerics > 0
-    require(is_count, f"`numerics` must be a positive integer, not {numerics!r}")
+    require(is_numerics(numerics), f"`numerics` must be a positive integer, not {numerics!r}")
     return resolved
 
 
