@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from mmlab.errors import MmlabError, PluginError, SpecError
 from mmlab.plan.checks import contradictions
-from mmlab.plan.component import Resolved
+from mmlab.plan.component import Resolved, numerics_of
 from mmlab.plan.option_paths import map_placed_paths
 from mmlab.plan.options import check_options
 from mmlab.plan.order import in_order
@@ -143,6 +143,8 @@ class Finder:
         try:
             factory = self.registry.resolve(kind, component.use)
             options, faults = check_options(kind, component.use, factory, component.options)
+            entry = self.registry.entry(kind, component.use)
+            numerics_of(entry, factory)  # is read later, and told here
         except PluginError as error:
             self._plugin_faults += 1
             self.faults.append(Fault((*where, "use"), str(error), "", "", ""))
@@ -151,7 +153,6 @@ class Finder:
         share = None
         if isinstance(component, DatasetTable) and component.on_error == "skip":
             share = component.max_skipped
-        entry = self.registry.entry(kind, component.use)
         options = map_placed_paths(options, partial(self._placed, where))
         return Resolved(entry, factory, options, share, self.document, where)
 

@@ -21,6 +21,26 @@ class EncoderKey:
     """
 
 
+@dataclass(frozen=True)
+class Added:
+    """Says of an option that it came after its component's first release, and what is neutral.
+
+        floor: Annotated[float, Field(ge=0, description="..."), Added(0.0)] = 0.0
+
+    `neutral` is the value, as a spec would write it (None where the option may be left out), under
+    which the component does what it did before it had the option. An option left at it is no part
+    of a run's identity, so that runs of before stay done. The default may change later; the neutral
+    value never does. A table or component that stands by default names all its keys that are not
+    `Added` themselves: `Added({"use": "cosine", "floor": 0.0})`.
+    """
+
+    neutral: object
+
+    def __hash__(self) -> int:
+        """A neutral value may be a list or a table."""
+        return hash(repr(self.neutral))
+
+
 #: What mmlab passes to each kind of factory, by parameter name.
 SUPPLIED: Mapping[str, frozenset[str]] = {
     "encoder": frozenset({"modality", "context"}),

@@ -21,6 +21,7 @@ from mmlab.data.order import preserved_generators
 from mmlab.errors import PluginError
 from mmlab.model.components import BuildContext as BuildContext
 from mmlab.model.components import lazy_tensors
+from mmlab.plan.component import declared_numerics, is_numerics
 from mmlab.plan.options import check_options, json_schema, supplied
 from mmlab.plugin import Features
 
@@ -150,6 +151,7 @@ def check_schema(kind: str, factory: Factory, options: Mapping[str, object]) -> 
     """The options with their defaults, after all that can be said about them without building.
 
     Every option has a description, and nothing but what mmlab supplies is asked for positionally.
+    `numerics`, where it is declared, is a positive integer.
     """
     name = getattr(factory, "__name__", repr(factory))
     try:
@@ -161,6 +163,8 @@ def check_schema(kind: str, factory: Factory, options: Mapping[str, object]) -> 
     properties = cast(dict[str, dict[str, object]], schema.get("properties", {}))
     bare = [key for key, value in properties.items() if key in resolved and not _describes(value)]
     require(not bare, f"options need a description (Field(description=...)): {bare}")
+    numerics = declared_numerics(factory, 1)
+    require(is_numerics(numerics), f"`numerics` must be a positive integer, not {numerics!r}")
     return resolved
 
 

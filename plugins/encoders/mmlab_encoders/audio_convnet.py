@@ -32,6 +32,8 @@ class AudioConvNet(SoundEncoder):
     pooled features are the mean of those that hold sound. Padded frames are the clip's mean.
     """
 
+    numerics = 1
+
     def __init__(
         self,
         context: Context,

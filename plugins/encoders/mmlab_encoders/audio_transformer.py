@@ -33,6 +33,8 @@ class AudioTransformer(SoundEncoder):
     transformer, Gong et al., arXiv:2104.01778, it differs in patches that span all frequencies.)
     """
 
+    numerics = 1
+
     def __init__(
         self,
         context: Context,

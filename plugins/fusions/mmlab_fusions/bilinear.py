@@ -40,6 +40,7 @@ class Bilinear(nn.Module):
     Joins two inputs or more. Raises SpecError where the weights exceed the limit.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
     input_range: ClassVar[tuple[int, int | None]] = (2, None)

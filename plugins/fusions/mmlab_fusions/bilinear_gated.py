@@ -26,6 +26,7 @@ class BilinearGated(Bilinear):
     Joins two inputs or more. Raises SpecError where the weights exceed the limit.
     """
 
+    numerics = 1
     use: ClassVar[str] = "bilinear_gated"
 
     def side(self, position: int, features: Features) -> Features:

@@ -30,6 +30,7 @@ class DirectionalProjections(nn.Module):
     al., arXiv:2110.11316), which has none; `cloob` is a loss. Joins exactly two inputs.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
     input_range: ClassVar[tuple[int, int | None]] = (2, 2)

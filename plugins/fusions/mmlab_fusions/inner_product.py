@@ -40,6 +40,7 @@ class InnerProduct(nn.Module):
     Joins two inputs or more. Raises SpecError where `dim` is not set and their widths differ.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
     input_range: ClassVar[tuple[int, int | None]] = (2, None)

@@ -37,6 +37,7 @@ class LateInteraction(nn.Module):
     inputs. Raises SpecError unless both have tokens.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"tokens"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
     input_range: ClassVar[tuple[int, int | None]] = (2, 2)

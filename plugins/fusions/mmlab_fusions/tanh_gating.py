@@ -30,6 +30,8 @@ class TanhGating(Gating):
     Joins two inputs or more.
     """
 
+    numerics = 1
+
     def side(self, position: int, features: Features) -> Features:
         """The gate, in [-1, 1], or the value: pooled (..., dim)."""
         mapped = self.maps[position](present_or_zero(features))

@@ -26,6 +26,7 @@ class BinaryCrossEntropy(nn.Module):
     Raises SpecError for a single-label dataset, and for a weight of an unknown label.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"prediction", "labels"})
     views = 0
     positive_weights: Tensor

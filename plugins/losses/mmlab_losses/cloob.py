@@ -37,6 +37,7 @@ class CLOOB(nn.Module):
     fusion's projections are vectors of one width.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"similarity"})
     views = 0
 

@@ -32,6 +32,7 @@ class CrossEntropy(nn.Module):
     Raises SpecError for a multi-label dataset, and for a weight of an unknown label.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"prediction", "labels"})
     views = 0
     label_weights: Tensor

@@ -31,6 +31,7 @@ class Decoupled(nn.Module):
     kept, as in the authors' code. Raises SpecError for a batch of one, which has no wrong answer.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"similarity"})
 
     def __init__(

@@ -29,6 +29,7 @@ class Distillation(nn.Module):
     two, of different widths.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"similarity", "features"})
     views = 0
 

@@ -44,6 +44,7 @@ class MaskedLanguageModelling(nn.Module):
     Raises SpecError unless the encoder has tokens and a vocabulary, and for parts above 1 together.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"features", "tokens", "vocabulary"})
     views = 0
 

@@ -29,6 +29,7 @@ class SimCLR(nn.Module):
     views have nothing to choose from, and for an encoder that is not there.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"features"})
     views = 1
 

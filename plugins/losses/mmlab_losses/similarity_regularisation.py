@@ -26,6 +26,7 @@ class SimilarityRegularisation(nn.Module):
     Source: arXiv:2309.08773, as the x-clip library has it. Raises SpecError for a batch of one.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"similarity"})
     views = 0
 

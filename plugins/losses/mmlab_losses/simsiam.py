@@ -36,6 +36,7 @@ class SimSiam(nn.Module):
     a batch of one, which batch norm makes zero, and for an encoder that is not there.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"features"})
     views = 1
 

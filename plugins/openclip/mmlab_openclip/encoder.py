@@ -73,6 +73,9 @@ def open_clip(
     return TextTower(tower, shared.recipe, shared.temperature(), reads_tokens)
 
 
+open_clip.numerics = 1  # type: ignore[attr-defined]  # functions have attributes, their type none
+
+
 def _no_tower(modality: str) -> str:
     return explain(
         "open_clip",

@@ -28,6 +28,7 @@ class Sentence(nn.Module):
     padding. The mean that pools them takes the special ids in, as the models were trained.
     """
 
+    numerics = 1
     augments = False
     special: Tensor
 
