@@ -37,6 +37,7 @@ from mmlab.train.loop import Progress, Trainer, train
 from mmlab.train.parallel import gather_state, shard_state
 from mmlab.train.processes import ProcessGroup
 from mmlab.train.progress import best_direction
+from mmlab.train.rule import UpdateRule
 
 
 class Record(Protocol):
@@ -176,17 +177,28 @@ def start_training(
     device: torch.device,
     group: ProcessGroup | None = None,
     keeper: FeatureCacheForRun | None = None,
+    start: int = 0,
 ) -> tuple[Trainer, Iterator[Batch]]:
-    """The trainer of an experiment and its endless batches, in the order of the cell's seed."""
+    """The trainer of an experiment and its endless batches, in the order of the cell's seed.
+
+    The batches are those after `start` steps.
+    """
     plan, table = experiment.plan, experiment.plan.cell.spec.train
     assert table is not None, "only asked for where the spec trains"
     group = group or ProcessGroup()
     size = len(splits.training(plan))
-    order = Order(plan.cell.seed, size, table.batch_size, rank=group.rank, ranks=group.size)
+    order = Order(plan.cell.seed, size, table.batch_size, start, group.rank, group.size)
     kept = keeper.kept(plan.dataset, "train") if keeper else CachedSplit()
     batches = _batches(experiment, splits, order, kept.to(device))
+    return Trainer(experiment.step, table, order, device, group, update_rule(plan)), batches
+
+
+def update_rule(plan: Plan) -> UpdateRule:
+    """The optimiser and schedule of a plan that trains, and its encoders' factors of the rate."""
+    assert plan.optimizer is not None, "only asked for where the spec trains"
+    assert plan.schedule is not None, "as above"
     scales = {key: plan.cell.spec.encoders[key].lr_scale for key in plan.encoders}
-    return Trainer(experiment.step, table, order, device, group, scales), batches
+    return UpdateRule(plan.optimizer.make, plan.schedule.make, scales)
 
 
 def _batches(
