@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
-from mmlab.plugin import Batch, Encode, Features, Outputs, SpecError, explain
+from mmlab.plugin import Batch, Encode, EncoderKey, Features, Outputs, SpecError, explain
 from mmlab_losses.blocks import full
 
 EPSILON = 1e-6
+
+TrainedEncoder = Annotated[
+    str, EncoderKey(), Field(description="key of the encoder that is trained")
+]
 
 
 def require_encoder(use: str, option: str, key: str, known: Mapping[str, object]) -> None:

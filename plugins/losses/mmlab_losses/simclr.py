@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, EncoderKey, Outputs, Shapes
+from mmlab.plugin import Batch, Encode, Outputs, Shapes
 from mmlab_losses.blocks import Chunk, full, in_blocks, own, require_several
-from mmlab_losses.encoders import require_encoder, two_views
+from mmlab_losses.encoders import TrainedEncoder, require_encoder, two_views
 
 EPSILON = 1e-6
 
@@ -36,9 +36,7 @@ class SimCLR(nn.Module):
         self,
         shapes: Shapes,
         *,
-        encoder: Annotated[
-            str, EncoderKey(), Field(description="key of the encoder that is trained")
-        ] = "image",
+        encoder: TrainedEncoder = "image",
         dim: Annotated[int, Field(ge=1, description="width of a projection")] = 128,
         hidden: Annotated[int, Field(ge=1, description="width inside the projector")] = 512,
         temperature: Annotated[

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, EncoderKey, Outputs, Shapes
+from mmlab.plugin import Batch, Encode, Outputs, Shapes
 from mmlab_losses.batch_norm import BatchNorm
 from mmlab_losses.blocks import require_several
-from mmlab_losses.encoders import require_encoder, two_views
+from mmlab_losses.encoders import TrainedEncoder, require_encoder, two_views
 
 EPSILON = 1e-6
 
@@ -43,9 +43,7 @@ class SimSiam(nn.Module):
         self,
         shapes: Shapes,
         *,
-        encoder: Annotated[
-            str, EncoderKey(), Field(description="key of the encoder that is trained")
-        ] = "image",
+        encoder: TrainedEncoder = "image",
         dim: Annotated[int, Field(ge=4, description="width of a projection")] = 256,
         hidden: Annotated[int, Field(ge=1, description="width inside the projector")] = 512,
         predictor: Annotated[
