@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -229,6 +229,7 @@ class Summary:
         self._best_value: float | None = None
         reset_peak_memory(device)
         self._started = time.perf_counter()
+        self._seconds_before = 0.0
         self._steps = 0
         self._rates: list[float] = []
 
@@ -251,13 +252,33 @@ class Summary:
             self._best_step = progress.step
             self._best_value = values[f"validation/{self.table.best}"]
 
+    def state_dict(self) -> dict[str, Any]:  # Any: as torch's
+        """What is known of the training so far, the time it took included."""
+        return {
+            "best_step": self._best_step,
+            "best_value": self._best_value,
+            "steps": self._steps,
+            "rates": self._rates,
+            "seconds": self._seconds,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # as above
+        """Go on from there."""
+        self._best_step, self._best_value = state_dict["best_step"], state_dict["best_value"]
+        self._steps, self._rates = state_dict["steps"], list(state_dict["rates"])
+        self._seconds_before = state_dict["seconds"]
+
+    @property
+    def _seconds(self) -> float:
+        return self._seconds_before + time.perf_counter() - self._started
+
     def as_dict(self, experiment: BuiltCell) -> dict[str, object]:
         """Durations, sizes and speeds; those of training only where there was one."""
         parameters = list(experiment.step.parameters())
         match = experiment.plan.match
         shared = getattr(experiment.model.fusion, "function_class", None)
         return {
-            "seconds": time.perf_counter() - self._started,
+            "seconds": self._seconds,
             "peak_memory_bytes": peak_memory_bytes(self.device),
             "parameters": sum(p.numel() for p in parameters),
             "trained_parameters": sum(p.numel() for p in parameters if p.requires_grad),

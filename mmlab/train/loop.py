@@ -122,6 +122,10 @@ class Trainer:
         """The averaged weights in the model while the block runs, if there are any."""
         return nullcontext() if self.average is None else self.average.in_place()
 
+    def trained_weights(self) -> AbstractContextManager[None]:
+        """The weights that steps change in the model while the block runs, not their average."""
+        return nullcontext() if self.average is None else self.average.in_place(False)
+
     def raise_if_not_finite(self) -> None:
         """Raise RunError("nan") naming the first step whose loss or gradient was not finite."""
         if (first := self.meter.first_broken_step()) is None:
