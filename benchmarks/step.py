@@ -116,7 +116,7 @@ def by_hand(step: Step, table: TrainTable, device: torch.device) -> Callable[[Ba
     others = [p for p in step.parameters() if p.ndim < 2]
     groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(
-        groups, lr=table.lr, betas=table.betas, weight_decay=table.weight_decay, fused=True
+        groups, lr=table.lr, betas=(0.9, 0.98), weight_decay=table.weight_decay, fused=True
     )
     parameters, warmup, total = decayed + others, round(0.1 * 10**6), 10**6
     loss_module: Any = step.losses["info_nce"]

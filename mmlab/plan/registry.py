@@ -1,6 +1,6 @@
 """Which components are installed: found by name, imported when asked for, failures kept.
 
-Heads and evaluators that core itself offers are named like a plugin's.
+What core itself offers is named like a plugin's.
 """
 
 from __future__ import annotations
@@ -256,5 +256,19 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
         "regression": "mmlab.evaluate.evaluators.regression:Regression",
         "retrieval": "mmlab.evaluate.evaluators.retrieval:Retrieval",
         "zero_shot": "mmlab.evaluate.evaluators.zero_shot:ZeroShot",
+    },
+    "optimizer": {
+        "adafactor": "mmlab.train.optimizers:Adafactor",
+        "adamw": "mmlab.train.optimizers:AdamW",
+        "muon": "mmlab.train.optimizers:Muon",
+        "sgd": "mmlab.train.optimizers:SGD",
+    },
+    "schedule": {
+        "constant": "mmlab.train.schedules:Constant",
+        "cosine": "mmlab.train.schedules:Cosine",
+        "inverse_sqrt": "mmlab.train.schedules:InverseSqrt",
+        "linear": "mmlab.train.schedules:Linear",
+        "one_cycle": "mmlab.train.schedules:OneCycle",
+        "step": "mmlab.train.schedules:StepDecay",
     },
 }

@@ -94,6 +94,7 @@ def prepare(cell: Cell, registry: Registry) -> Plan:
 def _find_all(finder: Finder, spec: Spec) -> dict[str, Any]:  # Any: the fields of a Plan
     """Every component of a spec, by the field of the plan that holds it."""
     evaluate = [(table.name or table.use, i, table) for i, table in enumerate(spec.evaluate)]
+    train = spec.train
     return {
         "dataset": finder.find("dataset", spec.dataset, "dataset"),
         "encoders": {
@@ -106,6 +107,8 @@ def _find_all(finder: Finder, spec: Spec) -> dict[str, Any]:  # Any: the fields 
             table.name or table.use: finder.find("loss", table, "losses", i)
             for i, table in enumerate(spec.losses)
         },
+        "optimizer": train and finder.find("optimizer", train.optimizer, "train", "optimizer"),
+        "schedule": train and finder.find("schedule", train.schedule, "train", "schedule"),
         "evaluators": {
             name: finder.find("evaluator", table, "evaluate", i) for name, i, table in evaluate
         },
@@ -220,6 +223,9 @@ def _tables(values: Values) -> Iterator[Placed]:
     for key, model in single.items():
         if isinstance(table := values.get(key), Mapping):
             yield key, model, (key,), table
+    for (_, name), table in _parts(values, "train"):
+        if name in ("optimizer", "schedule"):
+            yield str(name), Component, ("train", name), table
     for where, table in _parts(values, "encoders"):
         yield "encoder", EncoderTable, where, table
     for where, table in _parts(values, "losses"):

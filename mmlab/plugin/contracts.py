@@ -49,6 +49,8 @@ SUPPLIED: Mapping[str, frozenset[str]] = {
     "dataset": frozenset({"split"}),
     "head": frozenset({"dim", "outputs"}),
     "evaluator": frozenset(),
+    "optimizer": frozenset({"groups", "lr", "matrices"}),
+    "schedule": frozenset({"lr", "total_steps", "warmup_steps"}),
 }
 
 #: Keys that mmlab itself reads beside `use`; no option may have one of these names.

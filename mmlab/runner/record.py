@@ -9,8 +9,9 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -132,6 +133,14 @@ class WeightFiles:
     def artifacts(self) -> list[Artifact]:
         """What has been written."""
         return list(self._kept.values())
+
+    def state_dict(self) -> dict[str, Any]:  # Any: as torch's
+        """Which files there are, with their identities; not what is in them."""
+        return {role: asdict(kept) for role, kept in self._kept.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # as above
+        """Go on with these files; `load` says so where one has changed meanwhile."""
+        self._kept = {role: Artifact(**kept) for role, kept in state_dict.items()}
 
 
 def require_folder(runs: Path) -> None:

@@ -7,6 +7,7 @@ checked against its factory when the component is known. What several keys must 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,6 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from mmlab.plugin import Split
 
 SCHEMA_VERSION = 1
+
+#: Where a key of former specs is now.
+MOVED: Mapping[tuple[str, ...], str] = {("train", "betas"): "train.optimizer.betas"}
 
 #: A name that is shown, stored and used in metric names and folders.
 Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=100)]
@@ -162,7 +166,7 @@ class EvaluateTable(Component):
 
 
 class TrainTable(Table):
-    """How the model is trained: AdamW, linear warm-up and cosine decay."""
+    """How the model is trained: how long, how fast, by which optimiser and schedule."""
 
     epochs: Annotated[Positive | None, Field(description="passes over the training split")] = None
     max_steps: Annotated[Positive | None, Field(description="stop after so many steps")] = None
@@ -175,13 +179,15 @@ class TrainTable(Table):
     weight_decay: Annotated[
         float, Field(ge=0, description="of matrices; biases, norms and temperatures have none")
     ] = 0.1
-    betas: Annotated[
-        tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
-        Field(description="AdamW's decay of its two averages"),
-    ] = (0.9, 0.98)
     warmup_fraction: Annotated[
         float, Field(ge=0, le=1, description="share of the steps in which lr rises")
     ] = 0.1
+    optimizer: Annotated[Component, Field(description="what changes the weights")] = Component(
+        use="adamw"
+    )
+    schedule: Annotated[Component, Field(description="how the learning rate changes")] = Component(
+        use="cosine"
+    )
     clip_norm: Annotated[
         float, Field(ge=0, description="largest norm of the gradient; 0 leaves it alone")
     ] = 1.0
