@@ -76,7 +76,8 @@ class Training:
         for progress in train(self.trainer, self._watched(), self._validate, self.start):
             self.summary.update(progress)
             if progress.is_best:
-                self.files.save("best", self.experiment.step.state_dict())
+                about = self.experiment.description().metadata()
+                self.files.save("best", self.experiment.step.state_dict(), about)
             yield progress
 
     def run(self) -> Left:
