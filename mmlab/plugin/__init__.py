@@ -65,3 +65,4 @@ from mmlab.plugin.values import Scores as Scores
 from mmlab.plugin.values import Shapes as Shapes
 from mmlab.plugin.values import Similarity as Similarity
 from mmlab.plugin.values import Vocabulary as Vocabulary
+from mmlab.plugin.values import normalize as normalize

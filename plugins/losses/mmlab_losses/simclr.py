@@ -6,15 +6,12 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, Outputs, Shapes
+from mmlab.plugin import Batch, Encode, Outputs, Shapes, normalize
 from mmlab_losses.blocks import Chunk, full, in_blocks, own, require_several
 from mmlab_losses.encoders import TrainedEncoder, require_encoder, two_views
-
-EPSILON = 1e-6
 
 
 class SimCLR(nn.Module):
@@ -61,7 +58,7 @@ class SimCLR(nn.Module):
         first, second, is_there = two_views(self.encoder, outputs, batch, encode)
         require_several("simclr", len(first))
         views = torch.cat([first, second]).masked_fill(~is_there.repeat(2).unsqueeze(1), 0)
-        z = F.normalize(full(self.projector(views)), dim=1, eps=EPSILON)  # (2 B, dim)
+        z = normalize(full(self.projector(views)))  # (2 B, dim)
         losses = self._cross_entropy(z, is_there.repeat(2))
         return {"loss": torch.where(is_there.repeat(2), losses, 0).sum() / _count(is_there)}
 
