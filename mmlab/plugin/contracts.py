@@ -90,7 +90,10 @@ class Context(Protocol):
         """What the fusion and the losses use: "pooled", and "tokens" if one of them does."""
 
     def once(self, key: str, make: Callable[[], T]) -> T:
-        """The value of `make()`, made once per model for this key: a shared checkpoint, say."""
+        """The value of `make()`, made once per model for this key: a shared checkpoint, say.
+
+        What `make` draws depends on the key and the seed alone, not on which encoder comes first.
+        """
 
 
 class Encoder(Protocol):
