@@ -38,10 +38,11 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
         work()
         return time.process_time() - started
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    stream = torch.cuda.current_stream(device)
     torch.cuda.synchronize(device)
-    start.record()
+    start.record(stream)
     work()
-    end.record()
+    end.record(stream)
     end.synchronize()
     return start.elapsed_time(end) / 1000
 
