@@ -177,7 +177,7 @@ def test_an_evaluation_is_identified_by_the_same_rules(sqlite_lab: Lab) -> None:
 
     def found(factory: type, package: str = "0.1.0", **options: object) -> str:
         entry = replace(given.entry, version=package)
-        asked = replace(given, entry=entry, factory=factory, options={**given.options, **options})
+        asked = replace(given, entry=entry, factory=factory, options=options)
         changed = replace(plan, evaluators={"zero_shot": asked})
         return digest(hashed(describe_evaluations(changed, "hash", Splits())["zero_shot"]))
 
