@@ -11,10 +11,21 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Calibration, Encode, Outputs, Scores, Similarity, SpecError, explain
+from mmlab.plugin import (
+    Batch,
+    Calibration,
+    Encode,
+    Metric,
+    Outputs,
+    Scores,
+    Similarity,
+    SpecError,
+    explain,
+)
 from mmlab_losses.blocks import Chunk, full, in_blocks, require_several
 from mmlab_losses.info_loob import leave_one_out
 from mmlab_losses.rows import read_rows
+from mmlab_losses.scalars import IN_NATS, SCALE
 from mmlab_losses.temperature import Learnt, Scale, Temperature
 
 #: Shortest length that a vector is divided by; gradients at zero stay bounded.
@@ -38,6 +49,7 @@ class CLOOB(nn.Module):
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"similarity"})
+    metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS, SCALE)
     views = 0
 
     def __init__(

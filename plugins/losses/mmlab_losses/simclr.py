@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, EncoderKey, Outputs, Shapes
+from mmlab.plugin import Batch, Encode, EncoderKey, Metric, Outputs, Shapes
 from mmlab_losses.blocks import Chunk, full, in_blocks, own, require_several
 from mmlab_losses.encoders import require_encoder, two_views
+from mmlab_losses.scalars import IN_NATS
 
 EPSILON = 1e-6
 
@@ -30,6 +31,7 @@ class SimCLR(nn.Module):
     """
 
     reads: ClassVar[frozenset[str]] = frozenset({"features"})
+    metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS,)
     views = 1
 
     def __init__(
