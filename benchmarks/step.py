@@ -13,18 +13,15 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import math
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
+from measuring import clock_of, device_parser, keep_result, take_turns
 from mmlab_datasets.emoji import Emoji
 from mmlab_encoders.convnet import ConvNet
 from mmlab_encoders.transformer import TextTransformer
@@ -54,13 +51,11 @@ def main() -> None:
             f"   difference {row['difference_us']:7.1f} us   ratio {row['ratio']:.4f}"
             f"   loop {row['loop_samples_per_second']:.0f} samples/s"
         )
-    write(options.device, rows, options.rounds)
+    write(device, rows, options.rounds)
 
 
 def read_options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--rounds", type=int, default=15)
+    parser = device_parser(__doc__, rounds=15)
     parser.add_argument("--sizes", nargs="+", choices=SIZES, default=list(SIZES))
     return parser.parse_args()
 
@@ -78,7 +73,9 @@ def measure(size: str, device: torch.device, rounds: int) -> dict[str, Any]:
         "by_hand": by_hand(other.to(device), table, device),
         "mmlab": trainer.update,
     }
-    times = interleave(arms, batches, steps, rounds * times_rounds, device)
+    turns = {name: some_steps(arm, batches, steps) for name, arm in arms.items()}
+    taken = take_turns(turns, rounds * times_rounds, device)
+    times = {name: [seconds / steps for seconds in values] for name, values in taken.items()}
     best = {name: min(values) * 1e6 for name, values in times.items()}
     rounds_of_both = list(zip(times["mmlab"], times["by_hand"], strict=True))
     ratios = [a / b for a, b in rounds_of_both]
@@ -119,7 +116,7 @@ def by_hand(step: Step, table: TrainTable, device: torch.device) -> Callable[[Ba
     others = [p for p in step.parameters() if p.ndim < 2]
     groups = [{"params": decayed}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW(
-        groups, lr=table.lr, betas=table.betas, weight_decay=table.weight_decay, fused=True
+        groups, lr=table.lr, betas=(0.9, 0.98), weight_decay=table.weight_decay, fused=True
     )
     parameters, warmup, total = decayed + others, round(0.1 * 10**6), 10**6
     loss_module: Any = step.losses["info_nce"]
@@ -144,26 +141,16 @@ def by_hand(step: Step, table: TrainTable, device: torch.device) -> Callable[[Ba
     return update
 
 
-def interleave(
-    arms: dict[str, Callable[[Batch, int], None]],
-    batches: Sequence[Batch],
-    steps: int,
-    rounds: int,
-    device: torch.device,
-) -> dict[str, list[float]]:
-    """Seconds a step of each arm and round; one round goes first and is not counted."""
-    times: dict[str, list[float]] = {name: [] for name in arms}
-    for turn in range(rounds + 1):
-        for name in sorted(arms, reverse=bool(turn % 2)):
-            settle(device)
-            started = time.perf_counter() if device.type == "cuda" else time.process_time()
-            for index in range(steps):
-                arms[name](batches[index % len(batches)], index)
-            settle(device)
-            ended = time.perf_counter() if device.type == "cuda" else time.process_time()
-            if turn:
-                times[name].append((ended - started) / steps)
-    return times
+def some_steps(
+    update: Callable[[Batch, int], None], batches: Sequence[Batch], steps: int
+) -> Callable[[], None]:
+    """A round of one arm."""
+
+    def play() -> None:
+        for index in range(steps):
+            update(batches[index % len(batches)], index)
+
+    return play
 
 
 def loop_rate(trainer: Trainer, loaded: Any, steps: int, device: torch.device) -> float:
@@ -173,31 +160,19 @@ def loop_rate(trainer: Trainer, loaded: Any, steps: int, device: torch.device) -
         batch = to_device(next(loaded), device)
         trainer.update(batch, index)
         samples += len(batch.index)
-    settle(device)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     return samples / (time.perf_counter() - started)
 
 
-def settle(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def write(device: str, rows: Sequence[dict[str, Any]], rounds: int) -> None:
-    on_gpu = device.startswith("cuda")
-    document = {
-        "benchmark": "step",
+def write(device: torch.device, rows: Sequence[dict[str, Any]], rounds: int) -> None:
+    found = {
         "goal": "ratio <= 1.01 at real size, difference < 100 us at tiny size",
-        "clock": "wall time" if on_gpu else "CPU time of the process",
+        "clock": clock_of(device),
         "rounds": rounds,
-        "threads": torch.get_num_threads(),
-        "cores": os.cpu_count(),
-        "device": torch.cuda.get_device_name() if on_gpu else platform.machine(),
-        "versions": {"python": platform.python_version(), "torch": torch.__version__},
         "rows": rows,
     }
-    path = Path(__file__).parent / "results" / f"step-{'cuda' if on_gpu else 'cpu'}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    keep_result("step", device, ("torch",), found)
 
 
 if __name__ == "__main__":

@@ -1,29 +1,23 @@
 """Zero-shot after the features exist: ranking, measures of labels, and very many labels.
 
-    python benchmarks/zero_shot_measures.py [--rounds 3] [--samples 50000]
+    python benchmarks/zero_shot_measures.py [--device cuda] [--rounds 3] [--samples 50000]
 
 On one thread, with synthetic features of 512 numbers: (1) ranking 1,000 labels and all measures of
 every label, with the peak memory over what the features take; (2) AUROC and average precision of
-labels beside scikit-learn's, label by label, arms interleaved; (3) a million labels in blocks, with
-the peak memory. CPU time of the process.
+labels beside scikit-learn's, label by label, arms interleaved, on the host wherever the rest is;
+(3) a million labels in blocks, with the peak memory, that of the device on a GPU. CPU time of the
+process, or the time between events of the GPU.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import multiprocessing
-import os
-import platform
-import resource
 import statistics
-import time
-from collections.abc import Callable
-from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import torch
+from measuring import clock_of, device_parser, keep_result, seconds_of, spread
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mmlab.evaluate import metrics
@@ -31,42 +25,46 @@ from mmlab.evaluate.metrics import count_confusions, measure, measure_labels
 from mmlab.evaluate.rank_labels import rank_labels
 from mmlab.evaluate.ranked import LabelScores, RankedLabels, TruthRanks
 from mmlab.plugin import Calibration
+from mmlab.runner.provenance import peak_memory_bytes
 
 LABELS, WIDTH = 1000, 512
 #: Labels of which scikit-learn is asked; all of them would take minutes.
 PEER_LABELS = 20
 MANY_LABELS, MANY_SAMPLES = 1_000_000, 100
 SCALE = Calibration(100.0)
+CPU = torch.device("cpu")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser = device_parser(__doc__, rounds=3)
     parser.add_argument("--samples", type=int, default=50_000)
     options = parser.parse_args()
+    device = torch.device(options.device)
     # Each in a process of its own: a process' peak of memory never falls.
     spawn = multiprocessing.get_context("spawn")
     with spawn.Pool(
         1, initializer=torch.set_num_threads, initargs=(1,), maxtasksperchild=1
     ) as pool:
         tables = {
-            "ranking": pool.apply(ranking, (options.samples, options.rounds)),
+            "ranking": pool.apply(ranking, (options.samples, options.rounds, device)),
             "order_measures": pool.apply(order_measures, (options.samples, options.rounds)),
-            "many_labels": pool.apply(many_labels),
+            "many_labels": pool.apply(many_labels, (device,)),
         }
     for name, table in tables.items():
         print(name, json.dumps(table))
-    keep(tables)
+    found = {"unit": f"seconds, {clock_of(device)}; bytes", **tables}
+    libraries = ("mmlab", "torch", "numpy", "scikit-learn")
+    keep_result("zero-shot-measures", device, libraries, found)
 
 
-def features(count: int, seed: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    made = torch.randn(count, WIDTH, generator=generator)
+def features(count: int, seed: int, device: torch.device = CPU) -> torch.Tensor:
+    generator = torch.Generator(device).manual_seed(seed)
+    made = torch.randn(count, WIDTH, generator=generator, device=device)
     return torch.nn.functional.normalize(made, dim=1)
 
 
-def ranking(samples: int, rounds: int) -> dict[str, object]:
-    asked, answers = features(samples, 0), features(LABELS, 1)
+def ranking(samples: int, rounds: int, device: torch.device) -> dict[str, object]:
+    asked, answers = features(samples, 0, device), features(LABELS, 1, device)
     truths = [(sample % LABELS,) for sample in range(samples)]
     scores = LabelScores(lambda rows: asked[rows] @ answers.T, LABELS, LABELS, SCALE)
 
@@ -76,14 +74,14 @@ def ranking(samples: int, rounds: int) -> dict[str, object]:
         count_confusions(ranked, LABELS)
         return ranked
 
-    before = peak_bytes()
-    seconds = [timed(judge) for _ in range(rounds)]
+    before = peak_memory_bytes(device)
+    seconds = [seconds_of(judge, device) for _ in range(rounds)]
     return {
         "samples": samples,
         "labels": LABELS,
         "goal": "at most 10 s on one core and 1 GB",
-        "cpu_seconds": spread(seconds),
-        "peak_bytes_over_features": peak_bytes() - before,
+        "seconds": spread(seconds),
+        "peak_bytes_over_features": peak_memory_bytes(device) - before,
     }
 
 
@@ -106,8 +104,8 @@ def order_measures(samples: int, rounds: int) -> dict[str, object]:
     both = np.stack([found["average_precision"], found["auroc"]], 1)
     seconds: dict[str, list[float]] = {"mmlab": [], "scikit-learn": []}
     for _ in range(rounds):
-        seconds["mmlab"].append(timed(ours))
-        seconds["scikit-learn"].append(timed(peer))
+        seconds["mmlab"].append(seconds_of(ours, CPU))
+        seconds["scikit-learn"].append(seconds_of(peer, CPU))
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     return {
         "samples": samples,
@@ -119,14 +117,15 @@ def order_measures(samples: int, rounds: int) -> dict[str, object]:
     }
 
 
-def many_labels() -> dict[str, object]:
-    asked = features(MANY_SAMPLES, 4)
+def many_labels(device: torch.device) -> dict[str, object]:
+    asked = features(MANY_SAMPLES, 4, device)
     made: dict[int, torch.Tensor] = {}
 
     def block(rows: slice, columns: slice) -> torch.Tensor:
         if columns.start not in made:
             made.clear()
-            made[columns.start] = features(columns.stop - columns.start, 5 + columns.start)
+            count = columns.stop - columns.start
+            made[columns.start] = features(count, 5 + columns.start, device)
         return asked[rows] @ made[columns.start].T
 
     def nothing(rows: slice) -> torch.Tensor:
@@ -134,45 +133,17 @@ def many_labels() -> dict[str, object]:
 
     truths = [(7919 * sample % MANY_LABELS,) for sample in range(MANY_SAMPLES)]
     scores = LabelScores(nothing, MANY_LABELS, MANY_LABELS, SCALE, block)
-    before = peak_bytes()
-    seconds = timed(lambda: rank_labels(scores, truths, 5, "benchmark"))
+    before = peak_memory_bytes(device)
+    seconds = seconds_of(lambda: rank_labels(scores, truths, 5, "benchmark"), device)
     return {
         "samples": MANY_SAMPLES,
         "labels": MANY_LABELS,
         "goal": "bounded memory: not the labels' features, not their scores",
-        "cpu_seconds_features_made_twice": round(seconds, 2),
-        "peak_bytes": peak_bytes() - before,
+        "seconds_features_made_twice": round(seconds, 2),
+        "peak_bytes": peak_memory_bytes(device) - before,
         "bytes_of_all_features": MANY_LABELS * WIDTH * 4,
         "bytes_of_all_scores": MANY_LABELS * MANY_SAMPLES * 4,
     }
-
-
-def timed(arm: Callable[[], object]) -> float:
-    start = time.process_time()
-    arm()
-    return time.process_time() - start
-
-
-def spread(seconds: list[float]) -> dict[str, float]:
-    marks = {"minimum": min, "median": statistics.median, "maximum": max}
-    return {name: round(pick(seconds), 3) for name, pick in marks.items()}
-
-
-def peak_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def keep(tables: dict[str, object]) -> None:
-    document = {
-        "benchmark": "zero-shot-measures",
-        "unit": "seconds of one core; bytes",
-        **tables,
-        "python": platform.python_version(),
-        "cores": os.cpu_count(),
-        "versions": {name: version(name) for name in ("mmlab", "torch", "numpy", "scikit-learn")},
-    }
-    target = Path(__file__).parent / "results" / "zero-shot-measures-cpu.json"
-    target.write_text(json.dumps(document, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,9 @@ from importlib import import_module
 
 __version__ = "0.1.0"
 
+#: Raised when mmlab itself computes other numbers from the same spec: every run then runs again.
+NUMERICS = 1
+
 _LAZY = {"results": "mmlab.report.results", "load": "mmlab.runner.load"}
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mmlab.plan.registry import ComponentEntry, PluginFailure, Registry
 
 
-KINDS = ("dataset", "encoder", "fusion", "head", "loss", "evaluator")
+KINDS = ("dataset", "encoder", "fusion", "head", "loss", "optimizer", "schedule", "evaluator")
 COLUMNS = ("kind", "name", "distribution", "version", "state")
 
 

@@ -1,4 +1,4 @@
-"""The order of training samples, shuffled anew each epoch, and the seeds that are derived for it.
+"""The order of training samples, shuffled anew each epoch, and the random seeds of every scope.
 
 The order is a function of (seed, epoch, index) alone, a derived seed of (seed, scope, position).
 """
@@ -9,6 +9,7 @@ import hashlib
 import itertools
 import random
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import cast
 
@@ -48,10 +49,48 @@ class Order:
         return cast(list[int], torch.randperm(self.size, generator=generator).tolist())
 
 
-def derive_seed(seed: int, scope: str, *position: int) -> int:
-    """A 63-bit seed for one scope ("build", "step", "sample"...) and a position in it."""
+def derive_seed(seed: int, scope: str, *position: int | str) -> int:
+    """A 63-bit seed for one scope ("build", "step", "sample"...) and a position in it.
+
+    A text ("encoders.image") may be the last of a position.
+    """
     text = ":".join([str(seed), scope, *map(str, position)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@contextmanager
+def random_scope(seed: int, scope: str, *position: int | str) -> Iterator[None]:
+    """Draw inside from ambient generators seeded for this scope; they are put back after.
+
+    What is drawn inside and outside do not depend on each other, and inside on nothing but the
+    scope: whoever draws more or less changes nobody else's numbers.
+    """
+    with preserved_generators():
+        seed_generators(derive_seed(seed, scope, *position))
+        yield
+
+
+@contextmanager
+def preserved_generators() -> Iterator[None]:
+    """Put the ambient random generators of torch, NumPy and Python back as they were (RNG state).
+
+    Those of CUDA devices too, where one is in use before.
+    """
+    host = torch.random.get_rng_state(), np.random.get_state(), random.getstate()
+    devices = _cuda_states()
+    try:
+        yield
+    finally:
+        torch.random.set_rng_state(host[0])
+        np.random.set_state(host[1])
+        random.setstate(host[2])
+        if devices:
+            torch.cuda.set_rng_state_all(devices)
+
+
+def _cuda_states() -> list[torch.Tensor]:
+    is_in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return torch.cuda.get_rng_state_all() if is_in_use else []
 
 
 def seed_generators(seed: int) -> None:

@@ -58,6 +58,18 @@ def make_readers(
     return readers
 
 
+def readers_of(
+    placeholders: Mapping[str, Tensor],
+    encoders: Mapping[str, Encoder],
+    modalities: Mapping[str, str],
+) -> dict[str, Reader]:
+    """One reader an encoder, with placeholders that are known: no dataset is looked at."""
+    return {
+        key: Reader(modalities[key], encoder, placeholders[key])
+        for key, encoder in encoders.items()
+    }
+
+
 def _first_present(dataset: Dataset, modality: str) -> object | None:
     if modality not in dataset.modalities:
         return None

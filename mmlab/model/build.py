@@ -5,58 +5,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import cast
 
 from torch import nn
 
-from mmlab.data.order import derive_seed, seed_generators
-from mmlab.data.reader import Reader, lacks_modality, make_readers
-from mmlab.data.samples import (
-    LabelStatistics,
-    label_statistics,
-    output_count,
-    raw_values,
-    require_labels,
-    target_names,
-)
+from mmlab.data.order import random_scope
+from mmlab.data.reader import Reader, lacks_modality, make_readers, readers_of
+from mmlab.data.reference import ReferenceData, output_count, reference_data, require_labels
+from mmlab.data.samples import raw_values
 from mmlab.data.splits import Splits
 from mmlab.errors import SpecError, WeightsError
 from mmlab.model.adapters import adapt
+from mmlab.model.components import encoder_key, make_encoders, make_fusion_and_head, make_losses
+from mmlab.model.description import Description, describe, description_of
 from mmlab.model.heads import Standardized
 from mmlab.model.model import Model, Step
-from mmlab.model.weights import load_weights, restore
+from mmlab.model.weights import WeightsReader, restore
 from mmlab.plan.plan import Plan
-from mmlab.plugin import (
-    Calibrated,
-    Calibration,
-    Dataset,
-    Encoder,
-    Fitted,
-    Shapes,
-    SimilarityFusion,
-    Staged,
-    Tokenized,
-    Vocabulary,
-)
-
-T = TypeVar("T")
+from mmlab.plugin import Calibrated, Calibration, Encoder, Fitted, Staged
 
 
 @dataclass(frozen=True)
 class BuiltCell:
-    """A cell made real: everything trainable in `step`, and how each encoder's input is read."""
+    """A cell made real: everything trainable in `step`, and how each encoder's input is read.
+
+    `data` is what the modules were made for.
+    """
 
     plan: Plan
     step: Step
     readers: Mapping[str, Reader]
+    data: ReferenceData
 
     @property
     def model(self) -> Model:
         """Encoders, fusion and head."""
         return self.step.model
+
+    def description(self) -> Description:
+        """What a file of its weights says beside them, so that it loads without the data."""
+        return describe(self.data, self.readers)
 
     def calibration(self) -> Calibration | None:
         """Scale and bias of the first loss that owns one, else of the first pretrained encoder."""
@@ -88,57 +79,59 @@ def build(
 ) -> BuiltCell:
     """Make the modules of a cell for its reference data: the training split, or the evaluated one.
 
-    Randomness comes from the cell's seed in the scope "build". `sources` gives the encoders that
-    start from weights; the others learn their vocabulary from the dataset. `trained` is the file
-    of a whole run, which brings everything: weights and vocabularies. Raises DataError,
-    WeightsError or what a component raises for its options.
+    Every random number comes from the cell's seed, in a scope for each module ("build", "fit" and
+    "lora" with its key), and the ambient generators are left as they were. `sources` gives the
+    encoders that start from weights; the others learn their vocabulary from the dataset. `trained`
+    is the file of a whole run, which brings everything: weights, vocabularies and what else was
+    read of the data, which need not be there then. Raises DataError, WeightsError, PluginError or
+    what a component raises for its options.
     """
-    dataset = splits.reference(plan)
-    seed_generators(derive_seed(plan.cell.seed, "build"))
-    encoders = make_encoders(plan)
+    with random_scope(plan.cell.seed, "build"):
+        return _build(plan, splits, sources, trained)
+
+
+def _build(
+    plan: Plan,
+    splits: Splits,
+    sources: Mapping[str, InitialWeights],
+    trained: InitialWeights | None,
+) -> BuiltCell:
+    files = WeightsReader()
+    encoders, whole, known = make_encoders(plan), None, None
     if trained is not None:
+        whole = files.read(trained.path, trained.sha256)
+        known = description_of(whole, encoders.keys())
         sources = {key: replace(trained, key=key) for key in encoders}
     _fit(plan, encoders, splits, sources)
     for key, source in sources.items():
-        _restore_encoder(encoders[key], key, source)
+        _restore_encoder(encoders[key], key, source, files)
     frozen = [stage for key in encoders for stage in _frozen_stages(plan, encoders, key)]
     if trained is None:  # trained weights hold what adapters have learnt
         frozen += _adapt(plan, encoders, frozen)
-    truths = label_statistics(splits.outline(dataset), dataset) if plan.losses else None
-    model = _make_model(plan, encoders, dataset, truths, frozen)
-    losses = _make_losses(plan, model, dataset, truths)
+    data = reference_data(plan, splits) if known is None else known.data
+    model = _make_model(plan, encoders, data, frozen)
+    losses = make_losses(plan, encoders, model.fusion, data)
     weights = {name: table.weight for name, table in plan.loss_tables.items()}
-    modalities = {key: plan.modality(key) for key in encoders}
-    is_trained = plan.cell.spec.train is not None
-    readers = make_readers(
-        dataset, cast(Mapping[str, Encoder], encoders), modalities, is_trained=is_trained
-    )
     step = Step(model, losses, weights)
-    if trained is not None:
-        restore(step, load_weights(trained.path, trained.sha256), str(trained.path))
-    return BuiltCell(plan, step, readers)
+    readers = _make_readers(plan, encoders, splits, known)
+    if whole is not None:
+        restore(step, whole.tensors, str(whole.path))
+    return BuiltCell(plan, step, readers, data)
 
 
-@dataclass(frozen=True)
-class _Context:
-    """What encoders share while one model is built."""
-
-    reads: frozenset[str]
-    _made: dict[str, object] = field(default_factory=dict)
-
-    def once(self, key: str, make: Callable[[], T]) -> T:
-        if key not in self._made:
-            self._made[key] = make()
-        return cast(T, self._made[key])
-
-
-def make_encoders(plan: Plan) -> dict[str, nn.Module]:
-    """The encoders of a plan by key, as they start: without weights or vocabularies of the spec."""
-    context = _Context(plan.reads)
-    return {
-        key: resolved.make(modality=plan.modality(key), context=context)
-        for key, resolved in plan.encoders.items()
-    }
+def _make_readers(
+    plan: Plan,
+    encoders: Mapping[str, nn.Module],
+    splits: Splits,
+    known: Description | None,
+) -> dict[str, Reader]:
+    """How inputs are read, with placeholders as they are known or else as the data have them."""
+    given = cast(Mapping[str, Encoder], encoders)
+    modalities = {key: plan.modality(key) for key in encoders}
+    if known is not None:
+        return readers_of(known.placeholders(), given, modalities)
+    is_trained = plan.cell.spec.train is not None
+    return make_readers(splits.reference(plan), given, modalities, is_trained=is_trained)
 
 
 def _fit(
@@ -157,11 +150,14 @@ def _fit(
         raws = list(raw_values(splits.outline(dataset), dataset, plan.modality(key)))
         if not raws:
             raise lacks_modality(dataset, plan.modality(key), key)
-        encoder.fit(raws)
+        with random_scope(plan.cell.seed, "fit", encoder_key(key)):
+            encoder.fit(raws)
 
 
-def _restore_encoder(encoder: nn.Module, key: str, source: InitialWeights) -> None:
-    state = load_weights(source.path, source.sha256)
+def _restore_encoder(
+    encoder: nn.Module, key: str, source: InitialWeights, files: WeightsReader
+) -> None:
+    state = files.read(source.path, source.sha256).tensors
     if source.key is not None:
         prefix = f"model.encoders.{source.key}."
         state = {n.removeprefix(prefix): x for n, x in state.items() if n.startswith(prefix)}
@@ -175,24 +171,24 @@ def _adapt(
     kept: list[nn.Module] = []
     for key, encoder in encoders.items():
         if (table := plan.cell.spec.encoders[key].lora) is not None:
-            kept += adapt(encoder, table, frozen, plan.place("encoders", key, "lora"))
+            with random_scope(plan.cell.seed, "lora", encoder_key(key)):
+                kept += adapt(encoder, table, frozen, plan.place("encoders", key, "lora"))
     return kept
 
 
 def _make_model(
     plan: Plan,
     encoders: Mapping[str, nn.Module],
-    dataset: Dataset,
-    truths: LabelStatistics | None,
+    data: ReferenceData,
     frozen_stages: Sequence[nn.Module],
 ) -> Model:
     inputs = plan.inputs
     dims = [cast(Encoder, encoders[key]).dim for key in inputs]
     token_dims = [cast(Encoder, encoders[key]).token_dim for key in inputs]
     if plan.head is not None:
-        require_labels(plan, dataset, truths)
-    joint = make_fusion_and_head(plan, dims, token_dims, output_count(plan, dataset))
-    head = joint.head
+        require_labels(plan, data)
+    joint = make_fusion_and_head(plan, dims, token_dims, output_count(plan, data))
+    head, truths = joint.head, data.statistics
     if head is not None and truths is not None and plan.predicts_targets:
         head = Standardized(head, truths.target_means, truths.target_deviations)
     tables = plan.cell.spec.encoders
@@ -229,39 +225,6 @@ def _frozen_stages(plan: Plan, encoders: Mapping[str, nn.Module], key: str) -> S
     )
 
 
-def _make_losses(
-    plan: Plan, model: Model, dataset: Dataset, truths: LabelStatistics | None
-) -> dict[str, nn.Module]:
-    if truths is None:
-        return {}
-    shapes = Shapes(
-        dims={key: cast(Encoder, encoder).dim for key, encoder in model.encoders.items()},
-        fused=getattr(model.fusion, "dim", None),
-        labels=dataset.labels,
-        label_counts=truths.label_counts,
-        is_multi_label=dataset.is_multi_label,
-        vocabularies=_vocabularies(model),
-        token_dims=_token_dims(model),
-        labelled_count=truths.labelled_count,
-        targets=target_names(dataset),
-        target_deviations=truths.target_deviations,
-    )
-    return {name: resolved.make(shapes=shapes) for name, resolved in plan.losses.items()}
-
-
-def _vocabularies(model: Model) -> dict[str, Vocabulary]:
-    return {
-        key: encoder.vocabulary
-        for key, encoder in model.encoders.items()
-        if isinstance(encoder, Tokenized)
-    }
-
-
-def _token_dims(model: Model) -> dict[str, int]:
-    widths = {key: cast(Encoder, encoder).token_dim for key, encoder in model.encoders.items()}
-    return {key: width for key, width in widths.items() if width is not None}
-
-
 def _unfitted(plan: Plan, key: str) -> WeightsError:
     return WeightsError(
         plan.explain(
@@ -272,32 +235,3 @@ def _unfitted(plan: Plan, key: str) -> WeightsError:
             next_step=f"set encoders.{key}.weights = {{ run = ... }} or {{ file = ... }}",
         )
     )
-
-
-@dataclass(frozen=True)
-class FusionAndHead:
-    """The fusion; the head, if the spec has one; the scorer of pairs, if a loss needs one."""
-
-    fusion: nn.Module
-    head: nn.Module | None
-    scorer: nn.Module | None
-
-    def modules(self) -> Iterator[nn.Module]:
-        """Those that are there."""
-        yield from (m for m in (self.fusion, self.head, self.scorer) if m is not None)
-
-    def parameter_count(self) -> int:
-        """Numbers that are learnt beside those of the encoders."""
-        return sum(p.numel() for module in self.modules() for p in module.parameters())
-
-
-def make_fusion_and_head(
-    plan: Plan, dims: Sequence[int], token_dims: Sequence[int | None], outputs: int
-) -> FusionAndHead:
-    """Make them for encoders of these widths; `outputs` is 0 where nothing is to be predicted."""
-    fusion = plan.fusion.make(dims=dims, token_dims=token_dims, outputs=outputs or None)
-    head = plan.head.make(dim=fusion.dim, outputs=outputs) if plan.head is not None else None
-    scorer = None
-    if plan.needs_similarity and not isinstance(fusion, SimilarityFusion):
-        scorer = nn.Linear(fusion.dim, 1, bias=False)
-    return FusionAndHead(fusion, head, scorer)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import uuid
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from io import BufferedReader, BytesIO
 from pathlib import Path
+from typing import BinaryIO, cast
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from mmlab.errors import RunError, WeightsError, explain
-from mmlab.files import file_sha256, sync
+from mmlab.files import sync
 
 
 def save_weights(
@@ -43,25 +47,89 @@ def save_weights(
     return hashlib.sha256(data).hexdigest()
 
 
-def load_weights(path: Path, sha256: str | None = None) -> dict[str, Tensor]:
-    """Read tensors by name. Raises WeightsError when missing, not safetensors, or altered."""
+@dataclass(frozen=True)
+class WeightsFile:
+    """What a file of weights holds: tensors by name, and the texts of its header."""
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    metadata: Mapping[str, str]
+
+
+def read_weights(path: Path, sha256: str | None = None) -> WeightsFile:
+    """Read a file once: what is hashed is what is taken. Takes twice its size for a moment.
+
+    Raises WeightsError when it is missing, not safetensors, or altered.
+    """
+    with _opened(path) as file:
+        data = file.read()
+        if sha256 is not None and (actual := hashlib.sha256(data).hexdigest()) != sha256:
+            raise _unreadable(
+                path, "the bytes are not those that were recorded", f"sha256 {actual}"
+            )
+        return WeightsFile(path, load(data), _metadata(_read_header(BytesIO(data))))
+
+
+def load_weights(path: Path, sha256: str | None = None) -> Mapping[str, Tensor]:
+    """The tensors of a file by name. Raises as `read_weights` does."""
+    return read_weights(path, sha256).tensors
+
+
+def identify_weights(path: Path) -> tuple[str, list[str]]:
+    """The sha256 of a file and the names of its tensors, without reading these into memory.
+
+    Raises as `read_weights` does.
+    """
+    with _opened(path) as file:
+        names = [name for name in _read_header(file) if name != _METADATA]
+        file.seek(0)
+        return hashlib.file_digest(file, "sha256").hexdigest(), names
+
+
+class WeightsReader:
+    """Reads each file once, however many encoders start from it."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, str], WeightsFile] = {}
+
+    def read(self, path: Path, sha256: str) -> WeightsFile:
+        """What a file of this sha256 holds. Raises as `read_weights` does."""
+        if (path, sha256) not in self._known:
+            self._known[path, sha256] = read_weights(path, sha256)
+        return self._known[path, sha256]
+
+
+#: The key of safetensors' header under which texts stand, beside the tensors' names.
+_METADATA = "__metadata__"
+#: safetensors' own limit for a header.
+_HEADER_BYTES = 100_000_000
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BufferedReader]:
+    """The file, open; whatever is wrong with it is a WeightsError."""
     if not path.is_file():
         raise _unreadable(path, "the file does not exist", "nothing")
-    if sha256 is not None and (actual := file_sha256(path)) != sha256:
-        raise _unreadable(path, "the bytes are not those that were recorded", f"sha256 {actual}")
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
+        with path.open("rb") as file:
+            yield file
+    except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
         raise _unreadable(path, "cannot be read as safetensors", str(error)) from error
 
 
-def tensor_names(path: Path) -> list[str]:
-    """Names of the tensors in a file, read from its header. Raises as `load_weights` does."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            return list(file.keys())
-    except (SafetensorError, OSError) as error:
-        raise _unreadable(path, "cannot be read as safetensors", str(error)) from error
+def _read_header(file: BinaryIO) -> dict[str, object]:
+    """The JSON at the beginning of a safetensors file; ValueError where it is none."""
+    size = int.from_bytes(file.read(8), "little")
+    if not 2 <= size <= _HEADER_BYTES:
+        raise ValueError(f"a header of {size:,} bytes")
+    header = json.loads(file.read(size))
+    if not isinstance(header, dict):
+        raise ValueError("a header that is no table")
+    return header
+
+
+def _metadata(header: Mapping[str, object]) -> Mapping[str, str]:
+    return cast(Mapping[str, str], header.get(_METADATA, {}))  # safetensors has checked it
 
 
 def restore(module: nn.Module, state: Mapping[str, Tensor], place: str) -> None:

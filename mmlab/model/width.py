@@ -13,11 +13,11 @@ from typing import cast
 
 import torch
 
-from mmlab.data.samples import output_count
+from mmlab.data.reference import output_count, reference_names
 from mmlab.data.splits import Splits
 from mmlab.errors import PluginError, SpecError, explain
 from mmlab.hashing import digest
-from mmlab.model.build import FusionAndHead, make_encoders, make_fusion_and_head
+from mmlab.model.components import FusionAndHead, make_encoders, make_fusion_and_head
 from mmlab.plan.options import check_options
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Encoder
@@ -80,7 +80,8 @@ class WidthMatcher:
             used = [cast(Encoder, encoders[name]) for name in plan.inputs]
             self._known[key] = [e.dim for e in used], [e.token_dim for e in used]
         dims, token_dims = self._known[key]
-        return Widths(dims, token_dims, output_count(plan, self.splits.reference(plan)))
+        names = reference_names(self.splits.reference(plan))
+        return Widths(dims, token_dims, output_count(plan, names))
 
 
 def with_width(plan: Plan, option: str, value: int) -> Plan:

@@ -94,6 +94,7 @@ def contradictions(plan: Plan) -> list[Fault]:
     faults += unmet_needs(plan, plan.evaluators)
     if plan.cell.budget is not None and plan.width_option in spec.fusion.options:
         faults.append(_matched_width(plan, str(plan.width_option)))
+    faults += _unshared(plan)
     return [*faults, *best_faults(plan)]
 
 
@@ -243,6 +244,23 @@ def _other_heads(plan: Plan, path: Where, who: str, words: frozenset[str]) -> It
             allowed=f"losses and evaluators of {given} ({_PREDICTED[given]}, ...)",
             next_step=f"remove this table, or use losses of {wanted} alone",
         )
+
+
+def _unshared(plan: Plan) -> Iterator[Fault]:
+    """An optimiser that cannot change parameters of which each process keeps a share."""
+    train, optimizer = plan.cell.spec.train, plan.optimizer
+    if train is None or optimizer is None:
+        return
+    if train.parallel in (allowed := optimizer.declares("parallel")):
+        return
+    name = optimizer.entry.name
+    yield Fault(
+        ("train", "parallel"),
+        f'the optimiser "{name}" does not go with this: it needs each parameter whole',
+        found=show(train.parallel),
+        allowed=", ".join(map(show, sorted(allowed))),
+        next_step=f"set parallel = {show(min(allowed))}, or use the optimiser adamw or sgd",
+    )
 
 
 def _matched_width(plan: Plan, option: str) -> Fault:

@@ -11,13 +11,15 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeGuard
 
 from mmlab.errors import PluginError, RunError, SpecError, explain
 from mmlab.metric import LOSS, Metric, find
-from mmlab.plan.option_paths import hashed_options, map_paths
-from mmlab.plan.options import supplied
-from mmlab.plan.registry import ComponentEntry
+from mmlab.plan.content import Content, hashed, whole
+from mmlab.plan.option_paths import map_paths, path_content
+from mmlab.plan.options import check_options, describe_options, supplied
+from mmlab.plan.registry import OWN, ComponentEntry
 from mmlab.spec.document import Document
 from mmlab.spec.faults import Where, dotted
 from mmlab.spec.places import describe, render_explained
@@ -104,34 +106,97 @@ class Resolved:
                 raise self._breach("`input_range` must be two numbers", found, "(2, None), say")
 
     def _breach(self, fault: str, found: object, allowed: str) -> PluginError:
-        return PluginError(
-            explain(
-                f"{self.entry.kind} {self.entry.name!r} of {self.entry.distribution}",
-                f"breaks its contract: {fault}",
-                found=repr(found),
-                allowed=f"{allowed}; see mmlab.plugin",
-                next_step="tell the plugin's author; `mmlab.testing` checks this",
-            )
-        )
+        return _breach(self.entry, fault, found, allowed)
 
-    def identity(self) -> dict[str, object]:
+    def content(self) -> dict[str, Content]:
         """What of this component decides a result: name, origin, and options (files by content).
 
-        What is in a dataset's folders is left to its `revision`: they may hold millions of files.
+        The origin is the distribution and `numerics`; its version or source without them. What is
+        in a dataset's folders is left to its `revision`: they may hold millions of files.
         """
-        options = self.options
-        if self.entry.kind == "dataset":
-            options = map_paths(options, lambda path: path if path.is_file() else FOLDER)
         return {
             "use": self.entry.name,
             "distribution": self.entry.distribution,
-            "version": self.entry.version,
-            "options": hashed_options(self.factory, options),
+            **self._implementation(),
+            "options": describe_options(self.factory, self.options, self._path),
         }
+
+    def _implementation(self) -> dict[str, Content]:
+        numerics = numerics_of(self.entry, self.factory)
+        if numerics is not None:
+            return {"numerics": numerics}
+        return {"version": self.entry.version, "source": self.entry.source_hash}
+
+    def _path(self, option: str, path: Path) -> str:
+        if self.entry.kind == "dataset" and not path.is_file():
+            return FOLDER
+        return path_content(self.factory, option, path)
+
+    def neutral_content(self, options: Mapping[str, object]) -> dict[str, object]:
+        """Content of mmlab's own component of this name as it was first, with only these options.
+
+        It is what a neutral value says of a whole component. Options that it leaves out are part of
+        no equal content unless they were added later. Raises PluginError for options that the
+        component does not take.
+        """
+        valid, faults = check_options(self.entry.kind, self.entry.name, self.factory, options)
+        if faults:
+            fault = f"a neutral value sets options that it does not take: {faults[0].message}"
+            raise self._breach(fault, dict(options), "options of the component")
+        given = {key: valid[key] for key in options}
+        described = hashed(describe_options(self.factory, given, self._path))
+        name = self.entry.name
+        return {"use": name, "distribution": OWN, "numerics": 1, "options": described}
+
+    def identity(self) -> dict[str, object]:
+        """The content with nothing left out, as plain JSON."""
+        plain: dict[str, object] = whole(self.content())
+        return plain
 
     def locality(self) -> dict[str, object]:
         """The identity, and where on this machine its files and folders are."""
         return {**self.identity(), "places": map_paths(self.options, lambda p: str(p.absolute()))}
+
+
+def numerics_of(entry: ComponentEntry, factory: Any) -> int | None:  # Any: as of Resolved
+    """The number that says what a component computes; None where nobody declared one.
+
+    An evaluator's is the version of its protocol, and what mmlab itself has is 1 unless declared:
+    `mmlab.NUMERICS` counts beside it. Raises PluginError unless it is a positive integer.
+    """
+    if entry.kind == "evaluator":
+        number: object = factory.version
+    else:
+        number = declared_numerics(factory, 1 if entry.distribution == OWN else None)
+    if number is None or is_numerics(number):
+        return number
+    raise _breach(entry, "`numerics` must be a positive integer", number, "1, 2, ...")
+
+
+def declared_numerics(factory: object, unless: int | None = None) -> object:
+    """What a factory declares as `numerics`, whatever that is.
+
+    A subclass does not inherit it, for it may compute something else.
+    """
+    declared: object = getattr(factory, "__dict__", {}).get("numerics", unless)
+    return declared
+
+
+def is_numerics(number: object) -> TypeGuard[int]:
+    """Whether it is a positive integer, which True is not."""
+    return type(number) is int and number > 0
+
+
+def _breach(entry: ComponentEntry, fault: str, found: object, allowed: str) -> PluginError:
+    return PluginError(
+        explain(
+            f"{entry.kind} {entry.name!r} of {entry.distribution}",
+            f"breaks its contract: {fault}",
+            found=repr(found),
+            allowed=f"{allowed}; see mmlab.plugin",
+            next_step="tell the plugin's author; `mmlab.testing` checks this",
+        )
+    )
 
 
 def name_table(document: Document | None, table: Where) -> str:

@@ -4,39 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mmlab.errors import DataError, explain
-from mmlab.hashing import canonical_json
 from mmlab.spec.faults import Where
 
 
-def hashed_options(
-    factory: Callable[..., Any], resolved: Mapping[str, object]
-) -> dict[str, object]:
-    """The options with every path replaced by the sha256 of what is there, wherever it lies.
+def path_content(factory: Callable[..., Any], key: str, path: Path) -> str:
+    """What stands for a path among a factory's options: the sha256 of what is there.
 
-    A path is a `Path`, or a plugin's own `os.PathLike`. A folder's covers the names,
-    sizes and bytes of all files in it. Raises DataError for a path that is not there or cannot be
-    read.
+    A folder's covers the names, sizes and bytes of all files in it. Raises DataError for a path
+    that is not there or cannot be read.
     """
-    name = getattr(factory, "__name__", str(factory))
-
-    def content(key: str, path: Path) -> str:
-        try:
-            return f"sha256:{_content_sha256(path)}"
-        except OSError as error:
-            raise _unreadable(f"{name}, option {key!r}", path, error) from error
-
-    hashed = {
-        key: map_paths(value, partial(content, key), os.PathLike) for key, value in resolved.items()
-    }
-    plain: dict[str, object] = json.loads(canonical_json(hashed))
-    return plain
+    try:
+        return f"sha256:{_content_sha256(path)}"
+    except OSError as error:
+        name = getattr(factory, "__name__", str(factory))
+        raise _unreadable(f"{name}, option {key!r}", path, error) from error
 
 
 def map_paths(value: Any, change: Callable[[Path], object], kind: type[Any] = Path) -> Any:

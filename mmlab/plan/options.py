@@ -7,15 +7,18 @@ import sys
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
 from pydantic_core import SchemaError, to_json
 
 from mmlab.errors import PluginError, explain
+from mmlab.plan.content import Content
+from mmlab.plan.describe import adapter_of, describe, mark_later, neutrals
 from mmlab.plugin import RESERVED_OPTIONS, SUPPLIED, EncoderKey
 from mmlab.spec.faults import Fault, unknown_name, validation_faults
 
@@ -62,6 +65,7 @@ def option_model(factory: Factory) -> type[BaseModel]:
         found = str(error).splitlines()[0]
         allowed = "types that TOML can say and pydantic can check"
         raise _refused(factory, f"has options without schema: {found}", allowed) from error
+    neutrals(model)  # so that one that is not valid is told wherever the options are asked for
     return model
 
 
@@ -95,7 +99,38 @@ def check_options(
         valid = model.model_validate_json(to_json(given, inf_nan_mode="constants"))
     except ValidationError as error:
         return {}, faults + validation_faults(error, given, json_schema(factory))
-    return {key: getattr(valid, _FIELD + key) for key in known}, faults
+    values = {key: getattr(valid, _FIELD + key) for key in known}
+    defaults = [key for key in known if _FIELD + key not in valid.model_fields_set]
+    return {**values, **{key: _typed(model, key, values[key]) for key in defaults}}, faults
+
+
+def _typed(model: type[BaseModel], key: str, default: object) -> object:
+    """A default as its type reads it: an integer of a float as a float, as a spec's would be.
+
+    One that its own type refuses stays as the factory's author wrote it.
+    """
+    if default is None or isinstance(default, (str, bool)):
+        return default
+    try:
+        return _adapter(model, key).validate_python(default, strict=True)
+    except ValidationError:
+        return default
+
+
+@lru_cache(maxsize=1024)
+def _adapter(model: type[BaseModel], key: str) -> TypeAdapter[object]:
+    return adapter_of(model.model_fields[_FIELD + key])
+
+
+def describe_options(
+    factory: Factory, options: Mapping[str, object], paths: Callable[[str, Path], object]
+) -> dict[str, Content]:
+    """Validated options as content of an identity; `paths` gives what stands for an option's path.
+
+    Those that were added later are marked. Raises PluginError for a neutral value that is none.
+    """
+    described = {key: describe(value, partial(paths, key)) for key, value in options.items()}
+    return mark_later(described, neutrals(option_model(factory)))
 
 
 def encoder_options(factory: Factory) -> list[str]:

@@ -22,7 +22,7 @@ class Plan:
     """A cell whose every component is known to exist, with options known to be valid.
 
     Losses and evaluators are keyed by their names in the spec, encoders by their keys; encoders
-    that nothing reads are left out.
+    that nothing reads are left out. Without [train] there is neither optimiser nor schedule.
     `evaluate_datasets` holds the dataset of each evaluation that names one of its own. `match` says
     how a budget of parameters was met, once it is known.
     """
@@ -33,6 +33,8 @@ class Plan:
     fusion: Resolved
     head: Resolved | None
     losses: Mapping[str, Resolved]
+    optimizer: Resolved | None
+    schedule: Resolved | None
     evaluators: Mapping[str, Resolved]
     evaluate_datasets: Mapping[str, Resolved]
     match: Match | None = None
@@ -102,6 +104,10 @@ class Plan:
         if self.head is not None:
             yield ("head",), self.head
         yield from ((("losses", i), loss) for i, loss in enumerate(self.losses.values()))
+        if self.optimizer is not None:
+            yield ("train", "optimizer"), self.optimizer
+        if self.schedule is not None:
+            yield ("train", "schedule"), self.schedule
         for position, (name, evaluator) in enumerate(self.evaluators.items()):
             yield ("evaluate", position), evaluator
             if name in self.evaluate_datasets:

@@ -1,6 +1,6 @@
 """Which components are installed: found by name, imported when asked for, failures kept.
 
-Heads and evaluators that core itself offers are named like a plugin's.
+What core itself offers is named like a plugin's.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mmlab.spec.faults import nearest
 
 _REASON_CHARACTERS = 300
 #: The distribution of components that no plugin has.
-_OWN = "mmlab"
+OWN = "mmlab"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ComponentEntry:
         leave a component as it was.
         """
         module = self.target.partition(":")[0]
-        name = module if self.distribution == _OWN else module.partition(".")[0]
+        name = module if self.distribution == OWN else module.partition(".")[0]
         return _package_sha256(name) if self.is_editable else None
 
 
@@ -82,9 +82,9 @@ class Registry:
         Evaluators have a `version` of their own that counts, whatever else of them is edited: one
         that chooses the best weights would else have every cell trained again.
         """
-        edited = {"head"} if is_editable(_OWN) else set()
+        edited = {"head"} if is_editable(OWN) else set()
         entries = [
-            ComponentEntry(kind, name, target, _OWN, __version__, _OWN, is_editable=kind in edited)
+            ComponentEntry(kind, name, target, OWN, __version__, OWN, is_editable=kind in edited)
             for kind, targets in (builtins or {}).items()
             for name, target in targets.items()
         ]
@@ -256,5 +256,19 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
         "regression": "mmlab.evaluate.evaluators.regression:Regression",
         "retrieval": "mmlab.evaluate.evaluators.retrieval:Retrieval",
         "zero_shot": "mmlab.evaluate.evaluators.zero_shot:ZeroShot",
+    },
+    "optimizer": {
+        "adafactor": "mmlab.train.optimizers:Adafactor",
+        "adamw": "mmlab.train.optimizers:AdamW",
+        "muon": "mmlab.train.optimizers:Muon",
+        "sgd": "mmlab.train.optimizers:SGD",
+    },
+    "schedule": {
+        "constant": "mmlab.train.schedules:Constant",
+        "cosine": "mmlab.train.schedules:Cosine",
+        "inverse_sqrt": "mmlab.train.schedules:InverseSqrt",
+        "linear": "mmlab.train.schedules:Linear",
+        "one_cycle": "mmlab.train.schedules:OneCycle",
+        "step": "mmlab.train.schedules:StepDecay",
     },
 }

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from mmlab.errors import MmlabError, PluginError, SpecError
 from mmlab.plan.checks import contradictions
-from mmlab.plan.component import Resolved
+from mmlab.plan.component import Resolved, numerics_of
 from mmlab.plan.option_paths import map_placed_paths
 from mmlab.plan.options import check_options
 from mmlab.plan.order import in_order
@@ -94,6 +94,7 @@ def prepare(cell: Cell, registry: Registry) -> Plan:
 def _find_all(finder: Finder, spec: Spec) -> dict[str, Any]:  # Any: the fields of a Plan
     """Every component of a spec, by the field of the plan that holds it."""
     evaluate = [(table.name or table.use, i, table) for i, table in enumerate(spec.evaluate)]
+    train = spec.train
     return {
         "dataset": finder.find("dataset", spec.dataset, "dataset"),
         "encoders": {
@@ -106,6 +107,8 @@ def _find_all(finder: Finder, spec: Spec) -> dict[str, Any]:  # Any: the fields 
             table.name or table.use: finder.find("loss", table, "losses", i)
             for i, table in enumerate(spec.losses)
         },
+        "optimizer": train and finder.find("optimizer", train.optimizer, "train", "optimizer"),
+        "schedule": train and finder.find("schedule", train.schedule, "train", "schedule"),
         "evaluators": {
             name: finder.find("evaluator", table, "evaluate", i) for name, i, table in evaluate
         },
@@ -143,6 +146,8 @@ class Finder:
         try:
             factory = self.registry.resolve(kind, component.use)
             options, faults = check_options(kind, component.use, factory, component.options)
+            entry = self.registry.entry(kind, component.use)
+            numerics_of(entry, factory)  # is read later, and told here
         except PluginError as error:
             self._plugin_faults += 1
             self.faults.append(Fault((*where, "use"), str(error), "", "", ""))
@@ -151,7 +156,6 @@ class Finder:
         share = None
         if isinstance(component, DatasetTable) and component.on_error == "skip":
             share = component.max_skipped
-        entry = self.registry.entry(kind, component.use)
         options = map_placed_paths(options, partial(self._placed, where))
         return Resolved(entry, factory, options, share, self.document, where)
 
@@ -219,6 +223,9 @@ def _tables(values: Values) -> Iterator[Placed]:
     for key, model in single.items():
         if isinstance(table := values.get(key), Mapping):
             yield key, model, (key,), table
+    for (_, name), table in _parts(values, "train"):
+        if name in ("optimizer", "schedule"):
+            yield str(name), Component, ("train", name), table
     for where, table in _parts(values, "encoders"):
         yield "encoder", EncoderTable, where, table
     for where, table in _parts(values, "losses"):

@@ -34,6 +34,8 @@ TABLES: Mapping[str, type[Component]] = {
     "fusion": FusionTable,
     "head": Component,
     "loss": LossTable,
+    "optimizer": Component,
+    "schedule": Component,
 }
 
 
@@ -48,6 +50,8 @@ def spec_schema(registry: Registry) -> Json:
         definitions |= _kind(kind, registry)
     properties = schema["properties"]
     properties["dataset"], properties["head"] = _reference("dataset"), _reference("head")
+    for kind in ("optimizer", "schedule"):
+        definitions["TrainTable"]["properties"][kind] |= _reference(kind)
     for kind, table in TABLES.items():
         if table is not Component:
             properties = _renamed(properties, table.__name__, kind)
@@ -69,7 +73,10 @@ def _axes() -> Json:
     """Axes whose members are whole tables; those of any other axis may be anything."""
     tables = {kind: {"type": "array", "items": _reference(kind)} for kind in TABLES}
     return {
-        "properties": {kind: tables[kind] for kind in ("dataset", "fusion", "head")},
+        "properties": {
+            **{kind: tables[kind] for kind in ("dataset", "fusion", "head")},
+            **{f"train.{kind}": tables[kind] for kind in ("optimizer", "schedule")},
+        },
         "patternProperties": {r"^encoders\.[^.]+$": tables["encoder"]},
     }
 

@@ -10,7 +10,10 @@ return `{"name used in TOML": "package.module:Factory"}`:
         return {"vit": "mmlab_encoders.vit:ViT"}
 
 A factory's positional parameters are what mmlab supplies (it names those it wants, see SUPPLIED);
-its keyword-only parameters are the options a spec may set, annotated as pydantic reads them.
+its keyword-only parameters are the options a spec may set, annotated as pydantic reads them. One
+that is added after a release is marked `Added`. A factory may declare `numerics`, an integer that
+its author raises when the same options give other numbers: it then identifies what the component
+computes in place of its distribution's version. A subclass is another component with its own.
 Components are `torch.nn.Module`s (datasets are not); anything that must survive in a checkpoint is
 a parameter, a buffer or the extra state of the module. Plugins draw randomness from torch's ambient
 generator and never seed it. Importing this module does not import torch.
@@ -27,6 +30,7 @@ from mmlab.metric import Metric as Metric
 from mmlab.plugin.contracts import RESERVED_OPTIONS as RESERVED_OPTIONS
 from mmlab.plugin.contracts import SPLITS as SPLITS
 from mmlab.plugin.contracts import SUPPLIED as SUPPLIED
+from mmlab.plugin.contracts import Added as Added
 from mmlab.plugin.contracts import Augmented as Augmented
 from mmlab.plugin.contracts import Calibrated as Calibrated
 from mmlab.plugin.contracts import Context as Context
@@ -64,3 +68,4 @@ from mmlab.plugin.values import Scores as Scores
 from mmlab.plugin.values import Shapes as Shapes
 from mmlab.plugin.values import Similarity as Similarity
 from mmlab.plugin.values import Vocabulary as Vocabulary
+from mmlab.plugin.values import normalize as normalize

@@ -21,6 +21,26 @@ class EncoderKey:
     """
 
 
+@dataclass(frozen=True)
+class Added:
+    """Says of an option that it came after its component's first release, and what is neutral.
+
+        floor: Annotated[float, Field(ge=0, description="..."), Added(0.0)] = 0.0
+
+    `neutral` is the value, as a spec would write it (None where the option may be left out), under
+    which the component does what it did before it had the option. An option left at it is no part
+    of a run's identity, so that runs of before stay done. The default may change later; the neutral
+    value never does. A table or component that stands by default names all its keys that are not
+    `Added` themselves: `Added({"use": "cosine", "floor": 0.0})`.
+    """
+
+    neutral: object
+
+    def __hash__(self) -> int:
+        """A neutral value may be a list or a table."""
+        return hash(repr(self.neutral))
+
+
 #: What mmlab passes to each kind of factory, by parameter name.
 SUPPLIED: Mapping[str, frozenset[str]] = {
     "encoder": frozenset({"modality", "context"}),
@@ -29,6 +49,8 @@ SUPPLIED: Mapping[str, frozenset[str]] = {
     "dataset": frozenset({"split"}),
     "head": frozenset({"dim", "outputs"}),
     "evaluator": frozenset(),
+    "optimizer": frozenset({"groups", "lr", "matrices"}),
+    "schedule": frozenset({"lr", "total_steps", "warmup_steps"}),
 }
 
 #: Keys that mmlab itself reads beside `use`; no option may have one of these names.
@@ -68,7 +90,10 @@ class Context(Protocol):
         """What the fusion and the losses use: "pooled", and "tokens" if one of them does."""
 
     def once(self, key: str, make: Callable[[], T]) -> T:
-        """The value of `make()`, made once per model for this key: a shared checkpoint, say."""
+        """The value of `make()`, made once per model for this key: a shared checkpoint, say.
+
+        What `make` draws depends on the key and the seed alone, not on which encoder comes first.
+        """
 
 
 class Encoder(Protocol):

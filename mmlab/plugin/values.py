@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from mmlab.errors import PluginError, explain
 
@@ -216,3 +216,18 @@ class Shapes:
     labelled_count: int = 0
     targets: tuple[str, ...] = ()
     target_deviations: tuple[float, ...] = ()
+
+
+#: The least that `normalize` divides by: shorter vectors count as next to nothing.
+SHORTEST = 1e-3
+
+
+def normalize(x: Tensor, dim: int = -1) -> Tensor:
+    """L2 normalisation: vectors at length 1, or x / SHORTEST where they are shorter than that.
+
+    Zero stays zero, and no gradient grows by more than 1 / SHORTEST, whatever the length is. Of a
+    vector that is normalised twice, as projections are that may also be averages of some, it is
+    1 / SHORTEST ** 2: the usual 1e-12 would make that 1e24.
+    """
+    length = cast("Tensor", x.norm(dim=dim, keepdim=True))
+    return x / length.clamp(min=SHORTEST)

@@ -19,7 +19,6 @@ from mmlab.plan.component import Resolved
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import Finder, component_faults, prepare
-from mmlab.runner.identity import evaluation_hashes
 from mmlab.runner.load import cell_of
 from mmlab.runner.runner import Display, Outcome, Runner, RunOptions, Status, label_of
 from mmlab.spec import DatasetTable, EvaluateTable, Spec
@@ -79,7 +78,7 @@ def find_runs(store: Store, run: str, *, every: bool) -> list[RunRow]:
 def _ask(
     runner: Runner, row: RunRow, names: Sequence[str], plan: Plan
 ) -> tuple[Status, str | None, str | None]:
-    wanted = evaluation_hashes(plan, row.train_hash, runner.splits, names)
+    wanted = runner.confirmer.evaluations(plan, row.train_hash, runner.splits, names)
     return runner.evaluate_more(plan, row, wanted)
 
 

@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from mmlab.data.kept_batches import kept_training_batches
 from mmlab.data.loader import training_batches
-from mmlab.data.order import Order
+from mmlab.data.order import Order, random_scope
 from mmlab.data.splits import Splits
 from mmlab.data.tables import CachedSplit
 from mmlab.model.adapters import merge_state, split_state
@@ -37,6 +37,7 @@ from mmlab.spec import TrainTable
 from mmlab.train.loop import Progress, Trainer, train
 from mmlab.train.parallel import gather_state, shard_state
 from mmlab.train.processes import ProcessGroup
+from mmlab.train.rule import UpdateRule
 
 
 class Record(Protocol):
@@ -45,8 +46,8 @@ class Record(Protocol):
     def update(self, progress: Progress) -> None:
         """Training emitted values."""
 
-    def keep(self, role: str, state: Mapping[str, Tensor]) -> None:
-        """These are the "best" weights so far, or the "final" ones."""
+    def keep(self, role: str, state: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+        """These are the "best" weights so far, or the "final" ones; `about` are texts on them."""
 
     def best(self) -> Mapping[str, Tensor] | None:
         """The best weights that were kept, if this process keeps any."""
@@ -66,7 +67,7 @@ class Unrecorded:
     def update(self, progress: Progress) -> None:
         """Nothing."""
 
-    def keep(self, role: str, state: Mapping[str, Tensor]) -> None:
+    def keep(self, role: str, state: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
         """Nothing."""
 
     def best(self) -> Mapping[str, Tensor] | None:
@@ -101,7 +102,20 @@ class CellExecutor:
         wanted: Iterable[str],
         record: Record,
     ) -> None:
-        """Build, train, evaluate what is wanted, and tell the record."""
+        """Build, train, evaluate what is wanted, and tell the record.
+
+        What draws in no scope of its own draws in that of the run: no cell depends on those before.
+        """
+        with random_scope(plan.cell.seed, "run"):
+            self._execute(plan, sources, wanted, record)
+
+    def _execute(
+        self,
+        plan: Plan,
+        sources: Mapping[str, InitialWeights],
+        wanted: Iterable[str],
+        record: Record,
+    ) -> None:
         table = train_table(plan)
         summary = Summary(self.device, table)
         if plan.match is not None:
@@ -151,7 +165,7 @@ class CellExecutor:
         self, experiment: BuiltCell, scorer: CellEvaluation, record: Record, summary: Summary
     ) -> None:
         """Train, keep the best and the final weights, and leave the best in the model."""
-        step = experiment.step
+        step, about = experiment.step, experiment.description().metadata()
         trainer, batches = start_training(
             experiment, self.splits, self.device, self.group, scorer.keeper
         )
@@ -160,14 +174,14 @@ class CellExecutor:
                 record.update(progress)
                 summary.update(progress)
                 if progress.is_best:
-                    record.keep("best", merge_state(step, gather_state(step)))
+                    record.keep("best", merge_state(step, gather_state(step)), about)
         final = merge_state(step, gather_state(step))
-        record.keep("final", final)
+        record.keep("final", final, about)
         if summary.has_best:
             best = split_state(step, record.best() or final)
             step.load_state_dict(shard_state(step, best, self.group))
         else:  # without any validation the final weights are the best
-            record.keep("best", final)
+            record.keep("best", final, about)
 
 
 def start_training(
@@ -176,17 +190,28 @@ def start_training(
     device: torch.device,
     group: ProcessGroup | None = None,
     keeper: FeatureCacheForRun | None = None,
+    start: int = 0,
 ) -> tuple[Trainer, Iterator[Batch]]:
-    """The trainer of an experiment and its endless batches, in the order of the cell's seed."""
+    """The trainer of an experiment and its endless batches, in the order of the cell's seed.
+
+    The batches are those after `start` steps.
+    """
     plan, table = experiment.plan, train_table(experiment.plan)
     assert table is not None, "only asked for where the spec trains"
     group = group or ProcessGroup()
     size = len(splits.training(plan))
-    order = Order(plan.cell.seed, size, table.batch_size, rank=group.rank, ranks=group.size)
+    order = Order(plan.cell.seed, size, table.batch_size, start, group.rank, group.size)
     kept = keeper.kept(plan.dataset, "train") if keeper else CachedSplit()
     batches = _batches(experiment, splits, order, kept.to(device))
+    return Trainer(experiment.step, table, order, device, group, update_rule(plan)), batches
+
+
+def update_rule(plan: Plan) -> UpdateRule:
+    """The optimiser and schedule of a plan that trains, and its encoders' factors of the rate."""
+    assert plan.optimizer is not None, "only asked for where the spec trains"
+    assert plan.schedule is not None, "as above"
     scales = {key: plan.cell.spec.encoders[key].lr_scale for key in plan.encoders}
-    return Trainer(experiment.step, table, order, device, group, scales), batches
+    return UpdateRule(plan.optimizer.make, plan.schedule.make, scales)
 
 
 def _batches(
@@ -217,6 +242,7 @@ class Summary:
         self._best_value: float | None = None
         reset_peak_memory(device)
         self._started = time.perf_counter()
+        self._seconds_before = 0.0
         self._steps = 0
         self._rates: list[float] = []
 
@@ -239,13 +265,33 @@ class Summary:
             self._best_step = progress.step
             self._best_value = values[f"validation/{self.table.best}"]
 
+    def state_dict(self) -> dict[str, Any]:  # Any: as torch's
+        """What is known of the training so far, the time it took included."""
+        return {
+            "best_step": self._best_step,
+            "best_value": self._best_value,
+            "steps": self._steps,
+            "rates": self._rates,
+            "seconds": self._seconds,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # as above
+        """Go on from there."""
+        self._best_step, self._best_value = state_dict["best_step"], state_dict["best_value"]
+        self._steps, self._rates = state_dict["steps"], list(state_dict["rates"])
+        self._seconds_before = state_dict["seconds"]
+
+    @property
+    def _seconds(self) -> float:
+        return self._seconds_before + time.perf_counter() - self._started
+
     def as_dict(self, experiment: BuiltCell) -> dict[str, object]:
         """Durations, sizes and speeds; those of training only where there was one."""
         parameters = list(experiment.step.parameters())
         match = experiment.plan.match
         shared = getattr(experiment.model.fusion, "function_class", None)
         return {
-            "seconds": time.perf_counter() - self._started,
+            "seconds": self._seconds,
             "peak_memory_bytes": peak_memory_bytes(self.device),
             "parameters": sum(p.numel() for p in parameters),
             "trained_parameters": sum(p.numel() for p in parameters if p.requires_grad),

@@ -11,19 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmlab import __version__
+from mmlab import NUMERICS
 from mmlab.data.splits import Splits
 from mmlab.hashing import canonical_json, digest
 from mmlab.model.build import InitialWeights
-from mmlab.plan.component import Resolved
+from mmlab.plan.content import Content, hashed
 from mmlab.plan.option_paths import map_paths
 from mmlab.plan.plan import Plan
+from mmlab.plan.spec_content import SpecContent
 from mmlab.runner.score import learnt_data
-from mmlab.spec import LoraTable, TrainTable
+from mmlab.spec.faults import Where
 from mmlab.store import RunIdentity
-
-#: Keys of [train] that change how fast or how visibly a run goes, never its numbers.
-_WITHOUT_EFFECT = frozenset({"workers", "emit_every", "parallel", "checkpoint_activations"})
 
 
 @dataclass(frozen=True)
@@ -38,69 +36,66 @@ def hash_cell(
     plan: Plan, revisions: Mapping[str, str], sources: Mapping[str, InitialWeights]
 ) -> Hashes:
     """Hashes of a cell, given dataset revisions by split and the weights encoders start from."""
-    content = describe_training(plan, revisions, sources)
-    return Hashes(train=digest({**content, "seed": plan.cell.seed}), group=digest(content))
+    return hash_content(hashed(describe_training(plan, revisions, sources)), plan.cell.seed)
+
+
+def hash_content(content: Mapping[str, object], seed: int) -> Hashes:
+    """Hashes of plain content, with the seed and without."""
+    return Hashes(train=digest({**content, "seed": seed}), group=digest(content))
 
 
 def describe_training(
     plan: Plan, revisions: Mapping[str, str], sources: Mapping[str, InitialWeights]
-) -> dict[str, object]:
-    """All that a train hash covers, the seed aside.
+) -> dict[str, Content]:
+    """All that a train hash covers, the seed aside; keys that were added later are marked.
 
-    Encoders and losses count in their order: modules are made in it, from one stream of random
-    numbers, and the first loss with a temperature gives the probabilities.
+    Every key of the spec is part of it unless its table declares it `WithoutEffect`. Encoders and
+    losses count in their order: modules are made in it, from one stream of random numbers, and the
+    first loss with a temperature gives the probabilities.
     """
-    spec = plan.cell.spec
+    of, spec = SpecContent(dict(plan.components())), plan.cell.spec
+    known = spec.model_copy(update={"encoders": {key: spec.encoders[key] for key in plan.encoders}})
+    content: dict[str, Any] = of.table(known, ())  # Any: JSON
     return {
-        "mmlab": __version__,
-        "experiment": plan.cell.experiment,
-        "dataset": {**_component(plan.dataset), "revisions": dict(revisions)},
+        **content,
+        "mmlab": NUMERICS,
+        "dataset": {**content["dataset"], "revisions": dict(revisions)},
         "encoders": [
             {
-                **_component(resolved),
+                **described,
                 "key": key,
                 "modality": plan.modality(key),
-                "freeze": spec.encoders[key].freeze,
-                "lr_scale": spec.encoders[key].lr_scale,
-                "lora": _dumped(spec.encoders[key].lora),
-                "weights": [sources[key].sha256, sources[key].key] if key in sources else None,
+                "weights": _weights(described["weights"], sources.get(key)),
             }
-            for key, resolved in plan.encoders.items()
+            for key, described in content["encoders"].items()
         ],
         "fusion": {
-            **_component(plan.fusion),
+            **content["fusion"],
             "inputs": list(plan.inputs),
-            "modality_dropout": spec.fusion.modality_dropout,
             "budget": plan.cell.budget,
         },
-        "head": _component(plan.head) if plan.head else None,
         "losses": [
-            {**_component(resolved), "name": name, "weight": plan.loss_tables[name].weight}
-            for name, resolved in plan.losses.items()
+            {**described, "name": name}
+            for name, described in zip(plan.losses, content["losses"], strict=True)
         ],
-        "train": _training_settings(spec.train),
         "judge": _judge(plan),
     }
 
 
-def evaluation_hashes(
+def describe_evaluations(
     plan: Plan, train_hash: str, splits: Splits, names: Iterable[str] | None = None
-) -> dict[str, str]:
-    """Identity of evaluations of a run, by name: each evaluator, its options, split and data.
+) -> dict[str, dict[str, Content]]:
+    """All that the hashes of evaluations of a run cover, by name; later keys are marked.
 
-    Of all evaluations of the plan unless some are named.
+    Each has its evaluator, options, split and data. Of all of the plan unless some are named.
     """
     return {
-        name: digest(
-            {
-                "train": train_hash,
-                "name": name,
-                "evaluator": _evaluator(plan, name),
-                "split": plan.evaluate_tables[name].split,
-                "dataset": splits.evaluated(plan, name).revision,
-                **_learnt(plan, name, splits),
-            }
-        )
+        name: {
+            **_evaluation(plan, name),
+            "train": train_hash,
+            "revision": splits.evaluated(plan, name).revision,
+            **_learnt(plan, name, splits),
+        }
         for name in (plan.evaluators if names is None else names)
     }
 
@@ -142,19 +137,21 @@ def _resolved_spec(plan: Plan, sources: Mapping[str, InitialWeights]) -> dict[st
     return spec
 
 
-def _dumped(table: LoraTable | None) -> dict[str, object] | None:
-    return None if table is None else table.model_dump(mode="json")
+def _weights(described: Content, source: InitialWeights | None) -> Content:
+    """The bytes that an encoder starts from, and the encoder there; None where it has none."""
+    if source is None or not isinstance(described, dict):
+        return None
+    return {**described, "sha256": source.sha256, "encoder": source.key}
 
 
-def _component(resolved: Resolved) -> dict[str, object]:
-    return {**resolved.identity(), "source": resolved.entry.source_hash}
-
-
-def _evaluator(plan: Plan, name: str) -> dict[str, object]:
-    """An evaluator, and the dataset of its own if it has one: the train hash has the spec's."""
-    resolved, dataset = plan.evaluators[name], plan.evaluate_datasets.get(name)
-    own = _component(dataset) if dataset is not None else None
-    return {**_component(resolved), "revision": resolved.factory.version, "dataset": own}
+def _evaluation(plan: Plan, name: str) -> dict[str, Content]:
+    """An evaluation, and the dataset of its own if it has one: the train hash has the spec's."""
+    components, table = dict(plan.components()), plan.evaluate_tables[name]
+    where: Where = ("evaluate", list(plan.evaluators).index(name))
+    own = components.get((*where, "dataset"))
+    # Its dataset may come from a file that asks more, which has one for all its evaluations.
+    bare = SpecContent(components).table(table.model_copy(update={"dataset": None}), where)
+    return {**bare, "name": name, "dataset": own.content() if own else None}
 
 
 def _learnt(plan: Plan, name: str, splits: Splits) -> dict[str, object]:
@@ -163,18 +160,11 @@ def _learnt(plan: Plan, name: str, splits: Splits) -> dict[str, object]:
     return {"learns_from": found} if found else {}
 
 
-def _judge(plan: Plan) -> dict[str, object] | None:
+def _judge(plan: Plan) -> dict[str, Content] | None:
     """The evaluation that says which weights are best, if it is one."""
     table = plan.cell.spec.train
     name = table.best.partition("/")[0] if table else ""
-    return _evaluator(plan, name) if name in plan.evaluators else None
-
-
-def _training_settings(table: TrainTable | None) -> dict[str, object] | None:
-    if table is None:
+    if name not in plan.evaluators:
         return None
-    return {
-        key: value
-        for key, value in table.model_dump(mode="json").items()
-        if key not in _WITHOUT_EFFECT
-    }
+    asked = _evaluation(plan, name)
+    return {key: value for key, value in asked.items() if key != "split"}  # it is validation

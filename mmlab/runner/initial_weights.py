@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from mmlab.errors import WeightsError, explain
-from mmlab.files import file_sha256
 from mmlab.model.build import InitialWeights
-from mmlab.model.weights import tensor_names
+from mmlab.model.weights import identify_weights
 from mmlab.plan.plan import Plan
 from mmlab.spec import WeightsTable
 from mmlab.spec.faults import Fault, Where, show
@@ -50,8 +50,11 @@ class Sources:
         BeingTrained while another process is executing a run that may become the best.
         """
         tables = {key: plan.cell.spec.encoders[key].weights for key in plan.encoders}
+        identify = cache(identify_weights)  # encoders of one file: it is hashed once
         return {
-            key: self._from_run(plan, key, table) if table.run else _from_file(plan, key, table)
+            key: self._from_run(plan, key, table)
+            if table.run
+            else _from_file(plan, key, table, identify)
             for key, table in tables.items()
             if table is not None
         }
@@ -116,7 +119,9 @@ def _being_trained(place: str, run: str) -> BeingTrained:
     )
 
 
-def _from_file(plan: Plan, key: str, table: WeightsTable) -> InitialWeights:
+def _from_file(
+    plan: Plan, key: str, table: WeightsTable, identify: Callable[[Path], tuple[str, list[str]]]
+) -> InitialWeights:
     assert table.file is not None, "a weights table names a run or a file"
     path = plan.cell.source.document.folder(("encoders", key, "weights", "file")) / table.file
     if not path.is_file():
@@ -129,5 +134,6 @@ def _from_file(plan: Plan, key: str, table: WeightsTable) -> InitialWeights:
                 next_step="correct the path",
             )
         )
-    holds_model = any(name.startswith(_PREFIX) for name in tensor_names(path))
-    return InitialWeights(path, file_sha256(path), (table.encoder or key) if holds_model else None)
+    sha256, names = identify(path)
+    holds_model = any(name.startswith(_PREFIX) for name in names)
+    return InitialWeights(path, sha256, (table.encoder or key) if holds_model else None)

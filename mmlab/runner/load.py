@@ -36,8 +36,10 @@ def load(
 
     `run` is an id or its beginning, an experiment's name (its newest run), or "@last". `db` is
     MMLAB_DB or mmlab.db unless given, `runs` the folder of weights, beside the database unless
-    given. The plugins and the dataset of the run must still be installed and in place. Raises
-    UsageError, WeightsError, PluginError or DataError.
+    given. The plugins of the run must still be installed. Its weights bring all that was read of
+    its training data, which need not be there; the data of a run that was not trained, and of one
+    whose weights were written before they said so, must be in place. Raises UsageError,
+    WeightsError, PluginError or DataError.
 
         experiment = mmlab.load("emoji-contrastive")
         image = experiment.readers["image"].encoder.transform(picture, train=False)

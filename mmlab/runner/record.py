@@ -9,8 +9,9 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,10 +63,10 @@ class RunRecord:
         self.curves.add(progress.points)
         self.show(progress)
 
-    def keep(self, role: str, state: Mapping[str, Tensor]) -> None:
-        """Write weights, replacing those of the same role."""
+    def keep(self, role: str, state: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+        """Write weights with texts about them in one file, replacing those of the same role."""
         self.lease.hold()
-        self.weights.save(role, state)
+        self.weights.save(role, state, about)
 
     def best(self) -> Mapping[str, Tensor] | None:
         """The best weights, read back and checked against what was written."""
@@ -120,14 +121,14 @@ class WeightFiles:
         self.run_id = run_id
         self._kept: dict[str, Artifact] = {}
 
-    def save(self, role: str, state: Mapping[str, Tensor]) -> None:
-        """Write weights, replacing those of the same role."""
+    def save(self, role: str, state: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
+        """Write weights with texts about them in one file, replacing those of the same role."""
         path = Path(self.run_id, f"{role}.safetensors")
-        sha256 = save_weights(self.runs / path, state)
+        sha256 = save_weights(self.runs / path, state, about)
         size = (self.runs / path).stat().st_size
         self._kept[role] = Artifact(role, path.as_posix(), sha256, size)
 
-    def load(self, role: str) -> dict[str, Tensor]:
+    def load(self, role: str) -> Mapping[str, Tensor]:
         """The weights of a role that was saved; WeightsError where the file has changed."""
         kept = self._kept[role]
         return load_weights(self.runs / kept.path, kept.sha256)
@@ -135,6 +136,14 @@ class WeightFiles:
     def artifacts(self) -> list[Artifact]:
         """What has been written."""
         return list(self._kept.values())
+
+    def state_dict(self) -> dict[str, Any]:  # Any: as torch's
+        """Which files there are, with their identities; not what is in them."""
+        return {role: asdict(kept) for role, kept in self._kept.items()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # as above
+        """Go on with these files; `load` says so where one has changed meanwhile."""
+        self._kept = {role: Artifact(**kept) for role, kept in state_dict.items()}
 
 
 def require_folder(runs: Path) -> None:

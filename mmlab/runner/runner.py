@@ -27,10 +27,11 @@ from mmlab.model.device import determinism, resolve_device
 from mmlab.model.width import WidthMatcher
 from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
+from mmlab.runner.confirm import Confirmer
 from mmlab.runner.curve_metrics import curve_metrics
 from mmlab.runner.execute import CellExecutor
 from mmlab.runner.follow import END, Assignment, follow, require_equal_plans
-from mmlab.runner.identity import describe_run, evaluation_hashes, hash_cell
+from mmlab.runner.identity import describe_run, describe_training, hash_cell
 from mmlab.runner.initial_weights import BeingTrained, Sources
 from mmlab.runner.kept import FeatureCache
 from mmlab.runner.lease import LEASE_SECONDS, Lease, keep_lease
@@ -171,6 +172,7 @@ class Runner:
         self.splits = Splits()
         self.matcher = WidthMatcher(self.splits)
         self.sources = Sources(store, self.runs)
+        self.confirmer = Confirmer(store, display.note)
         self.group = group or ProcessGroup()
         self.executor = CellExecutor(self.splits, device, self.group, display.note, self.cache())
 
@@ -206,8 +208,9 @@ class Runner:
             self.display.note(str(reason))
             return "held", None, None
         revisions = self.splits.revisions(plan)
-        identity = describe_run(plan, hash_cell(plan, revisions, sources), sources)
-        wanted = evaluation_hashes(plan, identity.train_hash, self.splits)
+        content = describe_training(plan, revisions, sources)
+        identity = describe_run(plan, self.confirmer.cell(plan, content), sources)
+        wanted = self.confirmer.evaluations(plan, identity.train_hash, self.splits)
         self.tell_skipped(plan)
         row = self.store.submit(identity, rerun=self.options.rerun)
         self.sources.submitted(plan.cell.experiment, row.run_id)
@@ -222,7 +225,8 @@ class Runner:
         if claim is None:
             return "held", row.run_id, None
         spec, index = str(plan.cell.source.path), plan.cell.index
-        assignment = Assignment(spec, index, identity.train_hash, sources, tuple(wanted))
+        plain = hash_cell(plan, revisions, sources)  # as processes know it that have no store
+        assignment = Assignment(spec, index, plain.train, sources, tuple(wanted))
         error = self.lead(plan, assignment, claim, wanted)
         return "failed" if error else "done", row.run_id, error
 

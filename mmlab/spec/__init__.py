@@ -21,5 +21,7 @@ from mmlab.spec.tables import LoraTable as LoraTable
 from mmlab.spec.tables import LossTable as LossTable
 from mmlab.spec.tables import Spec as Spec
 from mmlab.spec.tables import SweepTable as SweepTable
+from mmlab.spec.tables import Table as Table
 from mmlab.spec.tables import TrainTable as TrainTable
 from mmlab.spec.tables import WeightsTable as WeightsTable
+from mmlab.spec.tables import WithoutEffect as WithoutEffect

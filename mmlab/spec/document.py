@@ -13,7 +13,16 @@ from mmlab.spec.positions import Span
 Values = Mapping[str, object]
 
 #: Tables that a setting may begin: `--set train.epochs=3` where a file has no [train].
-OPTIONAL_TABLES = frozenset({"meta", "train", "sweep", "head"})
+OPTIONAL_TABLES: frozenset[Where] = frozenset(
+    {
+        ("meta",),
+        ("train",),
+        ("train", "optimizer"),
+        ("train", "schedule"),
+        ("sweep",),
+        ("head",),
+    }
+)
 
 
 class MissingTableError(Exception):
@@ -141,11 +150,7 @@ def _assigned(container: object, path: Where, depth: int, value: object) -> obje
     if not isinstance(container, Mapping):
         raise MissingTableError(_not_a_table(path[:depth], container))
     is_last = depth + 1 == len(path)
-    if (
-        part not in container
-        and not is_last
-        and so_far not in {(name,) for name in OPTIONAL_TABLES}
-    ):
+    if part not in container and not is_last and so_far not in OPTIONAL_TABLES:
         raise MissingTableError(missing_table(so_far, container))
     inner = _assigned(container.get(part, {}), path, depth + 1, value)
     return {**container, str(part): inner}

@@ -7,6 +7,8 @@ checked against its factory when the component is known. What several keys must 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -16,6 +18,9 @@ from mmlab.plugin import Split
 
 SCHEMA_VERSION = 1
 
+#: Where a key of former specs is now.
+MOVED: Mapping[tuple[str, ...], str] = {("train", "betas"): "train.optimizer.betas"}
+
 #: A name that is shown, stored and used in metric names and folders.
 Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=100)]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=100)]
@@ -23,11 +28,25 @@ Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[int, Field(ge=1)]
 
 
+@dataclass(frozen=True)
+class WithoutEffect:
+    """Says of a key that no trained weight depends on it, or that what it names is hashed instead.
+
+    Every other key of a table is part of a run's identity. One that is added after a release has
+    `mmlab.plugin.Added` with the value under which all is as before.
+    """
+
+
 class Table(BaseModel):
     """What all tables have in common."""
 
     model_config = ConfigDict(
-        frozen=True, strict=True, extra="forbid", allow_inf_nan=False, protected_namespaces=()
+        frozen=True,
+        strict=True,
+        extra="forbid",
+        allow_inf_nan=False,
+        protected_namespaces=(),
+        validate_default=True,  # a default has one spelling with the same value in a spec
     )
 
 
@@ -50,22 +69,33 @@ class DatasetTable(Component):
     on_error: Annotated[
         Literal["error", "skip"],
         Field(description="a sample that cannot be read ends the run, or is left out and recorded"),
+        WithoutEffect(),  # the dataset's revision says which are left out
     ] = "error"
     max_skipped: Annotated[
         float,
         Field(ge=0, lt=1, description='largest share of a split that on_error = "skip" leaves out'),
+        WithoutEffect(),
     ] = 0.001
 
 
 class WeightsTable(Table):
-    """Where an encoder's initial weights come from: another experiment's best run, or a file."""
+    """Where an encoder's initial weights come from: another experiment's best run, or a file.
 
-    run: Annotated[str | None, Field(description="name of an experiment, or id of a run")] = None
+    The bytes that these keys lead to are hashed, and the key of the encoder there.
+    """
+
+    run: Annotated[
+        str | None, Field(description="name of an experiment, or id of a run"), WithoutEffect()
+    ] = None
     file: Annotated[
-        Path | None, Field(description="safetensors file, relative to the file that names it")
+        Path | None,
+        Field(description="safetensors file, relative to the file that names it"),
+        WithoutEffect(),
     ] = None
     encoder: Annotated[
-        str | None, Field(description="the encoder's key there; by default its key here")
+        str | None,
+        Field(description="the encoder's key there; by default its key here"),
+        WithoutEffect(),
     ] = None
 
 
@@ -136,7 +166,7 @@ class EvaluateTable(Component):
 
 
 class TrainTable(Table):
-    """How the model is trained: AdamW, linear warm-up and cosine decay."""
+    """How the model is trained: how long, how fast, by which optimiser and schedule."""
 
     epochs: Annotated[Positive | None, Field(description="passes over the training split")] = None
     max_steps: Annotated[Positive | None, Field(description="stop after so many steps")] = None
@@ -149,13 +179,15 @@ class TrainTable(Table):
     weight_decay: Annotated[
         float, Field(ge=0, description="of matrices; biases, norms and temperatures have none")
     ] = 0.1
-    betas: Annotated[
-        tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]],
-        Field(description="AdamW's decay of its two averages"),
-    ] = (0.9, 0.98)
     warmup_fraction: Annotated[
         float, Field(ge=0, le=1, description="share of the steps in which lr rises")
     ] = 0.1
+    optimizer: Annotated[Component, Field(description="what changes the weights")] = Component(
+        use="adamw"
+    )
+    schedule: Annotated[Component, Field(description="how the learning rate changes")] = Component(
+        use="cosine"
+    )
     clip_norm: Annotated[
         float, Field(ge=0, description="largest norm of the gradient; 0 leaves it alone")
     ] = 1.0
@@ -174,14 +206,19 @@ class TrainTable(Table):
         Field(gt=0, le=1, description="factor of lr from each stage of an encoder to that before"),
     ] = 1.0
     checkpoint_activations: Annotated[
-        bool, Field(description="make activations of encoders anew, to save memory")
+        bool,
+        Field(description="make activations of encoders anew, to save memory"),
+        WithoutEffect(),
     ] = False
     compile: Annotated[bool, Field(description="torch.compile the encoders")] = False
     parallel: Annotated[
         Literal["ddp", "fsdp"],
         Field(description="under torchrun: every process keeps all parameters, or a share of them"),
+        WithoutEffect(),
     ] = "ddp"
-    workers: Annotated[int, Field(ge=0, description="processes that read samples")] = 0
+    workers: Annotated[
+        int, Field(ge=0, description="processes that read samples"), WithoutEffect()
+    ] = 0
     evaluate_every: Annotated[
         Positive, Field(description="epochs between evaluations of the validation split")
     ] = 1
@@ -195,7 +232,9 @@ class TrainTable(Table):
     patience: Annotated[
         Positive | None, Field(description="stop after so many evaluations without a better one")
     ] = None
-    emit_every: Annotated[Positive, Field(description="steps between points of a curve")] = 10
+    emit_every: Annotated[
+        Positive, Field(description="steps between points of a curve"), WithoutEffect()
+    ] = 10
 
 
 class SweepTable(Table):
@@ -235,20 +274,24 @@ class SweepTable(Table):
 class Spec(Table):
     """An experiment: what is read, how it is modelled and trained, and how it is judged."""
 
-    schema_version: Annotated[Literal[1], Field(description="of this format")]
+    schema_version: Annotated[Literal[1], Field(description="of this format"), WithoutEffect()]
     name: Annotated[Name, Field(description="of the experiment")]
     extends: Annotated[
-        list[str], Field(description="spec files to start from, relative to this one")
+        list[str],
+        Field(description="spec files to start from, relative to this one"),
+        WithoutEffect(),
     ] = []
-    meta: Annotated[dict[str, object], Field(description="notes that change nothing")] = {}
+    meta: Annotated[
+        dict[str, object], Field(description="notes that change nothing"), WithoutEffect()
+    ] = {}
     dataset: DatasetTable
     encoders: Annotated[dict[Key, EncoderTable], Field(min_length=1)]
     fusion: FusionTable
     head: Component | None = None
     losses: list[LossTable] = []
     train: Annotated[TrainTable | None, Field(description="left out: evaluate only")] = None
-    evaluate: list[EvaluateTable] = []
-    sweep: SweepTable | None = None
+    evaluate: Annotated[list[EvaluateTable], WithoutEffect()] = []  # each has its own identity
+    sweep: Annotated[SweepTable | None, WithoutEffect()] = None  # a cell has its axes applied
 
 
 class DatasetFile(Table):

@@ -13,6 +13,7 @@ from mmlab.metric import Metric
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
 from mmlab.store import claims
 from mmlab.store.engine import Database, check_file, create_file, is_yet_to_be_made, parse_address
+from mmlab.store.identities import keep_contents, read_contents
 from mmlab.store.migrate import check_revision, holds_nothing
 from mmlab.store.rows import BestWeights, Claim, ImportedRun, RunDetail, RunIdentity, RunRow
 from mmlab.store.runs import (
@@ -132,6 +133,11 @@ class Store:
         with self._database.write() as connection:
             return claims.submit(connection, identity, rerun=rerun)
 
+    def keep_contents(self, contents: Mapping[str, str]) -> None:
+        """Keep the values that hashes stand for, JSON texts by hash."""
+        with self._database.write() as connection:
+            keep_contents(connection, contents)
+
     def claim(
         self,
         run_id: str,
@@ -232,6 +238,11 @@ class Store:
             return add_imported(connection, imported)
 
     # --- reading ----------------------------------------------------------------------------
+
+    def contents(self, hashes: Collection[str]) -> dict[str, str]:
+        """The values that hashes stand for, JSON texts by hash, of those that are kept."""
+        with self._database.read() as connection:
+            return read_contents(connection, hashes)
 
     def evaluation_hashes(self, run_id: str) -> set[str]:
         """Identities of the evaluations that a run has."""

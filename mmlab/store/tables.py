@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: the only revision of a database that this program works with.
-REVISION = "0003"
+REVISION = "0005"
 
 metadata = MetaData(
     naming_convention={
@@ -120,6 +120,14 @@ runs = Table(
         "(status IN ('done', 'failed', 'cancelled')) = (finished_at IS NOT NULL)", name="finished"
     ),
     comment="One row per run: the execution of one cell of a spec's sweep",
+)
+
+identities = Table(
+    "identities",
+    metadata,
+    Column("hash", Text, primary_key=True, comment="a run's group hash, or an evaluation hash"),
+    Column("content", Text, nullable=False, comment="JSON: every value, also those left out of it"),
+    comment="One row per hash: the values it stands for, so that a hit by hash can be confirmed",
 )
 
 attempts = Table(

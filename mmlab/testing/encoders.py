@@ -76,7 +76,7 @@ class _Case:
     reads: frozenset[str]
 
     def make(self, seed: int = BUILD) -> Any:  # Any: an nn.Module that also keeps the contract
-        context = BuildContext(self.reads)
+        context = BuildContext(self.reads, seed)
         return build(self.factory, self.options, seed, modality=self.modality, context=context)
 
     def make_fitted(self) -> Any:  # Any: as above

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mmlab.plugin import Batch, Features, Outputs, Scores, Shapes, Vocabulary
+from mmlab.plugin import Batch, Features, Outputs, Scores, Shapes, Vocabulary, normalize
 from mmlab.testing.tools import Change, fill_first, normal
 
 SIZE = 6
@@ -221,6 +221,6 @@ class _Cosines:
         return self.block(0, self.size)
 
     def block(self, start: int, stop: int) -> Scores:
-        u, v = (F.normalize(side.pooled, dim=-1, eps=1e-6) for side in self.sides.values())
+        u, v = (normalize(side.pooled) for side in self.sides.values())
         scores = self.scale * (u[start:stop] @ v.T)
         return Scores(scores, scores)

@@ -10,15 +10,19 @@ import pickle
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar, cast
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mmlab.data.order import preserved_generators
 from mmlab.errors import PluginError
 from mmlab.metric import Metric, find
+from mmlab.model.components import BuildContext as BuildContext
+from mmlab.model.components import lazy_tensors
+from mmlab.plan.component import declared_numerics, is_numerics
 from mmlab.plan.options import check_options, json_schema, supplied
 from mmlab.plugin import Features
 
@@ -141,28 +145,14 @@ def spoil_masked(features: Features) -> Features:
     return replace(features, tokens=tokens)
 
 
-T = TypeVar("T")
 Factory = Callable[..., Any]  # Any: factories differ by kind, and the contracts are protocols
-
-
-@dataclass(frozen=True)
-class BuildContext:
-    """What mmlab tells encoders while it builds one model."""
-
-    reads: frozenset[str]
-    _made: dict[str, object] = field(default_factory=dict)
-
-    def once(self, key: str, make: Callable[[], T]) -> T:
-        """The value of `make()`, made once for this key."""
-        if key not in self._made:
-            self._made[key] = make()
-        return cast(T, self._made[key])
 
 
 def check_schema(kind: str, factory: Factory, options: Mapping[str, object]) -> dict[str, object]:
     """The options with their defaults, after all that can be said about them without building.
 
     Every option has a description, and nothing but what mmlab supplies is asked for positionally.
+    `numerics`, where it is declared, is a positive integer.
     """
     name = getattr(factory, "__name__", repr(factory))
     try:
@@ -174,6 +164,8 @@ def check_schema(kind: str, factory: Factory, options: Mapping[str, object]) -> 
     properties = cast(dict[str, dict[str, object]], schema.get("properties", {}))
     bare = [key for key, value in properties.items() if key in resolved and not _describes(value)]
     require(not bare, f"options need a description (Field(description=...)): {bare}")
+    numerics = declared_numerics(factory, 1)
+    require(is_numerics(numerics), f"`numerics` must be a positive integer, not {numerics!r}")
     return resolved
 
 
@@ -193,7 +185,10 @@ def check_metrics(component: object, names: Sequence[str]) -> None:
 def build(factory: Factory, options: Mapping[str, object], seed: int, **given: object) -> Any:
     """A component, built as mmlab does: ambient randomness from `seed`, only what it asks for."""
     with ambient(seed):
-        return factory(*(given[name] for name in supplied(factory)), **options)
+        made = factory(*(given[name] for name in supplied(factory)), **options)
+    lazy = lazy_tensors(made)
+    require(not lazy, f"parameters must have shape and values when they are made: {lazy}")
+    return made
 
 
 #: Seeds of the scopes that the runner would seed; unlikely to be those of a component.
@@ -206,15 +201,11 @@ def ambient(seed: int) -> Iterator[None]:
 
     The states of torch's, NumPy's and Python's generators are put back after.
     """
-    before = torch.random.get_rng_state(), np.random.get_state(), random.getstate()
-    torch.default_generator.manual_seed(seed)
-    try:
+    before = np.random.get_state(), random.getstate()
+    with preserved_generators():
+        torch.default_generator.manual_seed(seed)
         yield
-        _require_untouched(seed, before[1], before[2])
-    finally:
-        torch.random.set_rng_state(before[0])
-        np.random.set_state(before[1])
-        random.setstate(before[2])
+        _require_untouched(seed, *before)
 
 
 def _require_untouched(seed: int, numpy_state: object, python_state: object) -> None:

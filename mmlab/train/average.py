@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ class Average:
         self.decay = decay
         self.parameters = [local(p.detach()) for p in parameters]
         self.values: list[Tensor] = [p.clone() for p in self.parameters]
-        self._is_in_place = False
+        self.is_in_place = False
 
     @torch.no_grad()
     def update(self, step: int) -> None:
@@ -41,12 +42,29 @@ class Average:
             kept = parameter.clone()
             parameter.copy_(value)
             value.copy_(kept)
+        self.is_in_place = not self.is_in_place
 
     @contextmanager
-    def in_place(self) -> Iterator[None]:
-        """The average in the place of the weights while the block runs."""
+    def in_place(self, wanted: bool = True) -> Iterator[None]:
+        """The average in the place of the weights while the block runs, or not, if that is wanted.
+
+        What was before is then again.
+        """
+        if self.is_in_place == wanted:
+            yield
+            return
         self.swap()
         try:
             yield
         finally:
             self.swap()
+
+    def state_dict(self) -> dict[str, Any]:  # Any: as torch's
+        """The average, while the weights are in the model; the decay is not of the state."""
+        return {"values": self.values}
+
+    @torch.no_grad()
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # as above
+        """Go on from such an average."""
+        for own, value in zip(self.values, state_dict["values"], strict=True):
+            own.copy_(value)

@@ -20,10 +20,10 @@ from mmlab.records import MetricPoint
 from mmlab.spec import TrainTable
 from mmlab.train.average import Average
 from mmlab.train.microbatch import wrap_for_training
-from mmlab.train.optimizers import learning_rate, make_optimizer
 from mmlab.train.parallel import average_gradients, clip_gradients
 from mmlab.train.processes import ProcessGroup
 from mmlab.train.progress import Best, Clock, HostMeter, make_meter
+from mmlab.train.rule import UpdateRule
 
 #: Scores the model on the validation split: metric name -> value.
 Validate = Callable[[], Mapping[str, float]]
@@ -45,9 +45,11 @@ class Progress:
 
 
 class Trainer:
-    """The state of one training: the step module, its optimiser and the place in the schedule.
+    """One training: the step module, its optimiser and schedule, and what it has seen so far.
 
-    In a group of processes each has its own, takes its part of every batch, and makes equal steps.
+    `rule` has the components that the table names; AdamW and a cosine unless it is given. In a
+    group of processes each has its own trainer, takes its part of every batch, and makes equal
+    steps.
     """
 
     def __init__(
@@ -57,8 +59,9 @@ class Trainer:
         order: Order,
         device: torch.device,
         group: ProcessGroup | None = None,
-        lr_scales: Mapping[str, float] | None = None,
+        rule: UpdateRule | None = None,
     ) -> None:
+        rule = rule or UpdateRule()
         self.group = group or ProcessGroup()
         self.step = step.train()
         self.forward = wrap_for_training(step, table, self.group, device)
@@ -68,12 +71,14 @@ class Trainer:
         self.device = device
         self.seed = order.seed
         self.precision = resolve_precision(table.precision, device)
-        self.optimizer = make_optimizer(step, table, lr_scales)
+        self.optimizer = rule.make_optimizer(step, table)
+        self.schedule = rule.make_schedule(table, self.total_steps)
         self.parameters = [p for p in step.parameters() if p.requires_grad]
         self.average = Average(self.parameters, table.ema) if table.ema is not None else None
         self.averages_gradients = self.group.size > 1 and table.parallel == "fsdp"
         self.lr = table.lr
         self.meter = make_meter(device)
+        self.best = Best(table)
         # A check against a protocol takes longer than many a kernel: once, not at every step.
         self._stepped = [loss for loss in step.losses.values() if isinstance(loss, Stepped)]
 
@@ -99,15 +104,14 @@ class Trainer:
         return scalars
 
     def _apply(self, index: int) -> None:
-        self.lr = learning_rate(self.table, index, self.total_steps)
+        self.lr = self.schedule(index)
         for group in self.optimizer.param_groups:
             group["lr"] = self.lr * group["scale"]
         if isinstance(self.meter, HostMeter):
             if self.meter.is_sound:
                 self.optimizer.step()
-        else:  # the fused optimiser skips the whole update on the device where this is 1
-            self.optimizer.found_inf = self.meter.is_broken()  # type: ignore[attr-defined]
-            self.optimizer.step()
+        else:
+            self.optimizer.step_unless(self.meter.is_broken())
         self.optimizer.zero_grad(set_to_none=True)
         for loss in self._stepped:
             loss.after_step()
@@ -117,6 +121,10 @@ class Trainer:
     def averaged(self) -> AbstractContextManager[None]:
         """The averaged weights in the model while the block runs, if there are any."""
         return nullcontext() if self.average is None else self.average.in_place()
+
+    def trained_weights(self) -> AbstractContextManager[None]:
+        """The weights that steps change in the model while the block runs, not their average."""
+        return nullcontext() if self.average is None else self.average.in_place(False)
 
     def raise_if_not_finite(self) -> None:
         """Raise RunError("nan") naming the first step whose loss or gradient was not finite."""
@@ -134,19 +142,24 @@ class Trainer:
 
 
 def train(
-    trainer: Trainer, batches: Iterator[Batch], validate: Validate
+    trainer: Trainer, batches: Iterator[Batch], validate: Validate, start: int = 0
 ) -> Generator[Progress, None, None]:
     """Run every step, yielding at each emission and each validation; close it to stop before.
+
+    `start` steps have been made already, and `batches` begins after them.
 
     Stops early when `train.patience` validations in a row brought nothing better. Where weights are
     averaged, validations judge the average; it is in the model whenever one is told of, and at the
     end.
     """
-    table, best, clock = trainer.table, Best(trainer.table), Clock()
-    if "/" in table.best:  # a misspelt metric should not cost the steps before its first value
+    table, best, clock = trainer.table, trainer.best, Clock()
+    # A misspelt metric should not cost the steps before its first value.
+    if "/" in table.best and not start:
         best.require(_validation_points(trainer, validate, 0))
     trainer.step.train()
-    for index in range(trainer.total_steps):
+    for index in range(start, trainer.total_steps):
+        if best.has_stalled:
+            break
         batch = to_device(next(batches), trainer.device)
         trainer.update(batch, index)
         clock.count(len(batch.target) * trainer.group.size)
@@ -163,8 +176,6 @@ def train(
             raise
         trainer.group.barrier()
         clock.restart()
-        if best.has_stalled:
-            break
     if trainer.average is not None:
         trainer.average.swap()
 

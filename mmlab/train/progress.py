@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -46,6 +46,14 @@ class Best:
         if points and self.name not in values:
             raise _unknown_best(self.name, values)
         return values.get(self.name, math.nan)
+
+    def state_dict(self) -> dict[str, Any]:  # Any: as torch's
+        """The best value so far and how many validations ago it was."""
+        return {"value": self.value, "stalled_for": self._stalled_for}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # as above
+        """Go on from there."""
+        self.value, self._stalled_for = state_dict["value"], state_dict["stalled_for"]
 
     @property
     def has_stalled(self) -> bool:
@@ -113,6 +121,22 @@ class HostMeter:
         """The scalars of the last step before anything was not finite."""
         return {name: value for name, value in self._last.items() if math.isfinite(value)}
 
+    def state_dict(self) -> dict[str, Any]:  # Any: as torch's
+        """All that was taken in and not taken out, and what is known of steps before."""
+        return {
+            "is_sound": self.is_sound,
+            "sound_steps": self._sound_steps,
+            "sums": self._sums,
+            "last": self._last,
+            "count": self._count,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # as above
+        """Go on from there."""
+        self.is_sound, self._sound_steps = state_dict["is_sound"], state_dict["sound_steps"]
+        self._sums, self._last = dict(state_dict["sums"]), dict(state_dict["last"])
+        self._count = state_dict["count"]
+
 
 class DeviceMeter:
     """What `HostMeter` is, in tensors on a device: a step reads nothing back from it."""
@@ -157,6 +181,28 @@ class DeviceMeter:
             return {}
         values = cast(list[float], self._last.tolist())
         return {n: v for n, v in zip(self._names, values, strict=True) if math.isfinite(v)}
+
+    def state_dict(self) -> dict[str, Any]:  # Any: as torch's
+        """All that was taken in and not taken out, and what is known of steps before."""
+        return {
+            "is_sound": self._is_sound,
+            "sound_steps": self._sound_steps,
+            "names": self._names,
+            "sums": self._sums,
+            "last": self._last,
+            "count": self._count,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # as above
+        """Go on from there, on this meter's device."""
+
+        def here(value: Tensor | None) -> Tensor | None:
+            return None if value is None else value.to(self._is_sound.device)
+
+        self._is_sound = state_dict["is_sound"].to(self._is_sound.device)
+        self._sound_steps = state_dict["sound_steps"].to(self._is_sound.device)
+        self._names, self._count = list(state_dict["names"]), state_dict["count"]
+        self._sums, self._last = here(state_dict["sums"]), here(state_dict["last"])
 
 
 def make_meter(device: torch.device) -> HostMeter | DeviceMeter:

@@ -1,4 +1,4 @@
-"""The page on comparing fusions states what was measured."""
+"""The page on the speed of fusions states what was measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from support.checkout import ROOT
 
 
 def test_the_speeds_of_operators_are_those_that_were_measured() -> None:
-    page = (ROOT / "docs/fair-fusions.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/inside/fusion-speed.md").read_text(encoding="utf-8")
     table = page.split("## How fast operators are")[1]
     stated = re.findall(r"^\| `(\w+)` \| ([\d,]+) \| ([\d,]+) \| ([\d.]+) \(", table, re.MULTILINE)
     rows = json.loads((ROOT / "benchmarks/results/fusions-cpu.json").read_text())["rows"]

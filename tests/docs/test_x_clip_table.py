@@ -22,7 +22,7 @@ visual_ssl = pytest.importorskip("x_clip.visual_ssl")
 
 def documented() -> dict[str, str]:
     """Argument -> what the column of defaults says of its row."""
-    text = (ROOT / "docs/contrastive.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs/reference/x-clip.md").read_text(encoding="utf-8")
     table = text.split("| x-clip | default | here |\n")[1].split("\n\n")[0]
     rows = [line.split(" | ") for line in table.splitlines()[1:]]
     return {name: row[1].strip() for row in rows for name in re.findall(r"`(\w+)`", row[0])}

@@ -56,7 +56,7 @@ CANARY = "CANARY-p@ss/w%rd"
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to work in, with plugins installed of which one is hostile and one broken."""
     install(monkeypatch, tmp_path / "site")
-    offer(tmp_path / "site", "hostile", "hostile")
+    offer(tmp_path / "site", "hostile", "support.hostile")
     offer(tmp_path / "site", "broken", "no_such_module")
     work = tmp_path / "work"
     work.mkdir()

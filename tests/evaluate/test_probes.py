@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,12 +15,13 @@ from sklearn.linear_model import LogisticRegression
 from sqlalchemy import func, select
 from support.evaluated import Words, encoded, subject
 from support.lab import PAIRED, TOY, Lab
+from torch import Tensor
 
 from mmlab.errors import DataError, RunError, SpecError
-from mmlab.evaluate import Encoded, EvaluatedModel
+from mmlab.evaluate import Encoded, EvaluatedModel, logistic
 from mmlab.evaluate.evaluators.few_shot import FewShot
 from mmlab.evaluate.evaluators.linear_probe import LinearProbe
-from mmlab.evaluate.probes import Examples, fit, grid, search
+from mmlab.evaluate.probes import Examples, Probe, fit, grid, search
 from mmlab.plugin import Split
 from mmlab.records import EvaluationResult
 from mmlab.store.tables import samples, shots
@@ -34,26 +36,95 @@ def examples(count: int = 90, width: int = 6, seed: int = 0) -> Examples:
     return Examples(centres[target] + 0.5 * torch.randn(count, width, generator=random), target)
 
 
+def separable(labels: int, count: int = 30, width: int = 100) -> Examples:
+    """Fewer samples than numbers, which a plane always tells apart, away from zero."""
+    random = torch.Generator().manual_seed(labels)
+    target = torch.arange(count) % labels
+    return Examples(torch.randn(count, width, generator=random) + 0.5, target)
+
+
+def peer(data: Examples, penalty: float, target: Tensor | None = None) -> LogisticRegression:
+    """scikit-learn's minimum, to the last step that rounding allows."""
+    model = LogisticRegression(C=1 / penalty, solver="newton-cg", max_iter=10000, tol=1e-12)
+    y = data.target if target is None else target
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of a line search that gets no lower
+        return model.fit(data.x.double().numpy(), y.numpy())
+
+
+def excess(data: Examples, probe: Probe, of: LogisticRegression, penalty: float) -> float:
+    """How far the objective of a probe is above scikit-learn's, as a share of it."""
+
+    def objective(weight: Tensor, bias: Tensor) -> float:
+        logits = data.x.double() @ weight.T + bias
+        if len(weight) == 1:  # of a yes
+            logits = torch.cat([torch.zeros_like(logits), logits], 1)
+        losses = torch.nn.functional.cross_entropy(logits, data.target, reduction="sum")
+        return float(losses + penalty / 2 * weight.square().sum())
+
+    weight, bias = probe.weight.double(), probe.bias.double()
+    if len(of.coef_) == 1:
+        weight, bias = weight.diff(dim=0), bias.diff()
+    least = objective(torch.from_numpy(of.coef_), torch.from_numpy(of.intercept_))
+    return objective(weight, bias) / least - 1
+
+
+@pytest.mark.parametrize("penalty", [1e-4, 1e-2, 1.0, 1e2])
+@pytest.mark.parametrize("labels", [2, 3, 10])
+def test_lbfgs_is_scikit_learns_logistic_regression_of_c_one_by_penalty(
+    labels: int, penalty: float
+) -> None:
+    data = separable(labels)
+    probe, model = fit("lbfgs", data, labels, penalty), peer(data, penalty)
+    assert abs(excess(data, probe, model, penalty)) < 1e-6
+    new = separable(labels, 50).x
+    found, expected = torch.softmax(probe(new), 1), model.predict_proba(new.double().numpy())
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+    weight = probe.weight.diff(dim=0) if labels == 2 else probe.weight
+    np.testing.assert_allclose(weight, model.coef_, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("penalty", [0.01, 1.0, 100.0])
-def test_lbfgs_is_scikit_learns_logistic_regression(penalty: float) -> None:
+def test_lbfgs_finds_the_minimum_of_more_samples_than_numbers_too(penalty: float) -> None:
     data = examples()
-    probe = fit("lbfgs", data, 3, penalty)
-    peer = LogisticRegression(C=1 / penalty, max_iter=5000, tol=1e-9).fit(data.x, data.target)
-    np.testing.assert_allclose(probe.weight, peer.coef_, atol=5e-3)
-    new = examples(seed=1).x
-    probabilities = torch.softmax(probe(new), 1)
-    np.testing.assert_allclose(probabilities, peer.predict_proba(new), atol=5e-3)
-    assert (probe(new).argmax(1).numpy() == peer.predict(new)).all()
+    probe, model = fit("lbfgs", data, 3, penalty), peer(data, penalty)
+    assert abs(excess(data, probe, model, penalty)) < 1e-9
+    np.testing.assert_allclose(probe.weight, model.coef_, rtol=0, atol=1e-5)
 
 
-def test_several_labels_are_independent_logistic_regressions() -> None:
-    data = examples()
+def test_lbfgs_finds_the_minimum_of_features_of_very_different_sizes() -> None:
+    data = examples(200, 20)
+    uneven = Examples(data.x * torch.logspace(1, -2, 20) + 5, data.target)
+    probe, model = fit("lbfgs", uneven, 3, 1e-3), peer(uneven, 1e-3)
+    assert abs(excess(uneven, probe, model, 1e-3)) < 1e-6
+
+
+@pytest.mark.parametrize("penalty", [1e-4, 2.0])
+def test_several_labels_are_independent_logistic_regressions(penalty: float) -> None:
+    data = examples(40, 60)
     target = torch.stack([data.x[:, 0] > 0.3, data.x[:, 1] + data.x[:, 2] > 0.5], 1)
-    probe = fit("lbfgs", Examples(data.x, target.float()), 2, 2.0)
+    probe = fit("lbfgs", Examples(data.x, target.float()), 2, penalty)
     for label in range(2):
-        peer = LogisticRegression(C=0.5, max_iter=5000, tol=1e-9).fit(data.x, target[:, label])
-        np.testing.assert_allclose(probe.weight[label], peer.coef_[0], atol=5e-3)
-        assert probe.bias[label].item() == pytest.approx(peer.intercept_[0], abs=5e-3)
+        model = peer(data, penalty, target[:, label])
+        np.testing.assert_allclose(probe.weight[label], model.coef_[0], atol=2e-5)
+        assert probe.bias[label].item() == pytest.approx(model.intercept_[0], abs=2e-5)
+
+
+def test_a_fit_that_ends_before_its_minimum_says_so(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit("lbfgs", separable(3), 3, 1e-4)
+    assert not caplog.messages
+    monkeypatch.setattr(logistic, "PRODUCTS", 1)
+    fit("lbfgs", separable(3), 3, 1e-4)
+    assert caplog.messages == ["a probe's fit ended before its minimum: its penalty is very weak"]
+
+
+def test_without_a_penalty_nothing_keeps_weights_small_and_all_are_told_apart() -> None:
+    data = separable(3)
+    probe = fit("lbfgs", data, 3, 0.0)
+    assert (probe(data.x).argmax(1) == data.target).all()
+    assert probe.weight.isfinite().all()
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -144,9 +215,9 @@ def test_the_final_fit_is_on_training_and_validation_together() -> None:
     )
     penalty = result.subject["penalty"]
     assert isinstance(penalty, float)
-    peer = LogisticRegression(C=1 / penalty, max_iter=5000, tol=1e-8).fit(x, y)
+    model = LogisticRegression(C=1 / penalty, max_iter=5000, tol=1e-8).fit(x, y)
     test = np.array([row["image"] for row in data["test"].rows])
-    found = peer.predict_proba(test).argmax(1)
+    found = model.predict_proba(test).argmax(1)
     np.testing.assert_array_equal(result.samples.top_label, found)
 
 
@@ -169,6 +240,7 @@ def test_features_that_are_not_finite_stop_the_evaluation(
         ask(evaluator, data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("several", [False, True])
 def test_a_penalty_under_which_the_fit_diverges_is_not_chosen(several: bool) -> None:
     """AdamW multiplies weights by 1 - rate * decay, -9 for a decay of 100: more every step."""

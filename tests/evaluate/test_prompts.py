@@ -27,9 +27,9 @@ from mmlab.errors import DataError, SpecError
 from mmlab.evaluate import EvaluatedModel
 from mmlab.evaluate import rank_labels as ranking_of_labels
 from mmlab.evaluate.evaluators.zero_shot import ZeroShot, alike
-from mmlab.evaluate.label_features import Remembered, weights_sha256
+from mmlab.evaluate.label_features import weights_sha256
 from mmlab.evaluate.prompts import Prompts, read_prompts
-from mmlab.evaluate.subject import without_padding
+from mmlab.evaluate.subject import Remembered, without_padding
 from mmlab.plugin import Calibration, Features, Vocabulary
 from mmlab.records import EvaluationResult
 

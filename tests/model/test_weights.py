@@ -6,11 +6,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from support.full_disk import largest_file
+from support.opened import counted_opens
 from torch import nn
 
 from mmlab.errors import RunError, WeightsError
-from mmlab.model.weights import load_weights, restore, save_weights, tensor_names
+from mmlab.files import file_sha256
+from mmlab.model.weights import (
+    WeightsReader,
+    identify_weights,
+    load_weights,
+    read_weights,
+    restore,
+    save_weights,
+)
 
 
 def test_weights_come_back_as_they_were(tmp_path: Path) -> None:
@@ -18,7 +29,8 @@ def test_weights_come_back_as_they_were(tmp_path: Path) -> None:
     sha256 = save_weights(tmp_path / "new" / "best.safetensors", state)
     loaded = load_weights(tmp_path / "new" / "best.safetensors", sha256)
     assert all(torch.equal(loaded[name], x) for name, x in state.items())
-    assert sorted(tensor_names(tmp_path / "new" / "best.safetensors")) == ["bias", "weight"]
+    found, names = identify_weights(tmp_path / "new" / "best.safetensors")
+    assert (found, sorted(names)) == (sha256, ["bias", "weight"])
 
 
 def test_an_altered_file_is_refused(tmp_path: Path) -> None:
@@ -29,14 +41,79 @@ def test_an_altered_file_is_refused(tmp_path: Path) -> None:
         load_weights(path, sha256)
 
 
+def with_header(text: str) -> bytes:
+    """A file of this header and four bytes."""
+    return len(text).to_bytes(8, "little") + text.encode() + bytes(4)
+
+
 @pytest.mark.parametrize(
-    "content", [b"", b"\xff" * 64, b"\x10\x00\x00\x00\x00\x00\x00\x00{bad json}"]
+    "content",
+    [
+        b"",
+        b"\xff" * 64,
+        with_header("{bad json}"),
+        with_header("[1]"),
+        with_header("[" * 100_000),
+        (1 << 40).to_bytes(8, "little") + b"{}",
+    ],
 )
 def test_a_file_that_is_not_safetensors_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.safetensors"
     path.write_bytes(content)
+    for read in (load_weights, identify_weights):
+        with pytest.raises(WeightsError, match="cannot be read as safetensors"):
+            read(path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        '{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}',
+        '{"x":{"dtype":"F99","shape":[1],"data_offsets":[0,4]}}',
+        '{"x":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"__metadata__":{"a":1}}',
+    ],
+)
+def test_a_header_that_does_not_say_what_is_there_is_refused(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(with_header(header))
     with pytest.raises(WeightsError, match="cannot be read as safetensors"):
         load_weights(path)
+
+
+def test_what_is_read_is_what_safetensors_reads_itself(tmp_path: Path) -> None:
+    path = tmp_path / "all.safetensors"
+    dtypes = (torch.float64, torch.bfloat16, torch.int64, torch.uint8, torch.bool)
+    state = {str(dtype): torch.tensor([[1, 0, 3]]).to(dtype) for dtype in dtypes}
+    state |= {"empty": torch.zeros(0, 4), "number": torch.tensor(2.5)}
+    save_file(state, path, {"a": "naïve 猫", "b": ""})
+    found = read_weights(path, file_sha256(path))
+    expected = load_file(path)
+    assert found.tensors.keys() == expected.keys()
+    for name, x in found.tensors.items():
+        assert x.dtype == expected[name].dtype
+        assert torch.equal(x, expected[name])
+    with safe_open(path, "pt") as file:
+        assert found.metadata == file.metadata()
+    assert sorted(identify_weights(path)[1]) == sorted(expected)
+
+
+def test_a_file_is_opened_once_to_read_it_and_once_to_identify_it(tmp_path: Path) -> None:
+    path = tmp_path / "best.safetensors"
+    sha256 = save_weights(path, nn.Linear(3, 2).state_dict())
+    with counted_opens(path) as opens:
+        read_weights(path, sha256)
+    assert opens.count == 1
+    with counted_opens(path) as opens:
+        assert identify_weights(path)[0] == sha256
+    assert opens.count == 1
+    reader = WeightsReader()
+    with counted_opens(path) as opens:
+        assert reader.read(path, sha256) is reader.read(path, sha256)
+    assert opens.count == 1
+    with counted_opens(path) as opens:  # the counter sees what is not Python as well
+        load_file(path)
+        file_sha256(path)
+    assert opens.count == 2
 
 
 def test_weights_that_do_not_fit_are_named() -> None:

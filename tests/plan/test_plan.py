@@ -231,3 +231,82 @@ def test_an_option_that_names_no_encoder_is_a_fault_before_anything_is_built(
         plan_specs([path], ())
     assert f"did you mean {said}" in str(caught.value)
     assert 'allowed: "image", "text"' in str(caught.value)
+
+
+def test_optimiser_and_schedule_are_adamw_and_a_cosine_unless_named(tmp_path: Path) -> None:
+    planned = plan(tmp_path)
+    assert planned.optimizer is not None
+    assert planned.schedule is not None
+    assert planned.optimizer.entry.name == "adamw"
+    assert planned.optimizer.options == {"betas": (0.9, 0.98), "eps": 1e-8}
+    assert planned.schedule.entry.name == "cosine"
+    places = [where for where, _ in planned.components()]
+    assert {("train", "optimizer"), ("train", "schedule")} <= set(places)
+
+
+def test_their_options_are_those_of_their_signatures(tmp_path: Path) -> None:
+    planned = plan(
+        tmp_path,
+        "train.optimizer.use=adamw",
+        "train.optimizer.betas=[0, 0.9]",
+        "train.schedule={use = 'step', at = [0.5]}",
+    )
+    assert planned.optimizer is not None
+    assert planned.schedule is not None
+    assert planned.optimizer.options["betas"] == (0.0, 0.9)
+    assert planned.schedule.options == {"factor": 0.1, "at": (0.5,)}
+
+
+def test_without_training_there_is_neither(tmp_path: Path) -> None:
+    text = SPEC[: SPEC.index("[head]")] + '[[evaluate]]\nuse = "linear_probe"\n'
+    planned = plan(tmp_path, text=text)
+    assert (planned.optimizer, planned.schedule) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("train.optimizer.use=adam", r'optimizer "adam": no installed .*mean "adamw"'),
+        ("train.schedule.use=cosin", r'schedule "cosin": no installed .*mean "cosine"'),
+        ("train.optimizer={use = 'sgd', betas = [0.9, 0.98]}", r"train.optimizer.betas: unknown"),
+        ("train.schedule={use = 'cosine', end = 2}", r"train.schedule.end: out of range"),
+    ],
+)
+def test_what_is_wrong_with_them_is_told_at_their_tables(
+    tmp_path: Path, override: str, said: str
+) -> None:
+    with pytest.raises((SpecError, PluginError), match=said):
+        plan_specs_of(tmp_path, override)
+    broken = SPEC.replace("epochs = 1", "epoch = 1")  # told with the file's other faults too
+    with pytest.raises((SpecError, PluginError), match=said):
+        plan_specs_of(tmp_path, override, text=broken)
+
+
+def plan_specs_of(tmp_path: Path, *overrides: str, text: str = SPEC) -> list[Plan]:
+    path = tmp_path / "spec.toml"
+    path.write_text(text)
+    return plan_specs([path], overrides)
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adafactor"])
+def test_an_optimiser_that_needs_parameters_whole_refuses_fsdp(
+    tmp_path: Path, optimizer: str
+) -> None:
+    settings = (f"train.optimizer.use={optimizer}", "train.parallel=fsdp")
+    with pytest.raises(SpecError, match=rf'train.parallel: the optimiser "{optimizer}" does not'):
+        plan_specs_of(tmp_path, *settings)
+    plan_specs_of(tmp_path, settings[0])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_an_optimiser_of_single_numbers_goes_with_fsdp(tmp_path: Path, optimizer: str) -> None:
+    plan_specs_of(tmp_path, f"train.optimizer.use={optimizer}", "train.parallel=fsdp")
+
+
+def test_an_axis_may_vary_the_optimiser_and_is_checked(tmp_path: Path) -> None:
+    axis = '\n[sweep.axes]\n"train.optimizer" = [{ use = "adamw" }, { use = "sgd", lr = 1 }]\n'
+    with pytest.raises(SpecError, match=r"spec.toml:\d+:\d+: train.optimizer.lr: unknown option"):
+        plan_specs_of(tmp_path, text=SPEC + axis)
+    good = axis.replace("lr = 1", "nesterov = true")
+    plans = plan_specs_of(tmp_path, text=SPEC + good)
+    assert [p.optimizer.entry.name for p in plans if p.optimizer] == ["adamw", "sgd"]

@@ -48,6 +48,18 @@ def test_there_are_experiments() -> None:
         ("dim = 16", "dim = 0", ("fusion", "dim"), "less than the minimum"),
         ('"linear"', '"linaer"', ("head", "use"), "is not one of ['identity', 'linear'"),
         ("epochs = 2", "epoch = 2", ("train",), "'epoch' was unexpected"),
+        (
+            "epochs = 2",
+            'epochs = 2\noptimizer = { use = "sgd", betas = [0.9] }',
+            ("train", "optimizer"),
+            "'betas' was unexpected",
+        ),
+        (
+            "epochs = 2",
+            'epochs = 2\nschedule = { use = "cosin" }',
+            ("train", "schedule", "use"),
+            "is not one of ['constant', 'cosine'",
+        ),
         ("[head]", "[haed]", (), "'haed' was unexpected"),
         ('use = "vit"', "freeze = -1", ("encoders", "image"), "'use' is a required property"),
         ('"cross_entropy"', '"cross_entropy"\nweight = -1', ("losses", 0, "weight"), "minimum"),
@@ -70,6 +82,9 @@ def test_members_of_an_axis_are_checked_as_the_tables_they_replace() -> None:
     sweep = '\n[sweep.axes]\nfusion = [{ use = "concat", dim = 0 }]\n"train.lr" = [1]\n'
     ((where, _),) = faults(SPEC + sweep)
     assert where == ("sweep", "axes", "fusion", 0, "dim")
+    sweep = '\n[sweep.axes]\n"train.optimizer" = [{ use = "sgd", momentum = 2 }]\n'
+    ((where, _),) = faults(SPEC + sweep)
+    assert where == ("sweep", "axes", "train.optimizer", 0, "momentum")
 
 
 def test_a_file_that_extends_another_may_leave_out_tables() -> None:

@@ -11,9 +11,11 @@ import pytest
 from support.lab import CLASSIFICATION, ENCODERS, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
 
 from mmlab.data.splits import Splits
+from mmlab.hashing import digest
+from mmlab.plan.content import hashed
 from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
-from mmlab.runner.identity import Hashes, evaluation_hashes, hash_cell
+from mmlab.runner.identity import Hashes, describe_evaluations, hash_cell
 from mmlab.runner.initial_weights import Sources
 
 
@@ -144,7 +146,8 @@ def test_which_encoder_of_a_file_is_taken_is_in_the_hash(sqlite_lab: Lab) -> Non
 def test_an_evaluation_has_its_options_split_and_data_in_its_hash(sqlite_lab: Lab) -> None:
     def found(*overrides: str) -> str:
         (plan,) = plan_specs([sqlite_lab.write("pairs", PAIRED)], overrides)
-        return evaluation_hashes(plan, "train hash", Splits())["zero_shot"]
+        described = describe_evaluations(plan, "train hash", Splits())
+        return digest(hashed(described["zero_shot"]))
 
     plain = found()
     assert plain == found("train.lr=0.5")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 from support.lab import DATASET, TOY, Lab
+from support.opened import counted_opens
 from support.store_values import identity
 
 from mmlab.errors import SpecError
@@ -120,6 +121,19 @@ def test_a_file_holds_a_whole_model_or_the_encoder_alone(sqlite_lab: Lab) -> Non
         spec = starting(lab, name, f'{{ file = "{name}.safetensors" }}')
         started = lab.weights(lab.run_one(spec))
         assert all(started[prefix + part].equal(alone[part]) for part in alone)
+
+
+def test_a_file_that_two_encoders_start_from_is_identified_once_and_read_once(
+    sqlite_lab: Lab,
+) -> None:
+    lab, path = sqlite_lab, sqlite_lab.folder / "start.safetensors"
+    save_file(lab.weights(lab.run_one(lab.write("first"))), path)
+    start = 'use = "toy"\nweights = { file = "start.safetensors" }\n\n'
+    encoders = f"[encoders.image]\n{start}[encoders.text]\n{start}"
+    spec = lab.write("second", (DATASET, encoders, *TOY[2:]))
+    with counted_opens(path) as opens:
+        lab.run_one(spec)
+    assert opens.count == 2
 
 
 def test_changed_bytes_of_a_file_run_again(lab: Lab) -> None:

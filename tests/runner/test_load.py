@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 from support.lab import CLASSIFICATION, DATASET, ENCODERS, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
+from support.opened import counted_opens
 from support.toys import Clusters
 
 import mmlab
@@ -74,6 +75,15 @@ def test_best_and_final_weights_are_loaded_as_they_were_kept(sqlite_lab: Lab) ->
     assert not lab.weights(detail)["model.head.map.weight"].equal(
         lab.weights(detail, "final")["model.head.map.weight"]
     )
+
+
+def test_weights_are_read_once_however_many_encoders_there_are(sqlite_lab: Lab) -> None:
+    lab = sqlite_lab
+    detail = lab.run_one(lab.write("toy"))
+    with counted_opens(lab.runs / detail.artifacts[0].path) as opens:
+        mmlab.load("toy", lab.db)
+    assert detail.artifacts[0].role == "best"
+    assert opens.count == 1
 
 
 def test_the_database_may_be_named_by_the_environment(

@@ -112,12 +112,15 @@ def test_no_mutation_of_a_spec_escapes_as_another_error(
 
 
 def test_extending_merges_tables_and_replaces_arrays(tmp_path: Path) -> None:
-    write(tmp_path, SPEC.replace("epochs = 2", "epochs = 2\nbetas = [0.1, 0.2]"), "base.toml")
-    text = 'extends = ["base.toml"]\nname = "child"\n[train]\nlr = 2\nbetas = [0.3, 0.4]\n'
+    optimizer = 'epochs = 2\noptimizer = { use = "adamw", betas = [0.1, 0.2] }'
+    write(tmp_path, SPEC.replace("epochs = 2", optimizer), "base.toml")
+    table = "[train]\nlr = 2\noptimizer.betas = [0.3, 0.4]\n"
+    text = f'extends = ["base.toml"]\nname = "child"\n{table}'
     spec = load_spec(write(tmp_path, text)).spec
     assert spec.train is not None
     assert (spec.name, spec.train.epochs, spec.train.lr) == ("child", 2, 2.0)
-    assert spec.train.betas == (0.3, 0.4)
+    assert spec.train.optimizer.use == "adamw"
+    assert spec.train.optimizer.options == {"betas": [0.3, 0.4]}
     assert spec.fusion.options == {"dim": 16}
 
 
@@ -141,9 +144,9 @@ def test_a_fault_is_shown_in_the_file_it_comes_from(tmp_path: Path) -> None:
 
 
 def test_an_array_that_replaces_takes_its_places_along(tmp_path: Path) -> None:
-    write(tmp_path, SPEC.replace("epochs = 2", 'epochs = 2\nbetas = ["x", 1]'), "base.toml")
-    path = write(tmp_path, 'extends = ["base.toml"]\n[train]\nbetas = [1]\n')
-    assert places(refuse(path), path) == ["3:10: train.betas.0", "3:9: train.betas.1"][::-1]
+    write(tmp_path, SPEC + '\n[sweep]\nseeds = ["x", 1, -1]\n', "base.toml")
+    path = write(tmp_path, 'extends = ["base.toml"]\n[sweep]\nseeds = [1, -1]\n')
+    assert places(refuse(path), path) == ["3:13: sweep.seeds.1"]
 
 
 @pytest.mark.parametrize("target", ["tiny.toml", "../{}/tiny.toml", "other.toml"])

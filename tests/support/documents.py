@@ -22,6 +22,17 @@ from click.testing import CliRunner
 from mmlab.cli import main
 from support.checkout import ROOT
 
+README = ROOT / "README.md"
+#: The pages of docs/, its index among them.
+DOCS = sorted(ROOT.glob("docs/**/*.md"))
+#: What a visitor of the project meets: at most 120 columns wide, with a plain first sentence.
+FRONT = [
+    README,
+    *(ROOT / f"{name}.md" for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY")),
+    *DOCS,
+]
+#: Every document whose blocks do what they say.
+PAGES = [*FRONT, *sorted(ROOT.glob("plugins/*/README.md"))]
 BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[a-z ]+): (?P<about>[^\n]+) -->\n)?"
     r"^```(?P<language>\w*)\n(?P<text>.*?)^```$",
@@ -49,8 +60,9 @@ class Block:
         return self.mark != "not run" and self.language != "text"
 
     def commands(self) -> list[list[str]]:
-        """The words of each command of a shell block, without comments."""
-        lines = [shlex.split(line, comments=True) for line in self.text.splitlines()]
+        """The words of each command of a shell block, without comments; "\\" joins lines."""
+        text = self.text.replace("\\\n", " ")
+        lines = [shlex.split(line, comments=True) for line in text.splitlines()]
         return [words for words in lines if words]
 
 
@@ -88,11 +100,44 @@ def unknown_options(blocks: Sequence[Block]) -> list[str]:
     return [f"mmlab {words}: {done.output}" for words, done in results if done.exit_code]
 
 
+def prose(path: Path) -> str:
+    """A document without its blocks."""
+    return BLOCK.sub("", path.read_text(encoding="utf-8"))
+
+
+def mentioned_verbs(path: Path) -> set[str]:
+    """Verbs of mmlab that a document names in its prose."""
+    return set(re.findall(r"`mmlab\s+([a-z]+)", prose(path)))
+
+
+def first_paragraph(path: Path) -> str:
+    """What stands between a document's title and the first blank line after it."""
+    title, _, rest = path.read_text(encoding="utf-8").partition("\n\n")
+    assert re.fullmatch("# .+", title), f"{path}: begins with a title and a blank line"
+    return rest.partition("\n\n")[0]
+
+
+def links(path: Path) -> list[str]:
+    """Where a document's links and pictures point to."""
+    return re.findall(r"\]\(([^)]+)\)", prose(path))
+
+
 def dead_links(path: Path) -> list[str]:
     """Links of a document that lead nowhere in the checkout."""
-    links = re.findall(r"\]\(([^)#]+)[^)]*\)", BLOCK.sub("", path.read_text(encoding="utf-8")))
-    inside = [link for link in links if not link.startswith("https://")]
-    return [link for link in inside if not (path.parent / link).exists()]
+    inside = [link for link in links(path) if not link.startswith("https://")]
+    return [link for link in inside if not _leads_somewhere(path, link)]
+
+
+def _leads_somewhere(path: Path, link: str) -> bool:
+    name, _, anchor = link.partition("#")
+    target = path.parent / name if name else path
+    return target.exists() and (not anchor or anchor in _anchors(target))
+
+
+def _anchors(path: Path) -> set[str]:
+    """What a heading is called in links: lower case, hyphens for spaces, no punctuation."""
+    headings = re.findall("^#+ (.+)$", prose(path), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 class Reader:

@@ -16,10 +16,11 @@ from torch import Tensor
 from mmlab.data.order import Order
 from mmlab.model.sharding import gather
 from mmlab.plugin import Batch
-from mmlab.spec import TrainTable
+from mmlab.spec import Component, TrainTable
 from mmlab.train.loop import Trainer
 from mmlab.train.parallel import gather_state
 from mmlab.train.processes import ProcessGroup, open_group
+from support.rules import OPTIMIZERS, rule
 from support.token_steps import ROWS, make_batch, make_step
 
 STEPS = 3
@@ -31,6 +32,8 @@ MODES: Mapping[str, Mapping[str, object]] = {
     "fsdp": {"parallel": "fsdp"},
     "fsdp in chunks": {"parallel": "fsdp", "microbatch": 2},
     "fsdp with an average": {"parallel": "fsdp", "ema": 0.9},
+    **{f"ddp by {name}": {"optimizer": Component(use=name)} for name in OPTIMIZERS},
+    "fsdp by sgd": {"parallel": "fsdp", "optimizer": Component(use="sgd")},
 }
 
 
@@ -39,7 +42,7 @@ def train(group: ProcessGroup, settings: Mapping[str, object]) -> dict[str, Tens
     step = make_step()
     table = TrainTable(max_steps=STEPS, batch_size=ROWS, lr=0.01, **settings)  # type: ignore[arg-type]
     order = Order(0, ROWS, ROWS, rank=group.rank, ranks=group.size)
-    trainer = Trainer(step, table, order, torch.device("cpu"), group)
+    trainer = Trainer(step, table, order, torch.device("cpu"), group, rule(table.optimizer.use))
     batch = part(make_batch(step), group)
     found = dict(gradients(trainer, batch))
     for index in range(STEPS):

@@ -38,22 +38,26 @@ ODD_LABELS = ("quotes ' \" ` %s", "emoji 🦜", "<b>HTML</b> &amp;\nsecond line"
 
 @hookimpl
 def mmlab_datasets() -> dict[str, str]:
-    return {"planted": "hostile:Planted"}
+    return {"planted": "support.hostile:Planted"}
 
 
 @hookimpl
 def mmlab_encoders() -> dict[str, str]:
-    return {"absent": "no_such_module:Encoder", "wide": "hostile:Wide"}
+    return {"absent": "no_such_module:Encoder", "wide": "support.hostile:Wide"}
 
 
 @hookimpl
 def mmlab_fusions() -> dict[str, str]:
-    return {"dot": "hostile:Dot"}
+    return {"dot": "support.hostile:Dot"}
 
 
 @hookimpl
 def mmlab_losses() -> dict[str, str]:
-    return {"broken": "hostile:Broken", "silent": "hostile:Silent", "greedy": "hostile:Greedy"}
+    return {
+        "broken": "support.hostile:Broken",
+        "silent": "support.hostile:Silent",
+        "greedy": "support.hostile:Greedy",
+    }
 
 
 class Planted:

@@ -15,6 +15,7 @@ from mmlab.model.model import Model, Step
 from mmlab.plugin import Batch, Encode, Features, Outputs
 from mmlab.spec import TrainTable
 from mmlab.train.loop import Progress, Trainer, train
+from mmlab.train.rule import UpdateRule
 from support.planted import Vector, pairs
 
 
@@ -67,12 +68,13 @@ def run(
     step: Step,
     scores: Iterator[float] | None = None,
     device: str = "cpu",
+    rule: UpdateRule | None = None,
     **settings: object,
 ) -> tuple[Trainer, list[Progress]]:
     table = TrainTable(**{"epochs": 4, "batch_size": 4, "emit_every": 2, **settings})  # type: ignore[arg-type]
     dataset, order = pairs(8), Order(0, 8, table.batch_size)
     readers = make_readers(dataset, dict(step.model.encoders), {"image": "image", "text": "text"})  # type: ignore[arg-type]
-    trainer = Trainer(step.to(device), table, order, torch.device(device))
+    trainer = Trainer(step.to(device), table, order, torch.device(device), rule=rule)
     batches = training_batches(dataset, readers, order, workers=0)
 
     def validate() -> dict[str, float]:

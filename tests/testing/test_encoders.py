@@ -82,6 +82,19 @@ def test_a_sound_encoder_of_text_passes() -> None:
     check_encoder(SoundText, modality="text")
 
 
+class Shared(Sound):
+    """Takes its map from what all encoders of its kind would share, and draws a bias itself."""
+
+    def __init__(self, context: Context, *, width: Width = 4) -> None:
+        super().__init__(context, width=width)
+        self.map = context.once("map", lambda: nn.Linear(48, width))
+        self.map.bias = nn.Parameter(torch.rand(width))
+
+
+def test_an_encoder_that_shares_what_is_drawn_passes() -> None:
+    check_encoder(Shared, width=5)
+
+
 class WrongWidth(Sound):
     def forward(self, x: Tensor) -> Features:
         return Features.of(super().forward(x).pooled[:, 1:])
@@ -96,6 +109,12 @@ class MarksAbsent(Sound):
     def forward(self, x: Tensor) -> Features:
         made = super().forward(x)
         return Features(made.pooled, made.tokens, made.mask, ~made.present)
+
+
+class Late(Sound):
+    def __init__(self, context: Context, *, width: Width = 4) -> None:
+        super().__init__(context, width=width)
+        self.map.bias = nn.UninitializedParameter()
 
 
 class Idle(Sound):
@@ -274,6 +293,7 @@ class Nameless(Sound):
         (WrongWidth, r"pooled must have the shape \(4, 4\)"),
         (Halves, "pooled must be floating point"),
         (MarksAbsent, "must leave `present` True"),
+        (Late, r"shape and values when they are made: \['map.bias'\]"),
         (Idle, "the parameter 'idle' gets no gradient"),
         (NeverDown, "gradient of the parameter 'map.weight' is zero"),
         (NoisyInEvaluation, "the same every time in evaluation mode"),

@@ -62,3 +62,15 @@ def test_unknown_options_are_refused() -> None:
 def test_a_defect_of_a_signature_is_named(factory: object, message: str) -> None:
     with pytest.raises(ContractError, match=message):
         check_schema("fusion", factory, {})  # type: ignore[arg-type]  # a function all the same
+
+
+@pytest.mark.parametrize("numerics", [0, -1, True, 1.0, "1", None])
+def test_numerics_must_be_a_positive_integer(numerics: object) -> None:
+    def factory(dims: object, *, width: Width = 3) -> None: ...
+
+    check_schema("fusion", factory, {})
+    factory.numerics = 2  # type: ignore[attr-defined]  # functions have attributes, their type none
+    check_schema("fusion", factory, {})
+    factory.numerics = numerics  # type: ignore[attr-defined]
+    with pytest.raises(ContractError, match="`numerics` must be a positive integer"):
+        check_schema("fusion", factory, {})

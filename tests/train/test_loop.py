@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import pytest
 import torch
+from support.rules import OPTIMIZERS, rule
 from support.small_training import Nearness, make_step, run
 from torch import Tensor
 
@@ -18,7 +19,6 @@ from mmlab.model.model import Step
 from mmlab.plugin import Batch, Encode, Outputs
 from mmlab.spec import TrainTable
 from mmlab.train.loop import Trainer, count_steps
-from mmlab.train.optimizers import learning_rate, make_optimizer
 
 
 def weights(step: Step) -> list[Tensor]:
@@ -112,23 +112,12 @@ def test_after_step_is_called_once_a_step() -> None:
     assert loss.clamped == 4
 
 
-def test_the_rate_rises_in_the_warm_up_and_falls_as_a_cosine() -> None:
-    table = TrainTable(epochs=1, batch_size=1, lr=2.0, warmup_fraction=0.2)
-    rates = [learning_rate(table, index, 10) for index in range(10)]
-    assert rates[:3] == [1.0, 2.0, 2.0]
-    assert rates[6] == pytest.approx(1.0)
-    assert rates[9] == pytest.approx(2.0 * 0.5 * (1 + math.cos(math.pi * 7 / 8)))
-
-
-def test_biases_and_temperatures_do_not_decay() -> None:
-    step = make_step()
-    table = TrainTable(epochs=1, batch_size=1, weight_decay=0.3)
-    groups = make_optimizer(step, table).param_groups
-    decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
-    by_name = {name: decay[id(p)] for name, p in step.named_parameters()}
-    assert by_name["model.encoders.image.map.weight"] == 0.3
-    assert by_name["model.encoders.image.map.bias"] == 0.0
-    assert by_name["losses.near.temperature"] == 0.0
+def test_the_rate_is_that_of_the_schedule_and_a_cosine_unless_said_otherwise() -> None:
+    _, progress = run(make_step(), epochs=5, lr=2e-3, warmup_fraction=0.2, emit_every=1)
+    rates = [p.value for step in progress for p in step.points if p.name == "train/lr"]
+    assert rates[:3] == [1e-3, 2e-3, 2e-3]
+    assert rates[6] == pytest.approx(1e-3)
+    assert rates[9] == pytest.approx(2e-3 * 0.5 * (1 + math.cos(math.pi * 7 / 8)))
 
 
 def test_steps_are_bounded_by_epochs_and_by_max_steps() -> None:
@@ -158,10 +147,13 @@ def test_determinism_is_restored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_a_step_never_waits_for_the_device() -> None:
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_a_step_never_waits_for_the_device(optimizer: str) -> None:
     step = make_step()
     table = TrainTable(epochs=1, batch_size=4)
-    trainer = Trainer(step.to("cuda"), table, Order(0, 8, 4), torch.device("cuda"))
+    trainer = Trainer(
+        step.to("cuda"), table, Order(0, 8, 4), torch.device("cuda"), rule=rule(optimizer)
+    )
     x = {key: torch.randn(4, 2, device="cuda") for key in ("image", "text")}
     present = {key: torch.ones(4, dtype=torch.bool, device="cuda") for key in x}
     batch = Batch(x, present, torch.zeros(4, device="cuda"), torch.arange(4, device="cuda"), {})
@@ -175,8 +167,10 @@ def test_a_step_never_waits_for_the_device() -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-def test_on_a_gpu_too_a_nan_loss_keeps_the_weights_before() -> None:
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_on_a_gpu_too_a_nan_loss_keeps_the_weights_before(optimizer: str) -> None:
     step = make_step(Nearness(breaks_at=3)).to("cuda")
+    settings = {"epochs": None, "max_steps": 8, "emit_every": 8}
     with pytest.raises(RunError, match="training step 3:"):
-        run(step, device="cuda", epochs=None, max_steps=8, emit_every=8)
+        run(step, device="cuda", rule=rule(optimizer), **settings)
     assert all(bool(torch.isfinite(x).all()) for x in step.state_dict().values())

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from support.pretended_gpu import CUDA, on_gpu
+from support.rules import OPTIMIZERS, rule
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -25,6 +26,7 @@ from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plugin import Batch, Encode, Outputs, Shapes, SimilarityFusion, VectorFusion
 from mmlab.spec import TrainTable
 from mmlab.train.loop import Trainer
+from mmlab.train.rule import UpdateRule
 
 pytestmark = pytest.mark.usefixtures("pretended_gpu")
 
@@ -101,7 +103,9 @@ def make_batch(size: int = 4) -> Batch:
     return Batch(inputs, present, torch.zeros_like(index), index, {})
 
 
-def update_twice(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
+def update_twice(
+    step: Step, monkeypatch: pytest.MonkeyPatch, rule: UpdateRule | None = None
+) -> None:
     """Two steps of training, in bf16 as on any GPU, with gradients of zero."""
 
     def backward(total: Tensor) -> None:
@@ -112,7 +116,7 @@ def update_twice(step: Step, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Tensor, "backward", backward)
     with FakeTensorMode():
         table = TrainTable(epochs=1, batch_size=4)
-        trainer = Trainer(on_gpu(step), table, Order(0, 8, 4), CUDA)
+        trainer = Trainer(on_gpu(step), table, Order(0, 8, 4), CUDA, rule=rule)
         assert trainer.precision == "bf16"
         for index in range(2):
             trainer.update(make_batch(), index)
@@ -137,6 +141,11 @@ def test_nor_does_one_of_causal_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"positions": "rotary", "causal": True, "pool": "end"}
     monkeypatch.setitem(OPTIONS, "transformer", options)
     update_twice(make_step("convnet", "inner_product"), monkeypatch)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_nor_does_one_of_any_optimiser(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    update_twice(make_step("convnet", "concat"), monkeypatch, rule(optimizer))
 
 
 @pytest.mark.parametrize(

@@ -1,54 +1,214 @@
-"""Which parameters learn how fast: factors of encoders, and of their stages."""
+"""Optimisers: torch's numbers, and that a step which is not finite changes nothing anywhere."""
 
 from __future__ import annotations
 
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import pytest
-from support.planted import Vector
-from support.small_training import First, Nearness
+import torch
+from support.rules import OPTIMIZERS, maker, rule
+from support.small_training import Nearness, make_step, run
+from support.token_steps import make_batch
 from support.token_steps import make_step as make_deep_step
-from support.toys import Toy
+from torch import Tensor, nn
 
-from mmlab.errors import SpecError
-from mmlab.model.model import Model, Step
+from mmlab.data.order import Order
+from mmlab.errors import RunError, SpecError
 from mmlab.spec import TrainTable
-from mmlab.train.optimizers import make_optimizer
+from mmlab.train.loop import Trainer
+from mmlab.train.optimizers import Group, Optimizer
+from mmlab.train.progress import DeviceMeter
+
+CPU = torch.device("cpu")
+LR, DECAY = 0.05, 0.2
+#: The momentum of sgd alone makes no use of every option.
+OPTIONS: Mapping[str, Mapping[str, Any]] = {"sgd": {"nesterov": True}}
+
+Update = Callable[[], object]
 
 
-def make_step(frozen: frozenset[str] = frozenset()) -> Step:
-    encoders = {"image": Vector(), "text": Toy("text", dim=3)}
-    model = Model(encoders, First(), ["image", "text"], frozen=frozen)
-    return Step(model, {"near": Nearness()}, {"near": 1.0})
+def parameters() -> list[nn.Parameter]:
+    """A matrix (the hidden one), another, a vector, filters and a number, in float64."""
+    generator = torch.Generator().manual_seed(3)
+    shapes = [(5, 3), (4, 6), (7,), (2, 3, 2, 2), ()]
+    return [
+        nn.Parameter(torch.randn(shape, generator=generator, dtype=torch.float64))
+        for shape in shapes
+    ]
 
 
-def scales(step: Step, layer_decay: float = 1.0, **lr_scales: float) -> dict[str, float]:
-    """The factor of each trained parameter's learning rate, by its name."""
-    table = TrainTable(epochs=1, batch_size=1, layer_decay=layer_decay)
-    groups = make_optimizer(step, table, lr_scales).param_groups
-    found = {id(p): group["scale"] for group in groups for p in group["params"]}
-    return {name: found[id(p)] for name, p in step.named_parameters() if id(p) in found}
+def set_gradients(of: Sequence[nn.Parameter], step: int) -> None:
+    """The same gradients at a step, whatever they are for."""
+    generator = torch.Generator().manual_seed(100 + step)
+    for p in of:
+        p.grad = torch.randn(p.shape, generator=generator, dtype=torch.float64) * 10.0**-step
 
 
-def test_an_encoder_has_its_own_factor() -> None:
-    found = scales(make_step(), text=0.1)
-    assert found["model.encoders.text.first.weight"] == 0.1
-    assert found["model.encoders.image.map.weight"] == found["losses.near.temperature"] == 1.0
+def make(name: str, own: Sequence[nn.Parameter]) -> Optimizer:
+    groups: list[Group] = [
+        {"params": list(own[:2]), "weight_decay": DECAY, "scale": 1.0},
+        {"params": list(own[2:]), "weight_decay": 0.0, "scale": 1.0},
+    ]
+    make = maker("optimizer", name, OPTIONS.get(name, {}))
+    optimizer: Optimizer = make(groups=groups, lr=LR, matrices={own[0]})
+    return optimizer
 
 
-def test_each_stage_learns_more_slowly_than_the_next() -> None:
-    found = scales(make_step(frozenset({"image"})), layer_decay=0.5, text=0.1)
-    assert found["model.encoders.text.second.bias"] == pytest.approx(0.05)
-    assert found["model.encoders.text.first.weight"] == pytest.approx(0.025)
-    assert found["losses.near.temperature"] == 1.0
-    assert not any(name.startswith("model.encoders.image") for name in found)
+def torchs(name: str, own: Sequence[nn.Parameter]) -> Update:
+    """torch's own optimiser, plain, with the same settings."""
+    if name == "muon":
+        muon = torch.optim.Muon(own[:1], LR, DECAY, adjust_lr_fn="match_rms_adamw")
+        rest = torchs("adamw", own[1:])
+        return lambda: (muon.step(), rest())  # type: ignore[no-untyped-call]
+    matrices = [p for p in own[:2] if p.shape in ((5, 3), (4, 6))]
+    others = [p for p in own if all(p is not matrix for matrix in matrices)]
+    groups = [{"params": matrices, "weight_decay": DECAY}, {"params": others, "weight_decay": 0.0}]
+    if name == "sgd":
+        return torch.optim.SGD(groups, LR, momentum=0.9, nesterov=True, foreach=False).step
+    if name == "adafactor":
+        return torch.optim.Adafactor(groups, LR, eps=(2**-23, 1e-3), foreach=False).step
+    return torch.optim.AdamW(groups, LR, (0.9, 0.98), foreach=False).step
 
 
-def test_an_encoder_without_stages_is_refused_by_name() -> None:
-    with pytest.raises(SpecError, match="'image' cannot name its stages"):
-        scales(make_step(), layer_decay=0.5)
+def contents(optimizer: Optimizer) -> list[Tensor]:
+    """Every tensor of an optimiser's state."""
+    found: list[Tensor] = []
+
+    def collect(value: Any) -> None:
+        if isinstance(value, Tensor):
+            found.append(value.clone())
+        for inner in value.values() if isinstance(value, dict) else ():
+            collect(inner)
+
+    collect(optimizer.state_dict())
+    return found
 
 
-def test_every_parameter_is_in_one_group_only() -> None:
+def assert_equal(found: Sequence[Tensor], expected: Sequence[Tensor]) -> None:
+    assert len(found) == len(expected)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_is_torchs_own(name: str) -> None:
+    own, other = parameters(), parameters()
+    optimizer, expected = make(name, own), torchs(name, other)
+    for step in range(6):
+        set_gradients(own, step)
+        set_gradients(other, step)
+        optimizer.step()
+        expected()
+    for found, known in zip(own, other, strict=True):
+        torch.testing.assert_close(found, known, rtol=1e-12, atol=1e-14)
+
+
+def test_the_rate_of_what_adamw_changes_beside_muon_has_a_factor_of_its_own() -> None:
+    own = parameters()
+    groups = [{"params": own, "weight_decay": 0.0, "scale": 0.5}]
+    made = maker("optimizer", "muon", {"adamw_scale": 0.1})
+    found = made(groups=groups, lr=LR, matrices={own[0]}).param_groups
+    assert [(len(g["params"]), g["scale"]) for g in found] == [(1, 0.5), (4, pytest.approx(0.05))]
+
+
+@pytest.mark.parametrize("hidden", [[0], [2, 3, 4]])
+def test_muon_and_adamw_may_have_nothing_to_do(hidden: list[int]) -> None:
+    own = [parameters()[i] for i in hidden]
+    groups = [{"params": own, "weight_decay": 0.0, "scale": 1.0}]
+    optimizer = maker("optimizer", "muon", {})(
+        groups=groups, lr=LR, matrices={p for p in own if p.shape == (5, 3)}
+    )
+    set_gradients(own, 0)
+    before = [p.detach().clone() for p in own]
+    optimizer.step()
+    assert not any(torch.equal(p, old) for p, old in zip(own, before, strict=True))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("breaks_at", [0, 2])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_broken_step_changes_no_weight_and_no_state(
+    name: str, breaks_at: int, value: float
+) -> None:
+    own = parameters()
+    optimizer = make(name, own)
+    for step in range(breaks_at):
+        set_gradients(own, step)
+        optimizer.step_unless(torch.tensor(0.0))
+    weights, state = [p.detach().clone() for p in own], contents(optimizer)
+    set_gradients(own, breaks_at)
+    for p in own:
+        p.grad = torch.full_like(p, value)
+    optimizer.step_unless(torch.tensor(1.0))
+    assert_equal([p.detach() for p in own], weights)
+    if breaks_at:  # before its first step AdamW has none, then zeros
+        assert_equal(contents(optimizer), state)
+    assert all(bool(torch.isfinite(x).all()) for x in contents(optimizer))
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_after_a_step_that_was_left_out_all_goes_on_as_if_it_had_not_been(name: str) -> None:
+    own, other = parameters(), parameters()
+    optimizer, whole = make(name, own), make(name, other)
+    for step, broken in enumerate([0.0, 1.0, 0.0, 0.0]):
+        set_gradients(own, step)
+        set_gradients(other, step)
+        optimizer.step_unless(torch.tensor(broken))
+        if not broken:
+            whole.step()
+    assert_equal([p.detach() for p in own], [p.detach() for p in other])
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_state_can_be_carried_to_another_optimiser(name: str) -> None:
+    own = parameters()
+    optimizer = make(name, own)
+    for step in range(2):
+        set_gradients(own, step)
+        optimizer.step()
+    other = [nn.Parameter(p.detach().clone()) for p in own]
+    heir = make(name, other)
+    heir.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for both in ((own, optimizer), (other, heir)):
+        set_gradients(both[0], 2)
+        both[1].step()
+    assert_equal([p.detach() for p in own], [p.detach() for p in other])
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_in_training_a_nan_keeps_the_weights_before_it(name: str, on_device: bool) -> None:
     step = make_deep_step()
-    groups = make_optimizer(step, TrainTable(epochs=1, batch_size=1), {"text": 0.5}).param_groups
-    ids = [id(p) for group in groups for p in group["params"]]
-    assert sorted(ids) == sorted(id(p) for p in step.parameters())
+    table = TrainTable(max_steps=5, batch_size=12, lr=0.01)
+    trainer = Trainer(step, table, Order(0, 12, 12), CPU, rule=rule(name))
+    if on_device:  # as on a GPU, where the host does not know
+        trainer.meter = DeviceMeter(CPU)
+    batch = make_batch(step)
+    for index in range(2):
+        trainer.update(batch, index)
+    before = [x.clone() for x in step.state_dict().values()]
+    broken = batch.map(lambda x: x * math.nan if x.is_floating_point() else x)
+    for index, each in enumerate((broken, batch), start=2):
+        trainer.update(each, index)
+    assert_equal(list(step.state_dict().values()), before)
+    with pytest.raises(RunError, match="training step 3:"):
+        trainer.raise_if_not_finite()
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_each_makes_the_loss_fall(name: str) -> None:
+    _, progress = run(make_step(Nearness()), rule=rule(name), epochs=20, lr=0.05, weight_decay=0.0)
+    assert progress[-1].loss < 0.5 * progress[0].loss
+
+
+def test_nesterov_without_momentum_is_refused() -> None:
+    with pytest.raises(SpecError, match=r"nesterov: looks ahead along the momentum"):
+        rule("sgd", nesterov=True, momentum=0.0).make_optimizer(
+            make_step(), TrainTable(max_steps=1, batch_size=1)
+        )
+
+
+def test_there_are_optimisers() -> None:
+    assert set(OPTIMIZERS) == {"adafactor", "adamw", "muon", "sgd"}

@@ -15,6 +15,7 @@ from support import group_steps
 from support.group_steps import MODES
 from support.lab import Lab
 from support.processes import start, wait
+from support.rules import OPTIMIZERS
 from torch import Tensor
 from torch.distributed import HashStore
 
@@ -22,6 +23,7 @@ from mmlab.errors import GroupError, LostError, MmlabError, SpecError
 from mmlab.model.build import InitialWeights
 from mmlab.plan.resolve import plan_specs
 from mmlab.runner.follow import Assignment, require_equal_plans
+from mmlab.spec import Component
 from mmlab.train.processes import ProcessGroup, require_equal, vote
 
 T = TypeVar("T")
@@ -115,9 +117,10 @@ def test_a_process_alone_needs_no_store() -> None:
 
 
 @pytest.fixture(scope="module")
-def alone() -> dict[str, Tensor]:
-    """What one process computes."""
-    return group_steps.train(ProcessGroup(), {})
+def alone() -> dict[str, dict[str, Tensor]]:
+    """What one process computes, by optimiser."""
+    tables = {name: {"optimizer": Component(use=name)} for name in OPTIMIZERS}
+    return {name: group_steps.train(ProcessGroup(), table) for name, table in tables.items()}
 
 
 @pytest.fixture(scope="module")
@@ -133,10 +136,13 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Te
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_two_processes_do_what_one_does(
-    mode: str, alone: Mapping[str, Tensor], together: Mapping[str, Mapping[str, Tensor]]
+    mode: str,
+    alone: Mapping[str, Mapping[str, Tensor]],
+    together: Mapping[str, Mapping[str, Tensor]],
 ) -> None:
-    assert together[mode].keys() == alone.keys()
-    for name, expected in alone.items():
+    one = alone[mode.partition(" by ")[2] or "adamw"]
+    assert together[mode].keys() == one.keys()
+    for name, expected in one.items():
         # Scalars are reported in float32; all else is float64 from end to end.
         tolerance = 1e-6 if name.startswith("mean ") else 1e-10
         torch.testing.assert_close(
@@ -144,9 +150,10 @@ def test_two_processes_do_what_one_does(
         )
 
 
-def test_all_that_is_compared_is_there(alone: Mapping[str, Tensor]) -> None:
-    names = [name for name in alone if name.startswith("gradient of losses.info_nce")]
+def test_all_that_is_compared_is_there(alone: Mapping[str, Mapping[str, Tensor]]) -> None:
+    one = alone["adamw"]
+    names = [name for name in one if name.startswith("gradient of losses.info_nce")]
     assert names, "the temperature"
-    assert "gradient of model.encoders.text.first.weight" in alone
-    assert {"mean loss", "mean info_nce/loss", "mean grad_norm"} <= alone.keys()
-    assert all(bool(x.any()) for name, x in alone.items() if name.startswith("gradient"))
+    assert "gradient of model.encoders.text.first.weight" in one
+    assert {"mean loss", "mean info_nce/loss", "mean grad_norm"} <= one.keys()
+    assert all(bool(x.any()) for name, x in one.items() if name.startswith("gradient"))

@@ -72,7 +72,7 @@ class FewShot:
     it is given, or 0 where "adamw" has none.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset()
     metrics: ClassVar[tuple[Metric, ...]] = under("{shots}", (*METRICS, *_ENDS))
     label_metrics: ClassVar[tuple[Metric, ...]] = ()

@@ -37,19 +37,19 @@ from mmlab.records import EvaluationResult
 class LinearProbe:
     """Fit a linear classifier on the training split's features, judge it on the evaluated split.
 
-    The encoder itself is not trained. "lbfgs" is the CLIP paper's: logistic regression by L-BFGS,
-    at most 1000 iterations, the penalty chosen on the validation split among 97 from 1e-6 to 1e6 by
-    binary refinement, and the final fit on training and validation together. "adamw" is
-    CLIP_benchmark's: normalised features, 10 epochs of AdamW, weight decay chosen in the same way
-    from 1e-6 to 100. With `penalty` nothing is searched, and the fit is on the training split only;
-    so it is, with a weight decay of 0, where "adamw" has no validation split.
+    The encoder itself is not trained. "lbfgs" is the CLIP paper's: logistic regression to its
+    minimum, scikit-learn's of C = 1 / penalty, the penalty chosen on the validation split among 97
+    from 1e-6 to 1e6 by binary refinement, and the final fit on training and validation together.
+    "adamw" is CLIP_benchmark's: normalised features, 10 epochs of AdamW, weight decay chosen in the
+    same way from 1e-6 to 100. With `penalty` nothing is searched, and the fit is on the training
+    split only; so it is, with a weight decay of 0, where "adamw" has no validation split.
 
     Features are those the encoder gives: an encoder whose towers end in a projection, such as
     open_clip's, is probed after it, while the CLIP paper probes before it.
     Source: Radford et al., arXiv:2103.00020, appendix A.3.
     """
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset()
     metrics: ClassVar[tuple[Metric, ...]] = METRICS
     label_metrics: ClassVar[tuple[Metric, ...]] = LABEL_METRICS

@@ -53,6 +53,7 @@ class AvMnist:
     Raises DataError for files that are not there or not what they are called.
     """
 
+    numerics = 1
     modalities: tuple[str, ...] = ("image", "audio")
     labels: tuple[str, ...] = tuple("0123456789")
     templates: tuple[str, ...] = ("{}", "the digit {}.")

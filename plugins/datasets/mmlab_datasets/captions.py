@@ -45,6 +45,7 @@ class Captions:
     Raises DataError for another file, and for pictures that are not there.
     """
 
+    numerics = 1
     modalities: tuple[str, ...] = ("image", "text")
     is_multi_label = False
     labels: tuple[str, ...] = ()

@@ -40,6 +40,7 @@ class Emoji:
     The pictures are decoded when the first is asked for, and kept (12 KiB each).
     """
 
+    numerics = 1
     modalities: tuple[str, ...] = ("image", "text")
     is_multi_label = False
     templates: tuple[str, ...] = (

@@ -64,6 +64,8 @@ class Manifest:
     wrong within a file is found when its sample is read.
     """
 
+    numerics = 1
+
     def __init__(
         self,
         split: Split,

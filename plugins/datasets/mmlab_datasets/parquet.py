@@ -33,6 +33,7 @@ class Parquet:
     Raises DataError for files that cannot be read or lack a column.
     """
 
+    numerics = 1
     is_multi_label = False
 
     def __init__(

@@ -32,6 +32,7 @@ class TuxPaint:
     Raises DataError for a folder without stamps, a language that no stamp has, a damaged file.
     """
 
+    numerics = 1
     modalities: tuple[str, ...] = ("image", "text", "audio")
     is_multi_label = False
     templates: tuple[str, ...] = ("{}", "a picture of {}.")

@@ -10,18 +10,29 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Context, Features
-from mmlab_encoders.blocks import masked_mean
 from mmlab_encoders.convnet import group_norm, residual_level
-from mmlab_encoders.sound import AnyPart, Hop, LogMel, Mels, Rate, Seconds, SoundTransform, Window
+from mmlab_encoders.sound import (
+    AnyPart,
+    Hop,
+    LogMel,
+    Mels,
+    Rate,
+    Seconds,
+    SoundEncoder,
+    SoundTransform,
+    Window,
+)
 
 
-class AudioConvNet(nn.Module):
+class AudioConvNet(SoundEncoder):
     """Residual convnet over time and frequency: a sound -> pooled (B, width * 2**(levels - 1)).
 
     The blocks are those of `convnet`; a stem of stride 2 comes first, and every further level
     halves the map and doubles the width. Tokens are steps of time, each the mean over frequency;
     pooled features are the mean of those that hold sound. Padded frames are the clip's mean.
     """
+
+    numerics = 1
 
     def __init__(
         self,
@@ -37,28 +48,15 @@ class AudioConvNet(nn.Module):
         levels: Annotated[int, Field(ge=1, description="maps of different size")] = 3,
         depth: Annotated[int, Field(ge=1, description="residual blocks in each level")] = 1,
     ) -> None:
-        super().__init__()
         widths = [width * 2**level for level in range(levels)]
-        self.dim = widths[-1]
-        self.token_dim = self.dim if "tokens" in context.reads else None
-        self.transform = SoundTransform(rate, seconds, any_part=any_part)
-        self.log_mel = LogMel(rate, window, hop, mels)
+        transform = SoundTransform(rate, seconds, any_part=any_part)
+        super().__init__(context, widths[-1], transform, LogMel(rate, window, hop, mels))
         self.stem = nn.Conv2d(1, width, kernel_size=5, stride=2, padding=2)
         self.levels = nn.ModuleList(
             residual_level(widths[max(0, i - 1)], widths[i], depth, halves=i > 0)
             for i in range(levels)
         )
         self.norm = group_norm(self.dim)
-
-    @property
-    def augments(self) -> bool:
-        """Whether training takes any part of a sound that is too long."""
-        return self.transform.any_part
-
-    @property
-    def preprocessing(self) -> str:
-        """What happens to a sound at evaluation."""
-        return f"{self.transform.description}, {self.log_mel.mels} mel bands"
 
     def forward(self, x: Tensor) -> Features:
         """Features of sounds (B, samples + 1)."""
@@ -69,8 +67,7 @@ class AudioConvNet(nn.Module):
         tokens = F.relu(self.norm(maps)).mean(3).transpose(1, 2)  # (B, time, dim)
         stride = 2 ** len(self.levels)
         mask = mask[:, ::stride]  # every map begins at the first frame, and halves rounding up
-        pooled = masked_mean(tokens, mask)
-        return Features.of(pooled, tokens, mask) if self.token_dim else Features.of(pooled)
+        return self.features(tokens, mask)
 
     def stages(self) -> Sequence[nn.Module]:
         """The stem, the levels, the last norm."""

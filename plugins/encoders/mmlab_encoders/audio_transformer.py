@@ -11,17 +11,29 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mmlab.plugin import Context, Features
-from mmlab_encoders.blocks import Trunk, masked_mean
-from mmlab_encoders.sound import AnyPart, Hop, LogMel, Mels, Rate, Seconds, SoundTransform, Window
+from mmlab_encoders.blocks import Trunk
+from mmlab_encoders.sound import (
+    AnyPart,
+    Hop,
+    LogMel,
+    Mels,
+    Rate,
+    Seconds,
+    SoundEncoder,
+    SoundTransform,
+    Window,
+)
 
 
-class AudioTransformer(nn.Module):
+class AudioTransformer(SoundEncoder):
     """Transformer over groups of frames: a sound -> pooled (B, width), the mean over its tokens.
 
     A token is `patch` frames, all bands of them, with a learnt position; the last is filled up with
     zeros. Tokens without sound are not attended to and not counted. (Of the audio spectrogram
     transformer, Gong et al., arXiv:2104.01778, it differs in patches that span all frequencies.)
     """
+
+    numerics = 1
 
     def __init__(
         self,
@@ -38,32 +50,18 @@ class AudioTransformer(nn.Module):
         depth: Annotated[int, Field(ge=1, description="number of blocks")] = 2,
         heads: Annotated[int, Field(ge=1, description="attention heads; they divide width")] = 4,
     ) -> None:
-        super().__init__()
-        self.dim = width
-        self.token_dim = width if "tokens" in context.reads else None
-        self.transform = SoundTransform(rate, seconds, any_part=any_part)
-        self.log_mel = LogMel(rate, window, hop, mels)
+        transform = SoundTransform(rate, seconds, any_part=any_part)
+        super().__init__(context, width, transform, LogMel(rate, window, hop, mels))
         frames = self.transform.samples // self.log_mel.hop + 1
         self.embedding = FrameEmbedding(frames, mels, patch, width)
         self.trunk = Trunk(width, depth, heads)
-
-    @property
-    def augments(self) -> bool:
-        """Whether training takes any part of a sound that is too long."""
-        return self.transform.any_part
-
-    @property
-    def preprocessing(self) -> str:
-        """What happens to a sound at evaluation."""
-        return f"{self.transform.description}, {self.log_mel.mels} mel bands"
 
     def forward(self, x: Tensor) -> Features:
         """Features of sounds (B, samples + 1)."""
         frames, mask = self.log_mel(x)
         mask = mask[:, :: self.embedding.patch]  # sound is at the beginning, so the first decides
         tokens = self.trunk(self.embedding(frames), mask)
-        pooled = masked_mean(tokens, mask)
-        return Features.of(pooled, tokens, mask) if self.token_dim else Features.of(pooled)
+        return self.features(tokens, mask)
 
     def stages(self) -> Sequence[nn.Module]:
         """The embedding of frames, the blocks, the last norm."""

@@ -36,6 +36,8 @@ class ConvNet(nn.Module):
     what one large batch gives.
     """
 
+    numerics = 1
+
     def __init__(
         self,
         context: Context,

@@ -10,7 +10,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import DataError, SpecError, explain
+from mmlab.plugin import Context, DataError, Features, SpecError, explain
+from mmlab_encoders.blocks import masked_mean
 
 Rate = Annotated[int, Field(ge=1000, le=192_000, description="samples per second to resample to")]
 Seconds = Annotated[
@@ -110,6 +111,38 @@ class LogMel(nn.Module):
         starts = torch.arange(logs.shape[1], device=x.device) * self.hop
         mask = starts < lengths.clamp(min=1).unsqueeze(1)
         return _standardised(logs, mask), mask
+
+
+class SoundEncoder(nn.Module):
+    """What encoders of sounds share: cutting on the host, log-mel frames, tokens to features."""
+
+    def __init__(
+        self,
+        context: Context,
+        dim: int,
+        transform: SoundTransform,
+        log_mel: LogMel,
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        self.token_dim = dim if "tokens" in context.reads else None
+        self.transform = transform
+        self.log_mel = log_mel
+
+    @property
+    def augments(self) -> bool:
+        """Whether training takes any part of a sound that is too long."""
+        return self.transform.any_part
+
+    @property
+    def preprocessing(self) -> str:
+        """What happens to a sound at evaluation."""
+        return f"{self.transform.description}, {self.log_mel.mels} mel bands"
+
+    def features(self, tokens: Tensor, mask: Tensor) -> Features:
+        """Tokens (B, time, dim), with those that hold sound (B, time), and their mean."""
+        pooled = masked_mean(tokens, mask)
+        return Features.of(pooled, tokens, mask) if self.token_dim else Features.of(pooled)
 
 
 def mel_bands(rate: int, bins: int, mels: int) -> Tensor:

@@ -24,6 +24,7 @@ class Tabular(nn.Module):
     training split. Columns that were not seen there are left out.
     """
 
+    numerics = 1
     augments = False
 
     def __init__(

@@ -33,6 +33,7 @@ class TextTransformer(nn.Module):
     `length` that leaves no place for text.
     """
 
+    numerics = 1
     augments, trims_text = False, True
 
     def __init__(

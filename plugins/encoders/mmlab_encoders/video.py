@@ -31,6 +31,7 @@ class Video(nn.Module):
     knows the order of the frames.
     """
 
+    numerics = 1
     augments = True  # training draws the frames
 
     def __init__(

@@ -34,6 +34,8 @@ class ViT(nn.Module):
     patches, and so of the tokens (FLIP, Li et al., arXiv:2212.00794); never the class token.
     """
 
+    numerics = 1
+
     def __init__(
         self,
         context: Context,

@@ -42,6 +42,7 @@ class Attention(nn.Module):
     Joins two inputs or more. Raises SpecError unless heads divide the width.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
     input_range: ClassVar[tuple[int, int | None]] = (2, None)

@@ -40,9 +40,12 @@ class Bilinear(nn.Module):
     Joins two inputs or more. Raises SpecError where the weights exceed the limit.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
     input_range: ClassVar[tuple[int, int | None]] = (2, None)
+    #: what specs call it, for messages
+    use: ClassVar[str] = "bilinear"
 
     def __init__(
         self,
@@ -54,8 +57,8 @@ class Bilinear(nn.Module):
     ) -> None:
         super().__init__()
         self.dim = dim
-        self.weight = weight_tensor("bilinear", operands(fold, dims, dim), dim, limit_mib)
-        self.fold = Fold(fold, dims, dim, partial(Bilinear, dim=dim, limit_mib=limit_mib))
+        self.weight = weight_tensor(self.use, operands(fold, dims, dim), dim, limit_mib)
+        self.fold = Fold(fold, dims, dim, partial(type(self), dim=dim, limit_mib=limit_mib))
 
     def project(self, position: int, features: Features) -> Features:
         """The input itself: pooled (..., dims[position])."""

@@ -25,6 +25,7 @@ class Concat(nn.Module):
     term, `fuse` adds them. An absent input adds nothing; where all are absent, z = b.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
     function_class: ClassVar[str] = "one linear map of all inputs"

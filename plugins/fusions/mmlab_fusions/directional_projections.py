@@ -7,12 +7,10 @@ from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features, Scores
-from mmlab_fusions.inner_product import EPSILON, at_length_one
+from mmlab.plugin import Features, Scores, normalize
 from mmlab_fusions.inputs import at_least_float32, present_or_zero
 
 
@@ -23,13 +21,15 @@ class DirectionalProjections(nn.Module):
     With R = P and S = Q it is `inner_product`. All four maps are trained: by the forward scores P
     and Q, by the backward scores R and S. Scores are computed in float32 at least.
 
-    A pair of which one side is absent scores 0. Prompts are averaged as vectors of length 1 of each
+    A pair of which one side is absent scores 0, and vectors shorter than 1e-6 count as next to
+    nothing: the gradient is at most 1e6. Prompts are averaged as vectors of length 1 of each
     direction, and `score` brings their average back to that length.
 
     Source: the extra latent projections of the x-clip library, there named after CLOOB (Fuerst et
     al., arXiv:2110.11316), which has none; `cloob` is a loss. Joins exactly two inputs.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
     input_range: ClassVar[tuple[int, int | None]] = (2, 2)
@@ -47,7 +47,7 @@ class DirectionalProjections(nn.Module):
     def project(self, position: int, features: Features) -> Features:
         """One side in both joint spaces, forward first: pooled (..., 2 * dim), each of length 1."""
         joint = at_least_float32(self.projections[position](present_or_zero(features)))
-        halves = [F.normalize(half, dim=-1, eps=EPSILON) for half in self._halves(joint)]
+        halves = [normalize(half) for half in self._halves(joint)]
         return replace(features, pooled=torch.cat(halves, dim=-1), tokens=None, mask=None)
 
     def score(self, u: Features, v: Features) -> Scores:
@@ -58,7 +58,7 @@ class DirectionalProjections(nn.Module):
                 self._halves(at_least_float32(v.pooled)),
                 strict=True,
             )
-            forward, backward = (at_length_one(x) @ at_length_one(y).T for x, y in pairs)
+            forward, backward = (normalize(x) @ normalize(y).T for x, y in pairs)
         return Scores(forward, backward)
 
     def _halves(self, x: Tensor) -> tuple[Tensor, Tensor]:

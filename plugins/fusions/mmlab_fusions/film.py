@@ -36,6 +36,7 @@ class FiLM(nn.Module):
     Joins two inputs or more.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is linear in V v, and in scale and shift together: means may be taken of both sides.
     prompts: ClassVar[Literal["features", "score"]] = "features"

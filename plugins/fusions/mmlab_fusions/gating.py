@@ -36,6 +36,7 @@ class Gating(nn.Module):
     Joins two inputs or more.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
     input_range: ClassVar[tuple[int, int | None]] = (2, None)
@@ -54,7 +55,7 @@ class Gating(nn.Module):
         self.dim = dim
         self.gate = 0 if gate == "u" else 1
         self.maps = nn.ModuleList(nn.Linear(width, dim, bias=False) for width in dims[:2])
-        self.fold = Fold(fold, dims, dim, partial(Gating, dim=dim, gate=gate))
+        self.fold = Fold(fold, dims, dim, partial(type(self), dim=dim, gate=gate))
 
     def project(self, position: int, features: Features) -> Features:
         """One side of the operator; of three inputs or more, the input: pooled (..., D)."""

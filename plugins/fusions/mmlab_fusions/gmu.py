@@ -32,6 +32,7 @@ class GMU(nn.Module):
     Joins two inputs or more.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
     input_range: ClassVar[tuple[int, int | None]] = (2, None)

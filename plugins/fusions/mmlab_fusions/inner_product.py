@@ -8,16 +8,12 @@ from functools import partial
 from typing import Annotated, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features, Scores, SpecError, explain
+from mmlab.plugin import Features, Scores, SpecError, explain, normalize
 from mmlab_fusions.fold import Fold
 from mmlab_fusions.inputs import at_least_float32, present_or_zero
-
-#: Shortest length a vector is divided by. The usual 1e-12 gives gradients of 1e12 at zero.
-EPSILON = 1e-6
 
 
 class InnerProduct(nn.Module):
@@ -33,13 +29,15 @@ class InnerProduct(nn.Module):
     of their cosines; pairs cannot be scored then. A pair with an absent input counts only where
     none is whole.
 
-    A pair of which one side is absent scores 0. Prompts are averaged as vectors of length 1, and
+    A pair of which one side is absent scores 0, and vectors shorter than 1e-6 count as next to
+    nothing: the cosine's gradient is at most 1e6. Prompts are averaged as vectors of length 1, and
     `score` brings their average back to that length.
 
     Source: Radford et al., arXiv:2103.00020, figure 3, without its temperature.
     Joins two inputs or more. Raises SpecError where `dim` is not set and their widths differ.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
     input_range: ClassVar[tuple[int, int | None]] = (2, None)
@@ -74,14 +72,14 @@ class InnerProduct(nn.Module):
     def side(self, position: int, features: Features) -> Features:
         """One side in the joint space: pooled (..., dim), of length 1 for the cosine."""
         joint = at_least_float32(self.projections[position](present_or_zero(features)))
-        pooled = F.normalize(joint, dim=-1, eps=EPSILON) if self.is_cosine else joint
+        pooled = normalize(joint) if self.is_cosine else joint
         return replace(features, pooled=pooled, tokens=None, mask=None)
 
     def score(self, u: Features, v: Features) -> Scores:
         """Scores of every pair of two inputs, (A, B), from projected (A, dim) and (B, dim)."""
         with torch.autocast(u.pooled.device.type, enabled=False):
             x, y = at_least_float32(u.pooled), at_least_float32(v.pooled)
-            scores = at_length_one(x) @ at_length_one(y).T if self.is_cosine else x @ y.T
+            scores = normalize(x) @ normalize(y).T if self.is_cosine else x @ y.T
         return Scores(scores, scores)
 
     def join(self, u: Features, v: Features) -> Tensor:
@@ -89,17 +87,8 @@ class InnerProduct(nn.Module):
         with torch.autocast(u.pooled.device.type, enabled=False):
             x, y = at_least_float32(u.pooled), at_least_float32(v.pooled)
             if self.is_cosine:
-                x, y = at_length_one(x), at_length_one(y)
+                x, y = normalize(x), normalize(y)
             return (x * y).sum(dim=-1, keepdim=True)
-
-
-def at_length_one(x: Tensor) -> Tensor:
-    """Projected vectors, or averages of some, at length 1; those of length 0 stay as they are.
-
-    A second `normalize` would square the gradient of the first at zero.
-    """
-    length = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x / torch.where(length > EPSILON, length, 1)
 
 
 def _check_widths(dims: Sequence[int], dim: int | None) -> None:

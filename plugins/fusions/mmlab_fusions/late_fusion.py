@@ -42,6 +42,7 @@ class LateFusion(nn.Module):
     Joins two inputs or more. Raises SpecError where nothing is to be predicted.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # Experts are projected; what follows is linear in them.
     prompts: ClassVar[Literal["features", "score"]] = "features"

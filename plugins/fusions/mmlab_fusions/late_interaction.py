@@ -7,15 +7,11 @@ from dataclasses import replace
 from typing import Annotated, ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features, Scores, SpecError, explain
+from mmlab.plugin import Features, Scores, SpecError, explain, normalize
 from mmlab_fusions.inputs import at_least_float32
-
-#: Shortest length a vector is divided by; gradients at zero stay bounded.
-EPSILON = 1e-6
 
 #: Elements of the largest temporary: similarities of the tokens of some rows with all columns'.
 TOKEN_PAIRS = 1 << 24
@@ -37,6 +33,7 @@ class LateInteraction(nn.Module):
     inputs. Raises SpecError unless both have tokens.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"tokens"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
     input_range: ClassVar[tuple[int, int | None]] = (2, 2)
@@ -60,7 +57,7 @@ class LateInteraction(nn.Module):
         mask = mask if features.mask is None else mask & features.mask
         tokens = features.tokens.masked_fill(~mask.unsqueeze(-1), 0)
         tokens = at_least_float32(self.projections[position](tokens))
-        return replace(features, tokens=F.normalize(tokens, dim=-1, eps=EPSILON), mask=mask)
+        return replace(features, tokens=normalize(tokens), mask=mask)
 
     def score(self, u: Features, v: Features) -> Scores:
         """Scores of every pair, (A, B), from projected features."""

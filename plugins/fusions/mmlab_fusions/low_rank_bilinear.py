@@ -28,6 +28,7 @@ class LowRankBilinear(nn.Module):
     Joins two inputs or more.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is linear in each factor, tanh or not: the mean of the results is the result of the mean.
     prompts: ClassVar[Literal["features", "score"]] = "features"

@@ -27,6 +27,7 @@ class Max(nn.Module):
     Joins two inputs or more.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
     input_range: ClassVar[tuple[int, int | None]] = (2, None)

@@ -39,6 +39,7 @@ class MFB(nn.Module):
     Joins two inputs or more.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
     input_range: ClassVar[tuple[int, int | None]] = (2, None)

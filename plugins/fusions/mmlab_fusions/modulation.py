@@ -33,6 +33,7 @@ class Modulation(nn.Module):
     Joins two inputs or more. Raises SpecError with `vector` where widths differ.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "score"
     input_range: ClassVar[tuple[int, int | None]] = (2, None)

@@ -29,6 +29,7 @@ class Multiplicative(nn.Module):
     Joins two inputs or more.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is linear in each factor: the mean of the results is the result of the mean.
     prompts: ClassVar[Literal["features", "score"]] = "features"

@@ -38,6 +38,7 @@ class MultiplicativeInteractions(nn.Module):
     Joins two inputs or more. Raises SpecError where the weights exceed the limit.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is a linear map and a constant in each input: the mean of results is the result of the mean.
     prompts: ClassVar[Literal["features", "score"]] = "features"

@@ -30,6 +30,7 @@ class Mutan(nn.Module):
     Joins two inputs or more.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is linear in the factors, and the factors of one input are never multiplied with each other.
     prompts: ClassVar[Literal["features", "score"]] = "features"

@@ -28,6 +28,7 @@ class Sum(nn.Module):
     Joins two inputs or more.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     prompts: ClassVar[Literal["features", "score"]] = "features"
     input_range: ClassVar[tuple[int, int | None]] = (2, None)

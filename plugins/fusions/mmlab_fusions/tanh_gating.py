@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import Field
-from torch import Tensor, nn
 
 from mmlab.plugin import Features
-from mmlab_fusions.fold import Fold, Rule
+from mmlab_fusions.gating import Gating
 from mmlab_fusions.inputs import present_or_zero
 
 
-class TanhGating(nn.Module):
+class TanhGating(Gating):
     """Hyperbolic tangent of one input times the other: z = tanh(W u) * (V v), without biases.
 
     u: (..., dims[0]), v: (..., dims[1]) -> (..., dim). Leading axes broadcast. Parameters: W
@@ -36,34 +30,7 @@ class TanhGating(nn.Module):
     Joins two inputs or more.
     """
 
-    reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
-    # z is linear in the gate, once projected, and in the value: means may be taken of both.
-    prompts: ClassVar[Literal["features", "score"]] = "features"
-    input_range: ClassVar[tuple[int, int | None]] = (2, None)
-
-    def __init__(
-        self,
-        dims: Sequence[int],
-        *,
-        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
-        gate: Annotated[
-            Literal["u", "v"], Field(description="the input that gates: u the first, v the second")
-        ] = "u",
-        fold: Rule = "pairwise",
-    ) -> None:
-        super().__init__()
-        self.dim = dim
-        self.gate = 0 if gate == "u" else 1
-        self.maps = nn.ModuleList(nn.Linear(width, dim, bias=False) for width in dims[:2])
-        self.fold = Fold(fold, dims, dim, partial(TanhGating, dim=dim, gate=gate))
-
-    def project(self, position: int, features: Features) -> Features:
-        """One side of the operator; of three inputs or more, the input: pooled (..., D)."""
-        return self.fold.project(self, position, features)
-
-    def fuse(self, *features: Features) -> Tensor:
-        """Gate times value, folded, (..., dim)."""
-        return self.fold.fuse(self, features)
+    numerics = 1
 
     def side(self, position: int, features: Features) -> Features:
         """The gate, in [-1, 1], or the value: pooled (..., dim)."""
@@ -71,7 +38,3 @@ class TanhGating(nn.Module):
         if position == self.gate:
             mapped = mapped.tanh().masked_fill(~features.present.unsqueeze(-1), 1)
         return replace(features, pooled=mapped, tokens=None, mask=None)
-
-    def join(self, u: Features, v: Features) -> Tensor:
-        """Gate times value, (..., dim)."""
-        return u.pooled * v.pooled

@@ -30,6 +30,7 @@ class TensorFusion(nn.Module):
     Joins two inputs or more. Raises SpecError where the result is wider than the limit.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"pooled"})
     # z is linear in each [1, x]: the mean of the results is the result of the mean.
     prompts: ClassVar[Literal["features", "score"]] = "features"

@@ -21,7 +21,7 @@ from mmlab_fusions.max import Max
 from mmlab_fusions.multiplicative import Multiplicative
 from torch import Tensor, nn
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, Scores
 from mmlab.testing import ContractError, check_fusion
 
 Call = Callable[..., Tensor]
@@ -33,6 +33,23 @@ class DividesByNothing(InnerProduct):
     def side(self, position: int, features: Features) -> Features:
         joint = self.projections[position](present_or_zero(features))
         return replace(features, pooled=F.normalize(joint, dim=-1), tokens=None, mask=None)
+
+
+class DividesTwice(InnerProduct):
+    """Zero is left alone, but what is next to it is divided by a millionth and by a length."""
+
+    def side(self, position: int, features: Features) -> Features:
+        joint = self.projections[position](present_or_zero(features))
+        pooled = F.normalize(joint, dim=-1, eps=1e-6)
+        return replace(features, pooled=pooled, tokens=None, mask=None)
+
+    def score(self, u: Features, v: Features) -> Scores:
+        lengths = (side.pooled.norm(dim=-1, keepdim=True) for side in (u, v))
+        x, y = (
+            side.pooled / length.where(length > 1e-6, 1)
+            for side, length in zip((u, v), lengths, strict=True)
+        )
+        return Scores(x @ y.T, x @ y.T)
 
 
 class SoftmaxOfNothing(Attention):
@@ -77,6 +94,7 @@ class HearsTheAbsent(GMU):
     ("sound", "defect", "options", "message"),
     [
         (InnerProduct, DividesByNothing, {"dim": 5}, "at zero vectors must stay below"),
+        (InnerProduct, DividesTwice, {"dim": 5}, "at vectors next to zero must stay below"),
         (Attention, SoftmaxOfNothing, {}, "absent must be finite"),
         (CompactBilinear, HashesNotKept, {}, "must survive a round trip"),
         (CompactBilinear, RootOfZero, {}, "the gradient at zero vectors must be finite"),

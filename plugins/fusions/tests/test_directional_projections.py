@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+import pytest
 import torch
 import torch.nn.functional as F
 from mmlab_fusions.directional_projections import DirectionalProjections
@@ -37,6 +38,22 @@ def test_with_equal_projections_it_is_the_inner_product(random: Callable[..., Te
     found, expected = scores(fusion.double(), u, v), scores(plain.double(), u, v).forward
     torch.testing.assert_close(found.forward, expected)
     torch.testing.assert_close(found.backward, expected)
+
+
+@pytest.mark.parametrize("length", [0.0, *(10.0**-k for k in range(16))])
+def test_short_vectors_have_the_inner_products_scores_and_gradients(
+    length: float, random: Callable[..., Tensor]
+) -> None:
+    fusion, plain = DirectionalProjections((4, 4), dim=4).double(), InnerProduct((4, 4))
+    for projection in fusion.projections:
+        projection.weight.data = torch.eye(4, dtype=torch.float64).repeat(2, 1)
+    u, v = (length * random(5, 4)).requires_grad_(), random(6, 4)
+    found, expected = scores(fusion, u, v), scores(plain, u, v)
+    (ours,) = torch.autograd.grad(found.backward.sum(), u, retain_graph=True)
+    (theirs,) = torch.autograd.grad(expected.forward.sum(), u)
+    torch.testing.assert_close(found.backward, expected.forward)
+    torch.testing.assert_close(ours, theirs)
+    assert ours.norm(dim=1).max() <= len(v) * 1e6
 
 
 def test_a_direction_trains_its_own_half_of_the_maps(random: Callable[..., Tensor]) -> None:

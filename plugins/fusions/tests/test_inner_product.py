@@ -91,11 +91,31 @@ def test_scores_are_float32_under_autocast() -> None:
         assert scores(fusion, torch.randn(2, 4), torch.randn(2, 4)).dtype == torch.float32
 
 
-def test_the_gradient_at_zero_is_bounded() -> None:
-    u = torch.zeros(1, 4, dtype=torch.float64, requires_grad=True)
-    scores(InnerProduct((4, 4)), u, random(1, 4)).sum().backward()
+LENGTHS = [0.0, *(10.0**-k for k in range(16))]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_the_cosine_and_its_gradient_are_bounded_at_every_length(length: float) -> None:
+    """Below 1e-6 the cosine shrinks with the length, so that its slope is never above 1e6."""
+    way, v = random(1, 4), random(1, 1, 4)[0]
+    u = (length * way / way.norm()).requires_grad_()
+    found = scores(InnerProduct((4, 4)), u, v)
+    found.sum().backward()
+    expected = min(1, length / 1e-6) * cosine_slowly(way[0].tolist(), v[0].tolist())
+    assert float(found.detach()) == pytest.approx(expected, rel=1e-9, abs=1e-15)
     assert u.grad is not None
-    assert u.grad.abs().max() <= 1e6
+    assert 0 < u.grad.norm() <= 1e6 * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_the_joined_cosine_has_the_same_gradient_as_the_score(length: float) -> None:
+    fusion, v = InnerProduct((4, 4)), random(1, 4)
+    way = random(1, 1, 4)[0]
+    u = (length * way / way.norm()).requires_grad_()
+    sides = [fusion.project(i, Features.of(x)) for i, x in enumerate((u, v))]
+    (joined,) = torch.autograd.grad(fusion.fuse(*sides).sum(), u, retain_graph=True)
+    (scored,) = torch.autograd.grad(fusion.score(*sides).forward.sum(), u)
+    torch.testing.assert_close(joined, scored)
 
 
 def test_unequal_widths_without_a_joint_width_are_refused() -> None:

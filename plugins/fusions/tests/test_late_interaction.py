@@ -115,6 +115,17 @@ def test_cosines_of_tokens_are_not_kept_for_the_gradient() -> None:
     assert 0 < max(kept) <= size * size * count
 
 
+@pytest.mark.parametrize("length", [0.0, *(10.0**-k for k in range(16))])
+def test_the_gradient_of_short_tokens_is_bounded(length: float) -> None:
+    fusion, x = LateInteraction((9, 9), (4, 4), dim=4).double(), tokens(1, 1, 4, seed=0)
+    for projection in fusion.projections:
+        projection.weight.data = torch.eye(4, dtype=torch.float64)
+    x = (length * x / x.norm()).requires_grad_()
+    scores(fusion, features(x), features(tokens(1, 1, 4, seed=1))).forward.sum().backward()
+    assert x.grad is not None
+    assert 0 < x.grad.norm() <= 1e3 * (1 + 1e-9)
+
+
 def test_scores_are_float32_under_autocast() -> None:
     fusion = make().float()
     u, v = features(tokens(2, 4, 4, seed=0).float()), features(tokens(2, 3, 3, seed=1).float())

@@ -27,6 +27,7 @@ class BinaryCrossEntropy(nn.Module):
     Raises SpecError for a single-label dataset, and for a weight of an unknown label.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"prediction", "labels"})
     metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS,)
     views = 0

@@ -30,6 +30,7 @@ class Captioning(nn.Module):
     are all that is read. Raises SpecError unless the encoders have tokens, and a vocabulary.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"features", "tokens", "vocabulary"})
     metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS, ACCURACY)
     views = 0

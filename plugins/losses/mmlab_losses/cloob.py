@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
@@ -21,15 +20,13 @@ from mmlab.plugin import (
     Similarity,
     SpecError,
     explain,
+    normalize,
 )
 from mmlab_losses.blocks import Chunk, full, in_blocks, require_several
 from mmlab_losses.info_loob import leave_one_out
 from mmlab_losses.rows import read_rows
 from mmlab_losses.scalars import IN_NATS, SCALE
 from mmlab_losses.temperature import Learnt, Scale, Temperature
-
-#: Shortest length that a vector is divided by; gradients at zero stay bounded.
-EPSILON = 1e-6
 
 
 class CLOOB(nn.Module):
@@ -48,6 +45,7 @@ class CLOOB(nn.Module):
     fusion's projections are vectors of one width.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"similarity"})
     metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS, SCALE)
     views = 0
@@ -84,7 +82,7 @@ class CLOOB(nn.Module):
         return Calibration(self.scale.value())
 
     def _retrieve(self, similarity: Similarity) -> _Retrieved:
-        x, y = (F.normalize(full(s.pooled), dim=-1, eps=EPSILON) for s in similarity.sides.values())
+        x, y = (normalize(full(s.pooled)) for s in similarity.sides.values())
         if x.shape != y.shape:
             raise _unequal(x.shape[-1], y.shape[-1])
         is_pair = similarity.present
@@ -99,7 +97,7 @@ class CLOOB(nn.Module):
         def block(start: int, stop: int) -> tuple[Tensor]:
             logits = self.beta * asks[start:stop] @ stored.T
             logits = logits.masked_fill(~is_pair, torch.finfo(logits.dtype).min)
-            return (F.normalize(logits.softmax(dim=1) @ stored, dim=-1, eps=EPSILON),)
+            return (normalize(logits.softmax(dim=1) @ stored),)
 
         with torch.autocast(asks.device.type, enabled=False):
             return torch.cat([part for (part,) in in_blocks(len(asks), self.chunk, block)])

@@ -33,6 +33,7 @@ class CrossEntropy(nn.Module):
     Raises SpecError for a multi-label dataset, and for a weight of an unknown label.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"prediction", "labels"})
     metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS, ACCURACY)
     views = 0

@@ -32,6 +32,7 @@ class Decoupled(nn.Module):
     kept, as in the authors' code. Raises SpecError for a batch of one, which has no wrong answer.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"similarity"})
     metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS, OF_VIEWS, SCALE)
 

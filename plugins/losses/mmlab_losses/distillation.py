@@ -30,6 +30,7 @@ class Distillation(nn.Module):
     two, of different widths.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"similarity", "features"})
     metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS,)
     views = 0

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated
 
-import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor
 
-from mmlab.plugin import Batch, Encode, Features, Outputs, SpecError, explain
+from mmlab.plugin import Batch, Encode, EncoderKey, Features, Outputs, SpecError, explain, normalize
 from mmlab_losses.blocks import full
 
-EPSILON = 1e-6
+TrainedEncoder = Annotated[
+    str, EncoderKey(), Field(description="key of the encoder that is trained")
+]
 
 
 def require_encoder(use: str, option: str, key: str, known: Mapping[str, object]) -> None:
@@ -31,7 +34,7 @@ def require_encoder(use: str, option: str, key: str, known: Mapping[str, object]
 def given_directions(features: Features) -> Tensor:
     """Pooled features (B, D) as vectors of length 1 that get no gradient; 0 where absent."""
     held = full(features.pooled.detach()).masked_fill(~features.present[:, None], 0)
-    return F.normalize(held, dim=1, eps=EPSILON)
+    return normalize(held)
 
 
 def two_views(

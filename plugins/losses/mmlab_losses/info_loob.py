@@ -29,6 +29,7 @@ class InfoLOOB(nn.Module):
     paper. Raises SpecError for a batch of one, which has no wrong answer.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"similarity"})
     metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS, OF_VIEWS, SCALE)
 

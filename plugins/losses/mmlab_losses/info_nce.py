@@ -40,6 +40,7 @@ class InfoNCE(nn.Module):
     is ours. Raises SpecError for a batch of one, for which the loss is 0 whatever the model says.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"similarity"})
     metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS, OF_VIEWS, SCALE)
 

@@ -46,6 +46,7 @@ class MaskedLanguageModelling(nn.Module):
     Raises SpecError unless the encoder has tokens and a vocabulary, and for parts above 1 together.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"features", "tokens", "vocabulary"})
     metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS, ACCURACY)
     views = 0

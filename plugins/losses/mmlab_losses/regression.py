@@ -48,6 +48,8 @@ class MeanSquaredError(_Regression):
     mean of what is uncertain. Computed in float32 at least.
     """
 
+    numerics = 1
+
     def cost(self, error: Tensor) -> Tensor:
         """The square."""
         return error.square()
@@ -59,6 +61,8 @@ class MeanAbsoluteError(_Regression):
     As `mse`, but best for the median of what is uncertain: outliers pull less. Its gradient at an
     error of exactly 0 is 0.
     """
+
+    numerics = 1
 
     def cost(self, error: Tensor) -> Tensor:
         """The absolute value."""

@@ -33,6 +33,7 @@ class Sigmoid(nn.Module):
     Source: Zhai et al., arXiv:2303.15343, section 3.2 and algorithm 1.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"similarity"})
     metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS, OF_VIEWS, SCALE, Metric("bias"))
 

@@ -6,16 +6,13 @@ from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 import torch
-import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, EncoderKey, Metric, Outputs, Shapes
+from mmlab.plugin import Batch, Encode, Metric, Outputs, Shapes, normalize
 from mmlab_losses.blocks import Chunk, full, in_blocks, own, require_several
-from mmlab_losses.encoders import require_encoder, two_views
+from mmlab_losses.encoders import TrainedEncoder, require_encoder, two_views
 from mmlab_losses.scalars import IN_NATS
-
-EPSILON = 1e-6
 
 
 class SimCLR(nn.Module):
@@ -30,6 +27,7 @@ class SimCLR(nn.Module):
     views have nothing to choose from, and for an encoder that is not there.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"features"})
     metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS,)
     views = 1
@@ -38,9 +36,7 @@ class SimCLR(nn.Module):
         self,
         shapes: Shapes,
         *,
-        encoder: Annotated[
-            str, EncoderKey(), Field(description="key of the encoder that is trained")
-        ] = "image",
+        encoder: TrainedEncoder = "image",
         dim: Annotated[int, Field(ge=1, description="width of a projection")] = 128,
         hidden: Annotated[int, Field(ge=1, description="width inside the projector")] = 512,
         temperature: Annotated[
@@ -64,7 +60,7 @@ class SimCLR(nn.Module):
         first, second, is_there = two_views(self.encoder, outputs, batch, encode)
         require_several("simclr", len(first))
         views = torch.cat([first, second]).masked_fill(~is_there.repeat(2).unsqueeze(1), 0)
-        z = F.normalize(full(self.projector(views)), dim=1, eps=EPSILON)  # (2 B, dim)
+        z = normalize(full(self.projector(views)))  # (2 B, dim)
         losses = self._cross_entropy(z, is_there.repeat(2))
         return {"loss": torch.where(is_there.repeat(2), losses, 0).sum() / _count(is_there)}
 

@@ -6,13 +6,10 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, Outputs
+from mmlab.plugin import Batch, Encode, Outputs, normalize
 from mmlab_losses.blocks import Chunk, full, in_blocks, own, pair_mask, require_several
-
-EPSILON = 1e-6
 
 
 class SimilarityRegularisation(nn.Module):
@@ -26,6 +23,7 @@ class SimilarityRegularisation(nn.Module):
     Source: arXiv:2309.08773, as the x-clip library has it. Raises SpecError for a batch of one.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"similarity"})
     views = 0
 
@@ -39,7 +37,7 @@ class SimilarityRegularisation(nn.Module):
         size, is_pair = outputs.similarity.size, outputs.similarity.present
         require_several("similarity_regularisation", size)
         u, v = (
-            F.normalize(full(side.pooled), dim=1, eps=EPSILON).masked_fill(~is_pair[:, None], 0)
+            normalize(full(side.pooled)).masked_fill(~is_pair[:, None], 0)
             for side in outputs.similarity.sides.values()
         )
 

@@ -11,12 +11,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, EncoderKey, Metric, Outputs, Shapes
+from mmlab.plugin import Batch, Encode, Metric, Outputs, Shapes, normalize
 from mmlab_losses.batch_norm import BatchNorm
 from mmlab_losses.blocks import require_several
-from mmlab_losses.encoders import require_encoder, two_views
-
-EPSILON = 1e-6
+from mmlab_losses.encoders import TrainedEncoder, require_encoder, two_views
 
 
 class SimSiam(nn.Module):
@@ -36,6 +34,7 @@ class SimSiam(nn.Module):
     a batch of one, which batch norm makes zero, and for an encoder that is not there.
     """
 
+    numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"features"})
     metrics: ClassVar[tuple[Metric, ...]] = (Metric("spread", "higher"),)
     views = 1
@@ -44,9 +43,7 @@ class SimSiam(nn.Module):
         self,
         shapes: Shapes,
         *,
-        encoder: Annotated[
-            str, EncoderKey(), Field(description="key of the encoder that is trained")
-        ] = "image",
+        encoder: TrainedEncoder = "image",
         dim: Annotated[int, Field(ge=4, description="width of a projection")] = 256,
         hidden: Annotated[int, Field(ge=1, description="width inside the projector")] = 512,
         predictor: Annotated[
@@ -89,12 +86,11 @@ class SimSiam(nn.Module):
         """2 - 2 cos of the prediction and its target, (B,)."""
         predicted = self.widen(F.relu(self.narrow_norm(self.narrow(z), is_there)))
         predicted = predicted.to(z.dtype)
-        cosine: Tensor = F.cosine_similarity(predicted, target.detach(), eps=EPSILON)
-        return 2 - 2 * cosine
+        return 2 - 2 * (normalize(predicted) * normalize(target.detach())).sum(1)
 
 
 def _spread(z: Tensor, is_there: Tensor) -> Tensor:
-    z = F.normalize(z, dim=1, eps=EPSILON)
+    z = normalize(z)
     weight = is_there.to(z.dtype).unsqueeze(1) / is_there.sum().clamp(min=1)
     variance = (weight * (z - (weight * z).sum(0)).square()).sum(0)  # (dim,)
     spread: Tensor = variance.sqrt().mean() * z.shape[1] ** 0.5

@@ -53,6 +53,7 @@ def open_clip(
 ) -> ImageTower | TextTower:
     """Give the image or the text tower of an open_clip model; both share one checkpoint.
 
+    With random weights there is none, and each encoder starts from its own random numbers.
     The towers compute what `model.encode_image` and `model.encode_text` compute, unnormalised, in
     the model's own preprocessing and tokenizer. Whether a tower is trained is said by `freeze`.
     Raises SpecError for a modality that open_clip has no tower for, and WeightsError.
@@ -62,7 +63,7 @@ def open_clip(
     if modality == "text" and crop != 1:
         raise SpecError(_no_crop(crop))
     source = Source(architecture, pretrained, checkpoint)
-    shared = context.once(source.key, lambda: load(source))
+    shared = load(source) if source.is_random else context.once(source.key, lambda: load(source))
     if modality not in shared.towers:
         # A second encoder of this modality (a distillation teacher) must not share parameters.
         shared = load(source)
@@ -71,6 +72,9 @@ def open_clip(
     if modality == "image":
         return ImageTower(tower, shared.recipe, shared.temperature(), reads_tokens, crop)
     return TextTower(tower, shared.recipe, shared.temperature(), reads_tokens)
+
+
+open_clip.numerics = 1  # type: ignore[attr-defined]  # functions have attributes, their type none
 
 
 def _no_tower(modality: str) -> str:

@@ -43,6 +43,11 @@ class Source:
         parts = [self.architecture, self.pretrained, str(self.checkpoint or "")]
         return json.dumps(["open_clip", *parts])
 
+    @property
+    def is_random(self) -> bool:
+        """Whether no file of weights is asked for: towers then have nothing to share."""
+        return self.pretrained == "" and self.checkpoint is None
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -103,7 +108,7 @@ def _weights(source: Source, settings: _Settings) -> tuple[Path | None, str, boo
     """The file, what to call it, and whether it is the user's own."""
     if source.checkpoint is not None:
         return source.checkpoint, f"the file {source.checkpoint.name}", True
-    if source.pretrained == "":
+    if source.is_random:
         return None, "", False
     return settings.weights(), settings.origin, settings.is_local
 

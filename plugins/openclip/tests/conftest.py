@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from mmlab.testing.tools import BuildContext
+
 CLIP = {
     "embed_dim": 24,
     "vision_cfg": {"image_size": 32, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
@@ -20,22 +21,9 @@ CLIP = {
 }
 
 
-@dataclass
-class BuildContext:
-    """What mmlab gives an encoder while it builds a model."""
-
-    reads: frozenset[str] = frozenset({"pooled"})
-    made: dict[str, Any] = field(default_factory=dict)
-
-    def once(self, key: str, make: Callable[[], Any]) -> Any:
-        if key not in self.made:
-            self.made[key] = make()
-        return self.made[key]
-
-
 @pytest.fixture
 def context() -> BuildContext:
-    return BuildContext()
+    return BuildContext(frozenset({"pooled"}))
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def test_both_towers_come_from_one_reading(clip: str, context: Any) -> None:
     make("image", context, architecture=clip)
     make("text", context, architecture=clip)
 
-    (checkpoint,) = context.made.values()
+    checkpoint = context.once(Source(clip).key, dict)
     assert checkpoint.towers == {}
 
 
@@ -103,7 +103,6 @@ def test_random_weights_follow_the_ambient_generator(clip: str, context: Any) ->
     projections = []
     for _ in range(2):
         torch.manual_seed(7)
-        context.made.clear()
         projections.append(make("image", context, architecture=clip, pretrained="").tower.proj)
 
     assert torch.equal(*projections)

@@ -54,6 +54,7 @@ def test_a_real_architecture_encodes_as_open_clips_own_from_one_seed(context: An
     architecture = "RN50"
     torch.manual_seed(3)
     image = make("image", context, architecture=architecture, pretrained="").eval()
+    torch.manual_seed(3)
     text = make("text", context, architecture=architecture, pretrained="").eval()
     torch.manual_seed(3)
     model, _, preprocess = open_clip.create_model_and_transforms(architecture)

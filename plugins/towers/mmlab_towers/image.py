@@ -40,6 +40,7 @@ class Timm(nn.Module):
     does at evaluation, and normalised on the device as the weights were trained.
     """
 
+    numerics = 1
     mean: Tensor
     std: Tensor
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from mmlab.plugin import Context, DataError, Features, SpecError, Vocabulary, explain
+from mmlab.plugin import Context, DataError, Features, SpecError, Vocabulary, explain, normalize
 from mmlab_towers.packages import PackagedPath, described, installed
 from mmlab_towers.sentence_folder import Pool, SentenceFolder, chosen_pool, read_folder
 from mmlab_towers.transformer import Size, Transformer
@@ -28,6 +28,7 @@ class Sentence(nn.Module):
     padding. The mean that pools them takes the special ids in, as the models were trained.
     """
 
+    numerics = 1
     augments = False
     special: Tensor
 
@@ -83,7 +84,7 @@ class Sentence(nn.Module):
         tokens = self.transformer(ids, mask)
         pooled = tokens[:, 0] if self.pool == "class" else _masked_mean(tokens, mask)
         if self.is_normalised:
-            pooled = F.normalize(pooled, dim=-1)
+            pooled = normalize(pooled)
         if self.token_dim is None:
             return Features.of(pooled)
         missing = x.shape[1] - ids.shape[1]

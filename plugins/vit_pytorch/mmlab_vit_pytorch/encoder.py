@@ -28,6 +28,7 @@ class VitPytorch(nn.Module):
     result is not one vector per picture; PluginError where tokens are read and the model has none.
     """
 
+    numerics = 1
     weights_description = "random"
 
     def __init__(

@@ -42,6 +42,7 @@ class Benchmark:
     Raises DataError for a folder that is not whole, and says what lacks.
     """
 
+    numerics = 1
     modalities: tuple[str, ...] = ("image",)
     is_multi_label = False
 

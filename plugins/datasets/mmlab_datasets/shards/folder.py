@@ -37,6 +37,8 @@ class ClipBenchmarkFolder:
     Raises DataError for a folder that is not whole, and names what lacks.
     """
 
+    numerics = 1
+
     def __init__(
         self,
         split: Split,

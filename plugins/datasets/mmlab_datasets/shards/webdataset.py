@@ -30,6 +30,7 @@ class WebDataset:
     Raises DataError for a shard that is missing or cut short, and names it.
     """
 
+    numerics = 1
     is_multi_label = False
 
     def __init__(

@@ -1,0 +1,112 @@
+"""The content of an identity: every validated value, and which keys were added later.
+
+A key that carries `Added(neutral)` is left out of what is hashed where its value is the neutral
+one. Everything else counts, defaults too. What is compared and hashed is canonical JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mmlab.hashing import canonical_json
+
+#: JSON whose objects may hold `Later` values.
+Content = object
+#: Stands in a difference for a key that one side does not have.
+MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class Later:
+    """The content of a key that was added later, and its neutral content, which is plain JSON."""
+
+    content: Content
+    neutral: object
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A key with two values as JSON texts: what is stored, and what a cell has now."""
+
+    key: str
+    stored: str
+    present: str
+
+    def __str__(self) -> str:
+        """In words."""
+        return f"{self.key} was {self.stored} and is {self.present}"
+
+
+def whole(content: Content) -> Any:  # Any: JSON
+    """Plain JSON of everything, nothing left out."""
+    return _plain(content, lambda later: True)
+
+
+def hashed(content: Content) -> Any:  # Any: JSON
+    """Plain JSON of what is hashed: keys added later only where they are not neutral."""
+    return _plain(content, lambda later: not is_neutral(later))
+
+
+def is_neutral(later: Later) -> bool:
+    """Whether a key's value is its neutral one; `1` is not `true`, and not `1.0` either."""
+    return canonical_json(hashed(later.content)) == canonical_json(later.neutral)
+
+
+def _plain(content: Content, counts: Callable[[Later], bool]) -> Any:  # Any: JSON
+    if isinstance(content, Later):
+        return _plain(content.content, counts)
+    if isinstance(content, dict):
+        return {
+            key: _plain(value, counts)
+            for key, value in content.items()
+            if not isinstance(value, Later) or counts(value)
+        }
+    return [_plain(value, counts) for value in content] if isinstance(content, list) else content
+
+
+def differences(stored: object, content: Content, key: str = "") -> Iterator[Difference]:
+    """What differs between a stored whole content of equal hash and a present one.
+
+    A key that is not stored is one added since: its value must be the neutral one. A key that is
+    there no more was left out of the stored hash, so it was neutral then, and is no difference.
+    """
+    if isinstance(content, Later):
+        yield from differences(stored, content.content, key)
+    elif isinstance(stored, dict) and isinstance(content, dict):
+        for name, value in content.items():
+            inner = _inside(key, name)
+            if name in stored:
+                yield from differences(stored[name], value, inner)
+            elif not isinstance(value, Later) or not is_neutral(value):
+                yield Difference(inner, MISSING, canonical_json(whole(value)))
+    elif isinstance(stored, list) and isinstance(content, list) and len(stored) == len(content):
+        for position, (old, new) in enumerate(zip(stored, content, strict=True)):
+            yield from differences(old, new, _inside(key, _name_of(new, position)))
+    elif canonical_json(stored) != canonical_json(whole(content)):
+        yield Difference(key, canonical_json(stored), canonical_json(whole(content)))
+
+
+def merged(stored: Any, present: Any) -> Any:  # Any: JSON
+    """Two whole contents without differences as one, with what either has alone.
+
+    What is neutral for a stored run stays known after that: a neutral value that moves is noticed.
+    """
+    if isinstance(stored, dict) and isinstance(present, dict):
+        both = {key: merged(stored[key], present[key]) for key in stored.keys() & present.keys()}
+        return {**stored, **present, **both}
+    if isinstance(stored, list) and isinstance(present, list) and len(stored) == len(present):
+        return [merged(*members) for members in zip(stored, present, strict=True)]
+    return present
+
+
+def _inside(key: str, name: str) -> str:
+    """A dotted key as a spec has it: options stand in the table of their component."""
+    return key if name == "options" else f"{key}.{name}".lstrip(".")
+
+
+def _name_of(member: Content, position: int) -> str:
+    """A member of a list by its key or name, as encoders and losses have, or by its position."""
+    known = member if isinstance(member, dict) else {}
+    return str(known.get("key") or known.get("name") or position)
