@@ -24,6 +24,9 @@ from mmlab.errors import PluginError as PluginError
 from mmlab.errors import SpecError as SpecError
 from mmlab.errors import WeightsError as WeightsError
 from mmlab.errors import explain as explain
+from mmlab.metric import LOSS as LOSS
+from mmlab.metric import SHARE as SHARE
+from mmlab.metric import Metric as Metric
 from mmlab.plugin.contracts import RESERVED_OPTIONS as RESERVED_OPTIONS
 from mmlab.plugin.contracts import SPLITS as SPLITS
 from mmlab.plugin.contracts import SUPPLIED as SUPPLIED

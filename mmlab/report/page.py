@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 import polars as pl
 from sqlalchemy import select
 
+from mmlab.metric import LEADERBOARD
 from mmlab.report.boards.board import Board, boards
 from mmlab.report.boards.gain import gain_boards
 from mmlab.report.boards.robustness import robustness_boards
@@ -24,10 +25,10 @@ from mmlab.report.boards.words import comparison_label, group_labels, number
 from mmlab.report.card_reading import SELECTION, choose_cards
 from mmlab.report.cards import Card
 from mmlab.report.charts import COLOURS, Chart, curve_charts
-from mmlab.report.frames import Runs, done_runs, drawn_curves, label_table, of_runs
+from mmlab.report.frames import Runs, done_runs, drawn_curves, label_table, label_units, of_runs
 from mmlab.report.gain import fusion_gain
 from mmlab.report.leaderboard import COMPARISON, comparisons, leaderboard, main_metric
-from mmlab.report.robustness import MISSING, conditions_of
+from mmlab.report.robustness import conditions_of
 from mmlab.store import Store, tables
 
 #: What one page shows at most of each; more is counted, not drawn.
@@ -122,7 +123,7 @@ Row = dict[str, Any]
 def _leaders(board: pl.DataFrame) -> list[Row]:
     """Of every comparison and experiment the run here that leads by the main metric."""
     leaders: list[Row] = []
-    board = board.filter(pl.col("origin").is_null() & (pl.col("evaluator") != MISSING))
+    board = board.filter(pl.col("origin").is_null() & (pl.col("board") == LEADERBOARD))
     for part in comparisons(board):
         rows = part.filter(pl.col("metric") == main_metric(part))
         leaders += rows.unique("experiment", keep="first", maintain_order=True).to_dicts()
@@ -176,29 +177,29 @@ def _labels(store: Store, runs: Sequence[str], leader: Row) -> Labels | None:
     keys = [key for key in COMPARISON if key != "split"]
     table = label_table(store, runs)
     table = table.filter(*(pl.col(key) == leader[key] for key in keys))
-    columns = _label_columns(table)
+    units = label_units(store, runs)
+    columns = [name for name in units if name in _label_columns(table)]
     if table.is_empty() or not columns:
         return None
     rows = [
-        (row["label"], tuple((number(name, row[name]), row[name]) for name in columns))
+        (row["label"], tuple((number(units[name], row[name]), row[name]) for name in columns))
         for row in table.head(LABELS).iter_rows(named=True)
     ]
     return Labels(tuple(columns), tuple(rows), max(len(table) - LABELS, 0))
 
 
 def _label_columns(table: pl.DataFrame) -> list[str]:
-    """Metrics that have any value here, support first."""
+    """Metrics that have any value here."""
     names = table.columns[table.columns.index("runs") + 1 :]
-    used = [name for name in names if table[name].null_count() < len(table)]
-    return sorted(used, key=lambda name: (name != "support", name))
+    return [name for name in names if table[name].null_count() < len(table)]
 
 
 Table = Literal["leaderboard", "fusion_gain", "robustness"]
 TABLES: tuple[Table, ...] = get_args(Table)
 _EMPTY: dict[Table, str] = {
     "fusion_gain": "no experiment has done runs of a fusion and of one of its inputs alone, both "
-    "asked by classification or by regression",
-    "robustness": "no done run was asked by missing_modality",
+    "asked what they predict, by classification or regression, say",
+    "robustness": "no done run was asked under missing modalities, by missing_modality, say",
 }
 
 

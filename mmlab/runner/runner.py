@@ -28,6 +28,7 @@ from mmlab.model.width import WidthMatcher
 from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
 from mmlab.runner.confirm import Confirmer
+from mmlab.runner.curve_metrics import curve_metrics
 from mmlab.runner.execute import CellExecutor
 from mmlab.runner.follow import END, Assignment, follow, require_equal_plans
 from mmlab.runner.identity import describe_run, describe_training, hash_cell
@@ -257,8 +258,8 @@ class Runner:
         """Produce a claimed run's results and store them, or store why not and return that."""
         try:
             require_equal(self.group, assignment.train_hash)
-            skipped = self.splits.skipped(plan)
-            with RunRecord(lease, self.runs, wanted, self.display.progress, skipped) as record:
+            parts = self.splits.skipped(plan), curve_metrics(plan)
+            with RunRecord(lease, self.runs, wanted, self.display.progress, *parts) as record:
                 self.executor.execute(plan, assignment.sources, wanted, record)
         except KeyboardInterrupt:
             self.store.release(lease.claim, "interrupted")

@@ -103,7 +103,7 @@ class AttemptRow:
 
 @dataclass(frozen=True)
 class EvaluationRow:
-    """One evaluation of a run and its metrics, None where a metric is not defined."""
+    """One evaluation of a run and its metrics as declared, None where one is not defined."""
 
     id: int
     name: str

@@ -44,6 +44,8 @@ metadata = MetaData(
 STATUSES = ("queued", "running", "done", "failed", "cancelled")
 OUTCOMES = ("ok", "error", "oom", "nan", "disk_full", "preempted", "lost", "interrupted")
 VALUE_KINDS = ("finite", "nan", "inf", "-inf", "undefined")
+BETTER = ("higher", "lower")
+DECLARED = "what the metric is; NULL where nobody has declared it"
 
 
 # A column of any type; its values are never touched here.
@@ -212,6 +214,40 @@ evaluations = Table(
     comment="One row per result of an evaluator on a run; more may be added to a finished run",
 )
 
+metric_declarations = Table(
+    "metric_declarations",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="number of the declaration"),
+    Column("hash", Text, nullable=False, unique=True, comment="sha256 of all that it declares"),
+    Column("name", Text, nullable=False, comment="the metric's name, as in metrics.name"),
+    Column("better", Text, comment="which values are better: higher, lower; NULL if neither"),
+    Column("unit", Text, nullable=False, comment="share (of 1), rank, nats, ...; empty if none"),
+    Column(
+        "position",
+        Integer,
+        nullable=False,
+        comment="place among the metrics of one evaluation; the first present one ranks it",
+    ),
+    Column(
+        "mean_of",
+        Text,
+        comment="mean of what of sample_results: outcome, -outcome, rank<=K (share); NULL if none",
+    ),
+    Column("low_of", Text, comment="the metric of whose 95% interval it is the low end, or NULL"),
+    Column("high_of", Text, comment="the metric of whose 95% interval it is the high end, or NULL"),
+    Column(
+        "board",
+        Text,
+        nullable=False,
+        comment="which table of a report shows it: leaderboard or robustness",
+    ),
+    Column(
+        "has_gain", Boolean, nullable=False, comment="whether fusion gains are told of its outcomes"
+    ),
+    _one_of("better", BETTER),
+    comment="One row per declaration of a metric, as whoever gave it made it with the results",
+)
+
 metrics = Table(
     "metrics",
     metadata,
@@ -225,6 +261,7 @@ metrics = Table(
     Column(
         "value_kind", Text, nullable=False, comment="finite, nan, inf, -inf, or undefined: no value"
     ),
+    _key("metric_declarations.id", DECLARED, nullable=True),
     _one_of("value_kind", VALUE_KINDS),
     CheckConstraint("(value_kind = 'finite') = (value IS NOT NULL)", name="value"),
     CheckConstraint("(evaluation_id IS NULL) = (step IS NOT NULL)", name="step"),
@@ -306,6 +343,7 @@ label_metrics = Table(
     _key("labels.id", "the label", is_primary=True),
     Column("name", Text, primary_key=True, comment="recall, support, mean_rank, ..."),
     Column("value", REAL, comment="NULL where it is not defined"),
+    _key("metric_declarations.id", DECLARED, nullable=True),
     sqlite_with_rowid=False,
     comment="One row per evaluation, label and metric",
 )

@@ -60,6 +60,15 @@ def _value() -> list[AnyColumn]:
     ]
 
 
+def _declared() -> list[AnyColumn]:
+    """What a metric is, as its giver declared it."""
+    return [
+        Column("better", Text, comment="which values are better: higher, lower; NULL if unknown"),
+        Column("unit", Text, comment="share (of 1), rank, ...; empty if none, NULL if unknown"),
+        Column("metric_declaration_id", Integer, comment="number of the declaration, or NULL"),
+    ]
+
+
 def _side(side: str) -> list[AnyColumn]:
     return [
         *_run(side),
@@ -83,6 +92,7 @@ leaderboard = Table(
     Column("origin", Text, comment="what the run was imported from; NULL if executed here"),
     Column("test_set", Text, comment="published name of the samples, split included, or NULL"),
     Column("main_metric", Text, comment="the metric quoted for it; NULL for the usual one"),
+    *_declared(),
     comment="One row per final metric of a done run",
 )
 
@@ -107,6 +117,7 @@ curves = Table(
     Column("metric", Text, comment="train/loss, validation/zero_shot/top1, ..."),
     Column("step", BigInteger, comment="training step"),
     *_value(),
+    *_declared(),
     comment="One row per point of a done run's training curves",
 )
 

@@ -10,6 +10,8 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageDraw
 
+from mmlab.evaluate.evaluators.zero_shot import ZeroShot
+from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.records import EvaluationResult, MetricPoint, Rankings, SampleResults
 from mmlab.store import RunIdentity, Store
 
@@ -113,6 +115,8 @@ def ranked(
             "support": np.arange(count, dtype=np.float32),
         },
         thumbnails=pictures or {},
+        declared=ZeroShot.metrics,
+        declared_of_labels=ZeroShot.label_metrics,
     )
 
 
@@ -155,7 +159,8 @@ def asked(
             "samples": names,
         },
         subject={},
-        metrics={"top1": float(np.mean(outcomes))} if metrics is None else metrics,
+        metrics=_usual(evaluator, outcomes) if metrics is None else metrics,
+        declared=Registry.discover(BUILTINS).resolve("evaluator", evaluator).metrics,  # type: ignore[attr-defined]
         samples=SampleResults(
             ids=names,
             truths=[()] * count,
@@ -167,6 +172,12 @@ def asked(
             outcome=np.array(outcomes, dtype=np.float32),
         ),
     )
+
+
+def _usual(evaluator: str, outcomes: Sequence[float]) -> dict[str, float | None]:
+    """The metric that is the mean of an evaluator's outcomes, or minus that."""
+    mean = float(np.mean(outcomes))
+    return {"mse": -mean} if evaluator == "regression" else {"top1": mean}
 
 
 def record_fusion(

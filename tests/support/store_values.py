@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import MetaData, create_engine, select
 
+from mmlab.metric import SHARE, Metric
 from mmlab.records import (
     Artifact,
     Confusions,
@@ -115,6 +116,11 @@ def evaluation(
             np.array([[40.5, 1.0 / 3]] * count),
         ),
         shots=Shots("revision-0", "train", ("seen 🦜", "also seen")),
+        declared=(
+            Metric("top{k}", "higher", SHARE, mean_of="rank<={k}"),
+            Metric("down", "lower", "🦜"),
+        ),
+        declared_of_labels=(Metric("recall", "higher", SHARE),),
     )
 
 
