@@ -63,7 +63,7 @@ def check_runs(store: Store, runs_folder: Path) -> int:
         executed, asked = plan_of(detail, registry), _asked(detail, registry)
         for plan in (executed, asked):
             assert _train_hash(plan, store, runs_folder) == row.train_hash, (row.cell, plan.cell)
-            assert _train_hash(_matched(plan), store, runs_folder) == row.train_hash
+            assert _train_hash(matched(plan), store, runs_folder) == row.train_hash
         assert repr(write_cell(prepare(asked.cell, registry))) == repr(detail.cell)
         assert executed.cell.index == asked.cell.index
     return len(rows)
@@ -71,10 +71,11 @@ def check_runs(store: Store, runs_folder: Path) -> int:
 
 def _asked(detail: RunDetail, registry: Registry) -> Plan:
     assert detail.cell is not None
-    return _matched(prepare(read_cell(detail.cell), registry))
+    return matched(prepare(read_cell(detail.cell), registry))
 
 
-def _matched(plan: Plan) -> Plan:
+def matched(plan: Plan) -> Plan:
+    """The plan with the width that its budget asks for, if it has one."""
     return WidthMatcher(Splits()).match(plan)
 
 
