@@ -98,6 +98,14 @@ def test_show_prints_metrics_spec_and_origin(results: str) -> None:
     assert json.loads(call(results, "show", run, "--env").stdout) == {"git": None}
 
 
+def test_show_says_what_the_command_line_set_and_the_budget(results: str) -> None:
+    run = ask(results, "ls", "--status", "done")["runs"][0]["run_id"]
+    lines = [line.strip() for line in call(results, "show", run).stdout.splitlines()]
+    assert 'set  more.toml, meta.who="🦜"' in lines
+    assert "budget  900 parameters" in lines
+    assert ask(results, "show", run)["run"]["cell"]["position"] == 2
+
+
 def test_show_tells_why_a_run_failed(results: str) -> None:
     run = ask(results, "ls", "--status", "failed")["runs"][0]["run_id"]
     assert "place: fault" in call(results, "show", run).stdout
