@@ -192,11 +192,6 @@ def median_rank(truths: TruthRanks, label_count: int) -> Doubles:
     return medians
 
 
-def average_precision(scores: Floats, truths: TruthRanks) -> Doubles:
-    """Average precision of the label; see `order_measures`."""
-    return order_measures(scores, truths)["average_precision"]
-
-
 def order_measures(scores: Floats, truths: TruthRanks) -> dict[str, Doubles]:
     """What the order of all samples by a label's score is worth; scores (C, n) are label-major.
 

@@ -204,8 +204,3 @@ def costs_of(summaries: Sequence[Summary]) -> Costs:
 def _joint(parts: Mapping[str, int] | None) -> int | None:
     """The sum over fusion and head."""
     return None if parts is None else parts["fusion"] + parts["head"]
-
-
-def read_summaries(texts: Iterable[str]) -> list[Summary]:
-    """Summaries from the store's JSON."""
-    return [json.loads(text) for text in texts]

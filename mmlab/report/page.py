@@ -15,6 +15,7 @@ from importlib.metadata import version
 from typing import Any, Literal, get_args
 
 import polars as pl
+from sqlalchemy import select
 
 from mmlab.metric import LEADERBOARD
 from mmlab.report.boards.board import Board, boards
@@ -24,11 +25,11 @@ from mmlab.report.boards.words import comparison_label, group_labels, number
 from mmlab.report.card_reading import SELECTION, choose_cards
 from mmlab.report.cards import Card
 from mmlab.report.charts import COLOURS, Chart, curve_charts
-from mmlab.report.frames import Runs, done_runs, drawn_curves, label_table, label_units
+from mmlab.report.frames import Runs, done_runs, drawn_curves, label_table, label_units, of_runs
 from mmlab.report.gain import fusion_gain
 from mmlab.report.leaderboard import COMPARISON, comparisons, leaderboard, main_metric
 from mmlab.report.robustness import conditions_of
-from mmlab.store import Store
+from mmlab.store import Store, tables
 
 #: What one page shows at most of each; more is counted, not drawn.
 CARDS = 12
@@ -92,6 +93,7 @@ class Page:
     hidden_examples: int
     selection: str
     provenance: Provenance
+    lacks: str | None
 
 
 def gather(store: Store, runs: Runs = None, cards: int = CARDS) -> Page:
@@ -110,6 +112,7 @@ def gather(store: Store, runs: Runs = None, cards: int = CARDS) -> Page:
         hidden_examples=max(len(leaders) - CARD_SETS, 0),
         selection=SELECTION,
         provenance=provenance(found),
+        lacks=contents.lacks,
     )
 
 
@@ -194,7 +197,6 @@ def _label_columns(table: pl.DataFrame) -> list[str]:
 Table = Literal["leaderboard", "fusion_gain", "robustness"]
 TABLES: tuple[Table, ...] = get_args(Table)
 _EMPTY: dict[Table, str] = {
-    "leaderboard": "no run is done yet: mmlab run SPEC...",
     "fusion_gain": "no experiment has done runs of a fusion and of one of its inputs alone, both "
     "asked what they predict, by classification or regression, say",
     "robustness": "no done run was asked under missing modalities, by missing_modality, say",
@@ -203,11 +205,15 @@ _EMPTY: dict[Table, str] = {
 
 @dataclass(frozen=True)
 class Contents:
-    """The frames of a report; the last two are empty where nothing of the kind was asked."""
+    """The frames of a report; the last two are empty where nothing of the kind was asked.
+
+    `lacks` says why the leaderboard is empty where it is.
+    """
 
     leaderboard: pl.DataFrame
     fusion_gain: pl.DataFrame
     robustness: pl.DataFrame
+    lacks: str | None
 
     def table(self, name: Table) -> pl.DataFrame:
         """One of the frames."""
@@ -218,11 +224,24 @@ class Contents:
 def read_contents(store: Store, runs: Runs = None) -> Contents:
     """All frames of the done runs, or of some."""
     board = leaderboard(store, runs)
-    return Contents(board, fusion_gain(store, runs), conditions_of(store, board))
+    lacks = _why_no_results(store, runs) if board.is_empty() else None
+    return Contents(board, fusion_gain(store, runs), conditions_of(store, board), lacks)
+
+
+def _why_no_results(store: Store, runs: Runs) -> str:
+    row = tables.runs.c
+    query = select(row.id).where(row.status == "done").limit(1)
+    if not store.frame(of_runs(query, row.id, runs)).is_empty():
+        return "no done run was asked anything: add [[evaluate]] to the spec, and mmlab run SPEC..."
+    if runs is not None:
+        return "none of these runs is done yet"
+    return "no run is done yet: mmlab run SPEC..."
 
 
 def why_empty(contents: Contents, table: Table) -> str | None:
     """What would have to be there for a table to have rows; None where it has some."""
+    if table == "leaderboard":
+        return contents.lacks
     return _EMPTY[table] if contents.table(table).is_empty() else None
 
 

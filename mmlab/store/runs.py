@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row, exists, select, true
 
 from mmlab.errors import UsageError, explain
 from mmlab.store.bulk import db_now
+from mmlab.store.cells import newest_cell
 from mmlab.store.rows import ArtifactRow, AttemptRow, BestWeights, EvaluationRow, RunDetail, RunRow
 from mmlab.store.tables import (
     artifacts,
@@ -132,6 +133,7 @@ def run_detail(connection: Connection, run_id: str) -> RunDetail:
         raise UsageError(_no_such_run(connection, run_id, []))
     return RunDetail(
         run=as_run(row),
+        cell=newest_cell(connection, run_id),
         spec_name=row.spec_name or "",
         spec_text=row.spec_text or "",
         resolved=json.loads(row.resolved),

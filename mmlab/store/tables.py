@@ -91,7 +91,7 @@ runs = Table(
     Column("experiment", Text, nullable=False, comment="the spec's name"),
     Column("cell", Text, nullable=False, comment="what differs from its sweep's other cells"),
     Column("axes", Text, nullable=False, comment="JSON: the sweep's dotted paths and their values"),
-    Column("resolved", Text, nullable=False, comment="JSON: the cell's own spec, axes applied"),
+    Column("resolved", Text, nullable=False, comment="JSON: the spec as the run executes it"),
     Column("train_hash", Text, nullable=False, comment="identity of the training, seed included"),
     Column("group_hash", Text, nullable=False, comment="the train hash without its seed"),
     Column("seed", BigInteger, nullable=False, comment="seed of all randomness"),
@@ -128,6 +128,35 @@ identities = Table(
     Column("hash", Text, primary_key=True, comment="a run's group hash, or an evaluation hash"),
     Column("content", Text, nullable=False, comment="JSON: every value, also those left out of it"),
     comment="One row per hash: the values it stands for, so that a hit by hash can be confirmed",
+)
+
+cells = Table(
+    "cells",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="number of the cell, higher if newer"),
+    _key("specs.id", "the spec it belongs to"),
+    _key("runs.id", "the run it is; NULL where none was found yet", nullable=True),
+    Column("hash", Text, nullable=False, comment="sha256 of all that the cell says"),
+    Column("experiment", Text, nullable=False, comment="the spec's name"),
+    Column("position", Integer, comment="place in its sweep, from 0; NULL where it is unknown"),
+    Column("seed", BigInteger, nullable=False, comment="seed of all randomness"),
+    Column("label", Text, nullable=False, comment="what differs from its sweep's other cells"),
+    Column("axes", Text, nullable=False, comment="JSON: the sweep's dotted paths and their values"),
+    Column(
+        "overrides", Text, comment="JSON: texts of --set, files of --set-file; NULL where unknown"
+    ),
+    Column("budget", BigInteger, comment="parameters of fusion and head to meet; NULL if none"),
+    Column(
+        "resolved",
+        Text,
+        nullable=False,
+        comment="JSON: its own spec as asked, in order, defaults filled in, paths absolute",
+    ),
+    Column("created_at", DateTime(timezone=True), nullable=False, comment="first submitted, UTC"),
+    UniqueConstraint("run_id", "spec_id", "hash"),
+    _unique_where("uq_cells_without_run", "run_id IS NULL", "spec_id", "hash"),
+    Index(None, "spec_id", "position"),
+    comment="One row per cell of a spec's sweep and run that it is; several cells may be one run",
 )
 
 attempts = Table(

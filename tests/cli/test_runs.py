@@ -261,6 +261,18 @@ def test_an_empty_table_says_why(results: str, tmp_path: Path, table: str, reaso
     assert out.read_text().startswith("experiment,")
 
 
+def test_a_run_that_was_asked_nothing_is_not_called_undone(sqlite_url: str) -> None:
+    assert "no run is done yet: mmlab run SPEC..." in call(sqlite_url, "report").stderr
+    with open_store(sqlite_url) as store:
+        record(store)
+        store.submit(replace(identity("waiting"), experiment="waiting"))
+    for names in ([], ["emoji"]):
+        result = call(sqlite_url, "report", *names)
+        assert "no done run was asked anything: add [[evaluate]] to the spec" in result.stderr
+        assert "is done yet" not in result.stderr
+    assert "none of these runs is done yet" in call(sqlite_url, "report", "waiting").stderr
+
+
 def test_a_page_cannot_hold_one_table_alone(results: str, tmp_path: Path) -> None:
     result = call(results, "report", "--table", "robustness", "--out", str(tmp_path / "a.html"))
     assert result.exit_code == 2

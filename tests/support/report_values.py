@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -13,7 +12,7 @@ from PIL import Image, ImageDraw
 from mmlab.evaluate.evaluators.zero_shot import ZeroShot
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.records import EvaluationResult, MetricPoint, Rankings, SampleResults
-from mmlab.store import RunIdentity, Store
+from mmlab.store import CellRow, RunIdentity, SpecRow, Store
 
 PROVENANCE = {
     "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "is_dirty": True},
@@ -26,18 +25,19 @@ PROVENANCE = {
 
 def identity(experiment: str, cell: str, seed: int) -> RunIdentity:
     """One cell of an experiment; its cell text is its group."""
-    return RunIdentity(
+    row = CellRow(
+        spec=SpecRow(f"{experiment}.toml", f'name = "{experiment}"\n', {}),
         experiment=experiment,
-        spec_name=f"{experiment}.toml",
-        spec_text=f'name = "{experiment}"\n',
-        spec_json="{}",
-        resolved="{}",
-        train_hash=f"train-{experiment}-{cell}-{seed}",
-        group_hash=f"group-{experiment}-{cell}",
+        position=0,
         seed=seed,
-        cell=cell,
+        label=cell,
         axes={"fusion": cell},
+        overrides={"set": [], "files": []},
+        budget=None,
+        resolved={},
     )
+    train, group = f"train-{experiment}-{cell}-{seed}", f"group-{experiment}-{cell}"
+    return RunIdentity(row, {}, train, group)
 
 
 def record(
@@ -194,8 +194,9 @@ def record_fusion(
     axes = {"fusion": {"use": use, "inputs": list(inputs)}, **(settings or {})}
     others = [f"{path}={value}" for path, value in (settings or {}).items()]
     cell = ", ".join([f"fusion={use}({'+'.join(inputs)})", *others])
-    resolved = json.dumps({"fusion": {"use": use, "inputs": list(inputs)}})
-    made = replace(identity("emoji", cell, seed), axes=axes, resolved=resolved)
+    resolved = {"fusion": {"use": use, "inputs": list(inputs)}}
+    made = identity("emoji", cell, seed)
+    made = replace(made, cell=replace(made.cell, axes=axes), resolved=resolved)
     run = store.submit(made, rerun=rerun)
     claim = store.claim(run.run_id, "worker", 60, PROVENANCE)
     assert claim is not None, "a new run is free"
