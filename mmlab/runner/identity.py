@@ -47,8 +47,8 @@ def describe_training(
     """All that a train hash covers, the seed aside; keys that were added later are marked.
 
     Every key of the spec is part of it unless its table declares it `WithoutEffect`. Encoders and
-    losses count in their order: modules are made in it, from one stream of random numbers, and the
-    first loss with a temperature gives the probabilities.
+    losses count in their order: the first loss with a temperature gives the probabilities, and the
+    first of such encoders where no loss has one.
     """
     of, spec = SpecContent(dict(plan.components())), plan.cell.spec
     known = spec.model_copy(update={"encoders": {key: spec.encoders[key] for key in plan.encoders}})
