@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import time
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from mmlab.errors import UsageError, explain
@@ -49,10 +52,45 @@ def _unwritable(path: Path, what: str, found: str) -> UsageError:
     )
 
 
+#: A file changed so recently may change again within the same tick of its file system's clock.
+_SETTLED_NS = 2_000_000_000
+
+
 def file_sha256(path: Path) -> str:
-    """Identity of a file: the sha256 of its bytes, in hexadecimal."""
+    """Identity of a file: the sha256 of its bytes, in hexadecimal.
+
+    A process reads a file once, and again where its size, time of change or inode is another.
+    Raises OSError where it cannot be read.
+    """
+    stat = path.stat()
+    if time.time_ns() - stat.st_mtime_ns < _SETTLED_NS:
+        return _read_sha256(path)
+    return _known_sha256(path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=1 << 20)  # as many as the pictures of a large dataset
+def _known_sha256(path: Path, device: int, inode: int, size_bytes: int, changed_ns: int) -> str:
+    """sha256 of a file; all but its path tell when it must be read again."""
+    return _read_sha256(path)
+
+
+def _read_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tree_sha256(path: Path) -> str:
+    """Identity of a file, or of a folder: names, sizes and bytes of all files below it.
+
+    Raises OSError where one cannot be read.
+    """
+    if not path.is_dir():
+        return file_sha256(path)
+    content = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        name = json.dumps(file.relative_to(path).as_posix())
+        content.update(f"{name} {file.stat().st_size} {file_sha256(file)}\n".encode())
+    return content.hexdigest()
 
 
 def sync(path: Path) -> None:

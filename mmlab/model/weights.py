@@ -19,7 +19,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from mmlab.errors import RunError, WeightsError, explain
-from mmlab.files import sync
+from mmlab.files import file_sha256, sync
 
 
 def save_weights(
@@ -82,8 +82,7 @@ def identify_weights(path: Path) -> tuple[str, list[str]]:
     """
     with _opened(path) as file:
         names = [name for name in _read_header(file) if name != _METADATA]
-        file.seek(0)
-        return hashlib.file_digest(file, "sha256").hexdigest(), names
+        return file_sha256(path), names
 
 
 class WeightsReader:
