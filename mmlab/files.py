@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import time
-from contextlib import suppress
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,21 +25,53 @@ def size_text(size_bytes: int) -> str:
 
 
 def write_whole(path: Path, content: bytes, what: str = "file") -> None:
-    """Write beside the path, then take its place: a reader never sees half of it.
+    """Write a file that a user has named, in one atomic step.
 
     Raises UsageError where that cannot be done, and where a folder or a device is in the place.
     """
     if os.path.exists(path) and not os.path.isfile(path):  # both say no where the name is too long
         raise _unwritable(path, what, "a folder" if path.is_dir() else "a device or a pipe")
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+
+    def unwritable(error: OSError) -> UsageError:
+        return _unwritable(path, what, error.strerror or type(error).__name__)
+
+    with atomic_file(path, unwritable) as partial:
         partial.write_bytes(content)
+
+
+@contextmanager
+def atomic_file(
+    path: Path, unwritable: Callable[[OSError], Exception] | None = None
+) -> Iterator[Path]:
+    """Atomic write: the block fills the file whose path it is given, which then takes the place.
+
+    A reader sees what stood there or all of the new file, also after a power cut. Whatever goes
+    wrong leaves what stood there, and nothing beside it. An OSError is raised as what `unwritable`
+    makes of it.
+    """
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
+    try:
+        yield partial
+        _sync(partial)
         partial.replace(path)
+        with suppress(OSError):  # it is there by now, and some file systems cannot
+            _sync(path.parent)
     except OSError as error:
+        if unwritable is None:
+            raise
+        raise unwritable(error) from error
+    finally:
         with suppress(OSError):
             partial.unlink()
-        found = error.strerror or type(error).__name__
-        raise _unwritable(path, what, found) from error
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the list of names in a folder, is on the disk. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _unwritable(path: Path, what: str, found: str) -> UsageError:
@@ -91,12 +125,3 @@ def tree_sha256(path: Path) -> str:
         name = json.dumps(file.relative_to(path).as_posix())
         content.update(f"{name} {file.stat().st_size} {file_sha256(file)}\n".encode())
     return content.hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the list of names in a folder, is on the disk. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -6,7 +6,6 @@ import fcntl
 import hashlib
 import json
 import os
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mmlab.data.tables import FeatureTable, InputTable, Table
-from mmlab.files import sync
+from mmlab.files import atomic_file
 from mmlab.plugin import Features
 
 ENDING = ".safetensors"
@@ -34,18 +33,12 @@ def write_table(path: Path, table: Table, about: Mapping[str, object]) -> None:
     """Write a table and what it is in one atomic step. Raises OSError, leaving nothing behind."""
     tensors = _tensors(table)
     facts = {"about": about, "sha256": content_sha256(tensors)}
-    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.partial")
-    try:
-        save_file(tensors, partial, {"mmlab": json.dumps(facts)})
+    with atomic_file(path) as partial:
+        try:
+            save_file(tensors, partial, {"mmlab": json.dumps(facts)})
+        except SafetensorError as error:  # what its writer makes of a full disk, say
+            raise OSError(str(error)) from error
         partial.chmod(0o644)  # its writer keeps it to this user; others may share the folder
-        sync(partial)
-        os.replace(partial, path)
-        sync(path.parent)
-    except SafetensorError as error:  # what its writer makes of a full disk, say
-        raise OSError(str(error)) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 def read_table(path: Path) -> Table | None:

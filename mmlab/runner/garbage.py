@@ -24,9 +24,9 @@ from mmlab.store import Store
 Kind = Literal["features", "inputs", "weights"]
 
 _RUN = re.compile(r"[0-9a-f]{32}\Z")
-_WEIGHTS = re.compile(r"(\.[^/]+\.safetensors\.[0-9a-f]{32}|[^/.][^/]*\.safetensors)\Z")
+_WEIGHTS = re.compile(r"(\.[^/]+\.safetensors\.[0-9a-f]+\.partial|[^/.][^/]*\.safetensors)\Z")
 _FEATURES = re.compile(r"[0-9a-f]{64}\.safetensors\Z")
-_UNFINISHED = re.compile(r"\.([0-9a-f]{64})(\.[0-9a-f]{32}\.partial|\.lock)\Z")
+_UNFINISHED = re.compile(r"\.([0-9a-f]{64})(\.safetensors\.[0-9a-f]+\.partial|\.lock)\Z")
 #: States of a run whose files may yet be needed.
 _UNENDED = ("queued", "running")
 
