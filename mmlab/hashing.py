@@ -1,4 +1,4 @@
-"""One spelling per value, so that equal content has equal hashes."""
+"""Values as JSON: one spelling for hashes, or in their order, to be read back as they were."""
 
 from __future__ import annotations
 
@@ -23,6 +23,15 @@ def canonical_json(value: object) -> str:
         allow_nan=False,
         default=_plain,
     )
+
+
+def ordered_json(value: object) -> str:
+    """JSON whose tables keep their order, with no NaN: the same values in one order, one text.
+
+    >>> ordered_json({"b": 1.0, "a": (True, None)})
+    '{"b": 1.0, "a": [true, null]}'
+    """
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
 
 
 def digest(value: object) -> str:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from mmlab.metric import Metric
+
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 Doubles = npt.NDArray[np.float64]
@@ -131,7 +133,9 @@ class EvaluationResult:
     metric to one value per label id, NaN where undefined. `protocol` holds every ingredient that
     must be equal before two results may be compared; `subject` describes what else belongs to the
     figures (scale, precision, preprocessing, captions that samples share) and is never compared.
-    `skipped` counts samples that could not take part.
+    `skipped` counts samples that could not take part. `declared` and `declared_of_labels` say what
+    `metrics` and `label_metrics` are, in the order in which they are shown; the runner adds what
+    the evaluator declares. A metric that nobody declares is shown, but has no place.
     """
 
     name: str
@@ -160,6 +164,8 @@ class EvaluationResult:
     #: (samples, labels): every score, where they are wanted as a file
     scores: Halves | None = None
     artifacts: Sequence[Artifact] = ()
+    declared: Sequence[Metric] = ()
+    declared_of_labels: Sequence[Metric] = ()
 
 
 @dataclass(frozen=True)

@@ -171,8 +171,10 @@ def _show_evaluations(out: Console, evaluations: Sequence[EvaluationRow]) -> Non
             out.print(f"\n{_heading(evaluation)}", style="bold", markup=False)
             out.print(table(["metric", "value"], _metrics(evaluation)))
     if together:
-        first, names = together[0], list(together[0].metrics)
-        rows = [[it.condition, *(value for _, value in _metrics(it))] for it in together]
+        first = together[0]
+        names = list(dict.fromkeys(name for it in together for name in it.metrics))
+        found = [(it.condition, dict(_metrics(it))) for it in together]
+        rows = [[condition, *(of.get(name, "") for name in names)] for condition, of in found]
         heading = _heading(first).replace(f" {first.condition}:", " by condition:", 1)
         out.print(f"\n{heading}", style="bold", markup=False)
         out.print(table(["condition", *names], rows))

@@ -16,7 +16,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 from mmlab.errors import DataError, SpecError, explain
 from mmlab.evaluate.encode import Encoded
 from mmlab.evaluate.subject import EvaluatedModel
-from mmlab.plugin import Dataset, Split
+from mmlab.plugin import Dataset, Metric, Split
 from mmlab.records import EvaluationResult
 
 
@@ -25,13 +25,15 @@ class Evaluator(Protocol):
 
     `needs` says what the model must give: any of "prediction", "similarity"; "labels" or "targets"
     beside "prediction" says what the head must predict. `version` is part of the protocol: results
-    of two versions do not compare. `metrics` are the names that results may have, "CONDITION/NAME"
-    where there are conditions; "*" stands for what only the data or the options tell.
+    of two versions do not compare. `metrics` declares what results may have, in the order in which
+    reports show it; an evaluation is ranked by the first that it has. `label_metrics` declares the
+    metrics of single labels. Both may be left out: what is not declared is shown without a place.
     """
 
     version: ClassVar[int]
     needs: ClassVar[frozenset[str]]
-    metrics: ClassVar[frozenset[str]]
+    metrics: ClassVar[tuple[Metric, ...]]
+    label_metrics: ClassVar[tuple[Metric, ...]]
 
     def check(self, subject: EvaluatedModel, dataset: Dataset, name: str) -> None:
         """Raise what can be known to be wrong before training, as `__call__` would after it."""

@@ -13,25 +13,36 @@ import numpy as np
 import numpy.typing as npt
 
 from mmlab.evaluate.ranked import Doubles, Integers, RankedLabels, TruthRanks
+from mmlab.metric import SHARE, Metric
 from mmlab.records import Confusions, Floats, Ints, Reliability
 
 #: Bins of equal width in which probabilities are compared with accuracy, as in Guo et al., 2017.
 BINS = 15
 
-#: What `measure` may give; the last three of several labels a sample.
-METRICS = frozenset(
-    {
-        "top1",
-        "top5",
-        "mean_per_class_recall",
-        "mean_rank",
-        "median_rank",
-        "mean_probability",
-        "ece",
-        "mAP",
-        "mAP_absent_as_zero",
-        "mean_auroc",
-    }
+#: What `measure` may give; mAP, its other reading and auroc of several labels a sample alone.
+#: Samples' outcomes are hits of the first label.
+METRICS = (
+    Metric("mAP", "higher", SHARE),
+    Metric("top1", "higher", SHARE, mean_of="outcome"),
+    Metric("top5", "higher", SHARE, mean_of="rank<=5"),
+    Metric("mean_per_class_recall", "higher", SHARE),
+    Metric("mean_rank", "lower", "rank"),
+    Metric("median_rank", "lower", "rank"),
+    Metric("mean_probability", "higher", SHARE),
+    Metric("ece", "lower"),
+    Metric("mAP_absent_as_zero", "higher", SHARE),
+    Metric("mean_auroc", "higher", SHARE),
+)
+#: What `measure_labels` may give.
+LABEL_METRICS = (
+    Metric("support", unit="samples"),
+    Metric("auroc", "higher", SHARE),
+    Metric("average_precision", "higher", SHARE),
+    Metric("mean_probability", "higher", SHARE),
+    Metric("mean_rank", "lower", "rank"),
+    Metric("median_rank", "lower", "rank"),
+    Metric("precision", "higher", SHARE),
+    Metric("recall", "higher", SHARE),
 )
 
 
@@ -179,11 +190,6 @@ def median_rank(truths: TruthRanks, label_count: int) -> Doubles:
     medians = np.full(label_count, np.nan)
     medians[has_samples] = (low + high) / 2
     return medians
-
-
-def average_precision(scores: Floats, truths: TruthRanks) -> Doubles:
-    """Average precision of the label; see `order_measures`."""
-    return order_measures(scores, truths)["average_precision"]
 
 
 def order_measures(scores: Floats, truths: TruthRanks) -> dict[str, Doubles]:

@@ -8,7 +8,14 @@ from typing import cast
 
 from mmlab.errors import DataError, explain
 from mmlab.interop.clip_benchmark import NAMES, OWN
-from mmlab.interop.names import DIRECTIONS, EVALUATORS, Metric, dataset_of, theirs_of
+from mmlab.interop.names import (
+    DIRECTIONS,
+    EVALUATORS,
+    RETRIEVAL,
+    NamedMetric,
+    dataset_of,
+    theirs_of,
+)
 from mmlab.records import SHARED_CAPTIONS
 from mmlab.store import EvaluationRow, RunDetail
 
@@ -75,14 +82,14 @@ def _has_counterpart(evaluation: EvaluationRow) -> bool:
         return False
     if "task" in evaluation.subject:  # an imported one
         return True
-    if evaluation.evaluator == "retrieval":
+    if evaluation.evaluator == EVALUATORS[RETRIEVAL]:
         return evaluation.condition in DIRECTIONS.values()
     return evaluation.evaluator in EVALUATORS.values()
 
 
 def _shares_captions(evaluation: EvaluationRow) -> bool:
     """Whether samples answered for others with the same caption, or may have done so."""
-    if evaluation.evaluator != "retrieval" or "task" in evaluation.subject:
+    if evaluation.evaluator != EVALUATORS[RETRIEVAL] or "task" in evaluation.subject:
         return False
     options = cast(Mapping[str, object], evaluation.protocol.get("options", {}))
     return evaluation.subject.get(SHARED_CAPTIONS) != 0 and "repeated_captions" not in options
@@ -94,7 +101,7 @@ def _document(detail: RunDetail, parts: Sequence[EvaluationRow]) -> Document:
     metrics = dict[str, float | None]()
     for part in parts:
         for name, value in part.metrics.items():
-            theirs = theirs_of(Metric(name, part.condition), names["task"])
+            theirs = theirs_of(NamedMetric(name, part.condition), names["task"])
             written = _as_json(value)
             if metrics.setdefault(theirs, written) != written:
                 raise _two_meanings(detail, first, theirs)

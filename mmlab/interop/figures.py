@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmlab.errors import DataError, MmlabError, explain
 from mmlab.interop.faults import Faults
+from mmlab.interop.names import is_share
 
 #: A file of results is a table; what is larger is something else.
 FILE_BYTES = 64 * 1024 * 1024
 TEXT_CHARACTERS = 1000
-_FRACTION = re.compile(r"(.*_)?acc\d*(_.*)?|.*(accuracy|recall|precision).*")
 
 
 @dataclass(frozen=True)
@@ -110,15 +109,14 @@ def read_metric(place: str, name: str, value: object) -> float | None:
         raise _no_number(place, name, value) from error
     if math.isnan(number):
         return None
-    is_share = _FRACTION.fullmatch(name) is not None
-    if not math.isfinite(number) or (is_share and not 0 <= number <= 1):
+    if not math.isfinite(number) or (is_share(name) and not 0 <= number <= 1):
         raise _no_number(place, name, value)
     return number
 
 
 def _no_number(place: str, name: str, value: object) -> DataError:
-    is_share = _FRACTION.fullmatch(name) is not None
-    return unreadable_value(place, name, value, "a number" + " from 0 to 1" * is_share)
+    allowed = "a number from 0 to 1" if is_share(name) else "a number"
+    return unreadable_value(place, name, value, allowed)
 
 
 def unreadable_value(place: str, name: str, value: object, allowed: str) -> DataError:

@@ -11,10 +11,13 @@ from mmlab.interop.names import (
     DIRECTIONS,
     EVALUATORS,
     MEAN_RECALL,
+    PUBLISHED,
+    RETRIEVAL,
     main_metric_of,
     metric_of,
     test_set_of,
 )
+from mmlab.metric import under
 from mmlab.records import EvaluationResult
 from mmlab.store import ImportedRun
 
@@ -61,7 +64,7 @@ def _results(tool: str, figures: Figures) -> list[tuple[str, EvaluationResult]]:
 def _placed(name: str, evaluator: str) -> list[tuple[str, str]]:
     """Condition and name of a metric here; the mean over both directions belongs to each."""
     metric = metric_of(name)
-    if evaluator == "retrieval" and metric.name == MEAN_RECALL:
+    if evaluator == EVALUATORS[RETRIEVAL] and metric.name == MEAN_RECALL:
         return [(condition, MEAN_RECALL) for condition in DIRECTIONS.values()]
     return [(metric.condition, metric.name)]
 
@@ -93,6 +96,7 @@ def _result(
         templates=tuple(figures.templates),
         test_set=test_set if not spoken else None,
         main_metric=main_metric_of(test_set, evaluator),
+        declared=under(condition, PUBLISHED),
     )
 
 

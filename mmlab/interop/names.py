@@ -1,9 +1,11 @@
-"""What test sets, tasks and metrics are called here, and what other tools call them."""
+"""What test sets, tasks and metrics are called here and by other tools, and what they publish."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+
+from mmlab.metric import SHARE, Metric, find
 
 #: CLIP_benchmark's name of a test set -> ours, which spells the split. Others keep their name.
 TEST_SETS = {
@@ -43,11 +45,8 @@ PER_CLASS = frozenset(
 )
 
 #: CLIP_benchmark's tasks -> our evaluators. Others keep their name.
-EVALUATORS = {
-    "zeroshot_classification": "zero_shot",
-    "zeroshot_retrieval": "retrieval",
-    "linear_probe": "linear_probe",
-}
+CLASSIFICATION, RETRIEVAL, PROBE = "zeroshot_classification", "zeroshot_retrieval", "linear_probe"
+EVALUATORS = {CLASSIFICATION: "zero_shot", RETRIEVAL: "retrieval", PROBE: "linear_probe"}
 
 #: CLIP_benchmark's metrics -> ours. Others keep their name.
 METRICS = {
@@ -64,8 +63,24 @@ DIRECTIONS = {"image": "text_to_image", "text": "image_to_text"}
 MEAN_RECALL = "mean_recall@1"
 
 
+#: What other tools publish, by our names; what else a file holds is kept and shown without a place.
+PUBLISHED = (
+    Metric("mAP", "higher", SHARE),
+    Metric("top1", "higher", SHARE),
+    Metric("top5", "higher", SHARE),
+    Metric("recall@{k}", "higher", SHARE),
+    Metric(MEAN_RECALL, "higher", SHARE),
+    Metric("mean_per_class_recall", "higher", SHARE),
+    Metric("median_rank", "lower", "rank"),
+    Metric("acc{k}", "higher", SHARE),
+    Metric("acc_{groups}", "higher", SHARE),
+    Metric("F1-macro_{groups}", "higher", SHARE),
+    Metric("jaccard_score_{candidates}", "higher", SHARE),
+)
+
+
 @dataclass(frozen=True)
-class Metric:
+class NamedMetric:
     """A metric by our name, and the direction of retrieval it is of, "" if of none."""
 
     name: str
@@ -91,29 +106,39 @@ def dataset_of(test_set: str) -> str:
     return _NAMES.get(test_set, test_set)
 
 
-def metric_of(name: str) -> Metric:
+def metric_of(name: str) -> NamedMetric:
     """Our name of CLIP_benchmark's metric.
 
     >>> metric_of("image_retrieval_recall@5")
-    Metric(name='recall@5', condition='text_to_image')
+    NamedMetric(name='recall@5', condition='text_to_image')
     """
     match = _RETRIEVAL.fullmatch(name)
     if match:
-        return Metric(match[2], DIRECTIONS[match[1]])
-    return Metric(METRICS.get(name, name))
+        return NamedMetric(match[2], DIRECTIONS[match[1]])
+    return NamedMetric(METRICS.get(name, name))
 
 
-def theirs_of(metric: Metric, task: str) -> str:
+def is_share(name: str) -> bool:
+    """Whether CLIP_benchmark's metric lies in [0, 1] by its definition.
+
+    >>> is_share("lp_acc5"), is_share("image_retrieval_median_rank")
+    (True, False)
+    """
+    found = find(PUBLISHED, metric_of(name).name)
+    return found is not None and found[1].is_share
+
+
+def theirs_of(metric: NamedMetric, task: str) -> str:
     """CLIP_benchmark's name of our metric.
 
-    >>> theirs_of(Metric("top1"), "linear_probe")
+    >>> theirs_of(NamedMetric("top1"), PROBE)
     'lp_acc1'
     """
     for side, condition in DIRECTIONS.items():
         name = f"{side}_retrieval_{metric.name}"
         if metric.condition == condition and _RETRIEVAL.fullmatch(name):
             return name
-    is_probe = task == "linear_probe"
+    is_probe = task == PROBE
     names = [theirs for theirs, ours in METRICS.items() if ours == metric.name]
     fitting = [name for name in names if name.startswith("lp_") == is_probe]
     return fitting[0] if fitting else metric.name
@@ -121,6 +146,6 @@ def theirs_of(metric: Metric, task: str) -> str:
 
 def main_metric_of(test_set: str, evaluator: str) -> str | None:
     """The metric that is quoted for a test set; None for the usual one."""
-    if evaluator == "zero_shot" and test_set in PER_CLASS:
+    if evaluator == EVALUATORS[CLASSIFICATION] and test_set in PER_CLASS:
         return "mean_per_class_recall"
     return None

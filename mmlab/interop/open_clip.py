@@ -11,10 +11,10 @@ from pathlib import Path
 
 from mmlab.interop.faults import Faults
 from mmlab.interop.figures import Figures, File, read_all, read_metric, read_text, unreadable
+from mmlab.interop.names import CLASSIFICATION, RETRIEVAL
 
 TOOL = "open-clip"
 
-CLASSIFICATION, RETRIEVAL = "zeroshot_classification", "zeroshot_retrieval"
 #: Column -> CLIP_benchmark's name of the test set, where its accuracy is given.
 _ACCURACY = {
     "CIFAR-10": "cifar10",

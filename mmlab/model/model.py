@@ -234,12 +234,16 @@ class Step(nn.Module):
         for name, module in self.losses.items():
             values = cast(Loss, module)(outputs, whole, self.encode)
             check_loss(name, values)
-            weight, loss = self.weights[name], values["loss"].float()
+            weight, loss = self.weights[name], _at_least_float32(values["loss"])
             terms.append(loss if weight == 1 else weight * loss)
             shown = [key for key in values if key != "loss" or len(self.losses) > 1]
-            scalars |= {f"{name}/{key}": values[key].detach().float() for key in shown}
+            scalars |= {f"{name}/{key}": _at_least_float32(values[key].detach()) for key in shown}
         total = sum(terms[1:], terms[0])
         return total, {"loss": total.detach(), **scalars}
+
+
+def _at_least_float32(x: Tensor) -> Tensor:
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _same(batch: Batch) -> Batch:

@@ -1,20 +1,25 @@
-"""Whether `train.best` names a metric that the validation of a plan gives."""
+"""Whether `train.best` names a metric that the validation of a plan gives, and its direction."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
+from typing import Literal
 
+from mmlab.metric import LOSS, Better, find
 from mmlab.plan.component import Resolved
 from mmlab.plan.plan import Plan
 from mmlab.records import name_directions
+from mmlab.spec import TrainTable
 from mmlab.spec.faults import Fault, nearest, show
 
 _WHERE = ("train", "best")
+_MODES: dict[Better, Literal["min", "max"]] = {"lower": "min", "higher": "max"}
 
 
 def best_faults(plan: Plan) -> list[Fault]:
-    """What is wrong with `train.best`, as far as evaluators declare the names of their metrics.
+    """What is wrong with `train.best`, as far as losses and evaluators declare their metrics.
 
     Which scalars a loss gives, and what stands for a "*", is known before the first step.
     """
@@ -23,24 +28,68 @@ def best_faults(plan: Plan) -> list[Fault]:
         return []
     name, slash, metric = table.best.partition("/")
     if name in plan.losses and slash:
-        return [_starred(name, metric)] if "*" in metric else []
+        return [_starred(name, metric)] if "*" in metric else _aimless(plan, table)
     if name not in plan.evaluators:
         return [_bare_loss(plan, name) if name in plan.losses else _unknown_name(plan, table.best)]
     declared = _metrics(plan, plan.evaluators[name])
-    if "*" not in metric and any(fnmatchcase(metric, pattern) for pattern in declared):
-        return []
+    is_known = "*" not in metric and any(fnmatchcase(metric, pattern) for pattern in declared)
+    if is_known or not declared:
+        return _aimless(plan, table)
     return [_unknown_metric(name, metric, declared)]
 
 
-def _metrics(plan: Plan, evaluator: Resolved) -> frozenset[str]:
-    """The metrics that an evaluator declares, with this plan's directions of retrieval."""
-    declared = evaluator.declares("metrics")
-    if len(plan.inputs) != 2 or "similarity" not in evaluator.declares("needs"):
-        return declared
-    directions = name_directions(*map(plan.modality, plan.inputs))
-    return frozenset(
-        pattern.replace("*_to_*", direction) for pattern in declared for direction in directions
+def train_table(plan: Plan) -> TrainTable | None:
+    """The plan's `[train]` with `best_mode` "min" or "max": what the metric's declaration says.
+
+    A plan without `best_faults` has a direction.
+    """
+    table = plan.cell.spec.train
+    if table is None or table.best_mode != "auto":
+        return table
+    better = _better(plan, table.best)
+    assert better is not None, "a metric without a direction is a fault of the spec"
+    return table.model_copy(update={"best_mode": _MODES[better]})
+
+
+def _better(plan: Plan, best: str) -> Better | None:
+    """Which way what `train.best` names is better, as whoever gives it declares."""
+    if best == LOSS.name:
+        return LOSS.better
+    name, _, metric = best.partition("/")
+    if name in plan.losses:
+        found = find(plan.losses[name].metrics, metric)
+        return found[1].better if found else None
+    covering = (one for one in plan.evaluators[name].metrics if one.covers(metric))
+    return next((one.better for one in covering), None)
+
+
+def _aimless(plan: Plan, table: TrainTable) -> list[Fault]:
+    """A metric of which nobody says which way it is better: neither its giver nor the spec."""
+    if table.best_mode != "auto" or _better(plan, table.best) is not None:
+        return []
+    name = table.best.partition("/")[0]
+    giver = plan.losses.get(name) or plan.evaluators[name]
+    fault = Fault(
+        _WHERE,
+        f"{giver.entry.name} does not declare which way this metric is better",
+        found=f'{show(table.best)} with best_mode = "auto"',
+        allowed='best_mode = "min" or "max", or a metric that is declared higher or lower',
+        next_step='set train.best_mode to "min" or to "max"',
     )
+    return [fault]
+
+
+def _metrics(plan: Plan, evaluator: Resolved) -> list[str]:
+    """An evaluator's metrics, "*" for what is not known; of retrieval with this plan's directions.
+
+    Each is the name behind its condition, as `train.best` has it.
+    """
+    paths = [re.sub(r"\{\w+\}", "*", metric.path) for metric in evaluator.metrics]
+    if len(plan.inputs) != 2 or "similarity" not in evaluator.declares("needs"):
+        return paths
+    directions = name_directions(*map(plan.modality, plan.inputs))
+    named = (path.replace("*_to_*", direction) for path in paths for direction in directions)
+    return list(dict.fromkeys(named))
 
 
 def _starred(name: str, scalar: str) -> Fault:

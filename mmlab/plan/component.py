@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from mmlab.errors import PluginError, RunError, SpecError, explain
+from mmlab.metric import LOSS, Metric, find
 from mmlab.plan.content import Content, hashed, whole
 from mmlab.plan.option_paths import map_paths, path_content
 from mmlab.plan.options import check_options, describe_options, supplied
@@ -63,6 +64,32 @@ class Resolved:
             return words
         fault = f"`{attribute}` must be declared on the class"
         raise self._breach(fault, words, "a frozenset of words")
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What a loss or an evaluator declares of its metrics; nothing where it declares none.
+
+        Every loss has a scalar "loss", which is minimised. Raises PluginError for anything but
+        declarations, and for a "loss" that is better high.
+        """
+        declared = self._declared("metrics")
+        if self.entry.kind != "loss":
+            return declared
+        found = find(declared, LOSS.name)
+        if found is not None and found[1].better != LOSS.better:
+            raise self._breach('its scalar "loss" is minimised', found[1], 'better = "lower"')
+        return declared if found else (LOSS, *declared)
+
+    @property
+    def label_metrics(self) -> tuple[Metric, ...]:
+        """What an evaluator declares of its metrics of single labels, as `metrics`."""
+        return self._declared("label_metrics")
+
+    def _declared(self, attribute: str) -> tuple[Metric, ...]:
+        declared = getattr(self.factory, attribute, ())
+        if isinstance(declared, tuple) and all(isinstance(one, Metric) for one in declared):
+            return declared
+        raise self._breach(f"`{attribute}` must declare metrics", declared, "a tuple of Metric")
 
     @property
     def input_range(self) -> tuple[int, float]:

@@ -6,7 +6,7 @@ Needs no data and no device; `mmlab validate` and `mmlab run --dry-run` stop her
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mmlab.errors import explain
@@ -22,7 +22,8 @@ class Plan:
     """A cell whose every component is known to exist, with options known to be valid.
 
     Losses and evaluators are keyed by their names in the spec, encoders by their keys; encoders
-    that nothing reads are left out. Without [train] there is neither optimiser nor schedule.
+    that nothing reads are in `unread`, and no part of what is built. Without [train] there is
+    neither optimiser nor schedule.
     `evaluate_datasets` holds the dataset of each evaluation that names one of its own. `match` says
     how a budget of parameters was met, once it is known.
     """
@@ -38,6 +39,7 @@ class Plan:
     evaluators: Mapping[str, Resolved]
     evaluate_datasets: Mapping[str, Resolved]
     match: Match | None = None
+    unread: Mapping[str, Resolved] = field(default_factory=dict)
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -85,7 +85,8 @@ def prepare(cell: Cell, registry: Registry) -> Plan:
     found = _find_all(finder, cell.spec)
     finder.raise_faults()
     used = _used(found["encoders"], cell.spec.fusion.inputs, found["losses"])
-    plan = Plan(cell=cell, **{**found, "encoders": used})
+    unread = {key: encoder for key, encoder in found["encoders"].items() if key not in used}
+    plan = Plan(cell=cell, **{**found, "encoders": used}, unread=unread)
     finder.faults += contradictions(plan)
     finder.raise_faults()
     return plan

@@ -27,6 +27,9 @@ from mmlab.errors import explain as explain
 from mmlab.files import atomic_file as atomic_file
 from mmlab.files import file_sha256 as file_sha256
 from mmlab.files import tree_sha256 as tree_sha256
+from mmlab.metric import LOSS as LOSS
+from mmlab.metric import SHARE as SHARE
+from mmlab.metric import Metric as Metric
 from mmlab.plugin.contracts import RESERVED_OPTIONS as RESERVED_OPTIONS
 from mmlab.plugin.contracts import SPLITS as SPLITS
 from mmlab.plugin.contracts import SUPPLIED as SUPPLIED

@@ -244,6 +244,11 @@ class Loss(Protocol):
     "prediction", "labels" or "targets" says what the head must predict; without either it predicts
     labels. `views` is how many further augmented views of each input it wants: validation makes
     them too, with the training transform. Inputs are there for it only as `Inquiring` says.
+
+    A class may declare `metrics`, a tuple of `Metric`: what its scalars besides "loss" are, which
+    way they are better and in which unit. `train.best` can then name them; one that is not declared
+    is drawn as a curve, and is never the best unless the spec sets `best_mode`. "loss" is better
+    low, and need not be declared unless it has a unit.
     """
 
     reads: ClassVar[frozenset[str]]

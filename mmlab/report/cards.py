@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from mmlab.errors import UsageError, explain
 from mmlab.store import RunRow, Store
-from mmlab.store.tables import evaluations, sample_results, samples
+from mmlab.store.tables import evaluations, rankings, sample_results, samples
 
 #: Controls that reorder the text around them; a terminal would obey them.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -159,10 +159,6 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape", errors="surrogatepass").decode()
 
 
-#: The evaluators that store which labels come first.
-RANKING = ("zero_shot", "classification", "linear_probe", "prompts")
-
-
 def not_done(run: RunRow) -> UsageError:
     """For a run that failed, or has not come to its evaluations."""
     is_failed = run.status == "failed"
@@ -197,10 +193,19 @@ def no_cards(store: Store, run: str, evaluation: str | None) -> UsageError:
             f"run {run[:8]}",
             fault,
             found=found,
-            allowed=f"an evaluation by one of {', '.join(RANKING)}",
+            allowed=f"an evaluation that ranks labels{_rankers(store)}",
             next_step=f"see its evaluations with: mmlab show {run[:8]}",
         )
     )
+
+
+def _rankers(store: Store) -> str:
+    """The evaluators of this database that do, if any."""
+    row = evaluations.c
+    ranks = select(rankings.c.rank).where(rankings.c.evaluation_id == row.id).exists()
+    query = select(row.evaluator).where(ranks).distinct()
+    names = sorted(store.frame(query)["evaluator"])
+    return f": here those by {', '.join(names)}" if names else ""
 
 
 def not_asked(store: Store, run: str, sample: str, evaluated: Sequence[int]) -> UsageError:

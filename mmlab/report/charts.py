@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from mmlab.report.metric_names import is_fraction
+from mmlab.metric import SHARE
 
 #: Colours that a chart can tell apart; further groups are left out of it and said to be.
 COLOURS = 8
@@ -74,12 +74,12 @@ class Chart:
     y_ticks: tuple[Tick, ...]
 
 
-def axis_range(metric: str, part: pl.DataFrame) -> tuple[float, float]:
-    """The range of a comparison's dots: all means and intervals, within [0, 1] for fractions."""
+def axis_range(unit: str, part: pl.DataFrame) -> tuple[float, float]:
+    """The range of a comparison's dots: all means and intervals, within [0, 1] for shares."""
     columns = [part[name].drop_nulls() for name in ("mean", "low", "high")]
     values = [value for value in pl.concat(columns) if math.isfinite(value)]
     low, high = _padded(values)
-    return (max(low, 0.0), min(high, 1.0)) if is_fraction(metric) else (low, high)
+    return (max(low, 0.0), min(high, 1.0)) if unit == SHARE else (low, high)
 
 
 def dot_scale(extent: tuple[float, float]) -> Scale:
@@ -113,22 +113,14 @@ def ticks(low: float, high: float, count: int = 4) -> list[float]:
 def curve_charts(points: pl.DataFrame, groups: Sequence[str]) -> list[Chart]:
     """One chart per metric of one experiment's `drawn_curves`, a colour per group hash.
 
-    Validation scores come first, then losses, then other scalars, and last how training went along.
-    Groups beyond COLOURS are not drawn.
+    Metrics come in the order in which they are declared, those that nobody declares last. Groups
+    beyond COLOURS are not drawn.
     """
     shown = list(groups)[:COLOURS]
     points = points.filter(pl.col("group_hash").is_in(shown))
-    metrics = sorted(points["metric"].unique(), key=_chart_order)
+    ordered = points.sort("position", "metric", nulls_last=True)
+    metrics = ordered["metric"].unique(maintain_order=True)
     return [_chart(m, points.filter(pl.col("metric") == m), shown) for m in metrics]
-
-
-def _chart_order(metric: str) -> tuple[int, str]:
-    stage, _, name = metric.partition("/")
-    if name in ("lr", "grad_norm", "samples_per_second"):
-        return 3, metric
-    if name.endswith("loss"):
-        return 1, metric
-    return (0 if stage == "validation" else 2), metric
 
 
 def _chart(metric: str, points: pl.DataFrame, groups: Sequence[str]) -> Chart:

@@ -6,10 +6,10 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import polars as pl
-from sqlalchemy import ColumnElement, Double, Select, case, cast, func, select
+from sqlalchemy import ColumnElement, Double, Integer, Select, case, cast, func, select
 
 from mmlab.store import Store, views
-from mmlab.store.tables import evaluations, label_metrics, labels, runs
+from mmlab.store.tables import evaluations, label_metrics, labels, metric_declarations, runs
 
 #: Points of one drawn curve; longer ones are averaged over stretches of equal length.
 DRAWN_POINTS = 200
@@ -105,6 +105,21 @@ def _label_means() -> Select[Any]:
     return query.where(runs.c.status == "done").group_by(*group)
 
 
+def label_units(store: Store, ids: Runs = None) -> dict[str, str]:
+    """The units of the metrics of labels that runs have, in the order in which they are shown."""
+    row, declared = label_metrics.c, metric_declarations.c
+    query = (
+        select(row.name, declared.unit, declared.position)
+        .join(evaluations, evaluations.c.id == row.evaluation_id)
+        .join(runs, runs.c.id == evaluations.c.run_id)
+        .outerjoin(metric_declarations, declared.id == row.metric_declaration_id)
+        .distinct()
+    )
+    found = store.frame(of_runs(query, runs.c.id, ids)).sort("position", "name", nulls_last=True)
+    named = found.unique("name", keep="first", maintain_order=True)
+    return dict(named.select("name", pl.col("unit").fill_null("")).iter_rows())
+
+
 _LABEL_NAMES = (*_LABEL_INDEX, "position", "label", "name")
 
 
@@ -113,9 +128,11 @@ def drawn_curves(store: Store, ids: Runs = None, points: int = DRAWN_POINTS) -> 
 
     A point is the mean over a stretch of a run's consecutive finite values, at the stretch's last
     step; `mean`, `low` and `high` are then mean, least and greatest over the group's runs. Null
-    where a stretch has no finite value.
+    where a stretch has no finite value. `position` is the metric's place among the experiment's
+    curves, null where nobody declares it.
     """
     binned = store.frame(_binned(ids, points))
+    positions = store.frame(_positions(ids))
     group = ("experiment", "cell", "group_hash", "metric", "bin")
     return (
         binned.group_by(group)
@@ -125,8 +142,19 @@ def drawn_curves(store: Store, ids: Runs = None, points: int = DRAWN_POINTS) -> 
             pl.col("value").min().alias("low"),
             pl.col("value").max().alias("high"),
         )
+        .join(positions, on=["experiment", "metric"], how="left")
         .sort(group)
     )
+
+
+def _positions(ids: Runs) -> Select[Any]:
+    """Where each metric stands among the curves of its experiment."""
+    row, declared = views.curves.c, metric_declarations.c
+    place = func.min(declared.position, type_=Integer).label("position")
+    query = select(row.experiment, row.metric, place).join(
+        metric_declarations, declared.id == row.metric_declaration_id
+    )
+    return of_runs(query, row.run_id, ids).group_by(row.experiment, row.metric)
 
 
 def _binned(ids: Runs, points: int) -> Select[Any]:

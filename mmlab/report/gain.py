@@ -16,7 +16,6 @@ import polars as pl
 
 from mmlab.report.frames import Runs
 from mmlab.report.gain_runs import (
-    MEASURES,
     Family,
     SeedGroup,
     costs_of,
@@ -40,6 +39,7 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "split": pl.String,
     "dataset_revision": pl.String,
     "measure": pl.String,
+    "unit": pl.String,
     "mean": pl.Float64,
     "best_unimodal": pl.String,
     "best_cell": pl.String,
@@ -69,9 +69,10 @@ def fusion_gain(store: Store, runs: Runs = None) -> pl.DataFrame:
     A question is an evaluation, condition and split of one experiment; protocols are equal but for
     the samples, and only samples that both were asked are paired. Columns:
 
-    - `gain`: mean over samples and seeds of the fusion's outcome minus the best unimodal's: for
-      `classification` a share of samples (`measure` top1), for `regression` a difference of squared
-      errors (`measure` -mse). `mean` and `best_mean` are the two sides, over the paired samples.
+    - `gain`: mean over samples and seeds of the fusion's outcome minus the best unimodal's, above 0
+      where the fusion is better. `measure` is the metric whose outcomes they are, as its evaluator
+      declares: "top1", a share of samples by its `unit`, or "-mse", minus an error. `mean` and
+      `best_mean` are the two sides, over the paired samples.
     - `best_unimodal`: the single input that is best among those of the fusion, in cells whose sweep
       does not differ in anything but fusion and head. `chosen_on` says by what: "validation", the
       metric that chose the weights, averaged over seeds; where a run has none, the evaluated split
@@ -174,7 +175,8 @@ def _gain(
         "condition": family.condition,
         "split": family.split,
         "dataset_revision": family.dataset_revision,
-        "measure": MEASURES[family.evaluator],
+        "measure": family.measure,
+        "unit": family.unit,
         "mean": float(left.mean()),
         "best_unimodal": best.group.inputs[0],
         "best_cell": best.group.cell,

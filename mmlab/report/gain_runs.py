@@ -13,14 +13,10 @@ from sqlalchemy import Select, select
 
 from mmlab.report.frames import Runs, of_runs
 from mmlab.store import Store
-from mmlab.store.tables import evaluations, runs, sample_results
+from mmlab.store.tables import evaluations, metric_declarations, metrics, runs, sample_results
 
 # Rows of frames, and JSON of the store: values of whatever type.
 Row = dict[str, Any]
-
-
-#: The evaluators that judge what the whole model predicts, and what a mean of their outcomes is.
-MEASURES = {"classification": "top1", "regression": "-mse"}
 
 
 @dataclass
@@ -42,13 +38,17 @@ class SeedGroup:
 
 @dataclass(frozen=True)
 class Family:
-    """The groups of one experiment that were asked one question, of whatever samples."""
+    """The groups of one experiment that were asked one question, of whatever samples.
+
+    `measure` is the metric that outcomes are of, with a minus in front where they are minus it.
+    """
 
     experiment: str
     evaluation: str
     condition: str
     split: str
-    evaluator: str
+    measure: str
+    unit: str
     dataset_revision: str
     groups: tuple[SeedGroup, ...]
 
@@ -69,7 +69,8 @@ def read_families(store: Store, ids: Runs = None) -> list[Family]:
 
 # A select of columns of several types.
 def _answers() -> Select[Any]:
-    run, row = runs.c, evaluations.c
+    """Evaluations with a metric that is declared to tell gains: of several the first declared."""
+    run, row, declared = runs.c, evaluations.c, metric_declarations.c
     return (
         select(
             run.id.label("run_id"),
@@ -84,13 +85,17 @@ def _answers() -> Select[Any]:
             row.name.label("evaluation"),
             row.condition,
             row.split,
-            row.evaluator,
             row.dataset_revision,
             row.protocol,
+            declared.name.label("metric"),
+            declared.mean_of,
+            declared.unit,
         )
         .join(runs, run.id == row.run_id)
-        .where(run.status == "done", row.sample_count > 0, row.evaluator.in_(MEASURES))
-        .order_by(run.created_at, run.id, row.id)
+        .join(metrics, metrics.c.evaluation_id == row.id)
+        .join(metric_declarations, declared.id == metrics.c.metric_declaration_id)
+        .where(run.status == "done", row.sample_count > 0, declared.has_gain)
+        .order_by(run.created_at, run.id, row.id, declared.position.desc(), declared.name)
     )
 
 
@@ -103,7 +108,7 @@ def _question(row: Row) -> tuple[str, ...]:
 
 
 def _family(rows: Sequence[Row]) -> Family | None:
-    newest = {row["run_id"]: row for row in rows}  # rows are in the order of evaluations
+    newest = {row["run_id"]: row for row in rows}  # in the order of evaluations, first metric last
     groups: dict[str, SeedGroup] = {}
     for row in newest.values():
         group = groups.setdefault(row["group_hash"], _group(row))
@@ -112,13 +117,15 @@ def _family(rows: Sequence[Row]) -> Family | None:
     sizes = {len(group.inputs) for group in groups.values()}
     if 1 not in sizes or max(sizes) < 2:
         return None
-    first = rows[0]
+    first = next(reversed(newest.values()))
+    sign = "-" if first["mean_of"].startswith("-") else ""
     return Family(
         experiment=first["experiment"],
         evaluation=first["evaluation"],
         condition=first["condition"],
         split=first["split"],
-        evaluator=first["evaluator"],
+        measure=f"{sign}{first['metric']}",
+        unit=first["unit"],
         dataset_revision=first["dataset_revision"],
         groups=tuple(groups.values()),
     )
@@ -197,8 +204,3 @@ def costs_of(summaries: Sequence[Summary]) -> Costs:
 def _joint(parts: Mapping[str, int] | None) -> int | None:
     """The sum over fusion and head."""
     return None if parts is None else parts["fusion"] + parts["head"]
-
-
-def read_summaries(texts: Iterable[str]) -> list[Summary]:
-    """Summaries from the store's JSON."""
-    return [json.loads(text) for text in texts]

@@ -15,7 +15,9 @@ from importlib.metadata import version
 from typing import Any, Literal, get_args
 
 import polars as pl
+from sqlalchemy import select
 
+from mmlab.metric import LEADERBOARD
 from mmlab.report.boards.board import Board, boards
 from mmlab.report.boards.gain import gain_boards
 from mmlab.report.boards.robustness import robustness_boards
@@ -23,11 +25,11 @@ from mmlab.report.boards.words import comparison_label, group_labels, number
 from mmlab.report.card_reading import SELECTION, choose_cards
 from mmlab.report.cards import Card
 from mmlab.report.charts import COLOURS, Chart, curve_charts
-from mmlab.report.frames import Runs, done_runs, drawn_curves, label_table
+from mmlab.report.frames import Runs, done_runs, drawn_curves, label_table, label_units, of_runs
 from mmlab.report.gain import fusion_gain
 from mmlab.report.leaderboard import COMPARISON, comparisons, leaderboard, main_metric
-from mmlab.report.robustness import MISSING, conditions_of
-from mmlab.store import Store
+from mmlab.report.robustness import conditions_of
+from mmlab.store import Store, tables
 
 #: What one page shows at most of each; more is counted, not drawn.
 CARDS = 12
@@ -91,6 +93,7 @@ class Page:
     hidden_examples: int
     selection: str
     provenance: Provenance
+    lacks: str | None
 
 
 def gather(store: Store, runs: Runs = None, cards: int = CARDS) -> Page:
@@ -109,6 +112,7 @@ def gather(store: Store, runs: Runs = None, cards: int = CARDS) -> Page:
         hidden_examples=max(len(leaders) - CARD_SETS, 0),
         selection=SELECTION,
         provenance=provenance(found),
+        lacks=contents.lacks,
     )
 
 
@@ -119,7 +123,7 @@ Row = dict[str, Any]
 def _leaders(board: pl.DataFrame) -> list[Row]:
     """Of every comparison and experiment the run here that leads by the main metric."""
     leaders: list[Row] = []
-    board = board.filter(pl.col("origin").is_null() & (pl.col("evaluator") != MISSING))
+    board = board.filter(pl.col("origin").is_null() & (pl.col("board") == LEADERBOARD))
     for part in comparisons(board):
         rows = part.filter(pl.col("metric") == main_metric(part))
         leaders += rows.unique("experiment", keep="first", maintain_order=True).to_dicts()
@@ -173,40 +177,43 @@ def _labels(store: Store, runs: Sequence[str], leader: Row) -> Labels | None:
     keys = [key for key in COMPARISON if key != "split"]
     table = label_table(store, runs)
     table = table.filter(*(pl.col(key) == leader[key] for key in keys))
-    columns = _label_columns(table)
+    units = label_units(store, runs)
+    columns = [name for name in units if name in _label_columns(table)]
     if table.is_empty() or not columns:
         return None
     rows = [
-        (row["label"], tuple((number(name, row[name]), row[name]) for name in columns))
+        (row["label"], tuple((number(units[name], row[name]), row[name]) for name in columns))
         for row in table.head(LABELS).iter_rows(named=True)
     ]
     return Labels(tuple(columns), tuple(rows), max(len(table) - LABELS, 0))
 
 
 def _label_columns(table: pl.DataFrame) -> list[str]:
-    """Metrics that have any value here, support first."""
+    """Metrics that have any value here."""
     names = table.columns[table.columns.index("runs") + 1 :]
-    used = [name for name in names if table[name].null_count() < len(table)]
-    return sorted(used, key=lambda name: (name != "support", name))
+    return [name for name in names if table[name].null_count() < len(table)]
 
 
 Table = Literal["leaderboard", "fusion_gain", "robustness"]
 TABLES: tuple[Table, ...] = get_args(Table)
 _EMPTY: dict[Table, str] = {
-    "leaderboard": "no run is done yet: mmlab run SPEC...",
     "fusion_gain": "no experiment has done runs of a fusion and of one of its inputs alone, both "
-    "asked by classification or by regression",
-    "robustness": "no done run was asked by missing_modality",
+    "asked what they predict, by classification or regression, say",
+    "robustness": "no done run was asked under missing modalities, by missing_modality, say",
 }
 
 
 @dataclass(frozen=True)
 class Contents:
-    """The frames of a report; the last two are empty where nothing of the kind was asked."""
+    """The frames of a report; the last two are empty where nothing of the kind was asked.
+
+    `lacks` says why the leaderboard is empty where it is.
+    """
 
     leaderboard: pl.DataFrame
     fusion_gain: pl.DataFrame
     robustness: pl.DataFrame
+    lacks: str | None
 
     def table(self, name: Table) -> pl.DataFrame:
         """One of the frames."""
@@ -217,11 +224,24 @@ class Contents:
 def read_contents(store: Store, runs: Runs = None) -> Contents:
     """All frames of the done runs, or of some."""
     board = leaderboard(store, runs)
-    return Contents(board, fusion_gain(store, runs), conditions_of(store, board))
+    lacks = _why_no_results(store, runs) if board.is_empty() else None
+    return Contents(board, fusion_gain(store, runs), conditions_of(store, board), lacks)
+
+
+def _why_no_results(store: Store, runs: Runs) -> str:
+    row = tables.runs.c
+    query = select(row.id).where(row.status == "done").limit(1)
+    if not store.frame(of_runs(query, row.id, runs)).is_empty():
+        return "no done run was asked anything: add [[evaluate]] to the spec, and mmlab run SPEC..."
+    if runs is not None:
+        return "none of these runs is done yet"
+    return "no run is done yet: mmlab run SPEC..."
 
 
 def why_empty(contents: Contents, table: Table) -> str | None:
     """What would have to be there for a table to have rows; None where it has some."""
+    if table == "leaderboard":
+        return contents.lacks
     return _EMPTY[table] if contents.table(table).is_empty() else None
 
 

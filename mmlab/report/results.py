@@ -126,7 +126,8 @@ class Results:
     def _repr_html_(self) -> str:
         from mmlab.report.render.html import render_boards
 
-        return render_boards(all_boards(self.store, read_contents(self.store)))
+        contents = read_contents(self.store)
+        return render_boards(all_boards(self.store, contents), contents.lacks)
 
     def _id(self, name: str) -> str:
         return self.store.find_run(name).run_id

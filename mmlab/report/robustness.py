@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import polars as pl
 from sqlalchemy import select
 
+from mmlab.metric import ROBUSTNESS
 from mmlab.report.frames import Runs
 from mmlab.report.leaderboard import leaderboard
 from mmlab.store import Store
 from mmlab.store.tables import evaluations
 
-#: The evaluator that asks under conditions.
-MISSING = "missing_modality"
-
 
 def robustness(store: Store, runs: Runs = None) -> pl.DataFrame:
-    """The leaderboard's rows of missing modalities, with what each condition is.
+    """The leaderboard's rows of the board of missing modalities, with what each condition is.
 
     - `condition`: "image+text" for a subset of the inputs, "text noise 0.5" for noise in one of
       them, empty for the summary, whose metrics are areas and worst cases ("top1/subset_area").
@@ -27,16 +25,18 @@ def robustness(store: Store, runs: Runs = None) -> pl.DataFrame:
     - `noisy`, `level`: the input that was made noisy, and by how many deviations of its features;
       null without noise.
 
-    Ordered as the leaderboard. The evaluator `missing_modality` says how all are defined.
+    Ordered as the leaderboard. The evaluator says how all are defined; its protocol tells the
+    conditions, as the options `present` and `noise`.
     """
     return conditions_of(store, leaderboard(store, runs))
 
 
 def conditions_of(store: Store, board: pl.DataFrame) -> pl.DataFrame:
     """The same, from a leaderboard that has been read already."""
-    rows = board.filter(pl.col("evaluator") == MISSING)
+    rows = board.filter(pl.col("board") == ROBUSTNESS)
+    hashes = rows["protocol_hash"].unique().to_list()
     asked = pl.DataFrame(
-        [_condition(hash, json.loads(text)) for hash, text in _protocols(store)],
+        [_condition(hash, json.loads(text)) for hash, text in _protocols(store, hashes)],
         schema=_CONDITION,
         orient="row",
     )
@@ -51,9 +51,9 @@ _CONDITION: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
-def _protocols(store: Store) -> list[tuple[str, str]]:
+def _protocols(store: Store, hashes: Sequence[str]) -> list[tuple[str, str]]:
     row = evaluations.c
-    query = select(row.protocol_hash, row.protocol).where(row.evaluator == MISSING).distinct()
+    query = select(row.protocol_hash, row.protocol).where(row.protocol_hash.in_(hashes)).distinct()
     return store.frame(query).rows()
 
 

@@ -18,8 +18,8 @@ from mmlab.plan.checks import unmet_needs
 from mmlab.plan.component import Resolved
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
-from mmlab.plan.resolve import Finder, component_faults, prepare
-from mmlab.runner.load import cell_of
+from mmlab.plan.resolve import Finder, component_faults
+from mmlab.runner.cells import plan_of
 from mmlab.runner.runner import Display, Outcome, Runner, RunOptions, Status, label_of
 from mmlab.spec import DatasetTable, EvaluateTable, Spec
 from mmlab.spec.checks import check_tables
@@ -45,7 +45,7 @@ def evaluate_runs(
         runner = Runner(store, options, display, device)
         asked = []
         for row in find_runs(store, run, every=every):
-            plan = prepare(cell_of(store.run_detail(row.run_id)), registry)
+            plan = plan_of(store.run_detail(row.run_id), registry)
             asked.append((row, *add_evaluations(plan, paths, registry)))
         outcomes = []
         for position, (row, plan, names) in enumerate(asked, start=1):

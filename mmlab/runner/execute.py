@@ -25,6 +25,7 @@ from mmlab.model.adapters import merge_state, split_state
 from mmlab.model.build import BuiltCell, InitialWeights, build
 from mmlab.model.cost import count_parameters
 from mmlab.model.device import determinism, resolve_precision
+from mmlab.plan.best_metric import train_table
 from mmlab.plan.component import oom_as_fault
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Batch
@@ -36,7 +37,6 @@ from mmlab.spec import TrainTable
 from mmlab.train.loop import Progress, Trainer, train
 from mmlab.train.parallel import gather_state, shard_state
 from mmlab.train.processes import ProcessGroup
-from mmlab.train.progress import best_direction
 from mmlab.train.rule import UpdateRule
 
 
@@ -116,7 +116,7 @@ class CellExecutor:
         wanted: Iterable[str],
         record: Record,
     ) -> None:
-        table = plan.cell.spec.train
+        table = train_table(plan)
         summary = Summary(self.device, table)
         if plan.match is not None:
             self.note(str(plan.match))
@@ -196,7 +196,7 @@ def start_training(
 
     The batches are those after `start` steps.
     """
-    plan, table = experiment.plan, experiment.plan.cell.spec.train
+    plan, table = experiment.plan, train_table(experiment.plan)
     assert table is not None, "only asked for where the spec trains"
     group = group or ProcessGroup()
     size = len(splits.training(plan))
@@ -306,7 +306,7 @@ class Summary:
             "steps": self._steps,
             "samples_per_second": statistics.median(self._rates),
             "best": table.best,
-            "best_direction": best_direction(table),
+            "best_direction": table.best_mode,
             "best_step": self.best_step,
             "best_value": self._best_value,
         }

@@ -8,20 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mmlab import NUMERICS
 from mmlab.data.splits import Splits
-from mmlab.hashing import canonical_json, digest
+from mmlab.hashing import digest
 from mmlab.model.build import InitialWeights
 from mmlab.plan.content import Content, hashed
-from mmlab.plan.option_paths import map_paths
 from mmlab.plan.plan import Plan
 from mmlab.plan.spec_content import SpecContent
 from mmlab.runner.score import learnt_data
 from mmlab.spec.faults import Where
-from mmlab.store import RunIdentity
 
 
 @dataclass(frozen=True)
@@ -98,43 +95,6 @@ def describe_evaluations(
         }
         for name in (plan.evaluators if names is None else names)
     }
-
-
-def describe_run(plan: Plan, hashes: Hashes, sources: Mapping[str, InitialWeights]) -> RunIdentity:
-    """A cell as it is submitted to the store."""
-    cell = plan.cell
-    return RunIdentity(
-        experiment=cell.experiment,
-        spec_name=cell.source.path.name,
-        spec_text=cell.source.text,
-        spec_json=canonical_json(cell.source.spec.model_dump(mode="json")),
-        resolved=canonical_json(_resolved_spec(plan, sources)),
-        train_hash=hashes.train,
-        group_hash=hashes.group,
-        seed=cell.seed,
-        cell=cell.label,
-        axes=cell.axes,
-    )
-
-
-def _resolved_spec(plan: Plan, sources: Mapping[str, InitialWeights]) -> dict[str, object]:
-    """The cell's spec with its axes applied and every option with its value or default.
-
-    Paths are those of this machine: the record says where data was, and `mmlab.load` finds it.
-    Weights are those of one run, for which is an experiment's best may change. The fusion's inputs
-    are named, for JSON with sorted keys does not keep the order in which encoders appear.
-    """
-    spec = plan.cell.spec.model_dump(mode="json")
-    for where, component in plan.components():
-        table: Any = spec  # Any: a spec nests tables and arrays
-        for key in where:
-            table = table[key]
-        table |= map_paths(component.options, Path.absolute)
-    spec["fusion"]["inputs"] = list(plan.inputs)
-    for key, source in sources.items():
-        origin = {"run": source.run_id} if source.run_id else {"file": str(source.path.absolute())}
-        spec["encoders"][key]["weights"] |= origin
-    return spec
 
 
 def _weights(described: Content, source: InitialWeights | None) -> Content:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, cast
 
 from mmlab.data.splits import Splits
-from mmlab.errors import UsageError, WeightsError, explain
+from mmlab.errors import WeightsError, explain
 from mmlab.model.build import BuiltCell, InitialWeights, build
 from mmlab.model.device import resolve_device
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
-from mmlab.plan.resolve import prepare
+from mmlab.runner.cells import plan_of
 from mmlab.runner.initial_weights import Sources
 from mmlab.runner.provenance import describe_weights
-from mmlab.spec import Cell, Spec, SpecFile, places
-from mmlab.spec.document import Document
 from mmlab.store import RunDetail, Store, open_store
 
 Role = Literal["best", "final"]
@@ -48,7 +45,7 @@ def load(
     address = str(db or os.environ.get("MMLAB_DB") or "mmlab.db")
     with open_store(address) as store:
         detail = store.run_detail(store.find_run(run).run_id)
-        plan = prepare(cell_of(detail), Registry.discover(BUILTINS))
+        plan = plan_of(detail, Registry.discover(BUILTINS))
         folder = Path(runs or os.environ.get("MMLAB_RUNS") or store.runs_folder)
         experiment = rebuild(plan, detail, store, folder, Splits(), weights)
     experiment.step.to(resolve_device(device)).eval()
@@ -70,20 +67,6 @@ def rebuild(
     return build(
         plan, splits, {}, trained=InitialWeights(runs / artifact.path, artifact.sha256, None)
     )
-
-
-def cell_of(detail: RunDetail) -> Cell:
-    """The cell that a run executed, from what the store keeps of it."""
-    if detail.run.origin is not None:
-        raise _imported(detail)
-    values = dict(detail.resolved)
-    spec = Spec.model_validate_json(json.dumps(values))
-    source = places.SourceText(detail.spec_name, "")
-    file = SpecFile(
-        Path(detail.spec_name), detail.spec_text, spec, (), Document(source, values, {})
-    )
-    run = detail.run
-    return Cell(run.experiment, 0, run.seed, spec, run.axes, run.cell, file)
 
 
 def _require_same(detail: RunDetail, origins: Mapping[str, str]) -> None:
@@ -113,17 +96,5 @@ def _no_weights(detail: RunDetail, role: str) -> WeightsError:
             found=f"status {detail.run.status}; weights: {kept or 'none'}",
             allowed="a done run that was trained",
             next_step="choose another run (mmlab ls), or run the experiment again",
-        )
-    )
-
-
-def _imported(detail: RunDetail) -> UsageError:
-    return UsageError(
-        explain(
-            f"run {detail.run.run_id}",
-            "it was not executed here, so it has neither a spec nor weights",
-            found=f"{detail.run.cell}, imported from {detail.run.origin}",
-            allowed="a run that mmlab executed",
-            next_step="name one of your own: mmlab ls",
         )
     )

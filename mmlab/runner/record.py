@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mmlab.errors import UsageError, explain
+from mmlab.metric import Metric
 from mmlab.model.weights import load_weights, save_weights
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
 from mmlab.runner.lease import Lease
@@ -40,13 +41,14 @@ class RunRecord:
         wanted: Mapping[str, str],
         show: Callable[[Progress], None],
         skipped: Sequence[SkippedSample] = (),
+        declared: Sequence[Metric] = (),
     ) -> None:
         self.lease = lease
         self.runs = runs
         self.wanted = wanted
         self.show = show
         self.skipped = skipped
-        self.curves = Curves(lease.store, lease.claim)
+        self.curves = Curves(lease.store, lease.claim, declared)
         self.weights = WeightFiles(runs, lease.claim.run_id)
 
     def __enter__(self) -> RunRecord:
@@ -88,12 +90,13 @@ class RunRecord:
 class Curves:
     """Points of training curves on their way to the store, a transaction every FLUSH_SECONDS.
 
-    A fast training emits more often than a database should commit.
+    A fast training emits more often than a database should commit. `declared` says what they are.
     """
 
-    def __init__(self, store: Store, claim: Claim) -> None:
+    def __init__(self, store: Store, claim: Claim, declared: Sequence[Metric] = ()) -> None:
         self.store = store
         self.claim = claim
+        self.declared = declared
         self._waiting: list[MetricPoint] = []
         self._flushed = time.monotonic()
 
@@ -106,7 +109,7 @@ class Curves:
     def flush(self) -> None:
         """Write what is waiting. Raises LeaseLost if the run is another process's by now."""
         if self._waiting:
-            self.store.record_points(self.claim, self._waiting)
+            self.store.record_points(self.claim, self._waiting, self.declared)
         self._waiting, self._flushed = [], time.monotonic()
 
 

@@ -27,10 +27,12 @@ from mmlab.model.device import determinism, resolve_device
 from mmlab.model.width import WidthMatcher
 from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
+from mmlab.runner.cells import describe_run
 from mmlab.runner.confirm import Confirmer
+from mmlab.runner.curve_metrics import curve_metrics
 from mmlab.runner.execute import CellExecutor
 from mmlab.runner.follow import END, Assignment, follow, require_equal_plans
-from mmlab.runner.identity import describe_run, describe_training, hash_cell
+from mmlab.runner.identity import describe_training, hash_cell
 from mmlab.runner.initial_weights import BeingTrained, Sources
 from mmlab.runner.kept import FeatureCache
 from mmlab.runner.lease import LEASE_SECONDS, Lease, keep_lease
@@ -200,7 +202,7 @@ class Runner:
 
     def execute(self, plan: Plan) -> tuple[Status, str | None, str | None]:
         """Identify a cell, claim its run, produce what is missing, and record it."""
-        plan = self.matcher.match(plan)
+        asked, plan = plan, self.matcher.match(plan)
         try:
             sources = self.sources.find(plan)
         except BeingTrained as reason:
@@ -208,7 +210,7 @@ class Runner:
             return "held", None, None
         revisions = self.splits.revisions(plan)
         content = describe_training(plan, revisions, sources)
-        identity = describe_run(plan, self.confirmer.cell(plan, content), sources)
+        identity = describe_run(asked, plan, self.confirmer.cell(plan, content), sources)
         wanted = self.confirmer.evaluations(plan, identity.train_hash, self.splits)
         self.tell_skipped(plan)
         row = self.store.submit(identity, rerun=self.options.rerun)
@@ -257,8 +259,8 @@ class Runner:
         """Produce a claimed run's results and store them, or store why not and return that."""
         try:
             require_equal(self.group, assignment.train_hash)
-            skipped = self.splits.skipped(plan)
-            with RunRecord(lease, self.runs, wanted, self.display.progress, skipped) as record:
+            parts = self.splits.skipped(plan), curve_metrics(plan)
+            with RunRecord(lease, self.runs, wanted, self.display.progress, *parts) as record:
                 self.executor.execute(plan, assignment.sources, wanted, record)
         except KeyboardInterrupt:
             self.store.release(lease.claim, "interrupted")

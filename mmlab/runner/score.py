@@ -77,8 +77,9 @@ class CellEvaluation:
             other = partial(self._encode, subject, known, name)
             lacking = lacking_splits(self.plan, name, self.splits)
             asked = replace(encoded, other=other, lacking=lacking)
+            declared = self.plan.evaluators[name]
             for result in evaluator(subject, asked, name):
-                yield _published(result, encoded.dataset)
+                yield _published(_declared(result, declared), encoded.dataset)
 
     def validate(self) -> dict[str, float]:
         """Mean losses on the validation split, and the evaluation that `train.best` names."""
@@ -147,6 +148,12 @@ class CellEvaluation:
             kept = self._kept(resolved, chosen)
             known[id(dataset)] = encode_split(subject, dataset, chosen, self.batch_size, kept)
         return known[id(dataset)]
+
+
+def _declared(result: EvaluationResult, evaluator: Resolved) -> EvaluationResult:
+    """The result with what its evaluator declares of its metrics."""
+    labels = evaluator.label_metrics
+    return replace(result, declared=evaluator.metrics, declared_of_labels=labels)
 
 
 def _published(result: EvaluationResult, dataset: Dataset) -> EvaluationResult:

@@ -5,12 +5,10 @@
 What is wrong is reported all at once, each fault at its place in a file or an override.
 """
 
-from mmlab.spec.faults import Fault as Fault
 from mmlab.spec.load import Cell as Cell
 from mmlab.spec.load import SpecFile as SpecFile
 from mmlab.spec.load import expand as expand
 from mmlab.spec.load import load_spec as load_spec
-from mmlab.spec.load import render_faults as render_faults
 from mmlab.spec.overrides import Override as Override
 from mmlab.spec.tables import Component as Component
 from mmlab.spec.tables import DatasetTable as DatasetTable

@@ -101,9 +101,3 @@ def expand(spec_file: SpecFile) -> list[Cell]:
         for position, (point, name) in enumerate(zip(checked, names, strict=True))
         for turn, seed in enumerate(sweep.seeds)
     ]
-
-
-def render_faults(spec_file: SpecFile, faults: Sequence[Fault]) -> str:
-    """Faults of a spec file at their places, in the form that `load_spec` reports."""
-    document = spec_file.document
-    return render_located([(fault, document.place(fault.path)) for fault in faults])

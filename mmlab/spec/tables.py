@@ -226,7 +226,8 @@ class TrainTable(Table):
         str, Field(min_length=1, description='which validation metric: "loss" or EVALUATION/METRIC')
     ] = "loss"
     best_mode: Annotated[
-        Literal["auto", "min", "max"], Field(description="auto: min for losses, ranks and errors")
+        Literal["auto", "min", "max"],
+        Field(description="auto: which way the metric is declared to be better"),
     ] = "auto"
     patience: Annotated[
         Positive | None, Field(description="stop after so many evaluations without a better one")

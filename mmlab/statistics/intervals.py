@@ -1,11 +1,11 @@
-"""Intervals around means, and which way a metric is better. Everything here is a closed formula.
+"""Intervals around means. Everything here is a closed formula.
 
 An interval is a 95 % interval and says in one word what it varies over, for two of different words
 must not be read as one:
 
 - `seeds`: Student t over the means of the seeds. It covers the randomness of training and nothing
   else: the evaluated samples are the same for every seed.
-- `draws`: Student t over the draws of the shots of `few_shot`, for one seed.
+- `draws`: Student t over draws that an evaluation made, of shots say, for one seed.
 - `wilson`: Wilson's score interval for a share of hits among samples, for one seed. It covers the
   draw of the samples and nothing else: another seed may well fall outside.
 - `normal`: as `wilson`, for outcomes other than 0 and 1: mean +- 1.96 standard errors.

@@ -15,6 +15,7 @@ from mmlab.store.rows import (
     ArtifactRow,
     AttemptRow,
     BestWeights,
+    CellRow,
     Claim,
     EvaluationRow,
     ImportedRun,
@@ -22,6 +23,7 @@ from mmlab.store.rows import (
     RunDetail,
     RunIdentity,
     RunRow,
+    SpecRow,
 )
 from mmlab.store.runs import require_done
 from mmlab.store.store import Store, open_store
@@ -30,6 +32,7 @@ __all__ = [
     "ArtifactRow",
     "AttemptRow",
     "BestWeights",
+    "CellRow",
     "Claim",
     "EvaluationRow",
     "ImportedRun",
@@ -37,6 +40,7 @@ __all__ = [
     "RunDetail",
     "RunIdentity",
     "RunRow",
+    "SpecRow",
     "Store",
     "open_store",
     "require_done",

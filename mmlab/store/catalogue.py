@@ -1,15 +1,17 @@
-"""Labels and samples: what results refer to. Each is stored once and found again by its content."""
+"""Labels, samples and declarations of metrics: stored once each, and found by their content."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection, insert, select
 
+from mmlab.metric import Metric, find
 from mmlab.store.bulk import insert_columns, lock_catalogue
-from mmlab.store.tables import label_sets, labels, samples
+from mmlab.store.tables import label_sets, labels, metric_declarations, samples
 from mmlab.store.text import digest, to_json
 
 Ids = npt.NDArray[np.int64]
@@ -73,3 +75,42 @@ def _finder(
         samples.c.dataset_revision == dataset_revision, samples.c.split == split
     )
     return lambda: {stable_id: number for stable_id, number in connection.execute(query)}
+
+
+def declaration_ids(
+    connection: Connection, declared: Sequence[Metric], names: Iterable[str], condition: str = ""
+) -> dict[str, int]:
+    """The numbers of what is declared of metrics, by name; new declarations are added.
+
+    A name that nobody declares is left out.
+    """
+    rows = {name: _declaration(declared, name, condition) for name in names}
+    hashes = {name: str(row["hash"]) for name, row in rows.items() if row}
+    known = _known_declarations(connection, hashes.values())
+    if not known.keys() >= set(hashes.values()):
+        lock_catalogue(connection)
+        known = _known_declarations(connection, hashes.values())
+        new = [row for row in rows.values() if row and row["hash"] not in known]
+        if new:
+            connection.execute(insert(metric_declarations), new)
+        known = _known_declarations(connection, hashes.values())
+    return {name: known[hash] for name, hash in hashes.items()}
+
+
+def _declaration(
+    declared: Sequence[Metric], name: str, condition: str
+) -> Mapping[str, object] | None:
+    """The row of a declaration: the metric by its own name, whatever the condition."""
+    found = find(declared, name, condition)
+    if found is None:
+        return None
+    position, metric = found
+    row = {key: value for key, value in asdict(metric).items() if key != "condition"}
+    row["position"] = position
+    return {**row, "hash": digest(to_json(row))}
+
+
+def _known_declarations(connection: Connection, hashes: Iterable[str]) -> dict[str, int]:
+    row = metric_declarations.c
+    query = select(row.hash, row.id).where(row.hash.in_(set(hashes)))
+    return {hash: number for hash, number in connection.execute(query)}

@@ -25,19 +25,22 @@ from sqlalchemy import (
 )
 
 from mmlab.errors import explain
+from mmlab.hashing import ordered_json
 from mmlab.store.bulk import db_now, insert_missing
+from mmlab.store.cells import add_cell, add_spec
 from mmlab.store.rows import Claim, LeaseLost, RunIdentity, RunRow
 from mmlab.store.runs import as_run
 from mmlab.store.tables import OUTCOMES, attempts, metrics, runs, specs
-from mmlab.store.text import digest, printable, to_json
+from mmlab.store.text import printable, to_json
 
 
 def submit(connection: Connection, identity: RunIdentity, *, rerun: bool) -> RunRow:
     """The run of a cell, queued unless it is there. With `rerun`, always one more replicate.
 
-    Of several replicates the first done one is given, else the first.
+    Of several replicates the first done one is given, else the first. The cell is added as this
+    run's, unless it is that already.
     """
-    spec_id = _spec_id(connection, identity)
+    spec_id = add_spec(connection, identity.cell.spec)
     same = runs.c.train_hash == identity.train_hash
     # Two reruns at once must not choose one number; on SQLite the transaction sees to that.
     connection.execute(select(specs.c.id).where(specs.c.id == spec_id).with_for_update())
@@ -46,24 +49,9 @@ def submit(connection: Connection, identity: RunIdentity, *, rerun: bool) -> Run
         insert_missing(connection, runs, _new_run(connection, identity, spec_id, count))
     wanted = runs.c.replicate == count if rerun else true()
     query = select(runs).where(same, wanted).order_by(runs.c.status != "done", runs.c.replicate)
-    return as_run(connection.execute(query.limit(1)).one())
-
-
-def _spec_id(connection: Connection, identity: RunIdentity) -> int:
-    spec_hash = digest(identity.spec_text + "\0" + identity.spec_json)
-    query = select(specs.c.id).where(specs.c.hash == spec_hash)
-    found: int | None = connection.scalar(query)
-    if found is not None:
-        return found
-    row = {
-        "hash": spec_hash,
-        "name": identity.spec_name,
-        "text": identity.spec_text,
-        "resolved": identity.spec_json,
-        "created_at": db_now(connection),
-    }
-    insert_missing(connection, specs, row)
-    return int(connection.execute(query).scalar_one())
+    run = as_run(connection.execute(query.limit(1)).one())
+    add_cell(connection, identity.cell, spec_id, run.run_id)
+    return run
 
 
 def _new_run(
@@ -72,13 +60,13 @@ def _new_run(
     return {
         "id": uuid.uuid4().hex,
         "spec_id": spec_id,
-        "experiment": identity.experiment,
-        "cell": identity.cell,
-        "axes": to_json(identity.axes),
-        "resolved": identity.resolved,
+        "experiment": identity.cell.experiment,
+        "cell": identity.cell.label,
+        "axes": ordered_json(identity.cell.axes),
+        "resolved": ordered_json(identity.resolved),
         "train_hash": identity.train_hash,
         "group_hash": identity.group_hash,
-        "seed": identity.seed,
+        "seed": identity.cell.seed,
         "replicate": replicate,
         "status": "queued",
         "fence": 0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from mmlab.errors import StoreError
@@ -15,23 +15,53 @@ class LeaseLost(StoreError):
 
 
 @dataclass(frozen=True)
-class RunIdentity:
-    """A cell, as it is submitted. Two of one train hash are the same run.
+class SpecRow:
+    """A spec file as it was read: its name without the folder, its text, and its content as JSON.
 
-    `spec_json` and `resolved` are JSON texts: the whole spec's, and the cell's own with its axes
-    applied. `cell` is a short text of what differs from the sweep's other cells.
+    `resolved` has the default of every key that mmlab reads, what the file extends and every
+    override, and the sweep.
     """
 
+    name: str
+    text: str
+    resolved: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class CellRow:
+    """A cell of a spec's sweep, whole: `mmlab.runner.cells` writes it and reads it back.
+
+    Tables keep their order. `axes` are the sweep's dotted paths and their values, `label` says them
+    in short. `overrides` has the texts of `--set` in "set" and the files of `--set-file` in
+    "files"; `budget` is how many parameters fusion and head may have. `resolved` is the cell's own
+    spec as it was asked, every option with its value or default and every path absolute.
+    `position` counts the cells of the sweep from 0. `position` and `overrides` are None where they
+    are unknown, for a cell that an earlier version submitted.
+    """
+
+    spec: SpecRow
     experiment: str
-    spec_name: str
-    spec_text: str
-    spec_json: str
-    resolved: str
+    position: int | None
+    seed: int
+    label: str
+    axes: Mapping[str, object]
+    overrides: Mapping[str, object] | None
+    budget: int | None
+    resolved: Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class RunIdentity:
+    """What is submitted: a cell, and the run that it is. Two of one train hash are the same run.
+
+    `resolved` is the cell's spec as the run executes it: the weights that were found, and the width
+    that a budget gave.
+    """
+
+    cell: CellRow
+    resolved: Mapping[str, object]
     train_hash: str
     group_hash: str
-    seed: int
-    cell: str = ""
-    axes: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,7 +133,7 @@ class AttemptRow:
 
 @dataclass(frozen=True)
 class EvaluationRow:
-    """One evaluation of a run and its metrics, None where a metric is not defined."""
+    """One evaluation of a run and its metrics as declared, None where one is not defined."""
 
     id: int
     name: str
@@ -135,9 +165,13 @@ class ArtifactRow:
 
 @dataclass(frozen=True)
 class RunDetail:
-    """All that `mmlab show` tells of a run."""
+    """All that `mmlab show` tells of a run.
+
+    `cell` is the newest of those that are this run; None for a run that was imported.
+    """
 
     run: RunRow
+    cell: CellRow | None
     spec_name: str
     spec_text: str
     resolved: Mapping[str, object]

@@ -14,8 +14,17 @@ from sqlalchemy import Connection, Row, exists, select, true
 
 from mmlab.errors import UsageError, explain
 from mmlab.store.bulk import db_now
+from mmlab.store.cells import newest_cell
 from mmlab.store.rows import ArtifactRow, AttemptRow, BestWeights, EvaluationRow, RunDetail, RunRow
-from mmlab.store.tables import artifacts, attempts, evaluations, metrics, runs, specs
+from mmlab.store.tables import (
+    artifacts,
+    attempts,
+    evaluations,
+    metric_declarations,
+    metrics,
+    runs,
+    specs,
+)
 
 # A row of whatever query; its columns are named where it is read.
 AnyRow = Row[Any]
@@ -124,6 +133,7 @@ def run_detail(connection: Connection, run_id: str) -> RunDetail:
         raise UsageError(_no_such_run(connection, run_id, []))
     return RunDetail(
         run=as_run(row),
+        cell=newest_cell(connection, run_id),
         spec_name=row.spec_name or "",
         spec_text=row.spec_text or "",
         resolved=json.loads(row.resolved),
@@ -178,9 +188,16 @@ def _evaluations(connection: Connection, run_id: str) -> list[EvaluationRow]:
 
 
 def _final_metrics(connection: Connection, run_id: str) -> Mapping[int, dict[str, float | None]]:
-    query = select(metrics).where(metrics.c.run_id == run_id, metrics.c.evaluation_id.is_not(None))
+    """Values by evaluation and name, in the order of their declarations; others by name, last."""
+    position = metric_declarations.c.position
+    query = (
+        select(metrics)
+        .outerjoin(metric_declarations)
+        .where(metrics.c.run_id == run_id, metrics.c.evaluation_id.is_not(None))
+        .order_by(position.is_(None), position, metrics.c.name)
+    )
     values: dict[int, dict[str, float | None]] = {}
-    for row in connection.execute(query.order_by(metrics.c.name)):
+    for row in connection.execute(query):
         values.setdefault(row.evaluation_id, {})[row.name] = as_value(row.value, row.value_kind)
     return values
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import Select
 
+from mmlab.metric import Metric
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
 from mmlab.store import claims
 from mmlab.store.engine import Database, check_file, create_file, is_yet_to_be_made, parse_address
@@ -169,15 +170,18 @@ class Store:
         with self._database.write() as connection:
             return claims.fail(connection, claim, outcome, message, traceback)
 
-    def record_points(self, claim: Claim, points: Sequence[MetricPoint]) -> None:
+    def record_points(
+        self, claim: Claim, points: Sequence[MetricPoint], declared: Sequence[Metric] = ()
+    ) -> None:
         """Add points of training curves, replacing those of the same name and step.
 
+        `declared` says what they are, in the order in which curves are shown.
         Renews the lease. Raises LeaseLost, and writes nothing, if the run is another process's.
         """
         check_points(points)
         with self._database.write() as connection:
             claims.guard(connection, claim)
-            write_points(connection, claim.run_id, points)
+            write_points(connection, claim.run_id, points, declared)
 
     def finish(
         self,

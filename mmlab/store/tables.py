@@ -44,6 +44,8 @@ metadata = MetaData(
 STATUSES = ("queued", "running", "done", "failed", "cancelled")
 OUTCOMES = ("ok", "error", "oom", "nan", "disk_full", "preempted", "lost", "interrupted")
 VALUE_KINDS = ("finite", "nan", "inf", "-inf", "undefined")
+BETTER = ("higher", "lower")
+DECLARED = "what the metric is; NULL where nobody has declared it"
 
 
 # A column of any type; its values are never touched here.
@@ -89,7 +91,7 @@ runs = Table(
     Column("experiment", Text, nullable=False, comment="the spec's name"),
     Column("cell", Text, nullable=False, comment="what differs from its sweep's other cells"),
     Column("axes", Text, nullable=False, comment="JSON: the sweep's dotted paths and their values"),
-    Column("resolved", Text, nullable=False, comment="JSON: the cell's own spec, axes applied"),
+    Column("resolved", Text, nullable=False, comment="JSON: the spec as the run executes it"),
     Column("train_hash", Text, nullable=False, comment="identity of the training, seed included"),
     Column("group_hash", Text, nullable=False, comment="the train hash without its seed"),
     Column("seed", BigInteger, nullable=False, comment="seed of all randomness"),
@@ -126,6 +128,35 @@ identities = Table(
     Column("hash", Text, primary_key=True, comment="a run's group hash, or an evaluation hash"),
     Column("content", Text, nullable=False, comment="JSON: every value, also those left out of it"),
     comment="One row per hash: the values it stands for, so that a hit by hash can be confirmed",
+)
+
+cells = Table(
+    "cells",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="number of the cell, higher if newer"),
+    _key("specs.id", "the spec it belongs to"),
+    _key("runs.id", "the run it is; NULL where none was found yet", nullable=True),
+    Column("hash", Text, nullable=False, comment="sha256 of all that the cell says"),
+    Column("experiment", Text, nullable=False, comment="the spec's name"),
+    Column("position", Integer, comment="place in its sweep, from 0; NULL where it is unknown"),
+    Column("seed", BigInteger, nullable=False, comment="seed of all randomness"),
+    Column("label", Text, nullable=False, comment="what differs from its sweep's other cells"),
+    Column("axes", Text, nullable=False, comment="JSON: the sweep's dotted paths and their values"),
+    Column(
+        "overrides", Text, comment="JSON: texts of --set, files of --set-file; NULL where unknown"
+    ),
+    Column("budget", BigInteger, comment="parameters of fusion and head to meet; NULL if none"),
+    Column(
+        "resolved",
+        Text,
+        nullable=False,
+        comment="JSON: its own spec as asked, in order, defaults filled in, paths absolute",
+    ),
+    Column("created_at", DateTime(timezone=True), nullable=False, comment="first submitted, UTC"),
+    UniqueConstraint("run_id", "spec_id", "hash"),
+    _unique_where("uq_cells_without_run", "run_id IS NULL", "spec_id", "hash"),
+    Index(None, "spec_id", "position"),
+    comment="One row per cell of a spec's sweep and run that it is; several cells may be one run",
 )
 
 attempts = Table(
@@ -212,6 +243,40 @@ evaluations = Table(
     comment="One row per result of an evaluator on a run; more may be added to a finished run",
 )
 
+metric_declarations = Table(
+    "metric_declarations",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="number of the declaration"),
+    Column("hash", Text, nullable=False, unique=True, comment="sha256 of all that it declares"),
+    Column("name", Text, nullable=False, comment="the metric's name, as in metrics.name"),
+    Column("better", Text, comment="which values are better: higher, lower; NULL if neither"),
+    Column("unit", Text, nullable=False, comment="share (of 1), rank, nats, ...; empty if none"),
+    Column(
+        "position",
+        Integer,
+        nullable=False,
+        comment="place among the metrics of one evaluation; the first present one ranks it",
+    ),
+    Column(
+        "mean_of",
+        Text,
+        comment="mean of what of sample_results: outcome, -outcome, rank<=K (share); NULL if none",
+    ),
+    Column("low_of", Text, comment="the metric of whose 95% interval it is the low end, or NULL"),
+    Column("high_of", Text, comment="the metric of whose 95% interval it is the high end, or NULL"),
+    Column(
+        "board",
+        Text,
+        nullable=False,
+        comment="which table of a report shows it: leaderboard or robustness",
+    ),
+    Column(
+        "has_gain", Boolean, nullable=False, comment="whether fusion gains are told of its outcomes"
+    ),
+    _one_of("better", BETTER),
+    comment="One row per declaration of a metric, as whoever gave it made it with the results",
+)
+
 metrics = Table(
     "metrics",
     metadata,
@@ -225,6 +290,7 @@ metrics = Table(
     Column(
         "value_kind", Text, nullable=False, comment="finite, nan, inf, -inf, or undefined: no value"
     ),
+    _key("metric_declarations.id", DECLARED, nullable=True),
     _one_of("value_kind", VALUE_KINDS),
     CheckConstraint("(value_kind = 'finite') = (value IS NOT NULL)", name="value"),
     CheckConstraint("(evaluation_id IS NULL) = (step IS NOT NULL)", name="step"),
@@ -306,6 +372,7 @@ label_metrics = Table(
     _key("labels.id", "the label", is_primary=True),
     Column("name", Text, primary_key=True, comment="recall, support, mean_rank, ..."),
     Column("value", REAL, comment="NULL where it is not defined"),
+    _key("metric_declarations.id", DECLARED, nullable=True),
     sqlite_with_rowid=False,
     comment="One row per evaluation, label and metric",
 )

@@ -1,4 +1,6 @@
-"""The views of the store: what analysts read. They show done runs only and stay stable.
+"""The views of the store: what analysts read. They stay stable, and show done runs only.
+
+`submitted_cells` alone shows what is not done, too.
 
 Their SQL is in the migrations, which is where a database gets it from; here are their columns, so
 that `select(views.leaderboard)` works and frames get their types.
@@ -60,6 +62,15 @@ def _value() -> list[AnyColumn]:
     ]
 
 
+def _declared() -> list[AnyColumn]:
+    """What a metric is, as its giver declared it."""
+    return [
+        Column("better", Text, comment="which values are better: higher, lower; NULL if unknown"),
+        Column("unit", Text, comment="share (of 1), rank, ...; empty if none, NULL if unknown"),
+        Column("metric_declaration_id", Integer, comment="number of the declaration, or NULL"),
+    ]
+
+
 def _side(side: str) -> list[AnyColumn]:
     return [
         *_run(side),
@@ -83,6 +94,7 @@ leaderboard = Table(
     Column("origin", Text, comment="what the run was imported from; NULL if executed here"),
     Column("test_set", Text, comment="published name of the samples, split included, or NULL"),
     Column("main_metric", Text, comment="the metric quoted for it; NULL for the usual one"),
+    *_declared(),
     comment="One row per final metric of a done run",
 )
 
@@ -107,6 +119,7 @@ curves = Table(
     Column("metric", Text, comment="train/loss, validation/zero_shot/top1, ..."),
     Column("step", BigInteger, comment="training step"),
     *_value(),
+    *_declared(),
     comment="One row per point of a done run's training curves",
 )
 
@@ -158,4 +171,22 @@ reliability_bins = Table(
     Column("probability", REAL, comment="their mean; NULL in an empty bin"),
     Column("accuracy", REAL, comment="share whose first label is true; NULL in an empty bin"),
     comment="One row per evaluation of a done run and bin of probabilities",
+)
+
+submitted_cells = Table(
+    "submitted_cells",
+    metadata,
+    Column("cell_id", Integer, comment="number of the cell, higher if newer"),
+    Column("spec", Text, comment="file name of its spec, without the folder"),
+    Column("experiment", Text, comment="the spec's name"),
+    Column("position", Integer, comment="place in its sweep, from 0; NULL where it is unknown"),
+    Column("cell", Text, comment="what differs from its sweep's other cells"),
+    Column("axes", Text, comment="JSON: the sweep's dotted paths and their values"),
+    Column("seed", BigInteger, comment="seed of all randomness"),
+    Column("overrides", Text, comment="JSON: texts of --set, files of --set-file, or NULL"),
+    Column("budget", BigInteger, comment="parameters of fusion and head to meet; NULL if none"),
+    Column("created_at", DateTime(timezone=True), comment="first submitted, UTC"),
+    Column("run_id", Text, comment="the run it is; NULL where none was found yet"),
+    Column("status", Text, comment="of that run: queued, running, done, failed or cancelled"),
+    comment="One row per cell that was ever submitted, and the run it is",
 )

@@ -16,6 +16,7 @@ import numpy as np
 from sqlalchemy import Connection, delete, insert, select
 
 from mmlab.errors import DataError, explain
+from mmlab.metric import Metric
 from mmlab.records import (
     Artifact,
     EvaluationResult,
@@ -26,7 +27,7 @@ from mmlab.records import (
     SkippedSample,
 )
 from mmlab.store.bulk import db_now, insert_columns, insert_into, insert_missing, nullable
-from mmlab.store.catalogue import Ids, label_set, sample_ids
+from mmlab.store.catalogue import Ids, declaration_ids, label_set, sample_ids
 from mmlab.store.rows import ImportedRun
 from mmlab.store.runs import lock_done_run
 from mmlab.store.tables import (
@@ -74,6 +75,8 @@ def _check_result(result: EvaluationResult) -> None:
     check_texts(f"name of evaluation {result.name!r}", [result.name, result.condition])
     check_texts(f"test set of {result.name}", [result.test_set or "", result.main_metric or ""])
     check_texts(f"metric of {result.name}", [*result.metrics, *result.label_metrics])
+    units = [metric.unit for metric in (*result.declared, *result.declared_of_labels)]
+    check_texts(f"unit of a metric of {result.name}", units)
     check_texts(f"label of {result.name}", result.labels)
     check_texts(f"template of {result.name}", result.templates)
     _check_unique(f"labels of {result.name}", result.labels)
@@ -152,12 +155,14 @@ def _write_metrics(
     connection: Connection, run_id: str, evaluation_id: int, result: EvaluationResult
 ) -> None:
     pairs = [as_pair(value) for value in result.metrics.values()]
+    declared = declaration_ids(connection, result.declared, result.metrics, result.condition)
     columns: dict[str, Sequence[object]] = {
         "run_id": [run_id] * len(pairs),
         "evaluation_id": [evaluation_id] * len(pairs),
         "name": list(result.metrics),
         "value": [value for value, _ in pairs],
         "value_kind": [kind for _, kind in pairs],
+        "metric_declaration_id": [declared.get(name) for name in result.metrics],
     }
     insert_columns(connection, metrics, columns)
 
@@ -165,15 +170,18 @@ def _write_metrics(
 def _write_label_metrics(
     connection: Connection, evaluation_id: int, result: EvaluationResult, label_ids: Ids
 ) -> None:
+    declared = declaration_ids(connection, result.declared_of_labels, result.label_metrics)
     for name, values in result.label_metrics.items():
         is_kept = np.full(len(values), True)
         if len(values) > SMALL_SET:
             is_kept = ~np.isnan(values) & (values != 0)
-        columns = {
-            "evaluation_id": [evaluation_id] * int(is_kept.sum()),
+        count = int(is_kept.sum())
+        columns: dict[str, Sequence[object]] = {
+            "evaluation_id": [evaluation_id] * count,
             "label_id": label_ids[is_kept].tolist(),
-            "name": [name] * int(is_kept.sum()),
+            "name": [name] * count,
             "value": nullable(values[is_kept]),
+            "metric_declaration_id": [declared.get(name)] * count,
         }
         insert_columns(connection, label_metrics, columns)
 
@@ -355,15 +363,22 @@ def as_pair(value: float | None) -> tuple[float | None, str]:
     return (value, "finite") if math.isfinite(value) else (None, str(float(value)))
 
 
-def write_points(connection: Connection, run_id: str, points: Sequence[MetricPoint]) -> None:
+def write_points(
+    connection: Connection,
+    run_id: str,
+    points: Sequence[MetricPoint],
+    declared: Sequence[Metric] = (),
+) -> None:
     """Add points of curves, or replace those of the same name and step."""
+    if not points:
+        return
+    ids = declaration_ids(connection, declared, {point.name: None for point in points})
     rows = []
     for point in points:
         value, kind = as_pair(point.value)
         row = {"run_id": run_id, "name": point.name, "step": point.step}
-        rows.append({**row, "value": value, "value_kind": kind})
-    if not rows:
-        return
+        number = ids.get(point.name)
+        rows.append({**row, "value": value, "value_kind": kind, "metric_declaration_id": number})
     statement = insert_into(connection, metrics)
     statement = statement.on_conflict_do_update(
         index_elements=["run_id", "name", "step"],
@@ -371,6 +386,7 @@ def write_points(connection: Connection, run_id: str, points: Sequence[MetricPoi
         set_={
             "value": statement.excluded.value,
             "value_kind": statement.excluded.value_kind,
+            "metric_declaration_id": statement.excluded.metric_declaration_id,
         },
     )
     connection.execute(statement, rows)

@@ -98,7 +98,7 @@ def _check(case: _Case) -> None:
     _check_same_build(encoder, case)
     x, training_x = case.batch(encoder, False), case.batch(encoder, True)
     run, training_run = _run_on(x), _run_on(training_x)
-    _check_features(encoder, x, case.reads)
+    _check_features(encoder, x)
     check_evaluation(encoder, run)
     check_training_draws(encoder, training_run)
     _check_batches(encoder, x)
@@ -166,7 +166,7 @@ def _check_same_build(encoder: nn.Module, case: _Case) -> None:
         require(same, f"{name!r} must be a tensor that the ambient seed alone decides")
 
 
-def _check_features(encoder: Any, x: Tensor, reads: frozenset[str]) -> None:
+def _check_features(encoder: Any, x: Tensor) -> None:
     for is_training in (True, False):
         with ambient(STEP):
             features = encoder.train(is_training)(x)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mmlab.errors import MmlabError
-from mmlab.plugin import Calibrated, Inquiring, Shapes, Stepped
+from mmlab.plugin import LOSS, Calibrated, Inquiring, Shapes, Stepped
 from mmlab.testing.modules import (
     Run,
     check_evaluation,
@@ -31,6 +31,7 @@ from mmlab.testing.tools import (
     Factory,
     ambient,
     build,
+    check_metrics,
     check_schema,
     require,
     require_close,
@@ -64,10 +65,10 @@ def check_loss(
     """Check a loss with these options on random outputs of a model with two encoders.
 
     `shapes` says what the model is like: encoders "image" and "text", `is_multi_label`, and so on.
-    Checked: the option schema; declarations; named scalars of at least float32 among which is
-    "loss"; a finite gradient for every parameter and for what the loss reads, which in float64
-    equals finite differences; permutation of the batch; a batch of one, which it may refuse; absent
-    inputs without a say; unknown labels and nothing present (finite); very large scores, and scores
+    Checked: the option schema; declarations; named scalars of at least float32, "loss" and declared
+    ones; a finite gradient for every parameter and for what the loss reads, which in float64 equals
+    finite differences; permutation of the batch; a batch of one, which it may refuse; absent inputs
+    without a say; unknown labels and nothing present (finite); very large scores, and scores
     of aligned pairs times 100; bfloat16 outputs; what it does after a step; weights through
     safetensors; ambient randomness only. Of a loss that reads nothing but a similarity, that a pair
     with an absent side is as if it were not there. Of a loss with an option `chunk`, that values
@@ -81,7 +82,7 @@ def check_loss(
     _check_declarations(loss)
     made = make_pass(shapes, loss.reads, loss.views)
     run = _run_on(made)
-    _check_scalars(run(loss))
+    _check_scalars(loss, run(loss))
     check_training_draws(loss, run)
     check_state(loss, lambda: case.make(OTHER), run)
     _check_edges(loss, made)
@@ -130,8 +131,9 @@ def _check_declarations(loss: Any) -> None:
     require(isinstance(loss.views, int) and loss.views >= 0, "`views` must be an int of at least 0")
 
 
-def _check_scalars(scalars: Mapping[str, Tensor]) -> None:
+def _check_scalars(loss: Any, scalars: Mapping[str, Tensor]) -> None:
     require("loss" in scalars, f'a loss must give a scalar named "loss", not only {set(scalars)}')
+    check_metrics(loss, [name for name in scalars if name != LOSS.name])
     for name, x in scalars.items():
         require(isinstance(x, Tensor) and x.ndim == 0, f"{name!r} must be a tensor without axes")
         require_finite(x, repr(name))

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from mmlab.data.order import preserved_generators
 from mmlab.errors import PluginError
+from mmlab.metric import Metric, find
 from mmlab.model.components import BuildContext as BuildContext
 from mmlab.model.components import lazy_tensors
 from mmlab.plan.component import declared_numerics, is_numerics
@@ -170,6 +171,15 @@ def check_schema(kind: str, factory: Factory, options: Mapping[str, object]) -> 
 
 def _describes(schema: Mapping[str, object]) -> bool:
     return bool(str(schema.get("description", "")).strip())
+
+
+def check_metrics(component: object, names: Sequence[str]) -> None:
+    """Every one of these numbers is declared in `metrics`, so that runs can be compared by it."""
+    declared = getattr(component, "metrics", ())
+    is_known = isinstance(declared, tuple) and all(isinstance(one, Metric) for one in declared)
+    require(is_known, f"`metrics` must be a tuple of Metric, not {declared!r}")
+    bare = [name for name in names if find(declared, name) is None]
+    require(not bare, f"`metrics` must declare {bare}: which way they are better, or that none is")
 
 
 def build(factory: Factory, options: Mapping[str, object], seed: int, **given: object) -> Any:

@@ -17,7 +17,6 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.errors import SpecError, explain
 from mmlab.model.sharding import local
 
 #: Parameters that learn alike: "params", their "weight_decay", and "scale", their factor of the lr.
@@ -107,9 +106,8 @@ class SGD(torch.optim.SGD):
         momentum: Annotated[Momentum, Field(description="decay of the sum of gradients")] = 0.9,
         nesterov: Annotated[bool, Field(description="look ahead along the momentum")] = False,
     ) -> None:
-        if nesterov and momentum == 0:
-            raise _nothing_ahead()
-        super().__init__(groups, lr=lr, momentum=momentum, nesterov=nesterov)
+        looks_ahead = nesterov and momentum > 0  # torch refuses to where it would change nothing
+        super().__init__(groups, lr=lr, momentum=momentum, nesterov=looks_ahead)
         if momentum:
             _start_momentum(self)
 
@@ -324,15 +322,3 @@ def _select(groups: Sequence[Group], wanted: Callable[[nn.Parameter], bool]) -> 
     """The groups with those of their parameters that are wanted; those that have some."""
     chosen = [{**group, "params": list(filter(wanted, group["params"]))} for group in groups]
     return [group for group in chosen if group["params"]]
-
-
-def _nothing_ahead() -> SpecError:
-    return SpecError(
-        explain(
-            "nesterov",
-            "looks ahead along the momentum, and there is none",
-            found="nesterov = true, momentum = 0",
-            allowed="momentum above 0, or nesterov = false",
-            next_step="set momentum = 0.9, say, or leave nesterov out",
-        )
-    )

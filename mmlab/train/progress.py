@@ -11,16 +11,21 @@ import torch
 from torch import Tensor
 
 from mmlab.errors import RunError, explain
+from mmlab.metric import Metric
 from mmlab.records import MetricPoint
 from mmlab.spec import TrainTable
 
 
 class Best:
-    """The best validation so far, by `train.best`, and how long ago it was."""
+    """The best validation so far, by `train.best`, and how long ago it was.
+
+    `best_mode` is "max" where it is better high; the plan has settled what "auto" means, which is
+    "min" for the loss, where it says nothing else.
+    """
 
     def __init__(self, table: TrainTable) -> None:
         self.name = f"validation/{table.best}"
-        self.sign = 1.0 if best_direction(table) == "max" else -1.0
+        self.sign = 1.0 if table.best_mode == "max" else -1.0
         self.patience = table.patience
         self.value = -math.inf
         self.is_new = False
@@ -70,11 +75,12 @@ def _unknown_best(name: str, values: Mapping[str, float]) -> RunError:
     return RunError(message)
 
 
-def best_direction(table: TrainTable) -> str:
-    """Whether `train.best` is better high ("max") or low ("min": losses, errors, ranks)."""
-    if table.best_mode != "auto":
-        return table.best_mode
-    return "min" if table.best.endswith(("loss", "rank", "mse", "mae", "ece")) else "max"
+#: What training says of itself besides the losses' scalars.
+TRAINING = (
+    Metric("lr"),
+    Metric("grad_norm"),
+    Metric("samples_per_second", "higher", "samples/s"),
+)
 
 
 class HostMeter:

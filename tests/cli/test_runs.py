@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,11 @@ from support.report_values import asked, record, record_fusion
 from support.store_values import claimed, dump, finish, identity
 
 from mmlab.cli import main
+from mmlab.evaluate.metrics import METRICS
+from mmlab.metric import under
 from mmlab.store import open_store
+
+CONDITIONED = under("{condition}", METRICS)
 
 
 def call(db: str | Path, *arguments: str) -> Result:
@@ -96,6 +101,27 @@ def test_show_prints_metrics_spec_and_origin(results: str) -> None:
     assert "not defined" in shown
     assert call(results, "show", run, "--spec").stdout.startswith('name = "emoji"')
     assert json.loads(call(results, "show", run, "--env").stdout) == {"git": None}
+
+
+def test_show_prints_metrics_as_they_are_declared(results: str) -> None:
+    run = ask(results, "ls", "--status", "done")["runs"][0]["run_id"]
+    lines = call(results, "show", run).stdout.splitlines()
+    names = [line.split()[0] for line in lines if line.split()]
+    assert names[names.index("top1") :] == ["top1", "top5", "down", "nan", "up"]
+
+
+def test_conditions_of_other_metrics_share_a_table_and_keep_their_columns(sqlite_url: str) -> None:
+    given = [{"top1": 0.25}, {"top5": 0.5, "ece": 0.125}, {"top1": 0.75, "ece": 1.0}, {"top5": 0.0}]
+    asked_four = [
+        replace(asked([], metrics=metrics, condition=f"c{n}"), declared=CONDITIONED)
+        for n, metrics in enumerate(given)
+    ]
+    with open_store(sqlite_url) as store:
+        record(store, *asked_four)
+    lines = [line.split() for line in call(sqlite_url, "show", "@last").stdout.splitlines()]
+    assert ["condition", "top1", "top5", "ece"] in lines
+    rows = {line[0]: line[1:] for line in lines if line and line[0] in ("c0", "c2")}
+    assert rows == {"c0": ["0.2500"], "c2": ["0.7500", "1.0000"]}
 
 
 def test_show_tells_why_a_run_failed(results: str) -> None:
@@ -233,6 +259,18 @@ def test_an_empty_table_says_why(results: str, tmp_path: Path, table: str, reaso
         assert f"{table} is empty: no " in result.stderr
         assert reason in result.stderr
     assert out.read_text().startswith("experiment,")
+
+
+def test_a_run_that_was_asked_nothing_is_not_called_undone(sqlite_url: str) -> None:
+    assert "no run is done yet: mmlab run SPEC..." in call(sqlite_url, "report").stderr
+    with open_store(sqlite_url) as store:
+        record(store)
+        store.submit(replace(identity("waiting"), experiment="waiting"))
+    for names in ([], ["emoji"]):
+        result = call(sqlite_url, "report", *names)
+        assert "no done run was asked anything: add [[evaluate]] to the spec" in result.stderr
+        assert "is done yet" not in result.stderr
+    assert "none of these runs is done yet" in call(sqlite_url, "report", "waiting").stderr
 
 
 def test_a_page_cannot_hold_one_table_alone(results: str, tmp_path: Path) -> None:

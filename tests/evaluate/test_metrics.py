@@ -12,7 +12,6 @@ from sklearn.metrics import (
 )
 
 from mmlab.evaluate.metrics import (
-    average_precision,
     mean_over_present,
     mean_probability,
     mean_rank,
@@ -57,6 +56,10 @@ def test_mean_recall_equals_scikit_learn_where_every_class_is_present() -> None:
     truths = truth_ranks(scores, single_truths(labels, 6))
     found = recall(truths, 6).mean()
     assert found == pytest.approx(balanced_accuracy_score(labels, scores.argmax(1)), abs=1e-12)
+
+
+def average_precision(scores: np.ndarray, truths: TruthRanks) -> np.ndarray:
+    return order_measures(scores, truths)["average_precision"]
 
 
 @pytest.mark.parametrize("values", [2, 5, 100_000])

@@ -17,6 +17,7 @@ sys.path.insert(0, str(FOLDER.parent))
 
 from support.store_values import claimed, evaluation, finish, points  # noqa: E402  # needs the path above
 
+from mmlab.metric import Metric  # noqa: E402
 from mmlab.store import Store, open_store  # noqa: E402
 from mmlab.store.tables import REVISION  # noqa: E402
 
@@ -24,7 +25,9 @@ from mmlab.store.tables import REVISION  # noqa: E402
 def fill(store: Store) -> None:
     """Put in runs of every status, with everything that is awkward."""
     done = claimed(store, "done")
-    store.record_points(done, points(1.0, float("nan"), float("-inf")))
+    store.record_points(
+        done, points(1.0, float("nan"), float("-inf")), [Metric("train/loss", "lower")]
+    )
     finish(store, done)
     more = evaluation("again", labels=("x", "y", "z"))
     store.add_evaluations(done.run_id, [more], {"again": "again"})

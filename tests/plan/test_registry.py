@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mmlab.errors import PluginError
+from mmlab.plan.component import numerics_of
 from mmlab.plan.discover import is_editable
 from mmlab.plan.registry import BUILTINS, ComponentEntry, PluginFailure, Registry
 
@@ -274,3 +275,13 @@ def test_an_installed_plugin_has_a_version_instead_of_a_hash(install: Install) -
 def test_entries_can_be_members_of_a_set() -> None:
     entries = Registry.discover(BUILTINS).entries()
     assert len({*entries, *entries}) == len(entries)
+
+
+@pytest.mark.slow
+def test_every_component_of_ours_says_what_it_computes_by_a_number() -> None:
+    """A new version of mmlab or of its plugins then runs nothing again."""
+    registry = Registry.discover(BUILTINS)
+    ours = [entry for entry in registry.entries() if entry.distribution.startswith("mmlab")]
+    assert len(ours) > 60
+    for entry in ours:
+        assert numerics_of(entry, registry.resolve(entry.kind, entry.name)) is not None, entry

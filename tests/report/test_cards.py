@@ -136,7 +136,10 @@ def test_a_run_that_ranked_nothing_is_explained(store: Store) -> None:
     with pytest.raises(UsageError, match="no evaluation of it ranked labels") as caught:
         sample_cards(store, run, "sample-0000")
     assert "found: zero_shot\n" in str(caught.value)
-    assert "one of zero_shot, classification, linear_probe, prompts" in str(caught.value)
+    assert "allowed: an evaluation that ranks labels\n" in str(caught.value)
+    record(store, ranked([1]), seed=1)
+    with pytest.raises(UsageError, match="that ranks labels: here those by zero_shot"):
+        sample_cards(store, run, "sample-0000")
     with pytest.raises(UsageError, match="no such evaluation"):
         sample_cards(store, run, "sample-0000", "zero_short")
 

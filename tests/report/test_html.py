@@ -15,6 +15,7 @@ from support.report_values import picture, ranked, record
 from mmlab.report.page import gather
 from mmlab.report.render import html
 from mmlab.report.render.html import render_page
+from mmlab.report.results import Results
 from mmlab.store import Store, open_store
 
 AWKWARD = (
@@ -116,7 +117,17 @@ def test_the_page_says_how_cards_were_chosen(page: str) -> None:
 
 
 def test_an_empty_store_gives_a_page_that_says_so(store: Store) -> None:
-    assert "No run is done yet" in render_page(gather(store))
+    assert "no run is done yet" in render_page(gather(store))
+
+
+def test_a_store_of_runs_that_were_asked_nothing_says_that(store: Store) -> None:
+    run = record(store, curve=[2.0, 1.0])
+    for page in (render_page(gather(store)), Results(store)._repr_html_()):
+        assert "no done run was asked anything: add [[evaluate]] to the spec" in page
+        assert "is done yet" not in page
+    record(store, ranked([1, 2]), experiment="other")
+    assert "nothing to show" not in render_page(gather(store))
+    assert "no done run was asked anything" in render_page(gather(store, [run]))
 
 
 @pytest.mark.slow

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 from support.lab import CLASSIFICATION, ENCODERS, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
@@ -15,6 +17,7 @@ from mmlab.hashing import digest
 from mmlab.plan.content import hashed
 from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
+from mmlab.plugin import Added
 from mmlab.runner.identity import Hashes, describe_evaluations, hash_cell
 from mmlab.runner.initial_weights import Sources
 
@@ -153,6 +156,33 @@ def test_an_evaluation_has_its_options_split_and_data_in_its_hash(sqlite_lab: La
     assert plain == found("train.lr=0.5")
     settings = ("evaluate.0.k=3", 'evaluate.0.split="train"', "dataset.count=30")
     assert len({plain, *(found(setting) for setting in settings)}) == 4
+
+
+def test_an_evaluation_is_identified_by_the_same_rules(sqlite_lab: Lab) -> None:
+    """Neither another version of mmlab nor a neutral option counts; its protocol's version does."""
+
+    class Before:
+        version = 1
+
+    class Later:
+        version = 1
+
+        def __init__(self, *, temper: Annotated[float, Added(0)] = 0.0) -> None: ...
+
+    class Another(Later):
+        version = 2
+
+    (plan,) = plan_specs([sqlite_lab.write("pairs", PAIRED)], ())
+    given = plan.evaluators["zero_shot"]
+
+    def found(factory: type, package: str = "0.1.0", **options: object) -> str:
+        entry = replace(given.entry, version=package)
+        asked = replace(given, entry=entry, factory=factory, options=options)
+        changed = replace(plan, evaluators={"zero_shot": asked})
+        return digest(hashed(describe_evaluations(changed, "hash", Splits())["zero_shot"]))
+
+    assert found(Before) == found(Before, "0.2.0") == found(Later, temper=0.0)
+    assert len({found(Later, temper=t) for t in (0.0, 0.5)} | {found(Another, temper=0.0)}) == 3
 
 
 PLUGIN = """

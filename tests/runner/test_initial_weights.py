@@ -82,7 +82,8 @@ def test_seeds_that_were_run_before_belong_to_the_present_version(sqlite_lab: La
 def test_a_cell_waits_while_another_process_trains_what_it_starts_from(lab: Lab) -> None:
     first, second = lab.write("first"), starting(lab, "second", '{ run = "first" }')
     group = lab.run_one(first).run.group_hash
-    other_seed = replace(identity(), experiment="first", group_hash=group)
+    of_first = replace(identity().cell, experiment="first")
+    other_seed = replace(identity(), cell=of_first, group_hash=group)
     with lab.store() as store:
         claim = store.claim(store.submit(other_seed).run_id, "another process", 60, {})
         assert claim is not None

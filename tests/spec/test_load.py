@@ -10,7 +10,9 @@ import pytest
 from support.checkout import EXPERIMENTS
 from support.specs import SPEC, change, places, refuse, write
 
-from mmlab.spec import Fault, load_spec, render_faults
+from mmlab.spec import load_spec
+from mmlab.spec.faults import Fault
+from mmlab.spec.places import render_located
 
 
 def test_a_spec_is_read_with_its_defaults(tmp_path: Path) -> None:
@@ -213,11 +215,13 @@ def test_control_characters_of_a_file_do_not_reach_the_terminal(tmp_path: Path) 
 def test_a_fault_found_later_is_rendered_in_the_same_form(tmp_path: Path) -> None:
     spec_file = load_spec(write(tmp_path))
     fault = Fault(("dmi",), "unknown option", "dmi", "dim", "rename it", at_key=True)
-    assert render_faults(spec_file, [fault.under("fusion")]).startswith(
+    place = spec_file.document.place
+    found = fault.under("fusion")
+    assert render_located([(found, place(found.path))]).startswith(
         f"{spec_file.path}:15:1: fusion.dmi: unknown option\n  15 | [fusion]\n"
     )
-    several = [Fault(("fusion", "dim"), "first line\n  more", "", "", "")]
-    assert render_faults(spec_file, several) == (
+    several = Fault(("fusion", "dim"), "first line\n  more", "", "", "")
+    assert render_located([(several, place(several.path))]) == (
         f"{spec_file.path}:17:7: fusion.dim: first line\n  17 | dim = 16\n     |       ^^\n  more"
     )
 

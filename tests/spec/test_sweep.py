@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from support.specs import SPEC, places, refuse, write
 
-from mmlab.spec import Cell, Fault, expand, load_spec, render_faults
+from mmlab.spec import Cell, expand, load_spec
+from mmlab.spec.faults import Fault
+from mmlab.spec.places import render_located
 
 AXES = """
 [sweep]
@@ -270,8 +272,9 @@ def test_an_options_fault_of_a_cell_is_shown_at_its_axis(tmp_path: Path) -> None
     cell = cells(tmp_path, AXES)[-1]
     fault = Fault(("dim",), "out of range", "8", ">= 16", "raise it").under("fusion")
     line = line_of(cell.source.text, "fusion = [{")
-    assert render_faults(cell.source, [fault]).startswith(
+    place = cell.source.document.place
+    assert render_located([(fault, place(fault.path))]).startswith(
         f"{cell.source.path}:{line}:64: fusion.dim: out of range"
     )
     missing = Fault(("rank",), "missing", "", "", "").under("fusion")
-    assert f":{line}:40: fusion.rank: missing" in render_faults(cell.source, [missing])
+    assert f":{line}:40: fusion.rank: missing" in render_located([(missing, place(missing.path))])

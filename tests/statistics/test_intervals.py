@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from mmlab.report.metric_names import is_fraction, is_lower_better, metric_order
 from mmlab.statistics.intervals import normal_half_width, student_half_width, wilson_interval
 
 
@@ -54,31 +53,3 @@ def test_normal_half_width_is_the_standard_error_times_its_quantile() -> None:
         np.array([outcomes.mean()]), np.array([(outcomes**2).mean()]), np.array([4.0])
     )
     assert half[0] == pytest.approx(1.959963984540054 * outcomes.std(ddof=1) / 2)
-
-
-@pytest.mark.parametrize("metric", ["top1", "recall@5", "mAP", "mean_per_class_recall"])
-def test_shares_are_fractions_and_higher_is_better(metric: str) -> None:
-    assert is_fraction(metric)
-    assert not is_lower_better(metric)
-
-
-@pytest.mark.parametrize("metric", ["train/loss", "loss", "mean_rank", "median_rank"])
-def test_losses_and_ranks_are_better_lower(metric: str) -> None:
-    assert is_lower_better(metric)
-    assert not is_fraction(metric)
-
-
-def test_the_usual_metric_comes_first_and_unknown_names_last() -> None:
-    assert sorted(["zeta", "mean_rank", "top5", "top1"], key=metric_order)[::3] == ["top1", "zeta"]
-
-
-def test_errors_of_a_regression_are_better_small_and_r2_comes_first() -> None:
-    assert is_lower_better("mse")
-    assert is_lower_better("age/mae")
-    assert not is_lower_better("r2")
-    assert sorted(["mae", "age/mse", "mse", "r2"], key=metric_order)[0] == "r2"
-
-
-def test_summaries_of_shares_are_shares() -> None:
-    assert is_fraction("top1/subset_area")
-    assert not is_fraction("r2/subset_area")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import shutil
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 from alembic.script import ScriptDirectory
 from polars.testing import assert_frame_equal
-from sqlalchemy import Table, inspect, select
+from sqlalchemy import Table, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 from support.checkout import ROOT, TESTS
 from support.store_values import claimed, dump, finish
@@ -34,6 +35,9 @@ NONSENSE = (
     "UPDATE runs SET status = 'queued'",
     "UPDATE runs SET finished_at = created_at",
     "UPDATE runs SET spec_id = 99",
+    "UPDATE cells SET run_id = '99'",
+    "UPDATE cells SET spec_id = 99",
+    "INSERT INTO cells SELECT * FROM cells",
     "UPDATE attempts SET outcome = 'bored'",
     "INSERT INTO metrics (run_id, name, step, value_kind) SELECT id, '', 1, 'finite' FROM runs",
     "INSERT INTO metrics (run_id, name, step, value_kind) SELECT id, '', 1, 'big' FROM runs",
@@ -256,6 +260,31 @@ def _copy_rows(source: str, target: str, revision: str) -> None:
     new.close()
 
 
+def test_runs_of_before_cells_were_stored_get_one_of_what_is_known(tmp_path: Path) -> None:
+    (dumped,) = [path for path in OLD_DATABASES if path.stem == "0002"]
+    url = _restore(dumped, tmp_path / "old.db")
+    database = Database(parse_address(url))
+    provenance = {"overrides": ["train.lr=2"], "override_files": [{"file": "a", "text": "b = 1"}]}
+    with database.write() as connection:
+        connection.execute(
+            text("UPDATE runs SET provenance = :p WHERE status = 'failed'"),
+            {"p": json.dumps(provenance)},
+        )
+    database.close()
+    upgrade(url)
+    with open_store(url) as store:
+        (failed,), done = store.runs(status="failed"), store.runs(status="done")[-1]
+        cell, other = (store.run_detail(run.run_id).cell for run in (failed, done))
+    assert cell is not None
+    assert cell.overrides == {"set": ["train.lr=2"], "files": [{"name": "a", "text": "b = 1"}]}
+    assert (cell.position, cell.budget) == (None, None)
+    assert (cell.experiment, cell.seed, cell.label) == ("emoji", 0, "fusion=gating")
+    assert cell.resolved == {"name": "emoji", "fusion": {"use": "gating"}}
+    assert cell.spec.name == "emoji.toml"
+    assert other is not None
+    assert other.overrides is None
+
+
 def _check_old_runs(store: Store) -> None:
     statuses = sorted(run.status for run in store.runs())
     assert statuses == ["done", "done", "failed", "queued", "running"]
@@ -263,3 +292,5 @@ def _check_old_runs(store: Store) -> None:
     assert [evaluation.name for evaluation in done.evaluations] == ["zero_shot", "again"]
     assert done.evaluations[0].metrics["top1"] == 0.5
     assert done.evaluations[0].metrics["top5"] is None
+    assert done.cell is not None
+    assert (done.cell.experiment, done.cell.label) == ("emoji", "fusion=gating")

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from support.store_values import LABELS, artifact, claimed, dump, evaluation, finish, points
 
 from mmlab.errors import DataError, UsageError
+from mmlab.metric import Metric
 from mmlab.records import EvaluationResult, MetricPoint, SkippedSample
 from mmlab.store import BestWeights, Claim, Store, open_store, tables, views
 
@@ -120,6 +121,45 @@ def test_a_curve_keeps_its_last_values_and_says_which_are_not_finite(store: Stor
     query = select(view.c.step, view.c.value, view.c.value_kind).order_by(view.c.step)
     expected = [(1, 1.0, "finite"), (2, None, "nan"), (3, None, "inf")]
     assert store.frame(query).rows() == expected
+
+
+def test_what_metrics_are_is_stored_once_with_each_value_and_curve(store: Store) -> None:
+    held = claimed(store)
+    declared = [Metric("{stage}/loss", "lower", "nats")]
+    store.record_points(held, [*points(1.0), MetricPoint("train/other", 1, 2.0)], declared)
+    store.record_points(held, points(0.5), declared)
+    finish(store, held)
+    finish(store, claimed(store, "two"))
+    kinds = store.frame(select(tables.metric_declarations)).drop("id", "hash")
+    rows = kinds.select("name", "better", "unit", "position", "mean_of").rows()
+    assert sorted(rows) == [
+        ("down", "lower", "🦜", 1, None),
+        ("recall", "higher", "share", 0, None),
+        ("top1", "higher", "share", 0, "rank<=1"),
+        ("top5", "higher", "share", 0, "rank<=5"),
+        ("train/loss", "lower", "nats", 0, None),
+    ]
+    curves = store.frame(select(views.curves.c.metric, views.curves.c.better)).unique().rows()
+    assert sorted(curves) == [("train/loss", "lower"), ("train/other", None)]
+    finals = store.frame(select(views.leaderboard.c.metric, views.leaderboard.c.unit)).unique()
+    assert dict(finals.rows()) == {
+        "top1": "share",
+        "top5": "share",
+        "down": "🦜",
+        "up": None,
+        "nan": None,
+    }
+
+
+def test_a_unit_that_no_database_holds_is_refused_before_anything_is_written(
+    store: Store, database_url: str
+) -> None:
+    held = claimed(store)
+    before = dump(database_url)
+    result = dataclasses.replace(evaluation(), declared=(Metric("top1", unit="a\0b"),))
+    with pytest.raises(DataError, match="unit of a metric"):
+        finish(store, held, result)
+    assert dump(database_url) == before
 
 
 def test_an_evaluation_is_added_to_a_done_run_once(store: Store, database_url: str) -> None:

@@ -56,6 +56,28 @@ KEYS = [
         ),
     ),
     refused(
+        "a key that is elsewhere now",
+        (EPOCHS, f"{EPOCHS}\nbetas = [0.9, 0.98]"),
+        Says(
+            "spec.toml:32:1",
+            "unknown key: this is train.optimizer.betas now",
+            "betas",
+            "optimizer, schedule",
+            "write betas in [train.optimizer]",
+        ),
+    ),
+    refused(
+        "an option of another optimiser",
+        (EPOCHS, f'{EPOCHS}\noptimizer = {{ use = "sgd", betas = [0.9, 0.98] }}'),
+        Says(
+            "spec.toml:32:28",
+            'unknown option of the optimizer "sgd"',
+            "betas",
+            "momentum, nesterov",
+            "remove it",
+        ),
+    ),
+    refused(
         "wrong type",
         ("batch_size = 3", 'batch_size = "3"'),
         Says("spec.toml:32:14", "train.batch_size: wrong type", '"3"', "an integer >= 1", "quotes"),
@@ -120,6 +142,18 @@ COMPONENTS = [
             "prodcut",
             "concat",
             'use "product"',
+        ),
+        exit_code=4,
+    ),
+    refused(
+        "unknown optimiser",
+        (EPOCHS, f'{EPOCHS}\noptimizer = {{ use = "adam" }}'),
+        Says(
+            "spec.toml:32:21",
+            'no installed plugin has it (did you mean "adamw"?)',
+            "adam",
+            "adafactor, adamw, muon, sgd",
+            'use "adamw"',
         ),
         exit_code=4,
     ),
@@ -237,6 +271,17 @@ CONTRADICTIONS = [
             "topp1",
             "EVALUATION/METRIC of classification",
             "name a metric such as",
+        ),
+    ),
+    refused(
+        "an optimiser of whole parameters under fsdp",
+        (EPOCHS, f'{EPOCHS}\nparallel = "fsdp"\noptimizer = {{ use = "muon" }}'),
+        Says(
+            "spec.toml:32:12",
+            'the optimiser "muon" does not go with this',
+            '"fsdp"',
+            '"ddp"',
+            'set parallel = "ddp"',
         ),
     ),
     refused(

@@ -88,10 +88,14 @@ def make_loss(name: str, about: Mapping[str, Mapping[str, Any]] = OPTIONS) -> An
 
 
 def make_step(
-    losses: Mapping[str, Any], *, frozen: frozenset[str] = frozenset(), counts: bool = False
+    losses: Mapping[str, Any],
+    *,
+    frozen: frozenset[str] = frozenset(),
+    counts: bool = False,
+    seed: int = 0,
 ) -> Step:
     """Two encoders; a fusion of tokens, or one with a head where a loss reads a prediction."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     encoders = {
         "image": Reader(nn.Linear(WIDTH, DIM), counts=counts),
         "text": Reader(nn.Embedding(WORDS, DIM), counts=counts),

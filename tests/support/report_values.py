@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from mmlab.evaluate.evaluators.zero_shot import ZeroShot
+from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.records import EvaluationResult, MetricPoint, Rankings, SampleResults
-from mmlab.store import RunIdentity, Store
+from mmlab.store import CellRow, RunIdentity, SpecRow, Store
 
 PROVENANCE = {
     "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "is_dirty": True},
@@ -24,18 +25,19 @@ PROVENANCE = {
 
 def identity(experiment: str, cell: str, seed: int) -> RunIdentity:
     """One cell of an experiment; its cell text is its group."""
-    return RunIdentity(
+    row = CellRow(
+        spec=SpecRow(f"{experiment}.toml", f'name = "{experiment}"\n', {}),
         experiment=experiment,
-        spec_name=f"{experiment}.toml",
-        spec_text=f'name = "{experiment}"\n',
-        spec_json="{}",
-        resolved="{}",
-        train_hash=f"train-{experiment}-{cell}-{seed}",
-        group_hash=f"group-{experiment}-{cell}",
+        position=0,
         seed=seed,
-        cell=cell,
+        label=cell,
         axes={"fusion": cell},
+        overrides={"set": [], "files": []},
+        budget=None,
+        resolved={},
     )
+    train, group = f"train-{experiment}-{cell}-{seed}", f"group-{experiment}-{cell}"
+    return RunIdentity(row, {}, train, group)
 
 
 def record(
@@ -113,6 +115,8 @@ def ranked(
             "support": np.arange(count, dtype=np.float32),
         },
         thumbnails=pictures or {},
+        declared=ZeroShot.metrics,
+        declared_of_labels=ZeroShot.label_metrics,
     )
 
 
@@ -155,7 +159,8 @@ def asked(
             "samples": names,
         },
         subject={},
-        metrics={"top1": float(np.mean(outcomes))} if metrics is None else metrics,
+        metrics=_usual(evaluator, outcomes) if metrics is None else metrics,
+        declared=Registry.discover(BUILTINS).resolve("evaluator", evaluator).metrics,  # type: ignore[attr-defined]
         samples=SampleResults(
             ids=names,
             truths=[()] * count,
@@ -167,6 +172,12 @@ def asked(
             outcome=np.array(outcomes, dtype=np.float32),
         ),
     )
+
+
+def _usual(evaluator: str, outcomes: Sequence[float]) -> dict[str, float | None]:
+    """The metric that is the mean of an evaluator's outcomes, or minus that."""
+    mean = float(np.mean(outcomes))
+    return {"mse": -mean} if evaluator == "regression" else {"top1": mean}
 
 
 def record_fusion(
@@ -183,8 +194,9 @@ def record_fusion(
     axes = {"fusion": {"use": use, "inputs": list(inputs)}, **(settings or {})}
     others = [f"{path}={value}" for path, value in (settings or {}).items()]
     cell = ", ".join([f"fusion={use}({'+'.join(inputs)})", *others])
-    resolved = json.dumps({"fusion": {"use": use, "inputs": list(inputs)}})
-    made = replace(identity("emoji", cell, seed), axes=axes, resolved=resolved)
+    resolved = {"fusion": {"use": use, "inputs": list(inputs)}}
+    made = identity("emoji", cell, seed)
+    made = replace(made, cell=replace(made.cell, axes=axes), resolved=resolved)
     run = store.submit(made, rerun=rerun)
     claim = store.claim(run.run_id, "worker", 60, PROVENANCE)
     assert claim is not None, "a new run is free"

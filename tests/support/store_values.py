@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import MetaData, create_engine, select
 
+from mmlab.metric import SHARE, Metric
 from mmlab.records import (
     Artifact,
     Confusions,
@@ -20,7 +21,7 @@ from mmlab.records import (
     SampleTargets,
     Shots,
 )
-from mmlab.store import Claim, RunIdentity, Store
+from mmlab.store import CellRow, Claim, RunIdentity, SpecRow, Store
 from mmlab.store.engine import parse_address
 
 LABELS = (
@@ -36,18 +37,20 @@ LABELS = (
 
 def identity(name: str = "one", seed: int = 0) -> RunIdentity:
     """A cell of the experiment `emoji`; `name` and `seed` make its train hash."""
-    return RunIdentity(
+    spec = SpecRow("emoji.toml", f'name = "emoji" # {name} 🦜\n', {"name": "emoji"})
+    resolved = {"name": "emoji", "fusion": {"use": "gating"}}
+    cell = CellRow(
+        spec=spec,
         experiment="emoji",
-        spec_name="emoji.toml",
-        spec_text=f'name = "emoji" # {name} 🦜\n',
-        spec_json='{"name": "emoji"}',
-        resolved='{"name": "emoji", "fusion": {"use": "gating"}}',
-        train_hash=f"train-{name}-{seed}",
-        group_hash=f"group-{name}",
+        position=2,
         seed=seed,
-        cell="fusion=gating",
+        label="fusion=gating",
         axes={"fusion": {"use": "gating"}},
+        overrides={"set": ['meta.who="🦜"'], "files": [{"name": "more.toml", "text": "a = 1\n"}]},
+        budget=900,
+        resolved=resolved,
     )
+    return RunIdentity(cell, resolved, f"train-{name}-{seed}", f"group-{name}")
 
 
 def claimed(store: Store, name: str = "one", seed: int = 0, lease_seconds: float = 60) -> Claim:
@@ -115,6 +118,11 @@ def evaluation(
             np.array([[40.5, 1.0 / 3]] * count),
         ),
         shots=Shots("revision-0", "train", ("seen 🦜", "also seen")),
+        declared=(
+            Metric("top{k}", "higher", SHARE, mean_of="rank<={k}"),
+            Metric("down", "lower", "🦜"),
+        ),
+        declared_of_labels=(Metric("recall", "higher", SHARE),),
     )
 
 

@@ -98,6 +98,15 @@ class Nameless(Sound):
         return {"total": super().forward(outputs, batch, encode)["loss"]}
 
 
+class Undeclared(Sound):
+    def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
+        return {**super().forward(outputs, batch, encode), "extra": torch.zeros(())}
+
+
+class DeclaredByName(Sound):
+    metrics = frozenset({"extra"})
+
+
 class Vector(Sound):
     def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
         return {"loss": super().forward(outputs, batch, encode)["loss"].expand(3)}
@@ -187,6 +196,8 @@ class ReadsPixels(Sound):
     ("defect", "message"),
     [
         (Nameless, 'a scalar named "loss"'),
+        (Undeclared, r"`metrics` must declare \['extra'\]"),
+        (DeclaredByName, "`metrics` must be a tuple of Metric"),
         (Vector, "a tensor without axes"),
         (Peeks, r"reads the inputs of \['text'\]: name them in `reads_inputs`"),
         (Idle, "the parameter 'idle' gets no gradient"),

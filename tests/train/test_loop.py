@@ -19,7 +19,6 @@ from mmlab.model.model import Step
 from mmlab.plugin import Batch, Encode, Outputs
 from mmlab.spec import TrainTable
 from mmlab.train.loop import Trainer, count_steps
-from mmlab.train.progress import best_direction
 
 
 def weights(step: Step) -> list[Tensor]:
@@ -128,11 +127,12 @@ def test_steps_are_bounded_by_epochs_and_by_max_steps() -> None:
     assert count_steps(TrainTable(max_steps=99, batch_size=3), order) == 99
 
 
-def test_direction_and_precision_are_what_their_names_say() -> None:
-    table = TrainTable(epochs=1, batch_size=1)
-    assert best_direction(table) == "min"
-    assert best_direction(table.model_copy(update={"best": "zero_shot/top1"})) == "max"
-    assert best_direction(table.model_copy(update={"best": "zero_shot/mean_rank"})) == "min"
+def test_the_best_is_the_greatest_where_the_mode_says_so() -> None:
+    _, progress = run(make_step(), iter([1.0, 3.0, 2.0, 4.0]), best_mode="max")
+    assert [p.is_best for p in progress] == [True, True, False, True]
+
+
+def test_a_precision_is_what_its_name_says() -> None:
     assert resolve_precision("auto", torch.device("cpu")) == "fp32"
     assert resolve_precision("auto", torch.device("cuda")) == "bf16"
 

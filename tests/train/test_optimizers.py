@@ -16,7 +16,7 @@ from support.token_steps import make_step as make_deep_step
 from torch import Tensor, nn
 
 from mmlab.data.order import Order
-from mmlab.errors import RunError, SpecError
+from mmlab.errors import RunError
 from mmlab.spec import TrainTable
 from mmlab.train.loop import Trainer
 from mmlab.train.optimizers import Group, Optimizer
@@ -203,11 +203,15 @@ def test_each_makes_the_loss_fall(name: str) -> None:
     assert progress[-1].loss < 0.5 * progress[0].loss
 
 
-def test_nesterov_without_momentum_is_refused() -> None:
-    with pytest.raises(SpecError, match=r"nesterov: looks ahead along the momentum"):
-        rule("sgd", nesterov=True, momentum=0.0).make_optimizer(
-            make_step(), TrainTable(max_steps=1, batch_size=1)
-        )
+def test_nesterov_without_momentum_is_plain_descent() -> None:
+    own, other = parameters(), parameters()
+    groups = [{"params": own, "weight_decay": 0.0, "scale": 1.0}]
+    set_gradients(own, 0)
+    maker("optimizer", "sgd", {"nesterov": True, "momentum": 0.0})(groups=groups, lr=LR).step()
+    set_gradients(other, 0)
+    for found, p in zip(own, other, strict=True):
+        assert p.grad is not None
+        torch.testing.assert_close(found.detach(), p.detach() - LR * p.grad)
 
 
 def test_there_are_optimisers() -> None:

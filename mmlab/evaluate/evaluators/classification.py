@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
@@ -17,10 +18,11 @@ from mmlab.evaluate.label_results import (
     make_result,
     predict,
 )
-from mmlab.evaluate.metrics import METRICS
+from mmlab.evaluate.metrics import LABEL_METRICS, METRICS
 from mmlab.evaluate.rank_labels import rank_labels
 from mmlab.evaluate.ranked import LabelScores
 from mmlab.evaluate.subject import EvaluatedModel
+from mmlab.metric import Metric
 from mmlab.plugin import Calibration, Dataset
 from mmlab.records import EvaluationResult
 
@@ -35,7 +37,10 @@ class Classification:
 
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"prediction", "labels"})
-    metrics: ClassVar[frozenset[str]] = METRICS
+    metrics: ClassVar[tuple[Metric, ...]] = tuple(
+        replace(metric, has_gain=metric.name == "top1") for metric in METRICS
+    )
+    label_metrics: ClassVar[tuple[Metric, ...]] = LABEL_METRICS
 
     def __init__(
         self,

@@ -37,11 +37,17 @@ from mmlab.evaluate.probes import (
     without_details,
 )
 from mmlab.evaluate.subject import EvaluatedModel
+from mmlab.metric import SHARE, Metric, under
 from mmlab.plugin import Dataset
 from mmlab.records import EvaluationResult, SampleResults, Shots
 
 #: Metrics of which the seeds' mean and interval are given.
 _AVERAGED = ("top1", "top5", "mean_per_class_recall")
+#: The ends of these intervals.
+_ENDS = (
+    *(Metric(f"{name}_low", "higher", SHARE, low_of=name) for name in _AVERAGED),
+    *(Metric(f"{name}_high", "higher", SHARE, high_of=name) for name in _AVERAGED),
+)
 
 
 @dataclass(frozen=True)
@@ -68,10 +74,8 @@ class FewShot:
 
     version: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset()
-    metrics: ClassVar[frozenset[str]] = frozenset(
-        f"*/{name}"
-        for name in (*METRICS, *(f"{key}_{end}" for key in _AVERAGED for end in ("low", "high")))
-    )
+    metrics: ClassVar[tuple[Metric, ...]] = under("{shots}", (*METRICS, *_ENDS))
+    label_metrics: ClassVar[tuple[Metric, ...]] = ()
 
     def __init__(
         self,

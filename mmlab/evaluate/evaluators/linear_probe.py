@@ -10,7 +10,7 @@ from pydantic import Field
 from mmlab.evaluate.encode import Encoded
 from mmlab.evaluate.evaluator import Learnt, ProtocolQuestion
 from mmlab.evaluate.label_results import CardsOption, KeptOption, Labelling
-from mmlab.evaluate.metrics import METRICS
+from mmlab.evaluate.metrics import LABEL_METRICS, METRICS
 from mmlab.evaluate.probes import (
     EncoderOption,
     Method,
@@ -29,6 +29,7 @@ from mmlab.evaluate.probes import (
     take_examples,
 )
 from mmlab.evaluate.subject import EvaluatedModel
+from mmlab.metric import Metric
 from mmlab.plugin import Dataset
 from mmlab.records import EvaluationResult
 
@@ -50,7 +51,8 @@ class LinearProbe:
 
     version: ClassVar[int] = 2
     needs: ClassVar[frozenset[str]] = frozenset()
-    metrics: ClassVar[frozenset[str]] = METRICS
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    label_metrics: ClassVar[tuple[Metric, ...]] = LABEL_METRICS
 
     def __init__(
         self,

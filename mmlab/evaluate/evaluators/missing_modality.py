@@ -17,9 +17,10 @@ from mmlab.errors import SpecError, explain
 from mmlab.evaluate.encode import Encoded
 from mmlab.evaluate.evaluator import lacks_modality, nothing_left
 from mmlab.evaluate.evaluators.classification import Classification
-from mmlab.evaluate.evaluators.regression import MEASURES, Regression
-from mmlab.evaluate.metrics import METRICS
+from mmlab.evaluate.evaluators.regression import Regression
+from mmlab.evaluate.metrics import LABEL_METRICS
 from mmlab.evaluate.subject import EvaluatedModel
+from mmlab.metric import ROBUSTNESS, Metric, under
 from mmlab.model.heads import Standardized
 from mmlab.plugin import Dataset, Features
 from mmlab.records import EvaluationResult
@@ -27,9 +28,18 @@ from mmlab.records import EvaluationResult
 #: More inputs have too many subsets: each stores a row for every sample.
 MOST_INPUTS = 6
 
-#: The metrics that sum up a judge's result, the first one there is, and what is said of them.
+#: The metrics that sum up a judge's result, the first one there is.
 _MAIN = ("mAP", "top1", "r2")
-_SUMMARY = ("subset_area", "subset_worst", "noise_area", "noise_worst")
+#: What is said of them, in the order of a report's columns.
+_SUMMARY = ("subset_area", "noise_area", "subset_worst", "noise_worst")
+#: The metrics of both judges; the summary has the direction and unit of what it sums up.
+_JUDGED = (*Classification.metrics, *Regression.metrics)
+_SUMMARIES = tuple(
+    Metric(f"{metric.name}/{key}", metric.better, metric.unit)
+    for metric in _JUDGED
+    if metric.name in _MAIN
+    for key in _SUMMARY
+)
 
 
 @dataclass(frozen=True)
@@ -73,10 +83,11 @@ class MissingModality:
 
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"prediction"})
-    metrics: ClassVar[frozenset[str]] = frozenset(
-        {f"*/{name}" for name in (*METRICS, *MEASURES)}
-        | {f"{main}/{key}" for main in _MAIN for key in _SUMMARY}
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        *under("", _SUMMARIES, ROBUSTNESS),
+        *under("{inputs}", _JUDGED, ROBUSTNESS),
     )
+    label_metrics: ClassVar[tuple[Metric, ...]] = LABEL_METRICS
 
     def __init__(
         self,

@@ -28,12 +28,19 @@ from mmlab.evaluate.evaluators.zero_shot import (
 )
 from mmlab.evaluate.label_features import LabelFeatures
 from mmlab.evaluate.label_results import KeptOption, Labelling, make_result
-from mmlab.evaluate.metrics import METRICS, mean_over_present, measure_labels, share_within
+from mmlab.evaluate.metrics import (
+    LABEL_METRICS,
+    METRICS,
+    mean_over_present,
+    measure_labels,
+    share_within,
+)
 from mmlab.evaluate.probes import without_details
 from mmlab.evaluate.prompts import Prompts, Template
 from mmlab.evaluate.rank_labels import rank_labels
 from mmlab.evaluate.ranked import LabelScores, TrueLabels
 from mmlab.evaluate.subject import EvaluatedModel
+from mmlab.metric import Metric, under
 from mmlab.plugin import Dataset, Features
 from mmlab.records import EvaluationResult
 
@@ -56,7 +63,8 @@ class PromptStudy:
 
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"similarity"})
-    metrics: ClassVar[frozenset[str]] = frozenset(f"*/{name}" for name in METRICS)
+    metrics: ClassVar[tuple[Metric, ...]] = under("{templates}", METRICS)
+    label_metrics: ClassVar[tuple[Metric, ...]] = LABEL_METRICS
     learns_from: ClassVar[Sequence[Learnt]] = (
         Learnt("validation", instead="use zero_shot, which selects no templates"),
     )

@@ -17,11 +17,22 @@ from mmlab.evaluate.evaluator import ProtocolQuestion, make_protocol, needs_pred
 from mmlab.evaluate.finite import check_numbers
 from mmlab.evaluate.label_results import have_any_input, predict
 from mmlab.evaluate.subject import EvaluatedModel
+from mmlab.metric import Metric
 from mmlab.plugin import Dataset
 from mmlab.records import EvaluationResult, SampleResults, SampleTargets
 
 Doubles = npt.NDArray[np.float64]
-MEASURES = ("r2", "mse", "mae")
+#: Samples' outcomes are minus their squared errors.
+METRICS = (
+    Metric("r2", "higher"),
+    Metric("mse", "lower", mean_of="-outcome", has_gain=True),
+    Metric("mae", "lower"),
+)
+_NAMES = tuple(metric.name for metric in METRICS)
+#: The same of one of several targets.
+TARGET_METRICS = tuple(
+    Metric(f"{{target}}/{metric.name}", metric.better, metric.unit) for metric in METRICS
+)
 
 
 class Regression:
@@ -40,7 +51,8 @@ class Regression:
 
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"prediction", "targets"})
-    metrics: ClassVar[frozenset[str]] = frozenset({*MEASURES, *(f"*/{one}" for one in MEASURES)})
+    metrics: ClassVar[tuple[Metric, ...]] = (*METRICS, *TARGET_METRICS)
+    label_metrics: ClassVar[tuple[Metric, ...]] = ()
 
     def check(self, subject: EvaluatedModel, dataset: Dataset, name: str) -> None:
         """Raise SpecError without a head, DataError without targets."""
@@ -99,7 +111,7 @@ def measure(errors: Doubles, truths: Doubles, names: Sequence[str]) -> dict[str,
     """Metrics over all targets and of each; errors and truths (n, T), NaN where unknown."""
     columns = zip(errors.T, truths.T, strict=True)
     each = [_measure_target(e[~np.isnan(t)], t[~np.isnan(t)]) for e, t in columns]
-    metrics = {key: _mean([one[key] for one in each]) for key in MEASURES}
+    metrics = {key: _mean([one[key] for one in each]) for key in _NAMES}
     if len(names) > 1:
         for name, one in zip(names, each, strict=True):
             metrics |= {f"{name}/{key}": value for key, value in one.items()}
@@ -108,7 +120,7 @@ def measure(errors: Doubles, truths: Doubles, names: Sequence[str]) -> dict[str,
 
 def _measure_target(errors: Doubles, truths: Doubles) -> dict[str, float | None]:
     if not len(errors):
-        return dict.fromkeys(MEASURES)
+        return dict.fromkeys(_NAMES)
     varies = truths.min() < truths.max()
     spread = float(np.square(truths - truths.mean()).sum())
     return {

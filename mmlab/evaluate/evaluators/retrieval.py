@@ -26,6 +26,7 @@ from mmlab.evaluate.finite import check_numbers
 from mmlab.evaluate.label_results import CardsOption, make_thumbnails
 from mmlab.evaluate.metrics import share_within
 from mmlab.evaluate.subject import EvaluatedModel
+from mmlab.metric import SHARE, Metric, under
 from mmlab.plugin import Dataset, Features
 from mmlab.records import (
     SHARED_CAPTIONS,
@@ -38,6 +39,13 @@ from mmlab.records import (
 
 #: Depths k of recall@k.
 DEPTHS = (1, 5, 10)
+#: Samples' outcomes are hits of the first row.
+METRICS = (
+    Metric("recall@1", "higher", SHARE, mean_of="outcome"),
+    *(Metric(f"recall@{k}", "higher", SHARE, mean_of=f"rank<={k}") for k in DEPTHS[1:]),
+    Metric("mean_recall@1", "higher", SHARE),
+    Metric("median_rank", "lower", "rank"),
+)
 
 
 class Retrieval:
@@ -60,10 +68,8 @@ class Retrieval:
 
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"similarity"})
-    metrics: ClassVar[frozenset[str]] = frozenset(
-        f"*_to_*/{name}"
-        for name in ("median_rank", "mean_recall@1", *(f"recall@{k}" for k in DEPTHS))
-    )
+    metrics: ClassVar[tuple[Metric, ...]] = under("{asked}_to_{found}", METRICS)
+    label_metrics: ClassVar[tuple[Metric, ...]] = ()
 
     def __init__(
         self,

@@ -29,11 +29,12 @@ from mmlab.evaluate.label_features import (
     mean_sigmoids,
 )
 from mmlab.evaluate.label_results import CardsOption, KeptOption, Labelling, make_result
-from mmlab.evaluate.metrics import METRICS
+from mmlab.evaluate.metrics import LABEL_METRICS, METRICS
 from mmlab.evaluate.prompts import PLACEHOLDER, Prompts, Template, read_prompts
 from mmlab.evaluate.rank_labels import BLOCK_LABELS, rank_labels
 from mmlab.evaluate.ranked import LabelScores
 from mmlab.evaluate.subject import EvaluatedModel
+from mmlab.metric import Metric
 from mmlab.plugin import Calibration, Dataset, Features
 from mmlab.records import EvaluationResult
 
@@ -75,7 +76,8 @@ class ZeroShot:
 
     version: ClassVar[int] = 1
     needs: ClassVar[frozenset[str]] = frozenset({"similarity"})
-    metrics: ClassVar[frozenset[str]] = METRICS
+    metrics: ClassVar[tuple[Metric, ...]] = METRICS
+    label_metrics: ClassVar[tuple[Metric, ...]] = LABEL_METRICS
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import select
 
+from mmlab.metric import LEADERBOARD
 from mmlab.report.boards.words import (
     INTERVAL_WORDS,
     axis_number,
@@ -24,7 +25,6 @@ from mmlab.report.boards.words import (
 )
 from mmlab.report.charts import Dot, Scale, Tick, axis_range, dot, dot_scale, ticks
 from mmlab.report.leaderboard import comparisons, ordered_metrics
-from mmlab.report.robustness import MISSING
 from mmlab.store import Store
 from mmlab.store.tables import evaluations
 
@@ -75,11 +75,12 @@ class Board:
     apart: tuple[str, ...] = ()
     has_imported: bool = False
     remarks: tuple[str, ...] = ()
+    is_ranked: bool = True
 
     @property
     def notes(self) -> list[str]:
         """What must be known to read it, in whole phrases."""
-        notes = [f"ranked by {self.main}", *self.intervals]
+        notes = [self._ranking(), *self.intervals]
         if self.samples:
             notes.insert(0, counted(self.samples, "sample"))
         if self.skipped:
@@ -90,6 +91,11 @@ class Board:
             notes.append("imported figures have no place: their protocol is known in part only")
         return [*notes, *self.apart, *self.remarks]
 
+    def _ranking(self) -> str:
+        if self.is_ranked:
+            return f"ranked by {self.main}"
+        return f"not ranked: nobody declares which way {self.main} is better"
+
 
 def boards(store: Store, board: pl.DataFrame) -> Iterable[Board]:
     """The leaderboard's comparisons, in its order.
@@ -98,7 +104,7 @@ def boards(store: Store, board: pl.DataFrame) -> Iterable[Board]:
     there are none of one's own, they are a board of their own. Conditions of missing modalities are
     left to `robustness_boards`.
     """
-    board = board.filter(pl.col("evaluator") != MISSING)
+    board = board.filter(pl.col("board") == LEADERBOARD)
     is_imported = pl.col("origin").is_not_null()
     own, imported = comparisons(board.filter(~is_imported)), comparisons(board.filter(is_imported))
     shown: set[str] = set()
@@ -180,14 +186,15 @@ def _board(part: pl.DataFrame, beside: Sequence[pl.DataFrame]) -> Board:
     unplaced = [one.with_columns(pl.lit(None, pl.Int64).alias("place")) for one in beside]
     rows = pl.concat([part, *unplaced])
     leading = rows.filter(pl.col("metric") == main)
-    scale = dot_scale(axis_range(main, leading))
+    unit = first["unit"]  # of the main metric, which comes first
+    scale = dot_scale(axis_range(unit, leading))
     is_imported = first["origin"] is not None
     return Board(
         title=comparison_label(*_name(part)),
         metrics=tuple(metrics),
         main=main,
         entries=tuple(_entries(rows, leading, metrics, scale)),
-        axis=tuple(Tick(scale(v), axis_number(main, v)) for v in ticks(scale.low, scale.high, 4)),
+        axis=tuple(Tick(scale(v), axis_number(unit, v)) for v in ticks(scale.low, scale.high, 4)),
         samples=first["samples"],
         skipped=part.select(pl.col("skipped").max()).item(),
         dataset_revision=first["dataset_revision"],
@@ -195,6 +202,7 @@ def _board(part: pl.DataFrame, beside: Sequence[pl.DataFrame]) -> Board:
         intervals=("published figures",) if is_imported else _intervals(part, metrics),
         has_undefined=leading["mean"].null_count() > 0,
         has_imported=bool(beside),
+        is_ranked=first["better"] is not None,
     )
 
 
@@ -235,7 +243,7 @@ def _entry(label: str, rows: dict[str, Row], metrics: Sequence[str], scale: Scal
     return Entry(
         place=main["place"],
         label=label,
-        figures=tuple(_figure(metric, rows.get(metric)) for metric in metrics),
+        figures=tuple(_figure(rows.get(metric)) for metric in metrics),
         dot=dot(scale, main["mean"], main["low"], main["high"]),
         seeds=main["seeds"],
         interval=main["interval"],
@@ -245,8 +253,8 @@ def _entry(label: str, rows: dict[str, Row], metrics: Sequence[str], scale: Scal
 _NOT_MEASURED: Row = {"place": None, "mean": None, "low": None, "high": None, "interval": "none"}
 
 
-def _figure(metric: str, row: Row | None) -> Figure:
+def _figure(row: Row | None) -> Figure:
     if row is None:
         return Figure("", None, False, "not measured")
     title = INTERVAL_WORDS[row["interval"]]
-    return Figure(plus_minus(metric, row), row["mean"], row["place"] == 1, title)
+    return Figure(plus_minus(row), row["mean"], row["place"] == 1, title)

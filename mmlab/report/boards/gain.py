@@ -7,10 +7,10 @@ from typing import Any
 
 import polars as pl
 
+from mmlab.metric import SHARE
 from mmlab.report.boards.board import Board, Entry, Figure
 from mmlab.report.boards.words import comparison_label, group_labels, listed, number
 from mmlab.report.charts import Tick, axis_range, dot, dot_scale, ticks
-from mmlab.report.metric_names import is_fraction
 
 # Rows of frames: values of whatever column.
 Row = Mapping[str, Any]
@@ -35,7 +35,7 @@ def _board(part: pl.DataFrame) -> Board:
     first = part.row(0, named=True)
     columns = _columns(part)
     drawn = part.rename({"gain": "mean", "mean": "own_mean"})
-    scale = dot_scale(axis_range("gain", drawn))
+    scale = dot_scale(axis_range("", drawn))
     labels = group_labels(part.iter_rows(named=True), is_named=False)
     entries = [
         Entry(
@@ -67,11 +67,11 @@ def _board(part: pl.DataFrame) -> Board:
 
 def _columns(part: pl.DataFrame) -> dict[str, Callable[[Row], Figure]]:
     """What is shown of each row, by its heading; costs only where any was recorded."""
-    measure = part["measure"][0]
+    measure, unit = part["measure"][0], part["unit"][0]
     best = part["gain"].max()
     columns: dict[str, Callable[[Row], Figure]] = {
         "gain": lambda row: _gain(row, row["gain"] == best),
-        measure: lambda row: _plain(number(measure, row["mean"]), row["mean"]),
+        measure: lambda row: _plain(number(unit, row["mean"]), row["mean"]),
         "best unimodal": _best_unimodal,
     }
     costs: dict[str, tuple[str, Callable[[Row], Figure]]] = {
@@ -95,13 +95,13 @@ def _gain(row: Row, is_best: bool) -> Figure:
 
 def _signed(row: Row, value: float) -> str:
     """A difference with its sign: in points of per cent where the measure is a fraction."""
-    if is_fraction(row["measure"]):
+    if row["unit"] == SHARE:
         return f"{100 * value:+.1f}"
     return f"{value:+.4g}"
 
 
 def _best_unimodal(row: Row) -> Figure:
-    text = f"{row['best_unimodal']} {number(row['measure'], row['best_mean'])}"
+    text = f"{row['best_unimodal']} {number(row['unit'], row['best_mean'])}"
     return _plain(text, row["best_mean"], row["best_cell"])
 
 
@@ -119,8 +119,8 @@ def _plain(text: str, value: float | None, title: str = "") -> Figure:
 
 def _remarks(part: pl.DataFrame) -> Iterable[str]:
     measure = part["measure"][0]
-    unit = "in points of per cent, " if is_fraction(measure) else ""
-    yield f"gain: {measure} minus that of the fusion's best input alone, {unit}paired by sample"
+    points = "in points of per cent, " if part["unit"][0] == SHARE else ""
+    yield f"gain: {measure} minus that of the fusion's best input alone, {points}paired by sample"
     for split in part["chosen_on"].unique(maintain_order=True):
         also = "" if split == "validation" else ", so that gains look smaller than they are"
         yield f"the best unimodal was chosen on {split}{also}"

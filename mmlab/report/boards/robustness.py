@@ -77,7 +77,8 @@ def _board(summary: pl.DataFrame, rows: pl.DataFrame) -> Board:
     columns = _columns(rows)
     main = columns[0]
     leading = summary.filter(pl.col("metric") == main)
-    scale = dot_scale(axis_range(main, leading))
+    unit = leading["unit"][0]
+    scale = dot_scale(axis_range(unit, leading))
     experiments = rows["experiment"].unique().to_list()
     shared = experiments if len(experiments) == 1 else []  # then the title alone names it
     labels = group_labels(rows.iter_rows(named=True), is_named=not shared)
@@ -104,7 +105,7 @@ def _board(summary: pl.DataFrame, rows: pl.DataFrame) -> Board:
         metrics=tuple(column.removeprefix(f"{metric}/") for column in columns),
         main=main.removeprefix(f"{metric}/"),
         entries=tuple(sorted(entries, key=lambda entry: entry.place or len(entries) + 1)),
-        axis=tuple(Tick(scale(v), axis_number(main, v)) for v in ticks(scale.low, scale.high, 4)),
+        axis=tuple(Tick(scale(v), axis_number(unit, v)) for v in ticks(scale.low, scale.high, 4)),
         samples=rows.select(pl.col("samples").max()).item(),
         skipped=rows.select(pl.col("skipped").max()).item(),
         dataset_revision=first["dataset_revision"],
@@ -121,9 +122,9 @@ def _board(summary: pl.DataFrame, rows: pl.DataFrame) -> Board:
 
 
 def _columns(rows: pl.DataFrame) -> list[str]:
-    """The summary's metrics, areas first; all inputs; smaller subsets; noise."""
-    summary = rows.filter(pl.col("condition") == "")["metric"].unique().to_list()
-    areas = sorted(summary, key=lambda name: ("area" not in name, "subset" not in name, name))
+    """The summary's metrics as they are declared; all inputs; smaller subsets; noise."""
+    summary = rows.filter(pl.col("condition") == "")
+    areas = summary["metric"].unique(maintain_order=True).to_list()
     conditions = rows.filter(pl.col("condition") != "").unique("condition").to_dicts()
     conditions.sort(
         key=lambda row: (
@@ -137,8 +138,10 @@ def _columns(rows: pl.DataFrame) -> list[str]:
 
 
 def _best(groups: dict[tuple[str, str], dict[str, Row]], column: str) -> float | None:
-    means = [values[column]["mean"] for values in groups.values() if column in values]
-    return max((mean for mean in means if mean is not None), default=None)
+    rows = [values[column] for values in groups.values() if column in values]
+    means = [row["mean"] for row in rows if row["mean"] is not None]
+    choose = {"higher": max, "lower": min}.get(rows[0]["better"])
+    return choose(means) if means and choose else None
 
 
 def _ends(row: Row | None) -> tuple[float | None, float | None, float | None]:
@@ -150,4 +153,4 @@ def _figure(row: Row | None, best: float | None) -> Figure:
         return Figure("", None, False, "not asked")
     is_best = row["mean"] is not None and row["mean"] == best
     title = INTERVAL_WORDS[row["interval"]]
-    return Figure(plus_minus(row["metric"], row), row["mean"], is_best, title)
+    return Figure(plus_minus(row), row["mean"], is_best, title)

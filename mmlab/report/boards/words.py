@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mmlab.hashing import canonical_json
-from mmlab.report.metric_names import is_fraction
+from mmlab.metric import SHARE
 
 # A protocol is a table of JSON: values of whatever kind.
 Protocol = Mapping[str, Any]
@@ -100,46 +100,46 @@ def _show(value: object) -> str:
 #: What an interval varies over, in words.
 INTERVAL_WORDS = {
     "seeds": "95% Student t over seeds",
-    "draws": "95% Student t over draws of shots (one seed)",
+    "draws": "95% Student t over draws (one seed)",
     "wilson": "95% Wilson over samples (one seed)",
     "normal": "95% normal over samples (one seed)",
     "none": "no interval (one seed)",
 }
 
 
-def number(metric: str, value: float | None) -> str:
-    """A metric's value.
+def number(unit: str, value: float | None) -> str:
+    """A value of a metric of this unit.
 
-    >>> number("top1", 0.1262), number("mean_rank", 12.3456), number("top1", None)
+    >>> number("share", 0.1262), number("rank", 12.3456), number("share", None)
     ('12.6%', '12.35', '—')
     """
     if value is None:
         return "—"
-    return f"{100 * value:.1f}%" if is_fraction(metric) else f"{value:.4g}"
+    return f"{100 * value:.1f}%" if unit == SHARE else f"{value:.4g}"
 
 
-def axis_number(metric: str, value: float) -> str:
+def axis_number(unit: str, value: float) -> str:
     """A round value on an axis.
 
-    >>> axis_number("top1", 0.4), axis_number("mean_rank", 2.5)
+    >>> axis_number("share", 0.4), axis_number("rank", 2.5)
     ('40%', '2.5')
     """
-    return f"{100 * value:.4g}%" if is_fraction(metric) else f"{value:.4g}"
+    return f"{100 * value:.4g}%" if unit == SHARE else f"{value:.4g}"
 
 
-def plus_minus(metric: str, row: Mapping[str, Any]) -> str:
+def plus_minus(row: Mapping[str, Any]) -> str:
     """A leaderboard row's mean and interval: as +- where it is symmetric, else as its two ends.
 
-    >>> plus_minus("top1", {"mean": 0.5, "low": 0.4, "high": 0.6})
+    >>> plus_minus({"unit": "share", "mean": 0.5, "low": 0.4, "high": 0.6})
     '50.0 ± 10.0%'
     """
-    mean, low, high = row["mean"], row["low"], row["high"]
+    unit, mean, low, high = row["unit"], row["mean"], row["low"], row["high"]
     if mean is None or low is None or high is None:
-        return number(metric, mean)
+        return number(unit, mean)
     if abs((high - mean) - (mean - low)) > 1e-9:
-        return f"{number(metric, mean)} [{_plain(metric, low)}, {_plain(metric, high)}]"
-    unit = "%" if is_fraction(metric) else ""
-    return f"{_plain(metric, mean)} ± {_plain(metric, high - mean)}{unit}"
+        return f"{number(unit, mean)} [{_plain(unit, low)}, {_plain(unit, high)}]"
+    sign = "%" if unit == SHARE else ""
+    return f"{_plain(unit, mean)} ± {_plain(unit, high - mean)}{sign}"
 
 
 def counted(count: int, what: str) -> str:
@@ -203,9 +203,9 @@ def _name(row: Mapping[str, Any], is_named: bool) -> str:
 
 
 def comparison_label(evaluation: str, condition: str, split: str) -> str:
-    """What names a comparison: "zero_shot", "retrieval, image to text", and the split."""
+    """What names a comparison: the evaluation, its condition where it has one, and the split."""
     return f"{evaluation} · {condition} · {split}" if condition else f"{evaluation} · {split}"
 
 
-def _plain(metric: str, value: float) -> str:
-    return f"{100 * value:.1f}" if is_fraction(metric) else f"{value:.4g}"
+def _plain(unit: str, value: float) -> str:
+    return f"{100 * value:.1f}" if unit == SHARE else f"{value:.4g}"

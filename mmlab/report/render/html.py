@@ -38,10 +38,10 @@ def render_card(card: Card) -> str:
     return _environment().get_template("card_fragment.html.j2").render(card=card)
 
 
-def render_boards(boards: Iterable[Board]) -> str:
-    """Boards with their style, for notebooks. Holds no script."""
+def render_boards(boards: Iterable[Board], lacks: str | None = None) -> str:
+    """Boards with their style, or what they lack, for notebooks. Holds no script."""
     template = _environment().get_template("boards_fragment.html.j2")
-    return template.render(boards=list(boards))
+    return template.render(boards=list(boards), lacks=lacks)
 
 
 def _source(text: str) -> str:

@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, Outputs, Shapes, SpecError, explain
+from mmlab.plugin import Batch, Encode, Metric, Outputs, Shapes, SpecError, explain
 from mmlab_losses.label_weights import LabelWeight, named_weights
+from mmlab_losses.scalars import IN_NATS
 
 
 class BinaryCrossEntropy(nn.Module):
@@ -28,6 +29,7 @@ class BinaryCrossEntropy(nn.Module):
 
     numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"prediction", "labels"})
+    metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS,)
     views = 0
     positive_weights: Tensor
 

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, Features, Outputs, Shapes, SpecError, explain
+from mmlab.plugin import Batch, Encode, Features, Metric, Outputs, Shapes, SpecError, explain
 from mmlab_losses.blocks import full
 from mmlab_losses.encoders import require_encoder
+from mmlab_losses.scalars import ACCURACY, IN_NATS
 
 
 class Captioning(nn.Module):
@@ -31,6 +32,7 @@ class Captioning(nn.Module):
 
     numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"features", "tokens", "vocabulary"})
+    metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS, ACCURACY)
     views = 0
 
     def __init__(

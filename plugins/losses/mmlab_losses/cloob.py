@@ -14,6 +14,7 @@ from mmlab.plugin import (
     Batch,
     Calibration,
     Encode,
+    Metric,
     Outputs,
     Scores,
     Similarity,
@@ -24,6 +25,7 @@ from mmlab.plugin import (
 from mmlab_losses.blocks import Chunk, full, in_blocks, require_several
 from mmlab_losses.info_loob import leave_one_out
 from mmlab_losses.rows import read_rows
+from mmlab_losses.scalars import IN_NATS, SCALE
 from mmlab_losses.temperature import Learnt, Scale, Temperature
 
 
@@ -45,6 +47,7 @@ class CLOOB(nn.Module):
 
     numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"similarity"})
+    metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS, SCALE)
     views = 0
 
     def __init__(

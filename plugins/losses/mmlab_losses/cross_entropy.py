@@ -10,8 +10,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, Outputs, Shapes, SpecError, explain
+from mmlab.plugin import Batch, Encode, Metric, Outputs, Shapes, SpecError, explain
 from mmlab_losses.label_weights import LabelWeight, named_weights
+from mmlab_losses.scalars import ACCURACY, IN_NATS
 
 UNKNOWN = -1
 
@@ -34,6 +35,7 @@ class CrossEntropy(nn.Module):
 
     numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"prediction", "labels"})
+    metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS, ACCURACY)
     views = 0
     label_weights: Tensor
 

@@ -9,9 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, Outputs, Shapes, Similarity, SpecError, explain
+from mmlab.plugin import Batch, Encode, Metric, Outputs, Shapes, Similarity, SpecError, explain
 from mmlab_losses.blocks import Chunk, full, in_blocks, own, pair_mask, require_several
 from mmlab_losses.encoders import given_directions, require_encoder
+from mmlab_losses.scalars import IN_NATS
 
 
 class Distillation(nn.Module):
@@ -31,6 +32,7 @@ class Distillation(nn.Module):
 
     numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"similarity", "features"})
+    metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS,)
     views = 0
 
     def __init__(

@@ -9,12 +9,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Calibration, Encode, Outputs, Shapes
+from mmlab.plugin import Batch, Calibration, Encode, Metric, Outputs, Shapes
 from mmlab_losses.alike import Alike, check_alike
 from mmlab_losses.blocks import Chunk
 from mmlab_losses.contrast import Contrast
 from mmlab_losses.positives import Positives, check_positives, inputs_read
 from mmlab_losses.rows import Hardness, Rows
+from mmlab_losses.scalars import IN_NATS, OF_VIEWS, SCALE
 from mmlab_losses.temperature import Learnt, Scale, Temperature
 from mmlab_losses.views import NO_VIEWS, Views, ViewWeight
 
@@ -41,6 +42,7 @@ class InfoNCE(nn.Module):
 
     numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"similarity"})
+    metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS, OF_VIEWS, SCALE)
 
     def __init__(
         self,

@@ -15,6 +15,7 @@ from mmlab.plugin import (
     Batch,
     Encode,
     EncoderKey,
+    Metric,
     Outputs,
     PluginError,
     Shapes,
@@ -24,6 +25,7 @@ from mmlab.plugin import (
 )
 from mmlab_losses.blocks import full
 from mmlab_losses.encoders import require_encoder
+from mmlab_losses.scalars import ACCURACY, IN_NATS
 
 #: Less than any share of an id: 0.15 of 20 is 3, whatever floating point makes of it.
 ROUNDING = 1e-9
@@ -46,6 +48,7 @@ class MaskedLanguageModelling(nn.Module):
 
     numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"features", "tokens", "vocabulary"})
+    metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS, ACCURACY)
     views = 0
 
     def __init__(

@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Calibration, Encode, Outputs, Scores, Shapes, Similarity
+from mmlab.plugin import Batch, Calibration, Encode, Metric, Outputs, Scores, Shapes, Similarity
 from mmlab_losses.blocks import Chunk, full, in_blocks, own, pair_mask
 from mmlab_losses.positives import Positives, check_positives, find_groups, inputs_read
+from mmlab_losses.scalars import IN_NATS, OF_VIEWS, SCALE
 from mmlab_losses.temperature import Scale, Temperature
 from mmlab_losses.views import NO_VIEWS, Views, ViewWeight, over_views
 
@@ -34,6 +35,7 @@ class Sigmoid(nn.Module):
 
     numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"similarity"})
+    metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS, OF_VIEWS, SCALE, Metric("bias"))
 
     def __init__(
         self,

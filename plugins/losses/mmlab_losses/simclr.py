@@ -9,9 +9,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, Outputs, Shapes, normalize
+from mmlab.plugin import Batch, Encode, Metric, Outputs, Shapes, normalize
 from mmlab_losses.blocks import Chunk, full, in_blocks, own, require_several
 from mmlab_losses.encoders import TrainedEncoder, require_encoder, two_views
+from mmlab_losses.scalars import IN_NATS
 
 
 class SimCLR(nn.Module):
@@ -28,6 +29,7 @@ class SimCLR(nn.Module):
 
     numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"features"})
+    metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS,)
     views = 1
 
     def __init__(

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, Outputs, Shapes, normalize
+from mmlab.plugin import Batch, Encode, Metric, Outputs, Shapes, normalize
 from mmlab_losses.batch_norm import BatchNorm
 from mmlab_losses.blocks import require_several
 from mmlab_losses.encoders import TrainedEncoder, require_encoder, two_views
@@ -36,6 +36,7 @@ class SimSiam(nn.Module):
 
     numerics = 1
     reads: ClassVar[frozenset[str]] = frozenset({"features"})
+    metrics: ClassVar[tuple[Metric, ...]] = (Metric("spread", "higher"),)
     views = 1
 
     def __init__(

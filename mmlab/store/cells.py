@@ -1,0 +1,79 @@
+"""Specs and cells on their way into the database and out of it; what is there already stays."""
+
+from __future__ import annotations
+
+import json
+
+from sqlalchemy import Connection, select
+
+from mmlab.hashing import ordered_json
+from mmlab.store.bulk import db_now, insert_missing
+from mmlab.store.rows import CellRow, SpecRow
+from mmlab.store.tables import cells, specs
+from mmlab.store.text import digest
+
+
+def add_spec(connection: Connection, spec: SpecRow) -> int:
+    """The number of a spec, which is added unless its text and content are there."""
+    resolved = ordered_json(spec.resolved)
+    spec_hash = digest(spec.text + "\0" + resolved)
+    query = select(specs.c.id).where(specs.c.hash == spec_hash)
+    found: int | None = connection.scalar(query)
+    if found is not None:
+        return found
+    row = {
+        "hash": spec_hash,
+        "name": spec.name,
+        "text": spec.text,
+        "resolved": resolved,
+        "created_at": db_now(connection),
+    }
+    insert_missing(connection, specs, row)
+    return int(connection.execute(query).scalar_one())
+
+
+def add_cell(connection: Connection, cell: CellRow, spec_id: int, run_id: str | None) -> None:
+    """Add a cell of a spec and the run that it is, unless both are there."""
+    said = {
+        "experiment": cell.experiment,
+        "position": cell.position,
+        "seed": cell.seed,
+        "label": cell.label,
+        "axes": ordered_json(cell.axes),
+        "overrides": None if cell.overrides is None else ordered_json(cell.overrides),
+        "budget": cell.budget,
+        "resolved": ordered_json(cell.resolved),
+    }
+    row = {
+        "spec_id": spec_id,
+        "run_id": run_id,
+        "hash": digest(ordered_json(said)),
+        **said,
+        "created_at": db_now(connection),
+    }
+    insert_missing(connection, cells, row)
+
+
+def newest_cell(connection: Connection, run_id: str) -> CellRow | None:
+    """The cell submitted last of those that are a run; None for a run that was imported."""
+    query = (
+        select(cells, specs.c.name, specs.c.text, specs.c.resolved.label("spec_resolved"))
+        .join(specs, specs.c.id == cells.c.spec_id)
+        .where(cells.c.run_id == run_id)
+        .order_by(cells.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    return CellRow(
+        spec=SpecRow(row.name, row.text, json.loads(row.spec_resolved)),
+        experiment=row.experiment,
+        position=row.position,
+        seed=row.seed,
+        label=row.label,
+        axes=json.loads(row.axes),
+        overrides=None if row.overrides is None else json.loads(row.overrides),
+        budget=row.budget,
+        resolved=json.loads(row.resolved),
+    )
