@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -27,7 +27,7 @@ from mmlab.errors import harmless
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mmlab.store import AttemptRow, EvaluationRow, RunDetail, RunRow, Store
+    from mmlab.store import AttemptRow, CellRow, EvaluationRow, RunDetail, RunRow, Store
 
 
 STATUSES = ("queued", "running", "done", "failed")
@@ -151,6 +151,7 @@ def _show_run(out: Console, detail: RunDetail, *, with_log: bool) -> None:
         "run": row.run_id,
         "status": _status(row) + (": run its spec again" if row.is_interrupted else ""),
         **_beginning(row),
+        **_asked(detail.cell),
         **{role.role: role.path for role in detail.artifacts},
     }
     for name, value in lines.items():
@@ -186,6 +187,17 @@ def _beginning(row: RunRow) -> dict[str, object]:
         return {"imported": f"from {row.origin}, {_time(row.created_at)}"}
     took = _seconds(row.started_at, row.finished_at)
     return {"seed": row.seed, "started": _time(row.started_at), "seconds": took}
+
+
+def _asked(cell: CellRow | None) -> dict[str, object]:
+    """What was set on the command line, and the budget; nothing where neither was."""
+    overrides = cast(Mapping[str, Sequence[Any]], (cell and cell.overrides) or {})
+    texts = [patch["name"] for patch in overrides.get("files", ())]
+    texts += overrides.get("set", ())
+    said = {"set": harmless(", ".join(texts))} if texts else {}
+    if cell is not None and cell.budget is not None:
+        said["budget"] = f"{cell.budget:,} parameters"
+    return dict(said)
 
 
 def _heading(evaluation: EvaluationRow) -> str:

@@ -40,6 +40,16 @@ def done_runs(store: Store, ids: Runs = None) -> pl.DataFrame:
     return store.frame(of_runs(query, row.id, ids))
 
 
+def submitted_cells(store: Store, ids: Runs = None) -> pl.DataFrame:
+    """One row per cell that was submitted, oldest first, with the run it is and how that stands.
+
+    `axes` and `overrides` are JSON text; `position` and `overrides` are null where unknown.
+    """
+    row = views.submitted_cells.c
+    query = select(views.submitted_cells).order_by(row.cell_id)
+    return store.frame(of_runs(query, row.run_id, ids))
+
+
 def curves(store: Store, run: str) -> pl.DataFrame:
     """Every point of a done run's training curves: metric, step, value, value_kind.
 

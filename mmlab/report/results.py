@@ -12,7 +12,7 @@ import polars as pl
 
 from mmlab.report.card_reading import choose_cards, sample_cards
 from mmlab.report.cards import Card
-from mmlab.report.frames import curves, done_runs, label_table, rankings, run_ids
+from mmlab.report.frames import curves, done_runs, label_table, rankings, run_ids, submitted_cells
 from mmlab.report.gain import fusion_gain
 from mmlab.report.leaderboard import leaderboard
 from mmlab.report.page import Table, all_boards, read_contents
@@ -53,6 +53,10 @@ class Results:
     def runs(self) -> pl.DataFrame:
         """One row per done run, oldest first."""
         return done_runs(self.store)
+
+    def cells(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
+        """One row per cell that was submitted, done or not, oldest first."""
+        return submitted_cells(self.store, self._ids(runs))
 
     def leaderboard(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
         """One row per group of seeds, evaluation and metric: `mmlab.report.leaderboard`."""

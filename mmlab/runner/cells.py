@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
-from os import PathLike
 from pathlib import Path
 from typing import Any, cast
 
@@ -127,9 +126,9 @@ def _resolved(plan: Plan) -> Tables:
         table: Any = spec
         for key in where:
             table = table[key]
-        table |= map_paths(component.options, Path.absolute, PathLike)
+        table |= map_paths(component.options, Path.absolute)
     for key, encoder in plan.unread.items():
-        spec["encoders"][key] |= map_paths(encoder.options, Path.absolute, PathLike)
+        spec["encoders"][key] |= map_paths(encoder.options, Path.absolute)
     for key, table in spec["encoders"].items():
         if (table["weights"] or {}).get("file"):
             folder = document.folder(("encoders", key, "weights", "file"))

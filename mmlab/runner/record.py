@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,14 @@ import torch
 from torch import Tensor
 
 from mmlab.errors import UsageError, explain
-from mmlab.metric import Metric
+from mmlab.metric import LOSS, Metric
 from mmlab.model.weights import load_weights, save_weights
+from mmlab.plan.plan import Plan
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
 from mmlab.runner.lease import Lease
 from mmlab.store import Claim, Store
 from mmlab.train.loop import Progress
+from mmlab.train.progress import TRAINING
 
 #: Points wait this long at the most while training emits.
 FLUSH_SECONDS = 2.0
@@ -111,6 +113,32 @@ class Curves:
         if self._waiting:
             self.store.record_points(self.claim, self._waiting, self.declared)
         self._waiting, self._flushed = [], time.monotonic()
+
+
+def curve_metrics(plan: Plan) -> tuple[Metric, ...]:
+    """The metrics of a plan's curves, named as their points: "validation/zero_shot/top1".
+
+    Curves are shown in this order: scores on the validation split, losses, other scalars of
+    training, and last how training went along.
+    """
+    named = [(name, metric) for name, loss in plan.losses.items() for metric in loss.metrics]
+    scalars = [(name, metric) for name, metric in named if metric.name != LOSS.name]
+    losses = [(name, metric) for name, metric in named if metric.name == LOSS.name]
+    asked = [(name, one) for name, found in plan.evaluators.items() for one in found.metrics]
+    return (
+        *_curves("validation", asked),
+        *_curves("validation", scalars),
+        *_curves("{stage}", [("", LOSS), *losses]),
+        *_curves("train", scalars),
+        *_curves("train", (("", metric) for metric in TRAINING)),
+    )
+
+
+def _curves(stage: str, metrics: Iterable[tuple[str, Metric]]) -> Iterator[Metric]:
+    """Metrics by the names of who gives them, as those of points: direction and unit stay."""
+    for name, metric in metrics:
+        path = "/".join(filter(None, (stage, name, metric.path)))
+        yield Metric(path, metric.better, metric.unit)
 
 
 class WeightFiles:

@@ -29,7 +29,6 @@ from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
 from mmlab.runner.cells import describe_run
 from mmlab.runner.confirm import Confirmer
-from mmlab.runner.curve_metrics import curve_metrics
 from mmlab.runner.execute import CellExecutor
 from mmlab.runner.follow import END, Assignment, follow, require_equal_plans
 from mmlab.runner.identity import describe_training, hash_cell
@@ -38,7 +37,7 @@ from mmlab.runner.kept import FeatureCache
 from mmlab.runner.lease import LEASE_SECONDS, Lease, keep_lease
 from mmlab.runner.load import rebuild
 from mmlab.runner.provenance import RAISED, describe_failure, describe_origin, outcome_of
-from mmlab.runner.record import RunRecord, require_folder, write_scores
+from mmlab.runner.record import RunRecord, curve_metrics, require_folder, write_scores
 from mmlab.spec import Override
 from mmlab.store import Claim, LeaseLost, RunRow, Store, open_store
 from mmlab.train.loop import Progress

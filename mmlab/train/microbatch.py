@@ -19,7 +19,6 @@ from mmlab.errors import SpecError, explain
 from mmlab.model.model import Step
 from mmlab.plugin import Encode, Features, Staged
 from mmlab.spec import TrainTable
-from mmlab.train.gather import Gathered
 from mmlab.train.parallel import Forward, replicate, shard
 from mmlab.train.processes import ProcessGroup
 
@@ -40,6 +39,8 @@ def wrap_for_training(
         encode = Chunked(encode, table.microbatch)
     step.encode = step.encode_own = encode
     if group.size > 1:
+        from mmlab.train.gather import Gathered  # one process alone does without
+
         require_rows_apart(encoders, "torchrun")
         gathered = Gathered(encode, step.model, group)
         step.encode, step.encode_own, step.whole = gathered, gathered.own, gathered.batch

@@ -124,6 +124,14 @@ def test_conditions_of_other_metrics_share_a_table_and_keep_their_columns(sqlite
     assert rows == {"c0": ["0.2500"], "c2": ["0.7500", "1.0000"]}
 
 
+def test_show_says_what_the_command_line_set_and_the_budget(results: str) -> None:
+    run = ask(results, "ls", "--status", "done")["runs"][0]["run_id"]
+    lines = [line.strip() for line in call(results, "show", run).stdout.splitlines()]
+    assert 'set  more.toml, meta.who="🦜"' in lines
+    assert "budget  900 parameters" in lines
+    assert ask(results, "show", run)["run"]["cell"]["position"] == 2
+
+
 def test_show_tells_why_a_run_failed(results: str) -> None:
     run = ask(results, "ls", "--status", "failed")["runs"][0]["run_id"]
     assert "place: fault" in call(results, "show", run).stdout

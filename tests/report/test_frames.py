@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from support.report_values import ranked, record
+from support.report_values import identity, ranked, record
 
 import mmlab
 from mmlab.report.frames import drawn_curves, label_table, rankings
@@ -18,6 +18,15 @@ def test_curves_keep_every_point_and_say_which_is_no_number(sqlite_url: str) -> 
         assert curve["value"].to_list() == [2.0, None, 1.0]
         assert curve["value_kind"].to_list() == ["finite", "nan", "finite"]
         assert curve["step"].to_list() == [0, 10, 20]
+
+
+def test_cells_are_shown_with_the_runs_they_are_done_or_not(sqlite_url: str) -> None:
+    with mmlab.results(sqlite_url) as results:
+        run = record(results.store, ranked([1]), cell="one")
+        waiting = results.store.submit(identity("emoji", "two", 5))
+        frame = results.cells().select("cell", "seed", "run_id", "status")
+        assert frame.rows() == [("one", 0, run, "done"), ("two", 5, waiting.run_id, "queued")]
+        assert results.cells([run])["cell"].to_list() == ["one"]
 
 
 def test_long_curves_are_averaged_over_equal_stretches(store: Store) -> None:

@@ -60,7 +60,9 @@ use = "classification"
 _PART = re.compile(r"  (found|allowed|next): .")
 
 #: Where a run that failed is noted; nothing else may have new rows.
-NOTES = {"specs", "runs", "attempts", "metrics"}
+NOTES = {
+    *("specs", "runs", "attempts", "metrics", "cells", "identities", "metric_declarations"),
+}
 
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1  # of <linux/prctl.h> and <linux/capability.h>
 

@@ -47,6 +47,7 @@ _odd = st.fixed_dictionaries(
         "names": st.lists(_words, max_size=3),
         "table": st.dictionaries(_keys, _numbers, max_size=3),
         "nested": st.fixed_dictionaries({}, optional={"size": st.integers(), "share": _floats}),
+        "named": _words,
         "file": _paths,
         "files": st.lists(_paths, max_size=2),
         "places": st.dictionaries(_keys, _paths, max_size=2),

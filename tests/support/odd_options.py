@@ -8,7 +8,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from mmlab.plugin import hookimpl
 from support.toys import Toy
@@ -35,6 +35,13 @@ class Nested(BaseModel):
     share: float | None = None
 
 
+class Named(str):
+    """The name of something installed, and where its content lies, which is what counts."""
+
+    def __fspath__(self) -> str:
+        return __file__
+
+
 class Odd(Toy):
     """A toy that takes much and uses nothing of it."""
 
@@ -56,6 +63,7 @@ class Odd(Toy):
         names: frozenset[str] = frozenset({"z", "a"}),
         table: Mapping[str, float] = {},  # a default of a component is never changed
         nested: Nested = Nested(),  # noqa: B008  # as above
+        named: Annotated[str, AfterValidator(Named)] | None = None,
         file: Path | None = None,
         files: Sequence[Path] = (),
         places: Mapping[str, Path] = {},  # as above
