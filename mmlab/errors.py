@@ -12,9 +12,14 @@ MmlabError
 
 A message says, in this order: the place, what is wrong, what was found, what is allowed, and
 what to do next. `explain` puts the five parts together so that none is forgotten.
+
+Beside them stand the guards of text: what a database can hold, and what a terminal may be shown.
 """
 
 from __future__ import annotations
+
+import re
+import unicodedata
 
 
 class MmlabError(Exception):
@@ -85,3 +90,72 @@ def explain(place: str, fault: str, *, found: object, allowed: str, next_step: s
       next: set it
     """
     return f"{place}: {fault}\n  found: {found}\n  allowed: {allowed}\n  next: {next_step}"
+
+
+#: A NUL; halves of surrogate pairs, which also stand for bytes that are not UTF-8.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+#: Controls that reorder the text around them; a terminal would obey them.
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def unstorable(text: str) -> str | None:
+    """The first character of a text that no database and no file name can hold, if there is one.
+
+    >>> unstorable("a\\0b"), unstorable("\\N{GRINNING FACE}")
+    ('\\x00', None)
+    """
+    found = _UNSTORABLE.search(text)
+    return found[0] if found else None
+
+
+def storable(text: str, instead: str | None = None) -> str:
+    """Text that any database takes: `instead`, or an escape, for what it would refuse.
+
+    >>> storable("a\\0b"), storable("a\\0b", "_")
+    ('a\\\\x00b', 'a_b')
+    """
+    return _UNSTORABLE.sub(lambda found: _escape(found[0]) if instead is None else instead, text)
+
+
+def check_text(place: str, text: str) -> None:
+    """Raise DataError for a text of a dataset with a NUL, or with half of a surrogate pair."""
+    character = unstorable(text)
+    if character is None:
+        return
+    raise DataError(
+        explain(
+            place,
+            f"the text holds {'a NUL' if character == chr(0) else 'half of a surrogate pair'}",
+            found=ascii(text[:80]),
+            allowed="any Unicode text without NUL and lone surrogates",
+            next_step="correct it in the dataset; nothing was written",
+        )
+    )
+
+
+def harmless(text: str, keep: str = "\n\t") -> str:
+    """A message without characters that would steer a terminal; lines stay lines.
+
+    >>> harmless("\\x1b[31mred\\n")
+    '\ufffd[31mred\\n'
+    """
+    return "".join(c if c in keep or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def visible(text: str) -> str:
+    """A value for a terminal: controls of the terminal and of direction as escapes.
+
+    Unlike a message it tells any two values apart, and leaves the joiners of emoji alone.
+
+    >>> visible("line\\nbreak")
+    'line\\\\nbreak'
+    """
+    return "".join(_escape(c) if _steers(c) else c for c in text)
+
+
+def _steers(character: str) -> bool:
+    return character in _BIDI or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", errors="surrogatepass").decode()

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from contextlib import suppress
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 
 from mmlab.errors import UsageError, explain
@@ -20,21 +25,53 @@ def size_text(size_bytes: int) -> str:
 
 
 def write_whole(path: Path, content: bytes, what: str = "file") -> None:
-    """Write beside the path, then take its place: a reader never sees half of it.
+    """Write a file that a user has named, in one atomic step.
 
     Raises UsageError where that cannot be done, and where a folder or a device is in the place.
     """
     if os.path.exists(path) and not os.path.isfile(path):  # both say no where the name is too long
         raise _unwritable(path, what, "a folder" if path.is_dir() else "a device or a pipe")
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+
+    def unwritable(error: OSError) -> UsageError:
+        return _unwritable(path, what, error.strerror or type(error).__name__)
+
+    with atomic_file(path, unwritable) as partial:
         partial.write_bytes(content)
+
+
+@contextmanager
+def atomic_file(
+    path: Path, unwritable: Callable[[OSError], Exception] | None = None
+) -> Iterator[Path]:
+    """Atomic write: the block fills the file whose path it is given, which then takes the place.
+
+    A reader sees what stood there or all of the new file, also after a power cut. Whatever goes
+    wrong leaves what stood there, and nothing beside it. An OSError is raised as what `unwritable`
+    makes of it.
+    """
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
+    try:
+        yield partial
+        _sync(partial)
         partial.replace(path)
+        with suppress(OSError):  # it is there by now, and some file systems cannot
+            _sync(path.parent)
     except OSError as error:
+        if unwritable is None:
+            raise
+        raise unwritable(error) from error
+    finally:
         with suppress(OSError):
             partial.unlink()
-        found = error.strerror or type(error).__name__
-        raise _unwritable(path, what, found) from error
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the list of names in a folder, is on the disk. Raises OSError."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _unwritable(path: Path, what: str, found: str) -> UsageError:
@@ -49,16 +86,42 @@ def _unwritable(path: Path, what: str, found: str) -> UsageError:
     )
 
 
+#: A file changed so recently may change again within the same tick of its file system's clock.
+_SETTLED_NS = 2_000_000_000
+
+
 def file_sha256(path: Path) -> str:
-    """Identity of a file: the sha256 of its bytes, in hexadecimal."""
+    """Identity of a file: the sha256 of its bytes, in hexadecimal.
+
+    A process reads a file once, and again where its size, time of change or inode is another.
+    Raises OSError where it cannot be read.
+    """
+    stat = path.stat()
+    if time.time_ns() - stat.st_mtime_ns < _SETTLED_NS:
+        return _read_sha256(path)
+    return _known_sha256(path, stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=1 << 20)  # as many as the pictures of a large dataset
+def _known_sha256(path: Path, device: int, inode: int, size_bytes: int, changed_ns: int) -> str:
+    """sha256 of a file; all but its path tell when it must be read again."""
+    return _read_sha256(path)
+
+
+def _read_sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def sync(path: Path) -> None:
-    """Wait until a file, or the list of names in a folder, is on the disk. Raises OSError."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def tree_sha256(path: Path) -> str:
+    """Identity of a file, or of a folder: names, sizes and bytes of all files below it.
+
+    Raises OSError where one cannot be read.
+    """
+    if not path.is_dir():
+        return file_sha256(path)
+    content = hashlib.sha256()
+    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+        name = json.dumps(file.relative_to(path).as_posix())
+        content.update(f"{name} {file.stat().st_size} {file_sha256(file)}\n".encode())
+    return content.hexdigest()

@@ -16,7 +16,7 @@ import click
 from mmlab import __version__
 from mmlab.cli.output import color_option, escape_unwritable, fail, verbosity_options
 from mmlab.cli.settings import defaults_by_verb, read_settings
-from mmlab.errors import MmlabError, UsageError, explain
+from mmlab.errors import MmlabError, UsageError, explain, unstorable
 
 INTERRUPTED = 130
 #: What the system says when a disk, or a user's part of it, holds no more.
@@ -79,7 +79,7 @@ class Verbs(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the command line; `invoke` refuses what is not UTF-8, which nothing could store."""
-        ctx.meta["mmlab.unfit"] = [arg for arg in args if not _is_unicode(arg)]
+        ctx.meta["mmlab.unfit"] = [arg for arg in args if unstorable(arg)]
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
@@ -102,11 +102,6 @@ class Verbs(click.Group):
             click.echo("interrupted; finished runs are kept", err=True)
             ctx.exit(INTERRUPTED)
         return result
-
-
-def _is_unicode(argument: str) -> bool:
-    """Whether no byte of an argument was left over from decoding."""
-    return not any("\ud800" <= character <= "\udfff" for character in argument)
 
 
 def _require_unicode(unfit: Sequence[str]) -> None:

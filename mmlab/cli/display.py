@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mmlab.cli.output import console, harmless, is_quiet
+from mmlab.cli.output import console, is_quiet
+from mmlab.errors import harmless
 
 if TYPE_CHECKING:
     from rich.console import Console

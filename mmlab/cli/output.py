@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
 
 import click
 
-from mmlab.errors import MmlabError
+from mmlab.errors import MmlabError, harmless, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -170,13 +170,6 @@ def escape_unwritable() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def harmless(text: str) -> str:
-    """Text without characters that would steer a terminal; lines stay lines."""
-    return "".join(
-        c if c in "\n\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text
-    )
-
-
 def print_json(**content: object) -> None:
     """Write a JSON document with its `schema_version`; NaN and infinities become null."""
     document = {"schema_version": SCHEMA_VERSION, **content}
@@ -206,8 +199,6 @@ def table(
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
-
-    from mmlab.report.cards import visible
 
     # Blanks on both sides of a cell would take the room that the folded columns need.
     made = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0) if whole else (0, 1))

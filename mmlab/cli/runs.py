@@ -16,13 +16,13 @@ from mmlab.cli.output import (
     color_option,
     console,
     db_option,
-    harmless,
     json_option,
     print_json,
     say,
     table,
     verbosity_options,
 )
+from mmlab.errors import harmless
 
 if TYPE_CHECKING:
     from rich.console import Console

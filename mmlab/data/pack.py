@@ -20,16 +20,15 @@ import numpy as np
 from PIL import Image
 
 from mmlab.data.samples import check_sample, prompt_names
-from mmlab.errors import DataError, SpecError, UsageError, explain
+from mmlab.errors import DataError, UsageError, explain
 from mmlab.plan.component import Resolved
 from mmlab.plan.registry import Registry
 from mmlab.plan.resolve import Finder
 from mmlab.plugin import SPLITS, Dataset, Sample, Split
 from mmlab.spec import Spec
-from mmlab.spec.checks import check_tables
-from mmlab.spec.overrides import Override, apply_overrides
-from mmlab.spec.places import render_located
-from mmlab.spec.read import read_document
+from mmlab.spec.checks import check_part
+from mmlab.spec.load import Checked, read_tables
+from mmlab.spec.overrides import Overridden, Override
 from mmlab.spec.tables import DatasetFile
 
 PictureFormat = Literal["webp", "png", "jpg"]
@@ -57,21 +56,16 @@ def read_dataset(path: Path, overrides: Sequence[Override], registry: Registry) 
 
     Raises SpecError or PluginError with every fault at its place.
     """
-    overridden = apply_overrides(read_document(path), overrides)
-    document, located = overridden.document, overridden.faults
-    tables: Spec | DatasetFile | None
-    if "encoders" in document.values:
-        tables, faults = check_tables(document, Spec)
-    else:
-        tables, faults = check_tables(document, DatasetFile)
-    located += [(fault, document.place(fault.path)) for fault in faults]
-    if located or tables is None:
-        raise SpecError(render_located(located))
-    finder = Finder(path, document, registry)
+    tables, overridden = read_tables(path, _check_dataset, overrides)
+    finder = Finder(path, overridden.document, registry)
     found: Resolved | None = finder.find("dataset", tables.dataset, "dataset")
     finder.raise_faults()
     assert found is not None, "faults were raised"
     return found
+
+
+def _check_dataset(overridden: Overridden) -> Checked[Spec | DatasetFile]:
+    return Checked(*check_part(overridden.document, DatasetFile))
 
 
 def pack(resolved: Resolved, out: Path, packing: Packing) -> dict[Split, int]:

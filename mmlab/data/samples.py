@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from mmlab.errors import DataError, explain
+from mmlab.errors import DataError, check_text, explain
 from mmlab.plugin import Dataset, Outlined, Prompted, Sample, Targeted
 
 
@@ -68,31 +68,6 @@ def check_sample(sample: Sample, label_count: int, target_count: int = 0) -> Non
         raise _no_such_label(place, wrong[0], label_count)
     if len(sample.targets) != target_count or any(map(math.isinf, sample.targets)):
         raise _wrong_targets(place, sample.targets, target_count)
-
-
-def check_text(place: str, text: str) -> None:
-    """Raise DataError for a text with a NUL, or with half of a surrogate pair."""
-    has_nul = "\0" in text
-    if not has_nul and _is_unicode(text):
-        return
-    fault = "holds a NUL" if has_nul else "holds half of a surrogate pair"
-    raise DataError(
-        explain(
-            place,
-            f"the text {fault}",
-            found=ascii(text[:80]),
-            allowed="any Unicode text without NUL and lone surrogates",
-            next_step="correct it in the dataset; nothing was written",
-        )
-    )
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _no_such_label(place: str, label: int, label_count: int) -> DataError:

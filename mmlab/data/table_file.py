@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
+from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from mmlab.data.tables import FeatureTable, InputTable, Table
-from mmlab.files import sync
+from mmlab.files import atomic_file
 from mmlab.plugin import Features
 
 ENDING = ".safetensors"
 #: The layout of the file; another one is another key.
 LAYOUT = 1
+#: Between two looks at whether another process has made the file.
+POLL_SECONDS = 0.1
 
 
 class Damaged(Exception):
@@ -34,18 +34,12 @@ def write_table(path: Path, table: Table, about: Mapping[str, object]) -> None:
     """Write a table and what it is in one atomic step. Raises OSError, leaving nothing behind."""
     tensors = _tensors(table)
     facts = {"about": about, "sha256": content_sha256(tensors)}
-    partial = path.with_name(f".{path.stem}.{uuid.uuid4().hex}.partial")
-    try:
-        save_file(tensors, partial, {"mmlab": json.dumps(facts)})
+    with atomic_file(path) as partial:
+        try:
+            save_file(tensors, partial, {"mmlab": json.dumps(facts)})
+        except SafetensorError as error:  # what its writer makes of a full disk, say
+            raise OSError(str(error)) from error
         partial.chmod(0o644)  # its writer keeps it to this user; others may share the folder
-        sync(partial)
-        os.replace(partial, path)
-        sync(path.parent)
-    except SafetensorError as error:  # what its writer makes of a full disk, say
-        raise OSError(str(error)) from error
-    finally:
-        with suppress(OSError):
-            partial.unlink()
 
 
 def read_table(path: Path) -> Table | None:
@@ -83,36 +77,20 @@ def locked(path: Path) -> Iterator[None]:
     The lock ends with the process that holds it. Where there can be no lock (a file system without,
     a folder that is not writable) two processes make the same file, each whole.
     """
-    lock = path.with_name(f".{path.stem}.lock")
-    handle = _acquire(lock)
+    file = path.with_name(f".{path.stem}.lock")
+    # It goes with its holder: one that waits for a removed file looks for the new one.
+    lock = FileLock(
+        file, poll_interval=POLL_SECONDS, fallback_to_soft=False, preserve_lock_file=True
+    )
+    with suppress(OSError):
+        lock.acquire()
     try:
         yield
     finally:
-        if handle is not None:
+        if lock.is_locked:
             with suppress(OSError):
-                lock.unlink()
-            os.close(handle)
-
-
-def _acquire(lock: Path) -> int | None:
-    while True:
-        try:
-            handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError:
-            return None
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            if os.path.samestat(os.fstat(handle), os.stat(lock)):
-                return handle
-        except FileNotFoundError:
-            pass  # the former holder has removed it: that was another lock
-        except OSError:
-            os.close(handle)
-            return None
-        except BaseException:
-            os.close(handle)
-            raise
-        os.close(handle)
+                file.unlink()
+            lock.release()
 
 
 def _facts(metadata: Mapping[str, str] | None) -> dict[str, Any]:  # Any: JSON

@@ -14,6 +14,7 @@ from torch import Tensor
 from mmlab.data.reader import Reader
 from mmlab.data.tables import join_rows
 from mmlab.evaluate.finite import check_features
+from mmlab.model.device import autocast
 from mmlab.model.model import Model
 from mmlab.plugin import Calibration, Features, Fusion, SimilarityFusion, Trimmed
 
@@ -87,9 +88,7 @@ class EvaluatedModel:
 
     def encode(self, key: str, x: Tensor, present: Tensor | None = None) -> Features:
         """Float32 features of inputs on the device; tokens only where the fusion reads them."""
-        with torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16"
-        ):
+        with autocast(self.device, self.precision):
             features = self.model.encode(key, x, present)
         return self.as_read(features)
 
@@ -130,7 +129,7 @@ class EvaluatedModel:
     @contextmanager
     def full_precision(self) -> Iterator[None]:
         """No autocast inside: in bf16 a tenth of the first places of 400 labels would be ties."""
-        with torch.autocast(self.device.type, enabled=False):
+        with autocast(self.device, "fp32"):
             yield
 
     def describe(self, keys: Sequence[str], calibration: Calibration | None) -> dict[str, object]:

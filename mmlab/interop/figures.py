@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmlab.errors import DataError, MmlabError, explain
+from mmlab.errors import DataError, MmlabError, explain, unstorable
 from mmlab.interop.faults import Faults
 from mmlab.interop.names import is_share
 
@@ -136,15 +136,10 @@ def read_text(place: str, name: str, value: object, default: str | None = None) 
     """A text that is not empty. Raises DataError for anything else, unless there is a default."""
     if default is not None and (value is None or value == ""):
         return default
-    if isinstance(value, str) and 0 < len(value) <= TEXT_CHARACTERS and is_storable(value):
+    if isinstance(value, str) and 0 < len(value) <= TEXT_CHARACTERS and not unstorable(value):
         return value
     allowed = f"a text of 1 to {TEXT_CHARACTERS} characters, without NUL and lone surrogates"
     raise unreadable_value(place, name, value, allowed)
-
-
-def is_storable(text: str) -> bool:
-    """Whether every database can hold a text."""
-    return not any(c == "\0" or "\ud800" <= c <= "\udfff" for c in text)
 
 
 def read_texts(place: str, name: str, value: object) -> list[str]:
@@ -164,9 +159,9 @@ def read_own(place: str, name: str, value: object) -> dict[str, str | int]:
     if not isinstance(value, dict):
         raise unreadable_value(place, name, value, allowed)
     for key, told in value.items():
-        is_text = isinstance(told, str) and is_storable(told)
+        is_text = isinstance(told, str) and not unstorable(told)
         is_number = isinstance(told, int) and abs(told) < 2**63
-        if not is_storable(key) or not (told is None or is_text or is_number):
+        if unstorable(key) or not (told is None or is_text or is_number):
             raise unreadable_value(place, f"{name}.{key}", told, allowed)
     return {key: told for key, told in value.items() if told is not None}
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader, BytesIO
 from pathlib import Path
@@ -19,7 +17,7 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from mmlab.errors import RunError, WeightsError, explain
-from mmlab.files import sync
+from mmlab.files import atomic_file, file_sha256
 
 
 def save_weights(
@@ -33,17 +31,9 @@ def save_weights(
     """
     tensors = {name: x.detach().cpu().contiguous().clone() for name, x in state.items()}
     data = save(tensors, dict(metadata) if metadata else None)
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
+    with atomic_file(path, lambda error: _unwritable(path, len(data), error)) as partial:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(data)
-        sync(partial)
-        os.replace(partial, path)
-        sync(path.parent)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink()
-        raise _unwritable(path, len(data), error) from error
     return hashlib.sha256(data).hexdigest()
 
 
@@ -82,8 +72,7 @@ def identify_weights(path: Path) -> tuple[str, list[str]]:
     """
     with _opened(path) as file:
         names = [name for name in _read_header(file) if name != _METADATA]
-        file.seek(0)
-        return hashlib.file_digest(file, "sha256").hexdigest(), names
+        return file_sha256(path), names
 
 
 class WeightsReader:

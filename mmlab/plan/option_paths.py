@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from mmlab.errors import DataError, explain
+from mmlab.files import tree_sha256
 from mmlab.spec.faults import Where
 
 
@@ -20,7 +18,7 @@ def path_content(factory: Callable[..., Any], key: str, path: Path) -> str:
     that is not there or cannot be read.
     """
     try:
-        return f"sha256:{_content_sha256(path)}"
+        return f"sha256:{tree_sha256(path)}"
     except OSError as error:
         name = getattr(factory, "__name__", str(factory))
         raise _unreadable(f"{name}, option {key!r}", path, error) from error
@@ -47,25 +45,6 @@ def map_placed_paths(
     if isinstance(value, (set, frozenset)):
         return type(value)(map_placed_paths(item, change, kind, where) for item in value)
     return value
-
-
-def _content_sha256(path: Path) -> str:
-    if not path.is_dir():
-        return _file_sha256(path, path.stat().st_mtime_ns, path.stat().st_size)
-    content = hashlib.sha256()
-    for file in sorted(file for file in path.rglob("*") if file.is_file()):
-        stat = file.stat()
-        name = json.dumps(file.relative_to(path).as_posix())
-        sha256 = _file_sha256(file, stat.st_mtime_ns, stat.st_size)
-        content.update(f"{name} {stat.st_size} {sha256}\n".encode())
-    return content.hexdigest()
-
-
-@lru_cache(maxsize=4096)
-def _file_sha256(path: Path, changed_ns: int, size_bytes: int) -> str:
-    """sha256 of a file; its size and time of change tell when it must be read again."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _unreadable(place: str, path: Path, error: OSError) -> DataError:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from mmlab import __version__
 from mmlab.errors import PluginError, explain
+from mmlab.files import file_sha256
 from mmlab.plan.discover import Loaded, find_offers, is_editable, load
 from mmlab.spec.faults import nearest
 
@@ -232,8 +233,8 @@ def _package_sha256(package: str) -> str | None:
     content = hashlib.sha256()
     for folder in map(Path, spec.submodule_search_locations or ()):
         for file in sorted(folder.rglob("*.py")):
-            sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-            content.update(f"{file.relative_to(folder).as_posix()} {sha256}\n".encode())
+            name = file.relative_to(folder).as_posix()
+            content.update(f"{name} {file_sha256(file)}\n".encode())
     if not spec.submodule_search_locations and spec.origin:
         content.update(Path(spec.origin).read_bytes())
     return content.hexdigest()

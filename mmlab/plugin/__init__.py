@@ -24,6 +24,9 @@ from mmlab.errors import PluginError as PluginError
 from mmlab.errors import SpecError as SpecError
 from mmlab.errors import WeightsError as WeightsError
 from mmlab.errors import explain as explain
+from mmlab.files import atomic_file as atomic_file
+from mmlab.files import file_sha256 as file_sha256
+from mmlab.files import tree_sha256 as tree_sha256
 from mmlab.metric import LOSS as LOSS
 from mmlab.metric import SHARE as SHARE
 from mmlab.metric import Metric as Metric

@@ -7,7 +7,6 @@ this sample.
 from __future__ import annotations
 
 import base64
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,9 +15,6 @@ from sqlalchemy import select
 from mmlab.errors import UsageError, explain
 from mmlab.store import RunRow, Store
 from mmlab.store.tables import evaluations, rankings, sample_results, samples
-
-#: Controls that reorder the text around them; a terminal would obey them.
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True)
@@ -140,23 +136,6 @@ def spread(total: int, count: int) -> list[int]:
     """
     count = min(total, count)
     return [(2 * place + 1) * total // (2 * count) for place in range(count)]
-
-
-def visible(text: str) -> str:
-    """Text for a terminal: control characters and controls of direction as escapes.
-
-    >>> visible("line\\nbreak")
-    'line\\\\nbreak'
-    """
-    return "".join(_escaped(c) if _is_control(c) else c for c in text)
-
-
-def _is_control(character: str) -> bool:
-    return character in _BIDI or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape", errors="surrogatepass").decode()
 
 
 def not_done(run: RunRow) -> UsageError:

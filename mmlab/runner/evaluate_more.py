@@ -22,11 +22,11 @@ from mmlab.plan.resolve import Finder, component_faults
 from mmlab.runner.cells import plan_of
 from mmlab.runner.runner import Display, Outcome, Runner, RunOptions, Status, label_of
 from mmlab.spec import DatasetTable, EvaluateTable, Spec
-from mmlab.spec.checks import check_tables
+from mmlab.spec.checks import check_part
 from mmlab.spec.document import Document
 from mmlab.spec.faults import Fault
-from mmlab.spec.places import render_located
-from mmlab.spec.read import read_document
+from mmlab.spec.load import Checked, read_tables
+from mmlab.spec.overrides import Overridden
 from mmlab.spec.tables import EvaluationsFile
 from mmlab.store import RunRow, Store, open_store, require_done
 
@@ -94,21 +94,18 @@ class Request:
 
 def read_request(path: Path, registry: Registry) -> Request:
     """The evaluations of a file. Raises SpecError with every fault at its place."""
-    document = read_document(path)
-    tables: Spec | EvaluationsFile | None
-    if "encoders" in document.values:
-        tables, faults = check_tables(document, Spec)
-    else:
-        tables, faults = check_tables(document, EvaluationsFile)
+    more_faults = partial(component_faults, registry, path)
+    tables, overridden = read_tables(path, _check_request, more_faults=more_faults)
+    return Request(path, overridden.document, tables.evaluate, tables.dataset)
+
+
+def _check_request(overridden: Overridden) -> Checked[Spec | EvaluationsFile]:
+    document = overridden.document
+    tables, faults = check_part(document, EvaluationsFile)
     if not document.values.get("evaluate"):
         faults = [fault for fault in faults if fault.path != ("evaluate",)]
         faults.append(_asks_nothing())
-    if faults or tables is None:
-        known = {fault.path for fault in faults}
-        found = component_faults(registry, path, document)
-        faults += [fault for fault in found if fault.path not in known]
-        raise SpecError(render_located([(f, document.place(f.path)) for f in faults]))
-    return Request(path, document, tables.evaluate, tables.dataset)
+    return Checked(tables, faults)
 
 
 def add_evaluations(

@@ -7,7 +7,6 @@ may go on.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 
 from mmlab.errors import MmlabError, explain
@@ -24,9 +24,9 @@ from mmlab.store import Store
 Kind = Literal["features", "inputs", "weights"]
 
 _RUN = re.compile(r"[0-9a-f]{32}\Z")
-_WEIGHTS = re.compile(r"(\.[^/]+\.safetensors\.[0-9a-f]{32}|[^/.][^/]*\.safetensors)\Z")
+_WEIGHTS = re.compile(r"(\.[^/]+\.safetensors\.[0-9a-f]+\.partial|[^/.][^/]*\.safetensors)\Z")
 _FEATURES = re.compile(r"[0-9a-f]{64}\.safetensors\Z")
-_UNFINISHED = re.compile(r"\.([0-9a-f]{64})(\.[0-9a-f]{32}\.partial|\.lock)\Z")
+_UNFINISHED = re.compile(r"\.([0-9a-f]{64})(\.safetensors\.[0-9a-f]+\.partial|\.lock)\Z")
 #: States of a run whose files may yet be needed.
 _UNENDED = ("queued", "running")
 
@@ -116,14 +116,14 @@ def _describe(path: Path) -> tuple[Kind, str]:
 
 def _is_abandoned(path: Path, key: str) -> bool:
     """Whether no process holds the lock under which a file is made."""
-    try:
-        with path.with_name(f".{key}.lock").open("rb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
+    lock = path.with_name(f".{key}.lock")
+    if not lock.exists():
         return True
-    except OSError:
+    try:
+        with FileLock(lock, timeout=0, fallback_to_soft=False, preserve_lock_file=True):
+            return True
+    except OSError:  # also where the time is up
         return False
-    return True
 
 
 def _undeletable(path: Path, error: OSError) -> MmlabError:

@@ -39,6 +39,13 @@ def check_tables(document: Document, model: type[T]) -> tuple[T | None, list[Fau
     return spec, faults
 
 
+def check_part(document: Document, part: type[T]) -> tuple[Spec | T | None, list[Fault]]:
+    """As `check_tables`, for a whole spec of which a part counts, or for this part alone."""
+    if "encoders" in document.values:
+        return check_tables(document, Spec)
+    return check_tables(document, part)
+
+
 def _moved(fault: Fault) -> Fault:
     """The fault of a key that is elsewhere now says where."""
     names = tuple(map(str, fault.path))

@@ -8,17 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from mmlab.errors import SpecError
 from mmlab.spec.checks import check
 from mmlab.spec.document import Document
 from mmlab.spec.faults import Fault
-from mmlab.spec.overrides import Override, apply_overrides
-from mmlab.spec.places import SourceText, render_located
+from mmlab.spec.overrides import Overridden, Override, apply_overrides
+from mmlab.spec.places import Place, SourceText, render_located
 from mmlab.spec.read import read_document
 from mmlab.spec.sweep import labels
 from mmlab.spec.sweep_checks import check_points, lost_settings
 from mmlab.spec.tables import Spec, SweepTable
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -55,29 +58,57 @@ class Cell:
     budget: int | None = None
 
 
+@dataclass(frozen=True)
+class Checked(Generic[T]):
+    """Tables of a file, None where they are invalid, and what is wrong with them.
+
+    `faults` are placed by their paths; those of `located` have their places.
+    """
+
+    tables: T | None
+    faults: Sequence[Fault]
+    located: Sequence[tuple[Fault, Place]] = ()
+
+
+def read_tables(
+    path: Path,
+    check: Callable[[Overridden], Checked[T]],
+    overrides: Sequence[Override] = (),
+    more_faults: Callable[[Document], Iterable[Fault]] = lambda document: (),
+) -> tuple[T, Overridden]:
+    """Read a file with what it extends, set the overrides, and check it: its tables.
+
+    Raises SpecError that names every fault with its place, and then also what `more_faults` knows.
+    """
+    overridden = apply_overrides(read_document(path), overrides)
+    document, checked = overridden.document, check(overridden)
+    located = [*overridden.faults, *checked.located]
+    if checked.tables is not None and not checked.faults and not located:
+        return checked.tables, overridden
+    known = {fault.path for fault in checked.faults}
+    found = [fault for fault in more_faults(document) if fault.path not in known]
+    located += [(fault, document.place(fault.path)) for fault in (*checked.faults, *found)]
+    raise SpecError(render_located(located))
+
+
 def load_spec(
     path: Path | str,
     overrides: Sequence[Override] = (),
     more_faults: Callable[[Document], Iterable[Fault]] = lambda document: (),
 ) -> SpecFile:
-    """Read a spec with what it extends, set the overrides, and check it, its sweep included.
-
-    Raises SpecError that names every fault with its place, and then also what `more_faults` knows.
-    """
+    """Read a spec and check it, its sweep included. Raises SpecError as `read_tables` does."""
     path = Path(path)
-    overridden = apply_overrides(read_document(path), overrides)
-    document, located = overridden.document, overridden.faults
-    located += lost_settings(document, overridden.patches)
-    spec, faults = check(document)
-    _, at_axes = check_points(document, faults)
-    located += [(fault, document.place(fault.path)) for fault in faults]
-    if spec is None or located or at_axes:
-        known = {fault.path for fault in faults}
-        found = [fault for fault in more_faults(document) if fault.path not in known]
-        located += [(fault, document.place(fault.path)) for fault in found]
-        raise SpecError(render_located([*located, *at_axes]))
+    spec, overridden = read_tables(path, _check_spec, overrides, more_faults)
+    document = overridden.document
     texts = tuple(override for override in overrides if isinstance(override, str))
     return SpecFile(path, document.main.text, spec, texts, document, overridden.patches)
+
+
+def _check_spec(overridden: Overridden) -> Checked[Spec]:
+    spec, faults = check(overridden.document)
+    _, at_axes = check_points(overridden.document, faults)
+    lost = lost_settings(overridden.document, overridden.patches)
+    return Checked(spec, faults, [*lost, *at_axes])
 
 
 def expand(spec_file: SpecFile) -> list[Cell]:

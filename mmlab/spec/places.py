@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from mmlab.errors import harmless
 from mmlab.spec.faults import Fault, Where, dotted
 from mmlab.spec.positions import Span
 
@@ -101,7 +102,7 @@ def _render_lines(source: SourceText, span: Span, told: Sequence[str]) -> str:
         *(snippet(source, span) if source.text else ()),
         *details,
     ]
-    return "\n".join(map(_printable, lines))
+    return "\n".join(harmless(line, keep="\t") for line in lines)
 
 
 def _cut(path: str) -> str:
@@ -143,8 +144,3 @@ def _width(character: str) -> int:
     if unicodedata.combining(character):
         return 0
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def _printable(line: str) -> str:
-    """A line without characters that would steer the terminal."""
-    return "".join(c if c == "\t" or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from mmlab.errors import SpecError
+from mmlab.errors import SpecError, storable, unstorable
 from mmlab.spec.document import Document, merge
 from mmlab.spec.faults import Fault, Where, show
 from mmlab.spec.places import Place, Places, SourceText, render_located
@@ -243,9 +243,6 @@ VALUES_PER_KEY = 5  # commas, that is: of arrays, which may hold thousands of la
 
 _INTEGERS = range(-(2**63), 2**63)
 
-#: NUL, and what stands for bytes of the command line that are not UTF-8.
-_UNFIT = re.compile("[\x00\ud800-\udfff]")
-
 #: Strings and comments, skipped whole; then what can nest or begin a key. An unclosed string ends
 #: with its line or the text, so that every text, valid or not, is passed over once.
 _TOKEN = re.compile(
@@ -344,8 +341,8 @@ def value_faults(value: object, path: Where = ()) -> Iterator[Fault]:
     elif isinstance(value, list):
         for position, item in enumerate(value):
             yield from value_faults(item, (*path, position))
-    elif isinstance(value, str) and (character := _UNFIT.search(value)):
-        yield _character_fault(path, character[0])
+    elif isinstance(value, str) and (character := unstorable(value)):
+        yield _character_fault(path, character)
     elif isinstance(value, float) and not math.isfinite(value):
         yield Fault(path, "not a finite number", show(value), "a finite number", "set a number")
     elif isinstance(value, int) and value not in _INTEGERS:
@@ -371,7 +368,7 @@ def without_unfit(value: object) -> object:
     if isinstance(value, list):
         return [without_unfit(item) for item in value]
     if isinstance(value, str):
-        return _UNFIT.sub("_", value)
+        return storable(value, "_")
     if isinstance(value, float) and not math.isfinite(value):
         return 0.0
     return 0 if isinstance(value, int) and value not in _INTEGERS else value

@@ -24,14 +24,14 @@ from sqlalchemy import (
     update,
 )
 
-from mmlab.errors import explain
+from mmlab.errors import explain, storable
 from mmlab.hashing import ordered_json
 from mmlab.store.bulk import db_now, insert_missing
 from mmlab.store.cells import add_cell, add_spec
 from mmlab.store.rows import Claim, LeaseLost, RunIdentity, RunRow
 from mmlab.store.runs import as_run
 from mmlab.store.tables import OUTCOMES, attempts, metrics, runs, specs
-from mmlab.store.text import printable, to_json
+from mmlab.store.text import to_json
 
 
 def submit(connection: Connection, identity: RunIdentity, *, rerun: bool) -> RunRow:
@@ -166,7 +166,7 @@ def fail(connection: Connection, held: Claim, outcome: str, message: str, traceb
     """Mark a run failed and keep why; False if it is another's by now."""
     # A plugin's error may name a reason of its own; the message says more than the word.
     outcome = outcome if outcome in OUTCOMES else "error"
-    message, traceback = printable(message), printable(traceback)
+    message, traceback = storable(message), storable(traceback)
     values = {"status": "failed", "finished_at": db_now(connection), "error": message}
     return _end(connection, held, values, outcome, message, traceback)
 

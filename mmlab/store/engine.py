@@ -17,7 +17,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, ProgrammingError
 
-from mmlab.errors import StoreError, explain
+from mmlab.errors import StoreError, explain, unstorable
 
 BUSY_SECONDS = 30
 _POSTGRES_SETTINGS = {
@@ -216,18 +216,10 @@ def _sqlite(path: str) -> Address:
         raise _refusal("database", "results need a file to be kept in", repr(path))
     if path.startswith("file:"):
         raise _refusal(path, "a SQLite database is named by its path, not by a URI", path)
-    if "\0" in path or not _is_unicode(path):
+    if unstorable(path) is not None:
         raise _refusal("database", "a path is text without NUL", ascii(path))
     absolute = str(Path(path).expanduser().absolute())
     return Address(URL.create("sqlite", database=absolute), f"sqlite:///{absolute}", ())
-
-
-def _is_unicode(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # stands for bytes of the command line that are not UTF-8
-        return False
-    return True
 
 
 def _postgres(url: URL) -> Address:

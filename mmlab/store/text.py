@@ -1,4 +1,4 @@
-"""Text on its way into a database: checked or made printable, JSON and its digest."""
+"""Text on its way into a database: checked, JSON and its digest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 
-from mmlab.errors import DataError, explain
+from mmlab.errors import DataError, check_text, explain, unstorable
 
 #: Stable ids are part of a unique index, and Postgres' hold no more than 2,704 bytes.
 INDEXED_BYTES = 2000
@@ -33,33 +33,18 @@ def _finite(value: object) -> object:
     return value
 
 
-def printable(text: str) -> str:
-    """Text that any database takes: what it would refuse is written as an escape instead."""
-    return text.encode(errors="backslashreplace").decode().replace("\0", "\\x00")
-
-
 def check_texts(place: str, texts: Iterable[str], *, is_indexed: bool = False) -> None:
     """Raise DataError at the first text that not every database can hold exactly."""
     for number, text in enumerate(texts):
-        fault = _fault(text, is_indexed)
-        if fault:
+        if unstorable(text) is not None:
+            check_text(f"{place} {number}", text)
+        if is_indexed and len(text.encode()) > INDEXED_BYTES:
             raise DataError(
                 explain(
                     f"{place} {number}",
-                    fault,
+                    "the text is too long",
                     found=ascii(text[:80]),
-                    allowed="any Unicode text without NUL and lone surrogates"
-                    + (f", at most {INDEXED_BYTES:,} bytes" if is_indexed else ""),
+                    allowed=f"at most {INDEXED_BYTES:,} bytes",
                     next_step="correct it in the dataset; nothing was written",
                 )
             )
-
-
-def _fault(text: str, is_indexed: bool) -> str | None:
-    if "\0" in text:
-        return "the text holds a NUL"
-    try:
-        size_bytes = len(text.encode())
-    except UnicodeEncodeError:
-        return "the text holds half of a surrogate pair"
-    return "the text is too long" if is_indexed and size_bytes > INDEXED_BYTES else None

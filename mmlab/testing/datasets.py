@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mmlab.errors import unstorable
 from mmlab.plugin import SPLITS, Dataset, Outlined, Prompted, Published, Sample, Targeted
 from mmlab.testing.tools import BUILD, OTHER, Factory, ambient, build, check_schema, require
 
@@ -118,7 +119,8 @@ def _check_samples(dataset: Dataset, split: str) -> list[str]:
 def _check_sample(sample: Sample, dataset: Dataset) -> None:
     require(isinstance(sample, Sample), "a dataset must give Samples")
     require(isinstance(sample.id, str) and bool(sample.id), f"{sample.id!r} is no id: give a text")
-    require("\0" not in sample.id, f"the id {sample.id!r} holds a NUL, which databases refuse")
+    fault = f"the id {sample.id!r} holds a NUL or a lone surrogate, which databases refuse"
+    require(unstorable(sample.id) is None, fault)
     known = set(sample.values) <= set(dataset.modalities)
     require(known, f"{sample.id}: {set(sample.values)} are not all in `modalities`")
     for modality, raw in sample.values.items():

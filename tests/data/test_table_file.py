@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,27 @@ def test_a_process_that_is_killed_leaves_the_lock_to_the_next(tmp_path: Path) ->
     assert log.read_text() == "made\nmade\n"
     assert read_table(path) is not None
     assert files(tmp_path) == ["a.safetensors", "log"]
+
+
+def test_one_that_waited_for_a_removed_lock_does_not_share_the_next(tmp_path: Path) -> None:
+    """A holder takes the lock's file away; who waited for it must not hold what is gone."""
+    path, held = tmp_path / "a.safetensors", []
+
+    def hold(name: str) -> None:
+        with locked(path):
+            held.append(name)
+            assert held == [name]
+            time.sleep(0.01)
+            held.remove(name)
+
+    with ThreadPoolExecutor(4) as pool:
+        done = [pool.submit(hold, str(number)) for number in range(8)]
+    assert [each.exception() for each in done] == [None] * 8
+    assert files(tmp_path) == []
+
+
+def test_where_there_can_be_no_lock_the_work_is_done_without(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with locked(tmp_path / "file" / "a.safetensors"):
+        assert not (tmp_path / "file" / ".a.lock").exists()
+    assert files(tmp_path) == ["file"]

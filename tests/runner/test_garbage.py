@@ -15,6 +15,7 @@ from support.lab import CLASSIFICATION, CONCAT, DATASET, SCRIPTED, TRAIN, Lab
 
 from mmlab.cli import main
 from mmlab.data.table_file import locked
+from mmlab.files import atomic_file
 from mmlab.runner.garbage import find_features, find_weights
 
 FROZEN = '[encoders.image]\nuse = "toy"\nfreeze = true\n[encoders.text]\nuse = "toy"\n'
@@ -38,6 +39,15 @@ def leftover(lab: Lab, run_id: str = UNKNOWN, name: str = "best.safetensors") ->
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"leftover")
     return path
+
+
+def half_written(path: Path) -> Path:
+    """What a process leaves that is killed while it writes a file."""
+    with atomic_file(path) as partial:
+        partial.touch()
+    partial.write_bytes(b"half")
+    path.unlink()
+    return partial
 
 
 def test_a_list_names_what_could_go_and_deletes_nothing(lab: Lab) -> None:
@@ -140,14 +150,19 @@ def test_files_of_others_are_not_looked_at(sqlite_lab: Lab) -> None:
 
 def test_leftovers_of_a_killed_process_go_but_not_those_of_one_at_work(tmp_path: Path) -> None:
     key = "a" * 64
-    partial = tmp_path / f".{key}.{UNKNOWN}.partial"
-    partial.write_bytes(b"half")
+    partial = half_written(tmp_path / f"{key}.safetensors")
     with locked(tmp_path / f"{key}.safetensors"):
         context = multiprocessing.get_context("fork")
         with context.Pool(1) as pool:
             assert pool.apply(_names, (tmp_path,)) == []
     (tmp_path / f".{key}.lock").touch()
-    assert _names(tmp_path) == [partial.name, f".{key}.lock"]
+    assert _names(tmp_path) == sorted([partial.name, f".{key}.lock"])
+
+
+def test_weights_that_a_killed_process_left_half_written_go(sqlite_lab: Lab) -> None:
+    partial = half_written(leftover(sqlite_lab))
+    assert gc(sqlite_lab, "--weights", "--yes").exit_code == 0
+    assert not partial.exists()
 
 
 def _names(folder: Path) -> list[str]:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support.checkout import EXPERIMENTS
 from support.specs import SPEC, change, places, refuse, write
 
-from mmlab.spec import load_spec
+from mmlab.errors import SpecError
+from mmlab.spec import Spec, load_spec
+from mmlab.spec.checks import check_part
+from mmlab.spec.document import Document
 from mmlab.spec.faults import Fault
+from mmlab.spec.load import Checked, read_tables
+from mmlab.spec.overrides import Overridden
 from mmlab.spec.places import render_located
+from mmlab.spec.tables import DatasetFile
 
 
 def test_a_spec_is_read_with_its_defaults(tmp_path: Path) -> None:
@@ -243,3 +250,36 @@ def test_a_microbatch_divides_the_batch(tmp_path: Path, microbatch: str, step: s
     assert "train.microbatch: does not divide train.batch_size" in message
     assert f"set microbatch {step}" in message
     load_spec(change(tmp_path, "batch_size = 8", "batch_size = 8\nmicrobatch = 4"), ())
+
+
+def _check_dataset(overridden: Overridden) -> Checked[Spec | DatasetFile]:
+    return Checked(*check_part(overridden.document, DatasetFile))
+
+
+def test_a_part_of_a_spec_is_read_from_a_whole_one_or_alone(tmp_path: Path) -> None:
+    alone = tmp_path / "dataset.toml"
+    alone.write_text('[dataset]\nuse = "emoji"\nlabels = "coarse"\n')
+    for path in (alone, write(tmp_path)):
+        tables, overridden = read_tables(path, _check_dataset, ["dataset.labels=fine"])
+        assert tables.dataset.options["labels"] == "fine"
+        assert overridden.document.main.name == str(path)
+
+
+def test_whatever_is_read_all_its_faults_are_told_at_their_places(tmp_path: Path) -> None:
+    path = tmp_path / "dataset.toml"
+    path.write_text('[dataset]\nlabels = "coarse"\n[datasets]\n')
+
+    def more(document: Document) -> list[Fault]:
+        strange = Fault(("dataset", "labels"), "unknown option", "labels", "none", "remove it")
+        return [strange, replace(strange, path=("datasets",), message="told before")]
+
+    with pytest.raises(SpecError) as caught:
+        read_tables(path, _check_dataset, ["nothing"], more)
+    message = str(caught.value)
+    assert places(message, path) == [
+        "1:1: dataset.use",
+        "2:10: dataset.labels",
+        "3:2: datasets",
+    ]
+    assert message.startswith("--set #1, column 1: ")
+    assert "told before" not in message

@@ -9,8 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mmlab.errors import visible
 from mmlab.report.boards.board import Board, Figure
-from mmlab.report.cards import Bar, Card, visible
+from mmlab.report.cards import Bar, Card
 
 _LABEL, _SEEDS = "experiment", "seeds"
 _GAP = 2

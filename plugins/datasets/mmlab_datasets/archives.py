@@ -37,14 +37,29 @@ class Limits:
 
 @dataclass(frozen=True)
 class _Member:
-    """One file or folder of an archive, its name as written in it."""
+    """One file or folder of an archive, its name as written in it; a zip's as a tar would say it.
 
-    name: str
-    is_folder: bool
-    is_file: bool
-    size_bytes: int
-    # How the kind of archive names the member.
+    `handle` is how the kind of archive names the member.
+    """
+
+    header: tarfile.TarInfo
     handle: tarfile.TarInfo | zipfile.ZipInfo
+
+    @property
+    def name(self) -> str:
+        return self.header.name
+
+
+def _zip_member(info: zipfile.ZipInfo) -> _Member:
+    # zipfile shortens names at a NUL and turns backslashes; the written name decides.
+    header = tarfile.TarInfo(info.orig_filename)
+    header.size = info.file_size
+    mode = info.external_attr >> 16
+    is_plain = stat.S_IFMT(mode) in (0, stat.S_IFREG) and not info.flag_bits & 1
+    header.type = tarfile.REGTYPE if is_plain else tarfile.CHRTYPE
+    if info.is_dir():
+        header.type, header.name = tarfile.DIRTYPE, header.name.rstrip("/")
+    return _Member(header, info)
 
 
 def unpack(archive: Path, target: Path, limits: Limits | None = None) -> list[str]:
@@ -73,15 +88,9 @@ class _Reader:
 
     def members(self) -> Iterator[_Member]:
         if isinstance(self.file, tarfile.TarFile):
-            for one in self.file:
-                yield _Member(one.name, one.isdir(), one.isreg(), one.size, one)
-            return
-        for info in self.file.infolist():
-            mode = info.external_attr >> 16
-            is_plain = stat.S_IFMT(mode) in (0, stat.S_IFREG) and not info.flag_bits & 1
-            # zipfile shortens names at a NUL and turns backslashes; the written name decides.
-            name = info.orig_filename
-            yield _Member(name, info.is_dir(), is_plain, info.file_size, info)
+            yield from (_Member(header, header) for header in self.file)
+        else:
+            yield from map(_zip_member, self.file.infolist())
 
     def open(self, member: _Member) -> IO[bytes]:
         if isinstance(self.file, tarfile.TarFile):
@@ -126,34 +135,51 @@ def _write_all(
     for count, member in enumerate(members, start=1):
         if count > limits.members:
             raise _refused(archive, "it has too many members", f"more than {limits.members:,}")
-        path = _safe(archive, member)
-        if not member.is_folder:
+        path = _safe(archive, member, inside)
+        if not member.header.isdir():
             _require_new(archive, str(path), seen)
-            if written + member.size_bytes > allowed:
+            if written + member.header.size > allowed:
                 raise _too_large(archive, allowed)
             written += _write(archive, reader, member, inside / path, allowed - written)
         else:
             (inside / path).mkdir(parents=True, exist_ok=True)
 
 
-def _safe(archive: Path, member: _Member) -> PurePosixPath:
+def _safe(archive: Path, member: _Member, inside: Path) -> PurePosixPath:
     """The member's path below the folder. Raises DataError for any that is not plainly below."""
-    name = member.name.rstrip("/") if member.is_folder else member.name
+    name = member.name
+    try:
+        tarfile.data_filter(member.header, str(inside))
+    except (tarfile.OutsideDestinationError, tarfile.AbsolutePathError, ValueError) as error:
+        raise _leads_out(archive, name) from error  # a ValueError is a NUL in the name
+    except tarfile.FilterError as error:
+        raise _no_file(archive, name) from error
+    if not _is_plain(name, member.header.isdir()):
+        raise _leads_out(archive, name)
+    if not (member.header.isdir() or member.header.isreg()):  # a link that stays inside
+        raise _no_file(archive, name)
+    return PurePosixPath(name)
+
+
+def _is_plain(name: str, is_folder: bool) -> bool:
+    """Whether a name means one file on every system, where the filter would make it mean one."""
     path = PurePosixPath(name)
-    parts = path.parts
-    is_plain = (
-        bool(parts or member.is_folder)
+    return (
+        bool(path.parts or is_folder)
         and not path.is_absolute()
-        and ".." not in parts
+        and ".." not in path.parts
         and not set(name) & {"\0", "\\"}
-        and ":" not in (parts[0] if parts else "")
-        and all(len(os.fsencode(part)) <= 255 for part in parts)
+        and ":" not in (path.parts[0] if path.parts else "")
+        and all(len(os.fsencode(part)) <= 255 for part in path.parts)
     )
-    if not is_plain:
-        raise _refused(archive, "a member's name leads out of the folder", repr(name[:200]))
-    if not (member.is_folder or member.is_file):
-        raise _refused(archive, "a member is neither a file nor a folder", repr(name[:200]))
-    return path
+
+
+def _leads_out(archive: Path, name: str) -> DataError:
+    return _refused(archive, "a member's name leads out of the folder", repr(name[:200]))
+
+
+def _no_file(archive: Path, name: str) -> DataError:
+    return _refused(archive, "a member is neither a file nor a folder", repr(name[:200]))
 
 
 def _require_new(archive: Path, name: str, seen: set[str]) -> None:
@@ -172,7 +198,7 @@ def _write(archive: Path, reader: _Reader, member: _Member, path: Path, room: in
             if written > room:
                 raise _too_large(archive, room)
             file.write(chunk)
-    if written != member.size_bytes:
+    if written != member.header.size:
         raise _refused(archive, "a member is cut short", repr(member.name[:200]))
     return written
 

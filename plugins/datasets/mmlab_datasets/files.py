@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
-from mmlab.plugin import DataError, explain
+from mmlab.plugin import DataError, explain, file_sha256
 from mmlab_datasets.index import Index, place
 
 
@@ -49,8 +47,7 @@ def file_hashes(
 
 def _sha256(index: Index, number: int, column: str | None, file: Path) -> str:
     try:
-        status = file.stat()
-        return _content_sha256(file, status.st_mtime_ns, status.st_size)
+        return file_sha256(file)
     except OSError as error:
         raise DataError(
             explain(
@@ -61,13 +58,6 @@ def _sha256(index: Index, number: int, column: str | None, file: Path) -> str:
                 next_step="mend its permissions, or set dataset.hash_files = false",
             )
         ) from error
-
-
-@lru_cache(maxsize=1 << 20)
-def _content_sha256(file: Path, changed_ns: int, size_bytes: int) -> str:
-    """sha256 of a file; its size and time of change tell when it must be read again."""
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _check_below(

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import polars as pl
 from pydantic import Field
 
-from mmlab.plugin import DataError, Sample, Split, explain
+from mmlab.plugin import DataError, Sample, Split, explain, file_sha256
 from mmlab_datasets.columns import given_labels
 from mmlab_datasets.index import nearest
 from mmlab_datasets.media import decode_picture
@@ -128,8 +128,7 @@ class Parquet:
         options = [split, self._image, *self._texts, self._label, *self.labels]
         content = hashlib.sha256(json.dumps(options).encode())
         for path in self._files:
-            with path.open("rb") as file:
-                content.update(hashlib.file_digest(file, "sha256").digest())
+            content.update(bytes.fromhex(file_sha256(path)))
         return f"parquet-{content.hexdigest()[:16]}"
 
 

@@ -130,6 +130,7 @@ BAD: dict[str, Callable[[Path], Path]] = {
     "nothing": lambda p: written(p, b""),
     "a zip of another sum": changed,
     "a link in a zip": linked,
+    "a NUL": lambda p: written(p, zipped(p, ("a@b", b"1")).read_bytes().replace(b"@", b"\0")),
 }
 
 
@@ -141,6 +142,36 @@ def test_what_is_not_plain_is_refused_and_leaves_nothing(
     with pytest.raises(DataError) as caught:
         unpack(archive, target)
     assert str(archive) in str(caught.value)
+    assert tree(target) == {"mine.txt": b"mine"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_leads_out_is_told_as_it_is_written(
+    tmp_path: Path, target: Path, name: str
+) -> None:
+    for archive in (tar(tmp_path / "a", (name, b"x")), zipped(tmp_path / "b", (name, b"x"))):
+        with pytest.raises(DataError, match="a member's name leads out of the folder") as caught:
+            unpack(archive, target)
+        assert f"found: {name[:200]!r}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "link"),
+    [
+        (tarfile.SYMTYPE, "/etc/passwd"),
+        (tarfile.SYMTYPE, "../../mine.txt"),
+        (tarfile.SYMTYPE, "b.txt"),
+        (tarfile.LNKTYPE, "data/a.txt"),
+        (tarfile.LNKTYPE, "../mine.txt"),
+        (tarfile.FIFOTYPE, ""),
+    ],
+)
+def test_a_link_is_no_file_wherever_it_leads(
+    tmp_path: Path, target: Path, kind: bytes, link: str
+) -> None:
+    archive = tar(tmp_path / "a", *PLAIN, special(kind, link))
+    with pytest.raises(DataError, match="neither a file nor a folder\n  found: 'data/special'"):
+        unpack(archive, target)
     assert tree(target) == {"mine.txt": b"mine"}
 
 

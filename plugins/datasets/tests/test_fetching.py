@@ -2,114 +2,154 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import logging
-import urllib.error
+import socket
+import stat
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from mmlab_datasets.published import fetching
 from mmlab_datasets.published.benchmark import Benchmark
 from mmlab_datasets.published.catalogue import TEST_SETS, Description, describe
+from support.https_server import CERTIFICATE, Answer, Server, serving
 
 from mmlab.plugin import DataError
 
-CONTENT = io.BytesIO()
-with zipfile.ZipFile(CONTENT, "w") as _file:
-    _file.writestr("2750/Forest/Forest_1.jpg", b"picture")
-ADDRESS = "https://example.org/EuroSAT.zip"
+
+def zipped() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("2750/Forest/Forest_1.jpg", b"picture")
+    return file.getvalue()
 
 
-def offered(**changes: object) -> Description:
-    """A dataset of one archive, at an address that answers in these tests."""
+ARCHIVE = zipped()
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server on this machine that has the archive."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CERTIFICATE))
+    with serving({"/EuroSAT.zip": Answer(ARCHIVE)}) as running:
+        yield running
+
+
+def offered(server: Server, path: str = "/EuroSAT.zip", **changes: object) -> Description:
+    """A dataset of one file, at an address that answers in these tests."""
     download = {
-        "url": ADDRESS,
+        "url": server.address + path,
         "gives": "2750",
-        "md5": hashlib.md5(CONTENT.getvalue()).hexdigest(),
+        "md5": hashlib.md5(ARCHIVE).hexdigest(),
         "megabytes": 1,
         **changes,
     }
     return Description("class_folders", "2750", "https://a", "h", [], [], {}, downloads=[download])
 
 
-@pytest.fixture(autouse=True)
-def network(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """A network in which one address has the archive; the addresses that were asked for."""
-    asked: list[str] = []
-
-    def answer(url: str) -> io.BytesIO:
-        fetching.require_https(url)
-        asked.append(url)
-        if url != ADDRESS:
-            raise urllib.error.URLError("no such host")
-        return io.BytesIO(CONTENT.getvalue())
-
-    monkeypatch.setattr(fetching, "open_https", answer)
-    return asked
-
-
 def test_an_archive_is_fetched_checked_and_unpacked_once(
-    tmp_path: Path, network: list[str], caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    server: Server,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        fetching.fetch("eurosat/all", tmp_path / "data", offered())
-        fetching.fetch("eurosat/all", tmp_path / "data", offered())
+        fetching.fetch("eurosat/all", tmp_path / "data", offered(server))
+        fetching.fetch("eurosat/all", tmp_path / "data", offered(server))
     assert (tmp_path / "data" / "2750" / "Forest" / "Forest_1.jpg").read_bytes() == b"picture"
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["2750"]
-    assert network == [ADDRESS]
-    (message,) = caplog.messages
+    assert server.asked == ["/EuroSAT.zip"]
+    (message,) = [r.getMessage() for r in caplog.records if r.name.startswith("mmlab")]
     assert "1 MB" in message
     assert str(tmp_path / "data") in message
+    assert capfd.readouterr().err == ""
+
+
+def test_a_file_that_is_no_archive_is_fetched_as_others_may_read_it(
+    tmp_path: Path, server: Server
+) -> None:
+    content = gzip.compress(b"picture")
+    # A server may say that an ending is an encoding; the sum is of the file all the same.
+    server.answers["/a.gz"] = Answer(content, headers={"Content-Encoding": "gzip"})
+    sum_of_it = hashlib.md5(content).hexdigest()
+    fetching.fetch("a", tmp_path, offered(server, "/a.gz", gives="a.gz", md5=sum_of_it))
+    (path,) = tmp_path.iterdir()
+    assert (path.name, path.read_bytes()) == ("a.gz", content)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o644
+
+
+def test_a_redirection_within_https_is_followed(tmp_path: Path, server: Server) -> None:
+    server.answers["/old.zip"] = Answer(status=302, headers={"Location": "/EuroSAT.zip"})
+    fetching.fetch("eurosat/all", tmp_path, offered(server, "/old.zip"))
+    assert server.asked == ["/old.zip", "/EuroSAT.zip"]
+    assert [path.name for path in tmp_path.iterdir()] == ["2750"]
+
+
+def test_a_redirection_away_from_https_is_refused_before_it_is_asked(
+    tmp_path: Path, server: Server
+) -> None:
+    for place in ("http://127.0.0.1:1/x", "//127.0.0.1:1/x", "file:///etc/passwd"):
+        server.answers["/old.zip"] = Answer(status=302, headers={"Location": place})
+        fault = "is not https" if ":/" in place else "refused"
+        with pytest.raises(DataError, match=fault):
+            fetching.fetch("eurosat/all", tmp_path, offered(server, "/old.zip"))
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"md5": "0" * 32}, "md5"),
+        ({"md5": "0" * 32}, "(?i)md5 .*0{32} but got [0-9a-f]{32}"),
         ({"url": "http://example.org/EuroSAT.zip"}, "is not https"),
         ({"url": "file:///etc/passwd"}, "is not https"),
-        ({"url": "https://example.org/other.zip"}, "no such host"),
+        ({"path": "/other.zip"}, "404"),
+        ({"path": "/half.zip"}, "(?i)incomplete|md5"),
         ({"megabytes": 0}, "twice as large"),
     ],
 )
 def test_anything_else_is_refused_and_leaves_nothing(
-    tmp_path: Path, changes: dict[str, object], fault: str
+    tmp_path: Path, server: Server, changes: dict[str, str], fault: str
 ) -> None:
-    with pytest.raises(DataError, match=fault):
-        fetching.fetch("eurosat/all", tmp_path, offered(**changes))
+    server.answers["/half.zip"] = Answer(ARCHIVE, sent=50)
+    with pytest.raises(DataError, match=fault) as caught:
+        fetching.fetch("eurosat/all", tmp_path, offered(server, **changes))
+    assert "next: try again" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_redirection_away_from_https_is_refused() -> None:
-    handler = fetching._HttpsOnly()
-    with pytest.raises(urllib.error.URLError, match="is not https"):
-        handler.redirect_request(
-            urllib.request.Request(ADDRESS),
-            io.BytesIO(),
-            302,
-            "Found",
-            {},  # type: ignore[arg-type]
-            "http://example.org/x",
-        )
+def test_a_server_that_nobody_vouches_for_is_refused(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+    with pytest.raises(DataError, match=r"(?i)certificate"):
+        fetching.fetch("eurosat/all", tmp_path, offered(server))
+    assert server.asked == []
 
 
 def test_without_download_nothing_is_asked_of_the_network(
-    tmp_path: Path, network: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(socket, "socket", no_network)
     with pytest.raises(DataError, match="incomplete"):
         Benchmark("test", test_set="eurosat/all", path=tmp_path)
-    assert network == []
 
 
 def test_where_no_address_is_known_the_user_is_told_what_to_fetch(
-    tmp_path: Path, network: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for test_set in TEST_SETS:
-        description = describe(test_set.partition("/")[0])
-        if not description.archives:
-            with pytest.raises(DataError, match="fetched safely") as caught:
-                Benchmark("test", test_set=test_set, path=tmp_path, download=True)
-            assert description.hint in str(caught.value)
-    assert network == []
+    monkeypatch.setattr(socket, "socket", no_network)
+    unknown = [name for name in TEST_SETS if not describe(name.partition("/")[0]).archives]
+    assert unknown
+    for test_set in unknown:
+        with pytest.raises(DataError, match="fetched safely") as caught:
+            Benchmark("test", test_set=test_set, path=tmp_path, download=True)
+        assert describe(test_set.partition("/")[0]).hint in str(caught.value)
+
+
+def no_network(*_: object, **__: object) -> NoReturn:
+    raise AssertionError("the network was asked")

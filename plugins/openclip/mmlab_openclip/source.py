@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmlab.plugin import WeightsError, explain
+from mmlab.plugin import WeightsError, explain, file_sha256
 from mmlab_openclip.hub import hub_file
 from mmlab_openclip.names import FOLDER, HUB, checked_architecture, nearest
 
@@ -198,8 +197,7 @@ def _read_config(path: Path) -> Config:
 def _sha256(path: Path) -> str:
     """Enough of the file's sha256 to tell it from any other that one may meet."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return file_sha256(path)[:16]
     except OSError as error:
         raise WeightsError(
             explain(

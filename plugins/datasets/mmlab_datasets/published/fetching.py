@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
-import http.client
 import logging
 import os
 import shutil
-import urllib.error
-import urllib.request
-from contextlib import suppress
-from email.message import Message
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
+from urllib.parse import urljoin
 
 from mmlab.plugin import DataError, explain
 from mmlab_datasets.archives import unpack
 from mmlab_datasets.published.catalogue import Description, Download
+
+if TYPE_CHECKING:
+    from requests import Response
 
 logger = logging.getLogger(__name__)
 
@@ -62,65 +63,90 @@ def _require_room(name: str, folder: Path, megabytes: int) -> None:
 
 def _fetch_one(name: str, folder: Path, download: Download) -> None:
     file_name = download.url.rpartition("/")[2]
-    partial = folder / f".{file_name}.{os.getpid()}"
+    unfinished = folder / f".{file_name}.{os.getpid()}"
     try:
-        _save(name, download, partial)
+        _save(name, download, unfinished)
         if file_name.endswith(ARCHIVES):
-            unpack(partial, folder)
+            unpack(unfinished, folder)
         else:
-            partial.replace(folder / download.gives)
+            unfinished.replace(folder / download.gives)
     finally:
         with suppress(OSError):
-            partial.unlink()
+            unfinished.unlink()
 
 
-def _save(name: str, download: Download, partial: Path) -> None:
+def _save(name: str, download: Download, unfinished: Path) -> None:
     """Write the bytes of an address to a file. Raises DataError unless they have its md5."""
-    md5 = hashlib.md5(usedforsecurity=False)  # the only sum that is published of most
-    left = 2 * download.megabytes * MEGABYTE
+    # They take as long as all of mmlab's own modules, and few ask for a download.
+    import pooch
+    from requests import RequestException
+
+    pooch.get_logger().setLevel(logging.WARNING)  # what is fetched has been told
     try:
-        with open_https(download.url) as source, partial.open("wb") as file:
-            while chunk := source.read(CHUNK):
-                left -= len(chunk)
-                if left < 0:
-                    raise _failed(name, download.url, "it is twice as large as it should be")
-                md5.update(chunk)
-                file.write(chunk)
-    except (urllib.error.URLError, http.client.HTTPException, TimeoutError) as error:
+        pooch.retrieve(
+            download.url,
+            f"md5:{download.md5}",  # the only sum that is published of most
+            fname=unfinished.name,
+            path=unfinished.parent,
+            downloader=_Https(2 * download.megabytes * MEGABYTE),
+        )
+    except (RequestException, ValueError) as error:
         raise _failed(name, download.url, error) from error
-    if md5.hexdigest() != download.md5:
-        raise _failed(name, download.url, f"md5 {md5.hexdigest()}, not {download.md5}")
 
 
-class _HttpsOnly(urllib.request.HTTPRedirectHandler):
-    """Follows redirections, but never away from https."""
+class _Https:
+    """pooch's way to fetch a file: from https alone, as it is stored, and up to a size."""
 
-    def redirect_request(
-        self,
-        req: urllib.request.Request,
-        fp: IO[bytes],
-        code: int,
-        msg: str,
-        headers: Message,
-        newurl: str,
-    ) -> urllib.request.Request | None:
-        """The next request. Raises URLError for another scheme."""
-        require_https(newurl)
-        return super().redirect_request(req, fp, code, msg, headers, newurl)  # type: ignore[arg-type]
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+
+    def __call__(self, url: str, output_file: str, pooch: object) -> None:
+        """Write the bytes of an address. Raises RequestException, or ValueError for another."""
+        from pooch import HTTPDownloader
+
+        _require_https(url)
+        with open(output_file, "wb") as file, ExitStack() as answers:
+            os.chmod(file.fileno(), 0o644)  # pooch keeps it to this user; others may share it
+            download = HTTPDownloader(
+                chunk_size=CHUNK,
+                timeout=WAIT_SECONDS,
+                headers={"Accept-Encoding": "identity"},
+                hooks={"response": partial(_check_answer, answers)},
+            )
+            download(url, _Bounded(file, self.size_bytes), pooch)
 
 
-def require_https(url: str) -> None:
-    """Raise URLError unless an address is one of https."""
+@dataclass
+class _Bounded:
+    """A file that takes so many bytes and no more."""
+
+    file: IO[bytes]
+    size_bytes: int
+
+    def write(self, content: bytes) -> None:
+        """Write all of it. Raises ValueError where that is too much."""
+        self.size_bytes -= len(content)
+        if self.size_bytes < 0:
+            raise ValueError("it is twice as large as it should be")
+        self.file.write(content)
+
+    def flush(self) -> None:
+        """Nothing: pooch asks for it after every chunk."""
+
+
+def _check_answer(answers: ExitStack, answer: Response, **_: object) -> None:
+    """Follow redirections within https alone, and leave content as it is stored."""
+    answers.callback(answer.close)  # pooch leaves one open that it does not read to its end
+    if answer.is_redirect:
+        _require_https(urljoin(answer.url, answer.headers["location"]))
+    # Some servers call it an encoding that a file is a .tar.gz, and requests would undo it.
+    answer.raw.headers.pop("Content-Encoding", None)
+
+
+def _require_https(url: str) -> None:
+    """Raise ValueError unless an address is one of https."""
     if not url.startswith("https://"):
-        raise urllib.error.URLError(f"{url[:200]} is not https")
-
-
-def open_https(url: str) -> http.client.HTTPResponse:
-    """The open answer of an https address."""
-    require_https(url)
-    opener = urllib.request.build_opener(_HttpsOnly)
-    answer: http.client.HTTPResponse = opener.open(url, timeout=WAIT_SECONDS)
-    return answer
+        raise ValueError(f"{url[:200]} is not https")
 
 
 def _failed(name: str, place: str, found: object) -> DataError:

@@ -8,16 +8,14 @@ size and the time of change that it had.
 from __future__ import annotations
 
 import logging
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
 
-from mmlab.plugin import DataError, explain
+from mmlab.plugin import DataError, atomic_file, explain
 from mmlab_datasets.shards.tars import SCHEMA, read_tar, unreadable
 
 logger = logging.getLogger(__name__)
@@ -129,14 +127,11 @@ def _keep(kept: Path, frame: pl.DataFrame, stamp: tuple[int, int]) -> None:
     """Write a table whole, or not at all where the folder cannot be written."""
     size, changed = (pl.lit(value, pl.Int64) for value in stamp)
     stamped = frame.with_columns(size.alias("shard_bytes"), changed.alias("shard_changed_ns"))
-    partial = kept.with_name(f".{kept.name}.{os.getpid()}")
     try:
-        stamped.write_parquet(partial)
-        partial.replace(kept)
+        with atomic_file(kept) as partial:
+            stamped.write_parquet(partial)
     except OSError as error:
         logger.info("offsets are not kept in %s: %s", kept, error)
-        with suppress(OSError):
-            partial.unlink()
 
 
 def read_all(shards: Sequence[Path]) -> pl.DataFrame:
