@@ -30,7 +30,7 @@ from mmlab_openclip.encoder import open_clip as tower
 from mmlab.data.reader import Reader
 from mmlab.evaluate import EvaluatedModel, encode_split
 from mmlab.evaluate.evaluators.zero_shot import ZeroShot
-from mmlab.evaluate.label_features import LabelFeatures, Remembered
+from mmlab.evaluate.label_features import LabelFeatures
 from mmlab.evaluate.prompts import Prompts
 from mmlab.model.model import Model
 from mmlab.plugin import Features, Sample
