@@ -32,9 +32,10 @@ from mmlab.evaluate import EvaluatedModel, encode_split
 from mmlab.evaluate.evaluators.zero_shot import ZeroShot
 from mmlab.evaluate.label_features import LabelFeatures
 from mmlab.evaluate.prompts import Prompts
+from mmlab.evaluate.subject import Remembered
+from mmlab.model.components import BuildContext
 from mmlab.model.model import Model
 from mmlab.plugin import Features, Sample
-from mmlab.testing.tools import BuildContext
 
 ARCHITECTURE = "ViT-B-32"
 #: How many pictures there are, and how many in a batch.

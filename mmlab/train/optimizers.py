@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mmlab.model.sharding import local
+from mmlab.model.device import local
 
 #: Parameters that learn alike: "params", their "weight_decay", and "scale", their factor of the lr.
 Group = dict[str, Any]  # Any: torch's own type of a parameter group
