@@ -2,7 +2,8 @@
 
 Runs of before get a cell made of what is stored of them, which is what was executed: the width that
 met a budget is set there, so that no budget is. Its place in the sweep is unknown, and so are the
-overrides of a run that never began; tables are in the order of their names.
+overrides of a run that never began; tables are in the order of their names. What was `train.betas`
+is `train.optimizer.betas`, so that specs of before are read.
 
 Revision ID: 0004
 Revises: 0003
@@ -38,6 +39,7 @@ LEFT JOIN runs ON runs.id = cells.run_id
 def upgrade() -> None:
     _create_cells()
     _comment_resolved(RESOLVED, OLD_RESOLVED)
+    _move_betas(op.get_bind())
     _add_cells_of_runs(op.get_bind())
     op.execute(f"CREATE VIEW submitted_cells AS {VIEW}")
 
@@ -111,6 +113,21 @@ def _create_cells() -> None:
 def _comment_resolved(comment: str, before: str) -> None:
     if op.get_bind().dialect.name == "postgresql":  # SQLite keeps no comments
         op.alter_column("runs", "resolved", comment=comment, existing_comment=before)
+
+
+def _move_betas(connection: sa.Connection) -> None:
+    for name in ("specs", "runs"):
+        table = sa.table(name, sa.column("id"), sa.column("resolved"))
+        for row in connection.execute(sa.select(table)).all():
+            values = json.loads(row.resolved)
+            train = values.get("train") or {}
+            if "betas" not in train:
+                continue
+            train["optimizer"] = {"use": "adamw", "betas": train.pop("betas")}
+            resolved = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+            connection.execute(
+                sa.update(table).where(table.c.id == row.id).values(resolved=resolved)
+            )
 
 
 def _add_cells_of_runs(connection: sa.Connection) -> None:

@@ -285,6 +285,25 @@ def test_runs_of_before_cells_were_stored_get_one_of_what_is_known(tmp_path: Pat
     assert other.overrides is None
 
 
+def test_settings_of_optimisers_of_before_stand_in_their_table(tmp_path: Path) -> None:
+    (dumped,) = [path for path in OLD_DATABASES if path.stem == "0002"]
+    url = _restore(dumped, tmp_path / "old.db")
+    database = Database(parse_address(url))
+    old = json.dumps({"name": "emoji", "train": {"lr": 0.001, "betas": [0.9, 0.95]}})
+    with database.write() as connection:
+        for table in ("runs", "specs"):
+            connection.execute(text(f"UPDATE {table} SET resolved = :old"), {"old": old})
+    database.close()
+    upgrade(url)
+    new = {"lr": 0.001, "optimizer": {"use": "adamw", "betas": [0.9, 0.95]}}
+    with open_store(url) as store:
+        detail = store.run_detail(store.runs(status="done")[-1].run_id)
+    assert detail.cell is not None
+    assert detail.cell.resolved["train"] == new
+    assert detail.cell.spec.resolved["train"] == new
+    assert detail.resolved["train"] == new
+
+
 def _check_old_runs(store: Store) -> None:
     statuses = sorted(run.status for run in store.runs())
     assert statuses == ["done", "done", "failed", "queued", "running"]
