@@ -36,7 +36,9 @@ def test_a_file_that_has_not_changed_is_read_once(tmp_path: Path) -> None:
     assert file_sha256(path) == sha256(b"first")
 
 
-@pytest.mark.parametrize("changed_ns", [LONG_AGO_NS, LONG_AGO_NS + 1])
+@pytest.mark.parametrize(
+    "changed_ns", [LONG_AGO_NS, LONG_AGO_NS + 1], ids=["another size", "another time"]
+)
 def test_a_file_of_another_size_or_time_is_read_again(tmp_path: Path, changed_ns: int) -> None:
     path = written(tmp_path / "a", b"first")
     assert file_sha256(path) == sha256(b"first")
