@@ -30,11 +30,12 @@ from mmlab_openclip.encoder import open_clip as tower
 from mmlab.data.reader import Reader
 from mmlab.evaluate import EvaluatedModel, encode_split
 from mmlab.evaluate.evaluators.zero_shot import ZeroShot
-from mmlab.evaluate.label_features import LabelFeatures, Remembered
+from mmlab.evaluate.label_features import LabelFeatures
 from mmlab.evaluate.prompts import Prompts
+from mmlab.evaluate.subject import Remembered
+from mmlab.model.components import BuildContext
 from mmlab.model.model import Model
 from mmlab.plugin import Features, Sample
-from mmlab.testing.tools import BuildContext
 
 ARCHITECTURE = "ViT-B-32"
 #: How many pictures there are, and how many in a batch.

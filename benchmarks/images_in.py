@@ -37,8 +37,7 @@ from mmlab.data.loader import evaluation_batches, training_batches
 from mmlab.data.order import Order
 from mmlab.data.reader import Reader, make_readers
 from mmlab.data.samples import read_outline
-from mmlab.data.table_file import read_table, write_table
-from mmlab.data.tables import CachedSplit, InputTable
+from mmlab.data.tables import CachedSplit, InputTable, read_table, write_table
 from mmlab.runner.kept_encode import Values, transform_values
 
 PIXELS = 64

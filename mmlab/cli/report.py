@@ -19,7 +19,7 @@ from mmlab.cli.output import (
 )
 
 if TYPE_CHECKING:
-    from mmlab.report.page import Contents, Table
+    from mmlab.report.contents import Contents, Table
     from mmlab.store import Store
 
 
@@ -76,7 +76,7 @@ def report(
 
 def show_leaderboard(db: str, runs: Collection[str] = (), table: Table | None = None) -> None:
     """Print all tables, or one, of all runs, or of these runs and experiments."""
-    from mmlab.report.page import all_boards, read_contents
+    from mmlab.report.contents import all_boards, read_contents
     from mmlab.report.render.text import board_width, draw_board
     from mmlab.store import open_store
 
@@ -93,7 +93,7 @@ def show_leaderboard(db: str, runs: Collection[str] = (), table: Table | None = 
 
 
 def _say_if_empty(contents: Contents, table: Table | None) -> None:
-    from mmlab.report.page import why_empty
+    from mmlab.report.contents import why_empty
 
     reason = why_empty(contents, table or "leaderboard")
     if reason is not None:
@@ -109,7 +109,7 @@ def _run_ids(store: Store, names: Collection[str]) -> list[str] | None:
 
 def _print_text(runs: Collection[str], file_format: str, table: Table | None, db: str) -> None:
     """Print the tables as Markdown or JSON, or one as CSV."""
-    from mmlab.report.page import all_boards, read_contents
+    from mmlab.report.contents import all_boards, read_contents
     from mmlab.report.render.files import to_csv, to_json, to_markdown
     from mmlab.store import open_store
 
@@ -130,7 +130,7 @@ def _print_text(runs: Collection[str], file_format: str, table: Table | None, db
 def _write(
     runs: Collection[str], out: Path, file_format: str | None, table: Table | None, db: str
 ) -> None:
-    from mmlab.report.page import read_contents
+    from mmlab.report.contents import read_contents
     from mmlab.report.render.files import Format, report_format, write_report
     from mmlab.store import open_store
 

@@ -226,7 +226,7 @@ def _show_cards(
     store: Store, run_id: str, sample: str, evaluation: str | None, *, as_json: bool
 ) -> None:
     from mmlab.report.card_reading import sample_cards
-    from mmlab.report.render.text import draw_card
+    from mmlab.report.render.card_text import draw_card
 
     cards = sample_cards(store, run_id, sample, evaluation)
     if as_json:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mmlab.data.tables import join_rows
 from mmlab.evaluate.prompts import Prompts
 from mmlab.evaluate.subject import EvaluatedModel
-from mmlab.model.sharding import gather
+from mmlab.model.device import gather
 from mmlab.plugin import Features
 
 #: Prompts encoded and projected before they are averaged.

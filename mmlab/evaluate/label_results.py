@@ -21,10 +21,9 @@ from torch import Tensor
 from mmlab.data.tables import take_rows
 from mmlab.evaluate.encode import Encoded
 from mmlab.evaluate.evaluator import ProtocolQuestion, make_protocol
-from mmlab.evaluate.finite import check_features
 from mmlab.evaluate.metrics import count_confusions, measure, measure_labels, measure_reliability
 from mmlab.evaluate.ranked import RankedLabels, TrueLabels
-from mmlab.evaluate.subject import EvaluatedModel
+from mmlab.evaluate.subject import EvaluatedModel, check_features
 from mmlab.plugin import Dataset
 from mmlab.records import EvaluationResult, Rankings, SampleResults
 

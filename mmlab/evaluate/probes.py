@@ -22,13 +22,12 @@ from mmlab.data.tables import take_rows
 from mmlab.errors import SpecError, explain
 from mmlab.evaluate.encode import Encoded
 from mmlab.evaluate.evaluator import Learnt, hash_texts, lacks_modality, no_labels, nothing_left
-from mmlab.evaluate.finite import check_features, is_finite
 from mmlab.evaluate.label_results import Labelling, make_result
 from mmlab.evaluate.logistic import fit_logistic
 from mmlab.evaluate.metrics import mean_over_defined, measure_labels
 from mmlab.evaluate.rank_labels import rank_labels
 from mmlab.evaluate.ranked import LabelScores, TrueLabels
-from mmlab.evaluate.subject import EvaluatedModel
+from mmlab.evaluate.subject import EvaluatedModel, check_features, is_finite
 from mmlab.plugin import Calibration, Dataset, EncoderKey, Split
 from mmlab.records import EvaluationResult
 

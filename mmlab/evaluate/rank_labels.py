@@ -16,8 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmlab.evaluate import ranking
-from mmlab.evaluate.finite import check_numbers
 from mmlab.evaluate.ranked import (
     Found,
     LabelScores,
@@ -26,8 +24,13 @@ from mmlab.evaluate.ranked import (
     TruthTable,
     _join,
     best_truths,
+    chunks,
     collect,
+    probabilities,
+    ranks_of,
+    top_k,
 )
+from mmlab.evaluate.subject import check_numbers
 from mmlab.plugin import Calibration
 
 #: Scores kept for measures over all samples of a label (average precision); 512 MB in float32.
@@ -51,7 +54,7 @@ def rank_labels(
     matrix = np.empty((count, labels), np.float16) if keep_scores else None
     depth = max(k, max(map(len, truths)))
     parts = []
-    for rows in ranking.chunks(count, scores.width):
+    for rows in chunks(count, scores.width):
         chunk = scores.rows(rows)
         check_numbers(chunk, name)
         parts.append(_rank_chunk(chunk, truths[rows], scores.calibration, (k, depth), rows.start))
@@ -71,11 +74,11 @@ def _rank_chunk(
 ) -> RankedLabels:
     k, depth = depths
     table = TruthTable.of(truths, scores.device)
-    first = ranking.top_k(scores, depth)
-    ranks = torch.stack([ranking.ranks_of(scores, own) for own in table.labels.T], 1)  # (B, w)
+    first = top_k(scores, depth)
+    ranks = torch.stack([ranks_of(scores, own) for own in table.labels.T], 1)  # (B, w)
     best = best_truths(table, ranks)
     asked = torch.cat([table.labels, first[:, :k]], 1)
-    chosen = ranking.probabilities(scores, asked, calibration)
+    chosen = probabilities(scores, asked, calibration)
     width = table.labels.shape[1]
     values = scores.gather(1, table.labels)  # (B, w)
     return collect(
@@ -160,7 +163,7 @@ def _blocks(label_count: int) -> Iterator[slice]:
 
 def _rows(scores: LabelScores, columns: slice, count: int) -> Iterator[slice]:
     share = (columns.stop - columns.start) / scores.label_count
-    return ranking.chunks(count, int(scores.width * share) + 1)
+    return chunks(count, int(scores.width * share) + 1)
 
 
 def _see(state: _State, scores: Tensor, rows: slice, columns: slice, scale: float) -> None:
@@ -174,7 +177,7 @@ def _see(state: _State, scores: Tensor, rows: slice, columns: slice, scale: floa
     shrunk = (scale * (before - largest)).double().exp() * state.total[rows]
     added = (scale * (scores - largest[:, None])).exp_().sum(1, dtype=torch.float64)
     state.largest[rows], state.total[rows] = largest, shrunk + added
-    ids = ranking.top_k(scores, state.first.shape[1])
+    ids = top_k(scores, state.first.shape[1])
     ids_here = torch.cat([state.first[rows], ids + columns.start], 1)
     values = torch.cat([state.first_values[rows], scores.gather(1, ids)], 1)
     # Earlier blocks stand first and have the lower ids, so a stable sort keeps the order of ties.
@@ -204,7 +207,7 @@ def _count(state: _State, scores: Tensor, rows: slice, columns: slice, best: Ten
 
 
 def _probabilities(state: _State, values: Tensor, calibration: Calibration) -> Tensor:
-    """Probabilities of scores (n, m), as `ranking.probabilities` gives them."""
+    """Probabilities of scores (n, m), as `probabilities` gives them."""
     if calibration.kind == "sigmoid":
         return torch.sigmoid(calibration.scale * values + calibration.bias)
     relative = (calibration.scale * (values - state.largest[:, None])).double().exp()

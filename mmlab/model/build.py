@@ -14,16 +14,14 @@ from torch import nn
 
 from mmlab.data.order import random_scope
 from mmlab.data.reader import Reader, lacks_modality, make_readers, readers_of
-from mmlab.data.reference import ReferenceData, output_count, reference_data, require_labels
 from mmlab.data.samples import raw_values
-from mmlab.data.splits import Splits
+from mmlab.data.splits import ReferenceData, Splits, output_count, reference_data, require_labels
 from mmlab.errors import SpecError, WeightsError
 from mmlab.model.adapters import adapt
 from mmlab.model.components import encoder_key, make_encoders, make_fusion_and_head, make_losses
-from mmlab.model.description import Description, describe, description_of
 from mmlab.model.heads import Standardized
 from mmlab.model.model import Model, Step
-from mmlab.model.weights import WeightsReader, restore
+from mmlab.model.weights import Description, WeightsReader, describe, description_of, restore
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Calibrated, Calibration, Encoder, Fitted, Staged
 

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from mmlab.data.order import random_scope
-from mmlab.data.reference import ReferenceData
+from mmlab.data.splits import ReferenceData
 from mmlab.errors import PluginError, explain
 from mmlab.plan.component import Resolved, name_table
 from mmlab.plan.plan import Plan

@@ -1,14 +1,22 @@
-"""The device, the precision (autocast to bf16) and determinism: what was asked for, or an error."""
+"""The device, precision (autocast to bf16), determinism, and sharded tensors (FSDP).
+
+What was asked for, or an error: never another device.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
 
 import torch
+from torch import Tensor
 
 from mmlab.errors import UsageError, explain
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 
 def resolve_device(name: str, local_rank: int = 0) -> torch.device:
@@ -60,3 +68,18 @@ def determinism(enabled: bool) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
+
+
+def is_sharded(x: Tensor) -> bool:
+    """Whether each process keeps a part of this tensor only."""
+    return hasattr(x, "placements")
+
+
+def gather(x: Tensor) -> Tensor:
+    """The tensor put together, if it is spread: a message between all processes."""
+    return cast("DTensor", x).full_tensor() if is_sharded(x) else x
+
+
+def local(x: Tensor) -> Tensor:
+    """The part of the tensor that this process keeps, in the same memory."""
+    return cast("DTensor", x).to_local() if is_sharded(x) else x

@@ -1,27 +1,92 @@
-"""Operators of equal size: the width of a fusion that brings its parameters next to a budget.
-
-A sweep with `match = "parameters"` and a `budget` sets, for each of its cells, the integer option
-that the fusion declares as its width. Fusion, head and scorer are counted; encoders, which all
-cells share, and losses are not. Modules are made on torch's meta device, which allocates nothing.
-"""
+"""The size of a model: its parameters and operations (FLOPs), and the width that meets a budget."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from mmlab.data.reference import output_count, reference_names
-from mmlab.data.splits import Splits
+from mmlab.data.splits import Splits, output_count, reference_names
 from mmlab.errors import PluginError, SpecError, explain
 from mmlab.hashing import digest
 from mmlab.model.components import FusionAndHead, make_encoders, make_fusion_and_head
+from mmlab.model.model import Model, Step
 from mmlab.plan.options import check_options
 from mmlab.plan.plan import Plan
-from mmlab.plugin import Encoder
+from mmlab.plugin import Batch, Encoder, Features
 from mmlab.records import Match
+
+if TYPE_CHECKING:
+    from torch.utils.flop_counter import FlopCounterMode
+
+
+def count_parameters(step: Step) -> dict[str, int]:
+    """Parameters of encoders, fusion, head (the scorer of pairs included) and losses."""
+    model = step.model
+    parts: Mapping[str, list[nn.Module | None]] = {
+        "encoders": [model.encoders],
+        "fusion": [model.fusion],
+        "head": [model.head, model.scorer],
+        "losses": [step.losses],
+    }
+    return {
+        name: sum(p.numel() for m in modules if m is not None for p in m.parameters())
+        for name, modules in parts.items()
+    }
+
+
+def count_flops(model: Model, batch: Batch) -> dict[str, int]:
+    """Floating-point operations of one forward pass in evaluation mode, for each sample, by part.
+
+    Counted are products of matrices, convolutions and attention, a multiplication and an addition
+    each: what `torch.utils.flop_counter` knows. Elementwise operations, norms and Fourier
+    transforms are not, and neither is the scoring of pairs, whose number is that of the samples
+    squared. The mean of the batch, rounded.
+    """
+    mode = model.training
+    model.eval()
+    try:
+        return _numbers(model, batch)
+    finally:
+        model.train(mode)
+
+
+def _numbers(model: Model, batch: Batch) -> dict[str, int]:
+    samples = max(1, len(batch.index))
+    with _counting() as encoders:
+        features = {key: _encode(model, key, x, batch) for key, x in batch.inputs.items()}
+    with _counting() as joint:
+        fused = model.outputs(features).fused
+    with _counting() as head:
+        if model.head is not None and fused is not None:
+            model.head(fused)
+    counts = {name: c.get_total_flops() for name, c in (("encoders", encoders), ("head", head))}
+    counts["fusion"] = joint.get_total_flops() - counts["head"]
+    return {name: round(counts[name] / samples) for name in ("encoders", "fusion", "head")}
+
+
+def _encode(model: Model, key: str, x: Tensor, batch: Batch) -> Features:
+    return model.encode(key, x, batch.present[key])
+
+
+@contextmanager
+def _counting() -> Iterator[FlopCounterMode]:
+    """No gradients, and attention as products: the counter knows no fused kernel of a CPU."""
+    from torch.utils.flop_counter import FlopCounterMode  # imports a compiler of kernels
+
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as c:
+            yield c
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
 
 #: The largest width that is tried.
 LARGEST_WIDTH = 1 << 20

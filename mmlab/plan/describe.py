@@ -76,8 +76,6 @@ def mark_later(
 
 
 # --- neutral values --------------------------------------------------------------------------
-
-
 @lru_cache(maxsize=512)
 def neutrals(model: type[BaseModel]) -> Mapping[str, object]:
     """Neutral contents of a model's fields that were added later, by name or alias.

@@ -259,9 +259,9 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
         "zero_shot": "mmlab.evaluate.evaluators.zero_shot:ZeroShot",
     },
     "optimizer": {
-        "adafactor": "mmlab.train.optimizers:Adafactor",
+        "adafactor": "mmlab.train.adafactor:Adafactor",
         "adamw": "mmlab.train.optimizers:AdamW",
-        "muon": "mmlab.train.optimizers:Muon",
+        "muon": "mmlab.train.muon:Muon",
         "sgd": "mmlab.train.optimizers:SGD",
     },
     "schedule": {

@@ -1,7 +1,8 @@
 """From spec files to checked plans, in the order in which they are to be executed.
 
 Every component is found and its options are checked against its signature; what is wrong with the
-components of a file that is no valid spec is told with its other faults.
+components of a file that is no valid spec is told with its other faults. A cell is executed after
+those whose weights it starts from.
 """
 
 from __future__ import annotations
@@ -12,12 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mmlab.errors import MmlabError, PluginError, SpecError
+from mmlab.errors import MmlabError, PluginError, SpecError, explain
 from mmlab.plan.checks import contradictions
 from mmlab.plan.component import Resolved, numerics_of
 from mmlab.plan.option_paths import map_placed_paths
 from mmlab.plan.options import check_options
-from mmlab.plan.order import in_order
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.spec import Cell, Component, DatasetTable, Override, Spec, SpecFile, expand, load_spec
@@ -245,3 +245,45 @@ def _parts(values: Values, key: str) -> Iterator[tuple[Where, Values]]:
     for name, table in (*named, *listed):
         if isinstance(table, Mapping):
             yield (key, name), table
+
+
+def in_order(plans: Sequence[Plan]) -> list[Plan]:
+    """The plans, each after those whose weights it starts from; otherwise in the given order.
+
+    Raises SpecError when experiments wait for each other.
+    """
+    names = {plan.cell.experiment for plan in plans}
+    waiting, ordered, finished = list(plans), [], set[str]()
+    while waiting:
+        ready = [plan for plan in waiting if (_needs(plan) & names) <= finished]
+        if not ready:
+            raise _circle(waiting)
+        ordered += ready
+        waiting = [plan for plan in waiting if plan not in ready]
+        finished = names - {plan.cell.experiment for plan in waiting}
+    return ordered
+
+
+def _needs(plan: Plan) -> set[str]:
+    tables = [table.weights for table in plan.cell.spec.encoders.values()]
+    return {table.run for table in tables if table is not None and table.run is not None}
+
+
+def _circle(plans: Sequence[Plan]) -> SpecError:
+    names = ", ".join(sorted({plan.cell.experiment for plan in plans}))
+    return SpecError(
+        explain(
+            waiting_place(plans[0]),
+            "experiments wait for each other's weights",
+            found=names,
+            allowed="an order in which every experiment comes after those it starts from",
+            next_step="remove one of the `weights = { run = ... }`",
+        )
+    )
+
+
+def waiting_place(plan: Plan) -> str:
+    """The place in a spec that waits for another experiment's weights."""
+    tables = plan.cell.spec.encoders.items()
+    key = next(key for key, table in tables if table.weights is not None and table.weights.run)
+    return plan.place("encoders", key, "weights", "run")

@@ -15,13 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from mmlab.report.frames import Runs
-from mmlab.report.gain_runs import (
-    Family,
-    SeedGroup,
-    costs_of,
-    read_families,
-    read_outcomes,
-)
+from mmlab.report.gain_runs import Family, SeedGroup, costs_of, read_families, read_outcomes
 from mmlab.statistics.paired import PAIRED_KINDS, Paired, paired_interval
 from mmlab.store import Store
 

@@ -10,14 +10,14 @@ from typing import Self
 
 import polars as pl
 
+from mmlab.report.boards.robustness import robustness
 from mmlab.report.card_reading import choose_cards, sample_cards
 from mmlab.report.cards import Card
+from mmlab.report.contents import Table, all_boards, read_contents
 from mmlab.report.frames import curves, done_runs, label_table, rankings, run_ids, submitted_cells
 from mmlab.report.gain import fusion_gain
 from mmlab.report.leaderboard import leaderboard
-from mmlab.report.page import Table, all_boards, read_contents
 from mmlab.report.render.files import Format, write_report
-from mmlab.report.robustness import robustness
 from mmlab.store import Store, open_store
 
 DEFAULT_DB = "mmlab.db"

@@ -2,23 +2,81 @@
 
 The train hash covers the experiment's name and everything that can change the weights: not the
 device, not worker counts, not absolute paths, not what is evaluated afterwards.
+
+A hit by hash is confirmed: every value is compared with those that the hash stood for before. A
+hash leaves out options at their neutral value. Where an author moved a neutral value, or two values
+were mistaken for one, the cell, or the evaluation, is identified by all its values, so that it runs
+as if it were new.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic.fields import FieldInfo
+
 from mmlab import NUMERICS
 from mmlab.data.splits import Splits
-from mmlab.hashing import digest
+from mmlab.hashing import canonical_json, digest
 from mmlab.model.build import InitialWeights
-from mmlab.plan.content import Content, hashed
+from mmlab.plan.component import Resolved
+from mmlab.plan.content import Content, Difference, Later, differences, hashed, merged, whole
+from mmlab.plan.describe import added, describe, neutral_value, neutrals
 from mmlab.plan.plan import Plan
-from mmlab.plan.spec_content import SpecContent
 from mmlab.runner.score import learnt_data
+from mmlab.spec import Component, Table, WithoutEffect
 from mmlab.spec.faults import Where
+from mmlab.store import Store
+
+
+@dataclass(frozen=True)
+class SpecContent:
+    """Describes tables, given the components of a plan by the places of their tables."""
+
+    components: Mapping[Where, Resolved]
+
+    def table(self, table: Table, where: Where) -> dict[str, Content]:
+        """The content of the table at a place, those inside it included."""
+        described = {
+            key: self._key(table, key, (*where, key))
+            for key, field in type(table).model_fields.items()
+            if not _is_without_effect(field)
+        }
+        if not isinstance(table, Component):
+            return described
+        return {**described, **self.components[where].content()}
+
+    def _key(self, table: Table, key: str, where: Where) -> Content:
+        content = self._value(getattr(table, key), where)
+        if added(type(table).model_fields[key]) is None:
+            return content
+        return Later(content, self._neutral(type(table), key, where))
+
+    def _value(self, value: object, where: Where) -> Content:
+        if isinstance(value, Table):
+            return self.table(value, where)
+        if isinstance(value, Mapping):
+            return {str(key): self._value(inner, (*where, key)) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._value(inner, (*where, i)) for i, inner in enumerate(value)]
+        return describe(value)
+
+    def _neutral(self, model: type[Table], key: str, where: Where) -> object:
+        """A key's neutral content; that of a component as the plan's of the same name says it."""
+        neutral, value = neutrals(model)[key], neutral_value(model, key)
+        found = self.components.get(where)
+        if not isinstance(value, Component) or found is None or found.entry.name != value.use:
+            return neutral
+        assert isinstance(neutral, dict), "a table's content is an object"
+        own = {name: neutral[name] for name in neutral if name in type(value).model_fields}
+        return {**own, **found.neutral_content(value.options)}
+
+
+def _is_without_effect(field: FieldInfo) -> bool:
+    return any(isinstance(mark, WithoutEffect) for mark in field.metadata)
 
 
 @dataclass(frozen=True)
@@ -47,8 +105,8 @@ def describe_training(
     """All that a train hash covers, the seed aside; keys that were added later are marked.
 
     Every key of the spec is part of it unless its table declares it `WithoutEffect`. Encoders and
-    losses count in their order: modules are made in it, from one stream of random numbers, and the
-    first loss with a temperature gives the probabilities.
+    losses count in their order: the first loss with a temperature gives the probabilities, and the
+    first of such encoders where no loss has one.
     """
     of, spec = SpecContent(dict(plan.components())), plan.cell.spec
     known = spec.model_copy(update={"encoders": {key: spec.encoders[key] for key in plan.encoders}})
@@ -128,3 +186,60 @@ def _judge(plan: Plan) -> dict[str, Content] | None:
         return None
     asked = _evaluation(plan, name)
     return {key: value for key, value in asked.items() if key != "split"}  # it is validation
+
+
+#: Differences that a message lists.
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Confirmer:
+    """Hashes what is described, and keeps the values in the store; tells what differs, once."""
+
+    store: Store
+    tell: Callable[[str], None]
+
+    def cell(self, plan: Plan, content: Mapping[str, Content]) -> Hashes:
+        """The hashes of a cell that is described so.
+
+        The group's, of all that seeds share, is confirmed: what is averaged differs in nothing.
+        """
+        label = f"{plan.cell.experiment} {plan.cell.label}".strip()
+        return hash_content(self.confirm({label: content})[label], plan.cell.seed)
+
+    def evaluations(
+        self, plan: Plan, train_hash: str, splits: Splits, names: Iterable[str] | None = None
+    ) -> dict[str, str]:
+        """Hashes of evaluations of a run by name, of all of the plan unless some are named."""
+        contents = describe_evaluations(plan, train_hash, splits, names)
+        return {name: digest(chosen) for name, chosen in self.confirm(contents).items()}
+
+    def confirm(self, contents: Mapping[str, Mapping[str, Content]]) -> dict[str, dict[str, Any]]:
+        """What is to be hashed of contents, by any names."""
+        plain = {name: digest(hashed(content)) for name, content in contents.items()}
+        known = self.store.contents(set(plain.values()))
+        chosen, kept = dict[str, dict[str, Any]](), dict[str, str]()
+        for name, content in contents.items():
+            stored = json.loads(known.get(plain[name], "{}"))
+            found = list(differences(stored, content)) if stored else []
+            chosen[name] = self._told_apart(name, content, found) if found else hashed(content)
+            everything = whole(content) if found else merged(stored, whole(content))
+            kept[digest(chosen[name])] = canonical_json(everything)
+        if news := {key: text for key, text in kept.items() if known.get(key) != text}:
+            self.store.keep_contents(news)
+        return chosen
+
+    def _told_apart(
+        self, name: str, content: Mapping[str, Content], found: list[Difference]
+    ) -> dict[str, Any]:
+        """All values, and a key that nothing else has: the hash is new in any case."""
+        chosen = {**whole(content), "leaves_out": []}
+        if not self.store.contents({digest(chosen)}):
+            self.tell(f"{name}: {_describe(found)}")
+        return chosen
+
+
+def _describe(found: list[Difference]) -> str:
+    more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    shown = ", ".join(str(one) for one in found[:_SHOWN])
+    return f"what is stored under the same hash differs, so this runs as new: {shown}{more}"

@@ -16,8 +16,17 @@ import torch
 
 from mmlab.data.order import Order
 from mmlab.data.splits import Splits
-from mmlab.data.table_file import ENDING, Damaged, locked, read_table, write_table
-from mmlab.data.tables import CachedSplit, FeatureTable, InputTable, Table
+from mmlab.data.tables import (
+    ENDING,
+    CachedSplit,
+    Damaged,
+    FeatureTable,
+    InputTable,
+    Table,
+    locked,
+    read_table,
+    write_table,
+)
 from mmlab.files import size_text
 from mmlab.hashing import digest
 from mmlab.model.build import BuiltCell

@@ -15,8 +15,7 @@ from torch.utils.data import Dataset as TorchDataset
 from mmlab.data.loader import worker_arguments
 from mmlab.data.reader import Reader
 from mmlab.data.samples import SampleIndex, captions_of
-from mmlab.data.table_file import LAYOUT, content_sha256
-from mmlab.data.tables import FeatureTable, InputTable, join_rows
+from mmlab.data.tables import LAYOUT, FeatureTable, InputTable, content_sha256, join_rows
 from mmlab.model.build import BuiltCell
 from mmlab.model.device import autocast
 from mmlab.plan.component import Resolved

@@ -1,14 +1,17 @@
 """What the main process keeps of an execution: in the store, under its lease, and on disk.
 
-All scores of an evaluation are a file in the runs folder, where its spec wants them.
+A thread renews the lease while a run is executed. All scores of an evaluation are a file in the
+runs folder, where its spec wants them.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +19,82 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mmlab.errors import UsageError, explain
+from mmlab.errors import RunError, StoreError, UsageError, explain
 from mmlab.metric import LOSS, Metric
 from mmlab.model.weights import load_weights, save_weights
 from mmlab.plan.plan import Plan
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
-from mmlab.runner.lease import Lease
 from mmlab.store import Claim, Store
 from mmlab.train.loop import Progress
 from mmlab.train.progress import TRAINING
+
+#: A run whose process died is taken up by others after this long.
+LEASE_SECONDS = 60.0
+
+
+class Lease:
+    """A claim that is being renewed. `check` is called at every emission of the training."""
+
+    def __init__(self, store: Store, claim: Claim) -> None:
+        self.store = store
+        self.claim = claim
+        self._stop = threading.Event()
+        self._is_lost = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="mmlab-lease", daemon=True)
+
+    def check(self) -> None:
+        """Raise RunError("lost") once another process has taken the run."""
+        if not self._is_lost.is_set():
+            return
+        message = explain(
+            f"run {self.claim.run_id}",
+            "another process has taken this run over",
+            found="the lease was not renewed in time (was this process suspended?)",
+            allowed="one process a run; nothing was written after the takeover",
+            next_step="leave the run to the other process, or run again when it has ended",
+        )
+        raise RunError(message, "lost")
+
+    def hold(self) -> None:
+        """Renew now, before files are written: no fence guards those of the run's next process.
+
+        Raises as `check` does.
+        """
+        if not self.store.renew(self.claim, self.claim.lease_seconds):
+            self._is_lost.set()
+        self.check()
+
+    def start(self) -> None:
+        """Begin to renew."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop renewing and wait for the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def _renew(self) -> None:
+        seconds = self.claim.lease_seconds
+        while not self._stop.wait(seconds / 4):
+            try:
+                if not self.store.renew(self.claim, seconds):
+                    self._is_lost.set()
+                    return
+            except StoreError:
+                # The database is away; whether the run is lost shows when it is back.
+                continue
+
+
+@contextmanager
+def keep_lease(store: Store, claim: Claim) -> Iterator[Lease]:
+    """Renew the claim in the background for as long as the block runs."""
+    lease = Lease(store, claim)
+    lease.start()
+    try:
+        yield lease
+    finally:
+        lease.stop()
+
 
 #: Points wait this long at the most while training emits.
 FLUSH_SECONDS = 2.0

@@ -28,16 +28,22 @@ from mmlab.model.width import WidthMatcher
 from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
 from mmlab.runner.cells import describe_run
-from mmlab.runner.confirm import Confirmer
 from mmlab.runner.execute import CellExecutor
 from mmlab.runner.follow import END, Assignment, follow, require_equal_plans
-from mmlab.runner.identity import describe_training, hash_cell
+from mmlab.runner.identity import Confirmer, describe_training, hash_cell
 from mmlab.runner.initial_weights import BeingTrained, Sources
 from mmlab.runner.kept import FeatureCache
-from mmlab.runner.lease import LEASE_SECONDS, Lease, keep_lease
 from mmlab.runner.load import rebuild
 from mmlab.runner.provenance import RAISED, describe_failure, describe_origin, outcome_of
-from mmlab.runner.record import RunRecord, curve_metrics, require_folder, write_scores
+from mmlab.runner.record import (
+    LEASE_SECONDS,
+    Lease,
+    RunRecord,
+    curve_metrics,
+    keep_lease,
+    require_folder,
+    write_scores,
+)
 from mmlab.spec import Override
 from mmlab.store import Claim, LeaseLost, RunRow, Store, open_store
 from mmlab.train.loop import Progress

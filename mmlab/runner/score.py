@@ -1,4 +1,8 @@
-"""Scoring a built cell: each evaluation on its split, and the validation of training."""
+"""Scoring a built cell: each evaluation on its split, the validation of training, its curves.
+
+Points of curves are declared here: scores on the validation split, losses, other scalars of
+training, and last how training went along.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from mmlab.data.tables import CachedSplit
 from mmlab.evaluate import Encoded, EvaluatedModel, Evaluator, encode_split, learnt_splits
 from mmlab.evaluate.subject import Remembered
 from mmlab.model.build import BuiltCell
-from mmlab.model.cost import count_flops
+from mmlab.model.width import count_flops
 from mmlab.plan.component import Resolved
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Batch, Dataset, Published, Split

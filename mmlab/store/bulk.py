@@ -1,10 +1,13 @@
 """Many rows at once, in the present transaction: executemany on SQLite, COPY on Postgres.
 
-Also the few statements that the two word differently.
+Also the few statements that the two word differently, and texts as both of them can store them.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, cast
@@ -31,8 +34,51 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from mmlab.errors import DataError, check_text, explain, unstorable
+
 if TYPE_CHECKING:
     import psycopg
+
+
+#: Stable ids are part of a unique index, and Postgres' hold no more than 2,704 bytes.
+INDEXED_BYTES = 2000
+
+
+def digest(text: str) -> str:
+    """The sha256 of a text, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def to_json(value: object) -> str:
+    """JSON with sorted keys. Numbers that JSON lacks become the texts "nan", "inf" and "-inf"."""
+    return json.dumps(_finite(value), sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value
+
+
+def check_texts(place: str, texts: Iterable[str], *, is_indexed: bool = False) -> None:
+    """Raise DataError at the first written that not every database can hold exactly."""
+    for number, written in enumerate(texts):
+        if unstorable(written) is not None:
+            check_text(f"{place} {number}", written)
+        if is_indexed and len(written.encode()) > INDEXED_BYTES:
+            raise DataError(
+                explain(
+                    f"{place} {number}",
+                    "the written is too long",
+                    found=ascii(written[:80]),
+                    allowed=f"at most {INDEXED_BYTES:,} bytes",
+                    next_step="correct it in the dataset; nothing was written",
+                )
+            )
 
 
 _COPY_TYPES = {

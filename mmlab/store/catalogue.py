@@ -10,9 +10,8 @@ import numpy.typing as npt
 from sqlalchemy import Connection, insert, select
 
 from mmlab.metric import Metric, find
-from mmlab.store.bulk import insert_columns, lock_catalogue
+from mmlab.store.bulk import digest, insert_columns, lock_catalogue, to_json
 from mmlab.store.tables import label_sets, labels, metric_declarations, samples
-from mmlab.store.text import digest, to_json
 
 Ids = npt.NDArray[np.int64]
 

@@ -1,16 +1,16 @@
-"""Specs and cells on their way into the database and out of it; what is there already stays."""
+"""Cells as rows, and the values behind hashes: what a queue reads, and what confirms a hit."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping
 
 from sqlalchemy import Connection, select
 
 from mmlab.hashing import ordered_json
-from mmlab.store.bulk import db_now, insert_missing
+from mmlab.store.bulk import db_now, digest, insert_into, insert_missing
 from mmlab.store.rows import CellRow, SpecRow
-from mmlab.store.tables import cells, specs
-from mmlab.store.text import digest
+from mmlab.store.tables import cells, identities, specs
 
 
 def add_spec(connection: Connection, spec: SpecRow) -> int:
@@ -77,3 +77,17 @@ def newest_cell(connection: Connection, run_id: str) -> CellRow | None:
         budget=row.budget,
         resolved=json.loads(row.resolved),
     )
+
+
+def read_contents(connection: Connection, hashes: Collection[str]) -> dict[str, str]:
+    """Contents as JSON texts, by hash; hashes of which nothing is kept are left out."""
+    query = select(identities).where(identities.c.hash.in_(hashes))
+    return {row.hash: row.content for row in connection.execute(query)}
+
+
+def keep_contents(connection: Connection, contents: Mapping[str, str]) -> None:
+    """Keep contents by hash, in place of what was kept."""
+    rows = [{"hash": key, "content": content} for key, content in sorted(contents.items())]
+    statement = insert_into(connection, identities)
+    changed = {"content": statement.excluded.content}
+    connection.execute(statement.on_conflict_do_update(index_elements=["hash"], set_=changed), rows)

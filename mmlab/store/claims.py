@@ -26,12 +26,11 @@ from sqlalchemy import (
 
 from mmlab.errors import explain, storable
 from mmlab.hashing import ordered_json
-from mmlab.store.bulk import db_now, insert_missing
+from mmlab.store.bulk import db_now, insert_missing, to_json
 from mmlab.store.cells import add_cell, add_spec
 from mmlab.store.rows import Claim, LeaseLost, RunIdentity, RunRow
 from mmlab.store.runs import as_run
 from mmlab.store.tables import OUTCOMES, attempts, metrics, runs, specs
-from mmlab.store.text import to_json
 
 
 def submit(connection: Connection, identity: RunIdentity, *, rerun: bool) -> RunRow:

@@ -12,8 +12,8 @@ from sqlalchemy import Select
 from mmlab.metric import Metric
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
 from mmlab.store import claims
+from mmlab.store.cells import keep_contents, read_contents
 from mmlab.store.engine import Database, check_file, create_file, is_yet_to_be_made, parse_address
-from mmlab.store.identities import keep_contents, read_contents
 from mmlab.store.migrate import check_revision, holds_nothing
 from mmlab.store.rows import BestWeights, Claim, ImportedRun, RunDetail, RunIdentity, RunRow
 from mmlab.store.runs import (

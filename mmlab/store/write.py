@@ -26,7 +26,16 @@ from mmlab.records import (
     SampleTargets,
     SkippedSample,
 )
-from mmlab.store.bulk import db_now, insert_columns, insert_into, insert_missing, nullable
+from mmlab.store.bulk import (
+    check_texts,
+    db_now,
+    digest,
+    insert_columns,
+    insert_into,
+    insert_missing,
+    nullable,
+    to_json,
+)
 from mmlab.store.catalogue import Ids, declaration_ids, label_set, sample_ids
 from mmlab.store.rows import ImportedRun
 from mmlab.store.runs import lock_done_run
@@ -46,7 +55,6 @@ from mmlab.store.tables import (
     thumbnails,
 )
 from mmlab.store.tables import runs as run_table
-from mmlab.store.text import check_texts, digest, to_json
 
 _PER_EVALUATION = (
     sample_targets,

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from mmlab.model.components import BuildContext
 from mmlab.plugin import Augmented, Calibrated, Features, Fitted, Staged, Tokenized
 from mmlab.testing.modules import (
     Run,
@@ -25,7 +26,6 @@ from mmlab.testing.tools import (
     BUILD,
     OTHER,
     STEP,
-    BuildContext,
     Factory,
     ambient,
     build,

@@ -20,7 +20,6 @@ from torch import Tensor
 from mmlab.data.order import preserved_generators
 from mmlab.errors import PluginError
 from mmlab.metric import Metric, find
-from mmlab.model.components import BuildContext as BuildContext
 from mmlab.model.components import lazy_tensors
 from mmlab.plan.component import declared_numerics, is_numerics
 from mmlab.plan.options import check_options, json_schema, supplied

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mmlab.model.sharding import local
+from mmlab.model.device import local
 
 
 class Average:

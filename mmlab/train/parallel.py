@@ -16,8 +16,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mmlab.model.device import gather, is_sharded
 from mmlab.model.model import Step
-from mmlab.model.sharding import gather, is_sharded
 from mmlab.plugin import Batch, Staged
 from mmlab.train.processes import ProcessGroup
 

@@ -9,8 +9,8 @@ from typing import Any
 from torch import nn
 
 from mmlab.errors import SpecError, explain
+from mmlab.model.device import is_sharded
 from mmlab.model.model import Step
-from mmlab.model.sharding import is_sharded
 from mmlab.plan.options import supplied
 from mmlab.plugin import Staged
 from mmlab.spec import TrainTable

@@ -13,8 +13,7 @@ import pytest
 import torch
 from support.full_disk import largest_file
 
-from mmlab.data.table_file import Damaged, locked, read_table, write_table
-from mmlab.data.tables import FeatureTable
+from mmlab.data.tables import Damaged, FeatureTable, locked, read_table, write_table
 from mmlab.plugin import Features
 
 ABOUT = {"dataset": {"split": "train"}}

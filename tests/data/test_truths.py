@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from support.planted import Points
 
-from mmlab.data.reference import LabelStatistics
-from mmlab.data.reference import label_statistics as describe
 from mmlab.data.samples import check_sample, read_outline, target_names
+from mmlab.data.splits import LabelStatistics
+from mmlab.data.splits import label_statistics as describe
 from mmlab.errors import DataError
 from mmlab.plugin import Sample, Targeted
 

@@ -104,7 +104,7 @@ def test_blocks_of_labels_give_what_all_labels_give(
     )
     whole = rank_labels(labels, truths, 5, "test")
     monkeypatch.setattr(ranking_of_labels, "BLOCK_LABELS", 10)
-    monkeypatch.setattr("mmlab.evaluate.ranking.CHUNK_ELEMENTS", 70)
+    monkeypatch.setattr("mmlab.evaluate.ranked.CHUNK_ELEMENTS", 70)
     parts = rank_labels(labels, truths, 5, "test")
     assert whole.scores is not None
     assert parts.scores is None

@@ -13,7 +13,8 @@ from support.evaluated import Gate, Words, encoded, letters, pictures, subject
 from torch import nn
 
 from mmlab.errors import DataError, RunError, SpecError
-from mmlab.evaluate import EvaluatedModel, ranking
+from mmlab.evaluate import EvaluatedModel
+from mmlab.evaluate import ranked as ranking
 from mmlab.evaluate.evaluators.classification import Classification
 from mmlab.plugin import Calibration, Features
 from mmlab.records import EvaluationResult

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from mmlab.evaluate import ranking
+from mmlab.evaluate import ranked as ranking
 from mmlab.plugin import Calibration
 
 

@@ -11,7 +11,8 @@ from support.evaluated import Broken, Cosine, Gate, Words, encoded, letters, pic
 from torch import nn
 
 from mmlab.errors import DataError, RunError, SpecError
-from mmlab.evaluate import EvaluatedModel, ranking
+from mmlab.evaluate import EvaluatedModel
+from mmlab.evaluate import ranked as ranking
 from mmlab.evaluate.evaluators.retrieval import Retrieval
 from mmlab.plugin import Features, Scores
 from mmlab.records import EvaluationResult

@@ -13,8 +13,9 @@ from support.evaluated import Broken, Cosine, Gate, Words, encoded, letters, pic
 from torch import Tensor, nn
 
 from mmlab.errors import DataError, RunError, SpecError
-from mmlab.evaluate import EvaluatedModel, ranking
+from mmlab.evaluate import EvaluatedModel
 from mmlab.evaluate import rank_labels as ranking_of_labels
+from mmlab.evaluate import ranked as ranking
 from mmlab.evaluate.evaluators.zero_shot import ZeroShot
 from mmlab.evaluate.label_features import mean_sigmoids
 from mmlab.evaluate.prompts import write_prompts

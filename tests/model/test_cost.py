@@ -7,8 +7,8 @@ from support.planted import Vector
 from support.products import Product, batch
 from torch import nn
 
-from mmlab.model.cost import count_flops, count_parameters
 from mmlab.model.model import Model, Step
+from mmlab.model.width import count_flops, count_parameters
 from mmlab.plugin import Features
 
 

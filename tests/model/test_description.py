@@ -8,10 +8,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from mmlab.data.reference import LabelStatistics, ReferenceData
+from mmlab.data.splits import LabelStatistics, ReferenceData
 from mmlab.errors import WeightsError
-from mmlab.model.description import Description, InputShape, description_of
-from mmlab.model.weights import WeightsFile, read_weights, save_weights
+from mmlab.model.weights import (
+    Description,
+    InputShape,
+    WeightsFile,
+    description_of,
+    read_weights,
+    save_weights,
+)
 
 LABELS = ('a "quoted" one', "naïve 猫", "<b>\n")
 

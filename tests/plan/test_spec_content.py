@@ -13,8 +13,8 @@ from mmlab.plan.component import Resolved
 from mmlab.plan.content import hashed, whole
 from mmlab.plan.options import check_options
 from mmlab.plan.registry import ComponentEntry
-from mmlab.plan.spec_content import SpecContent
 from mmlab.plugin import Added
+from mmlab.runner.identity import SpecContent
 from mmlab.spec import Component, LoraTable, Spec, Table, TrainTable, WithoutEffect
 
 

@@ -11,8 +11,8 @@ from support.store_values import claimed
 from mmlab.errors import UsageError
 from mmlab.report.card_reading import choose_cards, sample_cards
 from mmlab.report.cards import Card
+from mmlab.report.render.card_text import draw_card
 from mmlab.report.render.html import render_card
-from mmlab.report.render.text import draw_card
 from mmlab.store import Store
 
 

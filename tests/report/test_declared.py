@@ -15,10 +15,9 @@ from mmlab.metric import ROBUSTNESS, Metric, under
 from mmlab.records import EvaluationResult
 from mmlab.report.boards.board import boards
 from mmlab.report.boards.gain import gain_boards
-from mmlab.report.boards.robustness import robustness_boards
+from mmlab.report.boards.robustness import robustness, robustness_boards
 from mmlab.report.gain import fusion_gain
 from mmlab.report.leaderboard import leaderboard
-from mmlab.report.robustness import robustness
 from mmlab.store import Store
 
 

@@ -12,8 +12,8 @@ from support.report_values import ranked, record
 
 from mmlab.errors import MmlabError, UsageError
 from mmlab.report.boards.board import boards
+from mmlab.report.contents import read_contents
 from mmlab.report.leaderboard import leaderboard
-from mmlab.report.page import read_contents
 from mmlab.report.render.files import to_csv, to_json, to_markdown, write_report
 from mmlab.store import Store
 

@@ -13,9 +13,9 @@ from scipy import stats
 from support.report_values import asked, record_fusion
 
 from mmlab.report.boards.gain import gain_boards
+from mmlab.report.contents import all_boards, read_contents
 from mmlab.report.gain import SCHEMA, fusion_gain
 from mmlab.report.gain_runs import costs_of
-from mmlab.report.page import all_boards, read_contents
 from mmlab.report.render.files import to_csv, to_json, to_markdown
 from mmlab.report.results import Results
 from mmlab.statistics.paired import paired_interval

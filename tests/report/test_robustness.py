@@ -11,10 +11,10 @@ from support.report_values import asked, record_fusion
 
 from mmlab.records import EvaluationResult
 from mmlab.report.boards.board import boards
-from mmlab.report.boards.robustness import robustness_boards
-from mmlab.report.page import all_boards, gather, read_contents
+from mmlab.report.boards.robustness import robustness, robustness_boards
+from mmlab.report.contents import all_boards, read_contents
+from mmlab.report.page import gather
 from mmlab.report.render.files import to_json, to_markdown
-from mmlab.report.robustness import robustness
 from mmlab.store import Store
 
 INPUTS = ("image", "text")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 
 from mmlab.plan.content import Later
-from mmlab.runner.confirm import Confirmer
+from mmlab.runner.identity import Confirmer
 from mmlab.store import Store
 
 

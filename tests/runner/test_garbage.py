@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from support.lab import CLASSIFICATION, CONCAT, DATASET, SCRIPTED, TRAIN, Lab
 
 from mmlab.cli import main
-from mmlab.data.table_file import locked
+from mmlab.data.tables import locked
 from mmlab.files import atomic_file
 from mmlab.runner.garbage import find_features, find_weights
 

@@ -11,7 +11,7 @@ from support.lab import Lab, Shown
 from support.store_values import claimed, finish
 
 from mmlab.errors import RunError
-from mmlab.runner.lease import keep_lease
+from mmlab.runner.record import keep_lease
 from mmlab.runner.runner import RunOptions, run_specs
 from mmlab.store import LeaseLost, Store
 from mmlab.store.engine import parse_address

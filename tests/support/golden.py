@@ -243,8 +243,8 @@ def _message(name: str, found: str, expected: str) -> str:
         "computes other numbers than before",
         found=found,
         allowed=f"{expected}, to {TOLERANCE:g} of it",
-        next_step="raise NUMERICS, or mend this; then write what is right: "
-        "python tests/golden/write.py",
+        next_step="raise NUMERICS, or mend this (`numerics` of the component, or mmlab.NUMERICS "
+        "where all of them differ); then python tests/golden/write.py",
     )
 
 

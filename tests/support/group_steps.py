@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mmlab.data.order import Order
-from mmlab.model.sharding import gather
+from mmlab.model.device import gather
 from mmlab.plugin import Batch
 from mmlab.spec import Component, TrainTable
 from mmlab.train.loop import Trainer

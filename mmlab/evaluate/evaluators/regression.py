@@ -14,9 +14,8 @@ from mmlab.data.samples import target_names
 from mmlab.errors import DataError, explain
 from mmlab.evaluate.encode import Encoded
 from mmlab.evaluate.evaluator import ProtocolQuestion, make_protocol, needs_prediction, nothing_left
-from mmlab.evaluate.finite import check_numbers
 from mmlab.evaluate.label_results import have_any_input, predict
-from mmlab.evaluate.subject import EvaluatedModel
+from mmlab.evaluate.subject import EvaluatedModel, check_numbers
 from mmlab.metric import Metric
 from mmlab.plugin import Dataset
 from mmlab.records import EvaluationResult, SampleResults, SampleTargets

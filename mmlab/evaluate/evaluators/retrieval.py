@@ -13,7 +13,6 @@ from pydantic import Field
 from torch import Tensor
 
 from mmlab.data.tables import take_rows
-from mmlab.evaluate import ranking
 from mmlab.evaluate.encode import Encoded
 from mmlab.evaluate.evaluator import (
     ProtocolQuestion,
@@ -22,10 +21,10 @@ from mmlab.evaluate.evaluator import (
     needs_similarity,
     nothing_left,
 )
-from mmlab.evaluate.finite import check_numbers
 from mmlab.evaluate.label_results import CardsOption, make_thumbnails
 from mmlab.evaluate.metrics import share_within
-from mmlab.evaluate.subject import EvaluatedModel
+from mmlab.evaluate.ranked import chunks, first_true, have_ties, ranks_of
+from mmlab.evaluate.subject import EvaluatedModel, check_numbers
 from mmlab.metric import SHARE, Metric, under
 from mmlab.plugin import Dataset, Features
 from mmlab.records import (
@@ -210,15 +209,15 @@ def rank_hits(subject: EvaluatedModel, matches: Matches, name: str) -> Direction
     """Rank every query's best hit among all rows of the other side, some queries at a time."""
     asked, answers = matches.asked, matches.answers
     ranks, ties = [], []
-    for rows in ranking.chunks(len(asked.ids), len(answers.ids)):
+    for rows in chunks(len(asked.ids), len(answers.ids)):
         scores = subject.pair_scores(
             asked.key, take_rows(asked.features, rows), answers.key, answers.features
         )
         check_numbers(scores, name)
         is_hit = matches.mask(rows).to(scores.device)
-        best = ranking.first_true(scores, is_hit)
-        ranks.append(ranking.ranks_of(scores, best).to(torch.int32).cpu())
-        ties.append(ranking.have_ties(scores, best, is_hit).cpu())
+        best = first_true(scores, is_hit)
+        ranks.append(ranks_of(scores, best).to(torch.int32).cpu())
+        ties.append(have_ties(scores, best, is_hit).cpu())
     return Direction(asked, answers, torch.cat(ranks).numpy(), torch.cat(ties).numpy())
 
 

@@ -13,8 +13,8 @@ import polars as pl
 from mmlab.errors import UsageError, explain
 from mmlab.files import write_whole
 from mmlab.report.boards.board import Board, Entry
+from mmlab.report.contents import TABLES, Contents, Table, all_boards, read_contents
 from mmlab.report.frames import Runs
-from mmlab.report.page import TABLES, Contents, Table, all_boards, read_contents
 from mmlab.store import Store
 
 Format = Literal["html", "md", "csv", "json", "parquet"]

@@ -1,6 +1,6 @@
 import pytest
 
-from mmlab.testing.tools import BuildContext
+from mmlab.model.components import BuildContext
 
 
 @pytest.fixture

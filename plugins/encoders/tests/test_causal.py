@@ -7,8 +7,8 @@ from mmlab_encoders.transformer import TextTransformer
 from mmlab_encoders.vocabulary import MASK, PAD, START, ByteVocabulary, WordVocabulary
 from torch import Tensor
 
+from mmlab.model.components import BuildContext
 from mmlab.plugin import Features, SpecError, WeightsError
-from mmlab.testing.tools import BuildContext
 
 SMALL: dict[str, Any] = {"vocabulary": "bytes", "length": 8, "width": 16, "heads": 2}
 END = ByteVocabulary(has_end=True).end

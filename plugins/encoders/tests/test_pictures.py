@@ -10,9 +10,9 @@ from mmlab_encoders.vit import PatchEmbedding, ViT, keep_some
 from PIL import Image
 from torch import Tensor, nn
 
+from mmlab.model.components import BuildContext
 from mmlab.plugin import DataError, SpecError
 from mmlab.testing import check_encoder
-from mmlab.testing.tools import BuildContext
 
 SMALL_VIT = {"image_size": 32, "width": 16, "depth": 2, "heads": 2}
 SMALL_CONVNET = {"image_size": 32, "width": 16}

@@ -9,8 +9,8 @@ from mmlab_encoders.transformer import TextTransformer
 from mmlab_encoders.vocabulary import PAD, START
 from torch import Tensor
 
+from mmlab.model.components import BuildContext
 from mmlab.plugin import SpecError
-from mmlab.testing.tools import BuildContext
 
 
 def rotate_slowly(x: Tensor) -> Tensor:

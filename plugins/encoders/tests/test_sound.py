@@ -8,9 +8,9 @@ from mmlab_encoders.audio_transformer import AudioTransformer, FrameEmbedding
 from mmlab_encoders.sound import FLOOR, LogMel, SoundTransform, mel_bands, resample
 from torch import Tensor
 
+from mmlab.model.components import BuildContext
 from mmlab.plugin import DataError, SpecError
 from mmlab.testing import check_encoder
-from mmlab.testing.tools import BuildContext
 
 SMALL: dict[str, Any] = {"rate": 4000, "seconds": 0.5, "mels": 16, "width": 16}
 

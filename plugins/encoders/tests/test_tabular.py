@@ -6,9 +6,9 @@ import torch
 from mmlab_encoders.columns import KNOWN, MISSING, NUMBER, UNKNOWN, Columns
 from mmlab_encoders.tabular import CellEmbedding, Tabular
 
+from mmlab.model.components import BuildContext
 from mmlab.plugin import DataError, SpecError, WeightsError
 from mmlab.testing import check_encoder
-from mmlab.testing.tools import BuildContext
 
 ROWS: list[dict[str, Any]] = [
     {"age": 20, "town": "Bern", "note": None},

@@ -14,9 +14,9 @@ from mmlab_encoders.vocabulary import (
 )
 from safetensors.torch import load, save
 
+from mmlab.model.components import BuildContext
 from mmlab.plugin import DataError, SpecError, WeightsError
 from mmlab.testing import check_encoder
-from mmlab.testing.tools import BuildContext
 
 SMALL: dict[str, Any] = {"length": 12, "width": 16, "heads": 2}
 

@@ -8,9 +8,9 @@ from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2.functional import to_pil_image
 
+from mmlab.model.components import BuildContext
 from mmlab.plugin import DataError
 from mmlab.testing import check_encoder
-from mmlab.testing.tools import BuildContext
 
 SMALL: dict[str, Any] = {"image_size": 16, "width": 16, "frames": 3}
 

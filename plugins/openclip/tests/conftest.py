@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from mmlab.testing.tools import BuildContext
+from mmlab.model.components import BuildContext
 
 CLIP = {
     "embed_dim": 24,

@@ -17,7 +17,7 @@ from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 from tokenizers.processors import TemplateProcessing
 
-from mmlab.testing.tools import BuildContext
+from mmlab.model.components import BuildContext
 
 BERT = {
     "model_type": "bert",

@@ -20,9 +20,9 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from tokenizers.processors import TemplateProcessing
 from torch import Tensor
 
+from mmlab.model.components import BuildContext
 from mmlab.plugin import SpecError, WeightsError
 from mmlab.testing import check_encoder
-from mmlab.testing.tools import BuildContext
 
 #: transformers 5.24: mean over a text's tokens, and its first token, per text and architecture.
 #: `test_the_recorded_numbers_are_those_of_transformers` repeats them.

@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from timm.data import create_transform
 from torch import Tensor
 
+from mmlab.model.components import BuildContext
 from mmlab.plugin import DataError, SpecError, WeightsError
 from mmlab.testing import check_encoder
-from mmlab.testing.tools import BuildContext
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:

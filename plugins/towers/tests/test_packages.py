@@ -18,7 +18,7 @@ from mmlab_towers.sentence import Sentence
 from mmlab_towers.weights import read_weights
 from PIL import Image
 
-from mmlab.testing.tools import BuildContext
+from mmlab.model.components import BuildContext
 
 PHOTOS = Path(__file__).parents[4] / "shared/data/imagenet-sample-224"
 

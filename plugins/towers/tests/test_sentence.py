@@ -10,9 +10,9 @@ import torch
 from mmlab_towers.sentence import Sentence
 from torch import Tensor
 
+from mmlab.model.components import BuildContext
 from mmlab.plugin import DataError, SpecError, WeightsError
 from mmlab.testing import check_encoder
-from mmlab.testing.tools import BuildContext
 
 TEXTS = ["a photo of cats", "", "dog", "an unheard word, and a text that is far too long for it"]
 

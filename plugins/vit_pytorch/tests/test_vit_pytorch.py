@@ -11,9 +11,9 @@ from mmlab_vit_pytorch.encoder import VitPytorch
 from vit_pytorch.simple_vit import SimpleViT
 from vit_pytorch.vit import ViT
 
+from mmlab.model.components import BuildContext
 from mmlab.plugin import PluginError, SpecError
 from mmlab.testing import check_encoder
-from mmlab.testing.tools import BuildContext
 
 SMALL = {"patch_size": 8, "dim": 16, "depth": 2, "heads": 2, "mlp_dim": 32}
 POOLED = BuildContext(frozenset({"pooled"}))
