@@ -1,4 +1,4 @@
-"""Tables of features or inputs that are kept of a split for an encoder, and the files they are in.
+"""The feature cache: tables of features or inputs kept of a split for an encoder, and their files.
 
 Of a frozen encoder the rows are features; of one that is trained they are its inputs. Rows of
 several groups of samples can be joined, and some of them taken. A file is mapped into memory,

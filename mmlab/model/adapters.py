@@ -1,4 +1,4 @@
-"""Low-rank adapters: an encoder stays as it was, and small additions to its linear maps learn.
+"""Low-rank adapters (LoRA): an encoder stays as it was, small additions to its linear maps learn.
 
 Weights are saved with the additions summed in, under the names of the encoder without adapters: so
 they are read by whatever reads that encoder, and can be adapted again.

@@ -1,8 +1,4 @@
-"""Scoring a built cell: each evaluation on its split, the validation of training, its curves.
-
-Points of curves are declared here: scores on the validation split, losses, other scalars of
-training, and last how training went along.
-"""
+"""Scoring a built cell: each evaluation on its split, and the validation of training."""
 
 from __future__ import annotations
 

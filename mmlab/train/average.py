@@ -1,4 +1,4 @@
-"""An average of the weights over the last steps, which is often better than the last weights."""
+"""An exponential moving average (EMA) of the weights, often better than the last weights."""
 
 from __future__ import annotations
 

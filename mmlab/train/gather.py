@@ -1,4 +1,4 @@
-"""Features of a whole batch where each of several processes encodes its share of it.
+"""all_gather with gradient: features of a whole batch of which each process encodes its share.
 
 With B samples and R processes, each encodes B / R rows, and every one of them computes the losses
 on all B. The gradient of a gathered feature is the sum over the processes, of which each has the
