@@ -20,6 +20,7 @@ from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import Finder, component_faults
 from mmlab.runner.cells import plan_of
+from mmlab.runner.identity import Confirmer
 from mmlab.runner.runner import Display, Outcome, Runner, RunOptions, Status, label_of
 from mmlab.spec import DatasetTable, EvaluateTable, Spec
 from mmlab.spec.checks import check_part
@@ -78,7 +79,9 @@ def find_runs(store: Store, run: str, *, every: bool) -> list[RunRow]:
 def _ask(
     runner: Runner, row: RunRow, names: Sequence[str], plan: Plan
 ) -> tuple[Status, str | None, str | None]:
-    wanted = runner.confirmer.evaluations(plan, row.train_hash, runner.splits, names)
+    confirmer = Confirmer(runner.store, runner.display.note)
+    wanted = confirmer.evaluations(plan, row.train_hash, runner.splits, names)
+    confirmer.keep()
     return runner.evaluate_more(plan, row, wanted)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic.fields import FieldInfo
@@ -194,10 +194,14 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Confirmer:
-    """Hashes what is described, and keeps the values in the store; tells what differs, once."""
+    """Hashes what is described, and keeps the values in the store; tells what differs, once.
+
+    Nothing is written before `keep`: a cell may still turn out to be one that cannot run.
+    """
 
     store: Store
     tell: Callable[[str], None]
+    _news: dict[str, str] = field(default_factory=dict)
 
     def cell(self, plan: Plan, content: Mapping[str, Content]) -> Hashes:
         """The hashes of a cell that is described so.
@@ -218,16 +222,22 @@ class Confirmer:
         """What is to be hashed of contents, by any names."""
         plain = {name: digest(hashed(content)) for name, content in contents.items()}
         known = self.store.contents(set(plain.values()))
-        chosen, kept = dict[str, dict[str, Any]](), dict[str, str]()
+        chosen = dict[str, dict[str, Any]]()
         for name, content in contents.items():
             stored = json.loads(known.get(plain[name], "{}"))
             found = list(differences(stored, content)) if stored else []
             chosen[name] = self._told_apart(name, content, found) if found else hashed(content)
             everything = whole(content) if found else merged(stored, whole(content))
-            kept[digest(chosen[name])] = canonical_json(everything)
-        if news := {key: text for key, text in kept.items() if known.get(key) != text}:
-            self.store.keep_contents(news)
+            key, text = digest(chosen[name]), canonical_json(everything)
+            if known.get(key) != text:
+                self._news[key] = text
         return chosen
+
+    def keep(self) -> None:
+        """Store the values behind the hashes that were given."""
+        if self._news:
+            self.store.keep_contents(self._news)
+        self._news.clear()
 
     def _told_apart(
         self, name: str, content: Mapping[str, Content], found: list[Difference]

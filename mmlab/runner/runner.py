@@ -178,7 +178,6 @@ class Runner:
         self.splits = Splits()
         self.matcher = WidthMatcher(self.splits)
         self.sources = Sources(store, self.runs)
-        self.confirmer = Confirmer(store, display.note)
         self.group = group or ProcessGroup()
         self.executor = CellExecutor(self.splits, device, self.group, display.note, self.cache())
 
@@ -215,9 +214,11 @@ class Runner:
             return "held", None, None
         revisions = self.splits.revisions(plan)
         content = describe_training(plan, revisions, sources)
-        identity = describe_run(asked, plan, self.confirmer.cell(plan, content), sources)
-        wanted = self.confirmer.evaluations(plan, identity.train_hash, self.splits)
+        confirmer = Confirmer(self.store, self.display.note)
+        identity = describe_run(asked, plan, confirmer.cell(plan, content), sources)
+        wanted = confirmer.evaluations(plan, identity.train_hash, self.splits)
         self.tell_skipped(plan)
+        confirmer.keep()
         row = self.store.submit(identity, rerun=self.options.rerun)
         self.sources.submitted(plan.cell.experiment, row.run_id)
         if row.status == "done":

@@ -273,7 +273,8 @@ def test_a_run_that_was_asked_nothing_is_not_called_undone(sqlite_url: str) -> N
     assert "no run is done yet: mmlab run SPEC..." in call(sqlite_url, "report").stderr
     with open_store(sqlite_url) as store:
         record(store)
-        store.submit(replace(identity("waiting"), experiment="waiting"))
+        waiting = identity("waiting")
+        store.submit(replace(waiting, cell=replace(waiting.cell, experiment="waiting")))
     for names in ([], ["emoji"]):
         result = call(sqlite_url, "report", *names)
         assert "no done run was asked anything: add [[evaluate]] to the spec" in result.stderr

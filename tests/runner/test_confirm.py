@@ -15,7 +15,9 @@ def test_a_hit_is_confirmed_by_all_values(store: Store) -> None:
 
     def confirm(value: float, neutral: float) -> dict[str, object]:
         content = {"use": "vit", "floor": Later(value, neutral)}
-        return confirmer.confirm({"cell": content})["cell"]
+        chosen = confirmer.confirm({"cell": content})["cell"]
+        confirmer.keep()
+        return chosen
 
     assert confirm(0.0, 0.0) == {"use": "vit"}
     assert confirm(0.5, 0.0) == {"use": "vit", "floor": 0.5}
@@ -32,10 +34,12 @@ def test_a_key_that_is_missing_without_being_neutral_is_told(store: Store) -> No
     told: list[str] = []
     confirmer = Confirmer(store, told.append)
     (chosen,) = confirmer.confirm({"cell": {"use": "vit", "dim": 8}}).values()
+    confirmer.keep()
     assert chosen == {"use": "vit", "dim": 8}
     with_hash = store.contents(_hashes(store))
     store.keep_contents({key: '{"use":"vit"}' for key in with_hash})
     (chosen,) = confirmer.confirm({"cell": {"use": "vit", "dim": 8}}).values()
+    confirmer.keep()
     assert "leaves_out" in chosen
     assert told == [
         "cell: what is stored under the same hash differs, so this runs as new: "

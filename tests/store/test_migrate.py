@@ -168,7 +168,7 @@ def next_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "folder with 100% oddities"
     shutil.copytree(migrations_folder(), folder)
     monkeypatch.setattr("mmlab.store.migrate.migrations_folder", lambda: folder)
-    monkeypatch.setattr("mmlab.store.tables.REVISION", "9998")
+    monkeypatch.setattr("mmlab.store.migrate.REVISION", "9998")
     return folder / "versions" / "9998_colour.py"
 
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from mmlab.data.samples import prompt_names
 from mmlab.data.tables import take_rows
 from mmlab.errors import DataError, SpecError, explain
+from mmlab.evaluate import rank_labels as ranking
 from mmlab.evaluate.encode import Encoded
 from mmlab.evaluate.evaluator import (
     ProtocolQuestion,
@@ -31,7 +32,6 @@ from mmlab.evaluate.label_features import (
 from mmlab.evaluate.label_results import CardsOption, KeptOption, Labelling, make_result
 from mmlab.evaluate.metrics import LABEL_METRICS, METRICS
 from mmlab.evaluate.prompts import PLACEHOLDER, Prompts, Template, read_prompts
-from mmlab.evaluate.rank_labels import BLOCK_LABELS, rank_labels
 from mmlab.evaluate.ranked import LabelScores
 from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.metric import Metric
@@ -122,8 +122,8 @@ class ZeroShot:
         combine = self.combination(subject, name)
         if combine == "probabilities" and not prompts.is_even:
             raise uneven_prompts(name)
-        if self._is_one_by_one(combine) and len(dataset.labels) > BLOCK_LABELS:
-            raise too_many_labels(name, len(dataset.labels), BLOCK_LABELS)
+        if self._is_one_by_one(combine) and len(dataset.labels) > ranking.BLOCK_LABELS:
+            raise too_many_labels(name, len(dataset.labels), ranking.BLOCK_LABELS)
         if subject.modality(queries) not in dataset.modalities:
             raise lacks_modality(name, subject.modality(queries), dataset.modalities)
 
@@ -146,7 +146,7 @@ class ZeroShot:
             chosen = take_rows(encoded.features[queries], torch.tensor(indexes))
             asked = subject.project(queries, chosen)
             scores = self._scores(subject, asked, labels, name)
-            found = rank_labels(scores, truths, self.k, name, keep_scores=self.keep_scores)
+            found = ranking.rank_labels(scores, truths, self.k, name, keep_scores=self.keep_scores)
         described = subject.describe((queries, prompts), self.calibration(subject, name))
         described["combine"] = combine
         labelling = Labelling(name, question, encoded, indexes, described, self.cards)
@@ -167,7 +167,7 @@ class ZeroShot:
             counts = torch.tensor(labels.prompts.counts(columns))
             return combined(scores, counts, combine, calibration)
 
-        if count > BLOCK_LABELS:
+        if count > ranking.BLOCK_LABELS:
 
             def block(rows: slice, columns: slice) -> Tensor:
                 return scored(rows, labels.block(columns), columns)
