@@ -11,7 +11,7 @@ Revises: 0003
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -46,6 +46,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.execute("DROP VIEW submitted_cells")
+    _move_betas_back(op.get_bind())
     _comment_resolved(OLD_RESOLVED, RESOLVED)
     op.drop_table("cells")
 
@@ -92,6 +93,12 @@ def _create_cells() -> None:
         sa.Column(
             "created_at", sa.DateTime(timezone=True), nullable=False, comment="first submitted, UTC"
         ),
+        sa.Column(
+            "submitted_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            comment="last submitted, UTC",
+        ),
         sa.ForeignKeyConstraint(["spec_id"], ["specs.id"], name=op.f("fk_cells_spec_id")),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_cells_run_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_cells")),
@@ -116,18 +123,44 @@ def _comment_resolved(comment: str, before: str) -> None:
 
 
 def _move_betas(connection: sa.Connection) -> None:
+    def moved(train: dict[str, Any]) -> bool:
+        if "betas" not in train:
+            return False
+        train["optimizer"] = {"use": "adamw", "betas": train.pop("betas")}
+        return True
+
+    _change_training(connection, moved)
+
+
+def _move_betas_back(connection: sa.Connection) -> None:
+    """What revision 0003 has no word for, another optimiser or a schedule, is lost."""
+
+    def moved(train: dict[str, Any]) -> bool:
+        optimizer = train.pop("optimizer", None)
+        if optimizer is None and "schedule" not in train:
+            return False
+        train.pop("schedule", None)
+        train["betas"] = (optimizer or {}).get("betas", [0.9, 0.98])
+        return True
+
+    _change_training(connection, moved)
+
+
+def _change_training(connection: sa.Connection, change: Callable[[dict[str, Any]], bool]) -> None:
+    """Change [train] of stored specs, and the hash of those that name one."""
     for name in ("specs", "runs"):
-        table = sa.table(name, sa.column("id"), sa.column("resolved"))
+        columns = ("id", "resolved") if name == "runs" else ("id", "resolved", "text", "hash")
+        table = sa.table(name, *map(sa.column, columns))
         for row in connection.execute(sa.select(table)).all():
             values = json.loads(row.resolved)
-            train = values.get("train") or {}
-            if "betas" not in train:
+            if not change(values.get("train") or {}):
                 continue
-            train["optimizer"] = {"use": "adamw", "betas": train.pop("betas")}
             resolved = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-            connection.execute(
-                sa.update(table).where(table.c.id == row.id).values(resolved=resolved)
-            )
+            new = {"resolved": resolved}
+            if name == "specs":
+                text = f"{row.text}\0{resolved}"
+                new["hash"] = hashlib.sha256(text.encode()).hexdigest()
+            connection.execute(sa.update(table).where(table.c.id == row.id).values(new))
 
 
 def _add_cells_of_runs(connection: sa.Connection) -> None:
@@ -160,6 +193,7 @@ def _cell(row: Any) -> dict[str, object]:  # Any: a row of the query above
         "hash": hashlib.sha256(text.encode()).hexdigest(),
         **said,
         "created_at": row.created_at,
+        "submitted_at": row.created_at,
     }
 
 

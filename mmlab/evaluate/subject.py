@@ -24,10 +24,6 @@ from mmlab.plugin import Calibration, Features, Fusion, SimilarityFusion, Trimme
 #: Raw values (prompts, captions) encoded at a time.
 RAW_BATCH_SIZE = 256
 
-
-#: Memory in which features of labels are remembered.
-
-
 #: Memory in which features of labels are remembered.
 REMEMBERED_BYTES = 1 << 28
 

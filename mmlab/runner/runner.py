@@ -2,8 +2,8 @@
 
     spec -> cells -> plans -> build -> train -> evaluate -> store
 
-Read `run_specs` first (its plans come from `mmlab.planning`), then `Runner.execute`, and
-`CellExecutor.execute` in `mmlab.execution`.
+Read `run_specs` first (its plans come from `mmlab.plan.resolve`), then `Runner.execute`, and
+`CellExecutor.execute` in `mmlab.runner.execute`.
 """
 
 from __future__ import annotations

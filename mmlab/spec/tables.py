@@ -2,7 +2,7 @@
 
 A component's table is open: what mmlab does not read itself is an option of the component, and is
 checked against its factory when the component is known. What several keys must agree on is in
-`mmlab.spec_checks`, so that it is reported together with all else.
+`mmlab.spec.checks`, so that it is reported together with all else.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, Select, select, update
 
 from mmlab.hashing import ordered_json
 from mmlab.store.bulk import db_now, digest, insert_into, insert_missing
@@ -33,7 +34,7 @@ def add_spec(connection: Connection, spec: SpecRow) -> int:
 
 
 def add_cell(connection: Connection, cell: CellRow, spec_id: int, run_id: str | None) -> None:
-    """Add a cell of a spec and the run that it is, unless both are there."""
+    """Add a cell of a spec and the run that it is, or note that it was submitted again."""
     said = {
         "experiment": cell.experiment,
         "position": cell.position,
@@ -44,14 +45,20 @@ def add_cell(connection: Connection, cell: CellRow, spec_id: int, run_id: str | 
         "budget": cell.budget,
         "resolved": ordered_json(cell.resolved),
     }
-    row = {
-        "spec_id": spec_id,
-        "run_id": run_id,
-        "hash": digest(ordered_json(said)),
-        **said,
-        "created_at": db_now(connection),
-    }
-    insert_missing(connection, cells, row)
+    now = db_now(connection)
+    key = {"spec_id": spec_id, "run_id": run_id, "hash": digest(ordered_json(said))}
+    insert_missing(connection, cells, {**key, **said, "created_at": now, "submitted_at": now})
+    if run_id is None or connection.scalar(_newest(cells.c.hash, run_id)) == key["hash"]:
+        return
+    # A spec that moved and moved back is where it was submitted last.
+    same = [cells.c[name] == value for name, value in key.items()]
+    connection.execute(update(cells).where(*same).values(submitted_at=now))
+
+
+def _newest(column: ColumnElement[Any], run_id: str) -> Select[Any]:
+    """A column of the cell submitted last of those that are a run."""
+    newest_first = (cells.c.submitted_at.desc(), cells.c.id.desc())
+    return select(column).where(cells.c.run_id == run_id).order_by(*newest_first).limit(1)
 
 
 def newest_cell(connection: Connection, run_id: str) -> CellRow | None:
@@ -59,9 +66,7 @@ def newest_cell(connection: Connection, run_id: str) -> CellRow | None:
     query = (
         select(cells, specs.c.name, specs.c.text, specs.c.resolved.label("spec_resolved"))
         .join(specs, specs.c.id == cells.c.spec_id)
-        .where(cells.c.run_id == run_id)
-        .order_by(cells.c.id.desc())
-        .limit(1)
+        .where(cells.c.id == _newest(cells.c.id, run_id).scalar_subquery())
     )
     row = connection.execute(query).first()
     if row is None:

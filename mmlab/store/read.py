@@ -46,7 +46,7 @@ AnySelect = Select[Any]
 
 
 def schema_of(query: AnySelect) -> dict[str, pl.DataType | type[pl.DataType]]:
-    """The dtypes of a query's columns, by their types in `mmlab.tables` and `mmlab.views`."""
+    """The dtypes of a query's columns, by their types in the store's tables and views."""
     return {column.name: _DTYPES[type(column.type)] for column in query.selected_columns}
 
 

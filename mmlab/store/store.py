@@ -165,7 +165,7 @@ class Store:
     def fail(self, claim: Claim, outcome: str, message: str, traceback: str) -> bool:
         """Mark the run failed, and why; False if it is another process's by now.
 
-        `outcome` is one of `mmlab.tables.OUTCOMES`.
+        `outcome` is one of `mmlab.store.tables.OUTCOMES`.
         """
         with self._database.write() as connection:
             return claims.fail(connection, claim, outcome, message, traceback)
@@ -303,7 +303,7 @@ class Store:
     def frame(self, query: Select[Any] | str, schema: Mapping[str, Any] | None = None) -> DataFrame:
         """Rows as a Polars frame, equal on both databases, dtypes included.
 
-        A query over `mmlab.tables` and `mmlab.views` knows its dtypes; a text needs a `schema`.
+        A query over the store's tables and views knows its dtypes; a text needs a `schema`.
         """
         from mmlab.store.read import read_frame
 

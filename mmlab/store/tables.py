@@ -1,7 +1,7 @@
 """The tables of the store. Their comments are the analysts' manual, and `column_docs` repeats them.
 
 Ids are integers but for a run's, which is 32 hexadecimal digits. Times are UTC. JSON is kept as
-text. The views that analysts should prefer are in `mmlab.views`.
+text. The views that analysts should prefer are in `mmlab.store.views`.
 """
 
 from __future__ import annotations
@@ -153,6 +153,7 @@ cells = Table(
         comment="JSON: its own spec as asked, in order, defaults filled in, paths absolute",
     ),
     Column("created_at", DateTime(timezone=True), nullable=False, comment="first submitted, UTC"),
+    Column("submitted_at", DateTime(timezone=True), nullable=False, comment="last submitted, UTC"),
     UniqueConstraint("run_id", "spec_id", "hash"),
     _unique_where("uq_cells_without_run", "run_id IS NULL", "spec_id", "hash"),
     Index(None, "spec_id", "position"),

@@ -25,7 +25,7 @@ ODD = '[[evaluate]]\nuse = "odd"\nname = "asked"\n'
 def lab(sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Lab:
     """A lab where the odd evaluators and losses are installed."""
     install(monkeypatch, tmp_path / "odd-site", "odd")
-    monkeypatch.setattr("mmlab.plan.registry.BUILTINS", WITH_ODD)
+    monkeypatch.setattr("mmlab.plan.resolve.BUILTINS", WITH_ODD)
     return sqlite_lab
 
 

@@ -14,8 +14,8 @@ CREATE TABLE artifacts (
 	CONSTRAINT fk_artifacts_sample_id FOREIGN KEY(sample_id) REFERENCES samples (id), 
 	CONSTRAINT uq_artifacts_run_id_path UNIQUE (run_id, path)
 );
-INSERT INTO "artifacts" VALUES(1,'2dffabe8bd774e4d945c2e4410d93308',NULL,NULL,'best','2dffabe8bd774e4d945c2e4410d93308/best.safetensors','abababababababababababababababababababababababababababababababab',12);
-INSERT INTO "artifacts" VALUES(2,'598a4fcfd366472c8e74cc940c8a62c2',NULL,NULL,'best','598a4fcfd366472c8e74cc940c8a62c2/best.safetensors','abababababababababababababababababababababababababababababababab',12);
+INSERT INTO "artifacts" VALUES(1,'0a6caf4d76d640ff8de93cefda04b338',NULL,NULL,'best','0a6caf4d76d640ff8de93cefda04b338/best.safetensors','abababababababababababababababababababababababababababababababab',12);
+INSERT INTO "artifacts" VALUES(2,'762b319323574ed3beb3a9f6180edabb',NULL,NULL,'best','762b319323574ed3beb3a9f6180edabb/best.safetensors','abababababababababababababababababababababababababababababababab',12);
 CREATE TABLE attempts (
 	run_id TEXT NOT NULL, 
 	fence INTEGER NOT NULL, 
@@ -29,11 +29,11 @@ CREATE TABLE attempts (
 	CONSTRAINT ck_attempts_outcome CHECK (outcome IN ('ok', 'error', 'oom', 'nan', 'disk_full', 'preempted', 'lost', 'interrupted')), 
 	CONSTRAINT fk_attempts_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
 );
-INSERT INTO "attempts" VALUES('2dffabe8bd774e4d945c2e4410d93308',1,'worker','2026-11-30 09:18:37.614','2026-11-30 09:18:37.730','ok',NULL,NULL);
-INSERT INTO "attempts" VALUES('598a4fcfd366472c8e74cc940c8a62c2',1,'worker','2026-11-30 09:18:37.779','2026-11-30 09:18:37.827','ok',NULL,NULL);
-INSERT INTO "attempts" VALUES('43ddeb1ca6e84c8f9276c41ba3271a4f',1,'worker','2026-11-30 09:18:37.859','2026-11-30 09:18:37.871','nan','not finite','Traceback');
-INSERT INTO "attempts" VALUES('37a7f23677304e1dbfc6a17d60a331cf',1,'worker','2026-11-30 09:18:37.900','2026-11-30 09:18:37.907','interrupted',NULL,NULL);
-INSERT INTO "attempts" VALUES('932bd4ded50442f5b36a472f8fc72045',1,'worker','2026-11-30 09:18:37.935',NULL,NULL,NULL,NULL);
+INSERT INTO "attempts" VALUES('0a6caf4d76d640ff8de93cefda04b338',1,'worker','2026-11-30 10:02:10.392','2026-11-30 10:02:10.444','ok',NULL,NULL);
+INSERT INTO "attempts" VALUES('762b319323574ed3beb3a9f6180edabb',1,'worker','2026-11-30 10:02:10.472','2026-11-30 10:02:10.498','ok',NULL,NULL);
+INSERT INTO "attempts" VALUES('d82711178f7b44d69112c4f0e96c6acb',1,'worker','2026-11-30 10:02:10.512','2026-11-30 10:02:10.515','nan','not finite','Traceback');
+INSERT INTO "attempts" VALUES('466513bdeb834ea89527acfd5a993575',1,'worker','2026-11-30 10:02:10.528','2026-11-30 10:02:10.530','interrupted',NULL,NULL);
+INSERT INTO "attempts" VALUES('b79d68b4e11d431495ecd3c269c87037',1,'worker','2026-11-30 10:02:10.544',NULL,NULL,NULL,NULL);
 CREATE TABLE cells (
 	id INTEGER NOT NULL, 
 	spec_id INTEGER NOT NULL, 
@@ -48,16 +48,17 @@ CREATE TABLE cells (
 	budget BIGINT, 
 	resolved TEXT NOT NULL, 
 	created_at DATETIME NOT NULL, 
+	submitted_at DATETIME NOT NULL, 
 	CONSTRAINT pk_cells PRIMARY KEY (id), 
 	CONSTRAINT fk_cells_spec_id FOREIGN KEY(spec_id) REFERENCES specs (id), 
 	CONSTRAINT fk_cells_run_id FOREIGN KEY(run_id) REFERENCES runs (id), 
 	CONSTRAINT uq_cells_run_id_spec_id_hash UNIQUE (run_id, spec_id, hash)
 );
-INSERT INTO "cells" VALUES(1,1,'2dffabe8bd774e4d945c2e4410d93308','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 09:18:37.590');
-INSERT INTO "cells" VALUES(2,1,'598a4fcfd366472c8e74cc940c8a62c2','91c3a366a38dbe86c6185116b137435ae65dab236753e3ffd498af4c6cb0dc3d','emoji',2,1,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 09:18:37.764');
-INSERT INTO "cells" VALUES(3,2,'43ddeb1ca6e84c8f9276c41ba3271a4f','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 09:18:37.844');
-INSERT INTO "cells" VALUES(4,3,'37a7f23677304e1dbfc6a17d60a331cf','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 09:18:37.884');
-INSERT INTO "cells" VALUES(5,4,'932bd4ded50442f5b36a472f8fc72045','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 09:18:37.920');
+INSERT INTO "cells" VALUES(1,1,'0a6caf4d76d640ff8de93cefda04b338','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 10:02:10.378','2026-11-30 10:02:10.379');
+INSERT INTO "cells" VALUES(2,1,'762b319323574ed3beb3a9f6180edabb','91c3a366a38dbe86c6185116b137435ae65dab236753e3ffd498af4c6cb0dc3d','emoji',2,1,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 10:02:10.468','2026-11-30 10:02:10.468');
+INSERT INTO "cells" VALUES(3,2,'d82711178f7b44d69112c4f0e96c6acb','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 10:02:10.505','2026-11-30 10:02:10.505');
+INSERT INTO "cells" VALUES(4,3,'466513bdeb834ea89527acfd5a993575','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 10:02:10.525','2026-11-30 10:02:10.525');
+INSERT INTO "cells" VALUES(5,4,'b79d68b4e11d431495ecd3c269c87037','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 10:02:10.539','2026-11-30 10:02:10.539');
 CREATE TABLE column_docs (
 	table_name TEXT NOT NULL, 
 	column_name TEXT NOT NULL, 
@@ -159,6 +160,7 @@ INSERT INTO "column_docs" VALUES('cells','overrides','JSON: texts of --set, file
 INSERT INTO "column_docs" VALUES('cells','budget','parameters of fusion and head to meet; NULL if none');
 INSERT INTO "column_docs" VALUES('cells','resolved','JSON: its own spec as asked, in order, defaults filled in, paths absolute');
 INSERT INTO "column_docs" VALUES('cells','created_at','first submitted, UTC');
+INSERT INTO "column_docs" VALUES('cells','submitted_at','last submitted, UTC');
 INSERT INTO "column_docs" VALUES('evaluations','','One row per result of an evaluator on a run; more may be added to a finished run');
 INSERT INTO "column_docs" VALUES('evaluations','id','number of the evaluation');
 INSERT INTO "column_docs" VALUES('evaluations','run_id','the run it evaluates');
@@ -442,9 +444,9 @@ CREATE TABLE evaluations (
 	CONSTRAINT fk_evaluations_run_id FOREIGN KEY(run_id) REFERENCES runs (id), 
 	CONSTRAINT uq_evaluations_run_id_evaluation_hash_name_condition UNIQUE (run_id, evaluation_hash, name, condition)
 );
-INSERT INTO "evaluations" VALUES(1,'2dffabe8bd774e4d945c2e4410d93308','zero_shot','zero_shot','','test','revision-1',7,'evaluation-2dffabe8bd774e4d945c2e4410d93308','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 09:18:37.690',NULL,NULL);
-INSERT INTO "evaluations" VALUES(2,'2dffabe8bd774e4d945c2e4410d93308','again','zero_shot','','test','revision-1',NULL,'again','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',2,'["a photo of a {}."]',3,1,'2026-11-30 09:18:37.736',NULL,NULL);
-INSERT INTO "evaluations" VALUES(3,'598a4fcfd366472c8e74cc940c8a62c2','zero_shot','zero_shot','','test','revision-1',7,'evaluation-598a4fcfd366472c8e74cc940c8a62c2','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 09:18:37.809',NULL,NULL);
+INSERT INTO "evaluations" VALUES(1,'0a6caf4d76d640ff8de93cefda04b338','zero_shot','zero_shot','','test','revision-1',7,'evaluation-0a6caf4d76d640ff8de93cefda04b338','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 10:02:10.429',NULL,NULL);
+INSERT INTO "evaluations" VALUES(2,'0a6caf4d76d640ff8de93cefda04b338','again','zero_shot','','test','revision-1',NULL,'again','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',2,'["a photo of a {}."]',3,1,'2026-11-30 10:02:10.457',NULL,NULL);
+INSERT INTO "evaluations" VALUES(3,'762b319323574ed3beb3a9f6180edabb','zero_shot','zero_shot','','test','revision-1',7,'evaluation-762b319323574ed3beb3a9f6180edabb','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 10:02:10.487',NULL,NULL);
 CREATE TABLE label_metrics (
 	evaluation_id INTEGER NOT NULL, 
 	label_id INTEGER NOT NULL, 
@@ -556,24 +558,24 @@ CREATE TABLE metrics (
 	CONSTRAINT fk_metrics_evaluation_id FOREIGN KEY(evaluation_id) REFERENCES evaluations (id), 
 	CONSTRAINT fk_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
 );
-INSERT INTO "metrics" VALUES('2dffabe8bd774e4d945c2e4410d93308',NULL,'train/loss',1,1.0,'finite',1);
-INSERT INTO "metrics" VALUES('2dffabe8bd774e4d945c2e4410d93308',NULL,'train/loss',2,NULL,'nan',1);
-INSERT INTO "metrics" VALUES('2dffabe8bd774e4d945c2e4410d93308',NULL,'train/loss',3,NULL,'-inf',1);
-INSERT INTO "metrics" VALUES('2dffabe8bd774e4d945c2e4410d93308',1,'top1',NULL,0.5,'finite',2);
-INSERT INTO "metrics" VALUES('2dffabe8bd774e4d945c2e4410d93308',1,'top5',NULL,NULL,'undefined',3);
-INSERT INTO "metrics" VALUES('2dffabe8bd774e4d945c2e4410d93308',1,'nan',NULL,NULL,'nan',NULL);
-INSERT INTO "metrics" VALUES('2dffabe8bd774e4d945c2e4410d93308',1,'up',NULL,NULL,'inf',NULL);
-INSERT INTO "metrics" VALUES('2dffabe8bd774e4d945c2e4410d93308',1,'down',NULL,NULL,'-inf',4);
-INSERT INTO "metrics" VALUES('2dffabe8bd774e4d945c2e4410d93308',2,'top1',NULL,0.5,'finite',2);
-INSERT INTO "metrics" VALUES('2dffabe8bd774e4d945c2e4410d93308',2,'top5',NULL,NULL,'undefined',3);
-INSERT INTO "metrics" VALUES('2dffabe8bd774e4d945c2e4410d93308',2,'nan',NULL,NULL,'nan',NULL);
-INSERT INTO "metrics" VALUES('2dffabe8bd774e4d945c2e4410d93308',2,'up',NULL,NULL,'inf',NULL);
-INSERT INTO "metrics" VALUES('2dffabe8bd774e4d945c2e4410d93308',2,'down',NULL,NULL,'-inf',4);
-INSERT INTO "metrics" VALUES('598a4fcfd366472c8e74cc940c8a62c2',3,'top1',NULL,0.5,'finite',2);
-INSERT INTO "metrics" VALUES('598a4fcfd366472c8e74cc940c8a62c2',3,'top5',NULL,NULL,'undefined',3);
-INSERT INTO "metrics" VALUES('598a4fcfd366472c8e74cc940c8a62c2',3,'nan',NULL,NULL,'nan',NULL);
-INSERT INTO "metrics" VALUES('598a4fcfd366472c8e74cc940c8a62c2',3,'up',NULL,NULL,'inf',NULL);
-INSERT INTO "metrics" VALUES('598a4fcfd366472c8e74cc940c8a62c2',3,'down',NULL,NULL,'-inf',4);
+INSERT INTO "metrics" VALUES('0a6caf4d76d640ff8de93cefda04b338',NULL,'train/loss',1,1.0,'finite',1);
+INSERT INTO "metrics" VALUES('0a6caf4d76d640ff8de93cefda04b338',NULL,'train/loss',2,NULL,'nan',1);
+INSERT INTO "metrics" VALUES('0a6caf4d76d640ff8de93cefda04b338',NULL,'train/loss',3,NULL,'-inf',1);
+INSERT INTO "metrics" VALUES('0a6caf4d76d640ff8de93cefda04b338',1,'top1',NULL,0.5,'finite',2);
+INSERT INTO "metrics" VALUES('0a6caf4d76d640ff8de93cefda04b338',1,'top5',NULL,NULL,'undefined',3);
+INSERT INTO "metrics" VALUES('0a6caf4d76d640ff8de93cefda04b338',1,'nan',NULL,NULL,'nan',NULL);
+INSERT INTO "metrics" VALUES('0a6caf4d76d640ff8de93cefda04b338',1,'up',NULL,NULL,'inf',NULL);
+INSERT INTO "metrics" VALUES('0a6caf4d76d640ff8de93cefda04b338',1,'down',NULL,NULL,'-inf',4);
+INSERT INTO "metrics" VALUES('0a6caf4d76d640ff8de93cefda04b338',2,'top1',NULL,0.5,'finite',2);
+INSERT INTO "metrics" VALUES('0a6caf4d76d640ff8de93cefda04b338',2,'top5',NULL,NULL,'undefined',3);
+INSERT INTO "metrics" VALUES('0a6caf4d76d640ff8de93cefda04b338',2,'nan',NULL,NULL,'nan',NULL);
+INSERT INTO "metrics" VALUES('0a6caf4d76d640ff8de93cefda04b338',2,'up',NULL,NULL,'inf',NULL);
+INSERT INTO "metrics" VALUES('0a6caf4d76d640ff8de93cefda04b338',2,'down',NULL,NULL,'-inf',4);
+INSERT INTO "metrics" VALUES('762b319323574ed3beb3a9f6180edabb',3,'top1',NULL,0.5,'finite',2);
+INSERT INTO "metrics" VALUES('762b319323574ed3beb3a9f6180edabb',3,'top5',NULL,NULL,'undefined',3);
+INSERT INTO "metrics" VALUES('762b319323574ed3beb3a9f6180edabb',3,'nan',NULL,NULL,'nan',NULL);
+INSERT INTO "metrics" VALUES('762b319323574ed3beb3a9f6180edabb',3,'up',NULL,NULL,'inf',NULL);
+INSERT INTO "metrics" VALUES('762b319323574ed3beb3a9f6180edabb',3,'down',NULL,NULL,'-inf',4);
 CREATE TABLE mmlab_alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT mmlab_alembic_version_pkc PRIMARY KEY (version_num)
@@ -665,11 +667,11 @@ CREATE TABLE runs (
 	CONSTRAINT fk_runs_spec_id FOREIGN KEY(spec_id) REFERENCES specs (id), 
 	CONSTRAINT uq_runs_train_hash_replicate UNIQUE (train_hash, replicate)
 );
-INSERT INTO "runs" VALUES('2dffabe8bd774e4d945c2e4410d93308',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-0','group-done',0,0,'done',1,NULL,NULL,'2026-11-30 09:18:37.573','2026-11-30 09:18:37.599','2026-11-30 09:18:37.720','{"git": null}','{"seconds": 1.5}',NULL,NULL);
-INSERT INTO "runs" VALUES('598a4fcfd366472c8e74cc940c8a62c2',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-1','group-done',1,0,'done',1,NULL,NULL,'2026-11-30 09:18:37.763','2026-11-30 09:18:37.778','2026-11-30 09:18:37.827','{"git": null}','{"seconds": 1.5}',NULL,NULL);
-INSERT INTO "runs" VALUES('43ddeb1ca6e84c8f9276c41ba3271a4f',2,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-failed-0','group-failed',0,0,'failed',1,NULL,NULL,'2026-11-30 09:18:37.843','2026-11-30 09:18:37.858','2026-11-30 09:18:37.871','{"git": null}','{}','not finite',NULL);
-INSERT INTO "runs" VALUES('37a7f23677304e1dbfc6a17d60a331cf',3,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-released-0','group-released',0,0,'queued',1,NULL,NULL,'2026-11-30 09:18:37.883','2026-11-30 09:18:37.899',NULL,'{"git": null}','{}',NULL,NULL);
-INSERT INTO "runs" VALUES('932bd4ded50442f5b36a472f8fc72045',4,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-running-0','group-running',0,0,'running',1,'worker','2026-11-30 09:19:37.934','2026-11-30 09:18:37.919','2026-11-30 09:18:37.934',NULL,'{"git": null}','{}',NULL,NULL);
+INSERT INTO "runs" VALUES('0a6caf4d76d640ff8de93cefda04b338',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-0','group-done',0,0,'done',1,NULL,NULL,'2026-11-30 10:02:10.373','2026-11-30 10:02:10.388','2026-11-30 10:02:10.444','{"git": null}','{"seconds": 1.5}',NULL,NULL);
+INSERT INTO "runs" VALUES('762b319323574ed3beb3a9f6180edabb',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-1','group-done',1,0,'done',1,NULL,NULL,'2026-11-30 10:02:10.467','2026-11-30 10:02:10.471','2026-11-30 10:02:10.498','{"git": null}','{"seconds": 1.5}',NULL,NULL);
+INSERT INTO "runs" VALUES('d82711178f7b44d69112c4f0e96c6acb',2,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-failed-0','group-failed',0,0,'failed',1,NULL,NULL,'2026-11-30 10:02:10.504','2026-11-30 10:02:10.511','2026-11-30 10:02:10.515','{"git": null}','{}','not finite',NULL);
+INSERT INTO "runs" VALUES('466513bdeb834ea89527acfd5a993575',3,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-released-0','group-released',0,0,'queued',1,NULL,NULL,'2026-11-30 10:02:10.523','2026-11-30 10:02:10.527',NULL,'{"git": null}','{}',NULL,NULL);
+INSERT INTO "runs" VALUES('b79d68b4e11d431495ecd3c269c87037',4,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-running-0','group-running',0,0,'running',1,'worker','2026-11-30 10:03:10.542','2026-11-30 10:02:10.538','2026-11-30 10:02:10.542',NULL,'{"git": null}','{}',NULL,NULL);
 CREATE TABLE sample_results (
 	evaluation_id INTEGER NOT NULL, 
 	sample_id INTEGER NOT NULL, 
@@ -801,13 +803,13 @@ CREATE TABLE specs (
 	CONSTRAINT uq_specs_hash UNIQUE (hash)
 );
 INSERT INTO "specs" VALUES(1,'e12362867f8728f975bac03123874a178c2eac011cfb504df6bd0f044ffeb86b','emoji.toml','name = "emoji" # done 🦜
-','{"name": "emoji"}','2026-11-30 09:18:37.564');
+','{"name": "emoji"}','2026-11-30 10:02:10.369');
 INSERT INTO "specs" VALUES(2,'1b87ca647a8e805d3aae47d86956f3c4bb806910153c2feca3ddd456a21ce0c3','emoji.toml','name = "emoji" # failed 🦜
-','{"name": "emoji"}','2026-11-30 09:18:37.842');
+','{"name": "emoji"}','2026-11-30 10:02:10.502');
 INSERT INTO "specs" VALUES(3,'bc591cbd6652bccbe6f42101632328abe8f7e85a7344fecee6bdf214c9e6c0a5','emoji.toml','name = "emoji" # released 🦜
-','{"name": "emoji"}','2026-11-30 09:18:37.883');
+','{"name": "emoji"}','2026-11-30 10:02:10.522');
 INSERT INTO "specs" VALUES(4,'d0971237a8dbfefc3ea431aac15808f457474dcecfb24088bc202bf642e0542c','emoji.toml','name = "emoji" # running 🦜
-','{"name": "emoji"}','2026-11-30 09:18:37.918');
+','{"name": "emoji"}','2026-11-30 10:02:10.536');
 CREATE TABLE thumbnails (
 	sample_id INTEGER NOT NULL, 
 	image BLOB NOT NULL, 

@@ -14,8 +14,8 @@ CREATE TABLE artifacts (
 	CONSTRAINT fk_artifacts_sample_id FOREIGN KEY(sample_id) REFERENCES samples (id), 
 	CONSTRAINT uq_artifacts_run_id_path UNIQUE (run_id, path)
 );
-INSERT INTO "artifacts" VALUES(1,'1da275bd6ff44f958c17eb8d7bba4819',NULL,NULL,'best','1da275bd6ff44f958c17eb8d7bba4819/best.safetensors','abababababababababababababababababababababababababababababababab',12);
-INSERT INTO "artifacts" VALUES(2,'1ff81ccd148c4f2ab1e2fcf50f745e77',NULL,NULL,'best','1ff81ccd148c4f2ab1e2fcf50f745e77/best.safetensors','abababababababababababababababababababababababababababababababab',12);
+INSERT INTO "artifacts" VALUES(1,'ffa7dab8acef4b0d8132ff4f2513861a',NULL,NULL,'best','ffa7dab8acef4b0d8132ff4f2513861a/best.safetensors','abababababababababababababababababababababababababababababababab',12);
+INSERT INTO "artifacts" VALUES(2,'2542683838c0464ab0f5d771fb4a6300',NULL,NULL,'best','2542683838c0464ab0f5d771fb4a6300/best.safetensors','abababababababababababababababababababababababababababababababab',12);
 CREATE TABLE attempts (
 	run_id TEXT NOT NULL, 
 	fence INTEGER NOT NULL, 
@@ -29,11 +29,11 @@ CREATE TABLE attempts (
 	CONSTRAINT ck_attempts_outcome CHECK (outcome IN ('ok', 'error', 'oom', 'nan', 'disk_full', 'preempted', 'lost', 'interrupted')), 
 	CONSTRAINT fk_attempts_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
 );
-INSERT INTO "attempts" VALUES('1da275bd6ff44f958c17eb8d7bba4819',1,'worker','2026-11-30 09:18:41.531','2026-11-30 09:18:41.641','ok',NULL,NULL);
-INSERT INTO "attempts" VALUES('1ff81ccd148c4f2ab1e2fcf50f745e77',1,'worker','2026-11-30 09:18:41.732','2026-11-30 09:18:41.794','ok',NULL,NULL);
-INSERT INTO "attempts" VALUES('7e3c607bb41c44e38b8d17acd7090aed',1,'worker','2026-11-30 09:18:41.819','2026-11-30 09:18:41.831','nan','not finite','Traceback');
-INSERT INTO "attempts" VALUES('657f0d355a834ad49939c27f8126b963',1,'worker','2026-11-30 09:18:41.864','2026-11-30 09:18:41.887','interrupted',NULL,NULL);
-INSERT INTO "attempts" VALUES('ac075056a4254e5c93c0fbd0ce2060a5',1,'worker','2026-11-30 09:18:41.919',NULL,NULL,NULL,NULL);
+INSERT INTO "attempts" VALUES('ffa7dab8acef4b0d8132ff4f2513861a',1,'worker','2026-11-30 10:02:11.758','2026-11-30 10:02:11.796','ok',NULL,NULL);
+INSERT INTO "attempts" VALUES('2542683838c0464ab0f5d771fb4a6300',1,'worker','2026-11-30 10:02:11.814','2026-11-30 10:02:11.827','ok',NULL,NULL);
+INSERT INTO "attempts" VALUES('5cfd3a47a8ab46f4ac90b76aeefed309',1,'worker','2026-11-30 10:02:11.835','2026-11-30 10:02:11.838','nan','not finite','Traceback');
+INSERT INTO "attempts" VALUES('68afeeb8fa6f415a81ee3f62e9c97d14',1,'worker','2026-11-30 10:02:11.845','2026-11-30 10:02:11.847','interrupted',NULL,NULL);
+INSERT INTO "attempts" VALUES('d6596a260433442c96fcc20f94c5ffa8',1,'worker','2026-11-30 10:02:11.854',NULL,NULL,NULL,NULL);
 CREATE TABLE cells (
 	id INTEGER NOT NULL, 
 	spec_id INTEGER NOT NULL, 
@@ -48,16 +48,17 @@ CREATE TABLE cells (
 	budget BIGINT, 
 	resolved TEXT NOT NULL, 
 	created_at DATETIME NOT NULL, 
+	submitted_at DATETIME NOT NULL, 
 	CONSTRAINT pk_cells PRIMARY KEY (id), 
 	CONSTRAINT fk_cells_spec_id FOREIGN KEY(spec_id) REFERENCES specs (id), 
 	CONSTRAINT fk_cells_run_id FOREIGN KEY(run_id) REFERENCES runs (id), 
 	CONSTRAINT uq_cells_run_id_spec_id_hash UNIQUE (run_id, spec_id, hash)
 );
-INSERT INTO "cells" VALUES(1,1,'1da275bd6ff44f958c17eb8d7bba4819','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 09:18:41.503');
-INSERT INTO "cells" VALUES(2,1,'1ff81ccd148c4f2ab1e2fcf50f745e77','91c3a366a38dbe86c6185116b137435ae65dab236753e3ffd498af4c6cb0dc3d','emoji',2,1,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 09:18:41.705');
-INSERT INTO "cells" VALUES(3,2,'7e3c607bb41c44e38b8d17acd7090aed','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 09:18:41.804');
-INSERT INTO "cells" VALUES(4,3,'657f0d355a834ad49939c27f8126b963','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 09:18:41.850');
-INSERT INTO "cells" VALUES(5,4,'ac075056a4254e5c93c0fbd0ce2060a5','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 09:18:41.904');
+INSERT INTO "cells" VALUES(1,1,'ffa7dab8acef4b0d8132ff4f2513861a','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 10:02:11.749','2026-11-30 10:02:11.751');
+INSERT INTO "cells" VALUES(2,1,'2542683838c0464ab0f5d771fb4a6300','91c3a366a38dbe86c6185116b137435ae65dab236753e3ffd498af4c6cb0dc3d','emoji',2,1,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 10:02:11.810','2026-11-30 10:02:11.811');
+INSERT INTO "cells" VALUES(3,2,'5cfd3a47a8ab46f4ac90b76aeefed309','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 10:02:11.831','2026-11-30 10:02:11.832');
+INSERT INTO "cells" VALUES(4,3,'68afeeb8fa6f415a81ee3f62e9c97d14','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 10:02:11.841','2026-11-30 10:02:11.842');
+INSERT INTO "cells" VALUES(5,4,'d6596a260433442c96fcc20f94c5ffa8','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 10:02:11.851','2026-11-30 10:02:11.852');
 CREATE TABLE column_docs (
 	table_name TEXT NOT NULL, 
 	column_name TEXT NOT NULL, 
@@ -159,6 +160,7 @@ INSERT INTO "column_docs" VALUES('cells','overrides','JSON: texts of --set, file
 INSERT INTO "column_docs" VALUES('cells','budget','parameters of fusion and head to meet; NULL if none');
 INSERT INTO "column_docs" VALUES('cells','resolved','JSON: its own spec as asked, in order, defaults filled in, paths absolute');
 INSERT INTO "column_docs" VALUES('cells','created_at','first submitted, UTC');
+INSERT INTO "column_docs" VALUES('cells','submitted_at','last submitted, UTC');
 INSERT INTO "column_docs" VALUES('evaluations','','One row per result of an evaluator on a run; more may be added to a finished run');
 INSERT INTO "column_docs" VALUES('evaluations','id','number of the evaluation');
 INSERT INTO "column_docs" VALUES('evaluations','run_id','the run it evaluates');
@@ -442,9 +444,9 @@ CREATE TABLE evaluations (
 	CONSTRAINT fk_evaluations_run_id FOREIGN KEY(run_id) REFERENCES runs (id), 
 	CONSTRAINT uq_evaluations_run_id_evaluation_hash_name_condition UNIQUE (run_id, evaluation_hash, name, condition)
 );
-INSERT INTO "evaluations" VALUES(1,'1da275bd6ff44f958c17eb8d7bba4819','zero_shot','zero_shot','','test','revision-1',7,'evaluation-1da275bd6ff44f958c17eb8d7bba4819','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 09:18:41.614',NULL,NULL);
-INSERT INTO "evaluations" VALUES(2,'1da275bd6ff44f958c17eb8d7bba4819','again','zero_shot','','test','revision-1',NULL,'again','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',2,'["a photo of a {}."]',3,1,'2026-11-30 09:18:41.674',NULL,NULL);
-INSERT INTO "evaluations" VALUES(3,'1ff81ccd148c4f2ab1e2fcf50f745e77','zero_shot','zero_shot','','test','revision-1',7,'evaluation-1ff81ccd148c4f2ab1e2fcf50f745e77','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 09:18:41.769',NULL,NULL);
+INSERT INTO "evaluations" VALUES(1,'ffa7dab8acef4b0d8132ff4f2513861a','zero_shot','zero_shot','','test','revision-1',7,'evaluation-ffa7dab8acef4b0d8132ff4f2513861a','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 10:02:11.781',NULL,NULL);
+INSERT INTO "evaluations" VALUES(2,'ffa7dab8acef4b0d8132ff4f2513861a','again','zero_shot','','test','revision-1',NULL,'again','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',2,'["a photo of a {}."]',3,1,'2026-11-30 10:02:11.801',NULL,NULL);
+INSERT INTO "evaluations" VALUES(3,'2542683838c0464ab0f5d771fb4a6300','zero_shot','zero_shot','','test','revision-1',7,'evaluation-2542683838c0464ab0f5d771fb4a6300','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 10:02:11.821',NULL,NULL);
 CREATE TABLE identities (
 	hash TEXT NOT NULL, 
 	content TEXT NOT NULL, 
@@ -561,24 +563,24 @@ CREATE TABLE metrics (
 	CONSTRAINT fk_metrics_evaluation_id FOREIGN KEY(evaluation_id) REFERENCES evaluations (id), 
 	CONSTRAINT fk_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
 );
-INSERT INTO "metrics" VALUES('1da275bd6ff44f958c17eb8d7bba4819',NULL,'train/loss',1,1.0,'finite',1);
-INSERT INTO "metrics" VALUES('1da275bd6ff44f958c17eb8d7bba4819',NULL,'train/loss',2,NULL,'nan',1);
-INSERT INTO "metrics" VALUES('1da275bd6ff44f958c17eb8d7bba4819',NULL,'train/loss',3,NULL,'-inf',1);
-INSERT INTO "metrics" VALUES('1da275bd6ff44f958c17eb8d7bba4819',1,'top1',NULL,0.5,'finite',2);
-INSERT INTO "metrics" VALUES('1da275bd6ff44f958c17eb8d7bba4819',1,'top5',NULL,NULL,'undefined',3);
-INSERT INTO "metrics" VALUES('1da275bd6ff44f958c17eb8d7bba4819',1,'nan',NULL,NULL,'nan',NULL);
-INSERT INTO "metrics" VALUES('1da275bd6ff44f958c17eb8d7bba4819',1,'up',NULL,NULL,'inf',NULL);
-INSERT INTO "metrics" VALUES('1da275bd6ff44f958c17eb8d7bba4819',1,'down',NULL,NULL,'-inf',4);
-INSERT INTO "metrics" VALUES('1da275bd6ff44f958c17eb8d7bba4819',2,'top1',NULL,0.5,'finite',2);
-INSERT INTO "metrics" VALUES('1da275bd6ff44f958c17eb8d7bba4819',2,'top5',NULL,NULL,'undefined',3);
-INSERT INTO "metrics" VALUES('1da275bd6ff44f958c17eb8d7bba4819',2,'nan',NULL,NULL,'nan',NULL);
-INSERT INTO "metrics" VALUES('1da275bd6ff44f958c17eb8d7bba4819',2,'up',NULL,NULL,'inf',NULL);
-INSERT INTO "metrics" VALUES('1da275bd6ff44f958c17eb8d7bba4819',2,'down',NULL,NULL,'-inf',4);
-INSERT INTO "metrics" VALUES('1ff81ccd148c4f2ab1e2fcf50f745e77',3,'top1',NULL,0.5,'finite',2);
-INSERT INTO "metrics" VALUES('1ff81ccd148c4f2ab1e2fcf50f745e77',3,'top5',NULL,NULL,'undefined',3);
-INSERT INTO "metrics" VALUES('1ff81ccd148c4f2ab1e2fcf50f745e77',3,'nan',NULL,NULL,'nan',NULL);
-INSERT INTO "metrics" VALUES('1ff81ccd148c4f2ab1e2fcf50f745e77',3,'up',NULL,NULL,'inf',NULL);
-INSERT INTO "metrics" VALUES('1ff81ccd148c4f2ab1e2fcf50f745e77',3,'down',NULL,NULL,'-inf',4);
+INSERT INTO "metrics" VALUES('ffa7dab8acef4b0d8132ff4f2513861a',NULL,'train/loss',1,1.0,'finite',1);
+INSERT INTO "metrics" VALUES('ffa7dab8acef4b0d8132ff4f2513861a',NULL,'train/loss',2,NULL,'nan',1);
+INSERT INTO "metrics" VALUES('ffa7dab8acef4b0d8132ff4f2513861a',NULL,'train/loss',3,NULL,'-inf',1);
+INSERT INTO "metrics" VALUES('ffa7dab8acef4b0d8132ff4f2513861a',1,'top1',NULL,0.5,'finite',2);
+INSERT INTO "metrics" VALUES('ffa7dab8acef4b0d8132ff4f2513861a',1,'top5',NULL,NULL,'undefined',3);
+INSERT INTO "metrics" VALUES('ffa7dab8acef4b0d8132ff4f2513861a',1,'nan',NULL,NULL,'nan',NULL);
+INSERT INTO "metrics" VALUES('ffa7dab8acef4b0d8132ff4f2513861a',1,'up',NULL,NULL,'inf',NULL);
+INSERT INTO "metrics" VALUES('ffa7dab8acef4b0d8132ff4f2513861a',1,'down',NULL,NULL,'-inf',4);
+INSERT INTO "metrics" VALUES('ffa7dab8acef4b0d8132ff4f2513861a',2,'top1',NULL,0.5,'finite',2);
+INSERT INTO "metrics" VALUES('ffa7dab8acef4b0d8132ff4f2513861a',2,'top5',NULL,NULL,'undefined',3);
+INSERT INTO "metrics" VALUES('ffa7dab8acef4b0d8132ff4f2513861a',2,'nan',NULL,NULL,'nan',NULL);
+INSERT INTO "metrics" VALUES('ffa7dab8acef4b0d8132ff4f2513861a',2,'up',NULL,NULL,'inf',NULL);
+INSERT INTO "metrics" VALUES('ffa7dab8acef4b0d8132ff4f2513861a',2,'down',NULL,NULL,'-inf',4);
+INSERT INTO "metrics" VALUES('2542683838c0464ab0f5d771fb4a6300',3,'top1',NULL,0.5,'finite',2);
+INSERT INTO "metrics" VALUES('2542683838c0464ab0f5d771fb4a6300',3,'top5',NULL,NULL,'undefined',3);
+INSERT INTO "metrics" VALUES('2542683838c0464ab0f5d771fb4a6300',3,'nan',NULL,NULL,'nan',NULL);
+INSERT INTO "metrics" VALUES('2542683838c0464ab0f5d771fb4a6300',3,'up',NULL,NULL,'inf',NULL);
+INSERT INTO "metrics" VALUES('2542683838c0464ab0f5d771fb4a6300',3,'down',NULL,NULL,'-inf',4);
 CREATE TABLE mmlab_alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT mmlab_alembic_version_pkc PRIMARY KEY (version_num)
@@ -670,11 +672,11 @@ CREATE TABLE runs (
 	CONSTRAINT fk_runs_spec_id FOREIGN KEY(spec_id) REFERENCES specs (id), 
 	CONSTRAINT uq_runs_train_hash_replicate UNIQUE (train_hash, replicate)
 );
-INSERT INTO "runs" VALUES('1da275bd6ff44f958c17eb8d7bba4819',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-0','group-done',0,0,'done',1,NULL,NULL,'2026-11-30 09:18:41.492','2026-11-30 09:18:41.520','2026-11-30 09:18:41.640','{"git": null}','{"seconds": 1.5}',NULL,NULL);
-INSERT INTO "runs" VALUES('1ff81ccd148c4f2ab1e2fcf50f745e77',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-1','group-done',1,0,'done',1,NULL,NULL,'2026-11-30 09:18:41.703','2026-11-30 09:18:41.731','2026-11-30 09:18:41.793','{"git": null}','{"seconds": 1.5}',NULL,NULL);
-INSERT INTO "runs" VALUES('7e3c607bb41c44e38b8d17acd7090aed',2,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-failed-0','group-failed',0,0,'failed',1,NULL,NULL,'2026-11-30 09:18:41.803','2026-11-30 09:18:41.818','2026-11-30 09:18:41.831','{"git": null}','{}','not finite',NULL);
-INSERT INTO "runs" VALUES('657f0d355a834ad49939c27f8126b963',3,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-released-0','group-released',0,0,'queued',1,NULL,NULL,'2026-11-30 09:18:41.849','2026-11-30 09:18:41.863',NULL,'{"git": null}','{}',NULL,NULL);
-INSERT INTO "runs" VALUES('ac075056a4254e5c93c0fbd0ce2060a5',4,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-running-0','group-running',0,0,'running',1,'worker','2026-11-30 09:19:41.918','2026-11-30 09:18:41.903','2026-11-30 09:18:41.918',NULL,'{"git": null}','{}',NULL,NULL);
+INSERT INTO "runs" VALUES('ffa7dab8acef4b0d8132ff4f2513861a',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-0','group-done',0,0,'done',1,NULL,NULL,'2026-11-30 10:02:11.745','2026-11-30 10:02:11.754','2026-11-30 10:02:11.795','{"git": null}','{"seconds": 1.5}',NULL,NULL);
+INSERT INTO "runs" VALUES('2542683838c0464ab0f5d771fb4a6300',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-1','group-done',1,0,'done',1,NULL,NULL,'2026-11-30 10:02:11.809','2026-11-30 10:02:11.813','2026-11-30 10:02:11.827','{"git": null}','{"seconds": 1.5}',NULL,NULL);
+INSERT INTO "runs" VALUES('5cfd3a47a8ab46f4ac90b76aeefed309',2,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-failed-0','group-failed',0,0,'failed',1,NULL,NULL,'2026-11-30 10:02:11.830','2026-11-30 10:02:11.834','2026-11-30 10:02:11.837','{"git": null}','{}','not finite',NULL);
+INSERT INTO "runs" VALUES('68afeeb8fa6f415a81ee3f62e9c97d14',3,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-released-0','group-released',0,0,'queued',1,NULL,NULL,'2026-11-30 10:02:11.840','2026-11-30 10:02:11.844',NULL,'{"git": null}','{}',NULL,NULL);
+INSERT INTO "runs" VALUES('d6596a260433442c96fcc20f94c5ffa8',4,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-running-0','group-running',0,0,'running',1,'worker','2026-11-30 10:03:11.853','2026-11-30 10:02:11.850','2026-11-30 10:02:11.853',NULL,'{"git": null}','{}',NULL,NULL);
 CREATE TABLE sample_results (
 	evaluation_id INTEGER NOT NULL, 
 	sample_id INTEGER NOT NULL, 
@@ -806,13 +808,13 @@ CREATE TABLE specs (
 	CONSTRAINT uq_specs_hash UNIQUE (hash)
 );
 INSERT INTO "specs" VALUES(1,'e12362867f8728f975bac03123874a178c2eac011cfb504df6bd0f044ffeb86b','emoji.toml','name = "emoji" # done 🦜
-','{"name": "emoji"}','2026-11-30 09:18:41.480');
+','{"name": "emoji"}','2026-11-30 10:02:11.741');
 INSERT INTO "specs" VALUES(2,'1b87ca647a8e805d3aae47d86956f3c4bb806910153c2feca3ddd456a21ce0c3','emoji.toml','name = "emoji" # failed 🦜
-','{"name": "emoji"}','2026-11-30 09:18:41.802');
+','{"name": "emoji"}','2026-11-30 10:02:11.829');
 INSERT INTO "specs" VALUES(3,'bc591cbd6652bccbe6f42101632328abe8f7e85a7344fecee6bdf214c9e6c0a5','emoji.toml','name = "emoji" # released 🦜
-','{"name": "emoji"}','2026-11-30 09:18:41.848');
+','{"name": "emoji"}','2026-11-30 10:02:11.839');
 INSERT INTO "specs" VALUES(4,'d0971237a8dbfefc3ea431aac15808f457474dcecfb24088bc202bf642e0542c','emoji.toml','name = "emoji" # running 🦜
-','{"name": "emoji"}','2026-11-30 09:18:41.902');
+','{"name": "emoji"}','2026-11-30 10:02:11.849');
 CREATE TABLE thumbnails (
 	sample_id INTEGER NOT NULL, 
 	image BLOB NOT NULL, 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -86,6 +87,15 @@ def test_two_cells_may_be_one_run_which_shows_the_newer(
     assert newest(store, first) == replace(identity().cell, **change)  # type: ignore[arg-type]
     assert len(store.frame(select(cells))) == 2
     assert len(store.frame(select(runs.c.id))) == 1
+
+
+def test_a_spec_that_moved_and_moved_back_is_where_it_was_submitted_last(store: Store) -> None:
+    here, there = ({"data": {"path": f"/{place}"}} for place in ("here", "there"))
+    for resolved in (here, there, here):
+        run_id = submit(store, identity(), resolved=resolved)
+        time.sleep(0.005)  # SQLite's clock counts milliseconds
+    assert newest(store, run_id).resolved == here
+    assert len(store.frame(select(cells))) == 2
 
 
 def test_a_repetition_is_a_run_of_its_own_with_the_same_cell(store: Store) -> None:

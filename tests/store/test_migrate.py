@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -302,6 +303,16 @@ def test_settings_of_optimisers_of_before_stand_in_their_table(tmp_path: Path) -
     assert detail.cell.resolved["train"] == new
     assert detail.cell.spec.resolved["train"] == new
     assert detail.resolved["train"] == new
+    database = Database(parse_address(url))
+    with database.read() as connection:
+        for row in connection.execute(select(tables.specs)):
+            content = f"{row.text}\0{row.resolved}"
+            assert row.hash == hashlib.sha256(content.encode()).hexdigest()
+    command.downgrade(alembic_config(database), "0003")
+    with database.read() as connection:
+        kept = connection.execute(text("SELECT resolved FROM runs")).scalars().all()
+    database.close()
+    assert {row for row in kept if row} == {json.dumps(json.loads(old), separators=(",", ":"))}
 
 
 def _check_old_runs(store: Store) -> None:
