@@ -12,7 +12,8 @@ import pytest
 RANK = """
 import json, resource
 import torch
-from mmlab.evaluate.ranked import LabelScores, rank_labels
+from mmlab.evaluate.rank_labels import rank_labels
+from mmlab.evaluate.ranked import LabelScores
 from mmlab.plugin import Calibration
 
 SAMPLES, LABELS, WIDTH = 800, 200_000, 16
