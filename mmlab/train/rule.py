@@ -81,7 +81,8 @@ def parameter_groups(step: Step, table: TrainTable, lr_scales: Mapping[str, floa
 def hidden_matrices(step: Step) -> frozenset[nn.Parameter]:
     """The weights of linear maps inside encoders and fusion, those shared with embeddings excepted.
 
-    Heads and losses have none: their maps lead to outputs.
+    Heads and losses have none: their maps lead to outputs. Where a fusion's result is the
+    prediction, as `late_fusion`'s is, its last maps count as hidden all the same.
     """
     inside = (*step.model.encoders.modules(), *step.model.fusion.modules())
     weights = {weight for module in inside for weight in _map_weights(module)}
