@@ -81,8 +81,8 @@ class Cosine:
 class OneCycle:
     """Up to lr and down again, both as half a cosine; the rise takes the w steps of the warm-up.
 
-    From start lr at the first step to lr at step w - 1, then to end lr at the last; without warm-up
-    from lr at the first step. Momentum stays as it is. Source: Smith and Topin, arXiv:1708.07120, in the form of torch's OneCycleLR, whose
+    From start lr at the first step to lr at step w - 1, then to end lr at the last. Without a rise
+    the fall begins one step before the first, as torch's does. Momentum stays as it is. Source: Smith and Topin, arXiv:1708.07120, in the form of torch's OneCycleLR, whose
     pct_start is `train.warmup_fraction` (0.3 there unless set).
     """
 
@@ -95,7 +95,7 @@ class OneCycle:
 
     def __call__(self, index: int) -> float:
         """The rate of a step."""
-        peak, last = max(0, self.warmup_steps - 1), self.total_steps - 1
+        peak, last = self.warmup_steps - 1, self.total_steps - 1
         if index < peak:
             return self.lr * _between(self.start, 1.0, index / peak)
         return self.lr * _between(1.0, self.end, (index - peak) / max(1, last - peak))

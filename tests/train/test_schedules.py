@@ -70,13 +70,6 @@ def test_one_cycle_is_torchs_whose_rise_is_our_warm_up(warmup: int) -> None:
     assert rates(OneCycle(LR, STEPS, warmup)) == pytest.approx(expected, rel=1e-9)
 
 
-@pytest.mark.parametrize("warmup", [0, 1])
-def test_one_cycle_without_a_rise_begins_at_the_peak_and_ends_at_its_end(warmup: int) -> None:
-    found = rates(OneCycle(LR, STEPS, warmup, end=0.25))
-    assert (found[0], found[-1]) == pytest.approx((LR, 0.25 * LR))
-    assert found == sorted(found, reverse=True)
-
-
 def test_inverse_sqrt_is_that_of_the_transformer() -> None:
     found = rates(InverseSqrt(LR, 100, 16), 100)
     peak = LR * 4  # so that the factor of both branches is lr sqrt(w)
