@@ -76,7 +76,7 @@ def is_sharded(x: Tensor) -> bool:
 
 
 def gather(x: Tensor) -> Tensor:
-    """The tensor put together, if it is spread: a message between all processes."""
+    """The tensor put together, if it is sharded: a message between all processes."""
     return cast("DTensor", x).full_tensor() if is_sharded(x) else x
 
 

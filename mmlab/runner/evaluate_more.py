@@ -21,7 +21,7 @@ from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import Finder, component_faults
 from mmlab.runner.cells import plan_of
 from mmlab.runner.identity import Confirmer
-from mmlab.runner.runner import Display, Outcome, Runner, RunOptions, Status, label_of
+from mmlab.runner.runner import Display, Ended, Outcome, Runner, RunOptions, label_of
 from mmlab.spec import DatasetTable, EvaluateTable, Spec
 from mmlab.spec.checks import check_part
 from mmlab.spec.document import Document
@@ -76,9 +76,7 @@ def find_runs(store: Store, run: str, *, every: bool) -> list[RunRow]:
     return rows
 
 
-def _ask(
-    runner: Runner, row: RunRow, names: Sequence[str], plan: Plan
-) -> tuple[Status, str | None, str | None]:
+def _ask(runner: Runner, row: RunRow, names: Sequence[str], plan: Plan) -> Ended:
     confirmer = Confirmer(runner.store, runner.display.note)
     wanted = confirmer.evaluations(plan, row.train_hash, runner.splits, names)
     confirmer.keep()

@@ -80,6 +80,15 @@ class RunOptions:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """How a cell ended: its run, if it has one by then, and why it failed, if it did."""
+
+    status: Status
+    run_id: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What became of one cell. `held`: another process is at it, or at what it starts from."""
 
@@ -187,31 +196,31 @@ class Runner:
             return None
         return FeatureCache(self.options.cache or self.store.cache_folder, self.display.note)
 
-    def attempt(
-        self, plan: Plan, execute: Callable[[Plan], tuple[Status, str | None, str | None]]
-    ) -> Outcome:
+    def attempt(self, plan: Plan, execute: Callable[[Plan], Ended]) -> Outcome:
         """Execute a cell; an error before it is claimed fails this cell alone.
 
         Raises StoreError and GroupError: no other cell could be executed either.
         """
         started = time.perf_counter()
         try:
-            status, run_id, error = execute(plan)
+            ended = execute(plan)
         except (StoreError, GroupError):
             raise
         except RAISED as fault:  # whatever a component raises, the other cells go on
-            status, run_id, error = "failed", None, describe_failure(fault, plan)
+            ended = Ended("failed", error=describe_failure(fault, plan))
         seconds = time.perf_counter() - started
-        return Outcome(status, plan.cell.experiment, label_of(plan), run_id, error, seconds)
+        return Outcome(
+            ended.status, plan.cell.experiment, label_of(plan), ended.run_id, ended.error, seconds
+        )
 
-    def execute(self, plan: Plan) -> tuple[Status, str | None, str | None]:
+    def execute(self, plan: Plan) -> Ended:
         """Identify a cell, claim its run, produce what is missing, and record it."""
         asked, plan = plan, self.matcher.match(plan)
         try:
             sources = self.sources.find(plan)
         except BeingTrained as reason:
             self.display.note(str(reason))
-            return "held", None, None
+            return Ended("held")
         revisions = self.splits.revisions(plan)
         content = describe_training(plan, revisions, sources)
         confirmer = Confirmer(self.store, self.display.note)
@@ -230,12 +239,12 @@ class Runner:
         seconds = self.options.lease_seconds
         claim = self.store.claim(row.run_id, self.worker, seconds, origin)
         if claim is None:
-            return "held", row.run_id, None
+            return Ended("held", row.run_id)
         spec, index = str(plan.cell.source.path), plan.cell.index
         plain = hash_cell(plan, revisions, sources)  # as processes know it that have no store
         assignment = Assignment(spec, index, plain.train, sources, tuple(wanted))
         error = self.lead(plan, assignment, claim, wanted)
-        return "failed" if error else "done", row.run_id, error
+        return Ended("failed" if error else "done", row.run_id, error)
 
     def tell_skipped(self, plan: Plan) -> None:
         """Say how many samples are left out because they cannot be read."""
@@ -283,14 +292,12 @@ class Runner:
             return message
         return None
 
-    def evaluate_more(
-        self, plan: Plan, row: RunRow, wanted: Mapping[str, str]
-    ) -> tuple[Status, str | None, str | None]:
+    def evaluate_more(self, plan: Plan, row: RunRow, wanted: Mapping[str, str]) -> Ended:
         """Evaluate a done run where its spec asks for what it has not been asked before."""
         known = self.store.evaluation_hashes(row.run_id)
         missing = {name: identity for name, identity in wanted.items() if identity not in known}
         if not missing:
-            return "skipped", row.run_id, None
+            return Ended("skipped", row.run_id)
         detail = self.store.run_detail(row.run_id)
         experiment = rebuild(plan, detail, self.store, self.runs, self.splits)
         experiment.step.to(self.device)
@@ -303,7 +310,7 @@ class Runner:
         step = cast(int | None, detail.summary.get("best_step"))
         skipped = self.splits.skipped(plan)
         self.store.add_evaluations(row.run_id, results, missing, step, skipped)
-        return "evaluated", row.run_id, None
+        return Ended("evaluated", row.run_id)
 
 
 def label_of(plan: Plan) -> str:

@@ -16,7 +16,7 @@ class Average:
     """Exponential moving average of parameters: a <- d a + (1 - d) w after each step.
 
     d is `decay`, but (1 + t) / (10 + t) after step t where that is less: an average of few steps
-    would be little but the first weights. Buffers are no part of it. Of parameters that are spread
+    would be little but the first weights. Buffers are no part of it. Of parameters that are sharded
     over processes each averages its part.
 
     Source: Polyak averaging as in the training of Inception, Szegedy et al., arXiv:1512.00567,

@@ -1,6 +1,6 @@
 """Data-parallel training (DDP and FSDP): how parameters and their gradients are shared.
 
-`ddp` keeps every parameter on every process. `fsdp` spreads those of the encoders, with their
+`ddp` keeps every parameter on every process. `fsdp` shards those of the encoders, with their
 gradients and the optimiser's averages, and puts a stage together only while it is needed; fusion,
 head and losses are small, are called by other names than `forward`, and stay whole.
 """
@@ -40,16 +40,16 @@ def replicate(step: Step, device: torch.device) -> Forward:
 
 
 def shard(step: Step, group: ProcessGroup, device: torch.device) -> Forward:
-    """The step, after spreading the parameters of every encoder over the processes by stages.
+    """The step, after sharding the parameters of every encoder over the processes by stages.
 
-    Gradients of what is spread are averaged in the backward pass; see `average_gradients`.
+    Gradients of what is sharded are averaged in the backward pass; see `average_gradients`.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
     mesh = init_device_mesh(device.type, (group.size,))
     for encoder in step.model.encoders.values():
-        scalars = {p for p in encoder.parameters() if p.ndim == 0}  # torch spreads no scalar
+        scalars = {p for p in encoder.parameters() if p.ndim == 0}  # torch shards no scalar
         inside = set(encoder.modules())
         for stage in encoder.stages() if isinstance(encoder, Staged) else ():
             if stage in inside and any(True for _ in stage.parameters()):
@@ -79,7 +79,7 @@ def average_gradients(parameters: Sequence[nn.Parameter], group: ProcessGroup) -
 def clip_gradients(parameters: Sequence[nn.Parameter], max_norm: float) -> Tensor:
     """Scale all gradients so that their common norm is at most `max_norm`; gives the norm before.
 
-    Parts of spread gradients count on every process.
+    Parts of sharded gradients count on every process.
     """
     parted = [p for p in parameters if is_sharded(p)]
     if not parted:
@@ -96,7 +96,7 @@ def _norm(parameters: Sequence[nn.Parameter]) -> Tensor:
 
 
 def gather_state(module: nn.Module) -> dict[str, Tensor]:
-    """The state dict with every spread tensor put together; all processes call this at once."""
+    """The state dict with every sharded tensor put together; all processes call this at once."""
     state: Mapping[str, Tensor] = module.state_dict()
     return {name: gather(x) for name, x in state.items()}
 

@@ -69,7 +69,7 @@ def parameter_groups(step: Step, table: TrainTable, lr_scales: Mapping[str, floa
     for parameter in step.parameters():
         if parameter.requires_grad:
             scale = scales.get(id(parameter), 1.0)
-            # A fused step takes no parameters that are spread together with others.
+            # A fused step takes no parameters that are sharded together with others.
             kind = (scale, parameter.ndim >= 2, is_sharded(parameter))
             groups.setdefault(kind, []).append(parameter)
     return [

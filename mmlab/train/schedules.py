@@ -82,8 +82,10 @@ class OneCycle:
     """Up to lr and down again, both as half a cosine; the rise takes the w steps of the warm-up.
 
     From start lr at the first step to lr at step w - 1, then to end lr at the last. Without a rise
-    the fall begins one step before the first, as torch's does. Momentum stays as it is. Source: Smith and Topin, arXiv:1708.07120, in the form of torch's OneCycleLR, whose
-    pct_start is `train.warmup_fraction` (0.3 there unless set).
+    the fall begins one step before the first, as torch's does. Momentum stays as it is.
+
+    Source: Smith and Topin, arXiv:1708.07120, in the form of torch's OneCycleLR, whose pct_start is
+    `train.warmup_fraction` (0.3 there unless set).
     """
 
     lr: float
