@@ -10,4 +10,4 @@ if __name__ == "__main__":
     from support import golden
 
     golden.write()
-    print(f"wrote {len(golden.names())} runs to {golden.GOLDEN}")
+    print(f"wrote {len(golden.read())} runs and records to {golden.GOLDEN}")
