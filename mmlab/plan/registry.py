@@ -80,8 +80,8 @@ class Registry:
     def discover(cls, builtins: Mapping[str, Mapping[str, str]] | None = None) -> Registry:
         """Ask every installed plugin for its components; `builtins` are mmlab's own, by kind.
 
-        Where mmlab is editable, heads have a hash of their source, for the record and for kept
-        features: what mmlab's own components compute is identified by numbers, see `numerics_of`.
+        Where mmlab is editable, heads have a hash of their source, for the record of a run alone:
+        what mmlab's own components compute is identified by numbers, see `numerics_of`.
         """
         edited = {"head"} if is_editable(OWN) else set()
         entries = [
