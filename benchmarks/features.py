@@ -110,23 +110,23 @@ def make_arm(
     """Some steps and one evaluation of a fresh experiment, and how long filling the cache took."""
     (plan,) = plan_specs([path], ())
     splits, precision = Splits(), resolve_precision("auto", device)
-    experiment: BuiltCell = build(plan, splits, {})
-    experiment.step.to(device)
-    keeper, filling = None, 0.0
+    built: BuiltCell = build(plan, splits, {})
+    built.step.to(device)
+    features, filling = None, 0.0
     if keeps:
         cache = FeatureCache(path.with_name("cache"), print)
-        filler = keeper = FeatureCacheForRun(cache, experiment, splits, device, precision)
+        filler = features = FeatureCacheForRun(cache, built, splits, device, precision)
         filling = seconds_of(
             lambda: [filler.kept(plan.dataset, split) for split in ("train", "test")], device
         )
-    trainer, batches = start_training(experiment, splits, device, keeper=keeper)
-    scorer = CellEvaluation(experiment, splits, device, precision, keeper)
+    trainer, batches = start_training(built, splits, device, features=features)
+    evaluation = CellEvaluation(built, splits, device, precision, features)
 
     def epoch() -> None:
-        experiment.step.train()
+        built.step.train()
         for index in range(steps):
             trainer.update(to_device(next(batches), device), index)
-        list(scorer.evaluate(["classification"]))
+        list(evaluation.evaluate(["classification"]))
 
     return epoch, filling
 

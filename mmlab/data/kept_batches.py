@@ -48,13 +48,13 @@ class _Batches:
     """Batches of a split by places: (epoch, sample), epoch -1 being evaluation."""
 
     def __init__(self, kept: CachedSplit, dataset: Dataset, keys: Iterable[str], seed: int) -> None:
-        assert kept.outline is not None, "only asked for where no sample need be read"
+        assert kept.index is not None, "only asked for where no sample need be read"
         keys = list(keys)
         self._features = {key: kept.tables[key] for key in keys if key in kept.tables}
         self._inputs = {key: kept.inputs[key] for key in keys if key not in kept.tables}
         both: Mapping[str, Rows] = {**self._features, **self._inputs}
         self.rows = {key: both[key] for key in keys}  # in this order, for what they draw
-        self.samples = kept.outline.samples
+        self.samples = kept.index.samples
         self.seed = seed
         self._truths = TargetEncoder.of(dataset)
         self._is_drawn = any(rows.is_drawn for rows in self.rows.values())

@@ -100,7 +100,7 @@ class Collator:
     placeholders: Mapping[str, Tensor]
     tables: Mapping[str, FeatureTable]
     views: int
-    truths: TargetEncoder
+    targets: TargetEncoder
 
     def __call__(self, rows: Sequence[Row]) -> Batch:
         """The batch of some rows."""
@@ -114,10 +114,10 @@ class Collator:
                 else torch.tensor([row.inputs[key] is not None for row in rows])
                 for key in self.placeholders
             },
-            target=self.truths.target([row.labels for row in rows]),
+            target=self.targets.target([row.labels for row in rows]),
             index=torch.tensor([row.index for row in rows]),
             views={key: self._stack_views(rows, key) for key in read} if self.views else {},
-            targets=self.truths.targets([row.targets for row in rows]),
+            targets=self.targets.targets([row.targets for row in rows]),
             features={key: self.tables[key].take(index) for key, (index, _) in kept.items()},
         )
 

@@ -123,9 +123,9 @@ def read_outline(dataset: Dataset) -> SampleIndex:
     return SampleIndex(samples)
 
 
-def raw_values(outline: SampleIndex, dataset: Dataset, modality: str) -> Iterator[object]:
+def raw_values(samples: SampleIndex, dataset: Dataset, modality: str) -> Iterator[object]:
     """Every raw value of one modality, each caption of a sample on its own."""
-    for index, sample in enumerate(outline.samples):
+    for index, sample in enumerate(samples.samples):
         if modality not in sample.values:
             continue
         known = sample.values[modality]

@@ -48,7 +48,7 @@ class Splits:
         made = [dataset for (key, _), dataset in self._made.items() if key in keys]
         return [one for dataset in made for one in self._skipped.get(id(dataset), ())]
 
-    def outline(self, dataset: Dataset) -> SampleIndex:
+    def index(self, dataset: Dataset) -> SampleIndex:
         """Ids, labels and texts of a split that this gave; read when first asked for."""
         if id(dataset) not in self._outlines:
             self._outlines[id(dataset)] = read_outline(dataset)
@@ -147,18 +147,18 @@ class LabelStatistics:
     target_deviations: tuple[float, ...]
 
 
-def label_statistics(outline: SampleIndex, dataset: Dataset) -> LabelStatistics:
+def label_statistics(index: SampleIndex, dataset: Dataset) -> LabelStatistics:
     """Labels and targets of a split, over what is known of them.
 
     A target's deviation is its standard deviation with n in the denominator, 1 where its values do
     not vary; the mean of a target that no sample knows is NaN.
     """
-    columns = zip(*(sample.targets for sample in outline.samples), strict=True)
+    columns = zip(*(sample.targets for sample in index.samples), strict=True)
     spreads = [_spread([value for value in column if not math.isnan(value)]) for column in columns]
     means, deviations = zip(*spreads, strict=True) if spreads else ((), ())
     return LabelStatistics(
-        label_counts=outline.label_counts(len(dataset.labels)),
-        labelled_count=sum(bool(sample.labels) for sample in outline.samples),
+        label_counts=index.label_counts(len(dataset.labels)),
+        labelled_count=sum(bool(sample.labels) for sample in index.samples),
         target_means=means,
         target_deviations=deviations,
     )
@@ -193,7 +193,7 @@ def reference_names(dataset: Dataset) -> ReferenceData:
 def reference_data(plan: Plan, splits: Splits) -> ReferenceData:
     """The reference data of a plan, from the split it trains on or is first evaluated on."""
     dataset = splits.reference(plan)
-    found = label_statistics(splits.outline(dataset), dataset) if plan.losses else None
+    found = label_statistics(splits.index(dataset), dataset) if plan.losses else None
     return replace(reference_names(dataset), statistics=found)
 
 
@@ -224,8 +224,8 @@ def _require_labels(plan: Plan, label_count: int) -> None:
     )
 
 
-def _require_targets(plan: Plan, names: Sequence[str], truths: LabelStatistics) -> None:
-    unknown = [n for n, m in zip(names, truths.target_means, strict=True) if math.isnan(m)]
+def _require_targets(plan: Plan, names: Sequence[str], statistics: LabelStatistics) -> None:
+    unknown = [n for n, m in zip(names, statistics.target_means, strict=True) if math.isnan(m)]
     if names and not unknown:
         return
     raise DataError(

@@ -132,7 +132,7 @@ class CachedSplit:
     """
 
     tables: Mapping[str, FeatureTable] = field(default_factory=dict)
-    outline: SampleIndex | None = None
+    index: SampleIndex | None = None
     inputs: Mapping[str, InputTable] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> CachedSplit:
@@ -146,13 +146,13 @@ class CachedSplit:
             return self
         return CachedSplit(
             {key: table.to(device) for key, table in self.tables.items()},
-            self.outline,
+            self.index,
             {key: table.to(device) for key, table in self.inputs.items()},
         )
 
     def covers(self, keys: Iterable[str]) -> bool:
         """Whether no sample need be read for these encoders."""
-        return self.outline is not None and set(keys) <= self.tables.keys() | self.inputs.keys()
+        return self.index is not None and set(keys) <= self.tables.keys() | self.inputs.keys()
 
 
 def join_rows(parts: Sequence[Features]) -> Features:

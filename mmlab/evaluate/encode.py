@@ -79,8 +79,8 @@ def encode_split(
     read = {key: r for key, r in readers.items() if r.modality in dataset.modalities}
     found = {key: _from_table(subject, kept.tables[key]) for key in read if key in kept.tables}
     rest = {key: reader for key, reader in read.items() if key not in found}
-    if kept.outline is not None and kept.covers(read):
-        recorder.know(kept.outline)
+    if kept.index is not None and kept.covers(read):
+        recorder.know(kept.index)
         batches = kept_evaluation_batches(kept, dataset, rest, batch_size) if rest else iter(())
     else:
         batches = evaluation_batches(recorder, rest, batch_size)
@@ -145,9 +145,9 @@ class _Recorder:
         self.samples[index] = _without_values(sample)
         return sample
 
-    def know(self, outline: SampleIndex) -> None:
+    def know(self, index: SampleIndex) -> None:
         """Remember what an outline says; no sample is read."""
-        self.samples = {i: _without_values(sample) for i, sample in enumerate(outline.samples)}
+        self.samples = {i: _without_values(sample) for i, sample in enumerate(index.samples)}
 
     def encoded(
         self, split: Split, features: Mapping[str, Features], readers: Mapping[str, Reader]

@@ -71,37 +71,39 @@ class InitialWeights:
 def build(
     plan: Plan,
     splits: Splits,
-    sources: Mapping[str, InitialWeights],
+    initial: Mapping[str, InitialWeights],
     *,
     trained: InitialWeights | None = None,
+    files: WeightsReader | None = None,
 ) -> BuiltCell:
     """Make the modules of a cell for its reference data: the training split, or the evaluated one.
 
     Every random number comes from the cell's seed, in a scope for each module ("build", "fit" and
-    "lora" with its key), and the ambient generators are left as they were. `sources` gives the
+    "lora" with its key), and the ambient generators are left as they were. `initial` gives the
     encoders that start from weights; the others learn their vocabulary from the dataset. `trained`
     is the file of a whole run, which brings everything: weights, vocabularies and what else was
-    read of the data, which need not be there then. Raises DataError, WeightsError, PluginError or
+    read of the data, which need not be there then. `files` knows those that were read to identify
+    the cell. Raises DataError, WeightsError, PluginError or
     what a component raises for its options.
     """
     with random_scope(plan.cell.seed, "build"):
-        return _build(plan, splits, sources, trained)
+        return _build(plan, splits, initial, trained, files or WeightsReader())
 
 
 def _build(
     plan: Plan,
     splits: Splits,
-    sources: Mapping[str, InitialWeights],
+    initial: Mapping[str, InitialWeights],
     trained: InitialWeights | None,
+    files: WeightsReader,
 ) -> BuiltCell:
-    files = WeightsReader()
     encoders, whole, known = make_encoders(plan), None, None
     if trained is not None:
         whole = files.read(trained.path, trained.sha256)
         known = description_of(whole, encoders.keys())
-        sources = {key: replace(trained, key=key) for key in encoders}
-    _fit(plan, encoders, splits, sources)
-    for key, source in sources.items():
+        initial = {key: replace(trained, key=key) for key in encoders}
+    _fit(plan, encoders, splits, initial)
+    for key, source in initial.items():
         _restore_encoder(encoders[key], key, source, files)
     frozen = [stage for key in encoders for stage in _frozen_stages(plan, encoders, key)]
     if trained is None:  # trained weights hold what adapters have learnt
@@ -136,16 +138,16 @@ def _fit(
     plan: Plan,
     encoders: Mapping[str, nn.Module],
     splits: Splits,
-    sources: Mapping[str, InitialWeights],
+    initial: Mapping[str, InitialWeights],
 ) -> None:
     """Let encoders learn from the training split what they must, unless weights bring it."""
     for key, encoder in encoders.items():
-        if not isinstance(encoder, Fitted) or key in sources:
+        if not isinstance(encoder, Fitted) or key in initial:
             continue
         if plan.cell.spec.train is None:
             raise _unfitted(plan, key)
         dataset = splits.reference(plan)
-        raws = list(raw_values(splits.outline(dataset), dataset, plan.modality(key)))
+        raws = list(raw_values(splits.index(dataset), dataset, plan.modality(key)))
         if not raws:
             raise lacks_modality(dataset, plan.modality(key), key)
         with random_scope(plan.cell.seed, "fit", encoder_key(key)):
@@ -185,17 +187,17 @@ def _make_model(
     token_dims = [cast(Encoder, encoders[key]).token_dim for key in inputs]
     if plan.head is not None:
         require_labels(plan, data)
-    joint = make_fusion_and_head(plan, dims, token_dims, output_count(plan, data))
-    head, truths = joint.head, data.statistics
-    if head is not None and truths is not None and plan.predicts_targets:
-        head = Standardized(head, truths.target_means, truths.target_deviations)
+    made = make_fusion_and_head(plan, dims, token_dims, output_count(plan, data))
+    head, statistics = made.head, data.statistics
+    if head is not None and statistics is not None and plan.predicts_targets:
+        head = Standardized(head, statistics.target_means, statistics.target_deviations)
     tables = plan.cell.spec.encoders
     return Model(
         encoders,
-        joint.fusion,
+        made.fusion,
         inputs,
         head=head,
-        scorer=joint.scorer,
+        scorer=made.scorer,
         modality_dropout=plan.cell.spec.fusion.modality_dropout,
         frozen=frozenset(key for key in encoders if tables[key].freeze is True),
         gives_fused=any("fused" in loss.declares("reads") for loss in plan.losses.values()),

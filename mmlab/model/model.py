@@ -201,7 +201,7 @@ class Step(nn.Module):
     """Everything trainable in one module, so that a parallel wrapper sees every parameter.
 
     A call gives the weighted total to minimise, and every named scalar without gradient. `encode`
-    is the losses' way to features, `encode_own` that of the main pass, and `whole` gives the batch
+    is the losses' way to features, `encode_own` that of the main pass, and `gather` gives the batch
     that losses see: training replaces all three where a batch is divided.
     """
 
@@ -212,7 +212,7 @@ class Step(nn.Module):
         self.model = model
         self.encode: Encode = model.encode
         self.encode_own: Encode = model.encode
-        self.whole: Callable[[Batch], Batch] = _same
+        self.gather: Callable[[Batch], Batch] = _same
         self.losses = nn.ModuleDict(losses)
         self.weights = dict(weights)
 
@@ -226,7 +226,7 @@ class Step(nn.Module):
 
         Of a single loss there is no "NAME/loss": the total already says it.
         """
-        whole = self.whole(batch)
+        whole = self.gather(batch)
         own = batch if whole is batch else replace(whole, inputs=batch.inputs)
         outputs = self.model(own, self.encode_own)
         terms: list[Tensor] = []

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from mmlab.data.reader import Reader
 from mmlab.data.splits import ReferenceData
 from mmlab.errors import RunError, WeightsError, explain
-from mmlab.files import atomic_file, file_sha256
+from mmlab.files import atomic_file
 
 
 def save_weights(
@@ -50,6 +50,7 @@ class WeightsFile:
     """What a file of weights holds: tensors by name, and the texts of its header."""
 
     path: Path
+    sha256: str
     tensors: Mapping[str, Tensor]
     metadata: Mapping[str, str]
 
@@ -61,11 +62,12 @@ def read_weights(path: Path, sha256: str | None = None) -> WeightsFile:
     """
     with _opened(path) as file:
         data = file.read()
-        if sha256 is not None and (actual := hashlib.sha256(data).hexdigest()) != sha256:
+        actual = hashlib.sha256(data).hexdigest()
+        if sha256 not in (None, actual):
             raise _unreadable(
                 path, "the bytes are not those that were recorded", f"sha256 {actual}"
             )
-        return WeightsFile(path, load(data), _metadata(_read_header(BytesIO(data))))
+        return WeightsFile(path, actual, load(data), _metadata(_read_header(BytesIO(data))))
 
 
 def load_weights(path: Path, sha256: str | None = None) -> Mapping[str, Tensor]:
@@ -73,27 +75,22 @@ def load_weights(path: Path, sha256: str | None = None) -> Mapping[str, Tensor]:
     return read_weights(path, sha256).tensors
 
 
-def identify_weights(path: Path) -> tuple[str, list[str]]:
-    """The sha256 of a file and the names of its tensors, without reading these into memory.
-
-    Raises as `read_weights` does.
-    """
-    with _opened(path) as file:
-        names = [name for name in _read_header(file) if name != _METADATA]
-        return file_sha256(path), names
-
-
 class WeightsReader:
-    """Reads each file once, however many encoders start from it."""
+    """Reads and hashes each file once a cell: to identify it, and for all encoders it starts."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Path, str], WeightsFile] = {}
+        self._known: dict[Path, WeightsFile] = {}
 
-    def read(self, path: Path, sha256: str) -> WeightsFile:
-        """What a file of this sha256 holds. Raises as `read_weights` does."""
-        if (path, sha256) not in self._known:
-            self._known[path, sha256] = read_weights(path, sha256)
-        return self._known[path, sha256]
+    def read(self, path: Path, sha256: str | None = None) -> WeightsFile:
+        """What a file holds, of this sha256 if one is given. Raises as `read_weights` does."""
+        known = self._known.get(path)
+        if known is None or sha256 not in (None, known.sha256):
+            known = self._known[path] = read_weights(path, sha256)
+        return known
+
+    def clear(self) -> None:
+        """Let go of the tensors; what is asked for next is read anew."""
+        self._known.clear()
 
 
 #: The key of safetensors' header under which texts stand, beside the tensors' names.

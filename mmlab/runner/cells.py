@@ -85,11 +85,11 @@ def read_cell(row: CellRow) -> Cell:
 
 
 def describe_run(
-    asked: Plan, plan: Plan, hashes: Hashes, sources: Mapping[str, InitialWeights]
+    asked: Plan, plan: Plan, hashes: Hashes, initial: Mapping[str, InitialWeights]
 ) -> RunIdentity:
     """A cell as it is submitted: as it was `asked`, and as the `plan` of its run has it."""
     resolved = _resolved(plan)
-    for key, source in sources.items():
+    for key, source in initial.items():
         if source.run_id is not None:
             resolved["encoders"][key]["weights"]["run"] = source.run_id
     return RunIdentity(write_cell(asked), _plain(resolved), hashes.train, hashes.group)

@@ -80,7 +80,7 @@ def _ask(runner: Runner, row: RunRow, names: Sequence[str], plan: Plan) -> Ended
     confirmer = Confirmer(runner.store, runner.display.note)
     wanted = confirmer.evaluations(plan, row.train_hash, runner.splits, names)
     confirmer.keep()
-    return runner.evaluate_more(plan, row, wanted)
+    return runner.add_evaluations(plan, row, wanted)
 
 
 @dataclass(frozen=True)

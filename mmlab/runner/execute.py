@@ -10,7 +10,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 import torch
@@ -24,6 +24,7 @@ from mmlab.data.tables import CachedSplit
 from mmlab.model.adapters import merge_state, split_state
 from mmlab.model.build import BuiltCell, InitialWeights, build
 from mmlab.model.device import determinism, resolve_precision
+from mmlab.model.weights import WeightsReader
 from mmlab.model.width import count_parameters
 from mmlab.plan.best_metric import train_table
 from mmlab.plan.component import oom_as_fault
@@ -86,7 +87,8 @@ class Unrecorded:
 class CellExecutor:
     """Executes cells on one device; `note` takes what is worth a line.
 
-    `cache` keeps features of frozen encoders and inputs of others, if any are to be kept.
+    `cache` keeps features of frozen encoders and inputs of others, if any are to be kept; `files`
+    has read the weights that identify the cell.
     """
 
     splits: Splits
@@ -94,11 +96,12 @@ class CellExecutor:
     group: ProcessGroup
     note: Callable[[str], None]
     cache: FeatureCache | None = None
+    files: WeightsReader = field(default_factory=WeightsReader)
 
     def execute(
         self,
         plan: Plan,
-        sources: Mapping[str, InitialWeights],
+        initial: Mapping[str, InitialWeights],
         wanted: Iterable[str],
         record: Record,
     ) -> None:
@@ -107,12 +110,12 @@ class CellExecutor:
         What draws in no scope of its own draws in that of the run: no cell depends on those before.
         """
         with random_scope(plan.cell.seed, "run"):
-            self._execute(plan, sources, wanted, record)
+            self._execute(plan, initial, wanted, record)
 
     def _execute(
         self,
         plan: Plan,
-        sources: Mapping[str, InitialWeights],
+        initial: Mapping[str, InitialWeights],
         wanted: Iterable[str],
         record: Record,
     ) -> None:
@@ -122,29 +125,30 @@ class CellExecutor:
             self.note(str(plan.match))
         with determinism(table is not None and table.deterministic):
             with oom_as_fault(str(plan.cell.source.path), "the modules of this spec"):
-                experiment = build(plan, self.splits, sources)
-                experiment.step.to(self.device)
-            origins = self._tell_weights(experiment, sources)
-            scorer = self.scorer(experiment, trains=table is not None)
-            scorer.check(wanted)
+                built = build(plan, self.splits, initial, files=self.files)
+                self.files.clear()
+                built.step.to(self.device)
+            origins = self._tell_weights(built, initial)
+            evaluation = self.evaluation(built, trains=table is not None)
+            evaluation.check(wanted)
             if table is not None:
-                self._fit(experiment, scorer, record, summary)
-            results = list(scorer.evaluate(wanted))
-        kept = scorer.keeper.keys if scorer.keeper else []
-        numbers = {**summary.as_dict(experiment), **scorer.cost(), "weights": origins}
+                self._fit(built, evaluation, record, summary)
+            results = list(evaluation.evaluate(wanted))
+        kept = evaluation.features.keys if evaluation.features else []
+        numbers = {**summary.as_dict(built), **evaluation.cost(), "weights": origins}
         numbers["kept_features"] = kept
         record.finish(results, numbers, summary.best_step)
 
-    def scorer(self, experiment: BuiltCell, *, trains: bool = False) -> CellEvaluation:
-        """What scores an experiment, with what is kept of its data, about to be trained or not.
+    def evaluation(self, built: BuiltCell, *, trains: bool = False) -> CellEvaluation:
+        """What evaluates a built cell, with what is kept of its data, about to be trained or not.
 
         Several processes keep none: each would have to know what the others have.
         """
-        keeper, precision = None, self.precision(experiment.plan)
+        features, precision = None, self.precision(built.plan)
         if self.cache is not None and self.group.size == 1:
-            parts = (experiment, self.splits, self.device, precision)
-            keeper = FeatureCacheForRun(self.cache, *parts, trains=trains)
-        return CellEvaluation(experiment, self.splits, self.device, precision, keeper)
+            parts = (built, self.splits, self.device, precision)
+            features = FeatureCacheForRun(self.cache, *parts, trains=trains)
+        return CellEvaluation(built, self.splits, self.device, precision, features)
 
     def precision(self, plan: Plan) -> str:
         """The precision of a cell on this device."""
@@ -152,24 +156,24 @@ class CellExecutor:
         return resolve_precision(table.precision if table else "auto", self.device)
 
     def _tell_weights(
-        self, experiment: BuiltCell, sources: Mapping[str, InitialWeights]
+        self, built: BuiltCell, initial: Mapping[str, InitialWeights]
     ) -> dict[str, str]:
         """Where each encoder's first weights come from; says it where they could but do not."""
-        origins = describe_weights(experiment, sources)
+        origins = describe_weights(built, initial)
         for key, origin in origins.items():
-            if key not in sources and origin != "random" and "random" in origin:
+            if key not in initial and origin != "random" and "random" in origin:
                 self.note(f"encoders.{key}: {origin}")
         return origins
 
     def _fit(
-        self, experiment: BuiltCell, scorer: CellEvaluation, record: Record, summary: Summary
+        self, built: BuiltCell, evaluation: CellEvaluation, record: Record, summary: Summary
     ) -> None:
         """Train, keep the best and the final weights, and leave the best in the model."""
-        step, about = experiment.step, experiment.description().metadata()
+        step, about = built.step, built.description().metadata()
         trainer, batches = start_training(
-            experiment, self.splits, self.device, self.group, scorer.keeper
+            built, self.splits, self.device, self.group, evaluation.features
         )
-        with closing(train(trainer, batches, scorer.validate)) as progresses:
+        with closing(train(trainer, batches, evaluation.validate)) as progresses:
             for progress in progresses:
                 record.update(progress)
                 summary.update(progress)
@@ -185,25 +189,25 @@ class CellExecutor:
 
 
 def start_training(
-    experiment: BuiltCell,
+    built: BuiltCell,
     splits: Splits,
     device: torch.device,
     group: ProcessGroup | None = None,
-    keeper: FeatureCacheForRun | None = None,
+    features: FeatureCacheForRun | None = None,
     start: int = 0,
 ) -> tuple[Trainer, Iterator[Batch]]:
-    """The trainer of an experiment and its endless batches, in the order of the cell's seed.
+    """The trainer of a built cell and its endless batches, in the order of the cell's seed.
 
     The batches are those after `start` steps.
     """
-    plan, table = experiment.plan, train_table(experiment.plan)
+    plan, table = built.plan, train_table(built.plan)
     assert table is not None, "only asked for where the spec trains"
     group = group or ProcessGroup()
     size = len(splits.training(plan))
     order = Order(plan.cell.seed, size, table.batch_size, start, group.rank, group.size)
-    kept = keeper.kept(plan.dataset, "train") if keeper else CachedSplit()
-    batches = _batches(experiment, splits, order, kept.to(device))
-    return Trainer(experiment.step, table, order, device, group, update_rule(plan)), batches
+    kept = features.kept(plan.dataset, "train") if features else CachedSplit()
+    batches = _batches(built, splits, order, kept.to(device))
+    return Trainer(built.step, table, order, device, group, update_rule(plan)), batches
 
 
 def update_rule(plan: Plan) -> UpdateRule:
@@ -214,10 +218,8 @@ def update_rule(plan: Plan) -> UpdateRule:
     return UpdateRule(plan.optimizer.make, plan.schedule.make, scales)
 
 
-def _batches(
-    experiment: BuiltCell, splits: Splits, order: Order, kept: CachedSplit
-) -> Iterator[Batch]:
-    plan, readers = experiment.plan, experiment.readers
+def _batches(built: BuiltCell, splits: Splits, order: Order, kept: CachedSplit) -> Iterator[Batch]:
+    plan, readers = built.plan, built.readers
     dataset = splits.training(plan)
     if kept.covers(readers):
         return kept_training_batches(kept, dataset, readers, order)
@@ -227,7 +229,7 @@ def _batches(
         readers,
         order,
         workers=table.workers if table else 0,
-        views=experiment.step.views,
+        views=built.step.views,
         tables=kept.tables,
     )
 
@@ -285,17 +287,17 @@ class Summary:
     def _seconds(self) -> float:
         return self._seconds_before + time.perf_counter() - self._started
 
-    def as_dict(self, experiment: BuiltCell) -> dict[str, object]:
+    def as_dict(self, built: BuiltCell) -> dict[str, object]:
         """Durations, sizes and speeds; those of training only where there was one."""
-        parameters = list(experiment.step.parameters())
-        match = experiment.plan.match
-        shared = getattr(experiment.model.fusion, "function_class", None)
+        parameters = list(built.step.parameters())
+        match = built.plan.match
+        shared = getattr(built.model.fusion, "function_class", None)
         return {
             "seconds": self._seconds,
             "peak_memory_bytes": peak_memory_bytes(self.device),
             "parameters": sum(p.numel() for p in parameters),
             "trained_parameters": sum(p.numel() for p in parameters if p.requires_grad),
-            "parameters_by_part": count_parameters(experiment.step),
+            "parameters_by_part": count_parameters(built.step),
             **({"match": asdict(match)} if match is not None else {}),
             **({"function_class": shared} if shared is not None else {}),
             **(self._training(self.table) if self.table is not None else {}),

@@ -31,7 +31,7 @@ class Assignment:
     spec: str
     index: int
     train_hash: str
-    sources: Mapping[str, InitialWeights]
+    initial: Mapping[str, InitialWeights]
     wanted: tuple[str, ...]
 
     def to_json(self) -> str:
@@ -42,11 +42,11 @@ class Assignment:
     def read(cls, message: str) -> Assignment:
         """The assignment of a message."""
         values = json.loads(message)
-        sources = {
+        initial = {
             key: InitialWeights(**{**source, "path": Path(source["path"])})
-            for key, source in values["sources"].items()
+            for key, source in values["initial"].items()
         }
-        return cls(**{**values, "sources": sources, "wanted": tuple(values["wanted"])})
+        return cls(**{**values, "initial": initial, "wanted": tuple(values["wanted"])})
 
 
 def follow(plans: Sequence[Plan], group: ProcessGroup, device: torch.device) -> None:
@@ -78,9 +78,9 @@ class _Follower:
 
     def _execute(self, plan: Plan, assignment: Assignment) -> None:
         plan = self.matcher.match(plan)
-        hashes = hash_cell(plan, self.splits.revisions(plan), assignment.sources)
+        hashes = hash_cell(plan, self.splits.revisions(plan), assignment.initial)
         require_equal(self.group, hashes.train)
-        self.executor.execute(plan, assignment.sources, assignment.wanted, Unrecorded())
+        self.executor.execute(plan, assignment.initial, assignment.wanted, Unrecorded())
 
 
 def require_equal_plans(plans: Sequence[Plan], group: ProcessGroup) -> None:

@@ -88,10 +88,10 @@ class Hashes:
 
 
 def hash_cell(
-    plan: Plan, revisions: Mapping[str, str], sources: Mapping[str, InitialWeights]
+    plan: Plan, revisions: Mapping[str, str], initial: Mapping[str, InitialWeights]
 ) -> Hashes:
     """Hashes of a cell, given dataset revisions by split and the weights encoders start from."""
-    return hash_content(hashed(describe_training(plan, revisions, sources)), plan.cell.seed)
+    return hash_content(hashed(describe_training(plan, revisions, initial)), plan.cell.seed)
 
 
 def hash_content(content: Mapping[str, object], seed: int) -> Hashes:
@@ -100,7 +100,7 @@ def hash_content(content: Mapping[str, object], seed: int) -> Hashes:
 
 
 def describe_training(
-    plan: Plan, revisions: Mapping[str, str], sources: Mapping[str, InitialWeights]
+    plan: Plan, revisions: Mapping[str, str], initial: Mapping[str, InitialWeights]
 ) -> dict[str, Content]:
     """All that a train hash covers, the seed aside; keys that were added later are marked.
 
@@ -120,7 +120,7 @@ def describe_training(
                 **described,
                 "key": key,
                 "modality": plan.modality(key),
-                "weights": _weights(described["weights"], sources.get(key)),
+                "weights": _weights(described["weights"], initial.get(key)),
             }
             for key, described in content["encoders"].items()
         ],

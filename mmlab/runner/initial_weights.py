@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmlab.errors import WeightsError, explain
 from mmlab.model.build import InitialWeights
-from mmlab.model.weights import identify_weights
+from mmlab.model.weights import WeightsReader
 from mmlab.plan.plan import Plan
 from mmlab.spec import WeightsTable
 from mmlab.spec.faults import Fault, Where, show
@@ -31,12 +30,13 @@ class BeingTrained(WeightsError):
     """The weights are not there yet: another process is training them at this moment."""
 
 
-class Sources:
+class WeightsFinder:
     """Finds weights in a store and its folder of runs, and knows the runs of this command."""
 
-    def __init__(self, store: Store, runs: Path) -> None:
+    def __init__(self, store: Store, runs: Path, files: WeightsReader | None = None) -> None:
         self.store = store
         self.runs = runs
+        self.files = files or WeightsReader()
         self._submitted: dict[str, list[str]] = {}
 
     def submitted(self, experiment: str, run_id: str) -> None:
@@ -50,11 +50,11 @@ class Sources:
         BeingTrained while another process is executing a run that may become the best.
         """
         tables = {key: plan.cell.spec.encoders[key].weights for key in plan.encoders}
-        identify = cache(identify_weights)  # encoders of one file: it is hashed once
+        self.files.clear()  # a file may have changed since the cell before
         return {
             key: self._from_run(plan, key, table)
             if table.run
-            else _from_file(plan, key, table, identify)
+            else self._from_file(plan, key, table)
             for key, table in tables.items()
             if table is not None
         }
@@ -70,6 +70,23 @@ class Sources:
             raise _nothing_finished(plan, key, table.run, self.store.trained_experiments())
         best = max(_comparable(found), key=_validation_score)
         return InitialWeights(self.runs / best.path, best.sha256, table.encoder or key, best.run_id)
+
+    def _from_file(self, plan: Plan, key: str, table: WeightsTable) -> InitialWeights:
+        assert table.file is not None, "a weights table names a run or a file"
+        path = plan.cell.source.document.folder(("encoders", key, "weights", "file")) / table.file
+        if not path.is_file():
+            raise WeightsError(
+                plan.explain(
+                    ("encoders", key, "weights", "file"),
+                    "there is no such weights file",
+                    found=f"{path} is a folder" if path.is_dir() else str(path),
+                    allowed="a safetensors file; the path is relative to the file that names it",
+                    next_step="correct the path",
+                )
+            )
+        file = self.files.read(path)
+        holds_model = any(name.startswith(_PREFIX) for name in file.tensors)
+        return InitialWeights(path, file.sha256, (table.encoder or key) if holds_model else None)
 
 
 def _comparable(found: Sequence[BestWeights]) -> list[BestWeights]:
@@ -117,23 +134,3 @@ def _being_trained(place: str, run: str) -> BeingTrained:
             next_step="run this command again then",
         )
     )
-
-
-def _from_file(
-    plan: Plan, key: str, table: WeightsTable, identify: Callable[[Path], tuple[str, list[str]]]
-) -> InitialWeights:
-    assert table.file is not None, "a weights table names a run or a file"
-    path = plan.cell.source.document.folder(("encoders", key, "weights", "file")) / table.file
-    if not path.is_file():
-        raise WeightsError(
-            plan.explain(
-                ("encoders", key, "weights", "file"),
-                "there is no such weights file",
-                found=f"{path} is a folder" if path.is_dir() else str(path),
-                allowed="a safetensors file; the path is relative to the file that names it",
-                next_step="correct the path",
-            )
-        )
-    sha256, names = identify(path)
-    holds_model = any(name.startswith(_PREFIX) for name in names)
-    return InitialWeights(path, sha256, (table.encoder or key) if holds_model else None)

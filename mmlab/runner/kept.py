@@ -61,29 +61,29 @@ class FeatureCacheForRun:
     def __init__(
         self,
         cache: FeatureCache,
-        experiment: BuiltCell,
+        built: BuiltCell,
         splits: Splits,
         device: torch.device,
         precision: str,
         trains: bool = False,
     ) -> None:
-        table = experiment.plan.cell.spec.train
+        table = built.plan.cell.spec.train
         self.cache = cache
-        self.experiment = experiment
+        self.built = built
         self.splits = splits
         self._computing = Computing(device, precision, table.workers if table else 0)
         self._about = describe_computing(device, precision)
         self._encoders = self._choose()
-        self._repeats = trains and _trains_epochs(experiment, splits)
+        self._repeats = trains and _trains_epochs(built, splits)
         self._transforms = self._describe_transforms() if self._repeats else {}
         self._kept: dict[int, CachedSplit] = {}  # by id: the datasets of `splits` stay alive
 
     def _choose(self) -> dict[str, dict[str, object]]:
         """What each encoder is whose features are kept, before any training."""
         chosen = {}
-        for key, reason in frozen_encoders(self.experiment).items():
+        for key, reason in frozen_encoders(self.built).items():
             if reason is None:
-                chosen[key] = describe_encoder(self.experiment, key)
+                chosen[key] = describe_encoder(self.built, key)
             else:
                 self.cache.say_once(
                     f"encoders.{key} is frozen, but its features are not kept: {reason}"
@@ -92,8 +92,8 @@ class FeatureCacheForRun:
 
     def _describe_transforms(self) -> dict[str, dict[str, object]]:
         """What makes the inputs of each other encoder, before any training."""
-        others = [key for key in self.experiment.readers if key not in self._encoders]
-        return {key: describe_transform(self.experiment, key) for key in others}
+        others = [key for key in self.built.readers if key not in self._encoders]
+        return {key: describe_transform(self.built, key) for key in others}
 
     @property
     def keys(self) -> list[str]:
@@ -113,29 +113,29 @@ class FeatureCacheForRun:
 
     def _with_fixed_inputs(self, resolved: Resolved, split: Split) -> list[str]:
         """Encoders whose inputs are the same at every epoch; none unless that is so of all."""
-        if not self._repeats or resolved is not self.experiment.plan.dataset or split == "test":
+        if not self._repeats or resolved is not self.built.plan.dataset or split == "test":
             return []
         trained_on = split == "train"
         for key in self._transforms:
-            if not has_fixed_inputs(self.experiment, key, trained_on):
+            if not has_fixed_inputs(self.built, key, trained_on):
                 return []
         return list(self._transforms)
 
     def _find(
         self, dataset: Dataset, about: Mapping[str, object], inputs: list[str]
     ) -> CachedSplit:
-        readers = self.experiment.readers
+        readers = self.built.readers
         has = [key for key, r in readers.items() if r.modality in dataset.modalities]
         if len(has) < len(readers) or not self._are_small(inputs, len(dataset), about):
             inputs = []
         frozen = [key for key in self._encoders if key in has]
         if not len(dataset) or not (frozen or inputs):
             return CachedSplit()
-        outline = self.splits.outline(dataset)
-        values = {key: Values(dataset, outline, readers[key]) for key in (*frozen, *inputs)}
+        index = self.splits.index(dataset)
+        values = {key: Values(dataset, index, readers[key]) for key in (*frozen, *inputs)}
         return CachedSplit(
             {key: self._features(key, values[key], about) for key in frozen},
-            outline,
+            index,
             {key: self._inputs(key, values[key], about) for key in inputs},
         )
 
@@ -145,7 +145,7 @@ class FeatureCacheForRun:
         To know how many values there are, some datasets would have to be read.
         """
         for key in keys:
-            size = samples * self.experiment.readers[key].placeholder.nbytes
+            size = samples * self.built.readers[key].placeholder.nbytes
             if size > INPUT_BYTES:
                 self.cache.say_once(
                     f"inputs of encoders.{key} ({about['split']}) are read at every epoch: "
@@ -162,7 +162,7 @@ class FeatureCacheForRun:
         return self.cache.get(
             name,
             {**self._about, "encoder": self._encoders[key], "dataset": about},
-            lambda: encode_values(self.experiment, key, values, how, report),
+            lambda: encode_values(self.built, key, values, how, report),
         )
 
     def _inputs(self, key: str, values: Values, about: Mapping[str, object]) -> InputTable:
@@ -175,12 +175,12 @@ class FeatureCacheForRun:
         )
 
 
-def _trains_epochs(experiment: BuiltCell, splits: Splits) -> bool:
+def _trains_epochs(built: BuiltCell, splits: Splits) -> bool:
     """Whether training reads a sample more than once."""
-    table = experiment.plan.cell.spec.train
+    table = built.plan.cell.spec.train
     if table is None:
         return False
-    order = Order(0, len(splits.training(experiment.plan)), table.batch_size)
+    order = Order(0, len(splits.training(built.plan)), table.batch_size)
     return count_steps(table, order) > order.steps_per_epoch
 
 

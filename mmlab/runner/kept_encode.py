@@ -41,16 +41,16 @@ class Computing:
 class Values(TorchDataset[Tensor]):
     """The transformed values of each sample, (k, ...): several captions, one other value, none."""
 
-    def __init__(self, dataset: Dataset, outline: SampleIndex, reader: Reader) -> None:
+    def __init__(self, dataset: Dataset, index: SampleIndex, reader: Reader) -> None:
         self.dataset = dataset
-        self.outline = outline
+        self.index = index
         self.reader = reader
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     def __getitem__(self, index: int) -> Tensor:
-        values, modality = self.outline.samples[index].values, self.reader.modality
+        values, modality = self.index.samples[index].values, self.reader.modality
         if modality not in values:
             return self.reader.placeholder[None][:0]
         known = values[modality]
@@ -60,7 +60,7 @@ class Values(TorchDataset[Tensor]):
 
 @torch.no_grad()
 def encode_values(
-    experiment: BuiltCell,
+    built: BuiltCell,
     key: str,
     values: Values,
     how: Computing,
@@ -71,7 +71,7 @@ def encode_values(
     parts: list[Features] = []
     for rows in _chunks(_transformed(values, how.workers, counts)):
         with autocast(how.device, how.precision):
-            features = experiment.model.encode(key, rows.to(how.device))
+            features = built.model.encode(key, rows.to(how.device))
         parts.append(features.map(lambda x: x.cpu()))
         report(len(counts))
     return FeatureTable(join_rows(parts), _starts(counts))
@@ -135,18 +135,18 @@ class Reporter:
 _LIBRARIES = ("mmlab", "torch", "torchvision", "numpy", "pillow")
 
 
-def frozen_encoders(experiment: BuiltCell) -> dict[str, str | None]:
+def frozen_encoders(built: BuiltCell) -> dict[str, str | None]:
     """Frozen encoders by key, with the reason why their features are not kept, or None."""
     return {
-        key: _what_a_loss_asks(experiment, key) or _what_differs(experiment, key)
-        for key in experiment.model.encoders
-        if key in experiment.model.frozen
+        key: _what_a_loss_asks(built, key) or _what_differs(built, key)
+        for key in built.model.encoders
+        if key in built.model.frozen
     }
 
 
-def _what_a_loss_asks(experiment: BuiltCell, key: str) -> str | None:
+def _what_a_loss_asks(built: BuiltCell, key: str) -> str | None:
     """What keeps an encoder's features from being all that training needs of it."""
-    for name, loss in experiment.step.losses.items():
+    for name, loss in built.step.losses.items():
         if loss.views:
             return f"losses.{name} asks for further views of each input"
         if isinstance(loss, Inquiring) and key in loss.reads_inputs:
@@ -154,49 +154,49 @@ def _what_a_loss_asks(experiment: BuiltCell, key: str) -> str | None:
     return None
 
 
-def has_fixed_inputs(experiment: BuiltCell, key: str, is_trained_on: bool) -> bool:
+def has_fixed_inputs(built: BuiltCell, key: str, is_trained_on: bool) -> bool:
     """Whether an encoder reads the same inputs at every epoch, of a split that is trained on."""
-    if experiment.step.views:
+    if built.step.views:
         return False
-    encoder = experiment.model.encoders[key]
+    encoder = built.model.encoders[key]
     return not is_trained_on or (isinstance(encoder, Augmented) and not encoder.augments)
 
 
-def _what_differs(experiment: BuiltCell, key: str) -> str | None:
+def _what_differs(built: BuiltCell, key: str) -> str | None:
     """What makes a sample's features differ from one epoch to the next; only training can."""
-    encoder = experiment.model.encoders[key]
-    if experiment.plan.cell.spec.train is None:
+    encoder = built.model.encoders[key]
+    if built.plan.cell.spec.train is None:
         return None
     if not isinstance(encoder, Augmented):
         return "the encoder does not say whether its training inputs are random (`augments`)"
     return "its training inputs are augmented at random" if encoder.augments else None
 
 
-def describe_encoder(experiment: BuiltCell, key: str) -> dict[str, object]:
+def describe_encoder(built: BuiltCell, key: str) -> dict[str, object]:
     """Everything of an encoder that decides its features: what it is, holds, and is asked for."""
-    plan, encoder = experiment.plan, experiment.model.encoders[key]
+    plan, encoder = built.plan, built.model.encoders[key]
     return {
         **_component(plan.encoders[key]),
         "modality": plan.modality(key),
-        "preprocessing": experiment.readers[key].encoder.preprocessing,
+        "preprocessing": built.readers[key].encoder.preprocessing,
         "state": _state_sha256(encoder),
         "reads": sorted(plan.reads),
     }
 
 
-def describe_transform(experiment: BuiltCell, key: str) -> dict[str, object]:
+def describe_transform(built: BuiltCell, key: str) -> dict[str, object]:
     """Everything of an encoder that decides its inputs, and how they are computed.
 
     That is all it holds but its parameters: a vocabulary among that.
     """
-    encoder = experiment.model.encoders[key]
+    encoder = built.model.encoders[key]
     learnt = {name for name, _ in encoder.named_parameters()}
     whole: Mapping[str, Tensor] = {**encoder.state_dict(), **dict(encoder.named_buffers())}
     held = {name: x for name, x in whole.items() if name not in learnt}
     return {
-        **_component(experiment.plan.encoders[key]),
-        "modality": experiment.plan.modality(key),
-        "preprocessing": experiment.readers[key].encoder.preprocessing,
+        **_component(built.plan.encoders[key]),
+        "modality": built.plan.modality(key),
+        "preprocessing": built.readers[key].encoder.preprocessing,
         "holds": content_sha256({name: torch.as_tensor(x) for name, x in held.items()}),
         "layout": LAYOUT,
         "libraries": _versions(),

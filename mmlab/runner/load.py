@@ -1,4 +1,4 @@
-"""A finished run as Python objects again: its experiment with the weights it left."""
+"""A finished run as Python objects again: its modules with the weights it left."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mmlab.model.device import resolve_device
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.runner.cells import plan_of
-from mmlab.runner.initial_weights import Sources
+from mmlab.runner.initial_weights import WeightsFinder
 from mmlab.runner.provenance import describe_weights
 from mmlab.store import RunDetail, Store, open_store
 
@@ -29,7 +29,7 @@ def load(
     weights: Role = "best",
     runs: str | Path | None = None,
 ) -> BuiltCell:
-    """The experiment of a finished run, in eval mode: `.model`, and `.readers` for its inputs.
+    """The modules of a finished run, in eval mode: `.model`, and `.readers` for its inputs.
 
     `run` is an id or its beginning, an experiment's name (its newest run), or "@last". `db` is
     MMLAB_DB or mmlab.db unless given, `runs` the folder of weights, beside the database unless
@@ -38,29 +38,30 @@ def load(
     whose weights were written before they said so, must be in place. Raises UsageError,
     WeightsError, PluginError or DataError.
 
-        experiment = mmlab.load("emoji-contrastive")
-        image = experiment.readers["image"].encoder.transform(picture, train=False)
-        features = experiment.model.encode("image", image[None])
+        built = mmlab.load("emoji-contrastive")
+        image = built.readers["image"].encoder.transform(picture, train=False)
+        features = built.model.encode("image", image[None])
     """
     address = str(db or os.environ.get("MMLAB_DB") or "mmlab.db")
     with open_store(address) as store:
         detail = store.run_detail(store.find_run(run).run_id)
         plan = plan_of(detail, Registry.discover(BUILTINS))
         folder = Path(runs or os.environ.get("MMLAB_RUNS") or store.runs_folder)
-        experiment = rebuild(plan, detail, store, folder, Splits(), weights)
-    experiment.step.to(resolve_device(device)).eval()
-    return experiment
+        built = rebuild(plan, detail, store, folder, Splits(), weights)
+    built.step.to(resolve_device(device)).eval()
+    return built
 
 
 def rebuild(
     plan: Plan, detail: RunDetail, store: Store, runs: Path, splits: Splits, role: Role = "best"
 ) -> BuiltCell:
-    """The experiment of a done run on the CPU, with the weights of a role put back."""
+    """The modules of a done run on the CPU, with the weights of a role put back."""
     if plan.cell.spec.train is None:
-        sources = Sources(store, runs).find(plan)
-        experiment = build(plan, splits, sources)
-        _require_same(detail, {key: describe_weights(experiment, sources)[key] for key in sources})
-        return experiment
+        finder = WeightsFinder(store, runs)
+        initial = finder.find(plan)
+        built = build(plan, splits, initial, files=finder.files)
+        _require_same(detail, {key: describe_weights(built, initial)[key] for key in initial})
+        return built
     artifact = next((kept for kept in detail.artifacts if kept.role == role), None)
     if artifact is None:
         raise _no_weights(detail, role)

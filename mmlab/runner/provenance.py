@@ -66,14 +66,12 @@ def _describe_source_code(entries: Sequence[ComponentEntry]) -> str | None:
     return digest(hashes) if len(hashes) > 1 else next(iter(hashes), None)
 
 
-def describe_weights(
-    experiment: BuiltCell, sources: Mapping[str, InitialWeights]
-) -> dict[str, str]:
+def describe_weights(built: BuiltCell, initial: Mapping[str, InitialWeights]) -> dict[str, str]:
     """Where each encoder's first weights came from: a run or file, itself, or chance."""
     described = {}
-    for key, encoder in experiment.model.encoders.items():
-        if key in sources:
-            described[key] = _describe_source(sources[key])
+    for key, encoder in built.model.encoders.items():
+        if key in initial:
+            described[key] = _describe_source(initial[key])
         elif isinstance(encoder, Pretrained):
             described[key] = encoder.weights_description
         else:

@@ -31,7 +31,7 @@ from mmlab.runner.cells import describe_run
 from mmlab.runner.execute import CellExecutor
 from mmlab.runner.follow import END, Assignment, follow, require_equal_plans
 from mmlab.runner.identity import Confirmer, describe_training, hash_cell
-from mmlab.runner.initial_weights import BeingTrained, Sources
+from mmlab.runner.initial_weights import BeingTrained, WeightsFinder
 from mmlab.runner.kept import FeatureCache
 from mmlab.runner.load import rebuild
 from mmlab.runner.provenance import RAISED, describe_failure, describe_origin, outcome_of
@@ -186,9 +186,9 @@ class Runner:
         self.worker = uuid.uuid4().hex
         self.splits = Splits()
         self.matcher = WidthMatcher(self.splits)
-        self.sources = Sources(store, self.runs)
         self.group = group or ProcessGroup()
         self.executor = CellExecutor(self.splits, device, self.group, display.note, self.cache())
+        self.weights = WeightsFinder(store, self.runs, self.executor.files)
 
     def cache(self) -> FeatureCache | None:
         """Where features and inputs are kept, if they are."""
@@ -217,21 +217,21 @@ class Runner:
         """Identify a cell, claim its run, produce what is missing, and record it."""
         asked, plan = plan, self.matcher.match(plan)
         try:
-            sources = self.sources.find(plan)
+            initial = self.weights.find(plan)
         except BeingTrained as reason:
             self.display.note(str(reason))
             return Ended("held")
         revisions = self.splits.revisions(plan)
-        content = describe_training(plan, revisions, sources)
+        content = describe_training(plan, revisions, initial)
         confirmer = Confirmer(self.store, self.display.note)
-        identity = describe_run(asked, plan, confirmer.cell(plan, content), sources)
+        identity = describe_run(asked, plan, confirmer.cell(plan, content), initial)
         wanted = confirmer.evaluations(plan, identity.train_hash, self.splits)
         self.tell_skipped(plan)
         confirmer.keep()
         row = self.store.submit(identity, rerun=self.options.rerun)
-        self.sources.submitted(plan.cell.experiment, row.run_id)
+        self.weights.submitted(plan.cell.experiment, row.run_id)
         if row.status == "done":
-            return self.evaluate_more(plan, row, wanted)
+            return self.add_evaluations(plan, row, wanted)
         origin = {
             **describe_origin(plan, self.device, self.executor.precision(plan)),
             "data": revisions,
@@ -241,8 +241,8 @@ class Runner:
         if claim is None:
             return Ended("held", row.run_id)
         spec, index = str(plan.cell.source.path), plan.cell.index
-        plain = hash_cell(plan, revisions, sources)  # as processes know it that have no store
-        assignment = Assignment(spec, index, plain.train, sources, tuple(wanted))
+        plain = hash_cell(plan, revisions, initial)  # as processes know it that have no store
+        assignment = Assignment(spec, index, plain.train, initial, tuple(wanted))
         error = self.lead(plan, assignment, claim, wanted)
         return Ended("failed" if error else "done", row.run_id, error)
 
@@ -276,7 +276,7 @@ class Runner:
             require_equal(self.group, assignment.train_hash)
             parts = self.splits.skipped(plan), curve_metrics(plan)
             with RunRecord(lease, self.runs, wanted, self.display.progress, *parts) as record:
-                self.executor.execute(plan, assignment.sources, wanted, record)
+                self.executor.execute(plan, assignment.initial, wanted, record)
         except KeyboardInterrupt:
             self.store.release(lease.claim, "interrupted")
             raise
@@ -292,20 +292,20 @@ class Runner:
             return message
         return None
 
-    def evaluate_more(self, plan: Plan, row: RunRow, wanted: Mapping[str, str]) -> Ended:
+    def add_evaluations(self, plan: Plan, row: RunRow, wanted: Mapping[str, str]) -> Ended:
         """Evaluate a done run where its spec asks for what it has not been asked before."""
         known = self.store.evaluation_hashes(row.run_id)
         missing = {name: identity for name, identity in wanted.items() if identity not in known}
         if not missing:
             return Ended("skipped", row.run_id)
         detail = self.store.run_detail(row.run_id)
-        experiment = rebuild(plan, detail, self.store, self.runs, self.splits)
-        experiment.step.to(self.device)
-        scorer = self.executor.scorer(experiment)
-        scorer.check(missing)
+        built = rebuild(plan, detail, self.store, self.runs, self.splits)
+        built.step.to(self.device)
+        evaluation = self.executor.evaluation(built)
+        evaluation.check(missing)
         table = plan.cell.spec.train
         with determinism(table is not None and table.deterministic):
-            results = list(scorer.evaluate(missing))
+            results = list(evaluation.evaluate(missing))
         results = write_scores(self.runs, row.run_id, results, missing)
         step = cast(int | None, detail.summary.get("best_step"))
         skipped = self.splits.skipped(plan)

@@ -36,19 +36,19 @@ UNKEPT: Mapping[str, object] = {"cards": 0, "keep_scores": False}
 
 
 class CellEvaluation:
-    """Evaluators of one experiment; a split is encoded once however many evaluators read it."""
+    """Evaluators of one built cell; a split is encoded once however many evaluators read it."""
 
     def __init__(
         self,
-        experiment: BuiltCell,
+        built: BuiltCell,
         splits: Splits,
         device: torch.device,
         precision: str,
-        keeper: FeatureCacheForRun | None = None,
+        features: FeatureCacheForRun | None = None,
     ) -> None:
-        self.experiment = experiment
-        self.keeper = keeper
-        self.plan = experiment.plan
+        self.built = built
+        self.features = features
+        self.plan = built.plan
         self.splits = splits
         self.device = device
         self.precision = precision
@@ -68,7 +68,7 @@ class CellEvaluation:
         self, names: Iterable[str], split: Split | None = None
     ) -> Iterator[EvaluationResult]:
         """Results of the named evaluations, each on its own split or on the given one."""
-        self.experiment.step.eval()
+        self.built.step.eval()
         subject = self._subject()
         known: dict[int, Encoded] = {}
         for name in names:
@@ -88,7 +88,7 @@ class CellEvaluation:
         if table is None or not len(dataset):
             return {}
         batches = self._equal_batches(dataset)
-        values = mean_losses(self.experiment.step, batches, self.device, self.precision)
+        values = mean_losses(self.built.step, batches, self.device, self.precision)
         name = table.best.partition("/")[0]
         if name not in self.plan.evaluators:
             return values
@@ -99,33 +99,33 @@ class CellEvaluation:
     def cost(self) -> dict[str, object]:
         """FLOPs of each part of the model for one sample, from the first samples of evaluation."""
         dataset = self.splits.reference(self.plan)
-        batches = evaluation_batches(dataset, self.experiment.readers, COST_SAMPLES)
+        batches = evaluation_batches(dataset, self.built.readers, COST_SAMPLES)
         batch = to_device(next(batches), self.device)
-        return {"flops_per_sample": count_flops(self.experiment.model, batch)}
+        return {"flops_per_sample": count_flops(self.built.model, batch)}
 
     def _equal_batches(self, dataset: Dataset) -> Iterator[Batch]:
-        readers, kept = self.experiment.readers, self._kept(self.plan.dataset, "validation")
+        readers, kept = self.built.readers, self._kept(self.plan.dataset, "validation")
         if kept.covers(readers):
             return kept_equal_batches(kept, dataset, readers, self.batch_size)
         return equal_batches(
             dataset,
             readers,
             self.batch_size,
-            views=self.experiment.step.views,
+            views=self.built.step.views,
             seed=self.plan.cell.seed,
             tables=kept.tables,
         )
 
     def _kept(self, resolved: Resolved, split: Split) -> CachedSplit:
-        return self.keeper.kept(resolved, split) if self.keeper else CachedSplit()
+        return self.features.kept(resolved, split) if self.features else CachedSplit()
 
     def _subject(self) -> EvaluatedModel:
         return EvaluatedModel(
-            model=self.experiment.model,
-            calibration=self.experiment.calibration(),
+            model=self.built.model,
+            calibration=self.built.calibration(),
             device=self.device,
             precision=self.precision,
-            readers=self.experiment.readers,
+            readers=self.built.readers,
             remembered=self.remembered,
         )
 

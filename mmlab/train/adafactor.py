@@ -10,7 +10,13 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mmlab.train.optimizers import WHOLE_ONLY, Group, changed_tensors, kept_where, parameters_of
+from mmlab.train.optimizers import (
+    WHOLE_ONLY,
+    ParameterGroup,
+    changed_tensors,
+    kept_where,
+    parameters_of,
+)
 
 
 class Adafactor(torch.optim.Optimizer):
@@ -26,7 +32,7 @@ class Adafactor(torch.optim.Optimizer):
 
     def __init__(
         self,
-        groups: Sequence[Group],
+        groups: Sequence[ParameterGroup],
         lr: float,
         *,
         beta2_decay: Annotated[
@@ -57,7 +63,7 @@ class Adafactor(torch.optim.Optimizer):
         with kept_where(broken, changed_tensors(self)):
             self.step()
 
-    def _update(self, parameter: Tensor, gradient: Tensor, group: Group) -> None:
+    def _update(self, parameter: Tensor, gradient: Tensor, group: ParameterGroup) -> None:
         (least, least_size), lr = group["eps"], group["lr"]
         state, root = self.state[parameter], math.sqrt(parameter.numel())
         count = state["count"].add_(1)

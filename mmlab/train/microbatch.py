@@ -43,7 +43,7 @@ def wrap_for_training(
 
         require_rows_apart(encoders, "torchrun")
         gathered = Gathered(encode, step.model, group)
-        step.encode, step.encode_own, step.whole = gathered, gathered.own, gathered.batch
+        step.encode, step.encode_own, step.gather = gathered, gathered.own, gathered.batch
     for encoder in encoders.values():
         if table.checkpoint_activations and any(p.requires_grad for p in encoder.parameters()):
             forget_activations(encoder)

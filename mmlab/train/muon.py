@@ -14,8 +14,8 @@ from mmlab.train.optimizers import (
     AdamW,
     Betas,
     Epsilon,
-    Group,
     Momentum,
+    ParameterGroup,
     changed_tensors,
     kept_where,
     start_momentum,
@@ -39,7 +39,7 @@ class Muon:
 
     def __init__(
         self,
-        groups: Sequence[Group],
+        groups: Sequence[ParameterGroup],
         lr: float,
         matrices: Collection[nn.Parameter],
         *,
@@ -73,7 +73,7 @@ class Muon:
             self._parts["adamw"] = AdamW(scaled, lr, betas=betas, eps=eps)
 
     @property
-    def param_groups(self) -> list[Group]:
+    def param_groups(self) -> list[ParameterGroup]:
         """The groups of both."""
         return [group for part in self._parts.values() for group in part.param_groups]
 
@@ -105,7 +105,9 @@ class Muon:
 class _Matrices(torch.optim.Muon):
     """torch's Muon with a guard; its momentum is there before the first step."""
 
-    def __init__(self, groups: Sequence[Group], **options: Any) -> None:  # Any: torch checks them
+    def __init__(
+        self, groups: Sequence[ParameterGroup], **options: Any
+    ) -> None:  # Any: torch checks them
         super().__init__(groups, **options)
         start_momentum(self)
 
@@ -115,7 +117,9 @@ class _Matrices(torch.optim.Muon):
             self.step()  # type: ignore[no-untyped-call]
 
 
-def _select(groups: Sequence[Group], wanted: Callable[[nn.Parameter], bool]) -> list[Group]:
+def _select(
+    groups: Sequence[ParameterGroup], wanted: Callable[[nn.Parameter], bool]
+) -> list[ParameterGroup]:
     """The groups with those of their parameters that are wanted; those that have some."""
     chosen = [{**group, "params": list(filter(wanted, group["params"]))} for group in groups]
     return [group for group in chosen if group["params"]]

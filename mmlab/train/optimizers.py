@@ -19,7 +19,7 @@ from torch import Tensor
 from mmlab.model.device import local
 
 #: Parameters that learn alike: "params", their "weight_decay", and "scale", their factor of the lr.
-Group = dict[str, Any]  # Any: torch's own type of a parameter group
+ParameterGroup = dict[str, Any]  # Any: torch's own type of a parameter group
 
 Momentum = Annotated[float, Field(ge=0, lt=1)]
 Betas = Annotated[tuple[Momentum, Momentum], Field(description="AdamW's decay of its two averages")]
@@ -43,7 +43,7 @@ class Optimizer(Protocol):
     parallel: ClassVar[frozenset[str]]
 
     @property
-    def param_groups(self) -> list[Group]:
+    def param_groups(self) -> list[ParameterGroup]:
         """The groups, with whatever else the optimiser keeps in them."""
 
     def step(self) -> object:
@@ -74,7 +74,12 @@ class AdamW(torch.optim.AdamW):
     parallel = ANY_SHARE
 
     def __init__(
-        self, groups: Sequence[Group], lr: float, *, betas: Betas = (0.9, 0.98), eps: Epsilon = 1e-8
+        self,
+        groups: Sequence[ParameterGroup],
+        lr: float,
+        *,
+        betas: Betas = (0.9, 0.98),
+        eps: Epsilon = 1e-8,
     ) -> None:
         super().__init__(groups, lr=lr, betas=betas, eps=eps, fused=True)
         # Both are read by the fused step.
@@ -99,7 +104,7 @@ class SGD(torch.optim.SGD):
 
     def __init__(
         self,
-        groups: Sequence[Group],
+        groups: Sequence[ParameterGroup],
         lr: float,
         *,
         momentum: Annotated[Momentum, Field(description="decay of the sum of gradients")] = 0.9,

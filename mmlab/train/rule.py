@@ -14,7 +14,7 @@ from mmlab.model.model import Step
 from mmlab.plan.options import supplied
 from mmlab.plugin import Staged
 from mmlab.spec import TrainTable
-from mmlab.train.optimizers import AdamW, Group, Optimizer
+from mmlab.train.optimizers import AdamW, Optimizer, ParameterGroup
 from mmlab.train.schedules import Cosine, Schedule
 
 #: Makes a component of what it names among the keywords it is given.
@@ -59,7 +59,9 @@ class UpdateRule:
         return schedule
 
 
-def parameter_groups(step: Step, table: TrainTable, lr_scales: Mapping[str, float]) -> list[Group]:
+def parameter_groups(
+    step: Step, table: TrainTable, lr_scales: Mapping[str, float]
+) -> list[ParameterGroup]:
     """What is trained, in groups of one weight decay and one factor of the learning rate, "scale".
 
     Biases, norms and temperatures (fewer than 2 axes) do not decay.

@@ -83,4 +83,4 @@ def test_a_split_is_outlined_once_however_many_cells_are_built(sqlite_lab: Lab) 
         build(plan, splits, {})
     placeholders = 2 * 2 * len(plans)  # of two encoders, looked for and read
     assert data.reads == first + placeholders
-    assert isinstance(splits.outline(data), SampleIndex)
+    assert isinstance(splits.index(data), SampleIndex)

@@ -106,9 +106,7 @@ def inputs_of(table: FeatureTable) -> InputTable:
 def test_inputs_and_features_may_be_kept_side_by_side(key: str) -> None:
     dataset, readers, kept = planted()
     other = ({"image", "text"} - {key}).pop()
-    mixed = CachedSplit(
-        {other: kept.tables[other]}, kept.outline, {key: inputs_of(kept.tables[key])}
-    )
+    mixed = CachedSplit({other: kept.tables[other]}, kept.index, {key: inputs_of(kept.tables[key])})
     assert mixed.covers(readers)
     order = Order(seed=3, size=5, batch_size=2)
     found = itertools.islice(kept_training_batches(mixed, dataset, readers, order), 12)
@@ -164,5 +162,5 @@ def test_a_loss_that_asks_for_inputs_that_were_not_read_is_told_why() -> None:
 def test_only_what_has_a_table_for_every_encoder_is_covered() -> None:
     _, readers, kept = planted()
     assert kept.covers(readers)
-    assert not CachedSplit({"image": kept.tables["image"]}, kept.outline).covers(readers)
+    assert not CachedSplit({"image": kept.tables["image"]}, kept.index).covers(readers)
     assert not CachedSplit().covers([])

@@ -29,7 +29,7 @@ def described(mean: float = 0.1) -> Description:
 
 
 def file_saying(text: str) -> WeightsFile:
-    return WeightsFile(Path("best.safetensors"), {}, {"mmlab": text})
+    return WeightsFile(Path("best.safetensors"), "", {}, {"mmlab": text})
 
 
 def test_a_description_comes_back_to_the_last_digit(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_the_mean_of_a_target_that_nobody_knows_stays_unknown() -> None:
 
 
 def test_other_programs_files_say_nothing() -> None:
-    file = WeightsFile(Path("theirs.safetensors"), {}, {"format": "pt"})
+    file = WeightsFile(Path("theirs.safetensors"), "", {}, {"format": "pt"})
     assert description_of(file, ["image"]) is None
 
 

@@ -16,7 +16,6 @@ from mmlab.errors import RunError, WeightsError
 from mmlab.files import file_sha256
 from mmlab.model.weights import (
     WeightsReader,
-    identify_weights,
     load_weights,
     read_weights,
     restore,
@@ -29,8 +28,8 @@ def test_weights_come_back_as_they_were(tmp_path: Path) -> None:
     sha256 = save_weights(tmp_path / "new" / "best.safetensors", state)
     loaded = load_weights(tmp_path / "new" / "best.safetensors", sha256)
     assert all(torch.equal(loaded[name], x) for name, x in state.items())
-    found, names = identify_weights(tmp_path / "new" / "best.safetensors")
-    assert (found, sorted(names)) == (sha256, ["bias", "weight"])
+    found = read_weights(tmp_path / "new" / "best.safetensors")
+    assert (found.sha256, sorted(found.tensors)) == (sha256, ["bias", "weight"])
 
 
 def test_an_altered_file_is_refused(tmp_path: Path) -> None:
@@ -60,9 +59,8 @@ def with_header(text: str) -> bytes:
 def test_a_file_that_is_not_safetensors_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "bad.safetensors"
     path.write_bytes(content)
-    for read in (load_weights, identify_weights):
-        with pytest.raises(WeightsError, match="cannot be read as safetensors"):
-            read(path)
+    with pytest.raises(WeightsError, match="cannot be read as safetensors"):
+        read_weights(path)
 
 
 @pytest.mark.parametrize(
@@ -94,21 +92,18 @@ def test_what_is_read_is_what_safetensors_reads_itself(tmp_path: Path) -> None:
         assert torch.equal(x, expected[name])
     with safe_open(path, "pt") as file:
         assert found.metadata == file.metadata()
-    assert sorted(identify_weights(path)[1]) == sorted(expected)
 
 
-def test_a_file_is_opened_once_to_read_it_and_once_to_identify_it(tmp_path: Path) -> None:
+def test_a_file_is_opened_once_to_identify_it_and_to_read_it(tmp_path: Path) -> None:
     path = tmp_path / "best.safetensors"
     sha256 = save_weights(path, nn.Linear(3, 2).state_dict())
     with counted_opens(path) as opens:
         read_weights(path, sha256)
     assert opens.count == 1
-    with counted_opens(path) as opens:
-        assert identify_weights(path)[0] == sha256
-    assert opens.count == 1
     reader = WeightsReader()
     with counted_opens(path) as opens:
-        assert reader.read(path, sha256) is reader.read(path, sha256)
+        assert reader.read(path) is reader.read(path, sha256)
+        assert reader.read(path).sha256 == sha256
     assert opens.count == 1
     with counted_opens(path) as opens:  # the counter sees what is not Python as well
         load_file(path)

@@ -81,9 +81,9 @@ def test_what_is_written_is_read_as_it_was(odd_lab: Lab, generated: Generated) -
     registry = Registry.discover(BUILTINS)
     with odd_lab.store() as store:
         for asked in plans_of(odd_lab.folder / "specs", generated, registry):
-            plan, sources = matched(asked), sources_of(asked)
+            plan, initial = matched(asked), sources_of(asked)
             hashes = hashes_of(plan)
-            run = store.submit(describe_run(asked, plan, hashes, sources))
+            run = store.submit(describe_run(asked, plan, hashes, initial))
             os.chdir(odd_lab.folder / "away")
             detail = store.run_detail(run.run_id)
             assert detail.cell is not None
@@ -91,6 +91,6 @@ def test_what_is_written_is_read_as_it_was(odd_lab: Lab, generated: Generated) -
             assert repr(write_cell(again)) == repr(detail.cell)
             assert hashes_of(matched(again)) == hashes
             executed = plan_of(detail, registry)
-            assert hash_cell(executed, REVISIONS, sources) == hashes
-            assert _runs_of(executed) == {source.run_id for source in sources.values()}
+            assert hash_cell(executed, REVISIONS, initial) == hashes
+            assert _runs_of(executed) == {source.run_id for source in initial.values()}
             os.chdir(odd_lab.folder / "specs")

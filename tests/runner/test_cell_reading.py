@@ -20,7 +20,7 @@ from mmlab.plan.resolve import prepare
 from mmlab.runner.cells import Tables, plan_of, read_cell
 from mmlab.runner.evaluate_more import evaluate_runs
 from mmlab.runner.identity import hash_cell
-from mmlab.runner.initial_weights import Sources
+from mmlab.runner.initial_weights import WeightsFinder
 from mmlab.runner.runner import RunOptions
 from mmlab.store import RunDetail
 from mmlab.store.tables import cells
@@ -76,7 +76,7 @@ def test_weights_of_a_run_are_asked_as_before_and_found_as_they_were(sqlite_lab:
     plan = executed(detail)
     assert _weights_of(plan) == before.run.run_id
     with lab.store() as store:
-        sources = Sources(store, lab.runs).find(plan)
+        sources = WeightsFinder(store, lab.runs).find(plan)
     found = hash_cell(plan, Splits().revisions(plan), sources)
     assert found.train == detail.run.train_hash
 

@@ -19,7 +19,7 @@ from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
 from mmlab.plugin import Added
 from mmlab.runner.identity import Hashes, describe_evaluations, hash_cell
-from mmlab.runner.initial_weights import Sources
+from mmlab.runner.initial_weights import WeightsFinder
 
 
 def hashes(lab: Lab, tables: tuple[str, ...] = TOY, *overrides: str) -> Hashes:
@@ -30,7 +30,7 @@ def hashes(lab: Lab, tables: tuple[str, ...] = TOY, *overrides: str) -> Hashes:
 
 def _hash(lab: Lab, plan: Plan) -> Hashes:
     with lab.store() as store:
-        sources = Sources(store, lab.runs).find(plan)
+        sources = WeightsFinder(store, lab.runs).find(plan)
     return hash_cell(plan, Splits().revisions(plan), sources)
 
 

@@ -88,34 +88,34 @@ def parts(
 ) -> tuple[Plan, Splits, BuiltCell, FeatureCacheForRun, FeatureCache]:
     (plan,) = plan_specs([spec], overrides)
     splits = Splits()
-    experiment = build(plan, splits, {})
+    built = build(plan, splits, {})
     cache = FeatureCache(lab.folder / "mmlab-cache", lab.shown.note)
     return (
         plan,
         splits,
-        experiment,
-        FeatureCacheForRun(cache, experiment, splits, CPU, "fp32"),
+        built,
+        FeatureCacheForRun(cache, built, splits, CPU, "fp32"),
         cache,
     )
 
 
 def test_no_sample_is_read_where_all_features_are_kept(sqlite_lab: Lab) -> None:
     spec = write(sqlite_lab)
-    _, splits, experiment, features, _ = parts(sqlite_lab, spec, "evaluate.0.cards=0")
-    trainer, batches = start_training(experiment, splits, CPU, keeper=features)
-    scorer = CellEvaluation(experiment, splits, CPU, "fp32", features)
-    scorer.validate()
-    list(scorer.evaluate(["classification"]))
-    plan = experiment.plan
+    _, splits, built, features, _ = parts(sqlite_lab, spec, "evaluate.0.cards=0")
+    trainer, batches = start_training(built, splits, CPU, features=features)
+    evaluation = CellEvaluation(built, splits, CPU, "fp32", features)
+    evaluation.validate()
+    list(evaluation.evaluate(["classification"]))
+    plan = built.plan
     made = [splits.get(plan.dataset, split) for split in ("train", "validation", "test")]
     before = [data.reads for data in made if isinstance(data, Clusters)]
     assert len(before) == 3
     assert all(before)
-    experiment.model.train()
+    built.model.train()
     for index in range(6):
         trainer.update(next(batches), index)
-    scorer.validate()
-    list(scorer.evaluate(["classification"]))
+    evaluation.validate()
+    list(evaluation.evaluate(["classification"]))
     assert [data.reads for data in made if isinstance(data, Clusters)] == before
 
 
@@ -224,53 +224,51 @@ def test_an_encoder_that_is_trained_is_not_kept(sqlite_lab: Lab) -> None:
 def key(
     lab: Lab,
     *overrides: str,
-    change: Callable[[BuiltCell], None] = lambda experiment: None,
+    change: Callable[[BuiltCell], None] = lambda built: None,
     split: str = "train",
     computing: Mapping[str, object] | None = None,
 ) -> str:
     """The key of the image encoder's features, as the cache makes it."""
-    _, splits, experiment, _, _ = parts(lab, write(lab), *overrides)
-    change(experiment)
-    resolved = experiment.plan.dataset
+    _, splits, built, _, _ = parts(lab, write(lab), *overrides)
+    change(built)
+    resolved = built.plan.dataset
     dataset = splits.get(resolved, split)  # type: ignore[arg-type]
     about = {
         **(computing or describe_computing(CPU, "fp32")),
-        "encoder": describe_encoder(experiment, "image"),
+        "encoder": describe_encoder(built, "image"),
         "dataset": describe_split(resolved, dataset, split),  # type: ignore[arg-type]
     }
     return digest(about)
 
 
-def nudge(experiment: BuiltCell) -> None:
+def nudge(built: BuiltCell) -> None:
     """One weight by the least there is."""
     with torch.no_grad():
-        weight = next(experiment.model.encoders["image"].parameters()).view(-1)
+        weight = next(built.model.encoders["image"].parameters()).view(-1)
         weight[0] = torch.nextafter(weight[0], torch.tensor(9.0))
 
 
-def prepare_otherwise(experiment: BuiltCell) -> None:
+def prepare_otherwise(built: BuiltCell) -> None:
     """Another transform of the same encoder."""
-    experiment.model.encoders["image"].preprocessing = "another"  # type: ignore[assignment]
+    built.model.encoders["image"].preprocessing = "another"  # type: ignore[assignment]
 
 
-def edit(experiment: BuiltCell) -> None:
+def edit(built: BuiltCell) -> None:
     """The plugin's source, of an editable installation."""
-    _change_entry(experiment, source_hash="another")
+    _change_entry(built, source_hash="another")
 
 
-def upgrade(experiment: BuiltCell) -> None:
+def upgrade(built: BuiltCell) -> None:
     """The plugin's version."""
-    _change_entry(experiment, version="1.1")
+    _change_entry(built, version="1.1")
 
 
-def _change_entry(
-    experiment: BuiltCell, source_hash: str | None = None, version: str = "1.0"
-) -> None:
-    resolved = experiment.plan.encoders["image"]
+def _change_entry(built: BuiltCell, source_hash: str | None = None, version: str = "1.0") -> None:
+    resolved = built.plan.encoders["image"]
     entry = replace(resolved.entry, version=version)
     object.__setattr__(entry, "source_hash", source_hash)
-    encoders = {**experiment.plan.encoders, "image": replace(resolved, entry=entry)}
-    object.__setattr__(experiment, "plan", replace(experiment.plan, encoders=encoders))
+    encoders = {**built.plan.encoders, "image": replace(resolved, entry=entry)}
+    object.__setattr__(built, "plan", replace(built.plan, encoders=encoders))
 
 
 def test_the_key_is_the_same_every_time(sqlite_lab: Lab) -> None:
@@ -320,11 +318,11 @@ def test_split_precision_device_and_libraries_are_in_the_key(sqlite_lab: Lab) ->
 def test_a_fusion_that_reads_tokens_has_another_key(sqlite_lab: Lab) -> None:
     (plan,) = plan_specs([write(sqlite_lab)], ())
     assert plan.reads == {"pooled"}
-    _, _, experiment, _, _ = parts(sqlite_lab, write(sqlite_lab))
-    pooled = describe_encoder(experiment, "image")
+    _, _, built, _, _ = parts(sqlite_lab, write(sqlite_lab))
+    pooled = describe_encoder(built, "image")
     fusion = replace(plan.fusion, factory=ReadsTokens)
-    object.__setattr__(experiment, "plan", replace(plan, fusion=fusion))
-    assert describe_encoder(experiment, "image") != pooled
+    object.__setattr__(built, "plan", replace(plan, fusion=fusion))
+    assert describe_encoder(built, "image") != pooled
 
 
 class ReadsTokens:
@@ -396,12 +394,12 @@ def test_a_folder_that_cannot_be_written_stops_nothing(sqlite_lab: Lab) -> None:
 
 
 def test_a_full_disk_stops_nothing_and_leaves_nothing_behind(sqlite_lab: Lab) -> None:
-    _, _, experiment, features, cache = parts(sqlite_lab, write(sqlite_lab))
+    _, _, built, features, cache = parts(sqlite_lab, write(sqlite_lab))
     with largest_file(500):
-        kept = features.kept(experiment.plan.dataset, "train")
+        kept = features.kept(built.plan.dataset, "train")
     assert len(kept.tables["image"].starts) == 25
     assert list(cache.folder.iterdir()) == []
     (note,) = [note for note in sqlite_lab.shown.notes if "cannot be kept" in note]
     assert "too large" in note
-    again = features.kept(experiment.plan.dataset, "train")
+    again = features.kept(built.plan.dataset, "train")
     assert again.tables["image"] is kept.tables["image"]

@@ -15,7 +15,7 @@ from mmlab.data.splits import Splits
 from mmlab.hashing import digest
 from mmlab.model.build import BuiltCell, build
 from mmlab.plan.resolve import plan_specs
-from mmlab.runner import kept as features
+from mmlab.runner import kept as cache_of_runs
 from mmlab.runner.execute import start_training
 from mmlab.runner.kept import FeatureCache, FeatureCacheForRun
 from mmlab.runner.kept_encode import describe_transform
@@ -75,19 +75,19 @@ def test_inputs_of_one_encoder_and_features_of_another_go_together(sqlite_lab: L
 
 
 def test_no_sample_is_read_where_all_inputs_are_kept(sqlite_lab: Lab) -> None:
-    experiment, splits, keeper = parts(sqlite_lab)
-    trainer, batches = start_training(experiment, splits, CPU, keeper=keeper)
-    scorer = CellEvaluation(experiment, splits, CPU, "fp32", keeper)
-    scorer.validate()
-    dataset = experiment.plan.dataset
+    built, splits, features = parts(sqlite_lab)
+    trainer, batches = start_training(built, splits, CPU, features=features)
+    evaluation = CellEvaluation(built, splits, CPU, "fp32", features)
+    evaluation.validate()
+    dataset = built.plan.dataset
     made = [splits.get(dataset, split) for split in ("train", "validation")]
     before = [data.reads for data in made if isinstance(data, Clusters)]
     assert all(before)
-    experiment.model.train()
+    built.model.train()
     for index in range(6):
         trainer.update(next(batches), index)
-    scorer.validate()
-    list(scorer.evaluate(["classification"], "validation"))
+    evaluation.validate()
+    list(evaluation.evaluate(["classification"], "validation"))
     assert [data.reads for data in made if isinstance(data, Clusters)] == before
 
 
@@ -96,9 +96,9 @@ def parts(
 ) -> tuple[BuiltCell, Splits, FeatureCacheForRun]:
     (plan,) = plan_specs([write(lab)], overrides)
     splits = Splits()
-    experiment = build(plan, splits, {})
+    built = build(plan, splits, {})
     cache = FeatureCache(lab.folder / "mmlab-cache", lab.shown.note)
-    return experiment, splits, FeatureCacheForRun(cache, experiment, splits, CPU, "fp32", trains)
+    return built, splits, FeatureCacheForRun(cache, built, splits, CPU, "fp32", trains)
 
 
 # --- when they are not kept -------------------------------------------------------------------
@@ -118,9 +118,9 @@ def test_a_single_epoch_a_view_and_an_evaluation_keep_none(
 ) -> None:
     sqlite_lab.run_one(write(sqlite_lab), "train.epochs=1")
     sqlite_lab.run_one(write(sqlite_lab), "train.max_steps=3")
-    for keeper in (parts(sqlite_lab, trains=False)[2], parts(sqlite_lab)[2]):
-        dataset = keeper.experiment.plan.dataset
-        assert keeper.kept(dataset, "test").inputs == {}
+    for run_features in (parts(sqlite_lab, trains=False)[2], parts(sqlite_lab)[2]):
+        dataset = run_features.built.plan.dataset
+        assert run_features.kept(dataset, "test").inputs == {}
     monkeypatch.setattr(Scripted, "views", 1)
     sqlite_lab.run_one(write(sqlite_lab))
     assert kept_notes(sqlite_lab) == []
@@ -132,7 +132,7 @@ def test_inputs_that_take_too_much_are_read_and_that_is_said(
     spec = write(sqlite_lab)
     kept = sqlite_lab.run_one(spec)
     sqlite_lab.shown.notes.clear()
-    monkeypatch.setattr(features, "INPUT_BYTES", 24 * 4 * 4 - 1)  # 24 vectors
+    monkeypatch.setattr(cache_of_runs, "INPUT_BYTES", 24 * 4 * 4 - 1)  # 24 vectors
     read = sqlite_lab.run_one(spec, rerun=True)
     assert kept_notes(sqlite_lab) == [
         f"inputs of encoders.image ({split}) are read at every epoch: 0.00 GiB, more than the "
@@ -146,36 +146,36 @@ def test_inputs_that_take_too_much_are_read_and_that_is_said(
 # --- the key ----------------------------------------------------------------------------------
 
 
-def prepare_otherwise(experiment: BuiltCell) -> None:
+def prepare_otherwise(built: BuiltCell) -> None:
     """Another transform of the same encoder."""
-    experiment.model.encoders["image"].preprocessing = "another"  # type: ignore[assignment]
+    built.model.encoders["image"].preprocessing = "another"  # type: ignore[assignment]
 
 
-def learn_otherwise(experiment: BuiltCell) -> None:
+def learn_otherwise(built: BuiltCell) -> None:
     """What an encoder holds beside its parameters: a vocabulary, say."""
-    experiment.model.encoders["image"].register_buffer("words", torch.ones(1))
+    built.model.encoders["image"].register_buffer("words", torch.ones(1))
 
 
-def compute_otherwise(experiment: BuiltCell) -> None:
+def compute_otherwise(built: BuiltCell) -> None:
     """What an encoder holds and does not save: a filter bank, say."""
-    encoder = experiment.model.encoders["image"]
+    encoder = built.model.encoders["image"]
     encoder.register_buffer("bands", torch.ones(1), persistent=False)
 
 
-def edit(experiment: BuiltCell) -> None:
+def edit(built: BuiltCell) -> None:
     """The plugin's source, of an editable installation."""
-    resolved = experiment.plan.encoders["image"]
+    resolved = built.plan.encoders["image"]
     entry = replace(resolved.entry)
     object.__setattr__(entry, "source_hash", "another")
-    encoders = {**experiment.plan.encoders, "image": replace(resolved, entry=entry)}
-    object.__setattr__(experiment, "plan", replace(experiment.plan, encoders=encoders))
+    encoders = {**built.plan.encoders, "image": replace(resolved, entry=entry)}
+    object.__setattr__(built, "plan", replace(built.plan, encoders=encoders))
 
 
 def key(lab: Lab, *overrides: str, change: Callable[[BuiltCell], None] | None = None) -> str:
-    experiment, _, _ = parts(lab, *overrides)
+    built, _, _ = parts(lab, *overrides)
     if change is not None:
-        change(experiment)
-    return digest(describe_transform(experiment, "image"))
+        change(built)
+    return digest(describe_transform(built, "image"))
 
 
 @pytest.mark.parametrize("change", [prepare_otherwise, learn_otherwise, compute_otherwise, edit])
@@ -192,7 +192,7 @@ def test_weights_are_no_part_of_the_key(sqlite_lab: Lab) -> None:
 
 def test_other_data_is_another_file(sqlite_lab: Lab) -> None:
     for overrides in ((), ("dataset.captions=2",), ("dataset.count=25",)):
-        experiment, _, keeper = parts(sqlite_lab, *overrides)
-        keeper.kept(experiment.plan.dataset, "train")
+        built, _, features = parts(sqlite_lab, *overrides)
+        features.kept(built.plan.dataset, "train")
     files = list((sqlite_lab.folder / "mmlab-cache").glob("*.safetensors"))
     assert len(files) == 6

@@ -26,10 +26,10 @@ UNTRAINED = (
 
 
 @torch.no_grad()
-def predict(experiment: BuiltCell) -> torch.Tensor:
+def predict(built: BuiltCell) -> torch.Tensor:
     """The label that the loaded model gives each sample of the test split."""
-    (batch,) = evaluation_batches(Clusters("test"), experiment.readers, 64)
-    prediction = experiment.model(batch).prediction
+    (batch,) = evaluation_batches(Clusters("test"), built.readers, 64)
+    prediction = built.model(batch).prediction
     assert prediction is not None
     return prediction.argmax(dim=1)
 
@@ -58,10 +58,10 @@ def test_a_loaded_model_is_in_eval_mode_and_has_the_readers_of_its_encoders(
     sqlite_lab: Lab,
 ) -> None:
     sqlite_lab.run_one(sqlite_lab.write("toy"))
-    experiment = mmlab.load("@last", sqlite_lab.db)
-    assert not any(module.training for module in experiment.step.modules())
-    x = experiment.readers["image"].encoder.transform([1.0, 0.0, 0.0, 0.0], train=False)
-    assert experiment.model.encode("image", x[None]).pooled.shape == (1, 8)
+    built = mmlab.load("@last", sqlite_lab.db)
+    assert not any(module.training for module in built.step.modules())
+    x = built.readers["image"].encoder.transform([1.0, 0.0, 0.0, 0.0], train=False)
+    assert built.model.encode("image", x[None]).pooled.shape == (1, 8)
 
 
 def test_best_and_final_weights_are_loaded_as_they_were_kept(sqlite_lab: Lab) -> None:
@@ -200,9 +200,9 @@ WORDS = (
 @pytest.mark.slow
 def test_a_learnt_vocabulary_comes_back_with_the_weights(sqlite_lab: Lab) -> None:
     detail = sqlite_lab.run_one(sqlite_lab.write("words", WORDS))
-    experiment = mmlab.load("words", sqlite_lab.db)
-    ids = experiment.readers["text"].encoder.transform("grinning face", False)
-    features = experiment.model.encode("text", ids[None]).pooled
+    built = mmlab.load("words", sqlite_lab.db)
+    ids = built.readers["text"].encoder.transform("grinning face", False)
+    features = built.model.encode("text", ids[None]).pooled
     assert bool(torch.isfinite(features).all())
     with_retrieval = sqlite_lab.write("words", WORDS, RETRIEVAL)
     assert sqlite_lab.statuses(with_retrieval) == ["evaluated"]

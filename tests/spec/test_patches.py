@@ -15,7 +15,7 @@ from mmlab.errors import SpecError, WeightsError
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import prepare
-from mmlab.runner.initial_weights import Sources
+from mmlab.runner.initial_weights import WeightsFinder
 from mmlab.spec import expand, load_spec
 from mmlab.store import open_store
 
@@ -167,4 +167,4 @@ def test_so_does_that_of_a_file_of_weights(tmp_path: Path) -> None:
         open_store(str(tmp_path / "mmlab.db"), create=True) as store,
         pytest.raises(WeightsError, match=re.escape(named)),
     ):
-        Sources(store, tmp_path / "runs").find(plan)
+        WeightsFinder(store, tmp_path / "runs").find(plan)

@@ -55,10 +55,12 @@ class Training:
     def __init__(self, plan: Plan, runs: Path, start: int = 0) -> None:
         self.start = start
         splits = Splits()
-        self.experiment = build(plan, splits, {})
+        self.built = build(plan, splits, {})
         group = ProcessGroup()
-        self.scorer = CellExecutor(splits, CPU, group, print).scorer(self.experiment, trains=True)
-        self.trainer, self.batches = start_training(self.experiment, splits, CPU, start=start)
+        self.evaluation = CellExecutor(splits, CPU, group, print).evaluation(
+            self.built, trains=True
+        )
+        self.trainer, self.batches = start_training(self.built, splits, CPU, start=start)
         self.summary = Summary(CPU, plan.cell.spec.train)
         self.files = WeightFiles(runs, "run")
         self.state = TrainingState(self.trainer, summary=self.summary, files=self.files)
@@ -76,8 +78,8 @@ class Training:
         for progress in train(self.trainer, self._watched(), self._validate, self.start):
             self.summary.update(progress)
             if progress.is_best:
-                about = self.experiment.description().metadata()
-                self.files.save("best", self.experiment.step.state_dict(), about)
+                about = self.built.description().metadata()
+                self.files.save("best", self.built.step.state_dict(), about)
             yield progress
 
     def run(self) -> Left:
@@ -85,7 +87,7 @@ class Training:
         left = Left()
         for progress in self.progresses():
             left.points |= _points(progress)
-        state = self.experiment.step.state_dict()
+        state = self.built.step.state_dict()
         left.weights = {name: x.clone() for name, x in state.items() if isinstance(x, Tensor)}
         left.files, left.best_step = self.files.artifacts(), self.summary.best_step
         left.steps = self.summary.state_dict()["steps"]
@@ -100,7 +102,7 @@ class Training:
     def _validate(self) -> dict[str, float]:
         score = SCORES[self._validations]
         self._validations += 1
-        seen = {f"seen/{name}": value for name, value in self.scorer.validate().items()}
+        seen = {f"seen/{name}": value for name, value in self.evaluation.validate().items()}
         return {"loss": score, **seen}
 
 

@@ -14,7 +14,7 @@ from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import prepare
 from mmlab.runner.cells import plan_of, read_cell, write_cell
 from mmlab.runner.identity import hash_cell
-from mmlab.runner.initial_weights import Sources
+from mmlab.runner.initial_weights import WeightsFinder
 from mmlab.store import CellRow, RunDetail, Store
 from support.lab import ENCODERS, TOY, TRAIN
 from support.toys import LABELS
@@ -80,7 +80,7 @@ def matched(plan: Plan) -> Plan:
 
 
 def _train_hash(plan: Plan, store: Store, runs_folder: Path) -> str:
-    sources = Sources(store, runs_folder).find(plan)
+    sources = WeightsFinder(store, runs_folder).find(plan)
     return hash_cell(plan, Splits().revisions(plan), sources).train
 
 

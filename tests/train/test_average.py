@@ -62,8 +62,8 @@ def test_what_is_validated_kept_and_loaded_is_the_average(sqlite_lab: Lab) -> No
     detail = sqlite_lab.run_one(spec, "train.ema=0.99")
     final = sqlite_lab.weights(detail, "final")
     assert any(not torch.equal(final[name], plain[name]) for name in plain)
-    experiment = mmlab.load(detail.run.run_id, sqlite_lab.db, weights="final")
-    assert all(torch.equal(x, final[f"{name}"]) for name, x in experiment.step.state_dict().items())
+    built = mmlab.load(detail.run.run_id, sqlite_lab.db, weights="final")
+    assert all(torch.equal(x, final[f"{name}"]) for name, x in built.step.state_dict().items())
     with mmlab.results(sqlite_lab.db) as results:
         curves = results.curves("averaged")
     both = curves.filter(curves["metric"] == "validation/loss").sort("step")["value"].to_list()

@@ -19,7 +19,7 @@ from mmlab.data.order import Order
 from mmlab.errors import RunError
 from mmlab.spec import TrainTable
 from mmlab.train.loop import Trainer
-from mmlab.train.optimizers import Group, Optimizer
+from mmlab.train.optimizers import Optimizer, ParameterGroup
 from mmlab.train.progress import DeviceMeter
 
 CPU = torch.device("cpu")
@@ -48,7 +48,7 @@ def set_gradients(of: Sequence[nn.Parameter], step: int) -> None:
 
 
 def make(name: str, own: Sequence[nn.Parameter]) -> Optimizer:
-    groups: list[Group] = [
+    groups: list[ParameterGroup] = [
         {"params": list(own[:2]), "weight_decay": DECAY, "scale": 1.0},
         {"params": list(own[2:]), "weight_decay": 0.0, "scale": 1.0},
     ]
