@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mmlab.errors import DataError, explain
-from mmlab.plugin import Dataset, Outlined, Sample, Split
+from mmlab.plugin import Dataset, Outlined, Sample, Sectioned, Split
 from mmlab.records import SkippedSample
 
 #: What reading a sample raises when its file is missing or broken. Pillow has two words for it.
 READ_ERRORS = (DataError, OSError, ValueError, SyntaxError)
 
 
-class ReadableSamples:
-    """The samples of a dataset that can be read, in their order, with a revision of its own.
+class SampleSubset:
+    """Some samples of a dataset, in their order, with a revision of its own.
 
     Everything else a dataset tells of itself is the dataset's, but for the name of a published test
     set: these are not exactly its samples.
@@ -37,6 +37,12 @@ class ReadableSamples:
         if isinstance(dataset, Outlined):
             outline = dataset.outline
             self.outline = lambda index: outline(self._positions[index])
+        if isinstance(dataset, Sectioned):
+            places = {position: place for place, position in enumerate(positions)}
+            self.sections = {
+                name: [places[position] for position in section if position in places]
+                for name, section in dataset.sections.items()
+            }
         for name in ("target_names", "prompt_names"):
             if hasattr(dataset, name):
                 setattr(self, name, getattr(dataset, name))
@@ -72,7 +78,7 @@ def without_unreadable(
     left_out = {skipped.position for skipped in found}
     positions = [position for position in range(len(dataset)) if position not in left_out]
     revision = _revision(dataset.revision, sorted(left_out))
-    readable = ReadableSamples(dataset, positions, revision)
+    readable = SampleSubset(dataset, positions, revision)
     return readable, [replace(skipped, dataset_revision=revision) for skipped in found]
 
 

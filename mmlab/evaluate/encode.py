@@ -13,7 +13,8 @@ from mmlab.data.kept_batches import kept_evaluation_batches
 from mmlab.data.loader import evaluation_batches, to_device
 from mmlab.data.reader import Reader
 from mmlab.data.samples import SampleIndex, check_sample, target_names
-from mmlab.data.tables import CachedSplit, FeatureTable, join_rows
+from mmlab.data.skipped import SampleSubset
+from mmlab.data.tables import CachedSplit, FeatureTable, join_rows, take_rows
 from mmlab.errors import DataError, explain
 from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.plugin import Batch, Dataset, Features, Sample, Split
@@ -44,6 +45,20 @@ class Encoded:
     other: Callable[[Split], Encoded] = _no_other
     #: Splits that an evaluator would read besides, and that have no samples.
     lacking: frozenset[Split] = frozenset()
+
+    def section(self, rows: Sequence[int]) -> Encoded:
+        """Some of the samples alone. Sections of other splits are not looked for."""
+        index = torch.tensor(rows, dtype=torch.long)
+        subset = SampleSubset(self.dataset, rows, self.dataset.revision)
+        return replace(
+            self,
+            dataset=subset,
+            features={key: take_rows(found, index) for key, found in self.features.items()},
+            ids=[self.ids[row] for row in rows],
+            truths=[self.truths[row] for row in rows],
+            captions={key: [each[row] for row in rows] for key, each in self.captions.items()},
+            targets=[self.targets[row] for row in rows],
+        )
 
     def present(self, key: str) -> Tensor:
         """Which samples have this input, (n,) bool on the host."""

@@ -158,6 +158,34 @@ class Resolved:
         return {**self.identity(), "places": map_paths(self.options, lambda p: str(p.absolute()))}
 
 
+class Part(Mapping[str, object]):
+    """A component among the options of another: as a mapping its table, with `make` to have it.
+
+    `own` are the keys of its table that the other component reads.
+    """
+
+    def __init__(self, found: Resolved, own: Mapping[str, object]) -> None:
+        self.found = found
+        self.own = dict(own)
+
+    def __getitem__(self, key: str) -> object:
+        return {"use": self.found.entry.name, **self.own, **self.found.options}[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("use", *self.own, *self.found.options))
+
+    def __len__(self) -> int:
+        return 1 + len(self.own) + len(self.found.options)
+
+    def make(self, **given: object) -> Any:  # as of Resolved
+        """The component; raises as `Resolved.make`."""
+        return self.found.make(**given)
+
+    def content(self) -> dict[str, Content]:
+        """What of it decides a result."""
+        return {**self.found.content(), **self.own}
+
+
 def numerics_of(entry: ComponentEntry, factory: Any) -> int | None:  # Any: as of Resolved
     """The number that says what a component computes; None where nobody declared one.
 

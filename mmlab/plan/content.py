@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from mmlab.hashing import canonical_json
 
@@ -24,6 +24,14 @@ class Later:
 
     content: Content
     neutral: object
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A value that says itself what of it decides a result."""
+
+    def content(self) -> Content:
+        """That, as content."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 
 from mmlab.errors import PluginError, explain
 from mmlab.hashing import canonical_json
-from mmlab.plan.content import Content, Later, hashed
+from mmlab.plan.content import Content, Described, Later, hashed
 from mmlab.plugin import Added
 
 #: What stands for a path: its text, or what is there.
@@ -32,6 +32,8 @@ def describe(value: object, paths: Paths = str) -> Content:
     """
     if isinstance(value, os.PathLike):
         return paths(Path(value.__fspath__()))  # `os.fspath` takes a str as it is
+    if isinstance(value, Described):
+        return value.content()
     if isinstance(value, BaseModel):
         return _model(value, paths)
     if is_dataclass(value) and not isinstance(value, type):

@@ -19,7 +19,7 @@ from pydantic_core import SchemaError, to_json
 from mmlab.errors import PluginError, explain
 from mmlab.plan.content import Content
 from mmlab.plan.describe import adapter_of, describe, mark_later, neutrals
-from mmlab.plugin import RESERVED_OPTIONS, SUPPLIED, EncoderKey
+from mmlab.plugin import RESERVED_OPTIONS, SUPPLIED, EncoderKey, Nested
 from mmlab.spec.faults import Fault, unknown_name, validation_faults
 
 Factory = Callable[..., Any]  # Any: factories differ by kind, and the contracts are protocols
@@ -141,6 +141,13 @@ def encoder_options(factory: Factory) -> list[str]:
         for field in fields
         if any(isinstance(mark, EncoderKey) for mark in field.metadata)
     ]
+
+
+def nested_options(factory: Factory) -> dict[str, Nested]:
+    """The options that list components, by their annotation."""
+    fields = option_model(factory).model_fields.values()
+    marks = {str(field.alias): field.metadata for field in fields}
+    return {key: mark for key, found in marks.items() for mark in found if isinstance(mark, Nested)}
 
 
 def json_schema(factory: Factory) -> dict[str, Any]:  # Any: JSON Schema is JSON

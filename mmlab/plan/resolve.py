@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 
 from mmlab.errors import MmlabError, PluginError, SpecError, explain
 from mmlab.plan.checks import contradictions
-from mmlab.plan.component import Resolved, numerics_of
+from mmlab.plan.component import Part, Resolved, numerics_of
 from mmlab.plan.option_paths import map_placed_paths
-from mmlab.plan.options import check_options
+from mmlab.plan.options import check_options, nested_options
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
+from mmlab.plugin import Nested
 from mmlab.spec import Cell, Component, DatasetTable, Override, Spec, SpecFile, expand, load_spec
 from mmlab.spec.document import Document, Values
 from mmlab.spec.faults import Fault, Where
@@ -158,7 +159,24 @@ class Finder:
         if isinstance(component, DatasetTable) and component.on_error == "skip":
             share = component.max_skipped
         options = map_placed_paths(options, partial(self._placed, where))
+        for option, nested in nested_options(factory).items() if options else ():
+            options[option] = self._find_parts(nested, options[option], (*where, option))
         return Resolved(entry, factory, options, share, self.document, where)
+
+    def _find_parts(self, nested: Nested, tables: Any, where: Where) -> list[Part]:
+        """The components that an option lists; those that are at fault are noted and left out."""
+        parts = []
+        for position, table in enumerate(tables):
+            own = {
+                key: value
+                for key in type(table).model_fields
+                if (value := getattr(table, key)) is not None
+            }
+            options = {"use": own.pop("use"), **(table.model_extra or {})}
+            found = self.find(nested.kind, Component.model_validate(options), *where, position)
+            if found is not None:
+                parts.append(Part(found, own))
+        return parts
 
     def _placed(self, table: Where, path: Path, where: Where) -> Path:
         """A path of a component's options, below the folder of the file that writes it."""

@@ -45,10 +45,13 @@ from mmlab.plugin.contracts import Fitted as Fitted
 from mmlab.plugin.contracts import Fusion as Fusion
 from mmlab.plugin.contracts import Inquiring as Inquiring
 from mmlab.plugin.contracts import Loss as Loss
+from mmlab.plugin.contracts import Nested as Nested
+from mmlab.plugin.contracts import NestedComponent as NestedComponent
 from mmlab.plugin.contracts import Outlined as Outlined
 from mmlab.plugin.contracts import Pretrained as Pretrained
 from mmlab.plugin.contracts import Prompted as Prompted
 from mmlab.plugin.contracts import Published as Published
+from mmlab.plugin.contracts import Sectioned as Sectioned
 from mmlab.plugin.contracts import SimilarityFusion as SimilarityFusion
 from mmlab.plugin.contracts import Split as Split
 from mmlab.plugin.contracts import Staged as Staged

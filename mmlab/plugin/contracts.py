@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
 
 from mmlab.plugin.values import Batch, Calibration, Features, Outputs, Sample, Scores, Vocabulary
 
@@ -39,6 +39,33 @@ class Added:
     def __hash__(self) -> int:
         """A neutral value may be a list or a table."""
         return hash(repr(self.neutral))
+
+
+@dataclass(frozen=True)
+class Nested:
+    """Says of an option that it lists components of a kind, each a table with `use`.
+
+        parts: Annotated[Sequence[PartTable], Nested("dataset")]
+
+    `PartTable` is a pydantic model of `use` and of keys that the option's own component reads,
+    None where a table has them not; it allows extra keys, which are the options of the component
+    that `use` names. The factory gets a `NestedComponent` for each. What identifies that is part of
+    the identity, as of the spec's own components.
+    """
+
+    kind: str
+
+
+class NestedComponent(Protocol):
+    """A component that stands among the options of another one, as a mapping its whole table."""
+
+    def __getitem__(self, key: str, /) -> Any: ...
+
+    def get(self, key: str, default: Any = None, /) -> Any:
+        """The value of a key, or the default where its table has no such key."""
+
+    def make(self, **given: object) -> Any:
+        """The component, given those of the values that its factory names: `split`, say."""
 
 
 #: What mmlab passes to each kind of factory, by parameter name.
@@ -330,6 +357,18 @@ class Outlined(Protocol):
 
     def outline(self, index: int) -> Sample:
         """The sample of `dataset[index]`, its pictures, sounds and other large values as None."""
+
+
+@runtime_checkable
+class Sectioned(Protocol):
+    """A dataset whose samples come from several: each evaluation also asks of each section alone.
+
+    Those results have the section's name for a condition.
+    """
+
+    @property
+    def sections(self) -> Mapping[str, Sequence[int]]:
+        """The positions of each section's samples, by its name; none where there is but one."""
 
 
 @runtime_checkable

@@ -13,13 +13,14 @@ from mmlab.data.kept_batches import kept_equal_batches
 from mmlab.data.loader import equal_batches, evaluation_batches, to_device
 from mmlab.data.splits import Splits, lacks_split
 from mmlab.data.tables import CachedSplit
+from mmlab.errors import DataError
 from mmlab.evaluate import Encoded, EvaluatedModel, Evaluator, encode_split, learnt_splits
 from mmlab.evaluate.subject import Remembered
 from mmlab.model.build import BuiltCell
 from mmlab.model.width import count_flops
 from mmlab.plan.component import Resolved
 from mmlab.plan.plan import Plan
-from mmlab.plugin import Batch, Dataset, Published, Split
+from mmlab.plugin import Batch, Dataset, Published, Sectioned, Split
 from mmlab.records import EvaluationResult
 from mmlab.runner.kept import FeatureCacheForRun
 from mmlab.train.loop import mean_losses
@@ -80,6 +81,26 @@ class CellEvaluation:
             declared = self.plan.evaluators[name]
             for result in evaluator(subject, asked, name):
                 yield _published(_declared(result, declared), encoded.dataset)
+            if split is None:
+                yield from self._sections(subject, asked, name)
+
+    def _sections(
+        self, subject: EvaluatedModel, encoded: Encoded, name: str
+    ) -> Iterator[EvaluationResult]:
+        """Results of an evaluation on each section of its data alone, where they have several.
+
+        Evaluators that learn from other splits are asked of all: a probe is one for all sections.
+        """
+        evaluator, declared = self._evaluator(name, cards=False), self.plan.evaluators[name]
+        if not isinstance(encoded.dataset, Sectioned) or learnt_splits(evaluator):
+            return
+        for section, rows in encoded.dataset.sections.items():
+            try:
+                found = evaluator(subject, encoded.section(rows), name)
+            except DataError:  # no sample of this section can take part, and others can
+                continue
+            for result in found:
+                yield _of_section(section, _declared(result, declared))
 
     def validate(self) -> dict[str, float]:
         """Mean losses on the validation split, and the evaluation that `train.best` names."""
@@ -154,6 +175,16 @@ def _declared(result: EvaluationResult, evaluator: Resolved) -> EvaluationResult
     """The result with what its evaluator declares of its metrics."""
     labels = evaluator.label_metrics
     return replace(result, declared=evaluator.metrics, declared_of_labels=labels)
+
+
+def _of_section(section: str, result: EvaluationResult) -> EvaluationResult:
+    """The result under the section's name, its metrics declared for that."""
+
+    def within(condition: str) -> str:
+        return f"{section}: {condition}" if condition else section
+
+    declared = tuple(replace(one, condition=within(one.condition)) for one in result.declared)
+    return replace(result, condition=within(result.condition), declared=declared)
 
 
 def _published(result: EvaluationResult, dataset: Dataset) -> EvaluationResult:

@@ -9,7 +9,7 @@ from PIL import Image
 from sqlalchemy import select
 from support.lab import CONCAT, Lab
 
-from mmlab.data.skipped import ReadableSamples, without_unreadable
+from mmlab.data.skipped import SampleSubset, without_unreadable
 from mmlab.errors import DataError
 from mmlab.plugin import Outlined, Published, Sample
 from mmlab.store.tables import skipped_samples
@@ -76,7 +76,7 @@ def test_a_revision_names_what_is_left_out_and_no_published_set_is_claimed() -> 
     assert len(revisions) == 4
     assert isinstance(Numbers(), Published)
     readable, _ = without_unreadable(Numbers(1), "test", 0.5, "numbers")
-    assert isinstance(readable, ReadableSamples)
+    assert isinstance(readable, SampleSubset)
     assert not isinstance(readable, Published)
 
 

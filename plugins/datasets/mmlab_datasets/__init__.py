@@ -13,6 +13,7 @@ def mmlab_datasets() -> dict[str, str]:
         "clip_benchmark": "mmlab_datasets.shards.folder:ClipBenchmarkFolder",
         "emoji": "mmlab_datasets.emoji:Emoji",
         "manifest": "mmlab_datasets.manifest:Manifest",
+        "mix": "mmlab_datasets.mix:Mix",
         "parquet": "mmlab_datasets.parquet:Parquet",
         "tuxpaint": "mmlab_datasets.tuxpaint:TuxPaint",
         "webdataset": "mmlab_datasets.shards.webdataset:WebDataset",
