@@ -1,4 +1,4 @@
-"""What kind of file some bytes are, by how they begin (magic numbers), whatever the file is called."""
+"""What kind of file some bytes are, by how they begin (magic numbers), not by a file's name."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def read_picture(file: Path, place: str, mend: str = REPLACE) -> Image.Image:
     """The picture in a JPEG, PNG or WebP file, upright, as RGB; what is transparent is white.
 
     Its content says what a file is, not its name. Values are as stored: colour profiles are not
-    applied. Of a JPEG with several pictures (MPO: a phone's, with its depth) the first is the photo.
+    applied. Of a JPEG with several pictures (MPO: a phone's, with its depth) the first is taken.
     Raises DataError for any other content, an animation, 16 bits a channel, more than 50 million
     pixels, or a file that is damaged or cut short; `mend` is what then can be done about it.
     """

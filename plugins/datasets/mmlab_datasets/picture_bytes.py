@@ -46,7 +46,7 @@ def check_jpeg(content: bytes) -> None:
 
 
 def check_png(content: bytes) -> None:
-    """Raise ValueError for a PNG that is damaged or cut short, animated, or of 16 bits a channel."""
+    """Raise ValueError for a PNG that is damaged, cut short, animated or of 16 bits a channel."""
     frames, is_before_pixels = 1, True
     for number, (kind, data) in enumerate(_png_chunks(content)):
         if number == 0 and (kind != b"IHDR" or len(data) != 13):
@@ -103,7 +103,7 @@ def _check_frames(frames: int) -> None:
 
 
 def _png_chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Name and data of each chunk up to the last. Raises ValueError for damage and a missing end."""
+    """Name and data of each chunk to the last. Raises ValueError for damage, a missing end."""
     view, place, kind = memoryview(content), _PNG_SIGNATURE, b""
     while kind != b"IEND":
         length = int.from_bytes(view[place : place + 4])

@@ -101,7 +101,7 @@ def _unreadable(file: Path, place: str, error: Exception) -> str:
     return explain(
         place,
         "the sound cannot be read",
-        found=f"{file}: {getattr(error, 'error_string', error)}",  # libsndfile's, without the object
+        found=f"{file}: {getattr(error, 'error_string', error)}",  # libsndfile's own words
         allowed=f"WAV, or {', '.join(SOUND_FORMATS[1:])} through soundfile; "
         f"1 to {SOUND_VALUES:,} values, 1 to {SOUND_RATE:,} of them a second",
         next_step="convert it: ffmpeg -i FILE -c:a pcm_s16le OUT.wav; or empty the cell",

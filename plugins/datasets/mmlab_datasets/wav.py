@@ -1,6 +1,6 @@
-"""WAV files without a library: PCM of 8 to 32 bits, float, A-law and mu-law, WAVE_FORMAT_EXTENSIBLE.
+"""WAV files without a library: PCM of 8 to 32 bits, float, A-law, mu-law, WAVE_FORMAT_EXTENSIBLE.
 
-Read by the specification of Microsoft and IBM (1991), its extension of 2001 and RF64 (EBU Tech 3306).
+By the specification of Microsoft and IBM (1991), its extension of 2001 and RF64 (EBU Tech 3306).
 """
 
 from __future__ import annotations
