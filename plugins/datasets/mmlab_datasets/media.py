@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mmlab.plugin import DataError, explain
 from mmlab_datasets.content import describe, name_format, read_content
@@ -71,7 +71,7 @@ def decode_picture(content: bytes, place: str, mend: str) -> Image.Image:
 def _decode(content: bytes) -> Image.Image:
     """The picture in these bytes. Raises OSError or ValueError."""
     kind = name_format(content)
-    if kind not in _CHECKS:
+    if kind is None or kind not in _CHECKS:
         raise ValueError(describe(content))
     _CHECKS[kind](content)
     try:
@@ -81,7 +81,7 @@ def _decode(content: bytes) -> Image.Image:
             if kind == "PNG":
                 _mend_png(image, content)
             picture = _rgb(_upright(image))
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise ValueError(f"a {kind} whose header is damaged") from error
     except (
         SyntaxError,
