@@ -133,9 +133,8 @@ class Manifest:
         stamps = {key: stamp(index, columns[key], files[key], folder) for key in columns}
         if not video_column:  # options that are not used change no revision
             del stamps["video"]
-        names = [self.labels, self.templates, *filter(None, [self.target_names])]
-        if video_column:
-            names.append(VIDEO_READING)
+        reading = VIDEO_READING if video_column else ()
+        names = (self.labels, self.templates, *filter(None, [self.target_names, reading]))
         self.revision = _revision(rows, stamps.values(), *names)
         self._rows = [row for row in rows if row.split == split]
         self._folder = folder

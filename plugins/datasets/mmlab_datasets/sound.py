@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ SOUND_FORMATS = ("WAV", "FLAC", "OGG", "MP3")
 SOUND_VALUES = 100_000_000
 SOUND_BYTES = 1_000_000_000
 SOUND_RATE = 1_000_000
+EMPTY = "empty the cell"
 #: A sound in one of these, or in something that has no beginning of its own, as MP3.
 _KINDS = ("WAV", "FLAC", "Ogg", "MP3", None)
 
@@ -31,14 +33,23 @@ def read_sound(file: Path, place: str) -> tuple[Tensor, int]:
     Raises DataError for any other content, no or more than 100 million values, a rate that is none,
     a file cut short, or where soundfile is needed and missing.
     """
+    return _read(lambda: read_content(file, SOUND_BYTES), f"{file}: ", place, EMPTY)
+
+
+def decode_sound(content: bytes, place: str, mend: str) -> tuple[Tensor, int]:
+    """The sound in these bytes, as `read_sound` gives that of a file; `mend` as of pictures."""
+    return _read(lambda: content, "", place, mend)
+
+
+def _read(content: Callable[[], bytes], name: str, place: str, mend: str) -> tuple[Tensor, int]:
     import torch  # here, because pictures and text alone need no torch
 
     try:
-        values, rate = _decode(read_content(file, SOUND_BYTES))
+        values, rate = _decode(content())
     except ImportError as error:
-        raise DataError(_no_library(file, place)) from error
+        raise DataError(_no_library(name, place)) from error
     except (OSError, RuntimeError, ValueError) as error:
-        raise DataError(_unreadable(file, place, error)) from error
+        raise DataError(_unreadable(name, place, error, mend)) from error
     return torch.from_numpy(np.ascontiguousarray(values)), rate
 
 
@@ -97,22 +108,22 @@ def _check_ogg(content: bytes) -> None:
         raise ValueError("the file is cut short: the mark of an Ogg's end is missing")
 
 
-def _unreadable(file: Path, place: str, error: Exception) -> str:
+def _unreadable(name: str, place: str, error: Exception, mend: str) -> str:
     return explain(
         place,
         "the sound cannot be read",
-        found=f"{file}: {getattr(error, 'error_string', error)}",  # libsndfile's own words
+        found=f"{name}{getattr(error, 'error_string', error)}",  # libsndfile's own words
         allowed=f"WAV, or {', '.join(SOUND_FORMATS[1:])} through soundfile; "
         f"1 to {SOUND_VALUES:,} values, 1 to {SOUND_RATE:,} of them a second",
-        next_step="convert it: ffmpeg -i FILE -c:a pcm_s16le OUT.wav; or empty the cell",
+        next_step=f"convert it: ffmpeg -i FILE -c:a pcm_s16le OUT.wav; or {mend}",
     )
 
 
-def _no_library(file: Path, place: str) -> str:
+def _no_library(name: str, place: str) -> str:
     return explain(
         place,
         "sounds other than WAV without compression need the package soundfile",
-        found=f"{file}; soundfile is not installed",
+        found=f"{name}soundfile is not installed",
         allowed=f"WAV of PCM, float, A-law or mu-law; {', '.join(SOUND_FORMATS)} through soundfile",
         next_step="pip install 'mmlab-datasets[audio]', or convert the file",
     )

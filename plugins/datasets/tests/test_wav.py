@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mmlab_datasets.sound import read_sound
+from mmlab_datasets.sound import decode_sound, read_sound
 
 from mmlab.plugin import DataError
 
@@ -163,6 +163,13 @@ def test_what_cannot_be_read_is_refused_with_the_file_and_the_true_reason(
     tmp_path: Path, found: str
 ) -> None:
     assert refusal(tmp_path, REFUSED[found]).startswith(found)
+
+
+def test_bytes_are_read_as_files_are() -> None:
+    values, rate = decode_sound(wav(fmt(PCM, 16), struct.pack("<h", 16384)), "here", "leave it out")
+    assert (values.tolist(), rate) == ([[0.5]], 16000)
+    with pytest.raises(DataError, match=r"found: the file is cut short(.|\n)*or leave it out"):
+        decode_sound(CUT, "here", "leave it out")
 
 
 def test_a_compressed_wav_names_the_package_that_reads_it(tmp_path: Path) -> None:
