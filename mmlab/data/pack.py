@@ -141,7 +141,7 @@ def _members(sample: Sample, dataset: Dataset, packing: Packing) -> Iterator[tup
     """Ending and bytes of each of a sample's members; what it lacks has none."""
     picture, captions = sample.values.get("image"), _captions(sample)
     if isinstance(picture, Image.Image):
-        yield packing.picture_format, _encode(picture, packing.picture_format)
+        yield packing.picture_format, _encode(sample, picture, packing.picture_format)
     if captions:
         is_retrieval = _kind(dataset) == "retrieval"
         yield "txt", "\n".join(captions if is_retrieval else captions[:1]).encode()
@@ -163,9 +163,14 @@ def _captions(sample: Sample) -> list[str]:
     return captions
 
 
-def _encode(picture: Image.Image, kind: PictureFormat) -> bytes:
+def _encode(sample: Sample, picture: Image.Image, kind: PictureFormat) -> bytes:
     file = io.BytesIO()
-    picture.save(file, **_WRITERS[kind])
+    try:
+        if picture.mode != "RGB":
+            raise ValueError(f"a picture of mode {picture.mode}")
+        picture.save(file, **_WRITERS[kind])
+    except (OSError, ValueError) as error:
+        raise _no_picture(sample, kind, error) from error
     return file.getvalue()
 
 
@@ -243,6 +248,18 @@ def _no_place(resolved: Resolved, modalities: Sequence[str]) -> UsageError:
             found=", ".join(modalities),
             allowed=", ".join(PACKED),
             next_step="pack a dataset of pictures and texts, or read this one as it is",
+        )
+    )
+
+
+def _no_picture(sample: Sample, kind: PictureFormat, error: Exception) -> DataError:
+    return DataError(
+        explain(
+            f"sample {sample.id!r}",
+            f"its picture cannot be written as {kind}",
+            found=error,
+            allowed="RGB pictures; of at most 16,383 pixels a side in webp, and 65,535 in jpg",
+            next_step="--format png has no such limit, or correct the dataset; nothing was written",
         )
     )
 

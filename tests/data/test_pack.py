@@ -200,6 +200,28 @@ def test_nothing_is_written_over(folder: Path) -> None:
     assert [path.name for path in (folder / "out").iterdir()] == ["mine.txt"]
 
 
+def test_a_photo_is_packed_upright_and_is_turned_once(folder: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    photo = Image.open(folder / "0.png")
+    photo.save(folder / "0.png", exif=turned, icc_profile=b"of a printer")
+    shards = packed(folder, options=("--format", "png"))
+    path = shards / "train" / "0.tar"
+    image = WebDataset("train", train=path)[0].values["image"]
+    assert isinstance(image, Image.Image)
+    expected = np.rot90(np.asarray(photo), -1)
+    np.testing.assert_array_equal(np.asarray(image), expected)
+
+
+def test_a_picture_that_its_format_cannot_hold_is_named(folder: Path) -> None:
+    Image.new("RGB", (16_400, 20)).save(folder / "5.png")
+    done = pack(folder)
+    assert (done.exit_code, isinstance(done.exception, SystemExit)) == (1, True)
+    assert "sample '6': its picture cannot be written as webp" in done.stderr
+    assert "16383" in done.stderr
+    assert not (folder / "out").exists()
+
+
 def test_a_fault_in_a_sample_leaves_nothing_behind(folder: Path) -> None:
     (folder / "5.png").write_bytes(b"no picture at all")
     done = pack(folder, 'label_column = "kind"')

@@ -148,7 +148,7 @@ MANIFESTS = [
         Says(
             "rows.csv: row 5, column 'file'",
             "picture cannot be read",
-            "4.png: cannot identify",
+            "4.png: it begins with b'not a picture'",
             "JPEG, PNG, WEBP",
             "replace or convert",
         ),

@@ -11,16 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from mmlab.plugin import DataError, explain
+from mmlab_datasets.content import read_head
 
 #: Bytes of the largest file read, unpacked: MNIST's training pictures take 47 million.
 IDX_BYTES = 1 << 30
+_GZIP = b"\x1f\x8b"
 _MAGIC = {1: b"\x00\x00\x08\x01", 3: b"\x00\x00\x08\x03"}
 
 
 def read_idx(path: Path, axes: int) -> npt.NDArray[np.uint8]:
     """The bytes of a file in their shape. Raises DataError for any other content."""
     try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        is_gzipped = read_head(path).startswith(_GZIP)  # some browsers unpack, and keep the name
+        with gzip.open(path) if is_gzipped else path.open("rb") as file:
             content = file.read(IDX_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise _unreadable(path, str(error)) from error
@@ -41,7 +44,7 @@ def _unreadable(path: Path, found: str) -> DataError:
             str(path),
             "this is no file of MNIST's format",
             found=found,
-            allowed="an idx file of bytes, gzipped if its name says so",
+            allowed="an idx file of bytes, gzipped or not",
             next_step="fetch the file again, or correct the path of its folder",
         )
     )

@@ -27,7 +27,7 @@ from mmlab_datasets.media import REPLACE, read_picture
 from mmlab_datasets.sound import read_sound
 from mmlab_datasets.splits import draw_splits
 from mmlab_datasets.texts import Label, Template
-from mmlab_datasets.video import read_video
+from mmlab_datasets.video import VIDEO_READING, read_video
 
 Column = Annotated[str, Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, lt=0.5)]
@@ -133,7 +133,8 @@ class Manifest:
         stamps = {key: stamp(index, columns[key], files[key], folder) for key in columns}
         if not video_column:  # options that are not used change no revision
             del stamps["video"]
-        names = (self.labels, self.templates, *filter(None, [self.target_names]))
+        reading = VIDEO_READING if video_column else ()
+        names = (self.labels, self.templates, *filter(None, [self.target_names, reading]))
         self.revision = _revision(rows, stamps.values(), *names)
         self._rows = [row for row in rows if row.split == split]
         self._folder = folder

@@ -131,7 +131,7 @@ def test_files_that_are_not_there_are_named(tmp_path: Path, folder: Path) -> Non
 
 # Named, because the bytes that gzip writes hold the time: they cannot tell a test's name.
 OTHER_FORMATS = {
-    "no gzip": (b"no gzip", "Not a gzipped file"),
+    "no idx": (b"no idx", "header 6e6f2069"),
     "no header": (gzip.compress(b"1234"), "header 31323334"),
     "half a shape": (
         gzip.compress(struct.pack(">HBB1I", 0, 8, 1, 5) + b"1234"),
@@ -164,3 +164,8 @@ def test_the_real_files_make_pairs() -> None:
     assert sample.id.startswith("0_yweweler_0+")
     sound: Any = sample.values["audio"]
     assert sound[1] == 8000
+
+
+def test_what_a_browser_unpacked_and_did_not_rename_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a.gz").write_bytes(struct.pack(">HBB1I", 0, 8, 1, 3) + b"abc")
+    assert read_idx(tmp_path / "a.gz", 1).tolist() == list(b"abc")

@@ -70,7 +70,7 @@ class ImageTransform:
 
     def __call__(self, raw: object, train: bool) -> Tensor:
         """One picture, cut for training or evaluation."""
-        if not isinstance(raw, Image.Image):
+        if not (isinstance(raw, Image.Image) and raw.mode == "RGB"):
             raise _not_a_picture(raw)
         return self.cut(to_tensor(raw), train)
 
@@ -122,8 +122,8 @@ def _not_a_picture(raw: object) -> DataError:
         explain(
             "image encoder",
             "a raw value is no picture",
-            found=type(raw).__name__,
-            allowed="PIL images",
+            found=f"{type(raw).__name__} {getattr(raw, 'mode', '')}".rstrip(),
+            allowed="PIL images of mode RGB",
             next_step="let this encoder read a modality of pictures (encoders.KEY.modality)",
         )
     )

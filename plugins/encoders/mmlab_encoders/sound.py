@@ -180,11 +180,15 @@ def _sound(raw: object) -> tuple[Tensor, int]:
         explain(
             "audio encoder",
             "a raw value is no sound",
-            found=type(raw).__name__,
+            found=_describe_pair(*cast(tuple[Tensor, int], raw)) if is_pair else type(raw).__name__,
             allowed="a pair: a float32 tensor (channels, time), and its rate in Hz",
             next_step="let this encoder read a modality of sounds (encoders.KEY.modality)",
         )
     )
+
+
+def _describe_pair(wave: Tensor, rate: object) -> str:
+    return f"a tensor {tuple(wave.shape)} and the rate {rate!r}"
 
 
 def _too_narrow(mels: int, bins: int) -> SpecError:

@@ -109,9 +109,9 @@ class _Alone:
 def _video(raw: object) -> Tensor:
     """uint8 (T, 3, H, W) of a tensor or a list of RGB pictures of one size."""
     is_list = isinstance(raw, list | tuple) and len(raw) > 0
-    if is_list and all(isinstance(frame, Image.Image) for frame in cast(list[object], raw)):
+    if is_list and all(_is_rgb(frame) for frame in cast(list[object], raw)):
         pictures = [to_tensor(frame) for frame in cast(list[Image.Image], raw)]
-        if len({picture.shape for picture in pictures}) == 1 and len(pictures[0]) == 3:
+        if len({picture.shape for picture in pictures}) == 1:
             return torch.stack(pictures)
     is_bytes = isinstance(raw, Tensor) and raw.dtype == torch.uint8 and raw.ndim == 4
     if is_bytes and cast(Tensor, raw).shape[0] > 0 and cast(Tensor, raw).shape[1] == 3:
@@ -126,3 +126,7 @@ def _video(raw: object) -> Tensor:
             next_step="let this encoder read a modality of videos (encoders.KEY.modality)",
         )
     )
+
+
+def _is_rgb(frame: object) -> bool:
+    return isinstance(frame, Image.Image) and frame.mode == "RGB"

@@ -158,6 +158,12 @@ def test_a_value_that_is_no_picture_is_refused() -> None:
         ImageTransform(16, crop=1, flip=False)("a cat", False)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGBA", "YCbCr", "I;16"])
+def test_a_picture_of_another_mode_is_refused_not_misread(mode: str) -> None:
+    with pytest.raises(DataError, match=f"found: Image {mode}"):
+        ImageTransform(16, crop=1, flip=False)(Image.new(mode, (16, 16)), False)
+
+
 def test_patches_that_do_not_tile_the_picture_are_refused(context: BuildContext) -> None:
     with pytest.raises(SpecError, match="found: image_size 64, patch_size 10"):
         ViT(context, patch_size=10)

@@ -168,3 +168,8 @@ def test_the_transformer_does_not_see_how_much_is_padded(context: BuildContext) 
 def test_a_value_that_is_no_sound_is_refused(raw: object) -> None:
     with pytest.raises(DataError, match="no sound"):
         SoundTransform(8000, 1)(raw, False)
+
+
+def test_a_rate_that_is_none_is_named() -> None:
+    with pytest.raises(DataError, match=r"found: a tensor \(1, 5\) and the rate 0"):
+        SoundTransform(8000, 1)((torch.ones(1, 5), 0), False)

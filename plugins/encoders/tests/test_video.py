@@ -95,6 +95,7 @@ def test_frames_are_normalised_as_pictures_are(context: BuildContext) -> None:
         torch.zeros(2, 1, 4, 4, dtype=torch.uint8),
         [Image.new("RGB", (2, 2)), Image.new("RGB", (3, 2))],
         [Image.new("L", (2, 2))],
+        [Image.new("YCbCr", (2, 2))],
     ],
 )
 def test_a_value_that_is_no_video_is_refused(raw: object, context: BuildContext) -> None:

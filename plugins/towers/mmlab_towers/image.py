@@ -96,7 +96,7 @@ class Timm(nn.Module):
 
     def transform(self, raw: object, train: bool) -> Tensor:
         """RGB picture -> uint8 (3, size, size)."""
-        if not isinstance(raw, Image.Image):
+        if not (isinstance(raw, Image.Image) and raw.mode == "RGB"):
             raise _no_picture(raw)
         read = self._read_in_training if train else self._read
         return cast(Tensor, read(raw))
@@ -176,8 +176,8 @@ def _no_picture(raw: object) -> DataError:
         explain(
             "timm",
             "a raw value is no picture",
-            found=type(raw).__name__,
-            allowed="PIL images",
+            found=f"{type(raw).__name__} {getattr(raw, 'mode', '')}".rstrip(),
+            allowed="PIL images of mode RGB",
             next_step="let this encoder read a modality of pictures (encoders.KEY.modality)",
         )
     )

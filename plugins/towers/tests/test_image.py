@@ -202,3 +202,8 @@ def test_sources_that_contradict_each_other_are_refused(
 def test_a_value_that_is_no_picture_is_refused(context: BuildContext) -> None:
     with pytest.raises(DataError, match="no picture"):
         Timm(context, architecture="test_resnet").transform("text", False)
+
+
+def test_a_picture_of_another_mode_is_refused(context: BuildContext) -> None:
+    with pytest.raises(DataError, match="found: Image HSV"):
+        Timm(context, architecture="test_resnet").transform(Image.new("HSV", (8, 8)), False)

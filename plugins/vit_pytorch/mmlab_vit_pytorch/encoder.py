@@ -78,7 +78,7 @@ class VitPytorch(nn.Module):
 
     def transform(self, raw: object, train: bool) -> Tensor:
         """RGB picture -> uint8 (3, image_size, image_size)."""
-        if not isinstance(raw, Image.Image):
+        if not (isinstance(raw, Image.Image) and raw.mode == "RGB"):
             raise DataError(_no_picture(raw))
         cut = self._cut_in_training if train else self._cut
         result: Tensor = cut(v2.functional.pil_to_tensor(raw))
@@ -130,7 +130,7 @@ def _no_picture(raw: object) -> str:
     return explain(
         "vit_pytorch",
         "a raw value is no picture",
-        found=type(raw).__name__,
+        found=f"{type(raw).__name__} {getattr(raw, 'mode', '')}".rstrip(),
         allowed="an RGB PIL.Image.Image",
         next_step="let this encoder read a modality of pictures (encoders.KEY.modality)",
     )
