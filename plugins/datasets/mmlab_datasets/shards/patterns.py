@@ -1,27 +1,15 @@
-"""Shards by their patterns, and the table of offsets that is kept beside each.
-
-Reading every header of a tar takes a seek for each; so it is done once, and what was found is kept
-in a file beside the shard. It is written whole or not at all, and used only while the shard has the
-size and the time of change that it had.
-"""
+"""Shards by their patterns: braces stand for several names, as in a shell."""
 
 from __future__ import annotations
 
-import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
-import polars as pl
+from mmlab.plugin import DataError, explain
+from mmlab_datasets.shards.tars import unreadable
 
-from mmlab.plugin import DataError, atomic_file, explain
-from mmlab_datasets.shards.tars import SCHEMA, read_tar, unreadable
-
-logger = logging.getLogger(__name__)
-
-#: Added to a shard's name.
-ENDING = ".offsets.parquet"
 #: Shards of one pattern.
 SHARDS = 100_000
 _BRACES = re.compile(r"\{([^{}]*)\}")
@@ -93,52 +81,3 @@ def find_shards(pattern: Path) -> list[Path]:
         more = f" and {len(missing) - 1:,} more of {len(paths):,}" if len(missing) > 1 else ""
         raise unreadable(missing[0], f"there is no such file{more}")
     return paths
-
-
-def read_offsets(path: Path) -> pl.DataFrame:
-    """The samples of a shard: from the table beside it, else from the shard itself."""
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise unreadable(path, error) from error
-    stamp = (status.st_size, status.st_mtime_ns)
-    kept = path.with_name(path.name + ENDING)
-    known = _read_kept(kept, stamp)
-    if known is not None:
-        return known
-    frame = read_tar(path)
-    _keep(kept, frame, stamp)
-    return frame
-
-
-def _read_kept(kept: Path, stamp: tuple[int, int]) -> pl.DataFrame | None:
-    """The table of a shard of this size and time; None where there is none, or it is damaged."""
-    try:
-        frame = pl.read_parquet(kept)
-    except (OSError, pl.exceptions.PolarsError):
-        return None
-    if frame.schema != {**SCHEMA, "shard_bytes": pl.Int64, "shard_changed_ns": pl.Int64}:
-        return None
-    stamps = frame.select("shard_bytes", "shard_changed_ns").unique().rows()
-    return frame.select(*SCHEMA) if stamps == [stamp] else None
-
-
-def _keep(kept: Path, frame: pl.DataFrame, stamp: tuple[int, int]) -> None:
-    """Write a table whole, or not at all where the folder cannot be written."""
-    size, changed = (pl.lit(value, pl.Int64) for value in stamp)
-    stamped = frame.with_columns(size.alias("shard_bytes"), changed.alias("shard_changed_ns"))
-    try:
-        with atomic_file(kept) as partial:
-            stamped.write_parquet(partial)
-    except OSError as error:
-        logger.info("offsets are not kept in %s: %s", kept, error)
-
-
-def read_all(shards: Sequence[Path]) -> pl.DataFrame:
-    """The samples of all shards in order, with the number of their shard."""
-    frames = [
-        read_offsets(path).with_columns(pl.lit(number, pl.Int64).alias("shard"))
-        for number, path in enumerate(shards)
-    ]
-    empty = pl.DataFrame(schema={**SCHEMA, "shard": pl.Int64})
-    return pl.concat([empty, *frames])
