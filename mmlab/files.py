@@ -1,4 +1,4 @@
-"""Files written whole or not at all (atomic writes), their sizes in words, and their sha256."""
+"""Files written whole or not at all (atomic writes), decoded as UTF-8, and hashed (sha256)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,37 @@ def size_text(size_bytes: int) -> str:
     ('0.6 MB', '4.2 kB', '0.0 kB')
     """
     return f"{size_bytes / 1e6:,.1f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:.1f} kB"
+
+
+#: Byte order marks of encodings other than UTF-8; the longer ones first.
+_MARKS = {
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+
+
+def decode_text(content: bytes) -> str:
+    """Text in UTF-8, without the byte order mark that it may begin with.
+
+    Raises ValueError for any other encoding: which one it seems to be, and the first wrong byte.
+
+    >>> decode_text(b"\xef\xbb\xbfa cat")
+    'a cat'
+    """
+    mark = next((mark for mark in _MARKS if content.startswith(mark)), None)
+    if mark is not None:
+        raise ValueError(f"it is {_MARKS[mark]}, by its byte order mark, and not UTF-8")
+    if 2 * max(content[::2].count(0), content[1::2].count(0)) > len(content) // 2 > 0:
+        raise ValueError("every second byte is zero: it seems to be UTF-16, and not UTF-8")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        wrong, line = content[error.start], content.count(b"\n", 0, error.start) + 1
+        raise ValueError(
+            f"byte 0x{wrong:02x} in line {line} is no UTF-8; it may be Latin-1 or Windows-1252"
+        ) from error
 
 
 def write_whole(path: Path, content: bytes, what: str = "file") -> None:

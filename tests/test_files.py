@@ -11,7 +11,7 @@ import pytest
 from support.full_disk import largest_file
 
 from mmlab.errors import DataError, UsageError
-from mmlab.files import atomic_file, file_sha256, tree_sha256, write_whole
+from mmlab.files import atomic_file, decode_text, file_sha256, tree_sha256, write_whole
 
 #: Long before any tick of a clock that two writes could share.
 LONG_AGO_NS = time.time_ns() - 3_600_000_000_000
@@ -151,3 +151,24 @@ def test_a_file_that_cannot_be_written_is_an_error_in_plain_words(
         write_whole(tmp_path / name, b"content", "report")
     assert "next: name another file" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [b"caf\xc3\xa9\n", b"\xef\xbb\xbfcaf\xc3\xa9\n"])
+def test_a_byte_order_mark_is_no_part_of_a_text(content: bytes) -> None:
+    assert decode_text(content) == "café\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        ("café".encode("utf-16"), "UTF-16"),
+        ("cafe".encode("utf-16-le"), "UTF-16"),
+        ("cafe".encode("utf-16-be"), "UTF-16"),
+        (b"\xff\xfe\0\0" + "cafe".encode("utf-32-le"), "UTF-32"),
+        ("x\ncafé".encode("latin-1"), "byte 0xe9 in line 2 is no UTF-8"),
+        (b"\xed\xa0\xbd", "byte 0xed in line 1"),
+    ],
+)
+def test_another_encoding_is_named(content: bytes, word: str) -> None:
+    with pytest.raises(ValueError, match=word):
+        decode_text(content)

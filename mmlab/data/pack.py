@@ -133,7 +133,8 @@ def _write_lines(path: Path, lines: Sequence[str]) -> None:
 
 
 def _is_no_line(text: str) -> bool:
-    return len(text.splitlines()) != 1 or text != text.strip()
+    # Readers take a byte order mark at the start of a file for none of the text.
+    return len(text.splitlines()) != 1 or text != text.strip() or text.startswith("\ufeff")
 
 
 # --- one sample -------------------------------------------------------------------------------
@@ -270,7 +271,7 @@ def _no_line(place: str, text: str) -> DataError:
             place,
             "a text is not one line, and the layout keeps one text a line",
             found=repr(text[:80]),
-            allowed="texts without line breaks, and without spaces around them",
+            allowed="texts without line breaks, and without spaces or a byte order mark around",
             next_step="correct the dataset; nothing was written",
         )
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import tomllib
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from mmlab.errors import DataError, explain
+from mmlab.errors import DataError, check_text, explain
+from mmlab.files import decode_text
 
 PLACEHOLDER = "{}"
 
@@ -106,18 +108,20 @@ def read_prompts(path: Path, labels: Sequence[str]) -> tuple[tuple[str, ...], ..
         if not is_list or not prompts or not all(each.strip() for each in prompts):
             allowed = "a list of one prompt or more, none of them empty"
             raise _refused(path, f"label {label!r} has no list of prompts", repr(prompts), allowed)
+        for prompt in prompts:
+            check_text(f"{path}: label {label!r}", prompt)
     return tuple(tuple(found[label]) for label in labels)
 
 
 # Any: what a file holds, before it is checked.
 def _read_table(path: Path) -> dict[str, Any]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = io.StringIO(decode_text(path.read_bytes()), newline=None).read()
         if path.suffix == ".json":
             table = json.loads(text, object_pairs_hook=_without_repetition)
         else:
             table = tomllib.loads(text)
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         found = getattr(error, "strerror", None) or str(error)
         allowed = "a TOML file, or a JSON file whose name ends in .json"
         raise _refused(path, "the prompts cannot be read", found, allowed) from error

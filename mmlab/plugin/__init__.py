@@ -25,6 +25,7 @@ from mmlab.errors import SpecError as SpecError
 from mmlab.errors import WeightsError as WeightsError
 from mmlab.errors import explain as explain
 from mmlab.files import atomic_file as atomic_file
+from mmlab.files import decode_text as decode_text
 from mmlab.files import file_sha256 as file_sha256
 from mmlab.files import tree_sha256 as tree_sha256
 from mmlab.metric import LOSS as LOSS

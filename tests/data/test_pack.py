@@ -87,8 +87,9 @@ def test_several_captions_without_labels_are_for_retrieval(folder: Path) -> None
     assert (out / "dataset_type.txt").read_text() == "retrieval\n"
     dataset = ClipBenchmarkFolder("test", path=out)
     assert dataset[0].values["text"] == ("a 9", "b 9")
-    told = WebDataset("train", train=out / "train" / "0.tar", text_field="captions")
-    assert told[1].values["text"] == ("a 1", "b 1")
+    for options in ({"text_field": "captions"}, {"caption_lines": True}):
+        told = WebDataset("train", train=out / "train" / "0.tar", **options)
+        assert told[1].values["text"] == ("a 1", "b 1")
 
 
 def test_several_labels_stay_several(folder: Path) -> None:
@@ -96,6 +97,33 @@ def test_several_labels_stay_several(folder: Path) -> None:
     dataset = ClipBenchmarkFolder("train", path=out)
     assert dataset.is_multi_label
     assert dataset[1].labels == (0, 1)
+    options = {"label_names": dataset.labels, "multi_label": True}
+    told = WebDataset("train", train=out / "train" / "0.tar", **options)
+    assert [told[n].labels for n in range(9)] == [dataset[n].labels for n in range(9)]
+
+
+def test_a_sample_of_nothing_is_there_when_it_is_read_back(folder: Path) -> None:
+    rows = pl.read_ndjson(folder / "index.jsonl").with_columns(
+        pl.when(pl.int_range(pl.len()) != 3).then(pl.col(name)).name.keep()
+        for name in ("file", "title", "kind")
+    )
+    rows.write_ndjson(folder / "index.jsonl")
+    out = packed(folder, 'text_columns = ["title"]', 'label_column = "kind"')
+    told = WebDataset("train", train=out / "train" / "0.tar", label_names=["blue", "red"])
+    assert len(told) == 9
+    assert not told[3].values
+    assert not told[3].labels
+    assert len(ClipBenchmarkFolder("train", path=out)) == 9
+
+
+def test_a_byte_order_mark_that_would_be_lost_is_refused(folder: Path) -> None:
+    index = (folder / "index.jsonl").read_text().replace("title 4", "\ufefftitle 4")
+    (folder / "index.jsonl").write_text(index)
+    done = pack(folder, 'text_columns = ["title"]')
+    assert done.exit_code == 1
+    assert "sample '5'" in done.output
+    assert "\\ufefftitle 4" in done.output
+    assert not (folder / "out").exists()
 
 
 def test_shards_hold_no_more_than_they_may(folder: Path) -> None:

@@ -121,6 +121,25 @@ def write(folder: Path, table: object, suffix: str = "json") -> Path:
     return path
 
 
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("suffix", ["json", "toml"])
+def test_a_byte_order_mark_and_line_ends_change_no_prompt(
+    tmp_path: Path, suffix: str, ending: str
+) -> None:
+    path = write(tmp_path, UNEVEN, suffix)
+    plain = read_prompts(path, LABELS)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_text().replace("\n", ending).encode())
+    assert read_prompts(path, LABELS) == plain
+
+
+@pytest.mark.parametrize("suffix", ["json", "toml"])
+def test_another_encoding_of_prompts_is_named(tmp_path: Path, suffix: str) -> None:
+    path = write(tmp_path, UNEVEN, suffix)
+    path.write_bytes(path.read_text().encode("utf-16"))
+    with pytest.raises(DataError, match="it is UTF-16"):
+        read_prompts(path, LABELS)
+
+
 @pytest.mark.parametrize("suffix", ["json", "toml"])
 def test_a_file_gives_each_label_its_own_prompts(tmp_path: Path, suffix: str) -> None:
     result = ask(subject(), dataset(), prompts_file=write(tmp_path, UNEVEN, suffix), k=6)
@@ -163,6 +182,9 @@ def test_the_content_of_the_file_is_in_the_protocol_and_its_place_is_not(tmp_pat
         ({"bee": [" "]}, "label 'bee' has no list of prompts"),
         ({"bee": "a bee"}, "label 'bee' has no list of prompts"),
         ({"bee": [3]}, "label 'bee' has no list of prompts"),
+        ({"bee": ["x", float("nan")]}, r"label 'bee' has no list of prompts(.|\n)*nan"),
+        ({"bee": ["a \ud83d"]}, "label 'bee': the text holds half of a surrogate pair"),
+        ({"bee": ["a \0"]}, "label 'bee': the text holds a NUL"),
     ],
 )
 def test_a_file_that_does_not_fit_the_labels_is_refused(

@@ -22,6 +22,8 @@ from typing import IO
 from mmlab.plugin import DataError, explain
 
 CHUNK = 1 << 20
+#: The flag of a zip's member whose name is UTF-8; without it zipfile reads code page 437.
+_IS_UTF_8 = 0x800
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,7 @@ class _Member:
 
 
 def _zip_member(info: zipfile.ZipInfo) -> _Member:
-    # zipfile shortens names at a NUL and turns backslashes; the written name decides.
-    header = tarfile.TarInfo(info.orig_filename)
+    header = tarfile.TarInfo(_zip_name(info))
     header.size = info.file_size
     mode = info.external_attr >> 16
     is_plain = stat.S_IFMT(mode) in (0, stat.S_IFREG) and not info.flag_bits & 1
@@ -60,6 +61,18 @@ def _zip_member(info: zipfile.ZipInfo) -> _Member:
     if info.is_dir():
         header.type, header.name = tarfile.DIRTYPE, header.name.rstrip("/")
     return _Member(header, info)
+
+
+def _zip_name(info: zipfile.ZipInfo) -> str:
+    """A member's name in a zip: UTF-8 also where macOS wrote it without saying so."""
+    # zipfile shortens names at a NUL and turns backslashes; the written name decides.
+    name = info.orig_filename
+    if info.flag_bits & _IS_UTF_8 or name.isascii():
+        return name
+    try:
+        return name.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return name
 
 
 def unpack(archive: Path, target: Path, limits: Limits | None = None) -> list[str]:

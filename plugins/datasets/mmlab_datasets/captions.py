@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Annotated
@@ -42,6 +42,7 @@ class Captions:
 
     `path` is `dataset_coco.json`, `dataset_flickr30k.json` or `dataset_flickr8k.json` of Karpathy's
     splits, `root` the folder of the pictures. COCO's "restval" is part of the training split.
+    Images of one file and split are one picture with the captions of all, and `notes` tell so.
     Raises DataError for another file, and for pictures that are not there.
     """
 
@@ -63,11 +64,13 @@ class Captions:
         ] = None,
     ) -> None:
         document = _read(path)
-        name = str(document.get("dataset", ""))
+        name = _name(path, document)
         self.test_set = (
             TEST_SETS.get(name, f"{name}/test") if captions is None else f"{name} (part)"
         )
-        self._pictures = _pictures(path, document, split, captions)
+        images = _pictures(path, document, split)
+        self._pictures = _join(images, captions)
+        self.notes = _about_joined(path, split, len(images), len(self._pictures))
         self._root = root
         sizes = _sizes(path, root, self._pictures)
         content = json.dumps([[one.file, one.captions] for one in self._pictures] + [sizes, split])
@@ -102,19 +105,40 @@ def _read(path: Path) -> dict[str, object]:
     return document
 
 
-def _pictures(
-    path: Path, document: Mapping[str, object], split: Split, captions: int | None
-) -> list[_Picture]:
+def _name(path: Path, document: Mapping[str, object]) -> str:
+    name = str(document.get("dataset", ""))
+    if _has_half_surrogate(name) or "\0" in name:
+        raise _unreadable(str(path), "its dataset has no name that can be stored", ascii(name)[:80])
+    return name
+
+
+def _pictures(path: Path, document: Mapping[str, object], split: Split) -> list[_Picture]:
     images = document["images"]
     assert isinstance(images, list), "the document was checked"
     found = []
     for number, image in enumerate(images, start=1):
         place = f"{path}: image {number}"
-        if not isinstance(image, dict) or image.get("split") not in SPLITS:
-            raise _unreadable(place, "it has no known split", repr(image)[:80])
-        if SPLITS[image["split"]] == split:
-            found.append(_Picture(_file(place, image), _texts(place, image)[:captions]))
+        told = image.get("split") if isinstance(image, dict) else None
+        if not isinstance(image, dict) or not isinstance(told, str) or told not in SPLITS:
+            raise _unreadable(place, "it has no known split", ascii(image)[:80])
+        if SPLITS[told] == split:
+            found.append(_Picture(_file(place, image), _texts(place, image)))
     return found
+
+
+def _join(images: Sequence[_Picture], captions: int | None) -> list[_Picture]:
+    """The pictures, each file once, with as many of its captions as are asked for."""
+    texts: dict[str, tuple[str, ...]] = {}
+    for one in images:
+        texts[one.file] = (*texts.get(one.file, ()), *one.captions)
+    return [_Picture(file, each[:captions]) for file, each in texts.items()]
+
+
+def _about_joined(path: Path, split: Split, images: int, pictures: int) -> tuple[str, ...]:
+    if images == pictures:
+        return ()
+    told = f"{images:,} images are {pictures:,} pictures: those of one file are one"
+    return (f"{split} of {path}: {told}, with all captions",)
 
 
 def _file(place: str, image: Mapping[str, object]) -> str:
@@ -123,6 +147,8 @@ def _file(place: str, image: Mapping[str, object]) -> str:
     if not isinstance(name, str) or not isinstance(folder, str) or not name:
         raise _unreadable(place, "it has no file name", repr(name)[:80])
     file = PurePosixPath(folder, name)
+    if _has_half_surrogate(str(file)):
+        raise _unreadable(place, "its file's name holds half of a surrogate pair", ascii(str(file)))
     if file.is_absolute() or ".." in file.parts or "\0" in str(file):
         raise _unreadable(place, "its file is not below the folder of pictures", repr(str(file)))
     return str(file)
@@ -131,15 +157,26 @@ def _file(place: str, image: Mapping[str, object]) -> str:
 def _texts(place: str, image: Mapping[str, object]) -> tuple[str, ...]:
     sentences = image.get("sentences")
     rows = sentences if isinstance(sentences, list) else []
-    texts = [row.get("raw") if isinstance(row, dict) else None for row in rows]
-    good = tuple(text.strip() for text in texts if isinstance(text, str) and text.strip())
-    if not good or len(good) < len(texts) or any(_is_bad(text) for text in good):
-        raise _unreadable(place, "its sentences are no captions", repr(sentences)[:80])
-    return good
+    if not rows:
+        raise _unreadable(place, "it has no list of sentences", repr(sentences)[:80])
+    return tuple(_text(f"{place}, sentence {number}", row) for number, row in enumerate(rows, 1))
 
 
-def _is_bad(text: str) -> bool:
-    return "\0" in text or len(text.encode(errors="replace")) > TEXT_BYTES
+def _text(place: str, row: object) -> str:
+    raw = row.get("raw") if isinstance(row, dict) else None
+    if not isinstance(raw, str) or not raw.strip():
+        found = f"raw is {json.dumps(raw)}" if isinstance(row, dict) else repr(row)
+        raise _unreadable(place, "it is no caption", found[:80])
+    if _has_half_surrogate(raw):
+        raise _unreadable(place, "the caption holds half of a surrogate pair", ascii(raw[:80]))
+    if "\0" in raw or len(raw.strip().encode()) > TEXT_BYTES:
+        fault = "the caption holds a NUL" if "\0" in raw else "the caption is too long"
+        raise _unreadable(place, fault, f"{len(raw.encode()):,} bytes, {raw[:40]!r}")
+    return raw.strip()
+
+
+def _has_half_surrogate(text: str) -> bool:
+    return any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _sizes(path: Path, root: Path, pictures: list[_Picture]) -> list[int]:

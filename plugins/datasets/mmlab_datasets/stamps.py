@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmlab.plugin import DataError, explain
+from mmlab.plugin import DataError, decode_text, explain
+from mmlab_datasets.texts import read_lines
 
 #: Tux Paint writes English first and without a code.
 ENGLISH = "en"
@@ -105,7 +106,7 @@ def read_captions(file: Path) -> dict[str, str]:
             text = content.read(CAPTION_BYTES + 1)
         if len(text) > CAPTION_BYTES:
             raise ValueError(f"more than {CAPTION_BYTES:,} bytes")
-        first, *others = text.decode("utf-8-sig").splitlines() or [""]
+        first, *others = read_lines(decode_text(text))
     except (OSError, ValueError) as error:
         raise DataError(
             explain(

@@ -1,7 +1,8 @@
-"""Texts that options of datasets hold: labels, and templates of prompts."""
+"""Texts that options and files of datasets hold: labels, templates of prompts, lines."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import Field
@@ -15,3 +16,14 @@ Template = Annotated[
         json_schema_extra={"x-form": "with exactly one {}"},
     ),
 ]
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+def read_lines(text: str) -> list[str]:
+    """The lines of a text without blanks around them, whichever way they end.
+
+    >>> read_lines("a\\r\\n b\\rc")
+    ['a', 'b', 'c']
+    """
+    return [line.strip() for line in _LINE_END.split(text)]

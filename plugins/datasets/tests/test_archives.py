@@ -74,6 +74,22 @@ def test_a_zip_comes_out_as_it_went_in(tmp_path: Path, target: Path) -> None:
     assert tree(target) == {**dict(PLAIN), "mine.txt": b"mine"}
 
 
+@pytest.mark.parametrize("says_so", [True, False])
+def test_names_of_a_zip_are_utf_8_whether_or_not_it_says_so(
+    tmp_path: Path, target: Path, says_so: bool
+) -> None:
+    path = zipped(tmp_path / "a.zip", ("café.txt", b"x"))
+    content = bytearray(path.read_bytes())
+    assert zipfile.ZipFile(path).infolist()[0].flag_bits & 0x800
+    if not says_so:  # as macOS writes it
+        local, central = content.index(b"PK\x03\x04") + 6, content.index(b"PK\x01\x02") + 8
+        for place in (local, central):
+            content[place + 1] &= ~0x08
+        path.write_bytes(content)
+        assert zipfile.ZipFile(path).namelist() == ["caf├⌐.txt"]
+    assert unpack(path, target) == ["café.txt"]
+
+
 def test_no_file_can_be_executed_and_no_right_is_taken_over(tmp_path: Path, target: Path) -> None:
     info = tarfile.TarInfo("run")
     info.mode = 0o6777

@@ -239,7 +239,30 @@ def test_missing_files_are_named_and_counted(tmp_path: Path) -> None:
     assert "and 94 more" in str(caught.value)
 
 
+LISTS = {
+    "dtd/split1-test": "dtd/labels/test1.txt",
+    "food101/test": "food-101/meta/test.txt",
+    "pets/test": "annotations/test.txt",
+}
+
+
+@pytest.mark.parametrize(("test_set", "file"), LISTS.items())
+def test_a_byte_order_mark_and_line_ends_change_no_list(
+    tmp_path: Path, test_set: str, file: str
+) -> None:
+    plain = made(tmp_path, test_set)
+    path = tmp_path / "data" / file
+    content = path.read_text()
+    for ending in ("\r\n", "\r"):
+        path.write_bytes(b"\xef\xbb\xbf" + content.replace("\n", ending).encode())
+        assert made(tmp_path, test_set).revision == plain.revision
+    path.write_bytes(content.encode("utf-16"))
+    with pytest.raises(DataError, match="it is UTF-16"):
+        made(tmp_path, test_set)
+
+
 DAMAGE = {
+    "a NUL in a name": ("food101/test", "food-101/meta/test.txt", b"apple_pie/a\0b"),
     "idx without pictures": ("mnist/test", "t10k-images-idx3-ubyte.gz", b""),
     "half a gzip file": ("mnist/test", "t10k-images-idx3-ubyte.gz", gzip.compress(b"0" * 99)[:20]),
     "a shape that lies": (

@@ -89,6 +89,9 @@ BAD: dict[str, Callable[[Path], object]] = {
     "no sentences": lambda p: write(p, [image(3, "test", sentences=[])]),
     "a sentence of another type": lambda p: write(p, [image(3, "test", sentences=["text"])]),
     "an empty sentence": lambda p: write(p, [image(3, "test", sentences=[{"raw": " "}])]),
+    "a number": lambda p: write(p, [image(3, "test", sentences=[{"raw": 5}])]),
+    "a list of splits": lambda p: write(p, [{**image(3, "test"), "split": ["test"]}]),
+    "a name that is none": lambda p: write(p, [], dataset="\ud83d"),
     "no name": lambda p: write(p, [image(3, "test", filename=None)]),
     "a path out of the folder": lambda p: write(p, [image(3, "test", filename="../../x.jpg")]),
     "an absolute path": lambda p: write(p, [image(3, "test", filepath="/etc")]),
@@ -103,3 +106,48 @@ def test_another_file_is_refused_with_its_place(
     with pytest.raises(DataError, match="these are no captions") as caught:
         read(folder)
     assert str(folder / "dataset.json") in str(caught.value)
+
+
+def test_a_byte_order_mark_and_utf_16_are_read(folder: Path) -> None:
+    before = read(folder)
+    content = (folder / "dataset.json").read_text()
+    for encoding in ("utf-8-sig", "utf-16"):
+        (folder / "dataset.json").write_text(content, encoding)
+        assert read(folder).revision == before.revision
+
+
+@pytest.mark.parametrize(
+    ("raw", "word"),
+    [
+        (float("nan"), "raw is NaN"),
+        ("a tile \ud83d", "half of a surrogate pair"),
+        ("a\0b", "holds a NUL"),
+        ("x" * 5000, "too long"),
+        (None, "raw is null"),
+    ],
+)
+def test_a_sentence_that_is_no_caption_is_named(folder: Path, raw: Any, word: str) -> None:
+    sentences = [{"raw": "good"}, {"raw": raw}]
+    write(folder, [image(4, "test"), image(3, "test", sentences=sentences)])
+    with pytest.raises(DataError, match=word) as caught:
+        read(folder)
+    assert f"{folder / 'dataset.json'}: image 2, sentence 2" in str(caught.value)
+
+
+def test_a_file_name_with_half_a_character_is_named(folder: Path) -> None:
+    write(folder, [image(3, "test", filename="\ud83d.jpg")])
+    with pytest.raises(DataError, match="name holds half of a surrogate pair") as caught:
+        read(folder)
+    assert "image 1" in str(caught.value)
+
+
+def test_images_of_one_file_are_one_picture_with_all_captions_and_told(folder: Path) -> None:
+    rows = [image(3, "test", sentences=[{"raw": text}]) for text in ("one", "two")]
+    write(folder, [rows[0], image(4, "test"), rows[1]])
+    dataset = read(folder)
+    assert len(dataset) == 2
+    assert dataset.outline(0).values["text"] == ("one", "two")
+    assert "3 images are 2 pictures" in dataset.notes[0]
+    assert read(folder, captions=1).outline(0).values["text"] == ("one",)
+    write(folder, [image(3, "test"), image(4, "test")])
+    assert read(folder).notes == ()

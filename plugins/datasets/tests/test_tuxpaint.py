@@ -135,7 +135,14 @@ def test_links_out_of_the_folder_are_not_followed(root: Path, tmp_path: Path) ->
     assert len(everything(root)) == 17
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"a" * 300_000])
+@pytest.mark.parametrize("ending", ["\n", "\r\n", "\r"])
+def test_a_byte_order_mark_and_line_ends_change_no_caption(tmp_path: Path, ending: str) -> None:
+    text = ending.join(["A frog", "de.utf8=Ein Frosch", ""])
+    (tmp_path / "a.txt").write_bytes(text.encode("utf-8-sig"))
+    assert read_captions(tmp_path / "a.txt") == {"en": "A frog", "de": "Ein Frosch"}
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", "a".encode("utf-16"), b"a" * 300_000])
 def test_captions_that_cannot_be_read_are_an_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.txt").write_bytes(content)
     with pytest.raises(DataError, match="the captions cannot be read"):

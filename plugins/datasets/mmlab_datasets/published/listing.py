@@ -10,9 +10,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from mmlab.plugin import DataError, Split, explain
+from mmlab.plugin import DataError, Split, decode_text, explain
 from mmlab_datasets.media import read_picture
 from mmlab_datasets.published.catalogue import Description, TestSet
+from mmlab_datasets.texts import read_lines as text_lines
 
 #: Names of missing files that a message shows.
 SHOWN = 3
@@ -90,7 +91,7 @@ def _picture(test_set: str, root: Path, names: Sequence[str], index: int) -> Ima
 def _size(path: Path) -> int:
     try:
         return os.stat(path).st_size
-    except OSError:
+    except (OSError, ValueError):  # a NUL in the name
         return -1
 
 
@@ -112,10 +113,9 @@ def require_count(folder: Folder, split: Split, count: int) -> None:
 def read_lines(folder: Folder, name: str) -> list[str]:
     """The lines of a text file below the root that are neither empty nor comments."""
     try:
-        text = (folder.root / name).read_text("utf-8")
+        lines = text_lines(decode_text((folder.root / name).read_bytes()))
     except OSError as error:
         raise folder.missing([name]) from error
-    except UnicodeDecodeError as error:
-        raise folder.incomplete(f"{name} is damaged", error.reason, "UTF-8 text") from error
-    lines = (line.strip() for line in text.splitlines())
+    except ValueError as error:
+        raise folder.incomplete(f"{name} is damaged", error, "UTF-8 text") from error
     return [line for line in lines if line and not line.startswith("#")]

@@ -8,11 +8,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mmlab.plugin import DataError, Sample, Split, explain
+from mmlab.plugin import Added, DataError, Sample, Split, decode_text, explain
 from mmlab_datasets.columns import given_labels
-from mmlab_datasets.shards.samples import Shards, Texts
-from mmlab_datasets.shards.webdataset import count_incomplete, revision
-from mmlab_datasets.texts import Label
+from mmlab_datasets.shards.reading import PICTURES, Reading
+from mmlab_datasets.shards.samples import Shards
+from mmlab_datasets.shards.webdataset import Ending, count_incomplete, endings, revision
+from mmlab_datasets.texts import Label, read_lines
 
 #: A split's folder, by the names in use.
 FOLDERS: dict[Split, tuple[str, ...]] = {
@@ -37,7 +38,7 @@ class ClipBenchmarkFolder:
     Raises DataError for a folder that is not whole, and names what lacks.
     """
 
-    numerics = 1
+    numerics = 2
 
     def __init__(
         self,
@@ -53,6 +54,9 @@ class ClipBenchmarkFolder:
         label_names: Annotated[
             Sequence[Label], Field(description="instead of those in classnames.txt")
         ] = (),
+        image_endings: Annotated[
+            Sequence[Ending], Field(description="the picture's; jpg, jpeg, png, webp"), Added([])
+        ] = (),
     ) -> None:
         kind = _read_type(path)
         self.is_multi_label = kind == "multilabel"
@@ -64,10 +68,21 @@ class ClipBenchmarkFolder:
         self.templates = () if is_retrieval else _templates(path)
         if test_set:
             self.test_set, self.main_metric = test_set, main_metric
-        shards = _shards(path, split)
-        self._shards = Shards(shards, Texts(is_lines=is_retrieval), len(self.labels))
-        columns = ["picture_offset", "text"] if is_retrieval else ["picture_offset"]
-        count_incomplete(f"{split} of {path}", self._shards, columns)
+        reading = Reading(
+            pictures=endings(image_endings, PICTURES),
+            pictures_chosen=bool(image_endings),
+            texts=("txt",) if is_retrieval else (),
+            caption_lines=True,
+            labels="none" if is_retrieval else "npy" if self.is_multi_label else "cls",
+            has_several_labels=self.is_multi_label,
+        )
+        folder, shards = _shards(path, split)
+        place = f"{split} of {path}"
+        self._shards = Shards(shards, reading, self.labels)
+        columns = ["picture_offset", "texts"] if is_retrieval else ["picture_offset"]
+        count_incomplete(place, self._shards, columns)
+        notes = [*self._shards.notes, *_further_shards(folder, len(shards))]
+        self.notes = tuple(f"{place}: {note}" for note in notes)
         self.revision = revision(self._shards, split, kind)
 
     def __len__(self) -> int:
@@ -76,24 +91,20 @@ class ClipBenchmarkFolder:
 
     def __getitem__(self, index: int) -> Sample:
         """One sample, its picture decoded."""
-        return self._only(self._shards.sample(index, with_picture=True))
+        return self._shards.sample(index, with_picture=True)
 
     def outline(self, index: int) -> Sample:
         """The same without the picture."""
-        return self._only(self._shards.sample(index, with_picture=False))
-
-    def _only(self, sample: Sample) -> Sample:
-        values = {key: value for key, value in sample.values.items() if key in self.modalities}
-        return Sample(sample.id, values, sample.labels)
+        return self._shards.sample(index, with_picture=False)
 
 
-def _shards(path: Path, split: Split) -> list[Path]:
-    """The shards of a split; none where it has no folder. The test split must have some."""
+def _shards(path: Path, split: Split) -> tuple[Path | None, list[Path]]:
+    """A split's folder and shards; none where it has no folder. The test split must have some."""
     folder = next((path / name for name in FOLDERS[split] if (path / name).is_dir()), None)
     if folder is None:
         if split == "test":
             raise _incomplete(path, "there is no folder test", path)
-        return []
+        return None, []
     text = _read(folder, "nshards.txt").strip()
     if not (text.isdecimal() and 0 < int(text) <= 100_000):
         raise _incomplete(path, f"{folder / 'nshards.txt'} is damaged", repr(text[:40]))
@@ -102,7 +113,18 @@ def _shards(path: Path, split: Split) -> list[Path]:
     if missing:
         found = f"no {missing[0]}" + f" and {len(missing) - 1:,} more" * (len(missing) > 1)
         raise _incomplete(path, "a shard is missing", found)
-    return paths
+    return folder, paths
+
+
+def _further_shards(folder: Path | None, count: int) -> list[str]:
+    """A word about shards beyond the number that nshards.txt says."""
+    tars = folder.glob("*.tar") if folder else []
+    known = {f"{number}.tar" for number in range(count)}
+    others = sorted(path.name for path in tars if path.name not in known)
+    if not others:
+        return []
+    told = f"nshards.txt says {count}, and {len(others):,} further shards are not read"
+    return [f"{told} (first: {others[0]})"]
 
 
 def _read_type(path: Path) -> str:
@@ -115,7 +137,12 @@ def _read_type(path: Path) -> str:
 
 
 def _class_names(path: Path) -> tuple[str, ...]:
-    lines = (line.strip() for line in _read(path, "classnames.txt").splitlines())
+    """The names, one a line; a label's number is that of its line, so that none may be empty."""
+    lines = read_lines(_read(path, "classnames.txt").rstrip())
+    empty = next((number for number, line in enumerate(lines, start=1) if not line), None)
+    if empty is not None and len(lines) > 1:
+        fault = "a line of classnames.txt is empty, and labels are counted by its lines"
+        raise _incomplete(path, fault, f"line {empty} of {len(lines)}")
     return tuple(line for line in lines if line)
 
 
@@ -134,7 +161,7 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
 
 def _templates(path: Path) -> tuple[str, ...]:
     name = "zeroshot_classification_templates.txt"
-    lines = [line.strip() for line in _read(path, name).splitlines() if line.strip()]
+    lines = [line for line in read_lines(_read(path, name)) if line]
     wrong = next((line for line in lines if line.count("{c}") != 1), None)
     if wrong is not None or not lines:
         found = repr(wrong) if wrong else "no template"
@@ -144,8 +171,8 @@ def _templates(path: Path) -> tuple[str, ...]:
 
 def _read(folder: Path, name: str) -> str:
     try:
-        return (folder / name).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return decode_text((folder / name).read_bytes())
+    except (OSError, ValueError) as error:
         raise _incomplete(folder, f"{name} cannot be read", error) from error
 
 

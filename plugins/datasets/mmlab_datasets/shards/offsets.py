@@ -1,144 +1,135 @@
-"""Shards by their patterns, and the table of offsets that is kept beside each.
+"""The table of a shard that is kept beside it, so that a shard is read whole once (cache).
 
-Reading every header of a tar takes a seek for each; so it is done once, and what was found is kept
-in a file beside the shard. It is written whole or not at all, and used only while the shard has the
-size and the time of change that it had.
+What is kept is written whole or not at all, and used only while the shard has the size, the times
+of change and the inode that it had. Where the shard's folder cannot be written, it lies in the
+user's cache folder.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import os
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 
-from mmlab.plugin import DataError, atomic_file, explain
-from mmlab_datasets.shards.tars import SCHEMA, read_tar, unreadable
+from mmlab.plugin import atomic_file
+from mmlab_datasets.shards.reading import Reading
+from mmlab_datasets.shards.table import SCHEMA, Table, read_tar
+from mmlab_datasets.shards.tars import Unread, unreadable
 
 logger = logging.getLogger(__name__)
 
-#: Added to a shard's name.
+#: Added to a shard's name, after what tells one reading from another.
 ENDING = ".offsets.parquet"
-#: Shards of one pattern.
-SHARDS = 100_000
-_BRACES = re.compile(r"\{([^{}]*)\}")
-_RANGE = re.compile(r"(\d+)\.\.(\d+)")
+#: So many bytes take long enough to read for a word about it.
+TOLD_BYTES = 5_000_000_000
+#: A shard changed so recently may change again within the same tick of its file system's clock.
+_SETTLED_NS = 2_000_000_000
+
+_BESIDE = {"stamp": pl.String, "unread": pl.String}
 
 
-def expand_braces(pattern: str) -> list[str]:
-    """The names that a pattern stands for.
+def read_tables(shards: Sequence[Path], reading: Reading) -> Table:
+    """The samples of all shards in order, with the number of their shard.
 
-    >>> expand_braces("a-{08..11}.tar")
-    ['a-08.tar', 'a-09.tar', 'a-10.tar', 'a-11.tar']
-    >>> expand_braces("{x,y}/{0..1}.tar")
-    ['x/0.tar', 'x/1.tar', 'y/0.tar', 'y/1.tar']
-
-    Raises DataError for a range that runs backwards, or more than 100,000 names.
+    Raises DataError for a shard that is missing or damaged.
     """
-    names = [pattern]
-    while any(_BRACES.search(name) for name in names):
-        names = [each for name in names for each in _expand_first(pattern, name)]
-        if len(names) > SHARDS:
-            raise _bad_pattern(pattern, f"more than {SHARDS:,} names")
-    return names
+    stamps = [_stamp(path) for path in shards]
+    known = [_kept(*each, reading) for each in zip(shards, stamps, strict=True)]
+    if reading.pictures:
+        _tell_size([stamp[0] for stamp, table in zip(stamps, known, strict=True) if table is None])
+    tables = [
+        table or _read(path, stamp, reading)
+        for path, stamp, table in zip(shards, stamps, known, strict=True)
+    ]
+    frames = [
+        table.frame.with_columns(pl.lit(number, pl.Int64).alias("shard"))
+        for number, table in enumerate(tables)
+    ]
+    unread = Unread()
+    for table in tables:
+        unread.add_all(table.unread)
+    return Table(pl.concat([pl.DataFrame(schema={**SCHEMA, "shard": pl.Int64}), *frames]), unread)
 
 
-def _expand_first(pattern: str, name: str) -> Iterator[str]:
-    match = _BRACES.search(name)
-    if match is None:
-        yield name
-        return
-    for choice in _choices(pattern, match[1]):
-        yield f"{name[: match.start()]}{choice}{name[match.end() :]}"
-
-
-def _choices(pattern: str, inside: str) -> Iterator[str]:
-    span = _RANGE.fullmatch(inside)
-    if span is None:
-        yield from inside.split(",")
-        return
-    first, last = int(span[1]), int(span[2])
-    if not first <= last < first + SHARDS:
-        raise _bad_pattern(pattern, inside)
-    width = len(span[1]) if span[1].startswith("0") or len(span[1]) == len(span[2]) else 0
-    yield from (f"{number:0{width}d}" for number in range(first, last + 1))
-
-
-def _bad_pattern(pattern: str, found: str) -> DataError:
-    return DataError(
-        explain(
-            pattern,
-            "the pattern cannot be expanded",
-            found=found,
-            allowed=f"{{000..009}} or {{a,b}}, {SHARDS:,} names at most, each once",
-            next_step="correct what is in braces",
+def _tell_size(sizes: Sequence[int]) -> None:
+    if sum(sizes) > TOLD_BYTES:
+        # A warning, so that it is seen without asking: it may take minutes.
+        logger.warning(
+            "reading %s shards once, %.0f GB; what they hold is kept for the next time",
+            *(f"{len(sizes):,}", sum(sizes) / 1e9),
         )
-    )
 
 
-def find_shards(pattern: Path) -> list[Path]:
-    """The shards of a pattern, in its order.
-
-    Raises DataError where any is not there, or there twice.
-    """
-    paths = [Path(name) for name in expand_braces(str(pattern))]
-    repeated = next((path for path, count in Counter(paths).items() if count > 1), None)
-    if repeated is not None:
-        raise _bad_pattern(str(pattern), f"{repeated} twice")
-    missing = [path for path in paths if not path.is_file()]
-    if missing:
-        more = f" and {len(missing) - 1:,} more of {len(paths):,}" if len(missing) > 1 else ""
-        raise unreadable(missing[0], f"there is no such file{more}")
-    return paths
-
-
-def read_offsets(path: Path) -> pl.DataFrame:
-    """The samples of a shard: from the table beside it, else from the shard itself."""
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes with a shard: its size, the times of its change, and its inode."""
     try:
         status = path.stat()
     except OSError as error:
         raise unreadable(path, error) from error
-    stamp = (status.st_size, status.st_mtime_ns)
-    kept = path.with_name(path.name + ENDING)
-    known = _read_kept(kept, stamp)
-    if known is not None:
-        return known
-    frame = read_tar(path)
-    _keep(kept, frame, stamp)
-    return frame
+    return (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
-def _read_kept(kept: Path, stamp: tuple[int, int]) -> pl.DataFrame | None:
-    """The table of a shard of this size and time; None where there is none, or it is damaged."""
+def _read(path: Path, stamp: tuple[int, ...], reading: Reading) -> Table:
+    began = time.time_ns()
+    table = read_tar(path, reading)
+    if began - stamp[1] >= _SETTLED_NS and _stamp(path) == stamp:
+        _keep(path, table, stamp, reading)
+    return table
+
+
+def _places(path: Path, reading: Reading) -> list[Path]:
+    """Where a shard's table may be kept, the first choice first."""
+    ending = f".{reading.digest}{ENDING}"
+    beside = path.with_name(path.name + ending)
     try:
-        frame = pl.read_parquet(kept)
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without a home
+        return [beside]
+    name = hashlib.sha256(os.fsencode(os.path.abspath(path))).hexdigest()[:32]
+    return [beside, home / "mmlab" / "shards" / (name + ending)]
+
+
+def _kept(path: Path, stamp: tuple[int, ...], reading: Reading) -> Table | None:
+    """The table of a shard as it is now; None where there is none, or it is damaged."""
+    tables = (_read_kept(place, stamp) for place in _places(path, reading))
+    return next((table for table in tables if table is not None), None)
+
+
+def _read_kept(place: Path, stamp: tuple[int, ...]) -> Table | None:
+    try:
+        frame = pl.read_parquet(place)
     except (OSError, pl.exceptions.PolarsError):
         return None
-    if frame.schema != {**SCHEMA, "shard_bytes": pl.Int64, "shard_changed_ns": pl.Int64}:
+    if frame.schema != {**SCHEMA, **_BESIDE} or frame.is_empty():
         return None
-    stamps = frame.select("shard_bytes", "shard_changed_ns").unique().rows()
-    return frame.select(*SCHEMA) if stamps == [stamp] else None
-
-
-def _keep(kept: Path, frame: pl.DataFrame, stamp: tuple[int, int]) -> None:
-    """Write a table whole, or not at all where the folder cannot be written."""
-    size, changed = (pl.lit(value, pl.Int64) for value in stamp)
-    stamped = frame.with_columns(size.alias("shard_bytes"), changed.alias("shard_changed_ns"))
+    told = frame.select(*_BESIDE).unique().rows()
+    if len(told) != 1 or told[0][0] != json.dumps(stamp):
+        return None
     try:
-        with atomic_file(kept) as partial:
-            stamped.write_parquet(partial)
-    except OSError as error:
-        logger.info("offsets are not kept in %s: %s", kept, error)
+        counts, firsts = json.loads(told[0][1])
+    except (TypeError, ValueError):
+        return None
+    return Table(frame.select(*SCHEMA), Unread(counts, firsts))
 
 
-def read_all(shards: Sequence[Path]) -> pl.DataFrame:
-    """The samples of all shards in order, with the number of their shard."""
-    frames = [
-        read_offsets(path).with_columns(pl.lit(number, pl.Int64).alias("shard"))
-        for number, path in enumerate(shards)
-    ]
-    empty = pl.DataFrame(schema={**SCHEMA, "shard": pl.Int64})
-    return pl.concat([empty, *frames])
+def _keep(path: Path, table: Table, stamp: tuple[int, ...], reading: Reading) -> None:
+    """Write a table to the first place that can be written, whole or not at all."""
+    unread = json.dumps([table.unread.counts, table.unread.firsts])
+    told = {"stamp": json.dumps(stamp), "unread": unread}
+    stamped = table.frame.with_columns(pl.lit(text).alias(name) for name, text in told.items())
+    for place in _places(path, reading):
+        try:
+            if place.parent != path.parent:
+                place.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_file(place) as partial:
+                stamped.write_parquet(partial)
+        except OSError as error:
+            logger.info("offsets are not kept in %s: %s", place, error)
+        else:
+            return

@@ -1,129 +1,149 @@
 """What is where in one tar: its samples in order, by the offsets of their members.
 
-A sample is a run of members that share a key: the name up to the first dot after the last slash.
-What is short and needed of every sample (labels, captions) is read at once; pictures stay where
-they are.
+A sample is the members that share a key: the name up to the first dot after the last slash. What is
+short and needed of every sample (labels, captions) is read at once; pictures stay where they are,
+and a hash tells whether they are what they were.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-import polars as pl
-
 from mmlab.plugin import DataError, explain
+from mmlab_datasets.shards.names import is_clutter, plain_name, split_name
 
-PICTURES = ("jpg", "jpeg", "png", "webp")
 TEXT_BYTES = 64 * 1024
 BLOCK = 512
+_CHUNK = 1 << 20
 
-SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
-    "key": pl.String,
-    "picture_offset": pl.Int64,
-    "picture_bytes": pl.Int64,
-    "json_offset": pl.Int64,
-    "json_bytes": pl.Int64,
-    "text": pl.String,
-    "labels": pl.List(pl.Int64),
-}
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One file in a tar."""
+
+    name: str
+    offset: int
+    size: int
+
+
+#: The members of one sample by their endings.
+Members = dict[str, Member]
 
 
 @dataclass
-class _Row:
-    """One sample while its members are met."""
+class Unread:
+    """How many members were not read, by what they are, each with the first one's name."""
 
-    key: str
-    seen: set[str] = field(default_factory=set)
-    values: dict[str, object] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    firsts: dict[str, str] = field(default_factory=dict)
+
+    def add(self, what: str, name: str, count: int = 1) -> None:
+        """One member more, or several."""
+        self.counts[what] = self.counts.get(what, 0) + count
+        self.firsts.setdefault(what, name)
+
+    def add_all(self, other: Unread) -> None:
+        """Those of another tar."""
+        for what, count in other.counts.items():
+            self.add(what, other.firsts[what], count)
 
 
-def read_tar(path: Path) -> pl.DataFrame:
-    """The samples of a tar, by SCHEMA; what a sample lacks is null.
+def list_members(path: Path, unread: Unread) -> dict[str, Members]:
+    """The samples of a tar by key, in the order of their first members.
 
-    Raises DataError for a tar that is missing, compressed, cut short or damaged, for a key that
-    comes twice, and for labels or captions that are none.
+    Raises DataError for a tar that is missing, compressed, cut short or damaged, for links, and
+    where two members of one key have one ending.
     """
-    rows: list[_Row] = []
+    samples: dict[str, Members] = {}
     try:
-        with tarfile.open(path, "r:") as tar, path.open("rb") as file:
-            for member in tar:
-                _add(path, rows, member, file)
-            _require_end(path, tar.offset)
-    except (tarfile.TarError, OSError, EOFError) as error:
+        with tarfile.open(path, "r:") as tar:
+            for header in tar:
+                _add(path, samples, header, unread)
+            end = tar.offset
+        _require_end(path, end)
+    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
         raise unreadable(path, error) from error
-    keys = [row.key for row in rows]
-    if len(set(keys)) != len(keys):
-        repeated = next(key for place, key in enumerate(keys) if key in keys[:place])
-        raise _bad_member(path, repeated, "two samples have this key", repeated, "each key once")
-    values = [{"key": row.key, **row.values} for row in rows]
-    return pl.DataFrame(values, schema=SCHEMA)
+    return samples
 
 
 def _require_end(path: Path, offset: int) -> None:
-    """A whole tar ends with two empty blocks; one that was cut between members has none."""
-    with path.open("rb") as file:
-        file.seek(max(0, offset - BLOCK))
-        rest = file.read()
-    if len(rest) < 2 * BLOCK or any(rest[-2 * BLOCK :]):
-        raise tarfile.ReadError("it is cut short: its end is missing")
+    """A whole tar ends with two empty blocks or more, and nothing else.
 
-
-def _add(path: Path, rows: list[_Row], member: tarfile.TarInfo, file: io.BufferedReader) -> None:
-    if member.isdir():
-        return
-    if not member.isreg() or member.sparse is not None:
-        found = "a link, a device or a sparse file"
-        raise _bad_member(path, member.name, "it is no regular file", found, "plain files only")
-    key, ending = split_name(member.name)
-    if not rows or rows[-1].key != key:
-        rows.append(_Row(key))
-    row = rows[-1]
-    if ending in row.seen:
-        raise _bad_member(path, member.name, "it is there twice", member.name, "each once")
-    row.seen.add(ending)
-    if ending in PICTURES:
-        row.values |= {"picture_offset": member.offset_data, "picture_bytes": member.size}
-    elif ending == "json":
-        row.values |= {"json_offset": member.offset_data, "json_bytes": member.size}
-    elif ending in _SHORT:
-        file.seek(member.offset_data)
-        content = file.read(min(member.size, TEXT_BYTES + 1))
-        row.values |= _short(path, member.name, ending, content)
-
-
-def split_name(name: str) -> tuple[str, str]:
-    """Key and ending of a member: the ending begins at the first dot of the last part.
-
-    >>> split_name("./a.b/0001.seg.png")
-    ('a.b/0001', 'seg.png')
+    One that was cut between members has none; after a damaged header, or where two tars stand in
+    one file, what follows would be lost.
     """
-    folder, slash, last = name.removeprefix("./").rpartition("/")
-    stem, _, ending = last.partition(".")
-    return f"{folder}{slash}{stem}", ending.lower()
+    with path.open("rb") as file:
+        file.seek(offset)
+        while chunk := file.read(_CHUNK):
+            if chunk.strip(b"\0"):
+                place = file.tell() - len(chunk.lstrip(b"\0"))
+                raise tarfile.ReadError(f"a header is damaged, or data follow its end ({place:,})")
+        if file.tell() - offset < 2 * BLOCK:
+            raise tarfile.ReadError("it is cut short: its end is missing")
 
 
-_SHORT = ("txt", "cls", "npy")
+def _add(path: Path, samples: dict[str, Members], header: tarfile.TarInfo, unread: Unread) -> None:
+    name = plain_name(header.name)
+    if header.isdir():
+        return
+    if is_clutter(name):
+        unread.add("hidden or a system's", ascii(name)[1:-1])
+        return
+    if not header.isreg() or header.sparse is not None:
+        found = "a link, a device or a sparse file"
+        raise bad_member(path, header.name, "it is no regular file", found, "plain files only")
+    _check_name(path, name)
+    key, ending = split_name(name)
+    if not ending:
+        unread.add("without an ending", name)
+        return
+    members = samples.setdefault(key, {})
+    if ending in members:
+        fault = "two samples have this key, or the member is there twice"
+        found = f"{name!r} after {members[ending].name!r}"
+        raise bad_member(path, name, fault, found, "each key once, and each of its endings")
+    members[ending] = Member(name, header.offset_data, header.size)
 
 
-def _short(path: Path, name: str, ending: str, content: bytes) -> dict[str, object]:
-    """The caption or the labels in a short member."""
-    if len(content) > TEXT_BYTES:
-        found = f"over {TEXT_BYTES:,} bytes"
-        raise _bad_member(path, name, "it is too long", found, f"at most {TEXT_BYTES:,} bytes")
+def _check_name(path: Path, name: str) -> None:
     try:
-        if ending == "txt":
-            return {"text": content.decode("utf-8")}
-        if ending == "cls":
-            return {"labels": [int(content.decode("ascii"))]}
-        flags = np.load(io.BytesIO(content), allow_pickle=False)
-        return {"labels": np.flatnonzero(flags).tolist()}
-    except (ValueError, EOFError, OSError) as error:
-        allowed = {"txt": "UTF-8 text", "cls": "a whole number", "npy": "an array of 0 and 1"}
-        raise _bad_member(path, name, "its content is damaged", error, allowed[ending]) from error
+        name.encode()
+    except UnicodeEncodeError as error:
+        shown = ascii(name)[1:-1]
+        raise bad_member(path, shown, "its name is no UTF-8", shown, "names in UTF-8") from error
+
+
+class MemberReader:
+    """Reads the bytes of members of one tar that is open."""
+
+    def __init__(self, path: Path, file: io.BufferedReader) -> None:
+        self.path, self._file = path, file
+
+    def digest(self, member: Member) -> int:
+        """The first 8 bytes of its sha256, as a number that a table can hold."""
+        content = hashlib.sha256()
+        self._file.seek(member.offset)
+        for start in range(0, member.size, _CHUNK):
+            content.update(self._read(member, min(_CHUNK, member.size - start)))
+        return int.from_bytes(content.digest()[:8], "big", signed=True)
+
+    def short(self, member: Member, limit: int = TEXT_BYTES) -> bytes:
+        """All bytes. Raises DataError where they are more than a short member has."""
+        if member.size > limit:
+            found, allowed = f"{member.size:,} bytes", f"at most {limit:,} bytes"
+            raise bad_member(self.path, member.name, "it is too long", found, allowed)
+        self._file.seek(member.offset)
+        return self._read(member, member.size)
+
+    def _read(self, member: Member, size: int) -> bytes:
+        content = self._file.read(size)
+        if len(content) < size:
+            raise unreadable(self.path, f"it ends within {member.name}")
+        return content
 
 
 def read_member(path: Path, offset: int, size: int) -> bytes:
@@ -152,13 +172,31 @@ def unreadable(path: Path, found: object) -> DataError:
     )
 
 
-def _bad_member(path: Path, name: str, fault: str, found: object, allowed: str) -> DataError:
+def without_samples(path: Path, unread: Unread) -> DataError:
+    """The error for shards of which no member belongs to a sample."""
+    found = [f"{count:,} {what} ({unread.firsts[what]})" for what, count in unread.counts.items()]
     return DataError(
         explain(
-            f"{path}: member {name!r}",
-            fault,
-            found=found,
-            allowed=allowed,
-            next_step="write the shard again",
+            str(path),
+            "no member of the shards belongs to a sample",
+            found=", ".join(found[:10]),
+            allowed=".jpg, .jpeg, .png, .webp, .txt, .cls, .json",
+            next_step="name the picture's ending in dataset.image_endings, or write them again",
+        )
+    )
+
+
+def bad_member(
+    path: Path,
+    name: str,
+    fault: str,
+    found: object,
+    allowed: str,
+    next_step: str = "write the shard again",
+) -> DataError:
+    """The error for a member that cannot be used."""
+    return DataError(
+        explain(
+            f"{path}: member {name!r}", fault, found=found, allowed=allowed, next_step=next_step
         )
     )
