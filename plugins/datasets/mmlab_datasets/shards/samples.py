@@ -58,6 +58,11 @@ class Shards:
             content.update(part.write_ndjson().encode())
         return content.hexdigest()
 
+    @property
+    def holds_none(self) -> bool:
+        """Whether some sample says that none of the labels is true."""
+        return self._has_labels and bool((self._frame["labels"].list.len() == 0).any())
+
     def lacking(self, column: str) -> int:
         """How many samples have no "picture_offset" or "text"."""
         return self._frame[column].null_count()
@@ -77,7 +82,8 @@ class Shards:
         captions = self._captions(row, path, place)
         if captions:
             values["text"] = captions
-        labels = tuple(row["labels"] or ()) if self._has_labels else ()
+        told = row["labels"] if self._has_labels else None
+        labels = None if told is None else tuple(told)
         shard = self._names[row["shard"]].removesuffix(".tar")
         return Sample(f"{shard}/{row['key']}", values, labels)
 
