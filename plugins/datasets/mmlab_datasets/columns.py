@@ -7,9 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from mmlab.plugin import SPLITS, DataError, explain
 from mmlab_datasets.index import Index, nearest, place
-
-#: What a cell of several labels says where none of them is true, whatever word a spec adds.
-NONE = "[]"
+from mmlab_datasets.several_labels import label_cells
 
 
 def read_ids(index: Index, column: str | None) -> list[str]:
@@ -47,11 +45,8 @@ def read_labels(
     names: Sequence[str],
     none_label: str | None = None,
 ) -> tuple[tuple[str, ...], list[tuple[int, ...] | None]]:
-    """The label names, and the label ids of every row; None where they are unknown.
-
-    Of several labels () says that none is true: an empty list does, the text [], or `none_label`.
-    """
-    cells = _label_cells(index, column, separator, {NONE, none_label or NONE})
+    """The label names, and the label ids of every row as `label_cells` has the labels."""
+    cells = label_cells(index, column, separator, none_label)
     labels = given_labels(names) or tuple(sorted({label for cell in cells for label in cell or ()}))
     ids = {label: number for number, label in enumerate(labels)}
     for number, cell in enumerate(cells, start=1):
@@ -60,48 +55,6 @@ def read_labels(
     return labels, [
         None if cell is None else tuple(sorted({ids[label] for label in cell})) for cell in cells
     ]
-
-
-def _label_cells(
-    index: Index, column: str | None, separator: str | None, nothing: set[str]
-) -> list[tuple[str, ...] | None]:
-    """The labels of every row; `nothing` are the words for none of several."""
-    if column is None:
-        return [None] * len(index)
-    cells = index.lists(column, separator)
-    if not separator and not index.holds_lists(column):
-        return [cell or None for cell in cells]
-    found: list[tuple[str, ...] | None] = []
-    for number, (cell, size) in enumerate(zip(cells, index.sizes(column), strict=True), start=1):
-        labels = tuple(label for label in cell if label not in nothing)
-        if (size and not cell) or 0 < len(labels) < len(cell):
-            raise _unclear(index, number, column, has_labels=bool(labels))
-        found.append(None if size is None else labels)
-    return found
-
-
-def _unclear(index: Index, number: int, column: str, *, has_labels: bool) -> DataError:
-    return DataError(
-        explain(
-            place(index.path, number, column),
-            "the cell says a label, and none of them"
-            if has_labels
-            else "the cell says neither a label nor none of them",
-            found=repr(index.series(column).to_list()[number - 1])[:80],
-            allowed="labels; [] or dataset.none_label for none of them; nothing where unknown",
-            next_step="correct the cell",
-        )
-    )
-
-
-def unknown_labels(index: Index, column: str | None, separator: str | None) -> list[str]:
-    """A word about the empty cells of a column of text with several labels; none without any."""
-    if column is None or separator is None or index.holds_lists(column):
-        return []
-    count = sum(size is None for size in index.sizes(column))
-    said = f"{index.path}: column {column!r}: {count:,} of {len(index):,} cells are empty"
-    meant = "their labels are unknown; none of the labels is said by [], or by dataset.none_label"
-    return [f"{said}: {meant}"] if count else []
 
 
 def given_labels(names: Sequence[str]) -> tuple[str, ...]:

@@ -47,13 +47,6 @@ class Index:
         """True where the column has the list type of JSONL or Parquet."""
         return column is not None and isinstance(self.series(column).dtype, pl.List)
 
-    def sizes(self, column: str) -> list[int | None]:
-        """How long the list or the text of a cell is, blanks around it aside; None without one."""
-        series = self.series(column)
-        if isinstance(series.dtype, pl.List):
-            return series.list.len().to_list()
-        return [len((cell or "").strip()) or None for cell in self.cells(column)]
-
     def numbers(self, column: str) -> list[float]:
         """A column of numbers, or of text that says numbers; NaN where a cell is empty."""
         series = self.series(column)

@@ -20,11 +20,11 @@ from mmlab_datasets.columns import (
     read_labels,
     read_splits,
     read_targets,
-    unknown_labels,
 )
 from mmlab_datasets.files import file_hashes, file_sizes
 from mmlab_datasets.index import Index, place, read_index
 from mmlab_datasets.media import REPLACE, read_picture
+from mmlab_datasets.several_labels import check_none_label, unknown_labels
 from mmlab_datasets.sound import read_sound
 from mmlab_datasets.splits import draw_splits
 from mmlab_datasets.texts import Label, Template
@@ -127,7 +127,7 @@ class Manifest:
             fractions = {"validation": validation_fraction, "test": test_fraction}
             splits = draw_splits(groups, fractions, seed)
         self.is_multi_label = bool(label_separator) or index.holds_lists(label_column)
-        _check_none(none_label, label_names, is_multi_label=self.is_multi_label)
+        check_none_label(none_label, label_names, is_multi_label=self.is_multi_label)
         self.labels, truths = read_labels(
             index, label_column, label_separator, label_names, none_label
         )
@@ -197,24 +197,6 @@ def _rows(
     images, audios, videos = (files[key] for key in ("image", "audio", "video"))
     parts = (ids, splits, images, audios, captions, truths, targets, videos, cells)
     return [Row(number, *row) for number, row in enumerate(zip(*parts, strict=True), start=1)]
-
-
-def _check_none(none_label: str | None, names: Sequence[str], *, is_multi_label: bool) -> None:
-    """Raise DataError where the word for none of several labels has no sense."""
-    is_label = none_label in names
-    if none_label is None or (is_multi_label and not is_label):
-        return
-    raise DataError(
-        explain(
-            "dataset.none_label",
-            "the word for none of several labels is a label itself"
-            if is_label
-            else "there are not several labels a row, so none of them cannot be said",
-            found=f"{none_label!r} in label_names" if is_label else "one label a row",
-            allowed="a word that is no label, in data with label_separator or lists of labels",
-            next_step="take the word out of label_names" if is_label else "leave none_label out",
-        )
-    )
 
 
 def _modalities(index: Index, columns: Mapping[str, str | Sequence[str] | None]) -> tuple[str, ...]:
