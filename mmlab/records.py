@@ -38,12 +38,13 @@ class MetricPoint:
 class SampleResults:
     """One row per evaluated sample (or query), n rows; all arrays have length n.
 
-    `truths` are label ids (several for multi-label, none where the truth has no label id, as in
-    retrieval). `rank` is the best rank of a truth, 1-based, ties broken by the lower label id;
-    0 where there is no truth. `probability` is that truth's, `top_probability` the first label's;
-    NaN where scores are no probabilities. `has_tie` marks rows where the truth's score equals that
-    of a wrong answer.
-    `outcome` is what paired statistics compare, higher is better (1 for a hit, 0 for a miss).
+    `truths` are label ids: several for multi-label, none where none of the labels is true, or where
+    the truth has no label id, as in retrieval. `rank` is the best rank of a truth, 1-based, ties
+    broken by the lower label id; 0 where there is no truth. `probability` is that truth's,
+    `top_probability` the first label's; NaN where scores are no probabilities, or there is no
+    truth. `has_tie` marks rows where the truth's score equals that of a wrong answer.
+    `outcome` is what paired statistics compare, higher is better (1 for a hit, 0 for a miss); NaN
+    where there is nothing to hit.
     """
 
     ids: Sequence[str]

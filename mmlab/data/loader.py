@@ -59,7 +59,7 @@ class Row:
     """A sample on its way into a batch, by encoder key: an input or a row of a table, or None."""
 
     index: int
-    labels: tuple[int, ...]
+    labels: tuple[int, ...] | None
     targets: tuple[float, ...]
     inputs: Mapping[str, Tensor | None]
     kept: Mapping[str, int | None]
@@ -79,13 +79,16 @@ class TargetEncoder:
         """Those of a dataset."""
         return cls(len(dataset.labels), dataset.is_multi_label, bool(target_names(dataset)))
 
-    def target(self, labels: Sequence[tuple[int, ...]]) -> Tensor:
-        """(B,) int64 with -1 where there is no label, or (B, C) float for several labels."""
+    def target(self, labels: Sequence[tuple[int, ...] | None]) -> Tensor:
+        """(B,) int64, -1 where unknown; or of several labels (B, C) float, NaN where unknown."""
         if not self.is_multi_label:
             return torch.tensor([each[0] if each else -1 for each in labels])
         target = torch.zeros(len(labels), self.label_count)
         for position, each in enumerate(labels):
-            target[position, list(each)] = 1.0
+            if each is None:
+                target[position] = torch.nan
+            else:
+                target[position, list(each)] = 1.0
         return target
 
     def targets(self, targets: Sequence[tuple[float, ...]]) -> Tensor | None:

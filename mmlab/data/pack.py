@@ -146,7 +146,7 @@ def _members(sample: Sample, dataset: Dataset, packing: Packing) -> Iterator[tup
     if captions:
         is_retrieval = _kind(dataset) == "retrieval"
         yield "txt", "\n".join(captions if is_retrieval else captions[:1]).encode()
-    if dataset.is_multi_label:
+    if dataset.is_multi_label and sample.labels is not None:
         flags = np.isin(np.arange(len(dataset.labels)), sample.labels).astype(np.int64)
         yield "npy", _npy(flags)
     elif sample.labels:

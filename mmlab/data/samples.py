@@ -26,6 +26,11 @@ def prompt_names(dataset: Dataset) -> tuple[str, ...]:
     return dataset.prompt_names if isinstance(dataset, Prompted) else dataset.labels
 
 
+def known_labels(sample: Sample, *, is_multi_label: bool) -> tuple[int, ...] | None:
+    """The sample's label ids; () where none of several is true, None where they are unknown."""
+    return sample.labels if sample.labels or is_multi_label else None
+
+
 def captions_of(raw: object) -> tuple[object, ...]:
     """Every caption of a text value that is several; any other raw value alone."""
     is_several = isinstance(raw, tuple) and bool(raw) and isinstance(raw[0], str)
@@ -63,7 +68,7 @@ def check_sample(sample: Sample, label_count: int, target_count: int = 0) -> Non
         for caption in raw if isinstance(raw, tuple) else (raw,):
             if isinstance(caption, str):
                 check_text(f"{place}, {modality}", caption)
-    wrong = [label for label in sample.labels if not 0 <= label < label_count]
+    wrong = [label for label in sample.labels or () if not 0 <= label < label_count]
     if wrong:
         raise _no_such_label(place, wrong[0], label_count)
     if len(sample.targets) != target_count or any(map(math.isinf, sample.targets)):
@@ -104,7 +109,7 @@ class SampleIndex:
         """How many samples have each label."""
         counts = [0] * label_count
         for sample in self.samples:
-            for label in sample.labels:
+            for label in sample.labels or ():
                 counts[label] += 1
         return tuple(counts)
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from mmlab.data.samples import SampleIndex, check_labels, read_outline, target_names
+from mmlab.data.samples import SampleIndex, check_labels, known_labels, read_outline, target_names
 from mmlab.data.skipped import without_unreadable
 from mmlab.errors import DataError
 from mmlab.hashing import digest
@@ -139,7 +139,10 @@ def _empty(plan: Plan, where: Sequence[str], split: Split, next_step: str) -> Da
 
 @dataclass(frozen=True)
 class LabelStatistics:
-    """Samples per label and samples with any; mean and deviation of each target's known values."""
+    """Samples per label, and samples whose labels are known, those of none of them included.
+
+    Of each target the mean and the deviation of its known values.
+    """
 
     label_counts: tuple[int, ...]
     labelled_count: int
@@ -156,9 +159,11 @@ def label_statistics(index: SampleIndex, dataset: Dataset) -> LabelStatistics:
     columns = zip(*(sample.targets for sample in index.samples), strict=True)
     spreads = [_spread([value for value in column if not math.isnan(value)]) for column in columns]
     means, deviations = zip(*spreads, strict=True) if spreads else ((), ())
+    is_multi_label = dataset.is_multi_label
+    known = [known_labels(sample, is_multi_label=is_multi_label) for sample in index.samples]
     return LabelStatistics(
         label_counts=index.label_counts(len(dataset.labels)),
-        labelled_count=sum(bool(sample.labels) for sample in index.samples),
+        labelled_count=sum(labels is not None for labels in known),
         target_means=means,
         target_deviations=deviations,
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 from mmlab.data.kept_batches import kept_evaluation_batches
 from mmlab.data.loader import evaluation_batches, to_device
 from mmlab.data.reader import Reader
-from mmlab.data.samples import SampleIndex, check_sample, target_names
+from mmlab.data.samples import SampleIndex, check_sample, known_labels, target_names
 from mmlab.data.skipped import SampleSubset
 from mmlab.data.tables import CachedSplit, FeatureTable, join_rows, take_rows
 from mmlab.errors import DataError, explain
@@ -30,14 +30,15 @@ class Encoded:
 
     `captions[key]` are all captions of each sample for an encoder that reads texts; the features
     are those of the first. Where a sample lacks an input, its features are marked absent. `targets`
-    are those of each sample, as `Sample` has them.
+    are those of each sample, as `Sample` has them; so are `truths`, the label ids: () where none of
+    several is true, None where they are unknown.
     """
 
     dataset: Dataset
     split: Split
     features: Mapping[str, Features]
     ids: Sequence[str]
-    truths: Sequence[tuple[int, ...]]
+    truths: Sequence[tuple[int, ...] | None]
     captions: Mapping[str, Sequence[tuple[str, ...]]]
     targets: Sequence[tuple[float, ...]] = ()
 
@@ -65,9 +66,13 @@ class Encoded:
         return self.features[key].present.cpu()
 
     def labelled(self, has_input: Tensor) -> list[int]:
-        """Positions of the samples whose truth is known and that have an input, (n,) bool."""
+        """Positions of the samples whose labels are known and that have an input, (n,) bool."""
         pairs = zip(self.truths, has_input.tolist(), strict=True)
-        return [index for index, (truths, has) in enumerate(pairs) if truths and has]
+        return [index for index, (truths, has) in enumerate(pairs) if truths is not None and has]
+
+    def known_truths(self, indexes: Sequence[int]) -> list[tuple[int, ...]]:
+        """The label ids of samples whose labels are known."""
+        return [truths for truths in map(self.truths.__getitem__, indexes) if truths is not None]
 
 
 @torch.no_grad()  # inference_mode makes bf16 autocast ten times slower on CPU
@@ -174,7 +179,7 @@ class _Recorder:
             split=split,
             features=features,
             ids=[sample.id for sample in samples],
-            truths=[sample.labels for sample in samples],
+            truths=[known_labels(each, is_multi_label=self.is_multi_label) for each in samples],
             captions={key: column for key, column in captions.items() if any(column)},
             targets=[sample.targets for sample in samples],
         )

@@ -80,7 +80,7 @@ def _sample_results(ids: Sequence[str], truths: TrueLabels, ranked: RankedLabels
         top_label=ranked.top_label[:, 0],
         top_probability=ranked.top_probability[:, 0],
         has_tie=ranked.has_tie,
-        outcome=(ranked.rank == 1).astype(np.float32),
+        outcome=np.where(ranked.rank > 0, ranked.rank == 1, np.nan).astype(np.float32),
     )
 
 

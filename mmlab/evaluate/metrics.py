@@ -51,6 +51,11 @@ def measure(
 ) -> dict[str, float | None]:
     """Metrics over all samples; a sample with several truths counts by the one ranked best.
 
+    A sample that none of several labels is true of has no truth to rank: it takes no part in top1,
+    top5, mean_rank, median_rank and mean_probability, which are None where all samples are so. It
+    is a negative of every label in average precision and auroc, and one whose first label is wrong
+    in ece.
+
     top1 and top5 are shares of samples, the latter None where there are fewer than five labels.
     mean_per_class_recall, mAP and mean_auroc are means over the labels that are some sample's
     truth: every label counts alike, however many samples it has. mAP_absent_as_zero is the mean
@@ -58,17 +63,27 @@ def measure(
     expected calibration error of the first label's probability, see `measure_reliability`.
     """
     label_count = len(per_label["support"])
-    ranks = ranked.rank
     metrics: dict[str, float | None] = {
-        "top1": share_within(ranks, 1),
-        "top5": share_within(ranks, 5) if label_count >= 5 else None,
+        **rank_metrics(ranked, label_count),
         "mean_per_class_recall": mean_over_present(per_label["recall"], per_label["support"]),
-        "mean_rank": float(ranks.mean(dtype=np.float64)),
-        "median_rank": float(np.median(ranks)),
-        "mean_probability": float(ranked.probability.mean(dtype=np.float64)),
         "ece": calibration_error(measure_reliability(ranked)),
     }
     return {**metrics, **(_multi_label(per_label) if is_multi_label else {})}
+
+
+def rank_metrics(ranked: RankedLabels, label_count: int) -> dict[str, float | None]:
+    """Metrics of the best truth's rank, over the samples that have a truth; see `measure`."""
+    has_truth = ranked.rank > 0
+    if not has_truth.any():
+        return dict.fromkeys(("top1", "top5", "mean_rank", "median_rank", "mean_probability"))
+    ranks = ranked.rank[has_truth]
+    return {
+        "top1": share_within(ranks, 1),
+        "top5": share_within(ranks, 5) if label_count >= 5 else None,
+        "mean_rank": float(ranks.mean(dtype=np.float64)),
+        "median_rank": float(np.median(ranks)),
+        "mean_probability": float(ranked.probability[has_truth].mean(dtype=np.float64)),
+    }
 
 
 def _multi_label(per_label: dict[str, Doubles]) -> dict[str, float | None]:
@@ -115,7 +130,8 @@ def measure_reliability(ranked: RankedLabels, bins: int = BINS) -> Reliability:
     """Samples in bins of equal width by the probability of the label ranked first.
 
     In a calibrated model, of the samples that give their first label a probability of 0.8, the
-    share 0.8 is right. A sample is right where its first label is any of its truths.
+    share 0.8 is right. A sample is right where its first label is any of its truths; one without
+    truths never is.
     Source: Guo et al., arXiv:1706.04599, equations 2 to 4; bins (low, high] as there.
     """
     confidence = ranked.top_probability[:, 0].astype(np.float64)
@@ -212,9 +228,10 @@ def order_measures(scores: Floats, truths: TruthRanks) -> dict[str, Doubles]:
     return {"average_precision": precisions, "auroc": areas}
 
 
-def mean_over_present(values: Doubles, supports: Doubles) -> float:
-    """Mean over the labels that are the truth of at least one sample."""
-    return float(values[supports > 0].mean())
+def mean_over_present(values: Doubles, supports: Doubles) -> float | None:
+    """Mean over the labels that are the truth of at least one sample; None where none is."""
+    present = values[supports > 0]
+    return float(present.mean()) if len(present) else None
 
 
 def mean_over_defined(values: Doubles) -> float | None:

@@ -218,7 +218,7 @@ class Taken:
     @property
     def truths(self) -> TrueLabels:
         """Their labels."""
-        return [self.encoded.truths[index] for index in self.indexes]
+        return self.encoded.known_truths(self.indexes)
 
 
 def take_examples(encoded: Encoded, key: str, method: Method, name: str) -> Taken:
@@ -240,7 +240,7 @@ def take_examples(encoded: Encoded, key: str, method: Method, name: str) -> Take
 
 
 def _target(encoded: Encoded, indexes: Sequence[int]) -> Tensor:
-    truths = [encoded.truths[index] for index in indexes]
+    truths = encoded.known_truths(indexes)
     if not encoded.dataset.is_multi_label:
         return torch.tensor([own[0] for own in truths])
     target = torch.zeros(len(truths), len(encoded.dataset.labels))

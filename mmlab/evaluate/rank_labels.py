@@ -43,7 +43,7 @@ BLOCK_LABELS = 1 << 16
 def rank_labels(
     scores: LabelScores, truths: TrueLabels, k: int, name: str, *, keep_scores: bool = False
 ) -> RankedLabels:
-    """Rank every label for every sample; every sample has a truth.
+    """Rank every label for every sample. One that none is true of has rank 0, and no tie.
 
     Memory grows with a chunk of samples, not with all, but for the scores that are kept.
     """

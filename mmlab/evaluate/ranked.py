@@ -82,6 +82,7 @@ def _ids(scores: Tensor) -> Tensor:
     return torch.arange(scores.shape[1], device=scores.device)
 
 
+#: Label ids of samples whose labels are known: several, or () where none of several is true.
 TrueLabels = Sequence[tuple[int, ...]]
 
 
@@ -125,7 +126,8 @@ class RankedLabels:
 class TruthTable:
     """Truths of m samples as a table, so that tensors can be asked for all of them at once.
 
-    labels (m, w): the truths of each sample, filled up with its first; is_real (m, w) says which.
+    labels (m, w): the truths of each sample, filled up with its first, or with label 0 where it has
+    none; is_real (m, w) says which are truths. w is at least 1.
     """
 
     labels: Tensor
@@ -133,9 +135,9 @@ class TruthTable:
 
     @classmethod
     def of(cls, truths: TrueLabels, device: torch.device) -> TruthTable:
-        """The table of some samples, each with a truth or more."""
-        width = max(map(len, truths))
-        labels = [(*own, *own[:1] * (width - len(own))) for own in truths]
+        """The table of some samples."""
+        width = max(1, *map(len, truths))
+        labels = [(*own, *(own or (0,))[:1] * (width - len(own))) for own in truths]
         counts = torch.tensor([len(own) for own in truths])
         is_real = torch.arange(width) < counts[:, None]
         return cls(torch.tensor(labels).to(device), is_real.to(device))
@@ -168,13 +170,16 @@ class Found:
 def collect(found: Found, first_sample: int) -> RankedLabels:
     """The same as arrays on the host, the rank and the tie of the best truth among them."""
     place, table = found.best[:, None], found.table
+    has_none = ~table.is_real.any(1)
     own_equals = ((found.values == found.values.gather(1, place)) & table.is_real).sum(1)
     rows, columns = table.is_real.nonzero(as_tuple=True)
     top = found.first[:, : found.top_probability.shape[1]]
     return RankedLabels(
-        rank=_ints(found.ranks.gather(1, place)[:, 0]),
-        probability=_floats(found.truth_probability.gather(1, place)[:, 0]),
-        has_tie=(found.equal > own_equals).cpu().numpy(),
+        rank=_ints(found.ranks.gather(1, place)[:, 0].masked_fill(has_none, 0)),
+        probability=_floats(
+            found.truth_probability.gather(1, place)[:, 0].masked_fill(has_none, torch.nan)
+        ),
+        has_tie=((found.equal > own_equals) & ~has_none).cpu().numpy(),
         first=_ints(found.first),
         top_label=_ints(top),
         top_probability=_floats(found.top_probability),

@@ -24,14 +24,16 @@ class Sample:
     takes the first, retrieval takes all); audio, a pair of a float32 tensor (channels, time) and
     its rate in Hz; video, uint8 frames (time, 3, height, width), or a list of RGB pictures of one
     size; tabular, a mapping of column names to texts or numbers, None or no key where a cell is
-    empty. `labels` holds the label ids: one for a single-label dataset, any number for a
-    multi-label one, none where the truth is unknown. `targets` holds one number for each of the
-    dataset's `target_names`, NaN where it is unknown; none at all where the dataset has no targets.
+    empty. `labels` holds the label ids, or is None where the truth is unknown. A sample of a
+    single-label dataset has exactly one, and () is unknown there too. One of a multi-label dataset
+    has any number: () says that none of the labels is true, and counts as negative for all of them.
+    `targets` holds one number for each of the dataset's `target_names`, NaN where it is unknown;
+    none at all where the dataset has no targets.
     """
 
     id: str
     values: Mapping[str, object]
-    labels: tuple[int, ...] = ()
+    labels: tuple[int, ...] | None = None
     targets: tuple[float, ...] = ()
 
 
@@ -41,7 +43,8 @@ class Batch:
 
     `inputs` and `present` are keyed by encoder. `inputs[key]` is (B, ...): what the encoder's
     `transform` gave, and a placeholder where `present[key]` (B,) is False. `target` is (B,) int64
-    with -1 for unknown, or (B, C) float for multi-label. `index` (B,) int64 finds a sample's id.
+    with -1 for unknown, or (B, C) float for multi-label: 1 where a label is true, else 0, and a row
+    of NaN where the labels are unknown. `index` (B,) int64 finds a sample's id.
     `views[key]` is (V, B, ...), further augmented views, when a loss asks for them. `targets` is
     (B, T) float32, NaN where unknown, and None where the dataset has none. `features[key]` stands
     in the place of `inputs[key]` where a frozen encoder's features are kept.
@@ -202,8 +205,8 @@ class Shapes:
     `dims` is the width of each encoder's pooled features, `token_dims` that of its tokens (encoders
     without tokens are left out), `fused` of the fusion's vector (None for a pure similarity). The
     rest describes the training split: `label_counts` are samples per label, `labelled_count` those
-    with any label; `target_deviations` the standard deviation of each target over its known values,
-    1 where they do not vary.
+    whose labels are known, those of no label included; `target_deviations` the standard deviation
+    of each target over its known values, 1 where they do not vary.
     """
 
     dims: Mapping[str, int]

@@ -58,7 +58,7 @@ class Card:
     @property
     def title(self) -> str:
         """The true labels, as the lecture's pictures name them: "airplane, person"."""
-        return ", ".join(self.truths) or "unknown"
+        return ", ".join(self.truths) or "none of the labels"  # unknown ones are not evaluated
 
     @property
     def percent(self) -> str:

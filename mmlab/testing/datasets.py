@@ -24,9 +24,10 @@ def check_dataset(factory: Factory, **options: object) -> None:
     Checked: the option schema; declarations, the same for all splits; a training split that is not
     empty; ids that are unique, disjoint between splits, and come in the same order every time; raw
     values of the promised kinds; at least one value of each modality to train on; label ids that
-    exist, and targets as many as are named; an outline, if it gives one, that says of a sample what
-    the sample says; templates with one `{}` each; as many names for prompts as labels, if it gives
-    any; a revision that is the same every time; no randomness.
+    exist, one at most in single-label data (of a multi-label sample () says that none is true, and
+    None that its labels are unknown); targets as many as are named; an outline, if it gives one,
+    that says of a sample what the sample says; templates with one `{}` each; as many names for
+    prompts as labels, if it gives any; a revision that is the same every time; no randomness.
     """
     resolved = check_schema("dataset", factory, options)
     datasets = _build_all(factory, resolved, BUILD)
@@ -156,9 +157,9 @@ def _check_outline(outline: Sample, sample: Sample) -> None:
 
 
 def _check_labels(sample: Sample, dataset: Dataset) -> None:
-    count, labels = len(dataset.labels), sample.labels
+    count, labels = len(dataset.labels), () if sample.labels is None else sample.labels
     is_known = isinstance(labels, tuple) and all(0 <= label < count for label in labels)
-    require(is_known, f"{sample.id}: labels {labels} must be a tuple of ids below {count}")
+    require(is_known, f"{sample.id}: labels {labels} must be None, or a tuple of ids below {count}")
     require(len(set(labels)) == len(labels), f"{sample.id}: a label is given twice")
     is_single = dataset.is_multi_label or len(labels) <= 1
     require(is_single, f"{sample.id}: {len(labels)} labels in a single-label dataset")

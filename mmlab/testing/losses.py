@@ -68,11 +68,11 @@ def check_loss(
     Checked: the option schema; declarations; named scalars of at least float32, "loss" and declared
     ones; a finite gradient for every parameter and for what the loss reads, which in float64 equals
     finite differences; permutation of the batch; a batch of one, which it may refuse; absent inputs
-    without a say; unknown labels and nothing present (finite); very large scores, and scores
-    of aligned pairs times 100; bfloat16 outputs; what it does after a step; weights through
-    safetensors; ambient randomness only. Of a loss that reads nothing but a similarity, that a pair
-    with an absent side is as if it were not there. Of a loss with an option `chunk`, that values
-    and gradients are those of all rows at once, to 1e-12 in float64.
+    without a say; unknown labels, none of several and nothing present (finite); very large scores,
+    and scores of aligned pairs times 100; bfloat16 outputs; what it does after a step; weights
+    through safetensors; ambient randomness only. Of a loss that reads nothing but a similarity,
+    that a pair with an absent side is as if it were not there. Of a loss with an option `chunk`,
+    that values and gradients are those of all rows at once, to 1e-12 in float64.
 
     `stops_gradient` says that the loss takes some of what it reads as given, on purpose: then no
     finite difference is taken.
@@ -209,6 +209,7 @@ def _check_edges(loss: Any, made: Pass) -> None:
     """Finite values and gradients where a batch has nothing to learn from, or far too much."""
     edges: Mapping[str, Pass] = {
         "unknown labels": made.unlabelled(),
+        "none of the labels": made.of_no_label(),
         "nothing present": made.all_absent(),
         "one sample absent": made.without_first("image", 0.0),
         "very large scores": replace(made, score_scale=1e3),

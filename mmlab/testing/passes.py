@@ -134,11 +134,17 @@ class Pass:
         return replace(self, batch=replace(self.batch, present=present))
 
     def unlabelled(self) -> Pass:
-        """The same without truths: labels of -1, or none of several; targets of NaN."""
+        """The same without truths: labels of -1, or of NaN where there are several; targets too."""
         target, targets = self.batch.target, self.batch.targets
-        unknown = torch.zeros_like(target) if target.ndim == 2 else torch.full_like(target, -1)
+        unknown = torch.full_like(target, torch.nan if target.ndim == 2 else -1)
         lost = None if targets is None else torch.full_like(targets, torch.nan)
         return replace(self, batch=replace(self.batch, target=unknown, targets=lost))
+
+    def of_no_label(self) -> Pass:
+        """The same, but none of several labels is true; of one label a sample it is the same."""
+        target = self.batch.target
+        none = torch.zeros_like(target) if target.ndim == 2 else target
+        return replace(self, batch=replace(self.batch, target=none))
 
 
 def make_pass(shapes: Shapes, reads: frozenset[str], views: int) -> Pass:

@@ -122,12 +122,14 @@ def test_evaluation_takes_the_first_caption_and_training_draws_one() -> None:
 
 
 def test_targets_are_minus_one_where_unknown_and_multi_hot_for_multi_label() -> None:
-    single = Points(rows=[{"image": [0.0, 0.0], "text": [0.0, 0.0]}] * 2, targets=[(), (1,)])
-    (batch,) = evaluation_batches(single, readers(single), 2)
-    assert batch.target.tolist() == [-1, 1]
-    several = Points(single.rows, targets=[(0, 1), ()], is_multi_label=True)
-    (batch,) = evaluation_batches(several, readers(several), 2)
-    assert batch.target.tolist() == [[1.0, 1.0], [0.0, 0.0]]
+    rows = [{"image": [0.0, 0.0], "text": [0.0, 0.0]}] * 3
+    single = Points(rows, targets=[(), (1,), None])
+    (batch,) = evaluation_batches(single, readers(single), 3)
+    assert batch.target.tolist() == [-1, 1, -1]
+    several = Points(rows, targets=[(0, 1), (), None], is_multi_label=True)
+    (batch,) = evaluation_batches(several, readers(several), 3)
+    assert batch.target[:2].tolist() == [[1.0, 1.0], [0.0, 0.0]]
+    assert batch.target[2].isnan().all()
 
 
 def test_equal_batches_leave_out_the_rest_but_keep_a_small_split_whole() -> None:

@@ -126,6 +126,17 @@ def test_a_byte_order_mark_that_would_be_lost_is_refused(folder: Path) -> None:
     assert not (folder / "out").exists()
 
 
+def test_none_of_the_labels_and_unknown_ones_come_back_as_what_they_are(folder: Path) -> None:
+    rows = [json.loads(line) for line in (folder / "index.jsonl").read_text().splitlines()]
+    rows[0]["kinds"], rows[1]["kinds"] = [], None
+    (folder / "index.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    out = packed(folder, 'label_column = "kinds"')
+    was = Manifest("train", path=folder / "index.jsonl", label_column="kinds", **COLUMNS)
+    now = ClipBenchmarkFolder("train", path=out)
+    assert [now[i].labels for i in range(3)] == [(), None, (0,)]
+    assert [now[i].labels for i in range(9)] == [was[i].labels for i in range(9)]
+
+
 def test_shards_hold_no_more_than_they_may(folder: Path) -> None:
     out = packed(folder, 'label_column = "kind"', options=("--shard-samples", "4"))
     assert (out / "train" / "nshards.txt").read_text() == "3\n"

@@ -43,6 +43,13 @@ def test_labels_are_counted_and_targets_measured_over_what_is_known() -> None:
     assert found.target_deviations == pytest.approx((np.std([1, 2, 4, 9]), 1.0))
 
 
+def test_none_of_several_labels_is_known_and_counts_with_no_label() -> None:
+    truths = [(0, 1), (), None, (1,)]
+    found = describe_truths(Points([{}] * 4, truths, is_multi_label=True))
+    assert (found.label_counts, found.labelled_count) == ((1, 2), 3)
+    assert describe_truths(Points([{}] * 2, [(), None])).labelled_count == 0
+
+
 def test_a_target_that_nobody_knows_has_no_mean() -> None:
     found = describe_truths(measured((1.0, math.nan), (2.0, math.nan)))
     assert math.isnan(found.target_means[1])

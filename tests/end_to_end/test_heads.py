@@ -6,16 +6,23 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 import torch
+from sklearn.metrics import average_precision_score
+from sqlalchemy import Select, select
 from support.lab import Lab
 
 from mmlab.errors import SpecError
 from mmlab.evaluate.evaluators.regression import Regression
 from mmlab.metric import find
+from mmlab.report.frames import rankings
+from mmlab.report.leaderboard import leaderboard
 from mmlab.runner.load import load
-from mmlab.store.tables import sample_results
+from mmlab.store.tables import sample_results, samples
 
 ENCODER = '[encoders.text]\nuse = "toy"\n'
 FUSION = '[fusion]\nuse = "concat"\ndim = 16\n'
@@ -112,6 +119,91 @@ def test_several_labels_are_learnt_each_on_its_own(sqlite_lab: Lab) -> None:
     found, lacking, *_ = sqlite_lab.run_one(spec).evaluations
     assert lacking.metrics["mAP/subset_area"] == found.metrics["mAP"]  # there is one input
     assert found.metrics["mAP"] > 0.96  # by chance it is 0.83, the share of words with a letter
+
+
+def sparse_rows(count: int) -> list[dict[str, object]]:
+    """Words of which one in four has labels: those of its first two letters that are a, b or c.
+
+    The others have none, though they are words of the same letters; of every twelfth the labels are
+    unknown.
+    """
+    rows: list[dict[str, object]] = []
+    for number, word in enumerate(words(count)):
+        known = sorted({*word[:2]} & {*"abc"}) if number % 4 == 0 else []
+        row = {"id": f"w{number}", "text": word, "kinds": known, "part": PARTS[number // 4 % 2]}
+        rows.append({**row, "kinds": None} if number % 12 == 1 else row)
+    return rows
+
+
+PARTS = ("train", "test")
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:No positive class found")
+def test_none_of_the_labels_is_a_negative_from_the_file_to_the_database(sqlite_lab: Lab) -> None:
+    lab, rows = sqlite_lab, sparse_rows(480)
+    dataset = (
+        f'[dataset]\nuse = "manifest"\npath = "{write_rows(lab, rows).name}"\n'
+        'text_columns = ["text"]\nlabel_column = "kinds"\nsplit_column = "part"\n'
+        'id_column = "id"\n'
+    )
+    head = '[head]\nuse = "linear"\n'
+    losses = '[[losses]]\nuse = "binary_cross_entropy"\npositive_weight = "balanced"\n'
+    evaluate = (
+        '[[evaluate]]\nuse = "classification"\n\n'
+        '[[evaluate]]\nuse = "linear_probe"\npenalty = 1.0\n\n'
+        '[[evaluate]]\nuse = "missing_modality"\nnoise_levels = []\n'
+    )
+    spec = lab.write("sparse", [dataset, ENCODER, FUSION, head, losses, SHORT, evaluate])
+    detail = lab.run_one(spec)
+    asked = {row["id"]: row["kinds"] for row in rows if row["part"] == "test"}
+    known = {name: own for name, own in asked.items() if own is not None}
+    assert sum(own == [] for own in known.values()) / len(asked) > 0.6
+    classified, probed, _, subset = detail.evaluations
+    for found in (classified, probed):
+        check_sparse(lab, detail.run.run_id, found, known)
+        assert found.skipped_count == len(asked) - len(known)
+    assert subset.metrics == classified.metrics  # there is one input
+    with lab.store() as store:
+        told = leaderboard(store).filter(pl.col("metric") == "top1")
+    assert set(told["interval"]) == {"wilson"}  # it is the mean of the outcomes that there are
+
+
+SHORT = "[train]\nepochs = 8\nbatch_size = 40\nlr = 0.02\nweight_decay = 0.0\n"
+
+
+def check_sparse(lab: Lab, run: str, found: Any, known: Mapping[str, Any]) -> None:
+    """The metrics are scikit-learn's on the stored probabilities of every sample that is known."""
+    with lab.store() as store:
+        ranked = rankings(store, run, found.name).filter(pl.col("condition") == found.condition)
+        results = store.frame(sample_results_of(found.id))
+    table = ranked.pivot(on="label", index="sample", values="score").sort("sample")
+    truths = [known[name] for name in table["sample"]]
+    assert set(table["sample"]) == set(known)
+    precisions = [
+        average_precision_score([label in own for own in truths], table[label]) for label in "abc"
+    ]
+    assert found.metrics["mAP"] == pytest.approx(np.mean(precisions), abs=1e-6)
+    is_positive = [bool(own) for own in truths]
+    alone = [
+        average_precision_score(
+            [label in own for own in truths if own], table[label].filter(is_positive)
+        )
+        for label in "abc"
+    ]
+    assert np.mean(alone) > found.metrics["mAP"] + 0.2  # as if [] were unknown
+    has_none = {name for name, own in known.items() if not own}
+    for column in ("rank", "probability", "outcome"):
+        assert set(results.filter(pl.col(column).is_null())["stable_id"]) == has_none
+    hits = results["outcome"].drop_nulls()
+    assert found.metrics["top1"] == pytest.approx(hits.mean())
+    assert ranked.filter(pl.col("sample").is_in(has_none))["is_truth"].any() is False
+
+
+def sample_results_of(evaluation: int) -> Select[Any]:
+    """An evaluation's rows of samples, with their ids."""
+    query = select(samples.c.stable_id, sample_results).join(samples)
+    return query.where(sample_results.c.evaluation_id == evaluation)
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 from support.evaluated import Gate, Words, encoded, letters, pictures, subject
 from torch import nn
 
@@ -93,6 +93,68 @@ def test_several_truths_are_hit_on_any_and_measured_by_average_precision() -> No
     assert result.metrics["mAP"] == pytest.approx(np.mean(precisions))
     top = torch.sigmoid(scores).gather(1, torch.tensor(result.rankings.label).long())
     np.testing.assert_allclose(result.rankings.score, top.numpy(), rtol=1e-5)
+
+
+#: Every fourth sample has labels; the labels of the last are unknown.
+SPARSE = [(0, 3), (), (), (), (1,), (), (), (), (5, 0), (), (), (), (1, 2, 3), (), (), None]
+
+
+def test_samples_of_no_label_are_negatives_of_every_label_and_have_no_rank() -> None:
+    what = with_head(6)
+    dataset = pictures(LABELS, [*LABELS, *LABELS, *LABELS[:4]], targets=SPARSE, is_multi_label=True)
+    result = classify(what, dataset)
+    scores = predictions(what, dataset)[:15]
+    assert (len(result.samples.ids), result.skipped) == (15, 1)
+    is_truth = np.array([[c in truths for c in range(6)] for truths in SPARSE[:15]])
+    known = [0, 1, 2, 3, 5]  # label 4 is true of no sample
+    precisions = [average_precision_score(is_truth[:, c], scores[:, c]) for c in known]
+    areas = [roc_auc_score(is_truth[:, c], scores[:, c]) for c in known]
+    found = result.label_metrics
+    np.testing.assert_allclose(found["average_precision"][known], precisions, rtol=1e-6)
+    np.testing.assert_allclose(found["auroc"][known], areas, rtol=1e-6)
+    assert np.isnan(found["average_precision"][4])
+    assert result.metrics["mAP"] == pytest.approx(np.mean(precisions))
+    assert result.metrics["mAP_absent_as_zero"] == pytest.approx(np.sum(precisions) / 6)
+    assert result.metrics["mean_auroc"] == pytest.approx(np.mean(areas))
+    has_none = ~is_truth.any(1)
+    for values in (result.samples.probability, result.samples.outcome):
+        assert np.isnan(values).tolist() == has_none.tolist()
+    assert ((result.samples.rank == 0) == has_none).all()
+    assert not result.samples.has_tie[has_none].any()
+    assert (result.samples.top_label == result.rankings.label[:, 0]).all()
+
+
+def test_metrics_of_ranks_are_those_of_the_samples_that_have_a_label() -> None:
+    what = with_head(6)
+    shown = [*LABELS, *LABELS, *LABELS[:4]]
+    whole = classify(what, pictures(LABELS, shown, targets=SPARSE, is_multi_label=True))
+    few = classify(
+        what,
+        pictures(
+            LABELS,
+            [word for word, own in zip(shown, SPARSE, strict=True) if own],
+            targets=[own for own in SPARSE if own],
+            is_multi_label=True,
+        ),
+    )
+    for name in ("top1", "top5", "mean_rank", "median_rank", "mean_probability"):
+        assert whole.metrics[name] == pytest.approx(few.metrics[name])
+    for name in ("support", "recall", "precision", "mean_rank", "median_rank"):
+        np.testing.assert_allclose(whole.label_metrics[name], few.label_metrics[name])
+    assert whole.metrics["mean_per_class_recall"] == few.metrics["mean_per_class_recall"]
+    np.testing.assert_array_equal(whole.confusions.count, few.confusions.count)
+
+
+def test_the_first_label_of_a_sample_of_no_label_is_a_miss_of_its_probability() -> None:
+    what = with_head(6)
+    dataset = pictures(LABELS, ["crab", "owl"], targets=[(), ()], is_multi_label=True)
+    result = classify(what, dataset)
+    assert result.metrics["ece"] == pytest.approx(result.samples.top_probability.mean(), rel=1e-6)
+    assert {name for name, value in result.metrics.items() if value is not None} == {
+        "ece",
+        "mAP_absent_as_zero",
+    }
+    assert result.metrics["mAP_absent_as_zero"] == 0
 
 
 def test_labels_without_samples_are_left_out_of_means() -> None:

@@ -262,6 +262,25 @@ def test_several_truths_are_probed_by_their_mean_average_precision() -> None:
         ask(FewShot(shots=[1]), data)
 
 
+def test_a_probe_learns_from_samples_of_no_label_and_is_judged_on_them() -> None:
+    data = splits(is_multi_label=True)
+    for words in data.values():
+        words.targets = [() if own == (0,) else own for own in words.targets]
+    (result,) = ask(LinearProbe(), data)
+    asked = data["test"]
+    assert len(result.samples.ids) == len(asked.targets)
+    assert (result.label_metrics["support"][0], result.metrics["mAP"] or 0) > (-1, 0.8)
+    has_none = np.array([own == () for own in asked.targets])
+    assert ((result.samples.rank == 0) == has_none).all()
+    # They lie where label 0 was, and no other label claims them.
+    assert result.samples.top_probability[has_none].mean() < 0.5
+    unknown = splits(is_multi_label=True)
+    for words in unknown.values():
+        words.targets = [None if own == (0,) else own for own in words.targets]
+    (result,) = ask(LinearProbe(), unknown)
+    assert result.skipped == has_none.sum()
+
+
 def test_shots_are_so_many_of_each_label_and_more_shots_contain_fewer() -> None:
     results = ask(FewShot(shots=[1, 4], seeds=[0, 7], penalty=1.0), splits())
     found = {result.condition: result for result in results}

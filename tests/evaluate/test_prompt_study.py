@@ -113,8 +113,8 @@ def test_recall_of_labels_can_select() -> None:
 
 @pytest.mark.parametrize("by", ["top1", "mean_per_class_recall"])
 def test_what_selects_is_what_the_evaluation_says_of_validation(by: str) -> None:
-    words = ["crab", "crab", "owl", "yak", "elk", "bee"]
-    truths = [(0, 1), (0, 5), (1,), (5, 2), (2,), (3,)]
+    words = ["crab", "crab", "owl", "yak", "elk", "bee", "ant"]
+    truths = [(0, 1), (0, 5), (1,), (5, 2), (2,), (3,), ()]
     rows = [{"image": letters(word), "text": word} for word in words]
     dataset = Words(rows, truths, tuple(LABELS), TEMPLATES, is_multi_label=True)
     validation = encode_split(subject(), dataset, "validation", 3)

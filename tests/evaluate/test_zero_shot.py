@@ -101,6 +101,22 @@ def test_any_of_several_truths_is_a_hit() -> None:
     assert np.isnan(result.label_metrics["average_precision"][[3, 4]]).all()
 
 
+def test_blocks_of_labels_know_samples_of_no_label_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    targets = [(5, 0), (), (1, 2), None]
+    shown = ["crab", "elk", "owl", "crab"]
+    dataset = pictures(LABELS[:6], shown, targets=targets, is_multi_label=True)
+    whole = ask(subject(), dataset)
+    assert whole.samples.rank.tolist() == [1, 0, 1]
+    assert (whole.metrics["top1"], whole.skipped) == (1.0, 1)
+    monkeypatch.setattr(ranking_of_labels, "BLOCK_LABELS", 3)
+    parts = ask(subject(), dataset)
+    for key in ("rank", "probability", "has_tie", "outcome", "top_label"):
+        np.testing.assert_allclose(
+            getattr(parts.samples, key), getattr(whole.samples, key), rtol=1e-6
+        )
+    assert parts.metrics["top1"] == 1.0
+
+
 def test_labels_may_hold_braces_quotes_emoji_and_newlines() -> None:
     labels = ["{}", "{0} {name}", 'the "best" <b>crab</b>', "🦀 crab", "two\nlines", "%s"]
     result = ask(subject(), pictures(labels, labels))

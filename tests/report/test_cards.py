@@ -86,12 +86,12 @@ def test_scores_that_are_no_probabilities_get_no_percent_and_no_bars(store: Stor
     assert 'class="bar"' not in render_card(card)
 
 
-def test_an_unknown_truth_is_said_to_be_unknown(store: Store) -> None:
+def test_a_sample_that_no_label_is_true_of_says_so(store: Store) -> None:
     result = ranked([1])
     assert result.samples is not None
     samples = replace(result.samples, truths=[[]], rank=np.zeros(1, dtype=np.int32))
     card = only_card(store, record(store, replace(result, samples=samples)))
-    assert (card.title, card.placing) == ("unknown", "No true label among 6 labels")
+    assert (card.title, card.placing) == ("none of the labels", "No true label among 6 labels")
     assert "✓" not in drawn(card)
 
 

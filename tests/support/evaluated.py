@@ -86,7 +86,7 @@ class Words:
     """A dataset of samples given as values by modality, with label ids."""
 
     rows: Sequence[Mapping[str, object]]
-    targets: Sequence[tuple[int, ...]]
+    targets: Sequence[tuple[int, ...] | None]
     labels: tuple[str, ...] = ()
     templates: tuple[str, ...] = ("a photo of a {}.", "{}")
     modalities: tuple[str, ...] = ("image", "text")

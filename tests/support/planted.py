@@ -16,7 +16,7 @@ class Points:
     """A dataset of vectors: sample i has the inputs `rows[i]`, by modality, and a label."""
 
     rows: Sequence[Mapping[str, object]]
-    targets: Sequence[tuple[int, ...]]
+    targets: Sequence[tuple[int, ...] | None]
     labels: tuple[str, ...] = ("red", "blue")
     templates: tuple[str, ...] = ("a {}.",)
     modalities: tuple[str, ...] = ("image", "text")

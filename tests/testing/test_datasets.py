@@ -42,6 +42,18 @@ def test_a_sound_dataset_passes() -> None:
     check_dataset(Sound)
 
 
+@pytest.mark.parametrize("is_several", [False, True])
+def test_labels_may_be_unknown_and_of_several_none_may_be_true(is_several: bool) -> None:
+    class Sparse(Sound):
+        is_multi_label = is_several
+
+        def __getitem__(self, index: int) -> Sample:
+            labels = [(0,), (), None][index % 3]
+            return replace(super().__getitem__(index), labels=labels)
+
+    check_dataset(Sparse)
+
+
 class Changed(Sound):
     def change(self, sample: Sample, index: int) -> Sample:
         raise NotImplementedError
@@ -151,6 +163,16 @@ class OutlineWithoutLabels(Outlined):
         return replace(sample, labels=())
 
 
+class OutlineOfNoLabel(Outlined):
+    is_multi_label = True
+
+    def __getitem__(self, index: int) -> Sample:
+        return replace(super().__getitem__(index), labels=None)
+
+    def told(self, sample: Sample) -> Sample:
+        return replace(sample, labels=())
+
+
 class OutlineWithoutPictures(Outlined):
     def told(self, sample: Sample) -> Sample:
         return replace(sample, values={"text": sample.values["text"]})
@@ -245,6 +267,7 @@ def test_names_in_prompts_may_repeat() -> None:
         (NeverAPicture, r"no training sample has the modalities \{'image'\}"),
         (HalfAnAudio, "float32"),
         (OutlineWithoutLabels, "must have the sample's id, labels"),
+        (OutlineOfNoLabel, "must have the sample's id, labels"),
         (OutlineWithoutPictures, "must name the modalities that the sample has"),
         (OutlineOfOneCaption, "must have the texts of the sample"),
         (NoPlaceholder, "must hold one {} exactly"),

@@ -56,7 +56,12 @@ class SoundPrediction(nn.Module):
         assert outputs.prediction is not None
         logits = outputs.prediction.to(torch.promote_types(outputs.prediction.dtype, torch.float32))
         if batch.target.ndim == 2:
-            return {"loss": F.binary_cross_entropy_with_logits(logits, batch.target.to(logits))}
+            target = batch.target.to(logits)
+            known = ~target.isnan()
+            total = F.binary_cross_entropy_with_logits(
+                logits[known], target[known], reduction="sum"
+            )
+            return {"loss": total / known.sum().clamp(min=1)}
         total = F.cross_entropy(logits, batch.target, ignore_index=-1, reduction="sum")
         return {"loss": total / (batch.target >= 0).sum().clamp(min=1)}
 
@@ -91,6 +96,20 @@ def test_a_sound_loss_passes(loss: type[nn.Module]) -> None:
 
 def test_a_sound_loss_of_several_labels_passes() -> None:
     check_loss(SoundPrediction, shapes=replace(SHAPES, is_multi_label=True))
+
+
+class EveryRowKnown(SoundPrediction):
+    """Takes every number of a target for a yes or a no."""
+
+    def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
+        assert outputs.prediction is not None
+        logits = outputs.prediction.to(torch.promote_types(outputs.prediction.dtype, torch.float32))
+        return {"loss": F.binary_cross_entropy_with_logits(logits, batch.target.to(logits))}
+
+
+def test_a_loss_that_takes_unknown_labels_for_known_ones_is_refused() -> None:
+    with pytest.raises(ContractError, match="unknown labels"):
+        check_loss(EveryRowKnown, shapes=replace(SHAPES, is_multi_label=True))
 
 
 class Nameless(Sound):

@@ -73,7 +73,7 @@ class Classification:
         predictions = predict(subject, encoded, indexes)
         if predictions.shape[1] != len(labels):
             raise wrong_label_count(name, predictions.shape[1], len(labels))
-        truths = [encoded.truths[index] for index in indexes]
+        truths = encoded.known_truths(indexes)
         scores = LabelScores(lambda rows: predictions[rows], len(labels), len(labels), calibration)
         ranked = rank_labels(scores, truths, self.k, name)
         question = ProtocolQuestion("classification", self.version, {}, labels)

@@ -33,7 +33,7 @@ from mmlab.evaluate.metrics import (
     METRICS,
     mean_over_present,
     measure_labels,
-    share_within,
+    rank_metrics,
 )
 from mmlab.evaluate.probes import without_details
 from mmlab.evaluate.prompts import Prompts, Template
@@ -205,7 +205,7 @@ class _Asked:
     @property
     def truths(self) -> TrueLabels:
         """Labels of the samples."""
-        return [self.encoded.truths[index] for index in self.indexes]
+        return self.encoded.known_truths(self.indexes)
 
     def scores(self, chosen: Sequence[int]) -> LabelScores:
         """Scores of all labels, with the chosen templates alone."""
@@ -226,13 +226,14 @@ class _Asked:
         return LabelScores(rows, labels, len(answers.pooled), meaning_of(combine, calibration))
 
     def quality(self, chosen: Sequence[int], by: By) -> float:
-        """A metric of the chosen templates, as a result states it."""
+        """A metric of the chosen templates, as a result states it; 0 where it is not defined."""
         ranked = rank_labels(self.scores(chosen), self.truths, 1, self.name)
+        count = len(self.encoded.dataset.labels)
         if by == "top1":
-            return share_within(ranked.rank, 1)
+            return rank_metrics(ranked, count)["top1"] or 0.0
         # Without scores, for what orders all samples takes longest and is not asked.
-        measures = measure_labels(replace(ranked, scores=None), len(self.encoded.dataset.labels))
-        return mean_over_present(measures["recall"], measures["support"])
+        measures = measure_labels(replace(ranked, scores=None), count)
+        return mean_over_present(measures["recall"], measures["support"]) or 0.0
 
 
 def _joined(parts: Sequence[Features], combine: Combine) -> Features:

@@ -138,7 +138,7 @@ class ZeroShot:
         if not indexes:
             needed = f"a known label and {subject.modality(queries)}"
             raise nothing_left(name, len(encoded.ids), needed)
-        truths = [encoded.truths[index] for index in indexes]
+        truths = encoded.known_truths(indexes)
         question = self.question(subject, encoded.dataset, name)
         written, combine = self.written(encoded.dataset, name), self.combination(subject, name)
         averages = combine == "features"

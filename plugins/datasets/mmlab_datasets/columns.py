@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from mmlab.plugin import SPLITS, DataError, explain
 from mmlab_datasets.index import Index, nearest, place
+from mmlab_datasets.several_labels import label_cells
 
 
 def read_ids(index: Index, column: str | None) -> list[str]:
@@ -38,16 +39,22 @@ def read_captions(index: Index, columns: Sequence[str]) -> list[tuple[str, ...]]
 
 
 def read_labels(
-    index: Index, column: str | None, separator: str | None, names: Sequence[str]
-) -> tuple[tuple[str, ...], list[tuple[int, ...]]]:
-    """The label names, and the label ids of every row."""
-    cells = index.lists(column, separator) if column else [()] * len(index)
-    labels = given_labels(names) or tuple(sorted({label for cell in cells for label in cell}))
+    index: Index,
+    column: str | None,
+    separator: str | None,
+    names: Sequence[str],
+    none_label: str | None = None,
+) -> tuple[tuple[str, ...], list[tuple[int, ...] | None]]:
+    """The label names, and the label ids of every row as `label_cells` has the labels."""
+    cells = label_cells(index, column, separator, none_label)
+    labels = given_labels(names) or tuple(sorted({label for cell in cells for label in cell or ()}))
     ids = {label: number for number, label in enumerate(labels)}
     for number, cell in enumerate(cells, start=1):
-        for label in set(cell) - ids.keys():
+        for label in set(cell or ()) - ids.keys():
             raise _unknown(place(index.path, number, column), "label", label, labels)
-    return labels, [tuple(sorted({ids[label] for label in cell})) for cell in cells]
+    return labels, [
+        None if cell is None else tuple(sorted({ids[label] for label in cell})) for cell in cells
+    ]
 
 
 def given_labels(names: Sequence[str]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mmlab.plugin import DataError, Sample, Split, explain
+from mmlab.plugin import Added, DataError, Sample, Split, explain
 from mmlab_datasets.cells import Cells, read_cells
 from mmlab_datasets.columns import (
     join_groups,
@@ -24,6 +24,7 @@ from mmlab_datasets.columns import (
 from mmlab_datasets.files import file_hashes, file_sizes
 from mmlab_datasets.index import Index, place, read_index
 from mmlab_datasets.media import REPLACE, read_picture
+from mmlab_datasets.several_labels import check_none_label, unknown_labels
 from mmlab_datasets.sound import read_sound
 from mmlab_datasets.splits import draw_splits
 from mmlab_datasets.texts import Label, Template
@@ -45,7 +46,7 @@ class Row:
     image: str | None
     audio: str | None
     captions: tuple[str, ...]
-    labels: tuple[int, ...]
+    labels: tuple[int, ...] | None
     targets: tuple[float, ...]
     video: str | None
     cells: Cells
@@ -56,9 +57,11 @@ class Manifest:
 
     Files are named relative to `root`, itself relative to the index file's folder, and lie below.
     Labels are the `label_names`, by default all that occur, sorted as text. A column of lists, or a
-    `label_separator`, makes the dataset multi-label. Without a `split_column`, rows are drawn into
-    splits by a hash of `seed` and group: the `group_column`, or else the file of the row, so that a
-    picture in several rows stays in one split.
+    `label_separator`, makes the dataset multi-label. There [] or `none_label` says that none of the
+    labels is true, and an empty cell or null that they are unknown.
+    Without a `split_column`, rows are drawn into splits by a hash of `seed` and group: the
+    `group_column`, or else the file of the row, so that a picture in several rows stays in one
+    split.
     The revision tells the sizes of all files, or with `hash_files` every byte of them.
     Raises DataError for an index that cannot be understood or a file that is not there; what is
     wrong within a file is found when its sample is read.
@@ -89,6 +92,9 @@ class Manifest:
         ] = (),
         label_column: Annotated[Column | None, Field(description="one label or several")] = None,
         label_separator: Annotated[Column | None, Field(description="between labels")] = None,
+        none_label: Annotated[
+            Column | None, Field(description="what a cell says for none of several"), Added(None)
+        ] = None,
         label_names: Annotated[Sequence[Label], Field(description="all labels, in order")] = (),
         target_columns: Annotated[
             Sequence[Column], Field(description="numbers to predict; empty cells are unknown")
@@ -120,10 +126,14 @@ class Manifest:
             groups = join_groups(ids, *named, index.cells(group_column))
             fractions = {"validation": validation_fraction, "test": test_fraction}
             splits = draw_splits(groups, fractions, seed)
-        self.labels, truths = read_labels(index, label_column, label_separator, label_names)
+        self.is_multi_label = bool(label_separator) or index.holds_lists(label_column)
+        check_none_label(none_label, label_names, is_multi_label=self.is_multi_label)
+        self.labels, truths = read_labels(
+            index, label_column, label_separator, label_names, none_label
+        )
+        self.notes = unknown_labels(index, label_column, label_separator)
         self.target_names = tuple(target_columns)
         self.templates = tuple(templates)
-        self.is_multi_label = bool(label_separator) or index.holds_lists(label_column)
         sources = {**columns, "text": text_columns, "tabular": tabular_columns}
         self.modalities = _modalities(index, sources)
         captions, targets = read_captions(index, text_columns), read_targets(index, target_columns)
@@ -181,7 +191,7 @@ def _rows(
     splits: Sequence[str],
     files: Mapping[str, Sequence[str | None]],
     captions: Sequence[tuple[str, ...]],
-    truths: Sequence[tuple[int, ...]],
+    truths: Sequence[tuple[int, ...] | None],
     targets: Sequence[tuple[float, ...]],
     cells: Sequence[Cells],
 ) -> list[Row]:
@@ -213,6 +223,8 @@ def _revision(
     content = hashlib.sha256(json.dumps([*names]).encode())
     for row in zip(rows, *stamps, strict=True):
         values = list(astuple(row[0]))
+        # As long as no row said none of several, [] stood for labels that are unknown.
+        values[6] = "none" if row[0].labels == () else row[0].labels or []
         while len(values) > 7 and not values[-1]:  # the columns that a spec may name since
             values.pop()
         content.update(json.dumps([values, *row[1:]]).encode())

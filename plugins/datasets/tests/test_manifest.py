@@ -10,14 +10,20 @@ from mmlab_datasets.manifest import Manifest
 from PIL import Image
 from support.manifests import COLUMNS, ROWS, samples, write_csv, write_folder, write_jsonl
 
+from mmlab.plugin import DataError
+
+#: Every row is for training.
+WHOLE = {"text_columns": ["t"], "validation_fraction": 0.0, "test_fraction": 0.0}
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return write_folder(tmp_path)
 
 
-def truths(dataset: Manifest) -> list[tuple[str, ...]]:
-    return [tuple(dataset.labels[label] for label in s.labels) for s in samples(dataset)]
+def truths(dataset: Manifest) -> list[tuple[str, ...] | None]:
+    known = [sample.labels for sample in samples(dataset)]
+    return [None if own is None else tuple(dataset.labels[each] for each in own) for own in known]
 
 
 def test_a_row_is_a_sample_and_an_empty_cell_a_missing_modality(folder: Path) -> None:
@@ -54,7 +60,7 @@ def test_labels_are_those_of_all_splits_and_an_empty_cell_is_unknown(folder: Pat
 
     assert train.labels == test.labels == ("blue", "red")
     assert truths(train) == [("red",), ("blue",), ("red",)]
-    assert truths(test) == [()]
+    assert truths(test) == [None]
     assert not train.is_multi_label
 
 
@@ -102,8 +108,85 @@ def test_several_labels_stand_in_a_list_or_between_separators(tmp_path: Path) ->
 
     assert listed.is_multi_label
     assert parted.is_multi_label
-    assert truths(listed) == [("a", "b"), (), ()]
-    assert truths(parted) == [("a", "b"), ()]
+    assert truths(listed) == [("a", "b"), (), None]
+    assert truths(parted) == [("a", "b"), None]
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_an_empty_list_is_none_of_the_labels_and_null_or_no_key_unknown(
+    tmp_path: Path, ending: str
+) -> None:
+    rows = [{"t": "w", "tags": ["b"]}, {"t": "x", "tags": []}, {"t": "y", "tags": None}, {"t": "z"}]
+    path = tmp_path / f"index.{ending}"
+    if ending == "jsonl":
+        write_jsonl(path, rows)
+    else:
+        pl.DataFrame(rows, schema={"t": pl.String, "tags": pl.List(pl.String)}).write_parquet(path)
+
+    dataset = Manifest("train", path=path, label_column="tags", **WHOLE)
+
+    assert truths(dataset) == [("b",), (), None, None]
+    assert [dataset.outline(index).labels for index in range(4)] == [(0,), (), None, None]
+    assert dataset.notes == []
+
+
+def test_of_lists_that_are_all_empty_every_row_has_none_of_the_named_labels(tmp_path: Path) -> None:
+    path = write_jsonl(tmp_path / "index.jsonl", [{"t": "x", "tags": []}] * 3)
+
+    dataset = Manifest("train", path=path, label_column="tags", label_names=["a", "b"], **WHOLE)
+
+    assert dataset.is_multi_label
+    assert truths(dataset) == [()] * 3
+
+
+def test_a_cell_of_text_says_none_of_the_labels_by_brackets_or_a_word_of_the_spec(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "index.csv"
+    path.write_text("t,tags\nv,Mass|Edema\nw,No Finding\nx,[]\ny,\nz, \n")
+    options = {"path": path, "label_column": "tags", "label_separator": "|", **WHOLE}
+
+    plain = Manifest("train", **options)
+    told = Manifest("train", **options, none_label="No Finding")
+
+    assert plain.labels == ("Edema", "Mass", "No Finding")
+    assert truths(plain) == [("Edema", "Mass"), ("No Finding",), (), None, None]
+    assert told.labels == ("Edema", "Mass")
+    assert truths(told) == [("Edema", "Mass"), (), (), None, None]
+    (note,) = told.notes
+    assert "column 'tags': 2 of 5 cells are empty: their labels are unknown" in note
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        (["a", ["x", "none"]], "a label, and none of them"),
+        (["a", [""]], "neither a label nor none of them"),
+        (["a", [None]], "neither a label nor none of them"),
+    ],
+)
+def test_a_list_that_says_neither_labels_nor_none_names_its_row(
+    tmp_path: Path, cells: list[object], said: str
+) -> None:
+    rows = [{"t": "x", "tags": ["a"]}, {"t": "y", "tags": cells[1]}]
+    path = write_jsonl(tmp_path / "index.jsonl", rows)
+    with pytest.raises(DataError, match=f"row 2, column 'tags': the cell says {said}"):
+        Manifest("train", path=path, label_column="tags", none_label="none", **WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"none_label": "a"}, "not several labels a row"),
+        ({"none_label": "a", "label_separator": "|", "label_names": ["a", "b"]}, "a label itself"),
+    ],
+)
+def test_a_word_for_none_of_the_labels_that_has_no_sense_is_refused(
+    tmp_path: Path, options: Mapping[str, object], fault: str
+) -> None:
+    path = write_csv(tmp_path / "index.csv", [{"t": "x", "tags": "b"}])
+    with pytest.raises(DataError, match=rf"dataset\.none_label: .*{fault}"):
+        Manifest("train", path=path, label_column="tags", **options, **WHOLE)
 
 
 def test_several_text_columns_are_several_captions(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ import pytest
 from mmlab_datasets.manifest import Manifest
 from mmlab_datasets.splits import draw_splits
 from PIL import Image
-from support.manifests import COLUMNS, ROWS, samples, write_csv, write_folder
+from support.manifests import COLUMNS, ROWS, samples, write_csv, write_folder, write_jsonl
+
+NO_DRAW = {"validation_fraction": 0.0, "test_fraction": 0.0}
 
 
 @pytest.fixture
@@ -63,6 +65,26 @@ def test_the_revision_changes_with_rows_files_and_options(folder: Path) -> None:
     assert after != before
     write_csv(path, [*ROWS[:3], {**ROWS[3], "title": "new"}])
     assert Manifest("train", path=path, **COLUMNS).revision not in (before, after)
+
+
+def test_the_revision_tells_none_of_the_labels_from_unknown_ones_alone(tmp_path: Path) -> None:
+    """What was read rightly before [] meant anything keeps the revision that it had then."""
+
+    def revision(second: object) -> str:
+        rows = [
+            {"t": "x", "tags": ["b", "a"]},
+            {"t": "y", "tags": second},
+            {"t": "z", "tags": ["a"]},
+        ]
+        path = write_jsonl(tmp_path / "index.jsonl", rows)
+        found = Manifest("train", path=path, text_columns=["t"], label_column="tags", **NO_DRAW)
+        return found.revision
+
+    assert revision(None) == "manifest-bc4b2c44a95ab4d5"
+    assert revision([]) not in (revision(None), revision(["a"]))
+    (tmp_path / "one.csv").write_text("t,kind\nx,a\ny,\nz,b\n")
+    options = {"path": tmp_path / "one.csv", "text_columns": ["t"], "label_column": "kind"}
+    assert Manifest("train", **options, **NO_DRAW).revision == "manifest-c2389d31f9c17b8c"
 
 
 def test_a_file_that_changes_but_not_in_size_is_seen_where_files_are_read(folder: Path) -> None:

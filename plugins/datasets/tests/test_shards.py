@@ -129,13 +129,13 @@ def test_captions_may_come_from_a_field_of_the_json(tmp_path: Path) -> None:
 def test_labels_of_cls_have_the_names_of_the_spec(tmp_path: Path) -> None:
     write_tar(tmp_path / "s.tar", pair(0, cls=b"1"), pair(1))
     dataset = train(tmp_path, "s.tar", label_names=["cat", "dog"], modalities=["image"])
-    assert [sample.labels for sample in samples(dataset)] == [(1,), ()]
+    assert [sample.labels for sample in samples(dataset)] == [(1,), None]
     assert set(dataset[0].values) == {"image"}
 
 
 def test_without_names_of_labels_there_are_none(tmp_path: Path) -> None:
     write_tar(tmp_path / "s.tar", pair(0, cls=b"1"))
-    assert [sample.labels for sample in samples(train(tmp_path, "s.tar"))] == [()]
+    assert [sample.labels for sample in samples(train(tmp_path, "s.tar"))] == [None]
 
 
 def test_braces_expand_as_in_a_shell() -> None:
@@ -429,6 +429,26 @@ def test_a_folder_of_several_labels_has_them_all(tmp_path: Path) -> None:
     dataset = ClipBenchmarkFolder("test", path=benchmark_folder(tmp_path, "multilabel"))
     assert dataset.is_multi_label
     assert dataset[0].labels == (0, 2)
+
+
+def test_zeros_are_none_of_several_labels_and_without_npy_they_are_unknown(tmp_path: Path) -> None:
+    folder = benchmark_folder(tmp_path, "multilabel")
+    image = picture(0, "WEBP")
+    plain = [("a", {"webp": image, "npy": npy([0, 1, 0])}), ("b", {"webp": image})]
+    zeros = ("c", {"webp": image, "npy": npy([0, 0, 0])})
+
+    def write(*rows: tuple[str, Mapping[str, bytes]]) -> ClipBenchmarkFolder:
+        for path in (folder / "test").glob("*.tar*"):
+            path.unlink()
+        write_tar(folder / "test" / "0.tar", *rows)
+        (folder / "test" / "nshards.txt").write_text("1\n")
+        return ClipBenchmarkFolder("test", path=folder)
+
+    assert [one.labels for one in samples(write(*plain))] == [(1,), None]
+    found = write(*plain, zeros)
+    assert [one.labels for one in samples(found)] == [(1,), None, ()]
+    assert [found.outline(index).labels for index in range(3)] == [(1,), None, ()]
+    assert found.revision != write(*plain).revision
 
 
 def test_a_folder_without_validation_has_an_empty_one(tmp_path: Path) -> None:

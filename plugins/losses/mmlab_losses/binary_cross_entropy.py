@@ -18,16 +18,16 @@ from mmlab_losses.scalars import IN_NATS
 class BinaryCrossEntropy(nn.Module):
     """-(p * y * log s + (1 - y) * log(1 - s)), s = sigmoid(prediction), in nats.
 
-    A mean over the labels and the samples of which any label is known: a sample without labels is
-    one whose labels are unknown, and takes no part; 0 where all are. p is the label's
-    `positive_weight`: how much its presence counts beside its absence. "balanced" takes
-    p = samples without the label / samples with it, so that both sides of every label weigh alike;
-    1 for a label without training samples. Computed in float32 at least.
+    A mean over the labels and the samples whose labels are known, those that none of the labels is
+    true of included; 0 where all are unknown. p is the label's `positive_weight`: how much its
+    presence counts beside its absence. "balanced" takes p = samples without the label / samples
+    with it, so that both sides of every label weigh alike; 1 for a label without training samples.
+    Computed in float32 at least.
 
     Raises SpecError for a single-label dataset, and for a weight of an unknown label.
     """
 
-    numerics = 1
+    numerics = 2
     reads: ClassVar[frozenset[str]] = frozenset({"prediction", "labels"})
     metrics: ClassVar[tuple[Metric, ...]] = (IN_NATS,)
     views = 0
@@ -54,7 +54,8 @@ class BinaryCrossEntropy(nn.Module):
         logits = outputs.prediction
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # (B, C)
         target = batch.target.to(logits.dtype)
-        is_known = target.any(1)
+        is_known = ~target.isnan().any(1)
+        target = torch.where(is_known[:, None], target, 0)
         weights = self.positive_weights.to(logits.dtype)
         losses = F.binary_cross_entropy_with_logits(
             logits, target, pos_weight=weights, reduction="none"

@@ -13,8 +13,9 @@ from mmlab.testing import check_loss
 from mmlab.testing.passes import SHAPES as MADE_UP
 
 SHAPES = Shapes({}, 4, ("a", "b", "c"), (6, 2, 0), True, {}, labelled_count=8)
-LOGITS = torch.tensor([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0], [0.3, 0.2, 0.1]])
-TARGET = [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]]
+LOGITS = torch.tensor([[1.0, -2.0, 0.5], [0.0, 3.0, 1.0], [-0.4, 1.0, 2.0], [0.3, 0.2, 0.1]])
+#: The third has none of the labels, and those of the fourth are unknown.
+TARGET = [[1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0], [math.nan] * 3]
 
 
 def no_encoder(key: str, x: Tensor) -> Features:
@@ -43,12 +44,20 @@ def test_binary_cross_entropy_keeps_the_contract(weight: Any) -> None:
 )
 def test_it_is_what_a_slow_loop_gives(option: Any, weights: Sequence[float]) -> None:
     costs = []
-    for row, truth in zip(LOGITS.tolist()[:2], TARGET[:2], strict=True):  # the third is unknown
+    for row, truth in zip(LOGITS.tolist()[:3], TARGET[:3], strict=True):
         for x, y, p in zip(row, truth, weights, strict=True):
             s = 1 / (1 + math.exp(-x))
             costs.append(-(p * y * math.log(s) + (1 - y) * math.log(1 - s)))
     found = scalars(BinaryCrossEntropy(SHAPES, positive_weight=option))["loss"]
     assert float(found) == pytest.approx(math.fsum(costs) / len(costs), rel=1e-6)
+
+
+def test_unknown_labels_give_no_gradient_and_none_of_them_pushes_every_label_down() -> None:
+    logits = LOGITS.clone().requires_grad_()
+    scalars(BinaryCrossEntropy(SHAPES), logits)["loss"].backward()
+    assert logits.grad is not None
+    assert (logits.grad[2] > 0).all()
+    assert logits.grad[3].tolist() == [0, 0, 0]
 
 
 def test_balanced_weights_give_presence_and_absence_of_a_label_one_sum() -> None:

@@ -29,9 +29,10 @@ class ClipBenchmarkFolder:
 
     `nshards.txt` in a split's folder says how many shards it has. `classnames.txt` names labels,
     `zeroshot_classification_templates.txt` has prompts with `{c}`, and `dataset_type.txt` says
-    "retrieval" (captions, one a line of `.txt`) or "multilabel" (`.npy`). Prompts have the names as
-    they are; a name that is there a second time, as in ImageNet's, is the label "missile (744)".
-    `label_names` have no name twice.
+    "retrieval" (captions, one a line of `.txt`) or "multilabel" (`.npy`, zeros alone where none of
+    the labels is true; without it they are unknown). Prompts have the names as they are; a name
+    that is there a second time, as in ImageNet's, is the label "missile (744)". `label_names` have
+    no name twice.
 
     Published figures of the test set stand beside one's own where `test_set` says which it is, as
     "eurosat/vtab-test" does.

@@ -74,7 +74,8 @@ class Shards:
             values["image"] = self._picture(row) if with_picture else None
         if row["texts"] is not None:
             values["text"] = tuple(row["texts"])
-        return Sample(row["id"], values, tuple(row["labels"] or ()))
+        labels = None if row["labels"] is None else tuple(row["labels"])
+        return Sample(row["id"], values, labels)
 
     # A row of the frame: values of several types.
     def _picture(self, row: dict[str, Any]) -> Image.Image:
