@@ -102,6 +102,10 @@ class TextTransformer(nn.Module):
         ids = [START, *self.ids.encode(_text(raw))][: self.length - len(self._end)] + self._end
         return torch.tensor(ids + [PAD] * (self.length - len(ids)))
 
+    def count_ids(self, raw: object) -> int:
+        """Ids of a whole text, its start and its end included."""
+        return 1 + len(self.ids.encode(_text(raw))) + len(self._end)
+
     def forward(self, x: Tensor) -> Features:
         """Features of ids (B, N), N up to length."""
         is_text = x != PAD
