@@ -167,8 +167,8 @@ class _Inputs:
                 hashes.extend(map(_hash, own))
                 owners.append(_hash(b"".join(own)))
                 is_full.extend(fills_input(encoder, row) for row in rows)
-        made = (np.asarray(part, np.uint64) for part in (hashes, owners))
-        return cls(*made, np.asarray(is_full, bool))
+        full = np.asarray(is_full, bool)
+        return cls(np.asarray(hashes, np.uint64), np.asarray(owners, np.uint64), full)
 
 
 def _hash(content: bytes) -> int:
