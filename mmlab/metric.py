@@ -30,6 +30,16 @@ _MEAN_OF = re.compile(r"-?outcome|rank<=(\d+|\{\w+\})")
 _OPPOSITE: Mapping[str, Better] = {"-outcome": "higher"}
 
 
+def by_number(name: str) -> tuple[list[str | int], str]:
+    """What sorts names with the numbers in them as numbers.
+
+    >>> sorted(["recall@10", "recall@5", "mrr", "recall@1"], key=by_number)
+    ['mrr', 'recall@1', 'recall@5', 'recall@10']
+    """
+    parts = re.split(r"(\d+)", name)  # texts and numbers in turn, so that like meets like
+    return [int(part) if place % 2 else part for place, part in enumerate(parts)], name
+
+
 @dataclass(frozen=True)
 class Metric:
     """One metric, or a family of them, as whoever gives it declares it.

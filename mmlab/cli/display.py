@@ -87,7 +87,7 @@ class PlainDisplay:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._began = self._spoke = clock()
+        self._spoke = clock()
         self._told = Told()
 
     def note(self, text: str) -> None:
@@ -96,7 +96,7 @@ class PlainDisplay:
 
     def started(self, experiment: str, cell: str, position: int, total: int) -> None:
         """Which cell of how many."""
-        self._began = self._spoke = self._clock()
+        self._spoke = self._clock()
         click.echo(f"[{position}/{total}] {experiment} {cell}".rstrip(), err=True)
 
     def progress(self, progress: Progress) -> None:
@@ -105,7 +105,7 @@ class PlainDisplay:
         if now - self._spoke < PLAIN_SECONDS:
             return
         self._spoke = now
-        left = time_left(progress.step, progress.total_steps, now - self._began)
+        left = duration(progress.seconds_left)
         click.echo(f"  {describe_progress(progress)}, {left} left", err=True)
 
     def finished(self, outcome: Outcome) -> None:
@@ -116,10 +116,8 @@ class PlainDisplay:
 class BarDisplay:
     """A progress bar for the cell at work, and lines for what began and ended."""
 
-    def __init__(self, bar: Bar, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, bar: Bar) -> None:
         self._bar = bar
-        self._clock = clock
-        self._began = clock()
         self._task: TaskID | None = None
         self._told = Told()
 
@@ -129,7 +127,6 @@ class BarDisplay:
 
     def started(self, experiment: str, cell: str, position: int, total: int) -> None:
         """Which cell of how many, and a new bar below."""
-        self._began = self._clock()
         self.note(f"[{position}/{total}] {experiment} {cell}".rstrip())
         self._task = self._bar.add_task("", total=None, state="preparing")
 
@@ -137,10 +134,9 @@ class BarDisplay:
         """Step, loss, samples/s and time left."""
         if self._task is None:
             return
-        elapsed = self._clock() - self._began
-        left = time_left(progress.step, progress.total_steps, elapsed)
         is_last = progress.step == progress.total_steps
-        state = f"{describe_progress(progress)}, {'evaluating' if is_last else left + ' left'}"
+        stands = "evaluating" if is_last else f"{duration(progress.seconds_left)} left"
+        state = f"{describe_progress(progress)}, {stands}"
         self._bar.update(
             self._task, completed=progress.step, total=progress.total_steps, state=state
         )
@@ -169,11 +165,6 @@ def describe_outcome(outcome: Outcome) -> str:
     if outcome.run_id:
         line += f" (run {outcome.run_id})"
     return line if outcome.error is None else f"{line}\n{harmless(outcome.error).rstrip()}"
-
-
-def time_left(step: int, total_steps: int, elapsed_seconds: float) -> str:
-    """How long the remaining steps will take at the speed so far."""
-    return duration(elapsed_seconds / max(1, step) * (total_steps - step))
 
 
 def duration(seconds: float) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, cast
 
 import click
@@ -17,14 +18,15 @@ from mmlab.cli.output import (
     table,
     verbosity_options,
 )
-from mmlab.errors import UsageError, explain
+from mmlab.errors import UsageError, explain, visible
 
 if TYPE_CHECKING:
     from mmlab.plan.registry import ComponentEntry, PluginFailure, Registry
 
 
 KINDS = ("dataset", "encoder", "fusion", "head", "loss", "optimizer", "schedule", "evaluator")
-COLUMNS = ("kind", "name", "distribution", "version", "state")
+#: Columns of what these commands write where no terminal says how many there are.
+WIDTH = 80
 
 
 @click.group(short_help="List the installed components, or show one.")
@@ -38,7 +40,9 @@ def plugins() -> None:
 @color_option
 @verbosity_options
 def list_components(kind: str | None, as_json: bool) -> None:
-    """List every component that a spec can name, and every plugin that failed to load.
+    """List every component that a spec can name, with a line on what it is.
+
+    Also every plugin that failed to load. Lines are cut to the terminal's width.
 
     \b
     Examples:
@@ -51,7 +55,7 @@ def list_components(kind: str | None, as_json: bool) -> None:
     if as_json:
         print_json(components=rows)
         return
-    console().print(table(COLUMNS, [[row[column] for column in COLUMNS] for row in rows]))
+    _print_kinds(rows)
     for row in rows:
         if row["state"] != "ok":
             say(f"{row['distribution']} {row['version']}: {row['reason']}")
@@ -78,11 +82,47 @@ def show(name: str, kind: str | None, as_json: bool) -> None:
     if as_json:
         print_json(component=_entry(entry), about=inspect.getdoc(factory), options=schema)
         return
-    out = console()
+    out = console(pipe_width=WIDTH)
     out.print(f"{entry.kind} {entry.name}: {entry.target}", markup=False)
     out.print(f"from {entry.distribution} {entry.version}\n", markup=False)
-    out.print(inspect.getdoc(factory) or "", markup=False)
-    out.print(table(["option", "type", "default", "meaning"], _options(schema)))
+    out.print(flowing(inspect.getdoc(factory) or ""), markup=False)
+    columns = ["option", "type", "default", "meaning"]
+    out.print(table(columns, _options(schema), whole=["option"]))
+
+
+def _print_kinds(rows: Sequence[Mapping[str, object]]) -> None:
+    """Under each kind its components, a line each."""
+    out = console(pipe_width=WIDTH)
+    for kind, of_kind in groupby(rows, key=lambda row: row["kind"]):
+        lines = [(str(row["name"]), visible(_line(row))) for row in of_kind]
+        wide = max(len(name) for name, _ in lines)
+        out.print(f"{kind}", style="bold", markup=False)
+        for name, said in lines:
+            text = f"  {visible(name):{wide}}  {said}".rstrip()
+            out.print(text, markup=False, no_wrap=True, overflow="ellipsis")
+
+
+def _line(row: Mapping[str, object]) -> str:
+    """What a component is, or that it cannot be used and whose it is."""
+    if row["state"] == "ok":
+        return str(row["about"])
+    return f"{row['state']}, of {row['distribution']} {row['version']}"
+
+
+def flowing(text: str) -> str:
+    """A docstring whose paragraphs are a line each, for whatever width; code and lists stay.
+
+    >>> flowing("One\\ntwo.\\n\\n- a\\n  b\\n\\nThree.")
+    'One two.\\n\\n- a\\n  b\\n\\nThree.'
+    """
+    return "\n\n".join(map(_flowing_paragraph, text.split("\n\n")))
+
+
+def _flowing_paragraph(paragraph: str) -> str:
+    lines = paragraph.split("\n")
+    if any(line.startswith((" ", "- ", ">>>")) for line in lines):
+        return paragraph
+    return " ".join(lines)
 
 
 def _discover() -> Registry:
@@ -92,6 +132,8 @@ def _discover() -> Registry:
 
 
 def _entry(entry: ComponentEntry) -> dict[str, object]:
+    from mmlab.plan.about import describe_target
+
     return {
         "kind": entry.kind,
         "name": entry.name,
@@ -100,6 +142,7 @@ def _entry(entry: ComponentEntry) -> dict[str, object]:
         "state": entry.state,
         "reason": entry.reason,
         "target": entry.target,
+        "about": describe_target(entry.target),
     }
 
 
@@ -113,6 +156,7 @@ def _failure(failure: PluginFailure) -> dict[str, object]:
         "state": "broken",
         "reason": failure.reason,
         "target": None,
+        "about": "",
     }
 
 

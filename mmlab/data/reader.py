@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from mmlab.data.samples import captions_of
+from mmlab.data.samples import SampleIndex, captions_of
 from mmlab.errors import DataError, explain
-from mmlab.plugin import Dataset, Encoder, Outlined, Sample, Tokenized
+from mmlab.plugin import Dataset, Encoder, Measured, Outlined, Sample, Tokenized
+
+#: Samples whose texts are measured, at most.
+TEXTS_LOOKED_AT = 5_000
 
 
 @dataclass(frozen=True)
@@ -90,3 +93,41 @@ def lacks_modality(dataset: Dataset, modality: str, key: str) -> DataError:
             next_step=f"set encoders.{key}.modality, or choose a dataset that has it",
         )
     )
+
+
+def fills_input(encoder: Encoder, row: Tensor) -> bool:
+    """Whether a text's ids (N,) reach the end of the encoder's input, so that it may be cut."""
+    return isinstance(encoder, Tokenized) and int(row[-1]) != encoder.vocabulary.pad
+
+
+def is_cut(encoder: Encoder, text: str) -> bool:
+    """Whether an encoder reads the beginning of a text alone.
+
+    Of one that does not say how long a text is, a text that fills its input counts as cut.
+    """
+    if isinstance(encoder, Measured):
+        return encoder.count_ids(text) > encoder.length
+    return fills_input(encoder, encoder.transform(text, False))
+
+
+def describe_cut_texts(readers: Mapping[str, Reader], samples: SampleIndex) -> Iterator[str]:
+    """What is said of each encoder whose input cuts off texts of a split.
+
+    At most TEXTS_LOOKED_AT samples are looked at, spread evenly, and those texts alone that an
+    outline knows.
+    """
+    step = -(-len(samples.samples) // TEXTS_LOOKED_AT) or 1
+    for key, reader in readers.items():
+        if not isinstance(encoder := reader.encoder, Measured):
+            continue
+        raws = (sample.values.get(reader.modality) for sample in samples.samples[::step])
+        texts = [text for raw in raws for text in captions_of(raw) if isinstance(text, str)]
+        counts = [encoder.count_ids(text) for text in texts]
+        cut = sum(count > encoder.length for count in counts)
+        if cut:
+            some = f" (of one sample in {step})" if step > 1 else ""
+            share = f"{cut / len(texts):.0%}" if cut * 100 >= len(texts) else "under 1%"
+            yield (
+                f"encoders.{key} reads {encoder.length} ids of a text: {cut:,} of {len(texts):,} "
+                f"texts{some}, {share}, are longer, up to {max(counts)}, and cut"
+            )

@@ -64,6 +64,10 @@ class EvaluatedModel:
     readers: Mapping[str, Reader]
     #: features of labels that these weights have encoded
     remembered: Remembered = field(default_factory=Remembered)
+    #: takes what a person should know of the results
+    note: Callable[[str], None] = lambda text: None
+    #: what was looked at and found right, or told
+    checked: set[tuple[str, ...]] = field(default_factory=set)
 
     @property
     def fusion(self) -> Fusion:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from mmlab.metric import LOSS, Better, find
+from mmlab.metric import LOSS, Better, by_number, find
 from mmlab.plan.component import Resolved
 from mmlab.plan.plan import Plan
 from mmlab.records import name_directions
@@ -166,7 +166,7 @@ def _nearest_metric(metric: str, names: Iterable[str]) -> str | None:
 
 
 def _unknown_metric(name: str, metric: str, declared: Iterable[str]) -> Fault:
-    names = sorted(declared)
+    names = sorted(declared, key=by_number)
     written = [_written(pattern, metric) for pattern in names]
     suggestion = _nearest_metric(metric, [other for other in written if "*" not in other])
     hint = f' (did you mean "{name}/{suggestion}"?)' if suggestion else ""

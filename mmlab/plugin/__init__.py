@@ -46,6 +46,7 @@ from mmlab.plugin.contracts import Fitted as Fitted
 from mmlab.plugin.contracts import Fusion as Fusion
 from mmlab.plugin.contracts import Inquiring as Inquiring
 from mmlab.plugin.contracts import Loss as Loss
+from mmlab.plugin.contracts import Measured as Measured
 from mmlab.plugin.contracts import Nested as Nested
 from mmlab.plugin.contracts import NestedComponent as NestedComponent
 from mmlab.plugin.contracts import Outlined as Outlined

@@ -188,6 +188,19 @@ class Trimmed(Protocol):
 
 
 @runtime_checkable
+class Measured(Protocol):
+    """A text encoder that says how long a text is, so that texts its input cuts off are told of.
+
+    `length` is how many ids an input holds, those for its start and end included.
+    """
+
+    length: int
+
+    def count_ids(self, raw: object) -> int:
+        """How many ids a whole text has, counted as `length` is; it may be more than `length`."""
+
+
+@runtime_checkable
 class Staged(Protocol):
     """An encoder that can name its stages: freezing to a depth and layer-wise learning rates."""
 

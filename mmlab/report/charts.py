@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from mmlab.metric import SHARE
+from mmlab.report.frames import in_number
 
 #: Colours that a chart can tell apart; further groups are left out of it and said to be.
 COLOURS = 8
@@ -118,7 +119,7 @@ def curve_charts(points: pl.DataFrame, groups: Sequence[str]) -> list[Chart]:
     """
     shown = list(groups)[:COLOURS]
     points = points.filter(pl.col("group_hash").is_in(shown))
-    ordered = points.sort("position", "metric", nulls_last=True)
+    ordered = points.sort("position", in_number(points["metric"]), nulls_last=True)
     metrics = ordered["metric"].unique(maintain_order=True)
     return [_chart(m, points.filter(pl.col("metric") == m), shown) for m in metrics]
 

@@ -8,6 +8,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import ColumnElement, Double, Integer, Select, case, cast, func, select
 
+from mmlab.metric import by_number
 from mmlab.store import Store, views
 from mmlab.store.tables import evaluations, label_metrics, labels, metric_declarations, runs
 
@@ -15,6 +16,12 @@ from mmlab.store.tables import evaluations, label_metrics, labels, metric_declar
 DRAWN_POINTS = 200
 
 _LABEL_INDEX = ("experiment", "cell", "group_hash", "evaluation", "condition", "protocol_hash")
+
+
+def in_number(names: pl.Series) -> pl.Expr:
+    """A column of a frame, to sort it by with the numbers in its names as numbers."""
+    known = sorted(names.drop_nulls().unique().to_list(), key=by_number)
+    return pl.col(names.name).cast(pl.Enum(known))
 
 
 def done_runs(store: Store, ids: Runs = None) -> pl.DataFrame:
@@ -57,7 +64,8 @@ def curves(store: Store, run: str) -> pl.DataFrame:
     """
     row = views.curves.c
     query = select(row.metric, row.step, row.value, row.value_kind).where(row.run_id == run)
-    return store.frame(query.order_by(row.metric, row.step))
+    found = store.frame(query)
+    return found.sort(in_number(found["metric"]), "step")
 
 
 def rankings(store: Store, run: str, evaluation: str | None = None) -> pl.DataFrame:
@@ -87,7 +95,7 @@ def label_table(store: Store, ids: Runs = None) -> pl.DataFrame:
     """
     long = store.frame(of_runs(_label_means(), runs.c.id, ids))
     index = [*_LABEL_INDEX, "position", "label", "runs"]
-    return long.sort(*index, "name").pivot(on="name", index=index, values="value")
+    return long.sort(*index, in_number(long["name"])).pivot(on="name", index=index, values="value")
 
 
 # Statements of several column types; the store reads them from the statement.
@@ -125,7 +133,8 @@ def label_units(store: Store, ids: Runs = None) -> dict[str, str]:
         .outerjoin(metric_declarations, declared.id == row.metric_declaration_id)
         .distinct()
     )
-    found = store.frame(of_runs(query, runs.c.id, ids)).sort("position", "name", nulls_last=True)
+    found = store.frame(of_runs(query, runs.c.id, ids))
+    found = found.sort("position", in_number(found["name"]), nulls_last=True)
     named = found.unique("name", keep="first", maintain_order=True)
     return dict(named.select("name", pl.col("unit").fill_null("")).iter_rows())
 

@@ -6,7 +6,7 @@ import polars as pl
 from sqlalchemy import select
 
 from mmlab.metric import LEADERBOARD
-from mmlab.report.frames import Runs, of_runs
+from mmlab.report.frames import Runs, in_number, of_runs
 from mmlab.report.intervals import give_bounds, with_intervals
 from mmlab.statistics.intervals import INTERVAL_KINDS
 from mmlab.store import Store
@@ -170,10 +170,11 @@ def _with_declarations(store: Store, board: pl.DataFrame, values: pl.DataFrame) 
 
 def _placed(board: pl.DataFrame) -> pl.DataFrame:
     better, mean = pl.col("better"), pl.col("mean")
+    numbered = {name: in_number(board[name]) for name in ("condition", "metric")}
     goodness = pl.when(better == "higher").then(mean).when(better == "lower").then(-mean)
     return board.with_columns(
         goodness.rank("min", descending=True).over(*COMPARISON, "metric").alias("place"),
         pl.col("metric").ne_missing(pl.col("main_metric")).alias("is_other"),
         better.is_null().alias("is_aimless"),
         (-pl.len().cast(pl.Int64)).over(*COMPARISON).alias("size"),
-    ).sort(*_SORTED, nulls_last=True)
+    ).sort(*(numbered.get(name, name) for name in _SORTED), nulls_last=True)

@@ -19,6 +19,7 @@ from torch import Tensor
 from mmlab.data.kept_batches import kept_training_batches
 from mmlab.data.loader import training_batches
 from mmlab.data.order import Order, random_scope
+from mmlab.data.reader import describe_cut_texts
 from mmlab.data.splits import Splits
 from mmlab.data.tables import CachedSplit
 from mmlab.model.adapters import merge_state, split_state
@@ -29,7 +30,7 @@ from mmlab.model.width import count_parameters
 from mmlab.plan.best_metric import train_table
 from mmlab.plan.component import oom_as_fault
 from mmlab.plan.plan import Plan
-from mmlab.plugin import Batch
+from mmlab.plugin import Batch, Outlined
 from mmlab.records import EvaluationResult
 from mmlab.runner.kept import FeatureCache, FeatureCacheForRun
 from mmlab.runner.provenance import describe_weights, peak_memory_bytes, reset_peak_memory
@@ -97,6 +98,13 @@ class CellExecutor:
     note: Callable[[str], None]
     cache: FeatureCache | None = None
     files: WeightsReader = field(default_factory=WeightsReader)
+    _said: set[str] = field(default_factory=set)
+
+    def say_once(self, text: str) -> None:
+        """Note what holds for every cell of a sweep, unless it was said before."""
+        if text not in self._said:
+            self._said.add(text)
+            self.note(text)
 
     def execute(
         self,
@@ -131,6 +139,7 @@ class CellExecutor:
             origins = self._tell_weights(built, initial)
             evaluation = self.evaluation(built, trains=table is not None)
             evaluation.check(wanted)
+            self._tell_cut_texts(built)
             if table is not None:
                 self._fit(built, evaluation, record, summary)
             results = list(evaluation.evaluate(wanted))
@@ -148,7 +157,7 @@ class CellExecutor:
         if self.cache is not None and self.group.size == 1:
             parts = (built, self.splits, self.device, precision)
             features = FeatureCacheForRun(self.cache, *parts, trains=trains)
-        return CellEvaluation(built, self.splits, self.device, precision, features)
+        return CellEvaluation(built, self.splits, self.device, precision, features, self.say_once)
 
     def precision(self, plan: Plan) -> str:
         """The precision of a cell on this device."""
@@ -164,6 +173,14 @@ class CellExecutor:
             if key not in initial and origin != "random" and "random" in origin:
                 self.note(f"encoders.{key}: {origin}")
         return origins
+
+    def _tell_cut_texts(self, built: BuiltCell) -> None:
+        """Say how many texts an encoder cuts off, where nothing has to be decoded to know."""
+        dataset = self.splits.reference(built.plan)
+        if built.plan.cell.spec.train is None and not isinstance(dataset, Outlined):
+            return
+        for said in describe_cut_texts(built.readers, self.splits.index(dataset)):
+            self.say_once(said)
 
     def _fit(
         self, built: BuiltCell, evaluation: CellEvaluation, record: Record, summary: Summary

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import cast
@@ -46,8 +46,10 @@ class CellEvaluation:
         device: torch.device,
         precision: str,
         features: FeatureCacheForRun | None = None,
+        note: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.built = built
+        self.note = note
         self.features = features
         self.plan = built.plan
         self.splits = splits
@@ -56,6 +58,7 @@ class CellEvaluation:
         table = self.plan.cell.spec.train
         self.batch_size = table.batch_size if table else EVALUATION_BATCH_SIZE
         self.remembered = Remembered()
+        self.checked: set[tuple[str, ...]] = set()
 
     def check(self, names: Iterable[str]) -> None:
         """Raise, before anything is trained, what the named evaluations would raise after it."""
@@ -148,6 +151,8 @@ class CellEvaluation:
             precision=self.precision,
             readers=self.built.readers,
             remembered=self.remembered,
+            note=self.note,
+            checked=self.checked,
         )
 
     def _evaluator(self, name: str, *, cards: bool = True) -> Evaluator:

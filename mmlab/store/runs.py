@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, exists, select, true
 
 from mmlab.errors import UsageError, explain
+from mmlab.metric import by_number
 from mmlab.store.bulk import db_now
 from mmlab.store.cells import newest_cell
 from mmlab.store.rows import ArtifactRow, AttemptRow, BestWeights, EvaluationRow, RunDetail, RunRow
@@ -189,17 +190,21 @@ def _evaluations(connection: Connection, run_id: str) -> list[EvaluationRow]:
 
 def _final_metrics(connection: Connection, run_id: str) -> Mapping[int, dict[str, float | None]]:
     """Values by evaluation and name, in the order of their declarations; others by name, last."""
-    position = metric_declarations.c.position
     query = (
-        select(metrics)
+        select(metrics, metric_declarations.c.position)
         .outerjoin(metric_declarations)
         .where(metrics.c.run_id == run_id, metrics.c.evaluation_id.is_not(None))
-        .order_by(position.is_(None), position, metrics.c.name)
     )
+    rows = connection.execute(query).all()
     values: dict[int, dict[str, float | None]] = {}
-    for row in connection.execute(query):
+    for row in sorted(rows, key=lambda row: (*_place(row.position), by_number(row.name))):
         values.setdefault(row.evaluation_id, {})[row.name] = as_value(row.value, row.value_kind)
     return values
+
+
+def _place(position: int | None) -> tuple[bool, int]:
+    """What sorts positions, those that nobody declares last."""
+    return position is None, position or 0
 
 
 def as_value(value: float | None, kind: str) -> float | None:

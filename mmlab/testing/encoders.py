@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mmlab.model.components import BuildContext
-from mmlab.plugin import Augmented, Calibrated, Features, Fitted, Staged, Tokenized
+from mmlab.plugin import Augmented, Calibrated, Features, Fitted, Measured, Staged, Tokenized
 from mmlab.testing.modules import (
     Run,
     check_bf16,
@@ -55,8 +55,8 @@ def check_encoder(
     (one shape, one dtype, evaluation without randomness); shapes and dtypes of features; a finite
     gradient for every parameter; batches (permutation, batch of one, the all-zero stand-in of a
     missing value); evaluation without randomness or change; bfloat16; weights through safetensors
-    into an encoder that was never fitted; ambient randomness only; `augments`, stages and
-    vocabulary where there are any.
+    into an encoder that was never fitted; ambient randomness only; `augments`, stages,
+    vocabulary and lengths of texts where there are any.
     """
     resolved = check_schema("encoder", factory, options)
     raws = examples(modality) if raws is None else raws
@@ -108,7 +108,7 @@ def _check(case: _Case) -> None:
     require(same, "weights must bring all that `transform` needs, a vocabulary say")
     check_gradients(encoder, training_run)
     check_gpu(encoder, lambda device: _run_on(x.to(device)))
-    _check_extras(encoder, x)
+    _check_extras(encoder, x, case.raws)
 
 
 def _run_on(x: Tensor) -> Run:
@@ -214,11 +214,13 @@ def _check_batches(encoder: Any, x: Tensor) -> None:
         require_finite(stand_in[name], f"{name} of zeros, which stand in for a missing value,")
 
 
-def _check_extras(encoder: Any, x: Tensor) -> None:
+def _check_extras(encoder: Any, x: Tensor, raws: Sequence[object]) -> None:
     if isinstance(encoder, Staged):
         _check_stages(encoder)
     if isinstance(encoder, Tokenized):
         _check_vocabulary(encoder, x)
+        if isinstance(encoder, Measured):
+            _check_lengths(encoder, encoder.vocabulary.pad, x, raws)
     if isinstance(encoder, Calibrated):
         require(encoder.calibration().scale > 0, "the scale of `calibration` must be positive")
 
@@ -240,6 +242,14 @@ def _check_vocabulary(encoder: Tokenized, x: Tensor) -> None:
     is_inside = int(low) >= 0 and int(high) < vocabulary.size
     require(is_inside, f"ids {int(low)} to {int(high)} are not all in the vocabulary")
     require(not bool((x == vocabulary.mask).any()), "no text may be given the mask's reserved id")
+
+
+def _check_lengths(encoder: Measured, pad: int, x: Tensor, raws: Sequence[object]) -> None:
+    require(encoder.length == x.shape[1], "`length` must be how many ids `transform` gives")
+    for row, raw in zip(x, raws, strict=True):
+        kept, count = int((row != pad).sum()), encoder.count_ids(raw)
+        fits = min(count, encoder.length) == kept
+        require(fits, f"`count_ids` says {count} of a text of which `transform` keeps {kept}")
 
 
 def examples(modality: str) -> list[object]:

@@ -33,6 +33,7 @@ Validate = Callable[[], Mapping[str, float]]
 class Progress:
     """What one emission says, after `step` of `total_steps` optimiser steps.
 
+    `seconds_left` is how long the steps that remain will take, validation and evaluation aside.
     `is_best` marks the moment when the present weights are the best so far.
     """
 
@@ -40,6 +41,7 @@ class Progress:
     total_steps: int
     loss: float
     samples_per_second: float
+    seconds_left: float
     points: Sequence[MetricPoint]
     is_best: bool = False
 
@@ -191,7 +193,8 @@ def _emit(
         best.update(validated)
         points += validated
     is_best = validate is not None and best.is_new
-    return Progress(step, trainer.total_steps, loss, clock.rate, points, is_best)
+    left = clock.seconds_for(trainer.total_steps - step)
+    return Progress(step, trainer.total_steps, loss, clock.rate, left, points, is_best)
 
 
 def _training_points(trainer: Trainer, step: int, clock: Clock) -> list[MetricPoint]:

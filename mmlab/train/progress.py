@@ -211,20 +211,29 @@ def make_meter(device: torch.device) -> HostMeter | DeviceMeter:
 
 
 class Clock:
-    """Samples per second of training alone, validation excluded."""
+    """How fast training steps are made, whatever comes before and between them excluded."""
 
     def __init__(self) -> None:
         self.rate = 0.0
+        self._all_steps, self._all_seconds = 0, 0.0
         self.restart()
 
     def restart(self) -> None:
         """Begin a new stretch."""
-        self._start, self._samples = time.perf_counter(), 0
+        self._start, self._samples, self._steps = time.perf_counter(), 0, 0
 
     def count(self, samples: int) -> None:
-        """Add samples that were trained on."""
+        """Add a step and the samples that it trained on."""
         self._samples += samples
+        self._steps += 1
 
     def stop(self) -> None:
-        """Take the rate of this stretch."""
-        self.rate = self._samples / max(1e-9, time.perf_counter() - self._start)
+        """Take the rate of this stretch, in samples per second."""
+        seconds = max(1e-9, time.perf_counter() - self._start)
+        self.rate = self._samples / seconds
+        self._all_steps += self._steps
+        self._all_seconds += seconds
+
+    def seconds_for(self, steps: int) -> float:
+        """How long so many steps will take at the speed of all so far."""
+        return steps * self._all_seconds / max(1, self._all_steps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from click.testing import CliRunner, Result
 from support.strange import install
 
 from mmlab.cli import main
+from mmlab.plan.about import describe_target
+from mmlab.plan.registry import BUILTINS, Registry
 
 COMPONENTS = {("encoder", "grid"), ("fusion", "product"), ("loss", "hinge"), ("dataset", "shapes")}
 
@@ -54,6 +57,41 @@ def test_the_table_holds_what_the_json_holds() -> None:
     shown = call("plugins", "list").stdout
     for component in ask("plugins", "list")["components"]:
         assert component["name"] in shown
+
+
+def test_a_line_says_what_each_component_is() -> None:
+    lines = call("plugins", "list").stdout.splitlines()
+    components = ask("plugins", "list")["components"]
+    assert len(lines) == len(components) + len({c["kind"] for c in components})
+    assert max(map(len, lines)) <= 80
+    for component in components:
+        name, about = component["name"], component["about"]
+        assert about, component
+        assert any(line.startswith(f"  {name} ") and about[:29] in line for line in lines), name
+    assert "  constant      The same rate throughout: lr." in lines
+
+
+def test_what_is_said_of_components_is_the_first_line_of_their_docstrings() -> None:
+    registry = Registry.discover(BUILTINS)
+    for entry in registry.entries("fusion") + registry.entries("schedule"):
+        said = inspect.getdoc(registry.resolve(entry.kind, entry.name))
+        assert said is not None
+        assert describe_target(entry.target) == said.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    "target", ["no_such_package.x:Y", "mmlab.metric:Nothing", "mmlab.metric:SHARE", "math:sin"]
+)
+def test_nothing_is_said_where_the_source_does_not(target: str) -> None:
+    assert describe_target(target) == ""
+
+
+@pytest.mark.parametrize("name", ["zero_shot", "gating", "transformer", "adamw", "manifest"])
+def test_a_component_is_shown_in_80_columns(name: str) -> None:
+    shown = call("plugins", "show", name).stdout
+    assert max(map(len, shown.splitlines())) <= 80
+    options = ask("plugins", "show", name)["options"]["properties"]
+    assert [option for option in options if f" {option} " not in shown] == []
 
 
 def test_a_kind_can_be_chosen() -> None:

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 from support.report_values import asked, ranked, record
 
+from mmlab.metric import Metric
 from mmlab.records import EvaluationResult
 from mmlab.report.boards.board import boards
 from mmlab.report.leaderboard import SCHEMA, leaderboard
@@ -284,3 +285,25 @@ def test_an_empty_store_gives_an_empty_board_of_the_same_columns(store: Store) -
     board = leaderboard(store)
     assert board.is_empty()
     assert list(board.schema) == list(SCHEMA)
+
+
+#: Of one family, which is declared at once, and of which nobody declares anything.
+FAMILIES = {f"{name}@{k}": 0.5 for name in ("recall", "found") for k in (10, 1, 100, 5)}
+IN_NUMBER = [f"{name}@{k}" for name in ("recall", "found") for k in (1, 5, 10, 100)]
+
+
+def test_metrics_of_a_family_stand_in_the_order_of_their_numbers(store: Store) -> None:
+    family = Metric("recall@{k}", "higher")
+    result = replace(scored(0.5), metrics=FAMILIES, declared=(family,))
+    run_id = record(store, result)
+    board = leaderboard(store)
+    assert board["metric"].unique(maintain_order=True).to_list() == IN_NUMBER
+    (shown,) = store.run_detail(run_id).evaluations
+    assert list(shown.metrics) == IN_NUMBER
+
+
+def test_conditions_stand_in_the_order_of_their_numbers(store: Store) -> None:
+    for shots in (10, 2, 1):
+        record(store, replace(scored(0.5), condition=f"{shots} shots"), cell=f"shots={shots}")
+    conditions = leaderboard(store)["condition"].unique(maintain_order=True).to_list()
+    assert conditions == ["1 shots", "2 shots", "10 shots"]

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
-from support.lab import CLASSIFICATION, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab, child_environment
+from support.lab import (
+    CLASSIFICATION,
+    ENCODERS,
+    PAIRED,
+    RETRIEVAL,
+    TOY,
+    ZERO_SHOT,
+    Lab,
+    child_environment,
+)
 
 from mmlab.errors import SpecError
 from mmlab.store.tables import metrics
@@ -261,3 +270,28 @@ def test_a_faulty_spec_stops_the_command_before_anything_is_written(sqlite_lab: 
     with pytest.raises(SpecError, match="epohcs"):
         sqlite_lab.run([sqlite_lab.write("toy"), broken])
     assert sqlite_lab.dump() == before
+
+
+#: The text encoder learns words of which it reads few.
+FEW_WORDS = ENCODERS.replace(
+    '[encoders.text]\nuse = "toy"',
+    '[encoders.text]\nuse = "transformer"\nlength = 5\nwidth = 8\nheads = 2\ndepth = 1',
+)
+
+
+def test_prompts_cut_before_their_label_fail_before_training(sqlite_lab: Lab) -> None:
+    tables = [FEW_WORDS if table is ENCODERS else table for table in PAIRED]
+    spec = sqlite_lab.write("cut", tables, 'templates = ["one two three four {}"]')
+    (outcome,) = sqlite_lab.run(spec)
+    assert outcome.status == "failed"
+    assert outcome.error is not None
+    assert "4 labels, 'red 🟥', 'green\\'s \"x\"', '<b>blue</b>' and 1 more" in outcome.error
+    assert sqlite_lab.shown.progressed == []
+
+
+def test_what_an_encoder_cannot_read_is_said_once(sqlite_lab: Lab) -> None:
+    tables = [FEW_WORDS if table is ENCODERS else table for table in PAIRED]
+    spec = sqlite_lab.write("few", tables, 'templates = ["{}"]', "[sweep]\nseeds = [0, 1]\n")
+    assert sqlite_lab.statuses(spec) == ["done", "done"]
+    cut = "encoders.text reads 5 ids of a text: 16 of 24 texts, 67%, are longer, up to 11, and cut"
+    assert [note for note in sqlite_lab.shown.notes if "encoders.text reads" in note] == [cut]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 
 import pytest
 import torch
@@ -32,6 +33,18 @@ def test_the_loss_falls_and_each_emission_says_where_it_is() -> None:
     names = {point.name for point in progress[0].points}
     assert {"train/loss", "train/near/distance", "train/lr", "train/grad_norm"} <= names
     assert "train/near/loss" not in names
+
+
+def slow_validations(seconds: float) -> Iterator[float]:
+    while True:
+        time.sleep(seconds)
+        yield 1.0
+
+
+def test_the_time_left_is_that_of_the_steps_alone() -> None:
+    _, progress = run(make_step(), slow_validations(0.1), epochs=4)
+    assert all(0 < p.seconds_left < 0.1 for p in progress[:-1])
+    assert progress[-1].seconds_left == 0.0
 
 
 def test_the_total_weighs_the_losses() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from mmlab.train.progress import DeviceMeter, HostMeter, make_meter
+from mmlab.train.progress import Clock, DeviceMeter, HostMeter, make_meter
 
 CPU = torch.device("cpu")
 
@@ -66,3 +66,20 @@ def test_a_first_step_that_is_broken_tells_what_was_finite_of_it(
 def test_the_host_is_asked_on_the_cpu_alone() -> None:
     assert isinstance(make_meter(CPU), HostMeter)
     assert isinstance(make_meter(torch.device("meta")), DeviceMeter)
+
+
+def test_what_lies_between_stretches_of_steps_takes_no_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    times = iter([100.0, 103.0, 900.0, 901.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(times))
+    clock = Clock()
+    for _ in range(6):
+        clock.count(32)
+    clock.stop()
+    assert (clock.rate, clock.seconds_for(10)) == (64.0, 5.0)
+    clock.restart()
+    clock.count(32)
+    clock.count(32)
+    clock.stop()
+    assert (clock.rate, clock.seconds_for(10)) == (64.0, 5.0)

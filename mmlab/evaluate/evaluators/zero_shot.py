@@ -31,7 +31,7 @@ from mmlab.evaluate.label_features import (
 )
 from mmlab.evaluate.label_results import CardsOption, KeptOption, Labelling, make_result
 from mmlab.evaluate.metrics import LABEL_METRICS, METRICS
-from mmlab.evaluate.prompts import PLACEHOLDER, Prompts, Template, read_prompts
+from mmlab.evaluate.prompts import PLACEHOLDER, Prompts, Template, read_prompts, tell_apart
 from mmlab.evaluate.ranked import LabelScores
 from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.metric import Metric
@@ -113,8 +113,12 @@ class ZeroShot:
         self.cards = cards
 
     def check(self, subject: EvaluatedModel, dataset: Dataset, name: str) -> None:
-        """Raise SpecError or DataError for what the model or the dataset lacks."""
-        queries, _ = self.keys(subject, name)
+        """Raise SpecError or DataError for what the model or the dataset lacks.
+
+        Also for prompts of different labels that the encoder reads as the same, as
+        `tell_apart` says.
+        """
+        queries, key = self.keys(subject, name)
         self.calibration(subject, name)
         prompts = self.written(dataset, name)
         if not dataset.labels:
@@ -126,6 +130,7 @@ class ZeroShot:
             raise too_many_labels(name, len(dataset.labels), ranking.BLOCK_LABELS)
         if subject.modality(queries) not in dataset.modalities:
             raise lacks_modality(name, subject.modality(queries), dataset.modalities)
+        check_told_apart(subject, key, prompts, name)
 
     @torch.no_grad()
     def __call__(
@@ -263,6 +268,17 @@ class ZeroShot:
         if wrong or not templates:
             raise wrong_templates(name, repr(wrong[0]) if wrong else "no template")
         return Prompts(prompt_names(dataset), templates)
+
+
+def check_told_apart(subject: EvaluatedModel, key: str, prompts: Prompts, name: str) -> None:
+    """Raise DataError or tell of labels whose prompts encode alike; each set of prompts once."""
+    asked = (key, prompts.identity)
+    if asked in subject.checked:
+        return
+    told = tell_apart(subject.readers[key].encoder, prompts, f"evaluate.{name}", key)
+    if told is not None:
+        subject.note(told)
+    subject.checked.add(asked)
 
 
 def alike(scores: Tensor, firsts: Sequence[int] | None) -> Tensor:

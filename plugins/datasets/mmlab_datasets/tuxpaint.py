@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -99,7 +99,7 @@ def on_white_square(picture: Image.Image) -> Image.Image:
 def group_alike(captions: Sequence[Iterable[str]]) -> list[int]:
     """For each item the first of those it shares a caption with, directly or through others.
 
-    Captions are alike where their letters and digits are, whatever their case.
+    Captions are alike where their letters, with their signs, and digits are, whatever their case.
     """
     leader = list(range(len(captions)))
 
@@ -112,10 +112,15 @@ def group_alike(captions: Sequence[Iterable[str]]) -> list[int]:
     holder: dict[tuple[str, ...], int] = {}
     for item, texts in enumerate(captions):
         for text in texts:
-            words = tuple(re.findall(r"\w+", text.casefold()))
-            first, second = sorted((find(holder.setdefault(words, item)), find(item)))
+            first, second = sorted((find(holder.setdefault(_words(text), item)), find(item)))
             leader[second] = first
     return [find(item) for item in range(len(captions))]
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Runs of letters, the vowel signs and accents on them, digits and underscores."""
+    kept = (c if c == "_" or unicodedata.category(c)[0] in "LMN" else " " for c in text.casefold())
+    return tuple("".join(kept).split())
 
 
 def _captions(stamp: Stamp, *codes: str) -> list[str]:

@@ -103,6 +103,10 @@ def test_captions_are_alike_through_others() -> None:
     assert group_alike(captions) == [0, 0, 2, 0, 4, 5]
 
 
+def test_captions_that_differ_in_a_vowel_sign_are_not_alike() -> None:
+    assert group_alike([["बाल"], ["बिल"], ["बाल!"]]) == [0, 1, 0]
+
+
 def test_another_seed_draws_other_splits_of_another_revision(root: Path) -> None:
     first, again, other = (TuxPaint("train", path=root, seed=seed) for seed in (0, 0, 3))
     assert names(first) == names(again) != names(other)

@@ -33,7 +33,7 @@ class TextTransformer(nn.Module):
     `length` that leaves no place for text.
     """
 
-    numerics = 1
+    numerics = 2
     augments, trims_text = False, True
 
     def __init__(
@@ -80,7 +80,11 @@ class TextTransformer(nn.Module):
     @property
     def preprocessing(self) -> str:
         """What happens to a text at evaluation."""
-        kind = "words, NFKC, case folded" if isinstance(self.ids, WordVocabulary) else "bytes"
+        kind = (
+            "words by UAX #29, NFKC, case folded"
+            if isinstance(self.ids, WordVocabulary)
+            else "bytes"
+        )
         tokens = "the start token" if self.ids.end is None else "the start and the end token"
         return f"{kind}; {self.length} ids with {tokens}"
 
@@ -97,6 +101,10 @@ class TextTransformer(nn.Module):
         """One text -> its ids, int64 (length,)."""
         ids = [START, *self.ids.encode(_text(raw))][: self.length - len(self._end)] + self._end
         return torch.tensor(ids + [PAD] * (self.length - len(ids)))
+
+    def count_ids(self, raw: object) -> int:
+        """Ids of a whole text, its start and its end included."""
+        return 1 + len(self.ids.encode(_text(raw))) + len(self._end)
 
     def forward(self, x: Tensor) -> Features:
         """Features of ids (B, N), N up to length."""

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Protocol
 
+import regex
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +17,17 @@ from mmlab.plugin import DataError, WeightsError, explain
 #: Reserved ids. A batch of zeros is therefore text without any token, which a missing text becomes.
 PAD, MASK, START, UNKNOWN = range(4)
 
-_WORD = re.compile(r"\w+|[^\w\s]")
+#: Words and signs of text in ASCII.
+_PLAIN = re.compile(r"\w+|[^\w\s]")
+#: Unicode's default word boundaries.
+_BOUNDARY = regex.compile(r"(?V1w)\b")
+#: Words with a letter of a script that is not Latin.
+_OTHER_SCRIPT = regex.compile(r"(?V1)[\p{L}\p{N}--\p{Latin}--\p{Common}]")
+#: What Latin letters and digits hold together; a sign between them is a word of its own.
+_LATIN = regex.compile(r"[\p{L}\p{N}\p{M}_\u200c\u200d]+|\S")
+_LETTER = re.compile(r"\w")
+#: Where a line may break inside a word, which way it runs, and how a sign is drawn.
+_INVISIBLE = re.compile("[\xad\u061c\u200e\u200f\u202a-\u202e\u2060-\u206f\ufe0e\ufe0f\ufeff]")
 
 
 class Ids(Protocol):
@@ -52,9 +63,9 @@ class ByteVocabulary:
 class WordVocabulary(nn.Module):
     """The most frequent words of the training texts, ties in order of spelling.
 
-    Words are runs of letters and digits, or single other signs, after NFKC and case folding. A word
-    that was not seen, or did not fit into `size`, is UNKNOWN. The words are extra state, as UTF-8
-    in a uint8 tensor, so that they travel with the weights in a format for tensors.
+    Words are those of `split_words`. A word that was not seen, or did not fit into `size`, is
+    UNKNOWN. The words are extra state, as UTF-8 in a uint8 tensor, so that they travel with the
+    weights in a format for tensors.
     """
 
     reserved = 4
@@ -97,12 +108,30 @@ class WordVocabulary(nn.Module):
 
 
 def split_words(text: str) -> list[str]:
-    """Words and signs of a text.
+    """Words and signs of a text, after NFKC and case folding.
+
+    Text in ASCII: runs of letters, digits and underscores, and single other signs. All other text
+    is cut at the default word boundaries of Unicode (UAX #29), so that a vowel sign, an accent or a
+    skin tone stays with what it belongs to; a Latin word is also cut at the signs inside it, as in
+    ASCII. Ideographs, hiragana, and the syllables of scripts that write no spaces (Thai, Khmer) are
+    words of their own. Signs that are not seen (soft hyphens, marks of direction) are left out.
 
     >>> split_words("Eﬃcient: it's 2 CATS!")
     ['efficient', ':', 'it', "'", 's', '2', 'cats', '!']
     """
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+    text = unicodedata.normalize("NFKC", text).casefold()
+    if text.isascii():
+        return _PLAIN.findall(text)
+    shown = _INVISIBLE.sub("", text).replace("\u200b", " ")  # a space of no width
+    return [word for segment in _BOUNDARY.split(shown) for word in _words_of(segment)]
+
+
+def _words_of(segment: str) -> list[str]:
+    """The words between two boundaries: none in blanks, several of a Latin word with signs."""
+    word = segment.strip()  # a sign that follows a blank stands with it
+    if word and (_LETTER.search(word) is None or _OTHER_SCRIPT.search(word)):
+        return [word]
+    return list(_LATIN.findall(word))
 
 
 def _no_words(text_count: int) -> DataError:

@@ -122,6 +122,14 @@ def test_a_text_is_a_start_its_ids_and_padding(context: BuildContext) -> None:
     assert encoder.transform("abcdefg", False).tolist() == [START, 100, 101, 102, 103]
 
 
+def test_a_text_is_counted_whole(context: BuildContext) -> None:
+    options: dict[str, Any] = SMALL | {"length": 5, "vocabulary": "bytes"}
+    encoder = TextTransformer(context, **options)
+    assert [encoder.count_ids(text) for text in ("", "ab", "abcdefg")] == [1, 3, 8]
+    ended = TextTransformer(context, pool="end", causal=True, **options)
+    assert ended.count_ids("abcdefg") == 9
+
+
 def test_the_mask_leaves_out_the_start_and_padding(context: BuildContext) -> None:
     encoder = TextTransformer(context, vocabulary="bytes", **SMALL | {"length": 5})
     x = torch.tensor([[START, 100, MASK, PAD, PAD]])

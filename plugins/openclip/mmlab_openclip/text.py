@@ -33,6 +33,7 @@ class TextTower(nn.Module):
         self.tower = tower
         self.temperature = temperature
         self._tokenize = _tokenizer(recipe.architecture)
+        self.length: int = cast(Any, self._tokenize).context_length
         self.vocabulary = _vocabulary(self._tokenize, tower)
         special = torch.tensor(sorted(self.vocabulary.special))
         self.register_buffer("special", special, persistent=False)
@@ -46,9 +47,21 @@ class TextTower(nn.Module):
 
     def transform(self, raw: object, train: bool) -> Tensor:
         """Text -> int64 token ids (context length,), padded or cut by the model's own tokenizer."""
+        return self._ids(raw, self.length)
+
+    def count_ids(self, raw: object) -> int:
+        """Ids of a whole text, in as long an input as it needs."""
+        pad, room = self.vocabulary.pad, 4 * self.length
+        ids, before = self._ids(raw, room), -1
+        while int(ids[-1]) != pad and (count := int((ids != pad).sum())) != before:
+            room, before = 4 * room, count
+            ids = self._ids(raw, room)
+        return int((ids != pad).sum())
+
+    def _ids(self, raw: object, length: int) -> Tensor:
         if not isinstance(raw, str):
             raise DataError(_no_text(raw))
-        return self._tokenize(raw)[0]
+        return self._tokenize(raw, length)[0]
 
     def forward(self, x: Tensor) -> Features:
         """Encode token ids (B, N)."""
@@ -96,11 +109,11 @@ def _ignores_padding(tower: nn.Module, vocabulary: Vocabulary) -> bool:
     return bool(own.pool_type == "eos" and own.eos_id != vocabulary.pad)
 
 
-def _tokenizer(architecture: str) -> Callable[[str], Tensor]:
+def _tokenizer(architecture: str) -> Callable[[str, int], Tensor]:
     import open_clip
 
     try:
-        return cast(Callable[[str], Tensor], open_clip.get_tokenizer(architecture))
+        return cast(Callable[[str, int], Tensor], open_clip.get_tokenizer(architecture))
     except (ImportError, OSError, ValueError) as error:
         raise WeightsError(
             explain(

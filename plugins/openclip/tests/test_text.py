@@ -74,6 +74,14 @@ def test_text_cut_to_the_longest_prompt_is_encoded_the_same(
     torch.testing.assert_close(cut, whole, atol=1e-6, rtol=0)
 
 
+def test_a_text_is_counted_whole(clip: str, context: Any) -> None:
+    encoder = make("text", context, architecture=clip)
+    whole = open_clip.get_tokenizer(clip)(TEXTS, context_length=1000)
+    assert [encoder.count_ids(text) for text in TEXTS] == (whole != 0).sum(1).tolist()
+    assert encoder.count_ids(TEXTS[-1]) == 42 > encoder.length
+    assert encoder.count_ids("word " * 400) == 402
+
+
 def test_tokens_are_masked_at_start_end_and_padding(clip: str, tokens_context: Any) -> None:
     encoder = make("text", tokens_context, architecture=clip).eval()
 

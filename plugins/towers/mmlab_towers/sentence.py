@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import torch
 import torch.nn.functional as F
 from pydantic import AfterValidator, Field
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 
 from mmlab.plugin import Context, DataError, Features, SpecError, Vocabulary, explain, normalize
@@ -72,9 +72,18 @@ class Sentence(nn.Module):
 
     def transform(self, raw: object, train: bool) -> Tensor:
         """Text -> int64 ids (length,), padded or cut by the model's own tokenizer."""
+        return torch.tensor(self._encoding(raw).ids)
+
+    def count_ids(self, raw: object) -> int:
+        """Ids of a whole text: those of the input, and those that its end cut off."""
+        kept = self._encoding(raw)
+        cut = sum(part.special_tokens_mask.count(0) for part in kept.overflowing)
+        return sum(kept.attention_mask) + cut
+
+    def _encoding(self, raw: object) -> Encoding:
         if not isinstance(raw, str):
             raise _no_text(raw)
-        return torch.tensor(self._tokenizer.encode(raw).ids)
+        return self._tokenizer.encode(raw)
 
     def forward(self, x: Tensor) -> Features:
         """Features of ids (B, length)."""

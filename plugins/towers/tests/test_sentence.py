@@ -123,6 +123,17 @@ def test_padding_changes_nothing(
     torch.testing.assert_close(encode(short, ["a cat"]).pooled, encode(long, ["a cat"]).pooled)
 
 
+def test_a_text_is_counted_whole(
+    write_sentence: Callable[..., Path], context: BuildContext
+) -> None:
+    folder, text = write_sentence(), "a cat " * 20
+    short, long = (Sentence(context, folder=folder, length=n) for n in (8, 24))
+    for each in ("", "a cat", text):
+        assert short.count_ids(each) == long.count_ids(each)
+    assert short.count_ids("a cat") == int((short.transform("a cat", False) != 0).sum())
+    assert short.count_ids(text) == short.count_ids("") + 40 > short.length
+
+
 def test_the_mask_leaves_out_what_is_special(
     write_sentence: Callable[..., Path], context: BuildContext
 ) -> None:
