@@ -37,7 +37,7 @@ class ReadableSamples:
         if isinstance(dataset, Outlined):
             outline = dataset.outline
             self.outline = lambda index: outline(self._positions[index])
-        for name in ("target_names", "prompt_names"):
+        for name in ("target_names", "prompt_names", "notes"):
             if hasattr(dataset, name):
                 setattr(self, name, getattr(dataset, name))
 

@@ -45,6 +45,7 @@ from mmlab.plugin.contracts import Fitted as Fitted
 from mmlab.plugin.contracts import Fusion as Fusion
 from mmlab.plugin.contracts import Inquiring as Inquiring
 from mmlab.plugin.contracts import Loss as Loss
+from mmlab.plugin.contracts import Noted as Noted
 from mmlab.plugin.contracts import Outlined as Outlined
 from mmlab.plugin.contracts import Pretrained as Pretrained
 from mmlab.plugin.contracts import Prompted as Prompted
