@@ -56,7 +56,7 @@ def read_cells(
         if plain:
             notes.append(f"{index.path}: read as {words}: {some(plain, 20)}")
     found = [joined.agreed(name, column.cells) for name, column in read.items()]
-    return list(zip(*found, strict=True)) if found else [()] * len(joined.rows), notes
+    return list(zip(*found, strict=True)) if found else [()] * len(joined), notes
 
 
 def _read(index: Index, column: str, declared: Kind | None) -> Column:

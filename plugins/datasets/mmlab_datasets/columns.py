@@ -53,10 +53,13 @@ def read_labels(
     cells = index.labels(column, separator) if column else [()] * len(index)
     labels = given_labels(names) or tuple(sorted({label for cell in cells for label in cell}))
     ids = {label: number for number, label in enumerate(labels)}
+    truths: dict[tuple[str, ...], tuple[int, ...]] = {}
     for number, cell in enumerate(cells, start=1):
-        for label in set(cell) - ids.keys():
-            raise _unknown(index.places.of(number, column), "label", label, labels)
-    return labels, [tuple(sorted({ids[label] for label in cell})) for cell in cells]
+        if cell not in truths:
+            for label in set(cell) - ids.keys():
+                raise _unknown(index.places.of(number, column), "label", label, labels)
+            truths[cell] = tuple(sorted({ids[label] for label in cell}))
+    return labels, [truths[cell] for cell in cells]
 
 
 def given_labels(names: Sequence[str]) -> tuple[str, ...]:
@@ -83,7 +86,7 @@ def read_targets(
     A cell that is empty, or a word such as N/A, is not known.
     """
     if not columns:
-        return [()] * len(joined.rows), []
+        return [()] * len(joined), []
     read = [(column, *_target(index, column)) for column in columns]
     found = [joined.agreed(column, numbers) for column, numbers, _ in read]
     return list(zip(*found, strict=True)), [note for _, _, note in read if note]
@@ -127,11 +130,12 @@ def _no_number(index: Index, column: str, row: int) -> DataError:
 
 def read_splits(index: Index, column: str) -> list[str]:
     """The split that a column gives every row."""
-    cells = [cell or "" for cell in index.cells(column)]
+    known: dict[str | None, str] = {split: split for split in SPLITS}
+    cells = index.cells(column)
     for number, cell in enumerate(cells, start=1):
-        if cell not in SPLITS:
-            raise _unknown(index.places.of(number, column), "split", cell, SPLITS)
-    return cells
+        if cell not in known:
+            raise _unknown(index.places.of(number, column), "split", cell or "", SPLITS)
+    return [known[cell] for cell in cells]
 
 
 def _unknown(place: str, what: str, found: str, known: Sequence[str]) -> DataError:

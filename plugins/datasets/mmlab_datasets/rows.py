@@ -45,22 +45,31 @@ class JoinedRows:
         named: str,
     ) -> None:
         self._keys, self._places, self._named = keys, places, named
-        samples: dict[Hashable, list[int]] = {}
-        for row, key in enumerate(keys):
-            samples.setdefault((row,) if key is None else (key, None), []).append(row)
-        self.rows = list(samples.values())
+        self._firsts: list[int] = []
+        self._several: dict[int, list[int]] = {}  # the first row of a sample -> all of its rows
         self._filled: dict[str | None, int] = {}
+        seen: dict[Hashable, int] = {}
+        for row, key in enumerate(keys):
+            first = row if key is None else seen.setdefault(key, row)
+            if first == row:
+                self._firsts.append(row)
+            else:
+                self._several.setdefault(first, [first]).append(row)
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self._firsts)
 
     def first(self, values: Sequence[T]) -> list[T]:
         """The value of each sample's first row."""
-        return [values[rows[0]] for rows in self.rows]
+        return [values[row] for row in self._firsts]
 
     def captions(self, values: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
         """All captions of each sample, in the order of its rows."""
-        return [
-            values[rows[0]] if len(rows) == 1 else tuple(c for row in rows for c in values[row])
-            for rows in self.rows
-        ]
+        found = list(values)
+        for first, rows in self._several.items():
+            found[first] = tuple(caption for row in rows for caption in values[row])
+        return self.first(found)
 
     def agreed(
         self, column: str | None, values: Sequence[T], shown: Callable[[T], object] = repr
@@ -69,10 +78,10 @@ class JoinedRows:
 
         Raises DataError where two rows of one sample say different things.
         """
-        return [
-            values[rows[0]] if len(rows) == 1 else self._agreed(column, rows, values, shown)
-            for rows in self.rows
-        ]
+        found = list(values)
+        for first, rows in self._several.items():
+            found[first] = self._agreed(column, rows, values, shown)
+        return self.first(found)
 
     def _agreed(
         self,
@@ -87,22 +96,19 @@ class JoinedRows:
         for row in said[1:]:
             if values[row] != values[said[0]]:
                 raise self._differ(column, said[0], row, [shown(values[r]) for r in (said[0], row)])
-        self._filled[column] = self._filled.get(column, 0) + len(rows) - len(said)
+        if len(said) < len(rows):
+            self._filled[column] = self._filled.get(column, 0) + len(rows) - len(said)
         return values[said[0]]
 
     def notes(self, path: object) -> list[str]:
         """What a user is told; nothing where every row is a sample."""
-        count = len(self._keys)
-        if len(self.rows) == count:
+        if not self._several:
             return []
-        told = f"{path}: {counted(count, 'row')} are {counted(len(self.rows), 'sample')}: "
+        told = f"{path}: {counted(len(self._keys), 'row')} are {counted(len(self), 'sample')}: "
         told += f"rows of one {self._named} are one sample with several captions"
-        filled = [f"{n} of {column!r}" for column, n in self._filled.items() if n]
-        if filled:
-            told += (
-                f"; cells that only some of its rows fill hold for all (empty: {', '.join(filled)})"
-            )
-        return [f'{told}. With rows = "samples" every row is one']
+        for column, count in self._filled.items():
+            told += f"; {counted(count, 'empty cell')} of {column!r} say what another row says"
+        return [f'{told} (rows = "samples" keeps them apart)']
 
     def _differ(
         self, column: str | None, one: int, other: int, shown: Sequence[object]
