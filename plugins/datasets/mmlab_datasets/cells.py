@@ -12,9 +12,9 @@ import polars as pl
 
 from mmlab.plugin import DataError, explain
 from mmlab_datasets.index import Index
-from mmlab_datasets.numerals import is_foreign, is_missing, parse_number
+from mmlab_datasets.numerals import has_leading_zero, is_foreign, is_missing, parse_number
 from mmlab_datasets.rows import JoinedRows
-from mmlab_datasets.wording import counted, some
+from mmlab_datasets.wording import counted, some, toml_key
 
 Kind = Literal["number", "category"]
 Cell = str | float | None
@@ -101,8 +101,15 @@ def _said(index: Index, column: str, texts: Sequence[str | None], declared: Kind
     known = sum(cell is not None for cell in cells)
     if others or (missing and not known and not declared):
         return _categories(index, column, texts, others, known)
-    words = [f"{word!r} ({count})" for word, count in missing.most_common()]
-    note = f"is read as numbers; missing where a cell says {some(words, 5)}" if words else ""
+    words = [f"{counted(count, 'cell')} {word!r}" for word, count in missing.most_common()]
+    told = [f"missing: {some(words, 5)}"] if words else []
+    codes = [] if declared else [text for text in texts if text and has_leading_zero(text)]
+    if codes:
+        told.append(
+            f"a 0 at the beginning is lost in {counted(len(codes), 'cell')}, as {codes[0]!r}; "
+            f'kinds = {{ {toml_key(column)} = "category" }} keeps codes'
+        )
+    note = "; ".join(["is read as numbers", *told]) if told else ""
     return Column(cells, "number", note, " (declared)" if declared else "")
 
 
@@ -119,9 +126,7 @@ def _categories(
         step = "written as 1234 or 3.5 they would be numbers"
     elif known and share <= SUSPICIOUS_SHARE:
         seen = f"{len(others):,} of {count:,} cells are no numbers"
-        step = (
-            f'once they are corrected, or with kinds = {{ {column} = "number" }} to find them all'
-        )
+        step = f'kinds = {{ {toml_key(column)} = "number" }} refuses them, "category" means them'
     else:
         return Column(texts, "category", why=f" ({shown[0]})")
     return Column(texts, "category", f"is read as categories: {seen} ({some(shown)}); {step}")

@@ -12,7 +12,7 @@ from mmlab.plugin import SPLITS, DataError, explain
 from mmlab_datasets.index import Index, nearest
 from mmlab_datasets.numerals import is_missing, parse_number
 from mmlab_datasets.rows import JoinedRows
-from mmlab_datasets.wording import some
+from mmlab_datasets.wording import counted, some
 
 
 def read_ids(index: Index, column: str | None, joined: JoinedRows) -> list[str]:
@@ -62,6 +62,15 @@ def read_labels(
     return labels, [truths[cell] for cell in cells]
 
 
+def note_labels(index: Index, column: str | None, labels: Sequence[str]) -> list[str]:
+    """What is to be told of labels that are words for nothing, such as nan."""
+    words = [repr(label) for label in labels if is_missing(label)]
+    if not words:
+        return []
+    told = "is a label like any other; where nothing is known, leave the cell empty"
+    return [f"{index.path}: column {column!r}: {', '.join(words)} {told}"]
+
+
 def given_labels(names: Sequence[str]) -> tuple[str, ...]:
     """The labels that a spec names, in its order. Raises DataError for one named twice."""
     repeated = [label for label, count in Counter(names).items() if count > 1]
@@ -105,10 +114,8 @@ def _target(index: Index, column: str) -> tuple[list[float], str]:
     for row, value in enumerate(found, start=1):
         if math.isinf(value):
             raise _no_number(index, column, row)
-    told = some([f"{word!r} ({count})" for word, count in words.most_common()], 5)
-    return found, f"{index.path}: target {column!r} is unknown where a cell says {told}" * bool(
-        told
-    )
+    told = some([f"{counted(count, 'cell')} {word!r}" for word, count in words.most_common()], 5)
+    return found, f"{index.path}: target {column!r}: unknown: {told}" if words else ""
 
 
 def _number(text: str) -> float:

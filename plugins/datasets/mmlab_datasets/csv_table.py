@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from array import array
 from collections import Counter
@@ -69,41 +68,47 @@ class _Found:
 
 
 def _read(path: Path, content: bytes, encoding: Encoding) -> Index:
-    separator, left_out = _find_separator(path, open_text(content, encoding, newline=""))
-    stream = open_text(content, encoding, newline="")
-    records = _records(path, stream, separator, left_out)
+    layout = _find_layout(path, open_text(content, encoding, newline=""))
+    records = _records(path, open_text(content, encoding, newline=""), layout)
     header = next(records, _Record(1, 1, []))
-    _check_header(path, header.cells)
+    names = [name.strip() for name in header.cells]
+    _check_header(path, names)
     found = _Found()
-    rows = _rows(path, records, header.cells, separator, found)
+    rows = _rows(path, records, names, layout.separator, found)
     chunks = iter(lambda: list(islice(rows, CHUNK_ROWS)), [])
-    frames = [_frame(header.cells, chunk) for chunk in chunks]
+    frames = [_frame(names, chunk) for chunk in chunks]
     table = pl.concat(frames, rechunk=True) if frames else pl.DataFrame()
     is_plain = all(line == row for row, line in enumerate(found.lines, start=2))
-    notes = _notes(path, encoding, separator, found)
+    notes = _notes(path, encoding, layout, found)
     return Index(Places(path, None if is_plain else found.lines), table, notes)
 
 
-def _find_separator(path: Path, stream: io.TextIOWrapper) -> tuple[str, int]:
-    """What is between cells, and the number of lines to leave out: Excel's `sep=;`."""
-    first = next((line for line in stream if line.strip()), "")
-    if told := re.fullmatch(r"sep=(.)\s*", first):
-        return told[1], 1
+class _Layout(NamedTuple):
+    """What is between cells, whether a blank follows it, and the lines before the header."""
+
+    separator: str
+    is_spaced: bool = False
+    lines_before: int = 0
+
+
+def _find_layout(path: Path, lines: Iterator[str]) -> _Layout:
+    """The layout that the first line with anything on it tells."""
+    first = next((line for line in lines if line.strip()), "")
+    if told := re.fullmatch(r"sep=(.)\s*", first):  # written by Excel
+        return _Layout(told[1], lines_before=1)
+    headers = {key: next(csv.reader([first], delimiter=key), []) for key in SEPARATORS}
+    separator = "," if len(headers[","]) > 1 else max(headers, key=lambda key: len(headers[key]))
     if path.suffix.lower() == ".tsv":
-        return "\t", 0
-    counts = {key: len(next(csv.reader([first], delimiter=key), [])) for key in SEPARATORS}
-    if counts[","] > 1:
-        return ",", 0
-    return max(SEPARATORS, key=lambda key: counts[key]), 0
+        separator = "\t"
+    return _Layout(separator, any(name.startswith(" ") for name in headers[separator][1:]))
 
 
-def _records(
-    path: Path, stream: io.TextIOWrapper, separator: str, left_out: int
-) -> Iterator[_Record]:
+def _records(path: Path, lines: Iterator[str], layout: _Layout) -> Iterator[_Record]:
     """The records that are no blank lines."""
-    for _ in range(left_out):
-        stream.readline()
-    reader = csv.reader(stream, delimiter=separator, strict=True)
+    left_out = len(list(islice(lines, layout.lines_before)))
+    reader = csv.reader(
+        lines, delimiter=layout.separator, skipinitialspace=layout.is_spaced, strict=True
+    )
     last = left_out
     try:
         for cells in reader:
@@ -156,8 +161,8 @@ def _frame(names: Sequence[str], rows: Sequence[Sequence[str]]) -> pl.DataFrame:
     return pl.DataFrame([pl.Series(name, cells, pl.String) for name, cells in columns if name])
 
 
-def _notes(path: Path, encoding: Encoding, separator: str, found: _Found) -> tuple[str, ...]:
-    notes = []
+def _notes(path: Path, encoding: Encoding, layout: _Layout, found: _Found) -> tuple[str, ...]:
+    notes, separator = [], layout.separator
     if encoding is not UTF_8:
         notes.append(f"{path}: its text is read as {encoding.name}")
     if separator != "," and path.suffix.lower() != ".tsv":
@@ -167,9 +172,25 @@ def _notes(path: Path, encoding: Encoding, separator: str, found: _Found) -> tup
         rows = counted(len(found.empty), "row")
         notes.append(f"{path}: left out {rows} of empty cells alone (line {some(found.empty)})")
     if found.broken:
-        longest = max(found.broken, key=lambda record: record.last - record.first)
+        rows, longest = counted(len(found.broken), "row"), max(found.broken, key=_length)
         notes.append(
-            f"{path}: {counted(len(found.broken), 'row')} with line breaks within quotes; the "
-            f"longest is on lines {longest.first} to {longest.last}"
+            f"{path}: {rows} with line breaks within quotes; the longest is on lines "
+            f"{longest.first} to {longest.last}"
+        )
+    joined = [record for record in found.broken if _looks_joined(record, separator)]
+    if joined:
+        notes.append(
+            f"{path}: lines {joined[0].first} to {joined[0].last} are one row by their quotes, and "
+            f"would be rows each without ({counted(len(joined), 'such place')}): is it a mistake?"
         )
     return tuple(notes)
+
+
+def _length(record: _Record) -> int:
+    return record.last - record.first
+
+
+def _looks_joined(record: _Record, separator: str) -> bool:
+    """True where each line of a record has as many separators as a row has."""
+    lines, between = separator.join(record.cells).splitlines(), len(record.cells) - 1
+    return between > 0 and all(line.count(separator) == between for line in lines)

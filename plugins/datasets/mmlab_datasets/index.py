@@ -95,9 +95,9 @@ class Index:
         """A column as it was read. Raises DataError, with the nearest name, where there is none."""
         if column in self.faults:
             raise self.faults[column]
-        if column in self.table.columns:
-            return self.table[column]
         known = self.table.columns
+        if column in known or column.strip() in known:  # a header's names are without blanks
+            return self.table[column if column in known else column.strip()]
         raise DataError(
             explain(
                 str(self.path),

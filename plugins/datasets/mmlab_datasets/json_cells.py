@@ -37,7 +37,7 @@ def kind_of(types: Iterable[type], items: Iterable[type]) -> str:
     cells, inner = frozenset(types), frozenset(items)
     if list in cells:
         alone = (cells - {list}) | inner
-        if alone == {float}:
+        if float in alone and alone <= {int, float}:
             return "numbers"
         return "texts" if alone <= {str, int, float} else "mixed"
     if dict in cells or (cells > {bool} and str not in cells):
@@ -79,9 +79,12 @@ _MADE: Mapping[str, tuple[pl.DataType, Callable[..., object] | None]] = {
 
 
 class _Fault(NamedTuple):
-    row: int
-    what: str
+    """What is wrong with a cell, as the last four parts of a message."""
+
+    fault: str
     found: str
+    allowed: str
+    next_step: str
 
 
 @dataclass
@@ -95,7 +98,7 @@ class _Column:
     items: dict[type, int] = field(default_factory=dict)
     chunks: list[tuple[int, pl.Series]] = field(default_factory=list)
     taken_as: set[str] = field(default_factory=set)
-    fault: _Fault | None = None
+    fault: tuple[int, _Fault] | None = None
 
     @property
     def kind(self) -> str:
@@ -189,7 +192,10 @@ class Columns:
         found = {}
         for name, column in self._columns.items():
             if column.fault:
-                found[name] = _bad_cell(places, name, column.fault)
+                row, (fault, *parts) = column.fault
+                told = dict(zip(_Fault._fields[1:], parts, strict=True))
+                place = places.of(row, name, with_line=True)
+                found[name] = DataError(explain(place, fault, **told))
             elif column.types and column.kind == "mixed":
                 found[name] = _mixed(places, name, column)
         return found
@@ -200,35 +206,35 @@ class Columns:
             if _HALF.search(name):
                 del cells[name]  # no spec can name it
                 continue
-            wrong: list[tuple[str, str]] = []
+            wrong: list[_Fault] = []
             cells[name] = _mended(cells[name], wrong)
             column = self._columns.setdefault(name, _Column())
             if wrong and column.fault is None:
-                column.fault = _Fault(row, *wrong[0])
+                column.fault = row, wrong[0]
 
 
-def _mended(cell: object, wrong: list[tuple[str, str]]) -> object:
+def _mended(cell: object, wrong: list[_Fault]) -> object:
     if isinstance(cell, list):
         return [_mended(item, wrong) for item in cell]
     if isinstance(cell, str) and _HALF.search(cell):
-        wrong.append(("the text holds half of a surrogate pair", ascii(cell[:80])))
+        wrong.append(_half(cell))
         return _HALF.sub("\N{REPLACEMENT CHARACTER}", cell)
     if isinstance(cell, float) and not math.isfinite(cell):
-        wrong.append(("the cell is no finite number, and no JSON", json.dumps(cell)))
+        wrong.append(_no_number(cell))
         return None
     return cell
 
 
-def _bad_cell(places: Places, name: str, fault: _Fault) -> DataError:
-    return DataError(
-        explain(
-            places.of(fault.row, name, with_line=True),
-            fault.what,
-            found=fault.found,
-            allowed="finite numbers, null, and any Unicode text without lone surrogates",
-            next_step="correct the cell; null is a number that is not known",
-        )
-    )
+def _half(text: str) -> _Fault:
+    fault = "the text holds half of a surrogate pair"
+    allowed = "any Unicode text without lone surrogates"
+    return _Fault(fault, ascii(text[:80]), allowed, "correct the cell")
+
+
+def _no_number(cell: float) -> _Fault:
+    fault = "the cell is no finite number, and so it is no JSON"
+    allowed = "a finite number, or null where it is not known"
+    return _Fault(fault, json.dumps(cell), allowed, "write null, or the number")
 
 
 def _mixed(places: Places, name: str, column: _Column) -> DataError:

@@ -15,6 +15,7 @@ from mmlab.plugin import Added, DataError, Sample, Split, explain
 from mmlab_datasets.cells import Cell, Kind, read_cells
 from mmlab_datasets.columns import (
     join_groups,
+    note_labels,
     read_captions,
     read_ids,
     read_labels,
@@ -25,7 +26,7 @@ from mmlab_datasets.files import FileColumn, file_hashes, file_sizes
 from mmlab_datasets.index import Index
 from mmlab_datasets.index_files import read_index
 from mmlab_datasets.media import REPLACE, read_picture
-from mmlab_datasets.rows import JoinedRows, file_keys
+from mmlab_datasets.rows import JoinedRows, file_keys, plain_path
 from mmlab_datasets.sound import read_sound
 from mmlab_datasets.splits import draw_splits
 from mmlab_datasets.texts import Label, Template
@@ -149,7 +150,8 @@ class Manifest:
         captions = joined.captions(read_captions(index, text_columns))
         targets, of_targets = read_targets(index, target_columns, joined)
         cells, of_cells = read_cells(index, tabular_columns, kinds, joined)
-        self.notes = (*index.notes, *joined.notes(path), *of_cells, *of_targets)
+        of_labels = note_labels(index, label_column, [] if label_names else self.labels)
+        self.notes = (*index.notes, *joined.notes(path), *of_cells, *of_labels, *of_targets)
         numbers = joined.first(range(1, len(index) + 1))
         image, audio, video = (files[key] for key in columns)
         found = (numbers, ids, splits, image, audio, captions, truths, targets, video, cells)
@@ -230,15 +232,21 @@ def _join(
 ) -> tuple[JoinedRows, dict[str, list[str | None]]]:
     """The rows that are one sample, and each sample's files by modality."""
     cells = {key: index.cells(column) for key, column in columns.items()}
-    keys: Sequence[str | None] = [None] * len(index)
-    if rows == "auto":
-        keys = index.cells(sample_column) if sample_column else file_keys(list(cells.values()))
-    elif sample_column:
-        raise _contradiction(sample_column)
     given = [key for key, column in columns.items() if column]
+    keys: Sequence[str | None] = [None] * len(index)
+    if sample_column and rows == "samples":
+        raise _contradiction(sample_column)
+    if sample_column:
+        keys = index.cells(sample_column)
+    elif given and rows == "auto":
+        keys = file_keys([cells[key] for key in given])
     named = f"{sample_column!r}" if sample_column else given[0] if len(given) == 1 else "file"
     joined = JoinedRows(keys, index.places.of_both, named)
-    return joined, {key: joined.agreed(columns[key], cells[key]) for key in columns}
+    return joined, {key: joined.agreed(columns[key], cells[key], _path) for key in columns}
+
+
+def _path(cell: str | None) -> str:
+    return repr(plain_path(cell))
 
 
 def _contradiction(sample_column: str) -> DataError:

@@ -45,3 +45,12 @@ def is_foreign(text: str) -> bool:
     """
     word = text.strip()
     return bool(_THOUSANDS.fullmatch(word) or _COMMA.fullmatch(word))
+
+
+def has_leading_zero(text: str) -> bool:
+    """True for a number that begins as a code does.
+
+    >>> has_leading_zero("01234"), has_leading_zero("0.5"), has_leading_zero("0")
+    (True, False, False)
+    """
+    return text[0] == "0" and text[1:2].isdigit()

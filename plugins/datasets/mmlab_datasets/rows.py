@@ -24,11 +24,16 @@ def file_keys(columns: Sequence[Sequence[str | None]]) -> list[str | None]:
     ['a.png', 'b/c.wav']
     """
     named = (next((cell for cell in row if cell), None) for row in zip(*columns, strict=True))
-    return [posixpath.normpath(name) if name and _SPELLED.search(name) else name for name in named]
+    return [plain_path(name) for name in named]
 
 
 #: What may spell one path in another way.
 _SPELLED = re.compile(r"//|(^|/)\.\.?(/|$)|/$")
+
+
+def plain_path(name: str | None) -> str | None:
+    """A path as it is spelled without detours."""
+    return posixpath.normpath(name) if name and _SPELLED.search(name) else name
 
 
 class JoinedRows:
@@ -76,7 +81,8 @@ class JoinedRows:
     ) -> list[T]:
         """The one value of each sample: where a row says nothing, that of another row.
 
-        Raises DataError where two rows of one sample say different things.
+        Raises DataError where two rows of one sample say different things: where what `shown` makes
+        of two values, which the message has, differs.
         """
         found = list(values)
         for first, rows in self._several.items():
@@ -93,9 +99,10 @@ class JoinedRows:
         said = [row for row in rows if not _is_unknown(values[row])]
         if not said:
             return values[rows[0]]
+        first = shown(values[said[0]])
         for row in said[1:]:
-            if values[row] != values[said[0]]:
-                raise self._differ(column, said[0], row, [shown(values[r]) for r in (said[0], row)])
+            if (other := shown(values[row])) != first:
+                raise self._differ(column, said[0], row, [first, other])
         if len(said) < len(rows):
             self._filled[column] = self._filled.get(column, 0) + len(rows) - len(said)
         return values[said[0]]
@@ -107,7 +114,7 @@ class JoinedRows:
         told = f"{path}: {counted(len(self._keys), 'row')} are {counted(len(self), 'sample')}: "
         told += f"rows of one {self._named} are one sample with several captions"
         for column, count in self._filled.items():
-            told += f"; {counted(count, 'empty cell')} of {column!r} say what another row says"
+            told += f"; empty cells of {column!r} that take another row's value: {count:,}"
         return [f'{told} (rows = "samples" keeps them apart)']
 
     def _differ(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 
 
@@ -12,6 +14,15 @@ def counted(number: int, word: str) -> str:
     ('1 row', '1,200 rows')
     """
     return f"{number:,} {word}{'s' * (number != 1)}"
+
+
+def toml_key(name: str) -> str:
+    """A name as a key of TOML.
+
+    >>> toml_key("age"), toml_key("age (years)")
+    ('age', '"age (years)"')
+    """
+    return name if re.fullmatch("[A-Za-z0-9_-]+", name) else json.dumps(name, ensure_ascii=False)
 
 
 def some(values: Sequence[object], most: int = 3) -> str:
