@@ -17,7 +17,7 @@ import polars as pl
 
 from mmlab_datasets.damage import bad_quotes, damaged, header_again, wrong_width
 from mmlab_datasets.encoding import UTF_8, Encoding, find_encoding, open_text, undecodable
-from mmlab_datasets.index import Index, Places
+from mmlab_datasets.index import Index
 from mmlab_datasets.wording import counted, some
 
 CHUNK_ROWS = 20_000
@@ -80,7 +80,7 @@ def _read(path: Path, content: bytes, encoding: Encoding) -> Index:
     table = pl.concat(frames, rechunk=True) if frames else pl.DataFrame()
     is_plain = all(line == row for row, line in enumerate(found.lines, start=2))
     notes = _notes(path, encoding, layout, found)
-    return Index(Places(path, None if is_plain else found.lines), table, notes)
+    return Index(path, table, None if is_plain else found.lines, notes)
 
 
 class _Layout(NamedTuple):

@@ -42,19 +42,21 @@ class Places:
 class Index:
     """A table and where it came from; a header line is no row.
 
-    `notes` tell how it was read. `faults` are errors of single columns, raised where one is asked
-    for: what nobody asks for may be as it is.
+    `lines` has the line of every row where its number does not tell it. `notes` tell how it was
+    read. `faults` are errors of single columns, raised where one is asked for: what nobody asks for
+    may be as it is.
     """
 
-    places: Places
+    path: Path
     table: pl.DataFrame
+    lines: Sequence[int] | None = None
     notes: Sequence[str] = ()
     faults: Mapping[str, DataError] = field(default_factory=dict)
 
     @property
-    def path(self) -> Path:
-        """The file."""
-        return self.places.path
+    def places(self) -> Places:
+        """Where its rows are."""
+        return Places(self.path, self.lines)
 
     def __len__(self) -> int:
         """Number of rows."""

@@ -9,13 +9,13 @@ import polars as pl
 from mmlab.plugin import DataError, explain
 from mmlab_datasets.csv_table import read_csv
 from mmlab_datasets.damage import damaged
-from mmlab_datasets.index import Index, Places
+from mmlab_datasets.index import Index
 from mmlab_datasets.json_lines import read_jsonl
 
 
 def _read_parquet(path: Path, content: bytes) -> Index:
     try:
-        return Index(Places(path), pl.read_parquet(content))
+        return Index(path, pl.read_parquet(content))
     except pl.exceptions.PolarsError as error:
         raise damaged(
             path,

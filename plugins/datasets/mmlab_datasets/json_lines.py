@@ -31,9 +31,9 @@ def read_jsonl(path: Path, content: bytes) -> Index:
     except UnicodeDecodeError as error:
         raise undecodable(path, content, encoding) from error
     is_plain = all(line == row for row, line in enumerate(columns.lines, start=1))
-    places = Places(path, None if is_plain else columns.lines)
+    lines = None if is_plain else columns.lines
     notes = [] if encoding is UTF_8 else [f"{path}: its text is read as {encoding.name}"]
-    return Index(places, columns.table(), notes, columns.faults(places))
+    return Index(path, columns.table(), lines, notes, columns.faults(Places(path, lines)))
 
 
 def _read(path: Path, content: bytes, encoding: Encoding, columns: Columns) -> Columns:

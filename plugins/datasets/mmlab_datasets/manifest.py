@@ -22,7 +22,7 @@ from mmlab_datasets.columns import (
     read_splits,
     read_targets,
 )
-from mmlab_datasets.files import FileColumn, file_hashes, file_sizes
+from mmlab_datasets.files import file_hashes, file_sizes
 from mmlab_datasets.index import Index
 from mmlab_datasets.index_files import read_index
 from mmlab_datasets.media import REPLACE, read_picture
@@ -157,7 +157,7 @@ class Manifest:
         found = (numbers, ids, splits, image, audio, captions, truths, targets, video, cells)
         stamp = file_hashes if hash_files else file_sizes
         stamps = [
-            stamp(FileColumn(column, files[key], numbers, index.places), folder)
+            stamp(index, column, files[key], folder, numbers)
             for key, column in columns.items()
             if key != "video" or column  # options that are not used change no revision
         ]
