@@ -75,7 +75,7 @@ def pack(
 
     resolved = read_dataset(file, (*patches, *overrides), Registry.discover(BUILTINS))
     packing = Packing(cast("PictureFormat", picture_format), shard_samples, shard_bytes)
-    counts = write(resolved, out, packing)
+    counts = write(resolved, out, packing, say)
     if as_json:
         print_json(out=str(out), samples=counts)
         return

@@ -11,7 +11,7 @@ import io
 import json
 import shutil
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -19,7 +19,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from PIL import Image
 
-from mmlab.data.samples import check_sample, prompt_names
+from mmlab.data.samples import check_sample, new_notes, prompt_names
 from mmlab.errors import DataError, UsageError, explain
 from mmlab.plan.component import Resolved
 from mmlab.plan.registry import Registry
@@ -68,8 +68,10 @@ def _check_dataset(overridden: Overridden) -> Checked[Spec | DatasetFile]:
     return Checked(*check_part(overridden.document, DatasetFile))
 
 
-def pack(resolved: Resolved, out: Path, packing: Packing) -> dict[Split, int]:
-    """Write every split of a dataset; the number of samples of each.
+def pack(
+    resolved: Resolved, out: Path, packing: Packing, note: Callable[[str], None]
+) -> dict[Split, int]:
+    """Write every split of a dataset; the number of samples of each. `note` hears its notes.
 
     The folder appears when all of it is written. Raises UsageError where something is there already
     or a modality has no place in the layout, DataError for a sample that has none.
@@ -77,8 +79,16 @@ def pack(resolved: Resolved, out: Path, packing: Packing) -> dict[Split, int]:
     _require_new(out)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
+    told: set[str] = set()
+
+    def packed(split: Split) -> int:
+        dataset = cast(Dataset, resolved.make(split=split))
+        for line in new_notes(dataset, told):
+            note(line)
+        return _pack_split(resolved, dataset, split, partial, packing)
+
     try:
-        counts = {split: _pack_split(resolved, split, partial, packing) for split in SPLITS}
+        counts = {split: packed(split) for split in SPLITS}
         partial.rename(out)
     except OSError as error:
         raise _unwritable(out, error.strerror or type(error).__name__) from error
@@ -87,8 +97,9 @@ def pack(resolved: Resolved, out: Path, packing: Packing) -> dict[Split, int]:
     return counts
 
 
-def _pack_split(resolved: Resolved, split: Split, out: Path, packing: Packing) -> int:
-    dataset = cast(Dataset, resolved.make(split=split))
+def _pack_split(
+    resolved: Resolved, dataset: Dataset, split: Split, out: Path, packing: Packing
+) -> int:
     unknown = [modality for modality in dataset.modalities if modality not in PACKED]
     if unknown:
         raise _no_place(resolved, unknown)

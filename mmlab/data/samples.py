@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from mmlab.errors import DataError, check_text, explain
-from mmlab.plugin import Dataset, Outlined, Prompted, Sample, Targeted
+from mmlab.errors import DataError, check_text, explain, harmless
+from mmlab.plugin import Dataset, Noted, Outlined, Prompted, Sample, Targeted
 
 
 def target_names(dataset: Dataset) -> tuple[str, ...]:
@@ -29,6 +29,15 @@ def prompt_names(dataset: Dataset) -> tuple[str, ...]:
 def known_labels(sample: Sample, *, is_multi_label: bool) -> tuple[int, ...] | None:
     """The sample's label ids; () where none of several is true, None where they are unknown."""
     return sample.labels if sample.labels or is_multi_label else None
+
+
+def new_notes(dataset: Dataset, told: set[str]) -> list[str]:
+    """What a dataset tells of its reading that is not among what was told, and is from now on."""
+    notes = dataset.notes if isinstance(dataset, Noted) else ()
+    lines = dict.fromkeys(harmless(note, keep="") for note in notes)
+    new = [line for line in lines if line not in told]
+    told.update(new)
+    return new
 
 
 def captions_of(raw: object) -> tuple[object, ...]:

@@ -43,7 +43,7 @@ class SampleSubset:
                 name: [places[position] for position in section if position in places]
                 for name, section in dataset.sections.items()
             }
-        for name in ("target_names", "prompt_names"):
+        for name in ("target_names", "prompt_names", "notes"):
             if hasattr(dataset, name):
                 setattr(self, name, getattr(dataset, name))
 

@@ -7,11 +7,18 @@ weights it leaves, so that a model loads where its training data are gone.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
-from mmlab.data.samples import SampleIndex, check_labels, known_labels, read_outline, target_names
+from mmlab.data.samples import (
+    SampleIndex,
+    check_labels,
+    known_labels,
+    new_notes,
+    read_outline,
+    target_names,
+)
 from mmlab.data.skipped import without_unreadable
 from mmlab.errors import DataError
 from mmlab.hashing import digest
@@ -22,9 +29,11 @@ from mmlab.records import SkippedSample
 
 
 class Splits:
-    """Datasets by component and split, made when first asked for."""
+    """Datasets by component and split, made when first asked for; `note` hears their notes."""
 
-    def __init__(self) -> None:
+    def __init__(self, note: Callable[[str], None] | None = None) -> None:
+        self._note = note
+        self._told: set[str] = set()
         self._made: dict[tuple[str, Split], Dataset] = {}
         self._skipped: dict[int, list[SkippedSample]] = {}
         self._outlines: dict[int, SampleIndex] = {}  # by id: the datasets in `_made` stay alive
@@ -35,12 +44,18 @@ class Splits:
         if key not in self._made:
             dataset = cast(Dataset, resolved.make(split=split))
             check_labels(f"dataset {resolved.entry.name!r}", dataset)
+            self._tell(dataset)
             if resolved.max_skipped is not None:
                 name = resolved.entry.name
                 dataset, skipped = without_unreadable(dataset, split, resolved.max_skipped, name)
                 self._skipped[id(dataset)] = skipped
             self._made[key] = dataset
         return self._made[key]
+
+    def _tell(self, dataset: Dataset) -> None:
+        if self._note is not None:
+            for line in new_notes(dataset, self._told):
+                self._note(line)
 
     def skipped(self, plan: Plan) -> list[SkippedSample]:
         """What could not be read of the splits that were read of a plan's datasets."""

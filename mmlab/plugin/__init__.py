@@ -49,6 +49,7 @@ from mmlab.plugin.contracts import Loss as Loss
 from mmlab.plugin.contracts import Measured as Measured
 from mmlab.plugin.contracts import Nested as Nested
 from mmlab.plugin.contracts import NestedComponent as NestedComponent
+from mmlab.plugin.contracts import Noted as Noted
 from mmlab.plugin.contracts import Outlined as Outlined
 from mmlab.plugin.contracts import Pretrained as Pretrained
 from mmlab.plugin.contracts import Prompted as Prompted

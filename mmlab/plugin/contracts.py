@@ -391,3 +391,15 @@ class Targeted(Protocol):
     @property
     def target_names(self) -> tuple[str, ...]:
         """What `Sample.targets` holds, in order; none where the options name no target."""
+
+
+@runtime_checkable
+class Noted(Protocol):
+    """A dataset that tells how it read its files where a user may expect otherwise.
+
+    What its reader decided (that a column holds numbers), what it joined or left out, and of how
+    many. Every command that reads data tells each line once; a split need not repeat another's.
+    """
+
+    notes: Sequence[str]
+    """One line each, in plain words; empty where there is nothing to tell."""

@@ -184,7 +184,7 @@ class Runner:
         self.runs = options.runs or store.runs_folder
         require_folder(self.runs)
         self.worker = uuid.uuid4().hex
-        self.splits = Splits()
+        self.splits = Splits(display.note)
         self.matcher = WidthMatcher(self.splits)
         self.group = group or ProcessGroup()
         self.executor = CellExecutor(self.splits, device, self.group, display.note, self.cache())

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from mmlab.errors import unstorable
-from mmlab.plugin import SPLITS, Dataset, Outlined, Prompted, Published, Sample, Targeted
+from mmlab.plugin import SPLITS, Dataset, Noted, Outlined, Prompted, Published, Sample, Targeted
 from mmlab.testing.tools import BUILD, OTHER, Factory, ambient, build, check_schema, require
 
 #: What must not differ between the splits of a dataset.
@@ -27,7 +27,8 @@ def check_dataset(factory: Factory, **options: object) -> None:
     exist, one at most in single-label data (of a multi-label sample () says that none is true, and
     None that its labels are unknown); targets as many as are named; an outline, if it gives one,
     that says of a sample what the sample says; templates with one `{}` each; as many names for
-    prompts as labels, if it gives any; a revision that is the same every time; no randomness.
+    prompts as labels, if it gives any; notes of one line each, if it has any; a revision that is
+    the same every time; no randomness.
     """
     resolved = check_schema("dataset", factory, options)
     datasets = _build_all(factory, resolved, BUILD)
@@ -73,8 +74,17 @@ def _check_declarations(dataset: Dataset) -> None:
         require(is_texts, f"`prompt_names` must be a tuple of texts, not {names!r:.80}")
         is_each = len(names) == len(dataset.labels)
         require(is_each, f"{len(names)} `prompt_names` for {len(dataset.labels)} labels")
+    _check_notes(dataset)
     for template in dataset.templates:
         require(_fits_one_label(template), f"the template {template!r} must hold one {{}} exactly")
+
+
+def _check_notes(dataset: Dataset) -> None:
+    notes = dataset.notes if isinstance(dataset, Noted) else ()
+    is_lines = not isinstance(notes, str) and all(
+        isinstance(note, str) and len(note.splitlines()) == 1 for note in notes
+    )
+    require(is_lines, f"`notes` must be texts of one line each, not {notes!r:.80}")
 
 
 def _fits_one_label(template: str) -> bool:

@@ -69,6 +69,20 @@ def values(dataset: Any) -> list[dict[str, Any]]:
     ]
 
 
+def test_how_the_dataset_was_read_is_told_once(folder: Path) -> None:
+    rows = "".join(f"{number // 2}.png,caption {number}\n" for number in range(20))
+    (folder / "rows.csv").write_text("file,title\n" + rows)
+    text = '[dataset]\nuse = "manifest"\npath = "rows.csv"\nimage_column = "file"\n'
+    (folder / "rows.toml").write_text(text + 'text_columns = ["title"]\n')
+    for name, options in (("told", []), ("quiet", ["-q"])):
+        done = CliRunner().invoke(
+            main, ["pack", *options, str(folder / "rows.toml"), str(folder / name)]
+        )
+        assert done.exit_code == 0, done.output
+        told = "rows.csv: 20 rows are 10 samples: rows of one image are one sample"
+        assert done.stderr.count(told) == (name == "told")
+
+
 def test_pictures_captions_and_labels_come_back_as_they_were(folder: Path) -> None:
     out = packed(folder, 'text_columns = ["title"]', 'label_column = "kind"')
     was = Manifest(

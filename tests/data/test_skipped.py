@@ -11,7 +11,7 @@ from support.lab import CONCAT, Lab
 
 from mmlab.data.skipped import SampleSubset, without_unreadable
 from mmlab.errors import DataError
-from mmlab.plugin import Outlined, Published, Sample
+from mmlab.plugin import Noted, Outlined, Published, Sample
 from mmlab.store.tables import skipped_samples
 
 LINE = '{{"id": "{id}", "split": "{split}", "image": "{id}.png", "label": "{label}"}}'
@@ -30,6 +30,7 @@ class Numbers:
     modalities, labels, templates = ("image",), ("even", "odd"), ("a {}",)
     is_multi_label, revision = False, "numbers"
     test_set, main_metric = "numbers/all", "top1"
+    notes = ("ten numbers",)
 
     def __init__(self, *bad: int, error: Exception | None = None) -> None:
         self.bad, self.error = bad, error or OSError("image file is truncated")
@@ -64,6 +65,8 @@ def test_what_cannot_be_read_is_left_out_and_named() -> None:
     assert {one.dataset_revision for one in skipped} == {readable.revision}
     assert isinstance(readable, Outlined)
     assert readable.outline(3).id == "number-4"
+    assert isinstance(readable, Noted)
+    assert readable.notes == ("ten numbers",)
     with pytest.raises(IndexError):
         readable[8]
 

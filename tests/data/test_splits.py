@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from support.lab import CLASSIFICATION, DATASET, PAIRED, TOY, Lab
 
@@ -48,6 +50,17 @@ def test_the_data_that_chooses_the_best_weights_is_among_the_revisions(sqlite_la
     assert Splits().revisions(plan)["other/validation"] == "clusters-1-9-4--False"
     (plan,) = plans(sqlite_lab, more=more)
     assert list(Splits().revisions(plan)) == ["train", "validation"]
+
+
+def test_what_a_dataset_tells_of_its_reading_is_told_once(sqlite_lab: Lab) -> None:
+    heard: list[str] = []
+    splits = Splits(heard.append)
+    lines = ["age: numbers", "{split}: 2 files \x1b[31m\nlack"]
+    (plan,) = plans(sqlite_lab, f"dataset.notes={json.dumps(lines)}")
+    for split in ("train", "validation", "train"):
+        splits.get(plan.dataset, split)
+    told = [f"{split}: 2 files \ufffd[31m\ufffdlack" for split in ("train", "validation")]
+    assert heard == ["age: numbers", *told]
 
 
 @pytest.mark.parametrize(

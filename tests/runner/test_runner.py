@@ -64,6 +64,13 @@ def test_rerun_makes_a_new_replicate_with_equal_results(lab: Lab) -> None:
     assert lab.statuses(spec) == ["skipped"]
 
 
+def test_a_command_tells_once_how_its_data_were_read(sqlite_lab: Lab) -> None:
+    spec = sqlite_lab.write("toy", TOY, "[sweep]\nseeds = [0, 1]\n")
+    sqlite_lab.run(spec, 'dataset.notes=["age: numbers", "{split}: read"]')
+    told = [note for note in sqlite_lab.shown.notes if note.endswith((": numbers", ": read"))]
+    assert told == ["age: numbers", "train: read", "validation: read", "test: read"]
+
+
 @pytest.mark.parametrize("setting", ["emit_every = 3", "workers = 1"])
 def test_what_changes_no_number_reruns_nothing(sqlite_lab: Lab, setting: str) -> None:
     spec = sqlite_lab.write("toy")

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, Features, Outputs, Sample, Shapes, Split, hookimpl
+from mmlab.plugin import Added, Batch, Encode, Features, Outputs, Sample, Shapes, Split, hookimpl
 
 LABELS = ("red 🟥", 'green\'s "x"', "<b>blue</b>", "never seen 🦜")
 STARTS: Mapping[Split, int] = {"train": 0, "validation": 1000, "test": 2000}
@@ -60,7 +60,9 @@ class Clusters:
         multi: bool = False,
         captions: Annotated[int, Field(ge=1)] = 1,
         script: str = "",
+        notes: Annotated[Sequence[str], Added([])] = (),
     ) -> None:
+        self.notes = [note.format(split=split) for note in notes]
         self.labels = LABELS[:known]
         self.is_multi_label = multi
         self._captions = captions

@@ -229,6 +229,18 @@ class ShufflesOnBuild(Sound):
         return super().__getitem__(self.order[index])
 
 
+class Noting(Sound):
+    notes = ("every second square has no picture",)
+
+
+class NoteOfTwoLines(Sound):
+    notes = ("age: numbers\ntown: categories",)
+
+
+class NoteAlone(Sound):
+    notes = "age: numbers"
+
+
 class OneNameForTwoLabels(Sound):
     prompt_names = ("grey",)
 
@@ -241,6 +253,10 @@ class PromptNamesOfTheSplit(Sound):
 
 class OneNameTwice(Sound):
     prompt_names = ("grey", "grey")
+
+
+def test_a_dataset_may_tell_of_its_reading() -> None:
+    check_dataset(Noting)
 
 
 def test_names_in_prompts_may_repeat() -> None:
@@ -277,6 +293,8 @@ def test_names_in_prompts_may_repeat() -> None:
         (SameLabelTwice, "`labels` must not repeat"),
         (EmptyTraining, "the training split is empty"),
         (LabelsOfTheSplit, "differs from the training split's"),
+        (NoteOfTwoLines, "`notes` must be texts of one line each"),
+        (NoteAlone, "`notes` must be texts of one line each"),
         (OneNameForTwoLabels, "1 `prompt_names` for 2 labels"),
         (PromptNamesOfTheSplit, "`prompt_names` of the split 'validation' differ"),
         (RevisionOfTheMoment, "`revision` must be the same"),

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+import polars as pl
+
 from mmlab.plugin import SPLITS, DataError, explain
-from mmlab_datasets.index import Index, nearest, place
+from mmlab_datasets.index import Index, nearest
+from mmlab_datasets.numerals import is_missing, parse_number
+from mmlab_datasets.rows import JoinedRows
 from mmlab_datasets.several_labels import label_cells
+from mmlab_datasets.wording import counted, some
 
 
-def read_ids(index: Index, column: str | None) -> list[str]:
-    """The id of every row, its number where no column is named."""
+def read_ids(index: Index, column: str | None, joined: JoinedRows) -> list[str]:
+    """The id of every sample, the number of its first row where no column is named."""
+    numbers = joined.first(range(1, len(index) + 1))
     if column is None:
-        return [str(number) for number in range(1, len(index) + 1)]
+        return [str(number) for number in numbers]
     first: dict[str, int] = {}
-    for number, cell in enumerate(index.cells(column), start=1):
+    for number, cell in zip(numbers, joined.agreed(column, index.cells(column)), strict=True):
         if cell is None or cell in first:
             raise DataError(
                 explain(
-                    place(index.path, number, column),
-                    f"the id is that of row {first[cell]}" if cell else "the id is missing",
+                    index.places.of(number, column),
+                    f"the id is that of row {index.places.row(first[cell])}"
+                    if cell
+                    else "the id is missing",
                     found=repr(cell or ""),
-                    allowed="one id a row, each once",
+                    allowed="one id a sample, each once",
                     next_step="correct the id, or leave id_column out to use row numbers",
                 )
             )
@@ -49,12 +58,22 @@ def read_labels(
     cells = label_cells(index, column, separator, none_label)
     labels = given_labels(names) or tuple(sorted({label for cell in cells for label in cell or ()}))
     ids = {label: number for number, label in enumerate(labels)}
+    truths: dict[tuple[str, ...], tuple[int, ...]] = {}
     for number, cell in enumerate(cells, start=1):
-        for label in set(cell or ()) - ids.keys():
-            raise _unknown(place(index.path, number, column), "label", label, labels)
-    return labels, [
-        None if cell is None else tuple(sorted({ids[label] for label in cell})) for cell in cells
-    ]
+        if cell is not None and cell not in truths:
+            for label in set(cell) - ids.keys():
+                raise _unknown(index.places.of(number, column), "label", label, labels)
+            truths[cell] = tuple(sorted({ids[label] for label in cell}))
+    return labels, [None if cell is None else truths[cell] for cell in cells]
+
+
+def note_labels(index: Index, column: str | None, labels: Sequence[str]) -> list[str]:
+    """What is to be told of labels that are words for nothing, such as nan."""
+    words = [repr(label) for label in labels if is_missing(label)]
+    if not words:
+        return []
+    told = "is a label like any other; where nothing is known, leave the cell empty"
+    return [f"{index.path}: column {column!r}: {', '.join(words)} {told}"]
 
 
 def given_labels(names: Sequence[str]) -> tuple[str, ...]:
@@ -73,20 +92,62 @@ def given_labels(names: Sequence[str]) -> tuple[str, ...]:
     )
 
 
-def read_targets(index: Index, columns: Sequence[str]) -> list[tuple[float, ...]]:
-    """The numbers of every row, NaN where a cell is empty."""
+def read_targets(
+    index: Index, columns: Sequence[str], joined: JoinedRows
+) -> tuple[list[tuple[float, ...]], list[str]]:
+    """The numbers of every sample, NaN where one is not known, and what is to be told of them.
+
+    A cell that is empty, or a word such as N/A, is not known.
+    """
     if not columns:
-        return [()] * len(index)
-    return list(zip(*(index.numbers(column) for column in columns), strict=True))
+        return [()] * len(joined), []
+    read = [(column, *_target(index, column)) for column in columns]
+    found = [joined.agreed(column, numbers) for column, numbers, _ in read]
+    return list(zip(*found, strict=True)), [note for _, _, note in read if note]
+
+
+def _target(index: Index, column: str) -> tuple[list[float], str]:
+    series = index.series(column)
+    if series.dtype.is_numeric():
+        found = series.cast(pl.Float64).fill_null(math.nan).to_list()
+        words = Counter[str]()
+    else:
+        is_said = series.dtype in (pl.String, pl.Null, pl.Categorical, pl.Enum)
+        texts = index.cells(column) if is_said else [str(cell) for cell in series]
+        words = Counter(text for text in texts if text is not None and is_missing(text))
+        found = [math.nan if text is None or text in words else _number(text) for text in texts]
+    for row, value in enumerate(found, start=1):
+        if math.isinf(value):
+            raise _no_number(index, column, row)
+    told = some([f"{counted(count, 'cell')} {word!r}" for word, count in words.most_common()], 5)
+    return found, f"{index.path}: target {column!r}: unknown: {told}" if words else ""
+
+
+def _number(text: str) -> float:
+    found = parse_number(text)
+    return math.inf if found is None else found
+
+
+def _no_number(index: Index, column: str, row: int) -> DataError:
+    return DataError(
+        explain(
+            index.places.of(row, column),
+            "the target is not a finite number",
+            found=repr(index.series(column)[row - 1])[:80],
+            allowed="a number such as 12 or 0.5; an empty cell, NaN or N/A where it is unknown",
+            next_step="correct the cell, or take the column out of dataset.target_columns",
+        )
+    )
 
 
 def read_splits(index: Index, column: str) -> list[str]:
     """The split that a column gives every row."""
-    cells = [cell or "" for cell in index.cells(column)]
+    known: dict[str | None, str] = {split: split for split in SPLITS}
+    cells = index.cells(column)
     for number, cell in enumerate(cells, start=1):
-        if cell not in SPLITS:
-            raise _unknown(place(index.path, number, column), "split", cell, SPLITS)
-    return cells
+        if cell not in known:
+            raise _unknown(index.places.of(number, column), "split", cell or "", SPLITS)
+    return [known[cell] for cell in cells]
 
 
 def _unknown(place: str, what: str, found: str, known: Sequence[str]) -> DataError:

@@ -1,29 +1,62 @@
-"""The index file of a manifest: a table read with Polars, its cells as checked Python values."""
+"""A table that lists samples: its cells as checked Python values, and the place of each row."""
 
 from __future__ import annotations
 
 import difflib
-import io
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import polars as pl
 
 from mmlab.plugin import DataError, explain
-from mmlab_datasets.damage import Damage, find_damage, repeated_columns
 
 TEXT_BYTES = 4096
-ENDINGS = (".csv", ".jsonl", ".parquet")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where rows are in a file, for the first part of a message. Rows count from 1.
+
+    `lines` has the line of every row where the number of the row does not tell it.
+    """
+
+    path: Path
+    lines: Sequence[int] | None = None
+
+    def of(self, row: int, column: str | None, *, with_line: bool = False) -> str:
+        """One row; its line too where that is another number, or is asked for."""
+        line = f" (line {row})" if with_line and self.lines is None else ""
+        return f"{self.path}: row {self.row(row)}{line}, column {column!r}"
+
+    def of_both(self, one: int, other: int, column: str | None) -> str:
+        """Two rows that do not go together."""
+        return f"{self.path}: rows {self.row(one)} and {self.row(other)}, column {column!r}"
+
+    def row(self, row: int) -> str:
+        """The number of a row, with its line where that is needed."""
+        return f"{row}" if self.lines is None else f"{row} (line {self.lines[row - 1]})"
 
 
 @dataclass(frozen=True)
 class Index:
-    """A table and where it came from. Rows count from 1, a header line aside."""
+    """A table and where it came from; a header line is no row.
+
+    `lines` has the line of every row where its number does not tell it. `notes` tell how it was
+    read. `faults` are errors of single columns, raised where one is asked for: what nobody asks for
+    may be as it is.
+    """
 
     path: Path
     table: pl.DataFrame
+    lines: Sequence[int] | None = None
+    notes: Sequence[str] = ()
+    faults: Mapping[str, DataError] = field(default_factory=dict)
+
+    @property
+    def places(self) -> Places:
+        """Where its rows are."""
+        return Places(self.path, self.lines)
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -37,43 +70,36 @@ class Index:
 
     def lists(self, column: str, separator: str | None = None) -> list[tuple[str, ...]]:
         """A column of lists, or of text that `separator` parts; a text alone is a list of one."""
+        return self._lists(column, self.series(column), separator)
+
+    def labels(self, column: str, separator: str | None = None) -> list[tuple[str, ...]]:
+        """The same, where booleans are "true" and "false", and 3.0 is 3, as pandas writes it."""
         series = self.series(column)
+        if series.dtype == pl.Boolean:
+            series = series.cast(pl.String)
+        elif series.dtype.is_float():
+            series = _whole(series)
+        return self._lists(column, series, separator)
+
+    def _lists(
+        self, column: str, series: pl.Series, separator: str | None
+    ) -> list[tuple[str, ...]]:
         if isinstance(series.dtype, pl.List):
             return self._listed(column, series)
-        cells = [cell or "" for cell in self.cells(column)]
+        cells = [cell or "" for cell in self._texts(column, series).to_list()]
         return [_stripped(cell.split(separator) if separator else [cell]) for cell in cells]
 
     def holds_lists(self, column: str | None) -> bool:
         """True where the column has the list type of JSONL or Parquet."""
         return column is not None and isinstance(self.series(column).dtype, pl.List)
 
-    def numbers(self, column: str) -> list[float]:
-        """A column of numbers, or of text that says numbers; NaN where a cell is empty."""
-        series = self.series(column)
-        empty = series.is_null() | (series == "") if series.dtype == pl.String else series.is_null()
-        is_readable = series.dtype.is_numeric() or series.dtype in (pl.String, pl.Null)
-        found = series.cast(pl.Float64, strict=False) if is_readable else series.clear(len(self))
-        faulty = ~empty & ~(found.is_finite() | found.is_nan()).fill_null(False)
-        if faulty.any():
-            raise self._no_number(column, faulty.arg_true()[0] + 1)
-        return found.fill_null(math.nan).to_list()
-
-    def _no_number(self, column: str, row: int) -> DataError:
-        return DataError(
-            explain(
-                place(self.path, row, column),
-                "the target is not a finite number",
-                found=repr(self.series(column)[row - 1])[:80],
-                allowed="a number such as 12 or 0.5, or an empty cell where it is unknown",
-                next_step="correct the cell, or take the column out of dataset.target_columns",
-            )
-        )
-
     def series(self, column: str) -> pl.Series:
         """A column as it was read. Raises DataError, with the nearest name, where there is none."""
-        if column in self.table.columns:
-            return self.table[column]
+        if column in self.faults:
+            raise self.faults[column]
         known = self.table.columns
+        if column in known or column.strip() in known:  # a header's names are without blanks
+            return self.table[column if column in known else column.strip()]
         raise DataError(
             explain(
                 str(self.path),
@@ -93,7 +119,8 @@ class Index:
         return [_stripped(parts) for parts in found]
 
     def _texts(self, column: str, series: pl.Series, rows: pl.Series | None = None) -> pl.Series:
-        if not (series.dtype in (pl.String, pl.Null, pl.Categorical) or series.dtype.is_integer()):
+        kinds = (pl.String, pl.Null, pl.Categorical, pl.Enum)
+        if not (series.dtype in kinds or series.dtype.is_integer()):
             raise DataError(
                 explain(
                     f"{self.path}: column {column!r}",
@@ -116,7 +143,7 @@ class Index:
         text = texts[found[0]]
         raise DataError(
             explain(
-                place(self.path, row, column),
+                self.places.of(row, column),
                 "the text holds a NUL" if "\0" in text else "the text is too long",
                 found=f"{len(text.encode())} bytes, {text[:40]!r}{'...' * (len(text) > 40)}",
                 allowed=f"at most {TEXT_BYTES} bytes of text without NUL",
@@ -125,9 +152,11 @@ class Index:
         )
 
 
-def place(path: Path, row: int, column: str | None) -> str:
-    """Where a fault is, for the first part of its message."""
-    return f"{path}: row {row}, column {column!r}"
+def _whole(series: pl.Series) -> pl.Series:
+    """Floats as integers where all that are known are whole; else as they are."""
+    known = series.fill_nan(None)
+    whole = known.cast(pl.Int64, strict=False)
+    return whole if whole.cast(series.dtype).equals(known) else series
 
 
 def _stripped(parts: Iterable[str]) -> tuple[str, ...]:
@@ -138,58 +167,3 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The question that suggests a known name like this one, or nothing."""
     found = difflib.get_close_matches(name, list(known), n=1)
     return f' (did you mean "{found[0]}"?)' if found else ""
-
-
-def read_index(path: Path) -> Index:
-    """The table in a CSV, JSONL or Parquet file. Raises DataError where there is none."""
-    ending = path.suffix.lower()
-    if ending not in ENDINGS:
-        raise _unreadable(path, "its ending is unknown", ending or "no ending")
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, "it cannot be read", error.strerror) from error
-    if not content.strip():
-        raise _unreadable(path, "it is empty", f"{len(content)} bytes")
-    if ending == ".csv" and (repeated := repeated_columns(content)):
-        raise _damaged(path, repeated)
-    try:
-        table = _parse(ending, io.BytesIO(content))
-    except pl.exceptions.PolarsError as error:
-        said = str(error).split("\n")[0]
-        raise _damaged(path, find_damage(ending, content, said)) from error
-    if table.is_empty():
-        raise _unreadable(path, "it has no rows", "0 rows")
-    return Index(path, table)
-
-
-def _parse(ending: str, content: io.BytesIO) -> pl.DataFrame:
-    if ending == ".csv":
-        return pl.read_csv(content, infer_schema=False)  # every cell as it is written: 007 stays
-    if ending == ".jsonl":
-        return pl.read_ndjson(content, infer_schema_length=None)
-    return pl.read_parquet(content)
-
-
-def _damaged(path: Path, damage: Damage) -> DataError:
-    return DataError(
-        explain(
-            f"{path}{damage.where}",
-            f"this is no manifest: {damage.fault}",
-            found=damage.found,
-            allowed=damage.allowed,
-            next_step=damage.next_step,
-        )
-    )
-
-
-def _unreadable(path: Path, fault: str, found: object) -> DataError:
-    return DataError(
-        explain(
-            str(path),
-            f"this is no manifest: {fault}",
-            found=found,
-            allowed=f"a file of at least one row that ends in {', '.join(ENDINGS)}",
-            next_step="set dataset.path to the index of your data, or repair the file",
-        )
-    )

@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
 from mmlab.plugin import Added, DataError, Sample, Split, explain
-from mmlab_datasets.cells import Cells, read_cells
+from mmlab_datasets.cells import Cell, Kind, read_cells
 from mmlab_datasets.columns import (
     join_groups,
+    note_labels,
     read_captions,
     read_ids,
     read_labels,
@@ -22,8 +23,10 @@ from mmlab_datasets.columns import (
     read_targets,
 )
 from mmlab_datasets.files import file_hashes, file_sizes
-from mmlab_datasets.index import Index, place, read_index
+from mmlab_datasets.index import Index
+from mmlab_datasets.index_files import read_index
 from mmlab_datasets.media import REPLACE, read_picture
+from mmlab_datasets.rows import JoinedRows, file_keys, plain_path
 from mmlab_datasets.several_labels import check_none_label, unknown_labels
 from mmlab_datasets.sound import read_sound
 from mmlab_datasets.splits import draw_splits
@@ -36,9 +39,8 @@ Fraction = Annotated[float, Field(ge=0, lt=0.5)]
 MODALITIES = ("image", "text", "audio", "video", "tabular")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of the index, its cells understood."""
+class Row(NamedTuple):
+    """One sample of the index, its cells understood; `number` is that of its first row."""
 
     number: int
     id: str
@@ -49,12 +51,15 @@ class Row:
     labels: tuple[int, ...] | None
     targets: tuple[float, ...]
     video: str | None
-    cells: Cells
+    cells: tuple[Cell, ...]
 
 
 class Manifest:
     """One sample a row; an empty cell is a missing modality, or a label nobody knows.
 
+    Rows that name one file, the image before the sound before the video, or have one value in the
+    `sample_column`, are one sample with all their captions; they must not differ otherwise. With
+    `rows = "samples"` every row is a sample.
     Files are named relative to `root`, itself relative to the index file's folder, and lie below.
     Labels are the `label_names`, by default all that occur, sorted as text. A column of lists, or a
     `label_separator`, makes the dataset multi-label. There [] or `none_label` says that none of the
@@ -111,44 +116,70 @@ class Manifest:
         validation_fraction: Annotated[Fraction, Field(description="part of the groups")] = 0.1,
         test_fraction: Annotated[Fraction, Field(description="part of the groups")] = 0.1,
         seed: Annotated[int, Field(description="of the drawn splits")] = 0,
+        rows: Annotated[
+            Literal["auto", "samples"],
+            Field(description="auto: rows of one file are one sample; samples: each is one"),
+            Added("auto"),
+        ] = "auto",
+        sample_column: Annotated[
+            Column | None,
+            Field(description="rows of one value are one sample with several captions"),
+            Added(None),
+        ] = None,
+        kinds: Annotated[
+            Mapping[Column, Kind],
+            Field(description="of tabular columns, where not what their cells say"),
+            Added({}),
+        ] = {},
         hash_files: Annotated[
             bool, Field(description="read every file, to see changes that keep its size")
         ] = False,
     ) -> None:
         index, folder = read_index(path), path.parent / root
         columns = {"image": image_column, "audio": audio_column, "video": video_column}
-        files = {key: index.cells(column) for key, column in columns.items()}
-        ids = read_ids(index, id_column)
+        sources = {**columns, "text": text_columns, "tabular": tabular_columns}
+        self.modalities = _modalities(index, sources)
+        joined, files = _join(index, columns, rows, sample_column)
+        ids = read_ids(index, id_column, joined)
         if split_column:
-            splits = read_splits(index, split_column)
+            splits = joined.agreed(split_column, read_splits(index, split_column))
         else:
+            groups = joined.agreed(group_column, index.cells(group_column))
             named = (files[key] for key in ("video", "audio", "image"))
-            groups = join_groups(ids, *named, index.cells(group_column))
             fractions = {"validation": validation_fraction, "test": test_fraction}
-            splits = draw_splits(groups, fractions, seed)
+            splits = draw_splits(join_groups(ids, *named, groups), fractions, seed)
         self.is_multi_label = bool(label_separator) or index.holds_lists(label_column)
         check_none_label(none_label, label_names, is_multi_label=self.is_multi_label)
         self.labels, truths = read_labels(
             index, label_column, label_separator, label_names, none_label
         )
-        self.notes = unknown_labels(index, label_column, label_separator)
         self.target_names = tuple(target_columns)
         self.templates = tuple(templates)
-        sources = {**columns, "text": text_columns, "tabular": tabular_columns}
-        self.modalities = _modalities(index, sources)
-        captions, targets = read_captions(index, text_columns), read_targets(index, target_columns)
-        cells = read_cells(index, tabular_columns)
-        rows = _rows(ids, splits, files, captions, truths, targets, cells)
+        truths = joined.agreed(label_column, truths, self._label_names)
+        captions = joined.captions(read_captions(index, text_columns))
+        targets, of_targets = read_targets(index, target_columns, joined)
+        cells, of_cells = read_cells(index, tabular_columns, kinds, joined)
+        of_labels = (
+            *note_labels(index, label_column, [] if label_names else self.labels),
+            *unknown_labels(index, label_column, label_separator),
+        )
+        self.notes = (*index.notes, *joined.notes(path), *of_cells, *of_labels, *of_targets)
+        numbers = joined.first(range(1, len(index) + 1))
+        image, audio, video = (files[key] for key in columns)
+        found = (numbers, ids, splits, image, audio, captions, truths, targets, video, cells)
         stamp = file_hashes if hash_files else file_sizes
-        stamps = {key: stamp(index, columns[key], files[key], folder) for key in columns}
-        if not video_column:  # options that are not used change no revision
-            del stamps["video"]
+        stamps = [
+            stamp(index, column, files[key], folder, numbers)
+            for key, column in columns.items()
+            if key != "video" or column  # options that are not used change no revision
+        ]
         reading = VIDEO_READING if video_column else ()
         names = (self.labels, self.templates, *filter(None, [self.target_names, reading]))
-        self.revision = _revision(rows, stamps.values(), *names)
-        self._rows = [row for row in rows if row.split == split]
+        self._tabular = tuple(tabular_columns)
+        self._rows: list[Row] = []
+        self.revision = self._keep(split, map(Row, *found), stamps, names)
         self._folder = folder
-        self._path = path
+        self._places = index.places
         self._columns = columns
         self._frames = video_frames
 
@@ -178,26 +209,73 @@ class Manifest:
         values: dict[str, object] = {key: None for key, file in files.items() if file}
         if row.captions:
             values["text"] = row.captions
-        if any(cell is not None for _, cell in row.cells):
-            values["tabular"] = dict(row.cells)
+        if any(cell is not None for cell in row.cells):
+            values["tabular"] = dict(zip(self._tabular, row.cells, strict=True))
         return Sample(row.id, values, row.labels, row.targets)
 
     def _place(self, row: Row, modality: str) -> str:
-        return place(self._path, row.number, self._columns[modality])
+        return self._places.of(row.number, self._columns[modality])
+
+    def _label_names(self, truth: Iterable[int] | None) -> str:
+        if not truth:
+            return "none of the labels"
+        return repr(", ".join(self.labels[label] for label in truth))
+
+    def _keep(
+        self,
+        split: Split,
+        rows: Iterable[Row],
+        stamps: Iterable[Sequence[int | str]],
+        names: Iterable[Sequence[str]],
+    ) -> str:
+        """Keep the rows of a split; a hash of what the options made of all splits, and of stamps
+        of their files.
+        """
+        content = hashlib.sha256(json.dumps([*names]).encode())
+        for row, *stamp in zip(rows, *stamps, strict=True):
+            values = [*row[:-1], list(zip(self._tabular, row.cells, strict=True))]
+            # As long as no row said none of several, [] stood for labels that are unknown.
+            values[6] = "none" if row.labels == () else row.labels or []
+            while len(values) > 7 and not values[-1]:  # the columns that a spec may name since
+                values.pop()
+            content.update(json.dumps([values, *stamp]).encode())
+            if row.split == split:
+                self._rows.append(row)
+        return f"manifest-{content.hexdigest()[:16]}"
 
 
-def _rows(
-    ids: Sequence[str],
-    splits: Sequence[str],
-    files: Mapping[str, Sequence[str | None]],
-    captions: Sequence[tuple[str, ...]],
-    truths: Sequence[tuple[int, ...] | None],
-    targets: Sequence[tuple[float, ...]],
-    cells: Sequence[Cells],
-) -> list[Row]:
-    images, audios, videos = (files[key] for key in ("image", "audio", "video"))
-    parts = (ids, splits, images, audios, captions, truths, targets, videos, cells)
-    return [Row(number, *row) for number, row in enumerate(zip(*parts, strict=True), start=1)]
+def _join(
+    index: Index, columns: Mapping[str, str | None], rows: str, sample_column: str | None
+) -> tuple[JoinedRows, dict[str, list[str | None]]]:
+    """The rows that are one sample, and each sample's files by modality."""
+    cells = {key: index.cells(column) for key, column in columns.items()}
+    given = [key for key, column in columns.items() if column]
+    keys: Sequence[str | None] = [None] * len(index)
+    if sample_column and rows == "samples":
+        raise _contradiction(sample_column)
+    if sample_column:
+        keys = index.cells(sample_column)
+    elif given and rows == "auto":
+        keys = file_keys([cells[key] for key in given])
+    named = f"{sample_column!r}" if sample_column else given[0] if len(given) == 1 else "file"
+    joined = JoinedRows(keys, index.places.of_both, named)
+    return joined, {key: joined.agreed(columns[key], cells[key], _path) for key in columns}
+
+
+def _path(cell: str | None) -> str:
+    return repr(plain_path(cell))
+
+
+def _contradiction(sample_column: str) -> DataError:
+    return DataError(
+        explain(
+            "dataset.rows",
+            "every row is to be a sample, and yet a column says which rows are one",
+            found=f'rows = "samples" and sample_column = {sample_column!r}',
+            allowed="one of the two",
+            next_step="remove one of them",
+        )
+    )
 
 
 def _modalities(index: Index, columns: Mapping[str, str | Sequence[str] | None]) -> tuple[str, ...]:
@@ -214,18 +292,3 @@ def _modalities(index: Index, columns: Mapping[str, str | Sequence[str] | None])
             next_step="name the columns in [dataset]",
         )
     )
-
-
-def _revision(
-    rows: Iterable[Row], stamps: Iterable[Sequence[int | str]], *names: Sequence[str]
-) -> str:
-    """A hash of what the options made of the index, all splits, and of its files' stamps."""
-    content = hashlib.sha256(json.dumps([*names]).encode())
-    for row in zip(rows, *stamps, strict=True):
-        values = list(astuple(row[0]))
-        # As long as no row said none of several, [] stood for labels that are unknown.
-        values[6] = "none" if row[0].labels == () else row[0].labels or []
-        while len(values) > 7 and not values[-1]:  # the columns that a spec may name since
-            values.pop()
-        content.update(json.dumps([values, *row[1:]]).encode())
-    return f"manifest-{content.hexdigest()[:16]}"

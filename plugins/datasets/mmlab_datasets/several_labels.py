@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from mmlab.plugin import DataError, explain
-from mmlab_datasets.index import Index, place
+from mmlab_datasets.index import Index
 
 #: What a cell of several labels says where none of them is true, whatever word a spec adds.
 NONE = "[]"
@@ -23,7 +23,7 @@ def label_cells(
     """
     if column is None:
         return [None] * len(index)
-    cells = index.lists(column, separator)
+    cells = index.labels(column, separator)
     if not separator and not index.holds_lists(column):
         return [cell or None for cell in cells]
     nothing = {NONE, none_label or NONE}
@@ -75,7 +75,7 @@ def _sizes(index: Index, column: str) -> list[int | None]:
 def _unclear(index: Index, number: int, column: str, *, has_labels: bool) -> DataError:
     return DataError(
         explain(
-            place(index.path, number, column),
+            index.places.of(number, column),
             "the cell says a label, and none of them"
             if has_labels
             else "the cell says neither a label nor none of them",

@@ -31,6 +31,7 @@ def test_manifest_keeps_the_contract(tmp_path: Path) -> None:
         image_column="file",
         text_columns=["title"],
         label_column="kind",
+        rows="samples",
     )
 
 

@@ -127,7 +127,7 @@ def test_an_empty_list_is_none_of_the_labels_and_null_or_no_key_unknown(
 
     assert truths(dataset) == [("b",), (), None, None]
     assert [dataset.outline(index).labels for index in range(4)] == [(0,), (), None, None]
-    assert dataset.notes == []
+    assert list(dataset.notes) == []
 
 
 def test_of_lists_that_are_all_empty_every_row_has_none_of_the_named_labels(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ FAULTS: Sequence[tuple[str, str, Mapping[str, object], Sequence[str]]] = [
         "lines.csv",
         't,u\n"x\ny",\n\n"1,2,3\n",1,2\n',
         TEXT,
-        ["row 3 (line 5)", "3 cells", "2, one for each"],
+        ["row 2 (line 5)", "3 cells", "2, one for each"],
     ),
     ("quote.csv", 't,u\n1,2\n"x"y,1\n', TEXT, ["line 3", "quotes", "twice"]),
     ("twice.csv", "t,u,t\nx,y,z\n", TEXT, ["twice.csv: header", "more than once", "found: 't'"]),
@@ -64,7 +64,7 @@ FAULTS: Sequence[tuple[str, str, Mapping[str, object], Sequence[str]]] = [
     ("none_named.csv", "t\nx\n", {}, ["no column is named", "image_column", "'t'"]),
     ("nul.csv", "t\nx\ny\0z\n", TEXT, ["row 2", "NUL", r"found: 3 bytes, 'y\x00z'" + "\n"]),
     ("nul.jsonl", '{"t": "x\\u0000"}\n', TEXT, ["row 1", "NUL"]),
-    ("surrogate.jsonl", '{"t": "\\ud800"}\n', TEXT, ["row 1", "NUL"]),
+    ("surrogate.jsonl", '{"t": "\\ud800"}\n', TEXT, ["row 1 (line 1)", "half of a surro"]),
     ("long.csv", "t\n" + "x" * 5000 + "\n", TEXT, ["row 1", "too long", "5000 bytes", "4096"]),
     ("numbers.jsonl", '{"t": 1.5}\n', TEXT, ["'t'", "Float64", "write the column as text"]),
     (

@@ -36,7 +36,7 @@ def test_a_picture_in_several_rows_stays_in_one_split(folder: Path) -> None:
     path = write_csv(folder / "captions.csv", rows)
 
     sizes = [
-        len(Manifest(split, path=path, image_column="file", text_columns=["t"]))
+        len(Manifest(split, path=path, image_column="file", text_columns=["t"], rows="samples"))
         for split in ("train", "validation", "test")
     ]
 
