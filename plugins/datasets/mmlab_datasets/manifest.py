@@ -229,7 +229,7 @@ def _join(
     index: Index, columns: Mapping[str, str | None], rows: str, sample_column: str | None
 ) -> tuple[JoinedRows, dict[str, list[str | None]]]:
     """The rows that are one sample, and each sample's files by modality."""
-    cells = {key: index.cells(column) for key, column in columns.items()}
+    cells = {key: index.files(column) for key, column in columns.items()}
     keys: Sequence[str | None] = [None] * len(index)
     if rows == "auto":
         keys = index.cells(sample_column) if sample_column else file_keys(list(cells.values()))
