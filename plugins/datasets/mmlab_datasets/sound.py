@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import wave
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 SOUND_FORMATS = ("WAV", "FLAC", "OGG", "MP3")
 SOUND_VALUES = 100_000_000
 Values = npt.NDArray[np.float32]
+#: A file, or the bytes of one.
+Source = Path | bytes
+EMPTY = "empty the cell"
 
 
 def read_sound(file: Path, place: str) -> tuple[Tensor, int]:
@@ -26,6 +30,15 @@ def read_sound(file: Path, place: str) -> tuple[Tensor, int]:
     Ogg and MP3. Raises DataError for any other content, more than 100 million values, a file cut
     short, or where soundfile is needed and missing.
     """
+    return _read(file, place, EMPTY)
+
+
+def decode_sound(content: bytes, place: str, mend: str) -> tuple[Tensor, int]:
+    """The sound in these bytes, as `read_sound` gives that of a file; `mend` as of pictures."""
+    return _read(content, place, mend)
+
+
+def _read(file: Source, place: str, mend: str) -> tuple[Tensor, int]:
     import torch  # here, because pictures and text alone need no torch
 
     try:
@@ -33,21 +46,29 @@ def read_sound(file: Path, place: str) -> tuple[Tensor, int]:
     except ImportError as error:
         raise DataError(_no_library(file, place)) from error
     except (OSError, EOFError, RuntimeError, ValueError, wave.Error) as error:
-        raise DataError(_unreadable(file, place, error)) from error
+        raise DataError(_unreadable(file, place, error, mend)) from error
     return torch.from_numpy(np.ascontiguousarray(values)), rate
 
 
-def _is_plain_wave(file: Path) -> bool:
+def _open(file: Source) -> Any:  # Any: a name or a file, as wave and soundfile take either
+    return io.BytesIO(file) if isinstance(file, bytes) else str(file)
+
+
+def _name(file: Source) -> str:
+    return "" if isinstance(file, bytes) else f"{file}: "
+
+
+def _is_plain_wave(file: Source) -> bool:
     """Whether this is a WAV file of whole numbers of 16 bits. Raises OSError."""
     try:
-        with wave.open(str(file), "rb") as sound:
+        with wave.open(_open(file), "rb") as sound:
             return sound.getsampwidth() == 2
     except (EOFError, wave.Error):
         return False
 
 
-def _read_wave(file: Path) -> tuple[Values, int]:
-    with wave.open(str(file), "rb") as sound:
+def _read_wave(file: Source) -> tuple[Values, int]:
+    with wave.open(_open(file), "rb") as sound:
         shape = (sound.getnframes(), sound.getnchannels())
         _check_size(*shape)
         frames = sound.readframes(shape[0])
@@ -56,11 +77,11 @@ def _read_wave(file: Path) -> tuple[Values, int]:
     return values / np.float32(32768), rate
 
 
-def _read_any(file: Path) -> tuple[Values, int]:
+def _read_any(file: Source) -> tuple[Values, int]:
     """Through libsndfile. Its errors are RuntimeErrors."""
     import soundfile
 
-    with soundfile.SoundFile(file) as sound:
+    with soundfile.SoundFile(_open(file)) as sound:
         if sound.format not in SOUND_FORMATS:
             raise ValueError(f"{sound.format} format")
         _check_size(sound.frames, sound.channels)
@@ -77,22 +98,22 @@ def _check_size(frames: int, channels: int) -> None:
         raise ValueError(f"{frames * channels:,} values")
 
 
-def _unreadable(file: Path, place: str, error: Exception) -> str:
+def _unreadable(file: Source, place: str, error: Exception, mend: str) -> str:
     return explain(
         place,
         "the sound cannot be read",
-        found=f"{file}: {error or 'the file ends early'}",
+        found=f"{_name(file)}{error or 'the file ends early'}",
         allowed=f"16-bit PCM WAV, or {', '.join(SOUND_FORMATS)} through soundfile; "
         f"1 to {SOUND_VALUES:,} values",
-        next_step="convert it: ffmpeg -i FILE -c:a pcm_s16le OUT.wav; or empty the cell",
+        next_step=f"convert it: ffmpeg -i FILE -c:a pcm_s16le OUT.wav; or {mend}",
     )
 
 
-def _no_library(file: Path, place: str) -> str:
+def _no_library(file: Source, place: str) -> str:
     return explain(
         place,
         "the sound is no 16-bit PCM WAV, and other files need the package soundfile",
-        found=f"{file}; soundfile is not installed",
+        found=f"{_name(file)}soundfile is not installed",
         allowed=f"16-bit PCM WAV; {', '.join(SOUND_FORMATS)} through soundfile",
         next_step="pip install 'mmlab-datasets[audio]', or convert the file",
     )
