@@ -13,6 +13,7 @@ from pydantic import Field
 
 from mmlab.plugin import Added, Sample, Split, file_sha256
 from mmlab_datasets.columnar.files import ParquetFile, find_files, read_file, unusable
+from mmlab_datasets.columnar.joined import Rows, join_rows, media_rows
 from mmlab_datasets.columnar.labels import Truths, read_truths
 from mmlab_datasets.columnar.media import Modality, read_media
 from mmlab_datasets.columnar.texts import read_captions
@@ -25,6 +26,10 @@ Column = Annotated[str, Field(min_length=1)]
 
 class Parquet:
     """One row a sample: pictures and sounds, texts, and labels by number or name.
+
+    Rows that name one file, the picture before the sound, or have its bytes and one path beside
+    them, or one value in the `sample_column`, are one sample with all their captions. With
+    `rows = "samples"` every row is a sample.
 
     `train`, `validation` and `test` are paths in which `*` stands for anything, as in
     "data/train-*.parquet"; files are taken in the order of their names. A column may be a field of
@@ -55,6 +60,16 @@ class Parquet:
         templates: Annotated[
             Sequence[Template], Field(min_length=1, description="prompts with one {} each")
         ] = ("{}",),
+        rows: Annotated[
+            Rows,
+            Field(description="auto: rows of one file are one sample; samples: each is one"),
+            Added("auto"),
+        ] = "auto",
+        sample_column: Annotated[
+            Column | None,
+            Field(description="rows of one value are one sample with several captions"),
+            Added(None),
+        ] = None,
         root: Annotated[
             str, Field(description="folder of named files, from the Parquet file's"), Added(".")
         ] = ".",
@@ -68,55 +83,65 @@ class Parquet:
         if not self.modalities:
             raise unusable(str(train), "no column is named that a model could read", "none of them")
         media: Mapping[Modality, str | None] = {"image": image_column, "audio": audio_column}
-        columns = [*media.values(), *text_columns, label_column]
+        columns = [*media.values(), *text_columns, label_column, sample_column]
         files = _read(find_files(patterns[split]), columns)
         stamp = file_hashes if hash_files else file_sizes
-        self._split, self._size = split, sum(file.frame.height for file in files)
+        self._split = split
         self._media = {
             modality: read_media(files, column, modality, root, stamp)
             for modality, column in media.items()
             if column
         }
-        self._captions = read_captions(files, text_columns)
-        truths = Truths(given_labels(label_names), False, [None] * self._size)
+        captions = read_captions(files, text_columns)
+        truths = Truths(given_labels(label_names), False, [None] * len(captions))
         if label_column:
             trained = files if split == "train" else _read(find_files(train), [label_column])
             truths = read_truths(files, trained, label_column, label_names)
-        self.labels, self.is_multi_label, self._truths = truths
+        self.labels, self.is_multi_label, ids = truths
+        self._joined = join_rows(files, [*self._media.values()], sample_column, rows)
+        self._rows = {kind: media_rows(self._joined, one) for kind, one in self._media.items()}
+        self._captions = self._joined.captions(captions)
+        self._truths = self._joined.agreed(label_column, ids)
         self.templates = tuple(templates)
         told = [note for media in self._media.values() for note in media.notes]
-        self.notes = tuple(f"{split} of {patterns[split]}: {note}" for note in told)
-        self.revision = self._revision([image_column, *text_columns, label_column], files)
+        place = f"{split} of {patterns[split]}"
+        self.notes = (*self._joined.notes(place), *(f"{place}: {note}" for note in told))
+        named = [image_column, *text_columns, label_column]
+        self.revision = self._revision(named, sample_column, files)
 
     def __len__(self) -> int:
-        """Number of rows in the split."""
-        return self._size
+        """Number of samples in the split."""
+        return len(self._captions)
 
     def __getitem__(self, index: int) -> Sample:
-        """One row, its picture and sound decoded; its id is its split and its place in it."""
+        """One sample, its picture and sound decoded; its id is its split and its first row."""
         sample = self.outline(index)
         values = dict(sample.values)
-        if "image" in values:
-            values["image"] = self._media["image"].picture(index)
-        if "audio" in values:
-            values["audio"] = self._media["audio"].sound(index)
+        for kind, rows in self._rows.items():
+            row, media = rows[index], self._media[kind]
+            if row is not None:
+                values[kind] = media.picture(row) if kind == "image" else media.sound(row)
         return replace(sample, values=values)
 
     def outline(self, index: int) -> Sample:
-        """One row without its picture and sound."""
-        media = self._media.items()
-        values: dict[str, object] = {kind: None for kind, of in media if of.present[index]}
+        """One sample without its picture and sound."""
+        rows = self._rows.items()
+        values: dict[str, object] = {kind: None for kind, of in rows if of[index] is not None}
         if self._captions[index]:
             values["text"] = self._captions[index]
-        sample = Sample(f"{self._split}-{index}", values)
+        sample = Sample(f"{self._split}-{self._joined.rows[index][0]}", values)
         truth = self._truths[index]
         return sample if truth is None else replace(sample, labels=truth)
 
-    def _revision(self, columns: Sequence[str | None], files: Sequence[ParquetFile]) -> str:
+    def _revision(
+        self, columns: Sequence[str | None], key: str | None, files: Sequence[ParquetFile]
+    ) -> str:
         content = hashlib.sha256(json.dumps([self._split, *columns, *self.labels]).encode())
         for file in files:
             content.update(bytes.fromhex(file_sha256(file.path)))
         content.update("".join(media.revision for media in self._media.values()).encode())
+        if any(len(rows) > 1 for rows in self._joined.rows):
+            content.update(json.dumps(["joined", key]).encode())
         return f"parquet-{content.hexdigest()[:16]}"
 
 

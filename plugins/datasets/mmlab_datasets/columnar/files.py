@@ -79,6 +79,10 @@ class Origins:
         number = bisect_right(self._starts, row) - 1
         return self._files[number].place(column, row - self._starts[number] + 1)
 
+    def of_both(self, one: int, other: int, column: str | None) -> str:
+        """Two rows that do not go together; these count from 1."""
+        return " and ".join(self.of(row - 1, column or "") for row in (one, other))
+
 
 def find_files(pattern: Path | None) -> list[Path]:
     """The files of a pattern in which * stands for anything, by name; none without one.

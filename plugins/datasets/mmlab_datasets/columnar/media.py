@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,13 +38,15 @@ MEND = "write the file again, with another {} or none in this row"
 class Media:
     """The pictures or sounds of a column in all files of a split, row by row.
 
-    `content` has bytes; where a row has none, `files` has its file, or None where it lacks both.
-    `stamps` tell the content of these files, `is_listed` says that some cells are lists.
+    `content` has bytes, `names` the paths that are told beside them; where a row has no bytes,
+    `files` has its file, or None where it lacks both. `stamps` tell the content of these files,
+    `is_listed` says that some cells are lists.
     """
 
     modality: Modality
     column: str
     content: pl.Series
+    names: pl.Series
     files: Sequence[Path | None]
     rates: Sequence[int | None]
     stamps: Sequence[int | str]
@@ -70,6 +74,24 @@ class Media:
             return ""
         stamps = list(self.stamps) if any(self.files) else []
         return json.dumps([self.modality, self.column, self.is_listed, stamps])
+
+    def keys(self) -> list[str | None]:
+        """What rows of one file share: its path, and where bytes are in the cell these too."""
+        named = self.names.is_not_null()
+        alike = pl.DataFrame([self.names.alias("name"), self.content.hash().alias("hash")])
+        keys: list[str | None] = [None if x is None else os.path.normpath(x) for x in self.files]
+        for row in (named & alike.is_duplicated()).arg_true():
+            keys[row] = f"{self.names[row]} ({self.identity(row)})"
+        return keys
+
+    def identity(self, row: int) -> str | None:
+        """What tells the value of a row from others: its file, or a hash of its bytes."""
+        if not self.present[row]:
+            return None
+        file = self.files[row]
+        if file is not None:
+            return os.path.normpath(file)
+        return f"sha256 {hashlib.sha256(self.content[row]).hexdigest()[:16]}"
 
     def picture(self, row: int) -> Image.Image:
         """The picture of a row that has one. Raises DataError where it is damaged."""
@@ -122,13 +144,18 @@ def read_media(
     if present and not any(present):
         raise _all_missing(files, column, modality, len(present))
     is_listed = any(is_list(file.series(column).dtype) for file in files)
-    rates = whole["rate"].to_list()
-    places = Origins(files)
-    return Media(modality, column, whole["bytes"], named, rates, stamps, is_listed, places, present)
+    content, names, rates = whole["bytes"], whole["name"], whole["rate"].to_list()
+    return Media(
+        *(modality, column, content, names, named, rates, stamps, is_listed),
+        places=Origins(files),
+        present=present,
+    )
 
 
 #: A column of any type as bytes, else a path, and the rate that a cell tells.
-CELLS = pl.Schema({"bytes": pl.Binary(), "path": pl.String(), "rate": pl.Int64()})
+CELLS = pl.Schema(
+    {"bytes": pl.Binary(), "path": pl.String(), "rate": pl.Int64(), "name": pl.String()}
+)
 
 
 def _cells(file: ParquetFile, column: str, modality: Modality) -> pl.DataFrame:
@@ -145,10 +172,13 @@ def _cells(file: ParquetFile, column: str, modality: Modality) -> pl.DataFrame:
     cells = pl.DataFrame(
         {
             name: pl.Series([None] * len(series)) if part is None else part
-            for name, part in (("bytes", content), ("path", path), ("rate", rate))
+            for name, part in (("bytes", content), ("path", path), ("rate", rate), ("name", path))
         }
     ).cast(CELLS)
-    return cells.with_columns(path=pl.when(pl.col("bytes").is_null()).then("path"))
+    is_named = pl.col("bytes").is_null()
+    return cells.with_columns(
+        path=pl.when(is_named).then("path"), name=pl.when(~is_named).then("name").replace("", None)
+    )
 
 
 def _fields(series: pl.Series) -> dict[str, pl.Series]:
