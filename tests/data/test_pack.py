@@ -300,7 +300,9 @@ def test_what_is_wrong_is_said(folder: Path, columns: list[str], part: str, code
 
 
 def test_sounds_have_no_place_in_the_layout(folder: Path) -> None:
-    pl.DataFrame({"sound": [None, None], "title": ["a", "b"]}).write_ndjson(folder / "sounds.jsonl")
+    (folder / "a.wav").write_bytes(b"nobody reads it")
+    rows = pl.DataFrame({"sound": ["a.wav", None], "title": ["a", "b"]})
+    rows.write_ndjson(folder / "sounds.jsonl")
     (folder / "data.toml").write_text(
         '[dataset]\nuse = "manifest"\npath = "sounds.jsonl"\naudio_column = "sound"\n'
         'text_columns = ["title"]\n'

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 import polars as pl
 
 from mmlab.plugin import SPLITS, DataError, explain
+from mmlab_datasets.celltypes import is_text
 from mmlab_datasets.index import Index, nearest
 from mmlab_datasets.numerals import is_missing, parse_number
 from mmlab_datasets.rows import JoinedRows
@@ -112,8 +113,9 @@ def _target(index: Index, column: str) -> tuple[list[float], str]:
         found = series.cast(pl.Float64).fill_null(math.nan).to_list()
         words = Counter[str]()
     else:
-        is_said = series.dtype in (pl.String, pl.Null, pl.Categorical, pl.Enum)
-        texts = index.cells(column) if is_said else [str(cell) for cell in series]
+        is_said = is_text(series.dtype) or series.dtype == pl.Null
+        shown = [None if cell is None else str(cell) for cell in series]
+        texts = index.cells(column) if is_said else shown
         words = Counter(text for text in texts if text is not None and is_missing(text))
         found = [math.nan if text is None or text in words else _number(text) for text in texts]
     for row, value in enumerate(found, start=1):
@@ -129,11 +131,13 @@ def _number(text: str) -> float:
 
 
 def _no_number(index: Index, column: str, row: int) -> DataError:
+    series = index.series(column)
+    told = "" if is_text(series.dtype) else f"; {series.dtype}"
     return DataError(
         explain(
             index.places.of(row, column),
             "the target is not a finite number",
-            found=repr(index.series(column)[row - 1])[:80],
+            found=f"{repr(series.to_list()[row - 1])[:80]}{told}",
             allowed="a number such as 12 or 0.5; an empty cell, NaN or N/A where it is unknown",
             next_step="correct the cell, or take the column out of dataset.target_columns",
         )

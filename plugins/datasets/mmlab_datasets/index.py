@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 
 from mmlab.plugin import DataError, explain
+from mmlab_datasets.celltypes import as_lists, as_names, is_list, is_text, offer_fields, pick
 
 TEXT_BYTES = 4096
 
@@ -68,35 +69,51 @@ class Index:
             return [None] * len(self)
         return [cell or None for cell in self._texts(column, self.series(column)).to_list()]
 
+    def files(self, column: str | None) -> list[str | None]:
+        """The names of files in a column. Raises DataError where every cell is empty."""
+        cells = self.cells(column)
+        if column is None or any(cells):
+            return cells
+        raise DataError(
+            explain(
+                f"{self.path}: column {column!r}",
+                "no cell names a file",
+                found=f"{len(self)} empty cells; {self.series(column).dtype}",
+                allowed="names of files; empty cells where some rows have none",
+                next_step="name another column in [dataset], or leave this one out",
+            )
+        )
+
     def lists(self, column: str, separator: str | None = None) -> list[tuple[str, ...]]:
         """A column of lists, or of text that `separator` parts; a text alone is a list of one."""
         return self._lists(column, self.series(column), separator)
 
     def labels(self, column: str, separator: str | None = None) -> list[tuple[str, ...]]:
         """The same, where booleans are "true" and "false", and 3.0 is 3, as pandas writes it."""
-        series = self.series(column)
-        if series.dtype == pl.Boolean:
-            series = series.cast(pl.String)
-        elif series.dtype.is_float():
-            series = _whole(series)
-        return self._lists(column, series, separator)
+        return self._lists(column, as_names(self.series(column)), separator)
 
     def _lists(
         self, column: str, series: pl.Series, separator: str | None
     ) -> list[tuple[str, ...]]:
-        if isinstance(series.dtype, pl.List):
-            return self._listed(column, series)
+        if is_list(series.dtype):
+            return self._listed(column, as_lists(series))
         cells = [cell or "" for cell in self._texts(column, series).to_list()]
         return [_stripped(cell.split(separator) if separator else [cell]) for cell in cells]
 
     def holds_lists(self, column: str | None) -> bool:
         """True where the column has the list type of JSONL or Parquet."""
-        return column is not None and isinstance(self.series(column).dtype, pl.List)
+        return column is not None and is_list(self.series(column).dtype)
 
     def series(self, column: str) -> pl.Series:
-        """A column as it was read. Raises DataError, with the nearest name, where there is none."""
+        """A column as it was read, or the field `column.field` of one that holds structs.
+
+        Raises DataError, with the nearest name, where there is none.
+        """
         if column in self.faults:
             raise self.faults[column]
+        found = pick(self.table, column)
+        if found is not None:
+            return found
         known = self.table.columns
         if column in known or column.strip() in known:  # a header's names are without blanks
             return self.table[column if column in known else column.strip()]
@@ -119,15 +136,15 @@ class Index:
         return [_stripped(parts) for parts in found]
 
     def _texts(self, column: str, series: pl.Series, rows: pl.Series | None = None) -> pl.Series:
-        kinds = (pl.String, pl.Null, pl.Categorical, pl.Enum)
-        if not (series.dtype in kinds or series.dtype.is_integer()):
+        dtype = series.dtype
+        if not (is_text(dtype) or dtype == pl.Null or dtype.is_integer()):
             raise DataError(
                 explain(
                     f"{self.path}: column {column!r}",
                     "its cells are neither text nor whole numbers",
-                    found=str(series.dtype),
+                    found=str(self.series(column).dtype),
                     allowed="text, whole numbers, or lists of them for labels and captions",
-                    next_step="write the column as text",
+                    next_step=offer_fields(column, dtype) or "write the column as text",
                 )
             )
         texts = series.cast(pl.String)
@@ -150,13 +167,6 @@ class Index:
                 next_step="correct the cell",
             )
         )
-
-
-def _whole(series: pl.Series) -> pl.Series:
-    """Floats as integers where all that are known are whole; else as they are."""
-    known = series.fill_nan(None)
-    whole = known.cast(pl.Int64, strict=False)
-    return whole if whole.cast(series.dtype).equals(known) else series
 
 
 def _stripped(parts: Iterable[str]) -> tuple[str, ...]:

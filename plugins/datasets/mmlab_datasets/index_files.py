@@ -16,7 +16,7 @@ from mmlab_datasets.json_lines import read_jsonl
 def _read_parquet(path: Path, content: bytes) -> Index:
     try:
         return Index(path, pl.read_parquet(content))
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise damaged(
             path,
             "",

@@ -248,7 +248,7 @@ def _join(
     index: Index, columns: Mapping[str, str | None], rows: str, sample_column: str | None
 ) -> tuple[JoinedRows, dict[str, list[str | None]]]:
     """The rows that are one sample, and each sample's files by modality."""
-    cells = {key: index.cells(column) for key, column in columns.items()}
+    cells = {key: index.files(column) for key, column in columns.items()}
     given = [key for key, column in columns.items() if column]
     keys: Sequence[str | None] = [None] * len(index)
     if sample_column and rows == "samples":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
 from typing import TypeVar
 
 from mmlab.plugin import DataError, explain
@@ -64,6 +65,11 @@ class JoinedRows:
     def __len__(self) -> int:
         """Number of samples."""
         return len(self._firsts)
+
+    @cached_property
+    def rows(self) -> list[Sequence[int]]:
+        """The rows of each sample."""
+        return [self._several.get(first, [first]) for first in self._firsts]
 
     def first(self, values: Sequence[T]) -> list[T]:
         """The value of each sample's first row."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import polars as pl
 
 from mmlab.plugin import DataError, explain
+from mmlab_datasets.celltypes import as_lists
 from mmlab_datasets.index import Index
 
 #: What a cell of several labels says where none of them is true, whatever word a spec adds.
@@ -66,7 +67,7 @@ def check_none_label(none_label: str | None, names: Sequence[str], *, is_multi_l
 
 def _sizes(index: Index, column: str) -> list[int | None]:
     """How long the list or the text of a cell is, blanks around it aside; None without one."""
-    series = index.series(column)
+    series = as_lists(index.series(column))
     if isinstance(series.dtype, pl.List):
         return series.list.len().to_list()
     return [len((cell or "").strip()) or None for cell in index.cells(column)]
