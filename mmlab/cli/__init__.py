@@ -16,7 +16,7 @@ import click
 from mmlab import __version__
 from mmlab.cli.output import color_option, escape_unwritable, fail, verbosity_options
 from mmlab.cli.settings import defaults_by_verb, read_settings
-from mmlab.errors import MmlabError, UsageError, explain, unstorable
+from mmlab.errors import MmlabError, UsageError, explain, unstorable, without_passwords
 
 INTERRUPTED = 130
 #: What the system says when a disk, or a user's part of it, holds no more.
@@ -94,6 +94,9 @@ class Verbs(click.Group):
             result: object = super().invoke(ctx)
         except MmlabError as error:
             fail(error)
+        except click.UsageError as error:
+            error.message = without_passwords(error.message)
+            raise
         except OSError as error:
             if error.errno not in FULL:
                 raise

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from mmlab.errors import MmlabError, PluginError, SpecError, explain
 from mmlab.plan.checks import contradictions
 from mmlab.plan.component import Resolved, numerics_of
-from mmlab.plan.option_paths import map_placed_paths
+from mmlab.plan.content import map_placed_paths
 from mmlab.plan.options import check_options
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry

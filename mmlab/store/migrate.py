@@ -25,14 +25,8 @@ import mmlab
 from alembic import command
 from mmlab.errors import StoreError, explain
 from mmlab.store import tables, views
-from mmlab.store.engine import (
-    BUSY_SECONDS,
-    Address,
-    Database,
-    check_file,
-    create_file,
-    parse_address,
-)
+from mmlab.store.address import ADDRESS, Address, check_file, create_file, parse_address
+from mmlab.store.engine import BUSY_SECONDS, Database
 from mmlab.store.tables import REVISION, column_docs
 
 _LOCK_KEY = int.from_bytes(b"mmlab")
@@ -108,7 +102,7 @@ def _no_way(database: Database, before: str | None, error: CommandError) -> Stor
             "no migration leads from the database's revision to this program's",
             found=f"revision {before or 'none'}: {error}",
             allowed=f"a revision that a release of mmlab made, up to {REVISION}",
-            next_step="restore the database from a copy, or name another with --db or MMLAB_DB",
+            next_step=f"restore the database from a copy, or name another with {ADDRESS}",
         )
     )
 
