@@ -134,7 +134,9 @@ def test_text_is_sent_as_utf_8() -> None:
         assert parse_address(text).display == "postgresql://host/db"
 
 
-def test_a_file_may_be_called_like_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_may_be_called_like_a_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert parse_address("./me:you@home.db").path == tmp_path / "me:you@home.db"
     (tmp_path / "me:you@home.db").touch()

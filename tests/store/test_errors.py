@@ -84,7 +84,10 @@ def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as driver:
         driver.execute("CREATE TABLE letters (sent TEXT)")
     before = path.read_bytes()
-    assert "no tables of mmlab" in _refused(open_store, str(path), create=True)
+    for act in (open_store, upgrade):
+        message = _refused(act, str(path))
+        assert "tables of another program" in message
+        assert "found: letters\n" in message
     assert path.read_bytes() == before
 
 
@@ -123,7 +126,10 @@ def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
     other.close()
     before = path.read_bytes()
     for create in (False, True):
-        assert "no tables of mmlab" in _refused(open_store, str(path), create=create)
+        assert "tables of another program" in _refused(open_store, str(path), create=create)
+    message = _refused(upgrade, str(path))
+    assert "found: runs\n" in message
+    assert "next: name another database" in message
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["other.db"]
 
@@ -254,7 +260,9 @@ def test_a_database_that_cannot_hold_unicode_is_refused(
         for act in (upgrade, current, open_store):
             message = _refused(act, given)
             assert f"found: encoding {encoding}" in message
-            assert f"createdb --encoding=UTF8 --template=template0 in_{encoding.lower()}_u" in message
+            assert (
+                f"createdb --encoding=UTF8 --template=template0 in_{encoding.lower()}_u" in message
+            )
             assert f"/in_{encoding.lower()}_utf8" in message.splitlines()[-1]
     finally:
         drop_database(postgres_server, str(url.database))
@@ -298,6 +306,19 @@ def test_a_sqlite_file_in_utf_16_is_used_as_it_is(tmp_path: Path, encoding: str)
     assert frame["text"].to_list() == ["\N{PARROT}", "\u65e5\u672c", "c"]
     with closing(sqlite3.connect(path)) as driver:
         assert driver.execute("PRAGMA encoding").fetchone() == (encoding,)
+
+
+def test_tables_of_others_stay_on_a_server_unless_they_are_called_like_ours(
+    empty_postgres_url: str,
+) -> None:
+    engine = create_engine(empty_postgres_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE runs (id INTEGER)")
+    assert "found: runs\n" in _refused(upgrade, empty_postgres_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE runs RENAME TO letters")
+    engine.dispose()
+    assert upgrade(empty_postgres_url).before is None
 
 
 def test_an_empty_postgres_database_names_the_command(postgres_server: URL) -> None:
