@@ -32,9 +32,8 @@ def shown(text: str) -> str:
     try:
         address = parse_address(text)
     except StoreError as error:
-        assert error.__cause__ is None
-        assert error.__suppress_context__ or error.__context__ is None
-        return f"{error!s} {error!r}"
+        behind = None if error.__suppress_context__ else error.__context__
+        return f"{error!s} {error!r} {error.__cause__!r} {behind!r}"
     return f"{address} {address!r} {address.display}"
 
 
