@@ -22,7 +22,7 @@ from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.spec import Cell, Component, DatasetTable, Override, Spec, SpecFile, expand, load_spec
 from mmlab.spec.document import Document, Values
-from mmlab.spec.faults import Fault, Where
+from mmlab.spec.faults import Fault, Where, other_use
 from mmlab.spec.places import render_located
 from mmlab.spec.sweep_checks import is_varied_within, replacing_axis
 from mmlab.spec.tables import EncoderTable, EvaluateTable, FusionTable, LossTable
@@ -152,6 +152,7 @@ class Finder:
         except PluginError as error:
             self._plugin_faults += 1
             self.faults.append(Fault((*where, "use"), str(error), "", "", ""))
+            self.faults += self._of_the_likely(kind, component, where)
             return None
         self.faults += [fault.under(*where) for fault in faults]
         share = None
@@ -159,6 +160,24 @@ class Finder:
             share = component.max_skipped
         options = map_placed_paths(options, partial(self._placed, where))
         return Resolved(entry, factory, options, share, self.document, where)
+
+    def _of_the_likely(self, kind: str, component: Component, where: Where) -> list[Fault]:
+        """What is wrong with the options of the component that a misspelt name probably means."""
+        likely = self.registry.likely(kind, component.use)
+        if likely is None:
+            return []
+        try:
+            factory = self.registry.resolve(kind, likely)
+            _, faults = check_options(kind, likely, factory, component.options)
+        except PluginError:  # which nobody asked for
+            return []
+        return [fault.under(*where) for fault in faults]
+
+    def lacks_use(self, kind: str, table: Values, where: Where) -> None:
+        """Note that a table names no component, and which there are."""
+        known = ", ".join(self.registry.names(kind)) or f"nothing: no {kind} is installed"
+        fault = Fault((*where, "use"), "missing", "no such key", known, "add use = ...")
+        self.faults.append(other_use(fault, table))
 
     def _placed(self, table: Where, path: Path, where: Where) -> Path:
         """A path of a component's options, below the folder of the file that writes it."""
@@ -208,6 +227,8 @@ def _find(finder: Finder, tables: Iterable[Placed]) -> None:
     """Look for a component where its table names one; the finder keeps what is wrong."""
     for kind, model, where, table in tables:
         use = table.get("use")
+        if "use" not in table:
+            finder.lacks_use(kind, table, where)
         if not isinstance(use, str) or not use:
             continue
         options = {key: value for key, value in table.items() if key not in model.model_fields}

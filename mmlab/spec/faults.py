@@ -17,6 +17,8 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from mmlab.spec.synonyms import synonym
+
 #: Where something is in a spec: keys of tables and positions in arrays.
 Where = tuple[str | int, ...]
 
@@ -25,13 +27,19 @@ Schema = Mapping[str, Any]  # Any: JSON Schema is JSON
 #: What a schema may say in place of its `pattern`, which few people read: "with exactly one {}".
 FORM = "x-form"
 
+#: What is said of NaN and of infinity.
+NOT_FINITE = "not a finite number"
+
 _SHOWN_CHARACTERS = 60
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault of a spec. `at_key` points at the key (an unknown one, say), not at its value."""
+    """One fault of a spec. `at_key` points at the key (an unknown one, say), not at its value.
+
+    One that `is_vague` gives way to another of the same place, by whoever knows the component.
+    """
 
     path: Where
     message: str
@@ -39,6 +47,7 @@ class Fault:
     allowed: str
     next_step: str
     at_key: bool = False
+    is_vague: bool = False
 
     def under(self, *where: str | int) -> Fault:
         """The same fault, of a table that is itself at `where`."""
@@ -95,17 +104,25 @@ def _toml(value: object) -> str:
 
 
 def unknown_name(
-    path: Where, what: str, known: Iterable[str], *, also: Iterable[str] = ()
+    path: Where, what: str, known: Iterable[str], *, table: str = "", also: Iterable[str] = ()
 ) -> Fault:
-    """The fault of a key that nobody reads. `also` are suggested, but not listed."""
+    """The fault of a key that nobody reads. `also` are suggested, but not listed.
+
+    `table` is where other tools' names are looked up: see `mmlab.spec.synonyms`.
+    """
     name, names = str(path[-1]), list(known)
+    allowed = ", ".join(names) or "nothing"
+    meant = synonym(table, name)
+    if meant is not None:
+        message, step = f"unknown {what}: this is {meant.meaning}", meant.next_step
+        return Fault(path, message, name, allowed, step, at_key=True)
     suggestion = nearest(name, [*names, *also])
     hint = f' (did you mean "{suggestion}"?)' if suggestion else ""
     return Fault(
         path,
         f"unknown {what}{hint}",
         found=name,
-        allowed=", ".join(names) or "nothing",
+        allowed=allowed,
         next_step=f'rename it to "{suggestion}", or remove it' if suggestion else "remove it",
         at_key=True,
     )
@@ -131,20 +148,78 @@ def _fault(detail: ErrorDetails, given: object, schema: Schema) -> Fault:
     path, value = _follow(detail["loc"], given)
     kind, context = detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
-        return unknown_name(path, "key", _keys(_walk(schema, path[:-1], schema), schema))
+        table = "spec" if len(path) == 1 else str(path[0])
+        keys = _keys(_walk(schema, path[:-1], schema), schema)
+        return unknown_name(path, "key", keys, table=table)
     if kind == "missing":
-        return _missing((*path, detail["loc"][-1]), schema)
+        return _missing((*path, detail["loc"][-1]), value, schema)
     if "next_step" in context:  # a validator that says more than pydantic can
         allowed, next_step = context["allowed"], context["next_step"]
         return Fault(path, detail["msg"], show(value), allowed, next_step)
-    allowed = describe(_walk(schema, path, schema), schema) or detail["msg"]
+    described = _walk(schema, path, schema)
+    allowed = describe(described, schema) or detail["msg"]
     message, next_step = _advice(kind, detail["msg"], value, context.get("expected", ""))
-    return Fault(path, message, found=show(value), allowed=allowed, next_step=next_step)
+    next_step = _table_step(path, value, described, schema) or next_step
+    return ranged(Fault(path, message, found=show(value), allowed=allowed, next_step=next_step))
 
 
-def _missing(path: Where, schema: Schema) -> Fault:
+def ranged(fault: Fault, schema: Schema | None = None) -> Fault:
+    """The fault of a number that is not finite, with the range that a schema gives its place."""
+    if fault.message != NOT_FINITE:
+        return fault
+    allowed = (
+        fault.allowed if schema is None else describe(_walk(schema, fault.path, schema), schema)
+    )
+    if not allowed.startswith("a number"):
+        return fault
+    return replace(fault, allowed=allowed.replace("a number", "a finite number", 1))
+
+
+def _missing(path: Where, table: object, schema: Schema) -> Fault:
+    key = path[-1]
+    if isinstance(key, int):  # of an array that has a fixed length
+        allowed = describe(_walk(schema, path[:-1], schema), schema)
+        return Fault(path[:-1], "too few", show(table), allowed, "add what is missing")
     allowed = describe(_walk(schema, path, schema), schema) or "a value"
-    return Fault(path, "missing", "no such key", allowed, f"add {path[-1]} = ...")
+    fault = Fault(path, "missing", "no such key", allowed, f"add {key} = ...")
+    if key != "use":
+        return fault
+    # Which components there are is known where plugins are.
+    return replace(other_use(fault, table), is_vague=True)
+
+
+def other_use(fault: Fault, table: object) -> Fault:
+    """The fault of a missing `use`, with the key that names the component in its place."""
+    for key in table if isinstance(table, Mapping) else ():
+        meant = synonym("component", str(key))
+        if meant is not None:
+            step = f"rename {key} to use" if key != "_target_" else meant.next_step
+            return replace(fault, found=f"{key} = {show(table[key])}", next_step=step)
+    return fault
+
+
+def _table_step(path: Where, value: object, schema: Schema, root: Schema) -> str | None:
+    """What to write where a table is meant, or an array of tables, and something else stands."""
+    header = dotted(tuple(part for part in path if isinstance(part, str)))
+    members = [_resolve(member, root) for member in schema.get("anyOf", [schema])]
+    items = [_resolve(member.get("items", {}), root) for member in members]
+    is_array = any("properties" in item for item in items)
+    if is_array and isinstance(value, Mapping):
+        return f"write [[{header}]], with two brackets, above each table"
+    if isinstance(value, list) and value and all(isinstance(item, Mapping) for item in value):
+        is_table = any(member.get("type") == "object" for member in members)
+        return f"write [{header}], with single brackets" if is_table else None
+    if not isinstance(value, str) or not any(_names_use(one) for one in (*members, *items)):
+        return None
+    meant = synonym("value", value)
+    use = 'use = "adamw"' if meant and value == "adam" else f"use = {show(value)}"
+    if is_array or isinstance(path[-1], int):
+        return f"write [[{header}]] and below it {use}"
+    return f"write [{header}] and below it {use}, or {{ {use} }} in its place"
+
+
+def _names_use(schema: Schema) -> bool:
+    return "use" in schema.get("properties", {})
 
 
 def _advice(kind: str, said: str, value: object, expected: str) -> tuple[str, str]:
@@ -152,13 +227,19 @@ def _advice(kind: str, said: str, value: object, expected: str) -> tuple[str, st
     if kind in ("literal_error", "enum") and isinstance(value, str):
         suggestion = nearest(value, [part.strip("' ") for part in expected.split("'")])
         hint = f' (did you mean "{suggestion}"?)' if suggestion else ""
+        if meant := synonym("value", value):
+            return f"unknown value: this is {meant.meaning}", meant.next_step
         return f"unknown value{hint}", "choose one of the allowed values"
     if kind.startswith("bool"):
         return "wrong type", "write true or false"
+    if kind.endswith("_type") and value in ("None", "null", "nil"):
+        return "wrong type", "remove the key: what is left out has its default"
+    if kind == "finite_number":
+        return NOT_FINITE, "set a number within the range"
     if kind.endswith("_type"):
         quoted = isinstance(value, str) and kind not in ("list_type", "dict_type")
         return "wrong type", f"write a value of this type{', without quotes' if quoted else ''}"
-    if kind.startswith(("greater", "less", "multiple", "finite")):
+    if kind.startswith(("greater", "less", "multiple")):
         return "out of range", "set a value within the range"
     if kind.endswith(("too_short", "too_long")):
         return _size_advice(kind)
@@ -285,8 +366,10 @@ def _bounds(schema: Schema, words: Mapping[str, str]) -> str:
 
 def _type(schema: Schema, root: Schema) -> str:
     name, count = schema.get("type", ""), _bounds(schema, _COUNTS)
+    if "minItems" in schema and schema["minItems"] == schema.get("maxItems"):
+        count = str(schema["minItems"])
     if name != "array":
         return " of ".join(filter(None, [_TYPES.get(name, ""), count and f"{count} keys"]))
     array = f"an array of {count}" if count else "an array"
-    items = describe(schema.get("items", {}), root)
+    items = describe(schema.get("items") or next(iter(schema.get("prefixItems", ())), {}), root)
     return f"{array}, each {items}" if items else array

@@ -105,7 +105,7 @@ def test_a_fault_shows_the_line_and_points_at_the_key(tmp_path: Path) -> None:
 def test_a_key_that_is_elsewhere_now_says_where(tmp_path: Path) -> None:
     path = change(tmp_path, "epochs = 2", "epochs = 2\nbetas = [0.9, 0.98]")
     message = refuse(path)
-    assert f"{path}:27:1: train.betas: unknown key: this is train.optimizer.betas now\n" in message
+    assert f"{path}:27:1: train.betas: unknown key: this is train.optimizer.betas here\n" in message
     assert message.endswith("  next: write betas in [train.optimizer], which names `use`")
 
 

@@ -60,7 +60,7 @@ KEYS = [
         (EPOCHS, f"{EPOCHS}\nbetas = [0.9, 0.98]"),
         Says(
             "spec.toml:32:1",
-            "unknown key: this is train.optimizer.betas now",
+            "unknown key: this is train.optimizer.betas here",
             "betas",
             "optimizer, schedule",
             "write betas in [train.optimizer]",
