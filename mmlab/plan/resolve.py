@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmlab.errors import MmlabError, PluginError, SpecError, explain
-from mmlab.plan.checks import contradictions
+from mmlab.plan.checks import contradictions, new_contradictions
 from mmlab.plan.component import Resolved, numerics_of
 from mmlab.plan.content import map_placed_paths
 from mmlab.plan.options import check_options
@@ -46,7 +46,7 @@ def plan_specs(paths: Sequence[Path], overrides: Sequence[Override]) -> list[Pla
     plans = [
         plan
         for cell in cells
-        for plan in _collect(lambda cell: [prepare(cell, registry)], cell, errors)
+        for plan in _collect(lambda cell: [prepare(cell, registry, is_new=True)], cell, errors)
     ]
     if errors:
         worst = next((e for e in errors if isinstance(e, SpecError)), errors[0])
@@ -75,8 +75,8 @@ def _paragraphs(errors: Sequence[MmlabError]) -> list[str]:
     return list(dict.fromkeys(part for error in errors for part in str(error).split("\n\n")))
 
 
-def prepare(cell: Cell, registry: Registry) -> Plan:
-    """Find every component of a cell and check all options.
+def prepare(cell: Cell, registry: Registry, *, is_new: bool = False) -> Plan:
+    """Find every component of a cell and check all options; of a new cell more than of a stored.
 
     Raises SpecError with every fault of the cell at once, or PluginError when all that is wrong is
     that components are unknown or broken.
@@ -88,6 +88,7 @@ def prepare(cell: Cell, registry: Registry) -> Plan:
     unread = {key: encoder for key, encoder in found["encoders"].items() if key not in used}
     plan = Plan(cell=cell, **{**found, "encoders": used}, unread=unread)
     finder.faults += contradictions(plan)
+    finder.faults += new_contradictions(plan) if is_new else []
     finder.raise_faults()
     return plan
 

@@ -132,6 +132,7 @@ class CellExecutor:
             evaluation = self.evaluation(built, trains=table is not None)
             evaluation.check(wanted)
             if table is not None:
+                evaluation.check_best()
                 self._fit(built, evaluation, record, summary)
             results = list(evaluation.evaluate(wanted))
         kept = evaluation.features.keys if evaluation.features else []

@@ -190,11 +190,11 @@ def _missing(path: Where, table: object, schema: Schema) -> Fault:
 
 def other_use(fault: Fault, table: object) -> Fault:
     """The fault of a missing `use`, with the key that names the component in its place."""
-    for key in table if isinstance(table, Mapping) else ():
+    for key, value in table.items() if isinstance(table, Mapping) else ():
         meant = synonym("component", str(key))
         if meant is not None:
             step = f"rename {key} to use" if key != "_target_" else meant.next_step
-            return replace(fault, found=f"{key} = {show(table[key])}", next_step=step)
+            return replace(fault, found=f"{key} = {show(value)}", next_step=step)
     return fault
 
 

@@ -19,7 +19,8 @@ from mmlab.spec.places import Place, SourceText
 from mmlab.spec.positions import split_path
 from mmlab.spec.read import without_unfit
 from mmlab.spec.sweep import Point, Setting, SweepError, apply, points_of
-from mmlab.spec.tables import Spec, SweepTable
+from mmlab.spec.synonyms import synonym
+from mmlab.spec.tables import Spec, SweepTable, TrainTable
 
 Located = tuple[Fault, Place]
 
@@ -115,6 +116,8 @@ def _unswept(where: Where, path: str, names: tuple[str, ...]) -> Fault:
     first = names[0] if names else path
     suggestion = nearest(first, SWEPT_TABLES)
     next_step = f'did you mean "{suggestion}"?' if suggestion else "name something in these tables"
+    if first in TrainTable.model_fields or synonym("train", first):
+        next_step = f'write "train.{path}"'
     if "seed" in path:
         next_step = "set seeds = [...] in [sweep]"
     return Fault(
