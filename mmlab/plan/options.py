@@ -20,8 +20,9 @@ from mmlab.errors import PluginError, explain
 from mmlab.plan.content import Content
 from mmlab.plan.describe import adapter_of, describe, mark_later, neutrals
 from mmlab.plugin import RESERVED_OPTIONS, SUPPLIED, EncoderKey
-from mmlab.spec.faults import Fault, unknown_name, validation_faults
+from mmlab.spec.faults import Fault, unknown_name
 from mmlab.spec.tables import READ_BESIDE, Component
+from mmlab.spec.validation import validation_faults
 
 Factory = Callable[..., Any]  # Any: factories differ by kind, and the contracts are protocols
 

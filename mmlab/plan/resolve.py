@@ -22,10 +22,11 @@ from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.spec import Cell, Component, DatasetTable, Override, Spec, SpecFile, expand, load_spec
 from mmlab.spec.document import Document, Values
-from mmlab.spec.faults import Fault, Where, other_use
+from mmlab.spec.faults import Fault, Where
 from mmlab.spec.places import render_located
 from mmlab.spec.sweep_checks import is_varied_within, replacing_axis
 from mmlab.spec.tables import EncoderTable, EvaluateTable, FusionTable, LossTable
+from mmlab.spec.validation import other_use
 
 S = TypeVar("S")
 T = TypeVar("T")

@@ -9,9 +9,10 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 
 from mmlab.spec.document import Document, Values
-from mmlab.spec.faults import Fault, Where, nearest, ranged, show, validation_faults
+from mmlab.spec.faults import Fault, Where, nearest, show
 from mmlab.spec.read import value_faults, without_unfit
 from mmlab.spec.tables import Spec, Table
+from mmlab.spec.validation import ranged, validation_faults
 
 T = TypeVar("T", bound=Table)
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 
 from mmlab.errors import PluginError
 from mmlab.plan.options import check_options, json_schema, option_model, supplied
-from mmlab.spec.faults import FORM
+from mmlab.spec.validation import FORM
 
 if TYPE_CHECKING:
     from torch import Tensor
