@@ -18,8 +18,9 @@ from support.store_values import claimed, evaluation, finish
 
 from mmlab.records import Rankings
 from mmlab.store import Store, open_store, tables, views
+from mmlab.store.address import parse_address
 from mmlab.store.catalogue import label_set, sample_ids
-from mmlab.store.engine import Database, parse_address
+from mmlab.store.engine import Database
 from mmlab.store.write import write_rankings
 
 DEPTH, LABELS = 5, 1000

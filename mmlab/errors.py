@@ -133,12 +133,31 @@ def check_text(place: str, text: str) -> None:
     )
 
 
+#: The password of a URL, up to the last @ that is in front of a ": " of prose.
+_IN_URL = re.compile(
+    r"(\bpostgres[\w+]*:/{1,2}[^\s:/@]*:)(?:(?!: ).)+@|(\b\w[\w+.-]*:/{1,2}[^\s:/@]*:)[^\s/?#]+@"
+)
+#: One that is named: `password=...`, as options of URLs and libpq have it.
+_NAMED = re.compile(r"(\b\w*password\s*=\s*)(?:'[^']*'|\"[^\"]*\"|[^\s&'\"]+)", re.IGNORECASE)
+
+
+def without_passwords(text: str) -> str:
+    """A text in which no URL shows its password, and no option that is called so its value.
+
+    >>> without_passwords("postgresql://me:a@b/c@host/db: no such file; sslpassword=d")
+    'postgresql://me:***@host/db: no such file; sslpassword=***'
+    """
+    shown = _IN_URL.sub(lambda found: f"{found[1] or found[2]}***@", text)
+    return _NAMED.sub(r"\1***", shown)
+
+
 def harmless(text: str, keep: str = "\n\t") -> str:
-    """A message without characters that would steer a terminal; lines stay lines.
+    """A message without passwords and characters that steer a terminal; lines stay lines.
 
     >>> harmless("\\x1b[31mred\\n")
     '\ufffd[31mred\\n'
     """
+    text = without_passwords(text)
     return "".join(c if c in keep or c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 

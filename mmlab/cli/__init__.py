@@ -10,13 +10,22 @@ import os
 from collections.abc import Iterator, MutableMapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
 from mmlab import __version__
-from mmlab.cli.output import color_option, escape_unwritable, fail, verbosity_options
+from mmlab.cli.output import (
+    color_option,
+    endure_lost_output,
+    escape_unwritable,
+    fail,
+    lost_output,
+    tell,
+    verbosity_options,
+)
 from mmlab.cli.settings import defaults_by_verb, read_settings
-from mmlab.errors import MmlabError, UsageError, explain, unstorable
+from mmlab.errors import MmlabError, UsageError, explain, unstorable, without_passwords
 
 INTERRUPTED = 130
 #: What the system says when a disk, or a user's part of it, holds no more.
@@ -69,6 +78,18 @@ class LazyCommands(MutableMapping[str, click.Command]):
 class Verbs(click.Group):
     """All verbs: knows aliases, keeps their order, and puts expected errors in words."""
 
+    def main(self, *arguments: Any, **options: Any) -> Any:  # Any: click's own signature
+        """Act on a command line; that nobody reads what it prints ends it no earlier."""
+        endure_lost_output()
+        try:
+            return super().main(*arguments, **options)
+        except SystemExit as ended:
+            error = lost_output()
+            if error is None:
+                raise
+            tell(_unwritable(error))
+            raise SystemExit(ended.code or 1) from error
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of a verb or alias."""
         return super().get_command(ctx, ALIASES.get(cmd_name, cmd_name))
@@ -94,6 +115,11 @@ class Verbs(click.Group):
             result: object = super().invoke(ctx)
         except MmlabError as error:
             fail(error)
+        except click.UsageError as error:
+            said = error.format_message()
+            if (shown := without_passwords(said)) == said:
+                raise
+            raise click.UsageError(shown, error.ctx) from None
         except OSError as error:
             if error.errno not in FULL:
                 raise

@@ -72,7 +72,7 @@ def current(db: str, as_json: bool) -> None:
 
 
 def _upgrade(url: str) -> None:
-    from mmlab.store.engine import parse_address
+    from mmlab.store.address import parse_address
     from mmlab.store.migrate import upgrade as upgrade_database
 
     done = upgrade_database(url)

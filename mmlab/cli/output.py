@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
 import math
 import os
+import select
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Literal, NoReturn, TypeVar, cast
 
 import click
 
 from mmlab.errors import MmlabError, harmless, visible
 
 if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
     from rich.console import Console
     from rich.table import Table
 
@@ -157,10 +161,96 @@ def say(text: str) -> None:
 
 def fail(error: MmlabError) -> NoReturn:
     """Print an expected error and leave with its exit code."""
+    tell(error)
+    click.get_current_context().exit(error.exit_code)
+
+
+def tell(error: MmlabError) -> None:
+    """Print an expected error."""
     text = harmless(str(error))
     prefix = "" if text.startswith("error") else click.style("error: ", fg="red", bold=True)
     click.echo(prefix + text, err=True, color=_present_color())
-    click.get_current_context().exit(error.exit_code)
+
+
+class _Enduring(io.FileIO):
+    """The file of a standard stream: what it cannot write (a closed pipe, EPIPE) ends nothing.
+
+    It is led to /dev/null from then on, for whatever else writes there too; `error` says why.
+    """
+
+    error: OSError | None = None
+
+    def write(self, content: ReadableBuffer, /) -> int:
+        """All of it at once; whoever reads a pipe that does not block is waited for."""
+        left = whole = memoryview(content).cast("B")
+        while left and self.error is None:
+            try:
+                written = super().write(left)
+            except OSError as error:
+                self.error = error
+                _lead_nowhere(self.fileno())
+            else:
+                if not written:
+                    select.select([], [self], [])
+                left = left[written or 0 :]
+        return len(whole)
+
+
+def _lead_nowhere(descriptor: int) -> None:
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        if nowhere != descriptor:
+            os.dup2(nowhere, descriptor)
+            os.close(nowhere)
+
+
+def endure_lost_output() -> None:
+    """Go on where stdout or stderr is closed, or cannot be written: a run outlives its reader.
+
+    Streams that are not the process's own, as in tests and notebooks, stay as they are.
+    """
+    for descriptor in range(3):  # else the next file that is opened would be taken for a stream
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            _lead_nowhere(descriptor)
+    for name, descriptor in (("stdout", 1), ("stderr", 2)):
+        stream = getattr(sys, name)
+        if stream is getattr(sys, f"__{name}__"):
+            enduring = _enduring(stream, descriptor)
+            setattr(sys, name, enduring)
+            setattr(sys, f"__{name}__", enduring)  # what workers of a data loader write to
+
+
+def _enduring(stream: io.TextIOWrapper | None, descriptor: int) -> io.TextIOWrapper:
+    """A standard stream as it was, but for its file."""
+    file = _Enduring(descriptor, "w", closefd=False)
+    if stream is None:
+        return io.TextIOWrapper(io.BufferedWriter(file), encoding="utf-8")
+    if isinstance(_file_of(stream), _Enduring):
+        return stream
+    stream.flush()
+    is_unbuffered = isinstance(stream.buffer, io.RawIOBase)  # python -u
+    return io.TextIOWrapper(
+        cast(BinaryIO, file) if is_unbuffered else io.BufferedWriter(file),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+def _file_of(stream: object) -> object:
+    buffer = getattr(stream, "buffer", None)
+    return getattr(buffer, "raw", buffer)
+
+
+def lost_output() -> OSError | None:
+    """Why stdout did not take what a command printed; None too where its reader has gone away."""
+    if sys.stdout is None or not isinstance(file := _file_of(sys.stdout), _Enduring):
+        return None
+    sys.stdout.flush()
+    return file.error if file.error is not None and file.error.errno != errno.EPIPE else None
 
 
 def escape_unwritable() -> None:

@@ -198,7 +198,7 @@ def _show_results(db: str, experiments: set[str]) -> None:
 
 def db_argument(db: str) -> str:
     """The `--db` that a further command needs, as a shell reads it; it holds no password."""
-    from mmlab.store.engine import parse_address
+    from mmlab.store.address import parse_address
 
     source = click.get_current_context().get_parameter_source("db")
     if source is not ParameterSource.COMMANDLINE:

@@ -12,9 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from mmlab.errors import UsageError, explain
+from mmlab.errors import UsageError, explain, without_passwords
 
 #: What may be set, as options are named; those in PATHS are relative to the file.
 SETTINGS = ("cache", "db", "device", "runs")
@@ -48,7 +47,7 @@ def _read(path: Path) -> Mapping[str, object] | None:
     import tomllib
 
     try:
-        document: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        document: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         if path.name == "pyproject.toml":  # somebody else's file, and perhaps for another Python
             return None
@@ -70,11 +69,10 @@ def _checked(path: Path, key: str, value: object) -> str:
     return str(path.parent / value.removeprefix(_SQLITE))
 
 
-def _has_password(url: str) -> bool:
-    try:
-        return urlsplit(url).password is not None or "password=" in url
-    except ValueError:  # no URL at all: the database's own check says so
-        return False
+def _has_password(address: str) -> bool:
+    """Whether an address, or what was meant to be one, shows a password."""
+    who, at, _ = (address.partition("://")[2] or address).rpartition("@")
+    return (bool(at) and ":" in who) or without_passwords(address) != address
 
 
 def _unreadable(path: Path, error: Exception) -> str:
@@ -88,10 +86,12 @@ def _unreadable(path: Path, error: Exception) -> str:
 
 
 def _unknown(path: Path, key: str, value: object) -> str:
+    # A text may be a password, and so may what is in an array or a table.
+    found = f"{key} = {value!r}" if isinstance(value, (int, float)) else key
     return explain(
         f"{path}: {key}",
         "is no setting" if key not in SETTINGS else "a setting is a text",
-        found=f"{key} = {value!r}",
+        found=found,
         allowed=", ".join(SETTINGS) + ", each a text",
         next_step="remove the key; what an experiment is stands in its spec",
     )

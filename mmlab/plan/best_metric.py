@@ -10,6 +10,7 @@ from typing import Literal
 from mmlab.metric import LOSS, Better, by_number, find
 from mmlab.plan.component import Resolved
 from mmlab.plan.plan import Plan
+from mmlab.plan.registry import OWN
 from mmlab.records import name_directions
 from mmlab.spec import TrainTable
 from mmlab.spec.faults import Fault, nearest, show
@@ -36,6 +37,61 @@ def best_faults(plan: Plan) -> list[Fault]:
     if is_known or not declared:
         return _aimless(plan, table)
     return [_unknown_metric(name, metric, declared)]
+
+
+def new_best_faults(plan: Plan) -> list[Fault]:
+    """What is wrong with the `train.best` of a cell that is yet to be run; stored ones may have it.
+
+    What a dataset's class says of all its data is known before they are read.
+    """
+    table = plan.cell.spec.train
+    if table is None or best_faults(plan):
+        return []
+    of_one_label = getattr(plan.dataset.factory, "is_multi_label", None) is False
+    undefined = _of_several(plan) if of_one_label else None
+    return [undefined] if undefined else _opposite(plan, table)
+
+
+#: Metrics of mmlab's evaluators that only several labels a sample have.
+_OF_SEVERAL_LABELS = frozenset({"mAP", "mAP_absent_as_zero", "mean_auroc"})
+
+
+def undefined_best(plan: Plan, is_multi_label: bool, label_count: int) -> str | None:
+    """What is wrong with a `train.best` that is not defined for the data; None if nothing is.
+
+    It is known when the data are, and told before the first step.
+    """
+    fault = None if is_multi_label else _of_several(plan)
+    if fault is None and label_count < 5:
+        fault = _undefined(plan, frozenset({"top5"}), f"needs five labels, found {label_count}")
+    if fault is None:
+        return None
+    parts = {"found": fault.found, "allowed": fault.allowed, "next_step": fault.next_step}
+    return plan.explain(_WHERE, fault.message, **parts)
+
+
+def _of_several(plan: Plan) -> Fault | None:
+    """The fault of a `train.best` that is defined for several labels a sample alone."""
+    return _undefined(plan, _OF_SEVERAL_LABELS, "is of several labels a sample, the data have one")
+
+
+def _undefined(plan: Plan, names: frozenset[str], why: str) -> Fault | None:
+    """The fault of a `train.best` that is one of these metrics of mmlab's own evaluators."""
+    table = plan.cell.spec.train
+    name, _, metric = table.best.partition("/") if table else ("", "", "")
+    evaluator = plan.evaluators.get(name)
+    own = evaluator is not None and evaluator.entry.distribution == OWN
+    if evaluator is None or not own or not names & set(metric.split("/")):
+        return None
+    others = [one for one in _metrics(plan, evaluator) if not names & {*one.split("/")}]
+    top = next((one for one in others if "top1" in one and "*" not in one), None)
+    return Fault(
+        _WHERE,
+        f"this metric {why}",
+        found=show(f"{name}/{metric}"),
+        allowed=", ".join(f"{name}/{pattern}" for pattern in others),
+        next_step=f'write "{name}/{top}"' if top else "name one of these",
+    )
 
 
 def train_table(plan: Plan) -> TrainTable | None:
@@ -75,6 +131,22 @@ def _aimless(plan: Plan, table: TrainTable) -> list[Fault]:
         found=f'{show(table.best)} with best_mode = "auto"',
         allowed='best_mode = "min" or "max", or a metric that is declared higher or lower',
         next_step='set train.best_mode to "min" or to "max"',
+    )
+    return [fault]
+
+
+def _opposite(plan: Plan, table: TrainTable) -> list[Fault]:
+    """A `best_mode` against the direction that the metric is declared with."""
+    better = _better(plan, table.best)
+    if better is None or table.best_mode in ("auto", _MODES[better]):
+        return []
+    mode = show(_MODES[better])
+    fault = Fault(
+        ("train", "best_mode"),
+        f"{show(table.best)} is declared to be better {better}, so this would keep the worst",
+        found=show(table.best_mode),
+        allowed=f'"auto", {mode}',
+        next_step=f"remove it, or write {mode}",
     )
     return [fault]
 

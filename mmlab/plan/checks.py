@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from mmlab.plan.best_metric import best_faults
+from mmlab.plan.best_metric import best_faults, new_best_faults
 from mmlab.plan.component import Resolved
 from mmlab.plan.options import encoder_options
 from mmlab.plan.plan import Plan
+from mmlab.plan.registry import BUILTINS
 from mmlab.spec.faults import Fault, Where, nearest, show
 
 #: Names that torch.nn.ModuleDict uses itself, here in words so that checking needs no torch.
@@ -96,6 +97,11 @@ def contradictions(plan: Plan) -> list[Fault]:
         faults.append(_matched_width(plan, str(plan.width_option)))
     faults += _unshared(plan)
     return [*faults, *best_faults(plan)]
+
+
+def new_contradictions(plan: Plan) -> list[Fault]:
+    """What a cell that is yet to be run may not ask for, though runs that are stored may have."""
+    return [*_idle_nesterov(plan), *new_best_faults(plan)]
 
 
 def unmet_needs(plan: Plan, evaluators: Mapping[str, Resolved]) -> list[Fault]:
@@ -261,6 +267,21 @@ def _unshared(plan: Plan) -> Iterator[Fault]:
         allowed=", ".join(map(show, sorted(allowed))),
         next_step=f"set parallel = {show(min(allowed))}, or use the optimiser adamw or sgd",
     )
+
+
+def _idle_nesterov(plan: Plan) -> Iterator[Fault]:
+    """Plain descent that is asked to look ahead along a momentum that it has not."""
+    optimizer = plan.optimizer
+    if optimizer is None or optimizer.entry.target != BUILTINS["optimizer"]["sgd"]:
+        return
+    if optimizer.options["nesterov"] and optimizer.options["momentum"] == 0:
+        yield Fault(
+            ("train", "optimizer", "nesterov"),
+            "without momentum there is nothing to look ahead along",
+            found="nesterov = true and momentum = 0",
+            allowed="momentum > 0, or nesterov = false",
+            next_step="set momentum = 0.9, say, or remove nesterov",
+        )
 
 
 def _matched_width(plan: Plan, option: str) -> Fault:

@@ -16,8 +16,7 @@ from typing import Any, TypeGuard
 
 from mmlab.errors import PluginError, RunError, SpecError, explain
 from mmlab.metric import LOSS, Metric, find
-from mmlab.plan.content import Content, hashed, whole
-from mmlab.plan.option_paths import map_paths, path_content
+from mmlab.plan.content import Content, hashed, map_paths, path_content, whole
 from mmlab.plan.options import check_options, describe_options, supplied
 from mmlab.plan.registry import OWN, ComponentEntry
 from mmlab.spec.document import Document

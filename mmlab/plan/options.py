@@ -20,7 +20,9 @@ from mmlab.errors import PluginError, explain
 from mmlab.plan.content import Content
 from mmlab.plan.describe import adapter_of, describe, mark_later, neutrals
 from mmlab.plugin import RESERVED_OPTIONS, SUPPLIED, EncoderKey, Nested
-from mmlab.spec.faults import Fault, unknown_name, validation_faults
+from mmlab.spec.faults import Fault, unknown_name
+from mmlab.spec.tables import READ_BESIDE, Component
+from mmlab.spec.validation import validation_faults
 
 Factory = Callable[..., Any]  # Any: factories differ by kind, and the contracts are protocols
 
@@ -254,7 +256,9 @@ def _allows_none(annotation: Any) -> bool:
 
 
 def _unknown(kind: str, name: str, key: str, known: list[str]) -> Fault:
-    fault = unknown_name((key,), f'option of the {kind} "{name}"', known, also=RESERVED_OPTIONS)
+    what = f'option of the {kind} "{name}"'
+    also = [other for other in READ_BESIDE.get(kind, Component).model_fields if other != "use"]
+    fault = unknown_name((key,), what, known, table=kind, also=also)
     if key not in RESERVED_OPTIONS:
         return fault
     message = f"mmlab reads this key in other tables, but not beside this {kind}"

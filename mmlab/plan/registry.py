@@ -113,9 +113,17 @@ class Registry:
             self._factories[key] = _import(self.entry(kind, name))
         return self._factories[key]
 
+    def names(self, kind: str) -> list[str]:
+        """The names of all components of a kind, in their order."""
+        return [entry.name for entry in self.entries(kind)]
+
+    def likely(self, kind: str, name: str) -> str | None:
+        """The component that was probably meant by a name that none has."""
+        known = self.names(kind)
+        return None if name in known else nearest(name, known)
+
     def _unknown(self, kind: str, name: str) -> PluginError:
-        known = [entry.name for entry in self.entries(kind)]
-        suggestion = nearest(name, known)
+        known, suggestion = self.names(kind), self.likely(kind, name)
         hint = f' (did you mean "{suggestion}"?)' if suggestion else ""
         message = explain(
             f'{kind} "{name}"',

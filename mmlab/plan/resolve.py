@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmlab.errors import MmlabError, PluginError, SpecError, explain
-from mmlab.plan.checks import contradictions
+from mmlab.plan.checks import contradictions, new_contradictions
 from mmlab.plan.component import Part, Resolved, numerics_of
-from mmlab.plan.option_paths import map_placed_paths
+from mmlab.plan.content import map_placed_paths
 from mmlab.plan.options import check_options, nested_options
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
@@ -27,6 +27,7 @@ from mmlab.spec.faults import Fault, Where
 from mmlab.spec.places import render_located
 from mmlab.spec.sweep_checks import is_varied_within, replacing_axis
 from mmlab.spec.tables import EncoderTable, EvaluateTable, FusionTable, LossTable
+from mmlab.spec.validation import other_use
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -47,7 +48,7 @@ def plan_specs(paths: Sequence[Path], overrides: Sequence[Override]) -> list[Pla
     plans = [
         plan
         for cell in cells
-        for plan in _collect(lambda cell: [prepare(cell, registry)], cell, errors)
+        for plan in _collect(lambda cell: [prepare(cell, registry, is_new=True)], cell, errors)
     ]
     if errors:
         worst = next((e for e in errors if isinstance(e, SpecError)), errors[0])
@@ -76,8 +77,8 @@ def _paragraphs(errors: Sequence[MmlabError]) -> list[str]:
     return list(dict.fromkeys(part for error in errors for part in str(error).split("\n\n")))
 
 
-def prepare(cell: Cell, registry: Registry) -> Plan:
-    """Find every component of a cell and check all options.
+def prepare(cell: Cell, registry: Registry, *, is_new: bool = False) -> Plan:
+    """Find every component of a cell and check all options; of a new cell more than of a stored.
 
     Raises SpecError with every fault of the cell at once, or PluginError when all that is wrong is
     that components are unknown or broken.
@@ -89,6 +90,7 @@ def prepare(cell: Cell, registry: Registry) -> Plan:
     unread = {key: encoder for key, encoder in found["encoders"].items() if key not in used}
     plan = Plan(cell=cell, **{**found, "encoders": used}, unread=unread)
     finder.faults += contradictions(plan)
+    finder.faults += new_contradictions(plan) if is_new else []
     finder.raise_faults()
     return plan
 
@@ -153,6 +155,7 @@ class Finder:
         except PluginError as error:
             self._plugin_faults += 1
             self.faults.append(Fault((*where, "use"), str(error), "", "", ""))
+            self.faults += self._of_the_likely(kind, component, where)
             return None
         self.faults += [fault.under(*where) for fault in faults]
         share = None
@@ -177,6 +180,24 @@ class Finder:
             if found is not None:
                 parts.append(Part(found, own))
         return parts
+
+    def _of_the_likely(self, kind: str, component: Component, where: Where) -> list[Fault]:
+        """What is wrong with the options of the component that a misspelt name probably means."""
+        likely = self.registry.likely(kind, component.use)
+        if likely is None:
+            return []
+        try:
+            factory = self.registry.resolve(kind, likely)
+            _, faults = check_options(kind, likely, factory, component.options)
+        except PluginError:  # which nobody asked for
+            return []
+        return [fault.under(*where) for fault in faults]
+
+    def lacks_use(self, kind: str, table: Values, where: Where) -> None:
+        """Note that a table names no component, and which there are."""
+        known = ", ".join(self.registry.names(kind)) or f"nothing: no {kind} is installed"
+        fault = Fault((*where, "use"), "missing", "no such key", known, "add use = ...")
+        self.faults.append(other_use(fault, table))
 
     def _placed(self, table: Where, path: Path, where: Where) -> Path:
         """A path of a component's options, below the folder of the file that writes it."""
@@ -226,6 +247,8 @@ def _find(finder: Finder, tables: Iterable[Placed]) -> None:
     """Look for a component where its table names one; the finder keeps what is wrong."""
     for kind, model, where, table in tables:
         use = table.get("use")
+        if "use" not in table:
+            finder.lacks_use(kind, table, where)
         if not isinstance(use, str) or not use:
             continue
         options = {key: value for key, value in table.items() if key not in model.model_fields}

@@ -17,7 +17,7 @@ from mmlab.errors import UsageError, explain
 from mmlab.hashing import ordered_json
 from mmlab.model.build import InitialWeights
 from mmlab.model.width import with_width
-from mmlab.plan.option_paths import map_paths
+from mmlab.plan.content import map_paths
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import Registry
 from mmlab.plan.resolve import prepare

@@ -141,6 +141,7 @@ class CellExecutor:
             evaluation.check(wanted)
             self._tell_cut_texts(built)
             if table is not None:
+                evaluation.check_best()
                 self._fit(built, evaluation, record, summary)
             results = list(evaluation.evaluate(wanted))
         kept = evaluation.features.keys if evaluation.features else []

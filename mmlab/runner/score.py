@@ -13,11 +13,12 @@ from mmlab.data.kept_batches import kept_equal_batches
 from mmlab.data.loader import equal_batches, evaluation_batches, to_device
 from mmlab.data.splits import Splits, lacks_split
 from mmlab.data.tables import CachedSplit
-from mmlab.errors import DataError
+from mmlab.errors import DataError, SpecError
 from mmlab.evaluate import Encoded, EvaluatedModel, Evaluator, encode_split, learnt_splits
 from mmlab.evaluate.subject import Remembered
 from mmlab.model.build import BuiltCell
 from mmlab.model.width import count_flops
+from mmlab.plan.best_metric import undefined_best
 from mmlab.plan.component import Resolved
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Batch, Dataset, Published, Sectioned, Split
@@ -67,6 +68,16 @@ class CellEvaluation:
             dataset, evaluator = self.splits.evaluated(self.plan, name), self._evaluator(name)
             learnt_data(self.plan, name, self.splits)
             evaluator.check(subject, dataset, name)
+
+    def check_best(self) -> None:
+        """Raise SpecError, before the first step, where validation will not give `train.best`."""
+        table = self.plan.cell.spec.train
+        name = table.best.partition("/")[0] if table else ""
+        if name not in self.plan.evaluators:
+            return
+        dataset = self.splits.evaluated(self.plan, name, "validation")
+        if said := undefined_best(self.plan, dataset.is_multi_label, len(dataset.labels)):
+            raise SpecError(said)
 
     def evaluate(
         self, names: Iterable[str], split: Split | None = None

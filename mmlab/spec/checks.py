@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import TypeGuard, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import to_json
 
 from mmlab.spec.document import Document, Values
-from mmlab.spec.faults import Fault, Where, nearest, show, validation_faults
+from mmlab.spec.faults import Fault, Where, nearest, show
 from mmlab.spec.read import value_faults, without_unfit
-from mmlab.spec.tables import MOVED, Spec, Table
+from mmlab.spec.tables import Spec, Table
+from mmlab.spec.validation import ranged, validation_faults
 
 T = TypeVar("T", bound=Table)
 
@@ -34,7 +34,10 @@ def check_tables(document: Document, model: type[T]) -> tuple[T | None, list[Fau
     except ValidationError as error:
         known = {fault.path for fault in faults}
         found = validation_faults(error, values, model.model_json_schema())
-        faults += [_moved(fault) for fault in found if fault.path not in known]
+        faults += [fault for fault in found if fault.path not in known]
+    if faults:
+        schema = model.model_json_schema()
+        faults = [ranged(fault, schema) for fault in faults]
     faults += _contradictions(values)
     return spec, faults
 
@@ -44,16 +47,6 @@ def check_part(document: Document, part: type[T]) -> tuple[Spec | T | None, list
     if "encoders" in document.values:
         return check_tables(document, Spec)
     return check_tables(document, part)
-
-
-def _moved(fault: Fault) -> Fault:
-    """The fault of a key that is elsewhere now says where."""
-    names = tuple(map(str, fault.path))
-    if names not in MOVED:
-        return fault
-    message = f"unknown key: this is {MOVED[names]} now"
-    table, _, key = MOVED[names].rpartition(".")
-    return replace(fault, message=message, next_step=f"write {key} in [{table}], which names `use`")
 
 
 def _contradictions(values: Values) -> Iterator[Fault]:

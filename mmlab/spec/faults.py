@@ -1,7 +1,4 @@
-"""What is wrong with a spec: faults with the five parts of a message, before they have a place.
-
-pydantic says what it refused; `validation_faults` says it in the words of the spec.
-"""
+"""What is wrong with a spec: faults with the five parts of a message, before they have a place."""
 
 from __future__ import annotations
 
@@ -12,18 +9,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, time
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-from pydantic_core import ErrorDetails
+if TYPE_CHECKING:
+    from mmlab.spec.synonyms import Synonym
 
 #: Where something is in a spec: keys of tables and positions in arrays.
 Where = tuple[str | int, ...]
 
-Schema = Mapping[str, Any]  # Any: JSON Schema is JSON
-
-#: What a schema may say in place of its `pattern`, which few people read: "with exactly one {}".
-FORM = "x-form"
+#: What is said of NaN and of infinity.
+NOT_FINITE = "not a finite number"
 
 _SHOWN_CHARACTERS = 60
 _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
@@ -31,7 +26,10 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+\Z")
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault of a spec. `at_key` points at the key (an unknown one, say), not at its value."""
+    """One fault of a spec. `at_key` points at the key (an unknown one, say), not at its value.
+
+    One that `is_vague` gives way to another of the same place, by whoever knows the component.
+    """
 
     path: Where
     message: str
@@ -39,6 +37,7 @@ class Fault:
     allowed: str
     next_step: str
     at_key: bool = False
+    is_vague: bool = False
 
     def under(self, *where: str | int) -> Fault:
         """The same fault, of a table that is itself at `where`."""
@@ -94,199 +93,34 @@ def _toml(value: object) -> str:
     return value.isoformat() if isinstance(value, (date, time)) else str(value)
 
 
+def meant_by(table: str, name: str) -> Synonym | None:
+    """What another tool's name is here, see `mmlab.spec.synonyms`; None for any other name."""
+    # Most specs have none, and need not wait for the table.
+    from mmlab.spec.synonyms import synonym
+
+    return synonym(table, name)
+
+
 def unknown_name(
-    path: Where, what: str, known: Iterable[str], *, also: Iterable[str] = ()
+    path: Where, what: str, known: Iterable[str], *, table: str = "", also: Iterable[str] = ()
 ) -> Fault:
-    """The fault of a key that nobody reads. `also` are suggested, but not listed."""
+    """The fault of a key that nobody reads. `also` are suggested, but not listed.
+
+    `table` is where other tools' names are looked up: see `mmlab.spec.synonyms`.
+    """
     name, names = str(path[-1]), list(known)
+    allowed = ", ".join(names) or "nothing"
+    meant = meant_by(table, name)
+    if meant is not None:
+        message, step = f"unknown {what}: this is {meant.meaning}", meant.next_step
+        return Fault(path, message, name, allowed, step, at_key=True)
     suggestion = nearest(name, [*names, *also])
     hint = f' (did you mean "{suggestion}"?)' if suggestion else ""
     return Fault(
         path,
         f"unknown {what}{hint}",
         found=name,
-        allowed=", ".join(names) or "nothing",
+        allowed=allowed,
         next_step=f'rename it to "{suggestion}", or remove it' if suggestion else "remove it",
         at_key=True,
     )
-
-
-def validation_faults(error: ValidationError, given: object, schema: Schema) -> list[Fault]:
-    """What pydantic refused in `given`, one fault per place, in the order of the model.
-
-    A union reports once for each of its members; the most telling of these is kept, which is what
-    is wrong inside the value where a member says that.
-    """
-    faults: dict[Where, tuple[bool, Fault]] = {}
-    for detail in error.errors(include_url=False):
-        fault = _fault(detail, given, schema)
-        is_telling = not detail["type"].endswith("_type")
-        if fault.path not in faults or (is_telling and not faults[fault.path][0]):
-            faults[fault.path] = (is_telling, fault)
-    outer = {path[:end] for path in faults for end in range(len(path))}
-    return [fault for path, (_, fault) in faults.items() if path not in outer]
-
-
-def _fault(detail: ErrorDetails, given: object, schema: Schema) -> Fault:
-    path, value = _follow(detail["loc"], given)
-    kind, context = detail["type"], detail.get("ctx", {})
-    if kind == "extra_forbidden":
-        return unknown_name(path, "key", _keys(_walk(schema, path[:-1], schema), schema))
-    if kind == "missing":
-        return _missing((*path, detail["loc"][-1]), schema)
-    if "next_step" in context:  # a validator that says more than pydantic can
-        allowed, next_step = context["allowed"], context["next_step"]
-        return Fault(path, detail["msg"], show(value), allowed, next_step)
-    allowed = describe(_walk(schema, path, schema), schema) or detail["msg"]
-    message, next_step = _advice(kind, detail["msg"], value, context.get("expected", ""))
-    return Fault(path, message, found=show(value), allowed=allowed, next_step=next_step)
-
-
-def _missing(path: Where, schema: Schema) -> Fault:
-    allowed = describe(_walk(schema, path, schema), schema) or "a value"
-    return Fault(path, "missing", "no such key", allowed, f"add {path[-1]} = ...")
-
-
-def _advice(kind: str, said: str, value: object, expected: str) -> tuple[str, str]:
-    """What is wrong and what to do about it, for one of pydantic's error types."""
-    if kind in ("literal_error", "enum") and isinstance(value, str):
-        suggestion = nearest(value, [part.strip("' ") for part in expected.split("'")])
-        hint = f' (did you mean "{suggestion}"?)' if suggestion else ""
-        return f"unknown value{hint}", "choose one of the allowed values"
-    if kind.startswith("bool"):
-        return "wrong type", "write true or false"
-    if kind.endswith("_type"):
-        quoted = isinstance(value, str) and kind not in ("list_type", "dict_type")
-        return "wrong type", f"write a value of this type{', without quotes' if quoted else ''}"
-    if kind.startswith(("greater", "less", "multiple", "finite")):
-        return "out of range", "set a value within the range"
-    if kind.endswith(("too_short", "too_long")):
-        return _size_advice(kind)
-    if kind == "string_pattern_mismatch":
-        return "not of the form that is allowed", "write it in that form"
-    if kind == "value_error":
-        return said.removeprefix("Value error, "), "correct the value"
-    return said[:1].lower() + said[1:], "correct the value"
-
-
-def _size_advice(kind: str) -> tuple[str, str]:
-    if kind.startswith("string"):
-        step = "write more characters" if kind.endswith("short") else "write fewer characters"
-        return kind.removeprefix("string_").replace("_", " "), step
-    return (
-        ("too few", "add what is missing") if kind == "too_short" else ("too many", "take some out")
-    )
-
-
-def _follow(location: Sequence[str | int], given: object) -> tuple[Where, object]:
-    """The part of a pydantic location that is in the data, and the value there.
-
-    pydantic puts the names of union members between the keys; those are left out.
-    """
-    path: list[str | int] = []
-    value: Any = given  # Any: tables and arrays as tomllib gives them
-    for part in location:
-        if _has(value, part):
-            value = value[part]
-            path.append(part)
-    return tuple(path), value
-
-
-def _has(value: object, part: str | int) -> bool:
-    if isinstance(value, Mapping):
-        return part in value
-    return isinstance(value, list) and isinstance(part, int) and part < len(value)
-
-
-def _walk(schema: Schema, path: Where, root: Schema) -> Schema:
-    """The part of a JSON Schema that describes a place; empty where there is none."""
-    schema = _resolve(schema, root)
-    if not path:
-        return schema
-    for member in schema.get("anyOf", ()):
-        if found := _walk(member, path, root):
-            return found
-    return _walk(_child(schema, path[0]), path[1:], root)
-
-
-def _keys(schema: Schema, root: Schema) -> list[str]:
-    """The keys of a table, or of the tables of a union."""
-    schema = _resolve(schema, root)
-    inner = [key for member in schema.get("anyOf", ()) for key in _keys(member, root)]
-    return [*schema.get("properties", {}), *inner]
-
-
-def _child(schema: Schema, part: str | int) -> Schema:
-    if isinstance(part, str):
-        others = [*schema.get("patternProperties", {}).values(), schema.get("additionalProperties")]
-        child = schema.get("properties", {}).get(part, others[0])
-    else:
-        prefix = schema.get("prefixItems", ())
-        child = prefix[part] if part < len(prefix) else schema.get("items")
-    return child if isinstance(child, Mapping) else {}
-
-
-def _resolve(schema: Schema, root: Schema) -> Schema:
-    reference = schema.get("$ref")
-    if reference is None:
-        return schema
-    found = root["$defs"][str(reference).removeprefix("#/$defs/")]
-    assert isinstance(found, Mapping), "a reference leads to a schema"
-    return found
-
-
-_TYPES = {
-    "integer": "an integer",
-    "number": "a number",
-    "string": "a string",
-    "boolean": "true or false",
-    "object": "a table",
-}
-_BOUNDS = {
-    "minimum": ">= {}",
-    "exclusiveMinimum": "> {}",
-    "maximum": "<= {}",
-    "exclusiveMaximum": "< {}",
-    "multipleOf": "a multiple of {}",
-    "minLength": "at least {} long",
-    "maxLength": "at most {} long",
-    "pattern": "matching {}",
-}
-_COUNTS = {
-    "minItems": "at least {}",
-    "maxItems": "at most {}",
-    "minProperties": "at least {}",
-    "maxProperties": "at most {}",
-}
-
-
-def describe(schema: Schema, root: Schema) -> str:
-    """What a JSON Schema allows, in a few words.
-
-    >>> describe({"type": "integer", "minimum": 1}, {})
-    'an integer >= 1'
-    """
-    schema = _resolve(schema, root)
-    if "enum" in schema or "const" in schema:
-        return ", ".join(map(show, schema.get("enum", [schema.get("const")])))
-    if "anyOf" in schema:
-        members = [m for m in schema["anyOf"] if m.get("type") != "null"]
-        return " or ".join(describe(member, root) for member in members)
-    return " ".join(filter(None, [_type(schema, root), _bounds(schema, _BOUNDS)]))
-
-
-def _bounds(schema: Schema, words: Mapping[str, str]) -> str:
-    """The bounds of a schema; the form of a text in the words of its option, if that has some."""
-    said = {key: text.format(schema[key]) for key, text in words.items() if key in schema}
-    if "pattern" in said:
-        said["pattern"] = str(schema.get(FORM, said["pattern"]))
-    return " and ".join(said.values())
-
-
-def _type(schema: Schema, root: Schema) -> str:
-    name, count = schema.get("type", ""), _bounds(schema, _COUNTS)
-    if name != "array":
-        return " of ".join(filter(None, [_TYPES.get(name, ""), count and f"{count} keys"]))
-    array = f"an array of {count}" if count else "an array"
-    items = describe(schema.get("items", {}), root)
-    return f"{array}, each {items}" if items else array

@@ -85,10 +85,17 @@ def read_tables(
     located = [*overridden.faults, *checked.located]
     if checked.tables is not None and not checked.faults and not located:
         return checked.tables, overridden
-    known = {fault.path for fault in checked.faults}
-    found = [fault for fault in more_faults(document) if fault.path not in known]
-    located += [(fault, document.place(fault.path)) for fault in (*checked.faults, *found)]
+    faults = _joined(checked.faults, list(more_faults(document)))
+    located += [(fault, document.place(fault.path)) for fault in faults]
     raise SpecError(render_located(located))
+
+
+def _joined(faults: Sequence[Fault], more: Sequence[Fault]) -> list[Fault]:
+    """Faults, and others of places that have none yet, or a vague one, which gives way."""
+    told = {fault.path for fault in more}
+    kept = [fault for fault in faults if not (fault.is_vague and fault.path in told)]
+    known = {fault.path for fault in kept}
+    return [*kept, *(fault for fault in more if fault.path not in known)]
 
 
 def load_spec(

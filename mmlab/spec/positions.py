@@ -54,6 +54,13 @@ def locate(text: str) -> dict[Where, Located]:
     return scanner.found
 
 
+def locate_open(text: str) -> tuple[dict[Where, Located], Where]:
+    """As `locate`, and the table that is open at the end of the text."""
+    scanner = _Scanner(text)
+    table = scanner.document()
+    return scanner.found, table
+
+
 def split_path(text: str) -> tuple[tuple[str, ...], int]:
     """A dotted key at the start of a text, and where it ends. Raises ValueError if there is none.
 
@@ -75,7 +82,8 @@ class _Scanner:
         self.found: dict[Where, Located] = {}
         self.table_counts: dict[Where, int] = {}
 
-    def document(self) -> None:
+    def document(self) -> Where:
+        """Pass over all of the text; the table that is open at its end."""
         table: Where = ()
         self.skip(_BLANK)
         while self.position < len(self.text):
@@ -84,6 +92,7 @@ class _Scanner:
             else:
                 self.pair(table)
             self.skip(_BLANK)
+        return table
 
     def peek(self) -> str:
         return self.text[self.position : self.position + 1]

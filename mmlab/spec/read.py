@@ -19,7 +19,7 @@ from pathlib import Path
 
 from mmlab.errors import SpecError, storable, unstorable
 from mmlab.spec.document import Document, merge
-from mmlab.spec.faults import Fault, Where, show
+from mmlab.spec.faults import NOT_FINITE, Fault, Where, show
 from mmlab.spec.places import Place, Places, SourceText, render_located
 from mmlab.spec.positions import Located, Span, locate
 
@@ -156,14 +156,20 @@ def _syntax_error(source: SourceText, error: Exception) -> _FileError:
         offset = sum(len(line) + 1 for line in lines[: int(at[1]) - 1]) + int(at[2]) - 1
     elif at is None and long_integer is not None:
         offset, message = long_integer.start(), "the integer is too large"
+    # Most files are right, and need not wait for the list of what people write.
+    from mmlab.spec.toml_mistakes import Mistake, find_mistake
+
+    said = _LINE_AND_COLUMN.sub("", message)
+    unusual = Mistake(said, "correct the file here, or just before", Span(offset, offset + 1))
+    mistake = find_mistake(text, offset, said) or unusual
     fault = Fault(
         (),
-        "not valid TOML: " + _LINE_AND_COLUMN.sub("", message),
-        found=_found_at(text, offset),
+        "not valid TOML: " + mistake.message,
+        found=_found_at(text, mistake.span.start),
         allowed="TOML 1.0 (toml.io)",
-        next_step="correct the file here, or just before",
+        next_step=mistake.next_step,
     )
-    return _FileError(fault, source, Span(offset, offset + 1))
+    return _FileError(fault, source, mistake.span)
 
 
 def _found_at(text: str, offset: int) -> str:
@@ -343,12 +349,37 @@ def value_faults(value: object, path: Where = ()) -> Iterator[Fault]:
             yield from value_faults(item, (*path, position))
     elif isinstance(value, str) and (character := unstorable(value)):
         yield _character_fault(path, character)
+    elif isinstance(value, str) and _is_path(path) and (control := _CONTROL.search(value)):
+        yield _escape_fault(path, value, control[0])
     elif isinstance(value, float) and not math.isfinite(value):
-        yield Fault(path, "not a finite number", show(value), "a finite number", "set a number")
+        found, allowed = show(value), "a finite number"
+        yield Fault(path, NOT_FINITE, found, allowed, "set a number", is_vague=True)
     elif isinstance(value, int) and value not in _INTEGERS:
         yield Fault(
             path, "the integer is too large", show(value), "64 bits with sign", "set a smaller one"
         )
+
+
+#: Controls that escapes stand for: "data\\names" holds a newline.
+_CONTROL = re.compile(r"[\x07-\x0d\x1b]")
+_PATH_KEY = re.compile(r"(?:^|_)(?:path|file|folder|dir|directory|root)s?$")
+
+
+def _is_path(path: Where) -> bool:
+    keys = [part for part in path if isinstance(part, str)]
+    return bool(keys) and _PATH_KEY.search(keys[-1]) is not None
+
+
+def _escape_fault(path: Where, value: str, control: str) -> Fault:
+    name = control.encode("unicode_escape").decode()
+    meant = value.translate({number: repr(chr(number))[1:-1] for number in range(32)})
+    return Fault(
+        path,
+        f"a path holds a control character: in double quotes {name} is an escape",
+        found=show(value),
+        allowed="a path in single quotes, in which a backslash is a backslash",
+        next_step=f"write '{meant}'",
+    )
 
 
 def _character_fault(path: Where, character: str) -> Fault:

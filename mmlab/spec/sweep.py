@@ -77,8 +77,9 @@ def _at_axis(fault: Fault, setting: Setting) -> Fault:
 def _setting(document: Document, path: str, value: object, origin: Where) -> Setting:
     depth = len(origin)
     places = {p[depth:]: place for p, place in document.places.items() if p[:depth] == origin}
-    # What is wrong with the value as a whole is shown at the value, not at the path before it.
-    places[()] = places[()]._replace(key=places[()].value)
+    # What is wrong with the key is wrong with the axis: it is told there, and once for all members.
+    axis = origin if origin[1] == "include" else origin[:-1]
+    places[()] = places[()]._replace(key=document.place(axis).key)
     return Setting(path, value, origin, places)
 
 

@@ -14,12 +14,12 @@ from pydantic_core import to_json
 from mmlab.hashing import digest
 from mmlab.spec.checks import check, sweep_contradictions
 from mmlab.spec.document import Document
-from mmlab.spec.faults import Fault, Where, dotted, nearest, show
+from mmlab.spec.faults import Fault, Where, dotted, meant_by, nearest, show
 from mmlab.spec.places import Place, SourceText
 from mmlab.spec.positions import split_path
 from mmlab.spec.read import without_unfit
 from mmlab.spec.sweep import Point, Setting, SweepError, apply, points_of
-from mmlab.spec.tables import Spec, SweepTable
+from mmlab.spec.tables import Spec, SweepTable, TrainTable
 
 Located = tuple[Fault, Place]
 
@@ -115,6 +115,8 @@ def _unswept(where: Where, path: str, names: tuple[str, ...]) -> Fault:
     first = names[0] if names else path
     suggestion = nearest(first, SWEPT_TABLES)
     next_step = f'did you mean "{suggestion}"?' if suggestion else "name something in these tables"
+    if first in TrainTable.model_fields or meant_by("train", first):
+        next_step = f'write "train.{path}"'
     if "seed" in path:
         next_step = "set seeds = [...] in [sweep]"
     return Fault(

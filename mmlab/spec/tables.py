@@ -18,9 +18,6 @@ from mmlab.plugin import Split
 
 SCHEMA_VERSION = 1
 
-#: Where a key of former specs is now.
-MOVED: Mapping[tuple[str, ...], str] = {("train", "betas"): "train.optimizer.betas"}
-
 #: A name that is shown, stored and used in metric names and folders.
 Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=100)]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=100)]
@@ -163,6 +160,16 @@ class EvaluateTable(Component):
     dataset: Annotated[DatasetTable | None, Field(description="other data than the spec's own")] = (
         None
     )
+
+
+#: The tables of components of which mmlab reads more than `use`, by kind.
+READ_BESIDE: Mapping[str, type[Component]] = {
+    "dataset": DatasetTable,
+    "encoder": EncoderTable,
+    "fusion": FusionTable,
+    "loss": LossTable,
+    "evaluator": EvaluateTable,
+}
 
 
 class TrainTable(Table):

@@ -1,23 +1,21 @@
-"""Connections to a database: its address, transactions done right, and faults in plain words.
-
-An address is a SQLite file or a Postgres URL, shown without its secrets. A SQLite file is made only
-when asked for, and never mistaken for something else.
-"""
+"""Connections to a database: transactions done right, and faults in plain words."""
 
 from __future__ import annotations
 
-import os
+import shlex
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy import Connection, Dialect, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.pool import ConnectionPoolEntry
 
-from mmlab.errors import StoreError, explain, unstorable
+from mmlab.errors import StoreError, explain
+from mmlab.store.address import ADDRESS, ALLOWED, Address
 
 BUSY_SECONDS = 30
 _POSTGRES_SETTINGS = {
@@ -30,15 +28,15 @@ _WRITE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 
 #: What a driver's words mean for the user: a part of the message -> the next step.
 _NEXT_STEPS = {
-    "password": "correct the user and password in --db or MMLAB_DB",
-    "role ": "correct the user and password in --db or MMLAB_DB",
-    "refused": "start the server, or correct host and port in --db or MMLAB_DB",
+    "password": "correct the user and password in {address} (in a URL write % as %25)",
+    "role ": "correct the user and password in {address} (in a URL write % as %25)",
+    "refused": "start the server, or correct host and port in {address}",
     "lock timeout": "wait until the other process is done, then run the command again",
     "timeout": "check that the server runs and can be reached from here",
-    "No such file": "start the server, or correct host and port in --db or MMLAB_DB",
-    "could not translate": "correct the host in --db or MMLAB_DB",
-    "resolve": "correct the host in --db or MMLAB_DB",
-    "does not exist": "make the database with createdb, then run: mmlab db init",
+    "No such file": "start the server, or correct host and port in {address}",
+    "could not translate": "correct the host in {address}",
+    "resolve": "correct the host in {address}",
+    "does not exist": "make the database with createdb, then run: mmlab db init --db {display}",
     "readonly": "make the file and its folder writable for this user",
     "read-only": "use a user or server that may write",
     "permission denied": "ask the database's owner for the right",
@@ -99,13 +97,14 @@ class Database:
         """What the driver said, without secrets, and what to do about it."""
         original = getattr(error, "orig", None) or error
         said = " ".join(self.address.redact(str(original)).split())
-        steps = (step for part, step in _NEXT_STEPS.items() if part in said)
+        steps = (step for part, step in _NEXT_STEPS.items() if part in str(original))
+        step = next(steps, "correct {address}, or mend the database, then try again")
         return explain(
             self.address.display,
             "the database cannot be used",
             found=said or type(original).__name__,
             allowed="a database that can be reached, read and written",
-            next_step=next(steps, "correct --db or MMLAB_DB, or mend the database, then try again"),
+            next_step=step.format(address=ADDRESS, display=self.address.display),
         )
 
     def close(self) -> None:
@@ -152,7 +151,7 @@ def _postgres_engine(address: Address) -> Engine:
     if "options" not in address.url.query:
         arguments["options"] = " ".join(f"-c {k}={v}" for k, v in _POSTGRES_SETTINGS.items())
     try:
-        return create_engine(address.url, pool_pre_ping=True, connect_args=arguments)
+        engine = create_engine(address.url, pool_pre_ping=True, connect_args=arguments)
     except ModuleNotFoundError as error:
         message = explain(
             address.display,
@@ -163,122 +162,31 @@ def _postgres_engine(address: Address) -> Engine:
         )
         raise StoreError(message) from error
 
+    # Before SQLAlchemy asks the server anything, whose answers it could not read either.
+    @event.listens_for(engine, "do_connect")
+    def connect(
+        dialect: Dialect,
+        record: ConnectionPoolEntry,
+        positional: Sequence[str],
+        options: Mapping[str, Any],  # Any: a driver's arguments
+    ) -> DBAPIConnection:
+        connection = dialect.connect(*positional, **options)
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding != "UTF8":
+            connection.close()
+            raise StoreError(_other_encoding(address, encoding))
+        return connection
 
-ALLOWED = "a path to a SQLite file, sqlite:///PATH or postgresql://USER@HOST/DATABASE"
-_SECRET_OPTIONS = ("password", "sslpassword")
-_POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
-
-
-@dataclass(frozen=True)
-class Address:
-    """A database's address. `display` holds no secret, and neither does the repr."""
-
-    url: URL = field(repr=False)
-    display: str
-    secrets: tuple[str, ...] = field(repr=False)
-
-    @property
-    def path(self) -> Path | None:
-        """The SQLite file; None for Postgres."""
-        return Path(self.url.database or "") if self.url.drivername == "sqlite" else None
-
-    def redact(self, message: str) -> str:
-        """The message with every secret of the address blotted out."""
-        for secret in self.secrets:
-            message = message.replace(secret, "***")
-        return message
+    return engine
 
 
-def parse_address(text: str) -> Address:
-    """The address that `--db` or MMLAB_DB gives; StoreError if it is none of the allowed forms.
-
-    A password may be in the user part or in `?password=`; neither is ever shown.
-    """
-    if "://" not in text:
-        return _sqlite(text)
-    scheme = text.split("://", 1)[0]
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        # SQLAlchemy's words may quote a part of the URL that holds the password.
-        raise _refusal(f"{scheme}://...", "the URL cannot be read", "an invalid URL") from None
-    if scheme in ("sqlite", "sqlite+pysqlite"):
-        if url.query or url.host:
-            raise _refusal(text, "a SQLite URL has a path and no options", text)
-        return _sqlite(url.database or "")
-    if scheme in _POSTGRES:
-        return _postgres(url)
-    raise _refusal(f"{scheme}://...", "no such kind of database", scheme)
-
-
-def _sqlite(path: str) -> Address:
-    if path in ("", ":memory:"):
-        raise _refusal("database", "results need a file to be kept in", repr(path))
-    if path.startswith("file:"):
-        raise _refusal(path, "a SQLite database is named by its path, not by a URI", path)
-    if unstorable(path) is not None:
-        raise _refusal("database", "a path is text without NUL", ascii(path))
-    absolute = str(Path(path).expanduser().absolute())
-    return Address(URL.create("sqlite", database=absolute), f"sqlite:///{absolute}", ())
-
-
-def _postgres(url: URL) -> Address:
-    options = {key: value for key, value in url.query.items() if isinstance(value, str)}
-    password = url.password or options.get("password")
-    url = url.set(drivername="postgresql+psycopg", password=password)
-    url = url.difference_update_query(["password"])
-    secrets = [password or "", options.get("sslpassword", "")]
-    shown = url.difference_update_query(_SECRET_OPTIONS)._replace(password=None)
-    shown = shown.set(drivername="postgresql")
-    # Longest first: one secret may be a part of another.
-    known = tuple(sorted(filter(None, secrets), key=len, reverse=True))
-    return Address(url, shown.render_as_string(), known)
-
-
-def _refusal(place: str, fault: str, found: str) -> StoreError:
-    return StoreError(
-        explain(place, fault, found=found, allowed=ALLOWED, next_step="correct --db or MMLAB_DB")
+def _other_encoding(address: Address, encoding: str) -> str:
+    name = shlex.quote(address.url.database or "mmlab")
+    return explain(
+        address.display,
+        "the database's encoding cannot hold all of Unicode",
+        found=f"encoding {encoding}",
+        allowed="encoding UTF8",
+        next_step=f"make another: createdb --encoding=UTF8 --template=template0 {name}_utf8, "
+        f"then: mmlab db init --db {address.beside('_utf8')}",
     )
-
-
-def check_file(address: Address) -> Address:
-    """The address again; StoreError if it names a SQLite file that is not there or is none."""
-    path = address.path
-    if path is None or os.path.isfile(path):
-        return address
-    raise StoreError(
-        explain(
-            address.display,
-            "there is no database",
-            found="a folder" if os.path.isdir(path) else "no such file",
-            allowed="an existing SQLite file, or a Postgres URL",
-            next_step=f"correct --db or MMLAB_DB, or make it: mmlab db init --db {address.display}",
-        )
-    )
-
-
-def is_yet_to_be_made(address: Address) -> bool:
-    """Whether a SQLite file is missing, or was left empty when its making was cut short."""
-    path = address.path
-    if path is None:
-        return False
-    # Unlike pathlib's, these say no where a name is too long, and making the file says why.
-    return not os.path.exists(path) or (os.path.isfile(path) and not path.stat().st_size)
-
-
-def create_file(address: Address) -> None:
-    """Make the empty file of a SQLite database; StoreError if its folder does not take it."""
-    path = address.path
-    assert path is not None, "only SQLite has a file"
-    try:
-        path.touch()
-    except OSError as error:
-        raise StoreError(
-            explain(
-                address.display,
-                "the database file cannot be made",
-                found=error.strerror or str(error),
-                allowed="a path in an existing folder that this user may write",
-                next_step="make the folder, or name another path with --db or MMLAB_DB",
-            )
-        ) from error

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -25,14 +25,8 @@ import mmlab
 from alembic import command
 from mmlab.errors import StoreError, explain
 from mmlab.store import tables, views
-from mmlab.store.engine import (
-    BUSY_SECONDS,
-    Address,
-    Database,
-    check_file,
-    create_file,
-    parse_address,
-)
+from mmlab.store.address import ADDRESS, Address, check_file, create_file, parse_address
+from mmlab.store.engine import BUSY_SECONDS, Database
 from mmlab.store.tables import REVISION, column_docs
 
 _LOCK_KEY = int.from_bytes(b"mmlab")
@@ -90,6 +84,9 @@ def upgrade_database(database: Database) -> Upgrade:
     """`upgrade` for a database that is already connected."""
     with database.read() as connection:
         before = revision_of(connection)
+        others = _others(connection) if before is None else []
+    if others:
+        raise StoreError(_explain_others(database, others))
     if before is not None and before != REVISION and not is_older(before):
         raise StoreError(explain_revision(database.address, before))
     backup = _back_up(database) if before not in (None, REVISION) else None
@@ -101,6 +98,26 @@ def upgrade_database(database: Database) -> Upgrade:
     return Upgrade(before, REVISION, backup)
 
 
+def _others(connection: Connection) -> list[str]:
+    """Tables and views that stand in the way: in a file any, on a server those called like ours."""
+    inspector = inspect(connection)
+    found = {*inspector.get_table_names(), *inspector.get_view_names()} - {VERSION_TABLE}
+    if connection.dialect.name != "sqlite":
+        found &= {*tables.metadata.tables, *views.metadata.tables}
+    return sorted(found)
+
+
+def _explain_others(database: Database, names: Sequence[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return explain(
+        database.address.display,
+        "the database holds tables of another program",
+        found=", ".join(names[:5]) + more,
+        allowed="a database of mmlab, an empty one, or a file yet to be made",
+        next_step=f"name another database with {ADDRESS}",
+    )
+
+
 def _no_way(database: Database, before: str | None, error: CommandError) -> StoreError:
     return StoreError(
         explain(
@@ -108,7 +125,7 @@ def _no_way(database: Database, before: str | None, error: CommandError) -> Stor
             "no migration leads from the database's revision to this program's",
             found=f"revision {before or 'none'}: {error}",
             allowed=f"a revision that a release of mmlab made, up to {REVISION}",
-            next_step="restore the database from a copy, or name another with --db or MMLAB_DB",
+            next_step=f"restore the database from a copy, or name another with {ADDRESS}",
         )
     )
 
@@ -225,6 +242,9 @@ def check_revision(database: Database) -> None:
     """Raise StoreError, naming the one command that helps, unless the revision is ours."""
     with database.read() as connection:
         found = revision_of(connection)
+        others = _others(connection) if found is None else []
+    if others:
+        raise StoreError(_explain_others(database, others))
     if found != REVISION:
         raise StoreError(explain_revision(database.address, found))
 

@@ -22,7 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from mmlab.errors import StoreError, explain
-from mmlab.store.engine import ALLOWED, Database
+from mmlab.store.address import ALLOWED
+from mmlab.store.engine import Database
 
 UTC_TIME = pl.Datetime("us", "UTC")
 Schema = Mapping[str, "pl.DataType | type[pl.DataType]"]

@@ -12,8 +12,9 @@ from sqlalchemy import Select
 from mmlab.metric import Metric
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
 from mmlab.store import claims
+from mmlab.store.address import check_file, create_file, is_yet_to_be_made, parse_address
 from mmlab.store.cells import keep_contents, read_contents
-from mmlab.store.engine import Database, check_file, create_file, is_yet_to_be_made, parse_address
+from mmlab.store.engine import Database
 from mmlab.store.migrate import check_revision, holds_nothing
 from mmlab.store.rows import BestWeights, Claim, ImportedRun, RunDetail, RunIdentity, RunRow
 from mmlab.store.runs import (
@@ -165,10 +166,11 @@ class Store:
     def fail(self, claim: Claim, outcome: str, message: str, traceback: str) -> bool:
         """Mark the run failed, and why; False if it is another process's by now.
 
-        `outcome` is one of `mmlab.store.tables.OUTCOMES`.
+        `outcome` is one of `mmlab.store.tables.OUTCOMES`. No password of a database is kept.
         """
+        redact = self._database.address.redact
         with self._database.write() as connection:
-            return claims.fail(connection, claim, outcome, message, traceback)
+            return claims.fail(connection, claim, outcome, redact(message), redact(traceback))
 
     def record_points(
         self, claim: Claim, points: Sequence[MetricPoint], declared: Sequence[Metric] = ()

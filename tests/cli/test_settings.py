@@ -72,6 +72,57 @@ def test_what_is_no_setting_is_refused(project: Path, text: str, parts: tuple[st
     assert "secret" not in result.output
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "db = 'postgresql://me:secret@secret@host/x'",
+        "db = 'postgresql://me:sec/secret@host/x'",
+        "db = 'postgresql://me:sec#secret@host/x'",
+        "db = 'postgresql://me@host/x?sslpassword=secret'",
+        "db = 'me:secret@host/x'",
+        "db = 'host=localhost password=secret'",
+        "db = ['postgresql://me:secret@host/x']",
+        "database = 'postgresql://me:secret@host/x'",
+        "password = 'secret'",
+        "[db]\nkey = 'secret'",
+    ],
+)
+def test_no_password_of_a_settings_file_is_shown(project: Path, text: str) -> None:
+    (project / "mmlab.toml").write_text(text)
+    result = call("ls")
+    assert result.exit_code == 2
+    assert str(project / "mmlab.toml") in result.stderr
+    assert "secret" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code"),
+    [
+        (("ls", "postgresql://me:first@secret@host/x"), 2),
+        (("postgresql://me:first@secret@host/x",), 2),
+        (("validate", "postgresql://me:first@secret@host/x"), 3),
+        (("ls", "--limit", "postgresql://me:secret@host/x"), 2),
+        (("ls", "--db", "postgresql://me:first@secret@localhost:1/x"), 5),
+        (("ls", "--db", "postgresql://me@localhost:1/x?password=secret&sslpassword=secret"), 5),
+        (("run", "--db", "postgresql://me:first@secret@localhost:1/x", "--help"), 0),
+        (("db", "init", "--db", "postgresql://me:first@secret@localhost:1/x"), 5),
+        (("db", "init", "--db", "me:secret@localhost:1/x"), 5),
+    ],
+)
+def test_no_password_of_a_command_line_is_shown(
+    project: Path, arguments: tuple[str, ...], exit_code: int
+) -> None:
+    result = call(*arguments)
+    assert result.exit_code == exit_code, result.output
+    assert "secret" not in result.output
+    if "--db" in arguments:
+        url = arguments[arguments.index("--db") + 1]
+        rest = [part for part in arguments if part not in ("--db", url)]
+        result = call(*rest, MMLAB_DB=url)
+        assert result.exit_code == exit_code, result.output
+        assert "secret" not in result.output
+
+
 @pytest.mark.parametrize(("given", "used"), [("", "PASSIVE"), ("ACTIVE", "ACTIVE")])
 def test_threads_sleep_while_they_wait_unless_told_otherwise(
     project: Path, monkeypatch: pytest.MonkeyPatch, given: str, used: str

@@ -89,6 +89,54 @@ def test_a_misspelt_metric_is_a_fault_of_the_spec(tmp_path: Path, best: str, mea
 
 
 @pytest.mark.parametrize(
+    ("best", "mode", "right"),
+    [
+        ("loss", "max", "min"),
+        ("info_nce/loss", "max", "min"),
+        ("classification/top1", "min", "max"),
+        ("classification/mean_rank", "max", "min"),
+        ("retrieval/image_to_text/recall@5", "min", "max"),
+    ],
+)
+def test_a_mode_against_the_declared_direction_is_refused(
+    tmp_path: Path, best: str, mode: str, right: str
+) -> None:
+    with pytest.raises(SpecError, match=r"best\.toml:21:13: train\.best_mode: ") as caught:
+        planned(tmp_path, f'{best}"\nbest_mode = "{mode}')
+    assert f'allowed: "auto", "{right}"\n' in str(caught.value)
+    assert f'next: remove it, or write "{right}"' in str(caught.value)
+    planned(tmp_path, f'{best}"\nbest_mode = "{right}')
+
+
+@pytest.mark.parametrize("best", ["classification/mAP", "lacking/mAP/subset_area"])
+def test_a_metric_of_several_labels_is_refused_where_samples_have_one(
+    tmp_path: Path, best: str
+) -> None:
+    with pytest.raises(SpecError, match=r"best\.toml:20:8: train\.best: ") as caught:
+        planned(tmp_path, best)
+    assert "of several labels a sample, the data have one" in str(caught.value)
+    top1 = best.replace("mAP", "top1")
+    assert f'next: write "{top1}"' in str(caught.value)
+
+
+def test_a_metric_that_the_data_lack_is_refused_before_the_first_step(sqlite_lab: Lab) -> None:
+    several = TOY[0] + "multi = true\n", *TOY[1:4], TOY[4] + 'best = "classification/mAP"\n'
+    tables = (*several, TOY[5])
+    (outcome,) = sqlite_lab.run(sqlite_lab.write("one", tables), "dataset.multi=false")
+    assert outcome.status == "failed"
+    assert "of several labels a sample, the data have one" in str(outcome.error)
+    assert 'next: write "classification/top1"' in str(outcome.error)
+    assert sqlite_lab.shown.progressed == []
+
+
+def test_five_labels_are_needed_for_the_first_five(sqlite_lab: Lab) -> None:
+    best = TOY[4] + 'best = "classification/top5"\n'
+    (outcome,) = sqlite_lab.run(sqlite_lab.write("five", (*TOY[:4], best, TOY[5])))
+    assert "this metric needs five labels, found " in str(outcome.error)
+    assert sqlite_lab.shown.progressed == []
+
+
+@pytest.mark.parametrize(
     "best", ["classification", "cross_entropy", "info_nce/*", "lacking/*/top1"]
 )
 def test_a_name_that_is_no_metric_is_a_fault_too(tmp_path: Path, best: str) -> None:

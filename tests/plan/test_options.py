@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field
 
 from mmlab.errors import PluginError
 from mmlab.plan.options import check_options, json_schema, option_model, supplied
-from mmlab.spec.faults import FORM
+from mmlab.spec.validation import FORM
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -117,8 +117,8 @@ def test_toml_values_become_what_the_annotation_says(
         ("rank", True, "an integer >= 1 and <= 512"),
         ("scale", "1e-3", "a number > 0"),
         ("scale", True, "a number > 0"),
-        ("scale", float("nan"), "a number > 0"),
-        ("scale", float("inf"), "a number > 0"),
+        ("scale", float("nan"), "a finite number > 0"),
+        ("scale", float("inf"), "a finite number > 0"),
         ("gate", "w", '"u", "v"'),
         ("cosine", 1, "true or false"),
         ("cosine", "true", "true or false"),

@@ -310,3 +310,78 @@ def test_an_axis_may_vary_the_optimiser_and_is_checked(tmp_path: Path) -> None:
     good = axis.replace("lr = 1", "nesterov = true")
     plans = plan_specs_of(tmp_path, text=SPEC + good)
     assert [p.optimizer.entry.name for p in plans if p.optimizer] == ["adamw", "sgd"]
+
+
+def test_nesterov_without_momentum_is_refused(tmp_path: Path) -> None:
+    settings = ("train.optimizer.use=sgd", "train.optimizer.nesterov=true")
+    with pytest.raises(SpecError, match=r"train\.optimizer\.nesterov: without momentum") as caught:
+        plan_specs_of(tmp_path, *settings, "train.optimizer.momentum=0.0")
+    assert "next: set momentum = 0.9, say, or remove nesterov" in str(caught.value)
+    plan_specs_of(tmp_path, *settings)
+    plan_specs_of(tmp_path, settings[0], "train.optimizer.momentum=0.0")
+
+
+FAULTS = [
+    ('use = "concat"', 'kind = "concat"', "fusion.use: missing", "bilinear", "add use = ..."),
+    ('use = "concat"', 'type = "concat"', "fusion.use: missing", "gating", "rename type to use"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "wrong", "allowed", "step"), FAULTS)
+def test_a_table_without_use_names_what_there_is(
+    tmp_path: Path, old: str, new: str, wrong: str, allowed: str, step: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        plan_specs_of(tmp_path, text=SPEC.replace(old, new))
+    report = next(part for part in str(caught.value).split("\n\n") if wrong in part)
+    assert allowed in report.partition("allowed: ")[2]
+    assert step in report
+    assert str(caught.value).count(wrong) == 1
+
+
+def test_the_options_of_a_misspelt_component_are_checked_too(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        plan_specs_of(tmp_path, 'fusion={ use = "gatng", widht = 3, dim = 0 }')
+    message = str(caught.value)
+    assert 'did you mean "gating"?' in message
+    assert 'fusion.widht: unknown option of the fusion "gating"' in message
+    assert "fusion.dim: out of range" in message
+
+
+@pytest.mark.parametrize(
+    ("setting", "never"),
+    [
+        ("train.optimizer.lrr=1", "lora"),
+        ("train.optimizer.epsi=1", "epochs"),
+        ("train.schedule.splitt=1", "split"),
+        ("head.weigt=1", "weight"),
+    ],
+)
+def test_a_key_of_another_kind_of_table_is_never_suggested(
+    tmp_path: Path, setting: str, never: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        plan_specs_of(tmp_path, setting)
+    assert f'"{never}"' not in str(caught.value)
+
+
+def test_a_key_that_is_read_beside_the_options_is_suggested(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match='did you mean "weight"'):
+        plan_specs_of(tmp_path, "losses.0.weigt=1")
+
+
+@pytest.mark.parametrize(
+    ("setting", "allowed"),
+    [
+        ("train.lr=inf", "a finite number > 0"),
+        ("train.ema=nan", "a finite number > 0 and < 1"),
+        ("train.optimizer.eps=nan", "a finite number > 0"),
+        ("train.optimizer.betas=[0.9]", "an array of 2, each a number >= 0 and < 1"),
+        ("train.optimizer.betas=[0.9, 0.9, 0.9]", "an array of 2, each a number >= 0 and < 1"),
+    ],
+)
+def test_a_number_keeps_the_range_of_its_key(tmp_path: Path, setting: str, allowed: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        plan_specs_of(tmp_path, "train.optimizer.use=adamw", setting)
+    assert f"  allowed: {allowed}\n" in str(caught.value)
+    assert "add 1" not in str(caught.value)

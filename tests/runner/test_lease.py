@@ -14,7 +14,7 @@ from mmlab.errors import RunError
 from mmlab.runner.record import keep_lease
 from mmlab.runner.runner import RunOptions, run_specs
 from mmlab.store import LeaseLost, Store
-from mmlab.store.engine import parse_address
+from mmlab.store.address import parse_address
 from mmlab.store.tables import runs
 from mmlab.train.loop import Progress
 

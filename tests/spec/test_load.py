@@ -105,7 +105,7 @@ def test_a_fault_shows_the_line_and_points_at_the_key(tmp_path: Path) -> None:
 def test_a_key_that_is_elsewhere_now_says_where(tmp_path: Path) -> None:
     path = change(tmp_path, "epochs = 2", "epochs = 2\nbetas = [0.9, 0.98]")
     message = refuse(path)
-    assert f"{path}:27:1: train.betas: unknown key: this is train.optimizer.betas now\n" in message
+    assert f"{path}:27:1: train.betas: unknown key: this is train.optimizer.betas here\n" in message
     assert message.endswith("  next: write betas in [train.optimizer], which names `use`")
 
 
@@ -283,3 +283,44 @@ def test_whatever_is_read_all_its_faults_are_told_at_their_places(tmp_path: Path
     ]
     assert message.startswith("--set #1, column 1: ")
     assert "told before" not in message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "step"),
+    [
+        ("[[losses]]", "[losses]", "22:1: losses", "write [[losses]], with two brackets"),
+        ("[[evaluate]]", "[evaluate]", "29:1: evaluate", "write [[evaluate]], with two brackets"),
+        ("[train]", "[[train]]", "25:1: train", "write [train], with single brackets"),
+        ("[fusion]", "[[fusion]]", "15:1: fusion", "write [fusion], with single brackets"),
+        ("[encoders.text]", "[[encoders.text]]", "12:1: encoders.text", "write [encoders.text],"),
+        (
+            "epochs = 2",
+            'epochs = 2\noptimizer = "sgd"',
+            "27:13: train.optimizer",
+            'write [train.optimizer] and below it use = "sgd", or { use = "sgd" } in its place',
+        ),
+    ],
+)
+def test_a_table_of_the_wrong_form_is_told_how_it_is_written(
+    tmp_path: Path, old: str, new: str, place: str, step: str
+) -> None:
+    message = refuse(change(tmp_path, old, new))
+    assert f"{tmp_path / 'tiny.toml'}:{place}: wrong type" in message
+    assert f"next: {step}" in message
+
+
+@pytest.mark.parametrize(
+    ("setting", "step"),
+    [
+        ('losses="info_nce"', 'write [[losses]] and below it use = "info_nce"'),
+        ('losses=["info_nce"]', 'write [[losses]] and below it use = "info_nce"'),
+        ('fusion="sum"', 'write [fusion] and below it use = "sum"'),
+        ('encoders.image="vit"', 'write [encoders.image] and below it use = "vit"'),
+        ('train.schedule="cosine"', 'write [train.schedule] and below it use = "cosine"'),
+        ('train.ema="None"', "remove the key: what is left out has its default"),
+    ],
+)
+def test_a_text_in_place_of_a_table_is_told_what_table(
+    tmp_path: Path, setting: str, step: str
+) -> None:
+    assert f"next: {step}" in refuse(write(tmp_path), setting)

@@ -11,8 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from support.store_values import claimed, dump, finish, identity
 
 from mmlab.store import CellRow, RunIdentity, Store, views
+from mmlab.store.address import parse_address
 from mmlab.store.cells import add_cell, add_spec
-from mmlab.store.engine import Database, parse_address
+from mmlab.store.engine import Database
 from mmlab.store.tables import cells, runs
 
 #: In an order that no sorting gives.

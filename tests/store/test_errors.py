@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import polars as pl
 import pytest
 from sqlalchemy import URL, create_engine, make_url
+from support.postgres_server import create_database, drop_database
 from support.store_values import claimed, dump, evaluation, finish, identity
 
 from mmlab.errors import StoreError
 from mmlab.store import open_store
-from mmlab.store.engine import parse_address
+from mmlab.store.address import parse_address
 from mmlab.store.migrate import current, upgrade
 
 CANARY = "CANARY-p@ss/w%rd"
@@ -82,7 +84,10 @@ def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as driver:
         driver.execute("CREATE TABLE letters (sent TEXT)")
     before = path.read_bytes()
-    assert "no tables of mmlab" in _refused(open_store, str(path), create=True)
+    for act in (open_store, upgrade):
+        message = _refused(act, str(path))
+        assert "tables of another program" in message
+        assert "found: letters\n" in message
     assert path.read_bytes() == before
 
 
@@ -121,7 +126,10 @@ def test_somebody_elses_database_is_left_alone(tmp_path: Path) -> None:
     other.close()
     before = path.read_bytes()
     for create in (False, True):
-        assert "no tables of mmlab" in _refused(open_store, str(path), create=create)
+        assert "tables of another program" in _refused(open_store, str(path), create=create)
+    message = _refused(upgrade, str(path))
+    assert "found: runs\n" in message
+    assert "next: name another database" in message
     assert path.read_bytes() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["other.db"]
 
@@ -177,6 +185,21 @@ def test_a_wrong_password_is_refused_without_showing_it(postgres_url: str) -> No
     )
 
 
+def test_a_failure_is_kept_without_the_password(postgres_url: str) -> None:
+    password = str(make_url(postgres_url).password)
+    address = make_url(postgres_url).set(username="me").render_as_string(hide_password=False)
+    with open_store(postgres_url) as store:
+        held = claimed(store)
+        said = f"a component failed with {address}"
+        store.fail(held, "error", said, f"Traceback: {said}\n'postgresql://you:a@b/c@host/db'")
+        attempt = store.run_detail(held.run_id).attempts[-1]
+        error = store.run_detail(held.run_id).run.error
+    kept = f"{attempt.message} {attempt.traceback} {error}"
+    assert kept.count("a component failed with postgresql+psycopg://me:***@") == 3
+    assert password not in kept
+    assert "postgresql://you:***@host/db" in kept
+
+
 def _is_let_in(url: URL) -> bool:
     engine = create_engine(url)
     try:
@@ -225,6 +248,77 @@ def test_a_newer_database_is_not_upgraded(sqlite_url: str) -> None:
         driver.execute("UPDATE mmlab_alembic_version SET version_num = '9999'")
     driver.close()
     assert "newer" in _refused(upgrade, sqlite_url)
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_that_cannot_hold_unicode_is_refused(
+    postgres_server: URL, encoding: str
+) -> None:
+    url = create_database(postgres_server, f"in_{encoding.lower()}", encoding=encoding)
+    given = url.render_as_string(hide_password=False)
+    try:
+        for act in (upgrade, current, open_store):
+            message = _refused(act, given)
+            assert f"found: encoding {encoding}" in message
+            assert (
+                f"createdb --encoding=UTF8 --template=template0 in_{encoding.lower()}_u" in message
+            )
+            assert f"/in_{encoding.lower()}_utf8" in message.splitlines()[-1]
+    finally:
+        drop_database(postgres_server, str(url.database))
+
+
+def test_the_command_that_a_refusal_names_makes_a_database(postgres_server: URL) -> None:
+    """What createdb does with these options, by SQL; the server's own tools are elsewhere."""
+    url = create_database(postgres_server, "advised_utf8", encoding="UTF8")
+    try:
+        assert upgrade(url.render_as_string(hide_password=False)).before is None
+    finally:
+        drop_database(postgres_server, "advised_utf8")
+
+
+@pytest.mark.parametrize("name", ["LATIN1", "SQL_ASCII"])
+def test_text_is_unicode_whatever_the_environment_says(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("PGCLIENTENCODING", name)
+    with open_store(postgres_url) as store:
+        held = claimed(store)
+        store.fail(held, "error", "\N{PARROT} \u65e5\u672c", "")
+        assert store.run_detail(held.run_id).run.error == "\N{PARROT} \u65e5\u672c"
+        frame = store.frame("SELECT message FROM attempts", {"message": pl.String()})
+    assert frame["message"].to_list() == ["\N{PARROT} \u65e5\u672c"]
+
+
+@pytest.mark.parametrize("encoding", ["UTF-16le", "UTF-16be"])
+def test_a_sqlite_file_in_utf_16_is_used_as_it_is(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "mmlab.db"
+    with closing(sqlite3.connect(path)) as driver:
+        driver.execute(f"PRAGMA encoding = '{encoding}'")
+        driver.execute("CREATE TABLE gone (x)")
+        driver.execute("DROP TABLE gone")
+    upgrade(str(path))
+    with open_store(str(path)) as store:
+        held = claimed(store)
+        finish(store, held, evaluation(labels=["\N{PARROT}", "\u65e5\u672c", "c"]))
+        assert store.run_detail(held.run_id).run.status == "done"
+        frame = store.frame("SELECT text FROM labels ORDER BY position", {"text": pl.String()})
+    assert frame["text"].to_list() == ["\N{PARROT}", "\u65e5\u672c", "c"]
+    with closing(sqlite3.connect(path)) as driver:
+        assert driver.execute("PRAGMA encoding").fetchone() == (encoding,)
+
+
+def test_tables_of_others_stay_on_a_server_unless_they_are_called_like_ours(
+    empty_postgres_url: str,
+) -> None:
+    engine = create_engine(empty_postgres_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE runs (id INTEGER)")
+    assert "found: runs\n" in _refused(upgrade, empty_postgres_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("ALTER TABLE runs RENAME TO letters")
+    engine.dispose()
+    assert upgrade(empty_postgres_url).before is None
 
 
 def test_an_empty_postgres_database_names_the_command(postgres_server: URL) -> None:

@@ -23,7 +23,8 @@ from support.store_values import claimed, dump, finish
 
 from alembic import command
 from mmlab.store import Store, open_store, tables, views
-from mmlab.store.engine import Database, parse_address
+from mmlab.store.address import parse_address
+from mmlab.store.engine import Database
 from mmlab.store.migrate import alembic_config, current, migrations_folder, upgrade
 
 OLD_DATABASES = sorted((TESTS / "old_databases").glob("*.sql"))

@@ -9,7 +9,8 @@ from sqlalchemy import insert, select, text
 
 from alembic import command
 from mmlab.store import open_store, tables, views
-from mmlab.store.engine import Database, create_file, parse_address
+from mmlab.store.address import create_file, parse_address
+from mmlab.store.engine import Database
 from mmlab.store.migrate import alembic_config, upgrade
 
 #: (evaluator, metric) -> better, unit, mean_of, low_of, high_of, board, has_gain.

@@ -247,13 +247,6 @@ TRAINING = [
         (("epochs = 2", 'epochs = 2\nbest = "classification/topp1"'),),
     ),
     Case(
-        "train.best names a metric that the data do not have",
-        1,
-        Says("train.best", "no such metric", "classification/mAP", "classification/top1", "one of"),
-        (("epochs = 2", 'epochs = 2\nbest = "classification/mAP"'),),
-        leaves="a failed run",
-    ),
-    Case(
         "an encoder of another width than it says",
         1,
         Says("encoders.image", "another shape than it declares", "(3, 5)", "(3, 4)", "author"),

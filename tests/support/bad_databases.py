@@ -101,7 +101,11 @@ CASES = [
     *each(
         "a folder",
         Says(
-            "sqlite:////", "there is no database", "a folder", "an existing SQLite", "correct --db"
+            "sqlite:////",
+            "there is no database",
+            "a folder",
+            "an existing SQLite",
+            "name a file in it with --db",
         ),
         db="mmlab-runs",
     ),

@@ -26,12 +26,14 @@ SYNTAX = [
     refused(
         "syntax error",
         ("[head]", "[head"),
-        Says("spec.toml:24:6", "not valid TOML", "the end of the line", "TOML 1.0", "correct"),
+        Says(
+            "spec.toml:24:6", "closing bracket", "the end of the line", "TOML 1.0", "write [head]"
+        ),
     ),
     whole(
         "a NUL in the text",
         b'name = "b\0d"\n',
-        Says("spec.toml:1:10", "Illegal character", "\\u0000", "TOML 1.0", "correct the file"),
+        Says("spec.toml:1:10", "a control character", "\\u0000", "TOML 1.0", "remove it"),
     ),
     whole(
         "not UTF-8",
@@ -196,7 +198,7 @@ PATCHES = [
     patched(
         "a patch that is no TOML",
         "[train\n",
-        Says("patch.toml:1:7", "not valid TOML", "the end of the line", "TOML 1.0", "correct"),
+        Says("patch.toml:1:7", "not valid TOML", "the end of the line", "TOML 1.0", "[train]"),
     ),
     Case(
         "a missing patch",

@@ -60,7 +60,7 @@ KEYS = [
         (EPOCHS, f"{EPOCHS}\nbetas = [0.9, 0.98]"),
         Says(
             "spec.toml:32:1",
-            "unknown key: this is train.optimizer.betas now",
+            "unknown key: this is train.optimizer.betas here",
             "betas",
             "optimizer, schedule",
             "write betas in [train.optimizer]",
@@ -101,12 +101,12 @@ KEYS = [
     refused(
         "NaN option",
         (LOSS, 'use = "hinge"\nmargin = nan'),
-        Says("spec.toml:29:10", "not a finite number", "nan", "a finite number", "set a number"),
+        Says("spec.toml:29:10", "not a finite number", "nan", "a finite number > 0", "within"),
     ),
     refused(
         "infinite learning rate",
         (EPOCHS, f"{EPOCHS}\nlr = inf"),
-        Says("spec.toml:32:6", "train.lr: not a finite", "inf", "a finite number", "set a number"),
+        Says("spec.toml:32:6", "train.lr: not a finite", "inf", "a finite number > 0", "set"),
     ),
     refused(
         "an integer beyond 64 bits",
@@ -128,7 +128,7 @@ KEYS = [
     refused(
         "a table twice",
         (LOSS, f"{LOSS}\n\n[meta]\n[[meta]]"),
-        Says("spec.toml:31", "not valid TOML", "", "TOML 1.0", "correct the file"),
+        Says("spec.toml:31:1", "in line 30", "[[meta]]", "TOML 1.0", "write [meta]"),
     ),
 ]
 
@@ -271,6 +271,24 @@ CONTRADICTIONS = [
             "topp1",
             "EVALUATION/METRIC of classification",
             "name a metric such as",
+        ),
+    ),
+    refused(
+        "train.best names a metric that the data do not have",
+        (EPOCHS, f'{EPOCHS}\nbest = "classification/mAP"'),
+        Says(
+            "spec.toml:32:8",
+            "of several labels a sample",
+            "classification/mAP",
+            "classification/top1",
+            'write "classification/top1"',
+        ),
+    ),
+    refused(
+        "a mode against the metric",
+        (EPOCHS, f'{EPOCHS}\nbest_mode = "max"'),
+        Says(
+            "spec.toml:32:13", "declared to be better lower", '"max"', '"auto", "min"', "remove it"
         ),
     ),
     refused(

@@ -163,9 +163,12 @@ def _wait_until_ready(url: URL, process: subprocess.Popen[bytes], folder: Path) 
             return
 
 
-def create_database(server: URL, name: str, template: str = "template1") -> URL:
-    """Make a database on the server and give its URL."""
-    _on_server(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+def create_database(
+    server: URL, name: str, template: str = "template1", *, encoding: str | None = None
+) -> URL:
+    """Make a database on the server and give its URL; one of an encoding begins with nothing."""
+    kind = f"TEMPLATE template0 ENCODING '{encoding}'" if encoding else f'TEMPLATE "{template}"'
+    _on_server(server, f'CREATE DATABASE "{name}" {kind}')
     return server.set(database=name)
 
 

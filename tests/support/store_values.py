@@ -22,7 +22,7 @@ from mmlab.records import (
     Shots,
 )
 from mmlab.store import CellRow, Claim, RunIdentity, SpecRow, Store
-from mmlab.store.engine import parse_address
+from mmlab.store.address import parse_address
 
 LABELS = (
     "plain",

@@ -11,8 +11,7 @@ from typing import Any, cast
 import pytest
 
 from mmlab.errors import DataError
-from mmlab.plan.content import hashed
-from mmlab.plan.option_paths import path_content
+from mmlab.plan.content import hashed, path_content
 from mmlab.plan.options import describe_options
 
 

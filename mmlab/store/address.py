@@ -1,0 +1,233 @@
+"""The address of a database: a SQLite file or a Postgres URL, shown without any part of a password.
+
+A SQLite file is made only when asked for, and never mistaken for something else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from urllib.parse import parse_qsl, quote, quote_plus, unquote
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from mmlab.errors import StoreError, explain, unstorable, without_passwords
+
+#: Where an address is given: an option, a variable, and an argument in Python or a setting.
+ADDRESS = "--db, MMLAB_DB or db ="
+ALLOWED = "a path to a SQLite file, sqlite:///PATH or postgresql://USER@HOST/DATABASE"
+_POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
+#: What may follow a URL's `?`, as libpq has it; of the last ones no value is shown.
+_OPTIONS = """
+    application_name channel_binding connect_timeout dbname fallback_application_name gssdelegation
+    gssencmode gsslib host hostaddr keepalives keepalives_count keepalives_idle keepalives_interval
+    krbsrvname load_balance_hosts max_protocol_version min_protocol_version oauth_client_id
+    oauth_issuer oauth_scope options passfile port replication require_auth requirepeer
+    requiressl service servicefile ssl_max_protocol_version ssl_min_protocol_version sslcert
+    sslcertmode sslcompression sslcrl sslcrldir sslkey sslkeylogfile sslmode sslnegotiation
+    sslrootcert sslsni target_session_attrs tcp_user_timeout user client_encoding
+"""
+_SECRET_OPTIONS = (
+    *("oauth_client_secret", "password", "scram_client_key", "scram_server_key", "sslpassword"),
+)
+_KNOWN_OPTIONS = (*_OPTIONS.split(), *_SECRET_OPTIONS)
+_QUERY = re.compile(r"\?(?=[A-Za-z]\w*=)")
+#: What people give who mean a server: a URL without its slashes, or libpq's own form.
+_SERVER = re.compile(
+    r"postgres(?:ql)?(?:\+\w+)?:|[^/:@]{2,}:[^@]*@|(?:.*\s)?\w*password\s*=", re.DOTALL
+)
+_UTF8 = frozenset(["auto", "unicode", "utf8"])
+
+
+@dataclass(frozen=True)
+class Address:
+    """A database's address. `display` holds no secret, and neither does the repr."""
+
+    url: URL = field(repr=False)
+    display: str
+    secrets: tuple[str, ...] = field(repr=False)
+
+    @property
+    def path(self) -> Path | None:
+        """The SQLite file; None for Postgres."""
+        return Path(self.url.database or "") if self.url.drivername == "sqlite" else None
+
+    def beside(self, ending: str) -> str:
+        """The display of a database of the same server whose name has an ending more."""
+        url = make_url(self.display)
+        return url.set(database=f"{url.database or 'mmlab'}{ending}").render_as_string()
+
+    def redact(self, message: str) -> str:
+        """The message with every secret of the address blotted out, however it is escaped."""
+        for secret in self.secrets:
+            message = message.replace(secret, "***")
+        return without_passwords(message)
+
+
+def parse_address(text: str) -> Address:
+    """The address that `--db` or MMLAB_DB gives; StoreError if it is none of the allowed forms.
+
+    A password may be in the user part, which ends at the last `@`, or in `?password=`; no part of
+    it is ever shown.
+    """
+    scheme, slashes, rest = text.partition("://")
+    if not slashes and _SERVER.match(text) and not os.path.exists(text):
+        fault = "a server is named by a URL, and a file with a colon and an @ as ./FILE"
+        raise _refusal("database", fault, "no postgresql:// in front")
+    if not slashes:
+        return _sqlite(text)
+    if scheme in ("sqlite", "sqlite+pysqlite"):
+        return _sqlite_url(text)
+    if scheme in _POSTGRES:
+        return _postgres(rest)
+    shown = scheme if re.fullmatch(r"[\w+.-]*", scheme) else "..."
+    raise _refusal(f"{shown}://...", "no such kind of database", shown)
+
+
+def _sqlite_url(text: str) -> Address:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise _refusal("sqlite://...", "the URL cannot be read", "an invalid URL") from None
+    if url.query or url.host:  # either may hold a password
+        found = "a host" if url.host else "options after ?"
+        raise _refusal("sqlite://...", "a SQLite URL has a path and no options", found)
+    return _sqlite(url.database or "")
+
+
+def _sqlite(path: str) -> Address:
+    if path in ("", ":memory:"):
+        raise _refusal("database", "results need a file to be kept in", repr(path))
+    if path.startswith("file:"):
+        raise _refusal(path, "a SQLite database is named by its path, not by a URI", path)
+    if unstorable(path) is not None:
+        raise _refusal("database", "a path is text without NUL", ascii(path))
+    absolute = str(Path(path).expanduser().absolute())
+    return Address(URL.create("sqlite", database=absolute), f"sqlite:///{absolute}", ())
+
+
+def _postgres(rest: str) -> Address:
+    """The address behind `postgresql://`: `[USER[:PASSWORD]@]HOST[:PORT]/DATABASE[?OPTIONS]`."""
+    begun = _QUERY.search(rest)
+    head, query = (rest[: begun.start()], rest[begun.end() :]) if begun else (rest, "")
+    who, at, server = head.rpartition("@")
+    user, _, raw_password = who.partition(":")
+    options = _options(query)
+    try:
+        url = make_url(f"postgresql+psycopg://{server}")
+    except (ArgumentError, ValueError):
+        # SQLAlchemy's words may quote a part of the URL that holds the password.
+        raise _unreadable("an invalid URL") from None
+    if "/" in user or "?" in f"{user}{server}":
+        raise _unreadable("a / or ? in an unusual place")
+    hidden = [value for key in _SECRET_OPTIONS for value in options.get(key, ())]
+    password = unquote(raw_password) or next(iter(options.pop("password", ())), None)
+    kept = {key: values[0] if len(values) == 1 else values for key, values in options.items()}
+    url = url.set(username=unquote(user) if at else None, password=password, query=kept)
+    shown = url.difference_update_query(_SECRET_OPTIONS)._replace(password=None)
+    shown = shown.set(drivername="postgresql")
+    secrets = _spellings([unquote(raw_password), raw_password, *hidden])
+    url = url.update_query_dict({"client_encoding": "utf8"})  # whatever PGCLIENTENCODING says
+    return Address(url, shown.render_as_string(), secrets)
+
+
+def _options(query: str) -> dict[str, tuple[str, ...]]:
+    """The options of a URL. StoreError, which quotes none of them, for what is none of libpq's."""
+    options: dict[str, tuple[str, ...]] = {}
+    for part in filter(None, query.split("&")):
+        pairs = parse_qsl(part, keep_blank_values=True) if "=" in part else [(part, "")]
+        key, value = pairs[0]
+        if key not in _KNOWN_OPTIONS or (key in options and key != "host"):
+            raise _no_option(key, known=key in _KNOWN_OPTIONS)
+        options[key] = (*options.get(key, ()), value)
+    for value in options.pop("client_encoding", ()):
+        if value.lower().replace("-", "") not in _UTF8:
+            fault = "mmlab writes and reads text as UTF-8"
+            raise _refusal(_HIDDEN, fault, "another client_encoding", "remove client_encoding")
+    return options
+
+
+def _no_option(key: str, *, known: bool) -> StoreError:
+    """The option is not shown: it may be the rest of a password with ? or & in it."""
+    likely = get_close_matches(key, sorted(_KNOWN_OPTIONS), n=1)
+    hint = f' (did you mean "{likely[0]}"?)' if likely else ""
+    return _refusal(
+        _HIDDEN,
+        "an option is given twice" if known else f"an option that no connection has{hint}",
+        f"{key} twice" if known else "not shown, for it may belong to a password",
+        "correct it; in a password write ? as %3F and & as %26",
+    )
+
+
+_HIDDEN = "postgresql://..."
+
+
+def _unreadable(found: str) -> StoreError:
+    step = "write / ? # @ and : of a password as %2F %3F %23 %40 %3A, or put it into PGPASSWORD"
+    return _refusal(_HIDDEN, "the URL cannot be read", found, step)
+
+
+def _spellings(secrets: Iterable[str]) -> tuple[str, ...]:
+    """Secrets as drivers and URLs may write them, longest first: one may be a part of another."""
+    found = {
+        spelled
+        for secret in secrets
+        for spelled in (secret, quote(secret, safe=""), quote(secret), quote_plus(secret))
+    }
+    return tuple(sorted(filter(None, found), key=len, reverse=True))
+
+
+def _refusal(place: str, fault: str, found: str, step: str = "") -> StoreError:
+    step = step or f"correct {ADDRESS}"
+    return StoreError(explain(place, fault, found=found, allowed=ALLOWED, next_step=step))
+
+
+def check_file(address: Address) -> Address:
+    """The address again; StoreError if it names a SQLite file that is not there or is none."""
+    path = address.path
+    if path is None or os.path.isfile(path):
+        return address
+    is_folder = os.path.isdir(path)
+    raise StoreError(
+        explain(
+            address.display,
+            "there is no database",
+            found="a folder" if is_folder else "no such file",
+            allowed="an existing SQLite file, or a Postgres URL",
+            next_step=f"name a file in it with {ADDRESS}, {path / 'mmlab.db'}, say"
+            if is_folder
+            else f"correct {ADDRESS}, or make it: mmlab db init --db {address.display}",
+        )
+    )
+
+
+def is_yet_to_be_made(address: Address) -> bool:
+    """Whether a SQLite file is missing, or was left empty when its making was cut short."""
+    path = address.path
+    if path is None:
+        return False
+    # Unlike pathlib's, these say no where a name is too long, and making the file says why.
+    return not os.path.exists(path) or (os.path.isfile(path) and not path.stat().st_size)
+
+
+def create_file(address: Address) -> None:
+    """Make the empty file of a SQLite database; StoreError if its folder does not take it."""
+    path = address.path
+    assert path is not None, "only SQLite has a file"
+    try:
+        path.touch()
+    except OSError as error:
+        raise StoreError(
+            explain(
+                address.display,
+                "the database file cannot be made",
+                found=error.strerror or str(error),
+                allowed="a path in an existing folder that this user may write",
+                next_step=f"make the folder, or name another path with {ADDRESS}",
+            )
+        ) from error
