@@ -16,6 +16,7 @@ import numpy.typing as npt
 from mmlab.data.skipped import READ_ERRORS
 
 Numbers = npt.NDArray[np.int64]
+NONE: Numbers = np.zeros(0, np.int64)
 #: Table and place.
 File = tuple[int, int]
 #: Pairs of tables between which files are compared; a table with itself finds repeats in it.
@@ -60,9 +61,12 @@ def _equal_sizes(names: Sequence[Numbers], sizes: Sequence[Numbers], pairs: Pair
         for number, places in enumerate(first)
     ]
     found = [sizes[number][places] for number, places in enumerate(first)]
-    both = [_common(found[a], found[b], is_one=a == b) for a, b in pairs]
-    shared = np.unique(np.concatenate([*both, np.zeros(0, np.int64)]))
-    kept = [places[np.isin(found[number], shared)] for number, places in enumerate(first)]
+    both = {(a, b): _common(found[a], found[b], is_one=a == b) for a, b in pairs}
+    shared = [
+        np.concatenate([*(both[pair] for pair in pairs if number in pair), NONE])
+        for number in range(len(sizes))
+    ]
+    kept = [places[np.isin(found[n], shared[n])] for n, places in enumerate(first)]
     tables = np.concatenate([np.full(len(places), n) for n, places in enumerate(kept)])
     entries = np.concatenate(kept)
     each = np.concatenate([sizes[number][places] for number, places in enumerate(kept)])
@@ -77,7 +81,7 @@ def _equal_sizes(names: Sequence[Numbers], sizes: Sequence[Numbers], pairs: Pair
 def _named_in_both(names: Sequence[Numbers], pairs: Pairs, number: int) -> Numbers:
     """Names of a table that another one of its pairs has too."""
     others = [names[a if b == number else b] for a, b in pairs if a != b and number in (a, b)]
-    return np.intersect1d(names[number], np.concatenate([*others, np.zeros(0, np.int64)]))
+    return np.intersect1d(names[number], np.concatenate([*others, NONE]))
 
 
 def _common(first: Numbers, second: Numbers, *, is_one: bool) -> Numbers:
@@ -129,4 +133,4 @@ def _clashing(groups: Mapping[tuple[int, bytes], list[File]], pairs: Pairs) -> l
             a in tables and b in tables and (a != b or tables.count(a) > 1) for a, b in pairs
         )
 
-    return [group for group in groups.values() if len(group) > 1 and clashes(group)]
+    return sorted(sorted(group) for group in groups.values() if clashes(group))

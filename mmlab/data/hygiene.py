@@ -153,9 +153,11 @@ class _Contents:
     def __init__(self, tables: Sequence[Traces], pairs: Pairs) -> None:
         self.tables = tables
         self.pairs = [pair for pair in pairs if pair[0] != pair[1]]
-        names = [table.column("names") for table in tables]
-        sizes = [table.column("sizes") for table in tables]
-        self.groups, self.told = find_equal(names, sizes, pairs, self._open)
+        self.groups, self.told = list[list[File]](), {"alike": 0, "read": 0, "unreadable": 0}
+        if any(table.names for table in tables):
+            names = [table.column("names") for table in tables]
+            sizes = [table.column("sizes") for table in tables]
+            self.groups, self.told = find_equal(names, sizes, pairs, self._open)
 
     def _open(self, file: File) -> BinaryIO:
         return self.tables[file[0]].open(file[1])
