@@ -16,7 +16,7 @@ import numpy as np
 
 from mmlab.data.contents import File, Pairs, find_equal
 from mmlab.data.samples import Part, Traces, alike_labels
-from mmlab.errors import visible
+from mmlab.errors import explain, visible
 from mmlab.plugin import Traced
 
 Kind = Literal["file", "content", "text", "group", "id", "label", "spelling"]
@@ -73,8 +73,24 @@ class Hygiene:
         return [finding for finding in self.findings if finding.parts & set(names)]
 
 
-def compare(
-    parts: Sequence[Part], *, closed_by: str | None = None, repeats: bool = False
+def unclean(found: Sequence[Finding]) -> str:
+    """What is said where a dataset's `strict_splits` refuses these findings."""
+    return explain(
+        "dataset.strict_splits",
+        "the splits share what they should not, or labels look alike",
+        found="\n    ".join(map(str, found)),
+        allowed="samples, files and groups of one split each, labels that training samples have",
+        next_step="mend the data; without strict_splits this is told, and refused no longer",
+    )
+
+
+def compare(parts: Sequence[Part], *, closed_by: str | None = None) -> Hygiene:
+    """Compare splits as `compare_traces` does, which has looked at all of their samples then."""
+    return compare_traces([Traces.read(part) for part in parts], closed_by=closed_by)
+
+
+def compare_traces(
+    tables: Sequence[Traces], *, closed_by: str | None = None, repeats: bool = False
 ) -> Hygiene:
     """Compare splits of the first one's dataset with each other, and with those of other datasets.
 
@@ -82,7 +98,7 @@ def compare(
     whose samples a head learns its labels, and knows no others. `repeats` also looks for files that
     one split has twice.
     """
-    tables = [Traces.read(part) for part in parts]
+    parts = [table.part for table in tables]
     own = [number for number, part in enumerate(parts) if part.family == parts[0].family]
     others = [number for number in range(len(parts)) if number not in own]
     near = list(itertools.combinations(own, 2))
@@ -222,12 +238,12 @@ def _spellings(parts: Sequence[Part], family: str) -> Finding | None:
 
 
 def _compared(tables: Sequence[Traces], told: Mapping[str, int]) -> str:
-    samples, files = (
-        sum(len(c) for c in column)
-        for column in zip(*((t.ids, t.names) for t in tables), strict=True)
-    )
-    parts = [f"ids and labels of {samples:,} samples", f"names of {files:,} files"]
-    return ", ".join([*parts, f"bytes of {told['read']:,} files of equal size"])
+    parts = {
+        "ids and labels of {:,} samples": sum(len(table.ids) for table in tables),
+        "names of {:,} files": sum(len(table.names) for table in tables),
+        "bytes of {:,} files of equal size": told["read"],
+    }
+    return ", ".join(text.format(count) for text, count in parts.items() if count) or "nothing"
 
 
 def _unseen(tables: Sequence[Traces], told: Mapping[str, int]) -> Iterator[str]:

@@ -11,7 +11,7 @@ import math
 import unicodedata
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, cast
 
@@ -19,7 +19,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mmlab.errors import DataError, check_text, explain, harmless
-from mmlab.plugin import Dataset, Noted, Outlined, Prompted, Sample, Targeted, Traced
+from mmlab.plan.component import Resolved
+from mmlab.plugin import (
+    Dataset,
+    Noted,
+    Outlined,
+    Prompted,
+    ReadTogether,
+    Sample,
+    Split,
+    Targeted,
+    Traced,
+)
 
 
 def target_names(dataset: Dataset) -> tuple[str, ...]:
@@ -50,6 +61,19 @@ def captions_of(raw: object) -> tuple[object, ...]:
     """Every caption of a text value that is several; any other raw value alone."""
     is_several = isinstance(raw, tuple) and bool(raw) and isinstance(raw[0], str)
     return cast(tuple[object, ...], raw) if is_several else (raw,)
+
+
+def open_split(resolved: Resolved, split: Split, others: Iterable[Dataset] = ()) -> Dataset:
+    """A split of a dataset component: of what another one has read where that has read them all.
+
+    Raises DataError where it cannot be opened, or has labels that no database holds.
+    """
+    for other in others:
+        if isinstance(other, ReadTogether):
+            return other.sibling(split)
+    dataset = cast(Dataset, resolved.make(split=split))
+    check_labels(f"dataset {resolved.entry.name!r}", dataset)
+    return dataset
 
 
 def check_labels(place: str, dataset: Dataset) -> None:
@@ -147,7 +171,7 @@ def read_outline(dataset: Dataset) -> SampleIndex:
 
     Raises DataError where a sample is not what `check_sample` asks for.
     """
-    give = dataset.outline if isinstance(dataset, Outlined) else _reader_of(dataset)
+    give = dataset.outline if isinstance(dataset, Outlined) else reader_of(dataset)
     samples = []
     for index in range(len(dataset)):
         sample = give(index)
@@ -187,6 +211,9 @@ class Traces:
     texts: array[int] = field(default_factory=lambda: array("q"))
     groups: array[int] = field(default_factory=lambda: array("q"))
     labels: Counter[int] = field(default_factory=Counter)
+    labelled: int = 0
+    modality_sets: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    targets: array[float] = field(default_factory=lambda: array("d"))
     names: array[int] = field(default_factory=lambda: array("q"))
     sizes: array[int] = field(default_factory=lambda: array("q"))
     rows: array[int] = field(default_factory=lambda: array("q"))
@@ -205,10 +232,14 @@ class Traces:
         return traces
 
     def add_sample(self, sample: Sample) -> None:
-        """Take in what an outline says: the id, labels, and texts where there is nothing else."""
+        """Take in what an outline says: id, labels, targets, and texts where it has no files."""
         self.ids.append(hash(sample.id))
-        self.labels.update(sample.labels)
+        self.labelled += bool(sample.labels)
+        for label in sample.labels:
+            self.labels[label] += 1
+        self.targets.extend(sample.targets)
         values = sample.values
+        self.modality_sets[tuple(values)] += 1
         is_text = "text" in values and None not in values.values()
         self.texts.append(hash(repr(sorted(values.items()))) if is_text else 0)
 
@@ -265,7 +296,9 @@ def raw_values(samples: SampleIndex, dataset: Dataset, modality: str) -> Iterato
         yield from captions_of(dataset[index].values[modality] if known is None else known)
 
 
-def _reader_of(dataset: Dataset) -> Callable[[int], Sample]:
+def reader_of(dataset: Dataset) -> Callable[[int], Sample]:
+    """What gives the outline of a sample by reading it: its texts, and None for what is large."""
+
     def read(index: int) -> Sample:
         sample = dataset[index]
         texts = {key: raw if _is_text(raw) else None for key, raw in sample.values.items()}

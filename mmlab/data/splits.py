@@ -9,20 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
-from mmlab.data.hygiene import Finding, Hygiene, compare
+from mmlab.data.hygiene import Hygiene, compare, unclean
 from mmlab.data.samples import (
     Part,
     SampleIndex,
-    check_labels,
     known_labels,
     new_notes,
+    open_split,
     read_outline,
     target_names,
 )
 from mmlab.data.skipped import without_unreadable
-from mmlab.errors import DataError, explain
+from mmlab.errors import DataError
 from mmlab.hashing import digest
 from mmlab.plan.component import Resolved, place_message
 from mmlab.plan.plan import Plan
@@ -39,14 +38,16 @@ class Splits:
         self._made: dict[tuple[str, Split], Dataset] = {}
         self._skipped: dict[int, list[SkippedSample]] = {}
         self._outlines: dict[int, SampleIndex] = {}  # by id: the datasets in `_made` stay alive
+        self._read: dict[str, list[Dataset]] = {}  # by component, what is not yet left out included
         self._compared: dict[object, Hygiene] = {}
 
     def get(self, resolved: Resolved, split: Split) -> Dataset:
         """One split of a dataset component; it may be empty."""
         key = (family_of(resolved), split)
         if key not in self._made:
-            dataset = cast(Dataset, resolved.make(split=split))
-            check_labels(f"dataset {resolved.entry.name!r}", dataset)
+            others = self._read.setdefault(key[0], [])
+            dataset = open_split(resolved, split, others)
+            others.append(dataset)
             self._say(new_notes(dataset, self._told))
             if resolved.max_skipped is not None:
                 name = resolved.entry.name
@@ -88,7 +89,8 @@ class Splits:
             names = {part.name for part, one in parts.items() if one is resolved}
             found = self._compared[key].of(names) if resolved.is_strict else []
             if found:
-                raise _unclean(resolved, found)
+                message = place_message(unclean(found), resolved.document, resolved.table)
+                raise DataError(message)
 
     def _parts(self, plan: Plan) -> Iterator[tuple[Part, Resolved]]:
         """The splits that a plan trains on, is validated on and is evaluated on, but empty ones."""
@@ -173,17 +175,6 @@ def lacks_split(plan: Plan, name: str, split: Split, instead: str) -> DataError:
 def family_of(resolved: Resolved) -> str:
     """What two dataset components share if they read the same data in the same way."""
     return digest([resolved.locality(), resolved.max_skipped])
-
-
-def _unclean(resolved: Resolved, found: Sequence[Finding]) -> DataError:
-    message = explain(
-        "dataset.strict_splits",
-        "the splits share what they should not, or labels look alike",
-        found="\n    ".join(map(str, found)),
-        allowed="samples, files and groups of one split each, labels that training samples have",
-        next_step="mend the data; without strict_splits this is told, and refused no longer",
-    )
-    return DataError(place_message(message, resolved.document, resolved.table))
 
 
 def _empty(plan: Plan, where: Sequence[str], split: Split, next_step: str) -> DataError:

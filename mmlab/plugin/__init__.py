@@ -54,6 +54,7 @@ from mmlab.plugin.contracts import Outlined as Outlined
 from mmlab.plugin.contracts import Pretrained as Pretrained
 from mmlab.plugin.contracts import Prompted as Prompted
 from mmlab.plugin.contracts import Published as Published
+from mmlab.plugin.contracts import ReadTogether as ReadTogether
 from mmlab.plugin.contracts import Sectioned as Sectioned
 from mmlab.plugin.contracts import SimilarityFusion as SimilarityFusion
 from mmlab.plugin.contracts import Split as Split

@@ -440,3 +440,14 @@ class Traced(Protocol):
 
     def open_source(self, index: int, modality: str) -> BinaryIO:
         """The bytes of one of its sources, to be closed. Raises OSError or DataError."""
+
+
+@runtime_checkable
+class ReadTogether(Protocol):
+    """A dataset that has read all splits to know one: a command then asks it for the others.
+
+    They are what the factory would give, and share what was read.
+    """
+
+    def sibling(self, split: Split) -> Dataset:
+        """Another split of the same component, or the same one."""

@@ -9,8 +9,8 @@ from typing import BinaryIO
 
 import pytest
 
-from mmlab.data.hygiene import Finding, Hygiene, compare
-from mmlab.data.samples import Part, SampleIndex
+from mmlab.data.hygiene import Finding, Hygiene, compare, compare_traces
+from mmlab.data.samples import Part, SampleIndex, Traces
 from mmlab.plugin import Dataset, Origin, Sample, Source, Traced
 
 
@@ -139,7 +139,7 @@ def test_the_same_bytes_within_one_split_are_no_finding_but_a_repeat() -> None:
     split = [One(f"{n}", f"{n}.jpg", b"same") for n in range(3)] + [One("3", "0.jpg", b"same")]
     made = parts(train=Files(split), test=Files([One("t", "t.jpg", b"else")]))
     assert compare(made).findings == ()
-    hygiene = compare(made, repeats=True)
+    hygiene = compare_traces([Traces.read(part) for part in made], repeats=True)
     assert hygiene.findings == ()
     assert hygiene.repeats == {"train": 3, "test": 0}
 
