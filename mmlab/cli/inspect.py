@@ -22,8 +22,8 @@ from mmlab.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from mmlab.data.facts import TextLengths
     from mmlab.data.inspection import DataFacts
-    from mmlab.model.text_lengths import TextLengths
     from mmlab.spec import Override
 
 #: Texts that each text encoder is given.

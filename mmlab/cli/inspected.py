@@ -12,10 +12,9 @@ from mmlab.files import size_text
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mmlab.data.facts import Column, DrawnFacts, Range, Unreadable
+    from mmlab.data.facts import Column, DrawnFacts, Range, TextLengths, Unreadable
     from mmlab.data.hygiene import Hygiene
     from mmlab.data.inspection import DataFacts, Shown
-    from mmlab.model.text_lengths import TextLengths
 
 #: Labels that are shown: those of most and of fewest samples.
 HEAD, TAIL = 6, 3

@@ -96,6 +96,24 @@ class Texts:
 
 
 @dataclass(frozen=True)
+class TextLengths:
+    """What an encoder reads of texts: `length` ids of each, so that `cut` texts lose their end.
+
+    `length` and `longest`, in ids, are None of an encoder that does not say how long a text is;
+    `error` says why nothing could be measured.
+    """
+
+    encoder: str
+    use: str
+    modality: str
+    texts: int
+    cut: int = 0
+    length: int | None = None
+    longest: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
 class Column:
     """A column of drawn rows: numbers, or categories, of which those that occur most."""
 

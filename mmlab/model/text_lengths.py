@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 from torch import nn
 
+from mmlab.data.facts import TextLengths
 from mmlab.data.order import random_scope
 from mmlab.data.reader import is_cut
 from mmlab.errors import MmlabError
@@ -21,24 +21,6 @@ from mmlab.spec import Override
 
 #: What making an encoder raises where its weights, its files or its libraries are not there.
 NOT_MADE = (MmlabError, OSError, ValueError, RuntimeError, ImportError)
-
-
-@dataclass(frozen=True)
-class TextLengths:
-    """What an encoder reads of texts: `length` ids of each, so that `cut` texts lose their end.
-
-    `length` and `longest`, in ids, are None of an encoder that does not say how long a text is;
-    `error` says why nothing could be measured.
-    """
-
-    encoder: str
-    use: str
-    modality: str
-    texts: int
-    cut: int = 0
-    length: int | None = None
-    longest: int | None = None
-    error: str | None = None
 
 
 def measure_texts(
