@@ -184,7 +184,10 @@ class Reads:
 def read_pictures(places: Places, modality: str) -> Pictures:
     """Facts of pictures: of the heads of their files where those are known, else as read."""
     reads = Reads(places, modality)
-    heads = [cast(_Head, head) for head in reads.each(lambda *at: _read_head(*at, modality))]
+    heads = [
+        cast(_Head, head)
+        for head in reads.each(lambda part, index: _read_head(part, index, modality))
+    ]
     return Pictures(
         drawn=len(places),
         width=Range.of([head.width for head in heads]),
@@ -234,8 +237,8 @@ def read_videos(places: Places, modality: str) -> Videos:
     """Facts of videos, each read as a run reads it."""
     reads = Reads(places, modality)
     shapes = [video_shape(value) for value in reads.values()]
-    ranges = [Range.of([shape[axis] for shape in shapes]) for axis in range(3)]
-    return Videos(len(places), *ranges, reads.unreadable)
+    frames, width, height = (Range.of([shape[axis] for shape in shapes]) for axis in range(3))
+    return Videos(len(places), frames, width, height, reads.unreadable)
 
 
 def video_shape(raw: object) -> tuple[int, int, int]:

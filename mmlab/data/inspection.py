@@ -252,7 +252,7 @@ def _shown(part: Part, index: int) -> Shown:
     return Shown(
         split=part.name,
         id=sample.id,
-        labels=tuple(dataset.labels[label] for label in sample.labels),
+        labels=tuple(dataset.labels[label] for label in sample.labels or ()),
         targets=dict(zip(target_names(dataset), sample.targets, strict=True)),
         values={name: describe(raw) for name, raw in sample.values.items() if raw is not None},
         error=error,

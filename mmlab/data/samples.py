@@ -234,9 +234,11 @@ class Traces:
     def add_sample(self, sample: Sample) -> None:
         """Take in what an outline says: id, labels, targets, and texts where it has no files."""
         self.ids.append(hash(sample.id))
-        self.labelled += bool(sample.labels)
-        for label in sample.labels:
-            self.labels[label] += 1
+        known = known_labels(sample, is_multi_label=self.part.dataset.is_multi_label)
+        if known is not None:
+            self.labelled += 1
+            for label in known:
+                self.labels[label] += 1
         self.targets.extend(sample.targets)
         values = sample.values
         self.modality_sets[tuple(values)] += 1

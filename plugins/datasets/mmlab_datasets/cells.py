@@ -39,8 +39,8 @@ class Column:
 
 def read_cells(
     index: Index, columns: Sequence[str], kinds: Mapping[str, Kind], joined: JoinedRows
-) -> tuple[list[tuple[Cell, ...]], list[str]]:
-    """Every sample's cells in these columns, and notes that tell the kind of every column.
+) -> tuple[dict[str, pl.Series], list[str]]:
+    """The cells of all samples by column, and notes that tell the kind of every column.
 
     A column is of numbers where every cell says one but for those that are empty, or a word such
     as NaN or N/A; else its cells are categories, as they are written. `kinds` says it of a column
@@ -55,8 +55,11 @@ def read_cells(
         plain = [f"{n!r}{c.why}" for n, c in read.items() if c.kind == kind and not c.note]
         if plain:
             notes.append(f"{index.path}: read as {words}: {some(plain, 20)}")
-    found = [joined.agreed(name, column.cells) for name, column in read.items()]
-    return list(zip(*found, strict=True)) if found else [()] * len(joined), notes
+    types = {"number": pl.Float64, "category": pl.String}
+    return {
+        name: pl.Series(name, joined.agreed(name, column.cells), types[column.kind])
+        for name, column in read.items()
+    }, notes
 
 
 def _read(index: Index, column: str, declared: Kind | None) -> Column:

@@ -1,0 +1,230 @@
+"""The samples of an index as a table of columns, of which rows are made when they are asked for.
+
+Objects for a million rows would take several times the memory. Texts are kept in Polars, and what
+few samples differ in (splits, labels) is kept once, with a number for each sample.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from mmlab_datasets.cells import Cell
+
+T = TypeVar("T", bound=Hashable)
+Places = npt.NDArray[np.int32]
+#: What tells a change of every sample's file: its size, or a hash.
+Stamps = npt.NDArray[np.int64] | Sequence[str]
+#: Samples whose text is made at a time, to be hashed.
+HASHED = 50_000
+#: What JSON does not write as it is.
+_ESCAPED = r"[^ !#-\[\]-~]"
+
+
+class Row(NamedTuple):
+    """One sample of the index, its cells understood; `number` is that of its first row."""
+
+    number: int
+    id: str
+    split: str
+    image: str | None
+    audio: str | None
+    captions: tuple[str, ...]
+    labels: tuple[int, ...] | None
+    targets: tuple[float, ...]
+    video: str | None
+    cells: tuple[Cell, ...]
+    group: str | None
+
+
+@dataclass(frozen=True)
+class Distinct(Generic[T]):
+    """Values of which there are few: each once, and the place of every sample's."""
+
+    values: Sequence[T]
+    places: Places
+
+    @classmethod
+    def of(cls, values: Collection[T] | pl.Series) -> Distinct[T]:
+        """These values, one a sample, in the order in which they first come."""
+        known: dict[T, int] = {}
+        places = (known.setdefault(value, len(known)) for value in values)
+        found = np.fromiter(places, np.int32, len(values))
+        return cls(list(known), found)
+
+    def at(self, places: Places) -> list[T]:
+        """The values of some samples."""
+        return [self.values[place] for place in self.places[places].tolist()]
+
+    def all(self) -> list[T]:
+        """The value of every sample."""
+        return [self.values[place] for place in self.places.tolist()]
+
+
+@dataclass(frozen=True)
+class Lists:
+    """A list of texts for each sample: all texts in order, and where each list begins (n + 1,)."""
+
+    texts: pl.Series
+    starts: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, values: Sequence[Sequence[str]]) -> Lists:
+        """These lists."""
+        counts = np.fromiter(map(len, values), np.int64, len(values))
+        texts = pl.Series([text for each in values for text in each], dtype=pl.String)
+        return cls(texts, np.concatenate([[0], np.cumsum(counts)]))
+
+    @classmethod
+    def of_one(cls, values: pl.Series) -> Lists:
+        """Lists of one text each, of none where it is null."""
+        starts = np.concatenate([[0], np.cumsum(values.is_not_null().to_numpy())])
+        return cls(values.drop_nulls(), starts)
+
+    def at(self, places: Places) -> list[tuple[str, ...]]:
+        """The lists of some samples."""
+        first, stop = self.starts[places], self.starts[places + 1]
+        counts = stop - first
+        before = np.cumsum(counts) - counts  # of the texts that are taken, those of other samples
+        index = np.repeat(first - before, counts) + np.arange(counts.sum())
+        texts = iter(self.texts.gather(index))
+        return [tuple(islice(texts, count)) for count in counts.tolist()]
+
+    def as_json(self, part: slice) -> pl.Series:
+        """Some lists as JSON writes them."""
+        starts = self.starts[part.start : part.stop + 1]
+        texts = iter(_quoted(self.texts[starts[0] : starts[-1]]).to_list())
+        counts = np.diff(starts).tolist()
+        return pl.Series([f"[{', '.join(islice(texts, count))}]" for count in counts])
+
+
+@dataclass(frozen=True)
+class SampleTable:
+    """Every sample of an index, whatever its split. A column that is not named is None or empty.
+
+    `files` and `sizes` (in bytes, -1 where none is named) are by modality, `cells` by column.
+    """
+
+    numbers: Places
+    ids: pl.Series
+    splits: Distinct[str]
+    files: Mapping[str, pl.Series]
+    sizes: Mapping[str, npt.NDArray[np.int64]]
+    captions: Lists
+    labels: Distinct[tuple[int, ...] | None]
+    targets: Sequence[npt.NDArray[np.float64]]
+    cells: Mapping[str, pl.Series]
+    groups: pl.Series | None
+
+    def of_split(self, split: str) -> Places:
+        """The places of the samples of a split, in order."""
+        if split not in self.splits.values:
+            return np.zeros(0, np.int32)
+        found = self.splits.places == self.splits.values.index(split)
+        return np.flatnonzero(found).astype(np.int32)
+
+    def rows(self, places: Places) -> list[Row]:
+        """The rows of some samples."""
+        count = len(places)
+        files = (_texts(self.files.get(key), places) for key in ("image", "audio", "video"))
+        image, audio, video = files
+        columns = [targets[places].tolist() for targets in self.targets]
+        cells = [_texts(column, places) for column in self.cells.values()]
+        return list(
+            map(
+                Row,
+                self.numbers[places].tolist(),
+                self.ids.gather(places).to_list(),
+                self.splits.at(places),
+                image,
+                audio,
+                self.captions.at(places),
+                self.labels.at(places),
+                zip(*columns, strict=True) if columns else [()] * count,
+                video,
+                zip(*cells, strict=True) if cells else [()] * count,
+                _texts(self.groups, places),
+            )
+        )
+
+    def revision(self, stamps: Sequence[Stamps], names: Sequence[object]) -> str:
+        """A hash of what the options made of the index, all splits, and of stamps of its files.
+
+        It is over JSON: the names, then of each sample its values (targets, video and cells are
+        left out where nothing follows them, for a spec may name them only since) and its stamps.
+        """
+        content = hashlib.sha256(json.dumps(names).encode())
+        for start in range(0, len(self.ids), HASHED):
+            part = slice(start, start + HASHED)
+            texts = self._as_json(part, [_stamp_texts(stamp[part]) for stamp in stamps])
+            content.update("".join(texts).encode())
+        return f"manifest-{content.hexdigest()[:16]}"
+
+    def _as_json(self, part: slice, stamps: Sequence[pl.Series]) -> pl.Series:
+        """What is hashed of some samples, as `json.dumps` would write it."""
+        numbers = pl.Series(self.numbers[part])
+        none = pl.Series(["null"]).new_from_index(0, len(numbers))
+        image, audio = (
+            none if column is None else _quoted(column[part])
+            for column in (self.files.get("image"), self.files.get("audio"))
+        )
+        ids, captions = _quoted(self.ids[part]), self.captions.as_json(part)
+        # As long as no row said none of several, [] stood for labels that are unknown.
+        told: list[object] = ["none" if own == () else own or [] for own in self.labels.values]
+        splits = _mapped(self.splits.values, self.splits, part)
+        labels = _mapped(told, self.labels, part)
+        texts = numbers.cast(pl.String), ids, splits, image, audio, captions, labels
+        values = _concat(", ", *texts)
+        tails = pl.Series(self._tails(part), dtype=pl.String)
+        inner = _concat("", values, tails) if len(tails) else values
+        return "[[" + _concat(", ", inner + "]", *stamps) + "]"
+
+    def _tails(self, part: slice) -> Iterator[str]:
+        """Of each sample targets, video and cells, up to the last that it has; of none nothing."""
+        if not (self.targets or self.cells or self.files.get("video") is not None):
+            return
+        for row in self.rows(np.arange(len(self.ids), dtype=np.int32)[part]):
+            cells = [*zip(self.cells, row.cells, strict=True)]
+            values: list[object] = [row.targets, row.video, cells]
+            while values and not values[-1]:
+                values.pop()
+            yield "".join(f", {json.dumps(value)}" for value in values)
+
+
+def _concat(between: str, *columns: pl.Series) -> pl.Series:
+    """The texts of several columns as one."""
+    named = {str(place): column for place, column in enumerate(columns)}
+    return pl.DataFrame(named).select(pl.concat_str(pl.all(), separator=between)).to_series()
+
+
+def _stamp_texts(stamps: Stamps) -> pl.Series:
+    if isinstance(stamps, np.ndarray):
+        return pl.Series(stamps).cast(pl.String)
+    return _quoted(pl.Series(stamps, dtype=pl.String))
+
+
+def _texts(column: pl.Series | None, places: Places) -> list[str | None]:
+    return [None] * len(places) if column is None else column.gather(places).to_list()
+
+
+def _mapped(values: Sequence[object], column: Distinct[T], part: slice) -> pl.Series:
+    """What is told of the distinct values of a column, as JSON, for some samples."""
+    texts = pl.Series([json.dumps(value) for value in values], dtype=pl.String)
+    return texts.gather(column.places[part])
+
+
+def _quoted(column: pl.Series) -> pl.Series:
+    """Texts as JSON writes them, one after the other only where something is escaped."""
+    made = '"' + column + '"'
+    escaped = column.str.contains(_ESCAPED).arg_true()
+    if not escaped.is_empty():
+        made = made.scatter(escaped, [json.dumps(text) for text in column.gather(escaped)])
+    return made.fill_null("null")
