@@ -23,6 +23,7 @@ from mmlab.plan.component import Resolved
 from mmlab.plugin import (
     Dataset,
     Noted,
+    Origin,
     Outlined,
     Prompted,
     ReadTogether,
@@ -223,18 +224,20 @@ class Traces:
     @classmethod
     def read(cls, part: Part) -> Traces:
         """The traces of a split; every sample is asked once, and no file is read."""
-        traces = cls(part)
+        traces, look = cls(part), part.look
+        traced = part.dataset if isinstance(part.dataset, Traced) else None
+        is_multi_label = part.dataset.is_multi_label
         for row in range(len(part.dataset)):
-            if part.look is not None:
-                traces.add_sample(part.look(row))
-            if isinstance(part.dataset, Traced):
-                traces.add_origin(row, part.dataset)
+            if look is not None:
+                traces.add_sample(look(row), is_multi_label=is_multi_label)
+            if traced is not None:
+                traces.add_origin(row, traced.trace(row))
         return traces
 
-    def add_sample(self, sample: Sample) -> None:
+    def add_sample(self, sample: Sample, *, is_multi_label: bool) -> None:
         """Take in what an outline says: id, labels, targets, and texts where it has no files."""
         self.ids.append(hash(sample.id))
-        known = known_labels(sample, is_multi_label=self.part.dataset.is_multi_label)
+        known = known_labels(sample, is_multi_label=is_multi_label)
         if known is not None:
             self.labelled += 1
             for label in known:
@@ -245,9 +248,8 @@ class Traces:
         is_text = "text" in values and None not in values.values()
         self.texts.append(hash(repr(sorted(values.items()))) if is_text else 0)
 
-    def add_origin(self, row: int, dataset: Traced) -> None:
+    def add_origin(self, row: int, origin: Origin) -> None:
         """Take in the files and the group of a sample."""
-        origin = dataset.trace(row)
         self.groups.append(0 if origin.group is None else hash(origin.group))
         for modality, source in origin.sources.items():
             if modality not in self.modalities:

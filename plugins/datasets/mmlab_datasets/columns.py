@@ -16,7 +16,7 @@ from mmlab_datasets.index import Index, nearest
 from mmlab_datasets.numerals import is_missing, parse_number
 from mmlab_datasets.rows import JoinedRows
 from mmlab_datasets.sample_table import Distinct, Lists
-from mmlab_datasets.several_labels import label_cells
+from mmlab_datasets.several_labels import distinct_labels
 from mmlab_datasets.wording import counted, some
 
 
@@ -72,7 +72,7 @@ def read_labels(
     none_label: str | None = None,
 ) -> tuple[tuple[str, ...], Distinct[tuple[int, ...] | None]]:
     """The label names, and the label ids of every row as `label_cells` has the labels."""
-    cells = Distinct.of(label_cells(index, column, separator, none_label))
+    cells = distinct_labels(index, column, separator, none_label)
     labels = given_labels(names) or tuple(
         sorted({label for cell in cells.values for label in cell or ()})
     )

@@ -29,6 +29,12 @@ def absolute_path(folder: str, name: str) -> str:
     return f"{folder}/{name}"
 
 
+def has_detours(names: Cells) -> bool:
+    """Whether any name may be spelled otherwise, or lead out of a folder that it is below."""
+    texts = pl.Series(names, dtype=pl.String)
+    return bool((texts.str.contains(SPELLED.pattern) | texts.str.starts_with(os.sep)).any())
+
+
 def file_sizes(
     index: Index, column: str | None, cells: Cells, folder: Path, rows: Sequence[int] | None = None
 ) -> list[int]:
@@ -45,10 +51,13 @@ def size_array(
     `rows` are the numbers of the rows that name them, where these are not all rows in order.
     """
     named = _Named(index.places, column, cells, rows or range(1, len(cells) + 1))
-    _check_below(named, folder)
     root = os.path.abspath(folder)
-    found = (-1 if cell is None else _file_size(root, cell) for cell in cells)
-    sizes = np.fromiter(found, np.int64, len(cells))
+    if has_detours(cells):
+        _check_below(named, folder)
+        paths = (cell and absolute_path(root, cell) for cell in cells)
+    else:
+        paths = (cell and f"{root}/{cell}" for cell in cells)
+    sizes = np.fromiter((_file_size(path) for path in paths), np.int64, len(cells))
     faulty = np.flatnonzero(sizes == _MISSING)
     if not faulty.size:
         return sizes
@@ -111,9 +120,7 @@ def _check_below(named: _Named, folder: Path) -> None:
     """Raise DataError for a name that leads out of the folder, whether or not a file is there."""
     below = os.path.abspath(folder).rstrip(os.sep) + os.sep
     for position, cell in enumerate(named.cells):
-        if cell is None or not (cell[0] == os.sep or SPELLED.search(cell)):
-            continue
-        if f"{os.path.abspath(folder / cell)}{os.sep}".startswith(below):
+        if cell is None or f"{os.path.abspath(folder / cell)}{os.sep}".startswith(below):
             continue
         raise DataError(
             explain(
@@ -127,10 +134,12 @@ def _check_below(named: _Named, folder: Path) -> None:
         )
 
 
-def _file_size(folder: str, name: str) -> int:
-    """The size in bytes, unless it is no regular file."""
+def _file_size(path: str | None) -> int:
+    """The size in bytes, unless it is no regular file; -1 without a path."""
+    if path is None:
+        return -1
     try:
-        status = os.stat(absolute_path(folder, name))
+        status = os.stat(path)
     except OSError:
         return _MISSING
     return status.st_size if stat.S_ISREG(status.st_mode) else _MISSING

@@ -96,6 +96,10 @@ class Index:
         """The same, where booleans are "true" and "false", and 3.0 is 3, as pandas writes it."""
         return self._lists(column, as_names(self.series(column)), separator)
 
+    def names(self, column: str) -> pl.Series:
+        """A column of one label a row as texts, read as `labels` reads it."""
+        return self._texts(column, as_names(self.series(column)))
+
     def _lists(
         self, column: str, series: pl.Series, separator: str | None
     ) -> list[tuple[str, ...]]:

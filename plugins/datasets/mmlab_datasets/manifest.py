@@ -24,7 +24,7 @@ from mmlab_datasets.columns import (
     read_splits,
     read_targets,
 )
-from mmlab_datasets.files import absolute_path, file_hashes, size_array
+from mmlab_datasets.files import absolute_path, file_hashes, has_detours, size_array
 from mmlab_datasets.index import Index
 from mmlab_datasets.index_files import read_index
 from mmlab_datasets.media import REPLACE, read_picture
@@ -167,7 +167,9 @@ class Manifest:
             files=files,
             sizes=sizes,
             captions=read_captions(index, text_columns, joined),
-            labels=Distinct.of(joined.agreed(label_column, truths.all(), self._label_names)),
+            labels=truths
+            if joined.is_each_one
+            else Distinct.of(joined.agreed(label_column, truths.all(), self._label_names)),
             targets=targets,
             cells=cells,
             groups=groups,
@@ -187,6 +189,7 @@ class Manifest:
         told = [self.labels, self.templates, *filter(None, [self.target_names, reading])]
         self.revision = self._table.revision(stamps, told)
         self._root = os.path.abspath(self._folder)
+        self._has_detours = any(map(has_detours, files.values()))
         self._places = index.places
         self._columns = columns
         self._frames = video_frames
@@ -210,8 +213,7 @@ class Manifest:
         if index in (0, start + len(rows)):  # the first, or the next one in order
             self._block = index, self._table.rows(self._samples[index : index + BLOCK])
             return self._block[1][0]
-        (row,) = self._table.rows(self._samples[[index]])
-        return row
+        return self._table.row(self._samples[index].item())
 
     def __len__(self) -> int:
         """Number of samples in the split."""
@@ -221,25 +223,24 @@ class Manifest:
         """One row, its files read. Raises DataError with the row's number where one cannot be."""
         row, sample = self._row(index), self.outline(index)
         values = dict(sample.values)
-        if row.image is not None:
-            mend = f"{REPLACE}, or empty the cell to mark it missing"
-            file = self._folder / row.image
-            values["image"] = read_picture(file, self._place(row, "image"), mend)
-        if row.audio is not None:
-            values["audio"] = read_sound(self._folder / row.audio, self._place(row, "audio"))
-        if row.video is not None:
-            file, named = self._folder / row.video, self._place(row, "video")
-            values["video"] = read_video(file, named, self._frames)
+        for modality, name in row.files.items():
+            file, place = self._folder / name, self._place(row, modality)
+            if modality == "image":
+                mend = f"{REPLACE}, or empty the cell to mark it missing"
+                values[modality] = read_picture(file, place, mend)
+            elif modality == "audio":
+                values[modality] = read_sound(file, place)
+            else:
+                values[modality] = read_video(file, place, self._frames)
         return replace(sample, values=values)
 
     def outline(self, index: int) -> Sample:
         """One row without its files."""
         row = self._row(index)
-        files = {"image": row.image, "audio": row.audio, "video": row.video}
-        values: dict[str, object] = {key: None for key, file in files.items() if file}
+        values: dict[str, object] = dict.fromkeys(row.files)
         if row.captions:
             values["text"] = row.captions
-        if any(cell is not None for cell in row.cells):
+        if row.cells and any(cell is not None for cell in row.cells):
             values["tabular"] = dict(zip(self._table.cells, row.cells, strict=True))
         return Sample(row.id, values, row.labels, row.targets)
 
@@ -254,13 +255,14 @@ class Manifest:
     def trace(self, index: int) -> Origin:
         """The files that a row names, and its group."""
         row, place = self._row(index), self._samples[index]
-        files = {"image": row.image, "audio": row.audio, "video": row.video}
         sources = {
-            key: Source(absolute_path(self._root, name), self._table.sizes[key].item(place))
-            for key, name in files.items()
-            if name
+            key: Source(self._path(name), self._table.sizes[key].item(place))
+            for key, name in row.files.items()
         }
         return Origin(sources, row.group)
+
+    def _path(self, name: str) -> str:
+        return absolute_path(self._root, name) if self._has_detours else f"{self._root}/{name}"
 
     def open_source(self, index: int, modality: str) -> BinaryIO:
         """The bytes of a file."""
