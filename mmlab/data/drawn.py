@@ -23,7 +23,7 @@ from mmlab.data.facts import (
     read_texts,
     read_videos,
 )
-from mmlab.data.samples import Part, captions_of
+from mmlab.data.samples import NamedSplit, captions_of
 from mmlab.plugin import Sample
 
 #: Samples of each split of which texts and rows of tables are looked at.
@@ -51,7 +51,7 @@ def draw(count: int, size: int, *scope: object) -> list[int]:
     return sorted(found)
 
 
-def look(parts: Sequence[Part], seed: int) -> DrawnFacts:
+def look(parts: Sequence[NamedSplit], seed: int) -> DrawnFacts:
     """Facts of samples that are drawn of each split."""
     facts = DrawnFacts()
     for modality in dict.fromkeys(name for part in parts for name in part.dataset.modalities):
@@ -66,7 +66,7 @@ def look(parts: Sequence[Part], seed: int) -> DrawnFacts:
     return facts
 
 
-def _draw_rows(part: Part, modality: str, seed: int) -> Iterator[Sample]:
+def _draw_rows(part: NamedSplit, modality: str, seed: int) -> Iterator[Sample]:
     """Outlines of drawn samples that have a modality."""
     assert part.look is not None, "whoever inspects can look at every sample"
     for index in draw(ROWS, len(part.dataset), seed, part.name):
@@ -75,7 +75,9 @@ def _draw_rows(part: Part, modality: str, seed: int) -> Iterator[Sample]:
             yield sample
 
 
-def _look_at_files(facts: DrawnFacts, parts: Sequence[Part], modality: str, seed: int) -> None:
+def _look_at_files(
+    facts: DrawnFacts, parts: Sequence[NamedSplit], modality: str, seed: int
+) -> None:
     """Facts of what has to be read, by what the first values are that can be."""
     first = next(Reads(_draw_places(parts, modality, TRIES, seed), modality).values(), None)
     if isinstance(first, Image.Image):
@@ -89,9 +91,9 @@ def _look_at_files(facts: DrawnFacts, parts: Sequence[Part], modality: str, seed
         facts.videos[modality] = read_videos(places, modality)
 
 
-def _draw_places(parts: Sequence[Part], modality: str, count: int, seed: int) -> Places:
+def _draw_places(parts: Sequence[NamedSplit], modality: str, count: int, seed: int) -> Places:
     """Drawn samples of each split that have a modality; of a rare one perhaps fewer."""
-    found: list[tuple[Part, int]] = []
+    found: list[tuple[NamedSplit, int]] = []
     for part in parts:
         assert part.look is not None, "as above"
         look_at = part.look

@@ -14,7 +14,7 @@ from typing import Protocol, TypeGuard, cast
 
 from PIL import Image
 
-from mmlab.data.samples import Part, captions_of
+from mmlab.data.samples import NamedSplit, captions_of
 from mmlab.data.skipped import READ_ERRORS
 from mmlab.plugin import Sample, Traced
 
@@ -23,7 +23,7 @@ PICTURE_ERRORS = (*READ_ERRORS, Image.DecompressionBombError)
 #: Categories of a column that are counted one by one.
 TOP = 5
 
-Places = Sequence[tuple[Part, int]]
+Places = Sequence[tuple[NamedSplit, int]]
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class Reads:
         self.places, self.modality = places, modality
         self.failed: list[str] = []
 
-    def each(self, read: Callable[[Part, int], object]) -> Iterator[object]:
+    def each(self, read: Callable[[NamedSplit, int], object]) -> Iterator[object]:
         """What is read of each sample."""
         for part, index in self.places:
             try:
@@ -208,7 +208,7 @@ class _Head:
     size_bytes: int = 0
 
 
-def _read_head(part: Part, index: int, modality: str) -> _Head:
+def _read_head(part: NamedSplit, index: int, modality: str) -> _Head:
     dataset = part.dataset
     source = dataset.trace(index).sources.get(modality) if isinstance(dataset, Traced) else None
     if source is None or not isinstance(dataset, Traced):

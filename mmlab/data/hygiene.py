@@ -15,7 +15,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 
 from mmlab.data.contents import File, Pairs, find_equal
-from mmlab.data.samples import Part, Traces, alike_labels
+from mmlab.data.samples import NamedSplit, Traces, alike_labels
 from mmlab.errors import explain, visible
 from mmlab.plugin import Traced
 
@@ -84,7 +84,7 @@ def unclean(found: Sequence[Finding]) -> str:
     )
 
 
-def compare(parts: Sequence[Part], *, closed_by: str | None = None) -> Hygiene:
+def compare(parts: Sequence[NamedSplit], *, closed_by: str | None = None) -> Hygiene:
     """Compare splits as `compare_traces` does, which has looked at all of their samples then."""
     return compare_traces([Traces.read(part) for part in parts], closed_by=closed_by)
 
@@ -225,7 +225,7 @@ def _unseen_labels(own: Sequence[Traces], closed_by: str | None) -> Finding | No
     return Finding("label", fault, len(every), counts, shown, frozenset(counts))
 
 
-def _spellings(parts: Sequence[Part], family: str) -> Finding | None:
+def _spellings(parts: Sequence[NamedSplit], family: str) -> Finding | None:
     """Labels of a dataset that differ in case or blanks alone."""
     own = [part for part in parts if part.family == family]
     groups = alike_labels(own[0].dataset.labels)

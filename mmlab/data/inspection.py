@@ -19,7 +19,7 @@ from mmlab.data.drawn import draw, look
 from mmlab.data.facts import PICTURE_ERRORS, DrawnFacts, is_video, video_shape
 from mmlab.data.hygiene import Hygiene, compare_traces
 from mmlab.data.samples import (
-    Part,
+    NamedSplit,
     Traces,
     captions_of,
     new_notes,
@@ -165,7 +165,7 @@ def inspect_data(use: Use, seed: int) -> DataFacts:
     )
 
 
-def _open(use: Use) -> Iterator[Part]:
+def _open(use: Use) -> Iterator[NamedSplit]:
     """Every split of the dataset, and of the data of evaluations those that they ask for."""
     made: dict[str, Dataset] = {}
     for split in SPLITS:
@@ -175,12 +175,12 @@ def _open(use: Use) -> Iterator[Part]:
         yield _part(name, resolved, open_split(resolved, split))
 
 
-def _part(name: str, resolved: Resolved, dataset: Dataset) -> Part:
+def _part(name: str, resolved: Resolved, dataset: Dataset) -> NamedSplit:
     look = dataset.outline if isinstance(dataset, Outlined) else reader_of(dataset)
-    return Part(name, family_of(resolved), dataset, look)
+    return NamedSplit(name, family_of(resolved), dataset, look)
 
 
-def _closed_by(use: Use, train: Part) -> str | None:
+def _closed_by(use: Use, train: NamedSplit) -> str | None:
     """The training split, where a head of any cell learns its labels from it."""
     learning = [cell.spec for cell in use.cells if cell.spec.head and cell.spec.train]
     if any(not _predicts_targets(spec, use.registry, train.dataset) for spec in learning):
@@ -231,7 +231,7 @@ def _target(values: np.ndarray[tuple[int], np.dtype[np.float64]]) -> Target:
     return Target(len(known), float(known.min()), float(known.mean()), float(known.max()))
 
 
-def _show(parts: Sequence[Part], seed: int) -> Iterator[Shown]:
+def _show(parts: Sequence[NamedSplit], seed: int) -> Iterator[Shown]:
     """A few samples of all splits, drawn, each read as a run reads it."""
     total = sum(len(part.dataset) for part in parts)
     for place in draw(SHOWN, total, seed, "shown"):
@@ -242,7 +242,7 @@ def _show(parts: Sequence[Part], seed: int) -> Iterator[Shown]:
             place -= len(part.dataset)
 
 
-def _shown(part: Part, index: int) -> Shown:
+def _shown(part: NamedSplit, index: int) -> Shown:
     dataset = part.dataset
     try:
         sample, error = dataset[index], None

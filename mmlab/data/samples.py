@@ -182,7 +182,7 @@ def read_outline(dataset: Dataset) -> SampleIndex:
 
 
 @dataclass(frozen=True)
-class Part:
+class NamedSplit:
     """A split that is compared with others. `look` gives a sample without its large values.
 
     Splits of one `family` are of one dataset: their ids, groups and labels mean the same.
@@ -194,7 +194,9 @@ class Part:
     look: Callable[[int], Sample] | None = None
 
     @classmethod
-    def of(cls, name: str, family: str, dataset: Dataset, index: SampleIndex | None = None) -> Part:
+    def of(
+        cls, name: str, family: str, dataset: Dataset, index: SampleIndex | None = None
+    ) -> NamedSplit:
         """A split by what is known of its samples, or else by its own outline if it gives one."""
         look = dataset.outline if isinstance(dataset, Outlined) else None
         return cls(name, family, dataset, look if index is None else index.samples.__getitem__)
@@ -207,7 +209,7 @@ class Traces:
     `names`, `texts`, `ids` and `groups` are hashes of this process, 0 where there is none.
     """
 
-    part: Part
+    part: NamedSplit
     ids: array[int] = field(default_factory=lambda: array("q"))
     texts: array[int] = field(default_factory=lambda: array("q"))
     groups: array[int] = field(default_factory=lambda: array("q"))
@@ -222,7 +224,7 @@ class Traces:
     places: array[int] = field(default_factory=lambda: array("B"))
 
     @classmethod
-    def read(cls, part: Part) -> Traces:
+    def read(cls, part: NamedSplit) -> Traces:
         """The traces of a split; every sample is asked once, and no file is read."""
         traces, look = cls(part), part.look
         traced = part.dataset if isinstance(part.dataset, Traced) else None

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from mmlab.data.hygiene import Hygiene, compare, unclean
 from mmlab.data.samples import (
-    Part,
+    NamedSplit,
     SampleIndex,
     known_labels,
     new_notes,
@@ -92,7 +92,7 @@ class Splits:
                 message = place_message(unclean(found), resolved.document, resolved.table)
                 raise DataError(message)
 
-    def _parts(self, plan: Plan) -> Iterator[tuple[Part, Resolved]]:
+    def _parts(self, plan: Plan) -> Iterator[tuple[NamedSplit, Resolved]]:
         """The splits that a plan trains on, is validated on and is evaluated on, but empty ones."""
         read: dict[str, tuple[Resolved, Split]] = {}
         if plan.cell.spec.train is not None:
@@ -104,7 +104,7 @@ class Splits:
         for label, (resolved, split) in read.items():
             if len(dataset := self.get(resolved, split)):
                 index = self._outlines.get(id(dataset))
-                yield Part.of(label, family_of(resolved), dataset, index), resolved
+                yield NamedSplit.of(label, family_of(resolved), dataset, index), resolved
 
     def reference(self, plan: Plan) -> Dataset:
         """The data a plan's modules are made for: what it trains on, or first is evaluated on."""

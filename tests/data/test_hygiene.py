@@ -10,7 +10,7 @@ from typing import BinaryIO
 import pytest
 
 from mmlab.data.hygiene import Finding, Hygiene, compare, compare_traces
-from mmlab.data.samples import Part, SampleIndex, Traces
+from mmlab.data.samples import NamedSplit, SampleIndex, Traces
 from mmlab.plugin import Dataset, Origin, Sample, Source, Traced
 
 
@@ -71,8 +71,8 @@ class Files(Plain):
         return io.BytesIO(one.content)
 
 
-def parts(**splits: Dataset) -> list[Part]:
-    return [Part.of(name, "own", dataset) for name, dataset in splits.items()]
+def parts(**splits: Dataset) -> list[NamedSplit]:
+    return [NamedSplit.of(name, "own", dataset) for name, dataset in splits.items()]
 
 
 def compared(closed_by: str | None = None, **splits: Sequence[One]) -> Hygiene:
@@ -203,7 +203,9 @@ def test_labels_that_look_alike_are_found() -> None:
 def test_other_data_are_compared_with_training_by_their_files_alone() -> None:
     own = parts(train=Files([One("1", "a", b"x", "g", (0,))]), test=Files([One("2", "b", b"yy")]))
     other = Files([One("1", "a", b"x", "g", (1,)), One("2", "b", b"yy", None, (1,))])
-    finding = only(compare([*own, Part.of("the data of more", "other", other)], closed_by="train"))
+    finding = only(
+        compare([*own, NamedSplit.of("the data of more", "other", other)], closed_by="train")
+    )
     assert (finding.kind, finding.splits) == ("file", {"train and the data of more": 1})
     assert finding.examples == ("a",)
 
@@ -230,7 +232,7 @@ def test_samples_that_only_reading_tells_are_left_out_and_told() -> None:
     assert hygiene.findings == ()
     assert "ids and labels of train, test, which only read samples tell" in hygiene.unseen
     index = SampleIndex([Sample("same", {}), Sample("else", {})])
-    known = [Part.of(part.name, "own", part.dataset, index) for part in made]
+    known = [NamedSplit.of(part.name, "own", part.dataset, index) for part in made]
     assert [finding.kind for finding in compare(known).findings] == ["id"]
 
 
