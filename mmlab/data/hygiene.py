@@ -20,8 +20,8 @@ from mmlab.errors import explain, visible
 from mmlab.plugin import Traced
 
 Kind = Literal["file", "content", "text", "group", "id", "label", "spelling"]
-#: What a finding shows, at most.
-EXAMPLES = 3
+#: What a finding shows, at most, and characters of each.
+EXAMPLES, CHARACTERS = 3, 150
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Finding:
         ids that two splits have: 2 (2 in train and test), such as 'a', 'b'
         """
         where = ", ".join(f"{count:,} in {name}" for name, count in self.splits.items())
-        shown = ", ".join(f"'{visible(example)[:120]}'" for example in self.examples)
+        shown = ", ".join(f"'{visible(example)}'" for example in self.examples)
         return f"{self.fault}: {self.count:,}{f' ({where})' if where else ''}, such as {shown}"
 
 
@@ -73,10 +73,10 @@ class Hygiene:
         return [finding for finding in self.findings if finding.parts & set(names)]
 
 
-def unclean(found: Sequence[Finding]) -> str:
-    """What is said where a dataset's `strict_splits` refuses these findings."""
+def unclean(found: Sequence[Finding], table: str) -> str:
+    """What is said where `strict_splits` of a dataset in this table refuses these findings."""
     return explain(
-        "dataset.strict_splits",
+        f"{table}.strict_splits",
         "the splits share what they should not, or labels look alike",
         found="\n    ".join(map(str, found)),
         allowed="samples, files and groups of one split each, labels that training samples have",
@@ -151,7 +151,15 @@ def _shared(
         shown |= dict.fromkeys(show(tables[pair[0]], place) for place in places.tolist())
     if not known:
         return None
-    return Finding(kind, fault, len(known), counts, tuple(shown)[:EXAMPLES], frozenset(parts))
+    examples = tuple(map(_shortened, shown))[:EXAMPLES]
+    return Finding(kind, fault, len(known), counts, examples, frozenset(parts))
+
+
+def _shortened(text: str) -> str:
+    """The end of a long path, the beginning of another text."""
+    if len(text) <= CHARACTERS:
+        return text
+    return f"...{text[-CHARACTERS:]}" if text.startswith("/") else f"{text[:CHARACTERS]}..."
 
 
 def _id(table: Traces, row: int) -> str:
@@ -189,7 +197,8 @@ class _Contents:
             parts.update(self.tables[number].part.name for pair in pairs for number in pair)
             found += bool(pairs)
             if pairs and len(shown) < EXAMPLES:
-                shown.append("' and '".join(self.tables[n].name(first[n]) for n in pairs[0]))
+                names = (_shortened(self.tables[n].name(first[n])) for n in pairs[0])
+                shown.append("' and '".join(names))
         fault = "contents that two splits have in files of different names"
         if not found:
             return None

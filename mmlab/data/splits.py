@@ -89,8 +89,8 @@ class Splits:
             names = {part.name for part, one in parts.items() if one is resolved}
             found = self._compared[key].of(names) if resolved.is_strict else []
             if found:
-                message = place_message(unclean(found), resolved.document, resolved.table)
-                raise DataError(message)
+                message = unclean(found, str((*resolved.table, "dataset")[0]))
+                raise DataError(place_message(message, resolved.document, resolved.table))
 
     def _parts(self, plan: Plan) -> Iterator[tuple[NamedSplit, Resolved]]:
         """The splits that a plan trains on, is validated on and is evaluated on, but empty ones."""
