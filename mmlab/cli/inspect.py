@@ -20,6 +20,7 @@ from mmlab.cli.output import (
     print_json,
     verbosity_options,
 )
+from mmlab.errors import MmlabError
 
 if TYPE_CHECKING:
     from mmlab.data.facts import TextLengths
@@ -100,9 +101,14 @@ def _measure(
     cells: Collection[int],
     texts: Mapping[str, Sequence[str]],
 ) -> list[TextLengths]:
+    from mmlab.data.facts import TextLengths
     from mmlab.model.text_lengths import measure_texts
 
-    return measure_texts(spec, overrides, cells, texts)
+    try:
+        return measure_texts(spec, overrides, cells, texts)
+    except MmlabError as error:  # something else of the spec is wrong, which validate tells
+        why = " ".join(str(error).split())
+        return [TextLengths("*", "", name, len(own), error=why) for name, own in texts.items()]
 
 
 def _document(facts: DataFacts, lengths: Sequence[TextLengths]) -> dict[str, object]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeGuard, cast
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mmlab.data.samples import NamedSplit, captions_of
 from mmlab.data.skipped import READ_ERRORS
@@ -20,6 +20,8 @@ from mmlab.plugin import Sample, Traced
 
 #: What reading a picture may raise.
 PICTURE_ERRORS = (*READ_ERRORS, Image.DecompressionBombError)
+#: Pictures that are read whole, of all that are drawn.
+WHOLE = 60
 #: Categories of a column that are counted one by one.
 TOP = 5
 
@@ -161,28 +163,34 @@ class Reads:
 
     def __init__(self, places: Places, modality: str) -> None:
         self.places, self.modality = places, modality
-        self.failed: list[str] = []
+        self.failed: dict[tuple[str, int], str] = {}
 
-    def each(self, read: Callable[[NamedSplit, int], object]) -> Iterator[object]:
-        """What is read of each sample."""
-        for part, index in self.places:
+    def each(
+        self, read: Callable[[NamedSplit, int], object], places: Places | None = None
+    ) -> Iterator[object]:
+        """What is read of each sample, or of some."""
+        for split, index in self.places if places is None else places:
             try:
-                yield read(part, index)
+                yield read(split, index)
             except PICTURE_ERRORS as error:
-                self.failed.append(" ".join(str(error).split()) or type(error).__name__)
+                why = " ".join(str(error).split()) or type(error).__name__
+                self.failed.setdefault((split.name, index), why)
 
-    def values(self) -> Iterator[object]:
+    def values(self, places: Places | None = None) -> Iterator[object]:
         """Each value, as a run reads it."""
-        return self.each(lambda part, index: part.dataset[index].values[self.modality])
+        return self.each(lambda split, index: split.dataset[index].values[self.modality], places)
 
     @property
     def unreadable(self) -> Unreadable:
         """What could not be read."""
-        return Unreadable(len(self.failed), self.failed[0] if self.failed else "")
+        return Unreadable(len(self.failed), next(iter(self.failed.values()), ""))
 
 
 def read_pictures(places: Places, modality: str) -> Pictures:
-    """Facts of pictures: of the heads of their files where those are known, else as read."""
+    """Facts of pictures: of the heads of their files where those are known, else as read.
+
+    Some of them are also read whole, as a run reads them.
+    """
     reads = Reads(places, modality)
     heads = [
         cast(_Head, head)
@@ -216,8 +224,11 @@ def _read_head(part: NamedSplit, index: int, modality: str) -> _Head:
         return _Head(*picture.size, picture.mode)
     with warnings.catch_warnings(), dataset.open_source(index, modality) as file:
         warnings.simplefilter("ignore")
-        with Image.open(file) as head:
-            return _Head(*head.size, head.mode, head.format or "", source.size_bytes)
+        try:
+            with Image.open(file) as head:
+                return _Head(*head.size, head.mode, head.format or "", source.size_bytes)
+        except UnidentifiedImageError as error:
+            raise OSError(f"{source.name}: it is no picture") from error
 
 
 def read_sounds(places: Places, modality: str) -> Sounds:
