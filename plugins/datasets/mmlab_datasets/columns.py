@@ -25,7 +25,7 @@ def read_ids(index: Index, column: str | None, joined: JoinedRows) -> pl.Series:
     numbers = joined.first(range(1, len(index) + 1))
     if column is None:
         return pl.Series(numbers).cast(pl.String)
-    ids = joined.texts(column, index.texts(column))
+    ids = joined.column(column, index.texts(column))
     if not ids.null_count() and ids.n_unique() == len(ids):
         return ids
     first: dict[str, int] = {}

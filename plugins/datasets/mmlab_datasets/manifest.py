@@ -133,10 +133,10 @@ class Manifest:
         self.modalities = _modalities(index, sources)
         joined, files = _join(index, columns, rows, sample_column)
         ids = read_ids(index, id_column, joined)
-        groups = joined.texts(group_column, index.texts(group_column)) if group_column else None
+        groups = joined.column(group_column, index.texts(group_column)) if group_column else None
         if split_column:
             splits: Distinct[str] = Distinct.of(
-                joined.texts(split_column, read_splits(index, split_column))
+                joined.column(split_column, read_splits(index, split_column))
             )
         else:
             named = join_groups(ids, *(files.get(key) for key in FILES_RANKED), groups)
@@ -284,7 +284,7 @@ def _join(
     (only,) = cells if len(cells) == 1 else ("file",)
     named = repr(sample_column) if sample_column else only
     joined = JoinedRows(keys, index.places.of_both, named)
-    return joined, {key: joined.texts(columns[key], found, _path) for key, found in cells.items()}
+    return joined, {key: joined.column(columns[key], found, _path) for key, found in cells.items()}
 
 
 def _path(cell: str | None) -> str:

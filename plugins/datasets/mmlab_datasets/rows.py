@@ -10,7 +10,7 @@ import posixpath
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import polars as pl
 
@@ -110,13 +110,13 @@ class JoinedRows:
             found[first] = tuple(caption for row in rows for caption in values[row])
         return self.first(found)
 
-    def texts(
-        self, column: str | None, values: pl.Series, shown: Callable[[str | None], object] = repr
-    ) -> pl.Series:
-        """As `agreed`, of a column of texts."""
+    def column(
+        self, column: str | None, values: pl.Series, shown: Callable[[Any], object] = repr
+    ) -> pl.Series:  # Any: the column's own type
+        """As `agreed`, of a column of a table."""
         if self.is_each_one:
             return values
-        return pl.Series(self.agreed(column, values.to_list(), shown), dtype=pl.String)
+        return pl.Series(self.agreed(column, values.to_list(), shown), dtype=values.dtype)
 
     def agreed(
         self, column: str | None, values: Sequence[T], shown: Callable[[T], object] = repr

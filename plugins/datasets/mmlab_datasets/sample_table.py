@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from mmlab_datasets.cells import Cell
-
+Cell = str | float | None
 T = TypeVar("T", bound=Hashable)
 Places = npt.NDArray[np.int32]
 #: What tells a change of every sample's file: its size, or a hash.
@@ -225,20 +224,47 @@ class SampleTable:
         labels = _mapped(told, self.labels, part)
         texts = numbers.cast(pl.String), ids, splits, image, audio, captions, labels
         values = _concat(", ", *texts)
-        tails = pl.Series(self._tails(part), dtype=pl.String)
-        inner = _concat("", values, tails) if len(tails) else values
+        inner = _concat("", values, *self._tail(part, len(numbers)))
         return "[[" + _concat(", ", inner + "]", *stamps) + "]"
 
-    def _tails(self, part: slice) -> Iterator[str]:
-        """Of each sample targets, video and cells, up to the last that it has; of none nothing."""
-        if not (self.targets or self.cells or self.files.get("video") is not None):
-            return
-        for row in self.rows(np.arange(len(self.ids), dtype=np.int32)[part]):
-            cells = [*zip(self.cells, row.cells, strict=True)]
-            values: list[object] = [row.targets, row.files.get("video"), cells]
-            while values and not values[-1]:
-                values.pop()
-            yield "".join(f", {json.dumps(value)}" for value in values)
+    def _tail(self, part: slice, count: int) -> list[pl.Series]:
+        """Of each sample targets, video and cells as JSON, up to the last that it has."""
+        told = (_numbers_as_json(pl.Series(column[part])) for column in self.targets)
+        targets = ", " + _listed([*told], count)
+        video = self.files.get("video")
+        videos = None if video is None else ", " + _quoted(video[part])
+        if self.cells:
+            none = pl.Series([", null"]).new_from_index(0, count)
+            pairs = [_pairs(name, column[part]) for name, column in self.cells.items()]
+            return [targets, none if videos is None else videos, ", " + _listed(pairs, count)]
+        if video is None or videos is None:
+            return [targets] if self.targets else []
+        alone = targets if self.targets else pl.Series([""]).new_from_index(0, count)
+        both = _concat("", targets, videos)
+        return [both.zip_with(video[part].is_not_null(), alone)]
+
+
+def _listed(columns: Sequence[pl.Series], count: int) -> pl.Series:
+    """The values of several columns as one list of JSON each."""
+    if not columns:
+        return pl.Series(["[]"]).new_from_index(0, count)
+    return "[" + _concat(", ", *columns) + "]"
+
+
+def _pairs(name: str, column: pl.Series) -> pl.Series:
+    """The cells of a column with its name, as JSON."""
+    texts = _quoted(column) if column.dtype == pl.String else _numbers_as_json(column)
+    return f"[{json.dumps(name)}, " + texts + "]"
+
+
+def _numbers_as_json(column: pl.Series) -> pl.Series:
+    """Numbers as JSON writes them, each once: by its bits, for 0.0 and -0.0 are two."""
+    bits = column.fill_null(0.0).to_numpy().view(np.int64)
+    values, places = np.unique(bits, return_inverse=True)
+    texts = pl.Series([json.dumps(value) for value in values.view(np.float64).tolist()])
+    found = texts.gather(places)
+    empty = column.is_null().arg_true()
+    return found if empty.is_empty() else found.scatter(empty, "null")
 
 
 def _concat(between: str, *columns: pl.Series) -> pl.Series:
