@@ -37,6 +37,7 @@ COMMANDS = {
     "run": "mmlab.cli.run:run",
     "evaluate": "mmlab.cli.evaluate:evaluate",
     "validate": "mmlab.cli.validate:validate",
+    "inspect": "mmlab.cli.inspect:inspect",
     "ls": "mmlab.cli.runs:ls",
     "show": "mmlab.cli.runs:show",
     "report": "mmlab.cli.report:report",

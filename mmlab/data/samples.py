@@ -8,12 +8,30 @@ them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import cast
+import unicodedata
+from array import array
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
 
 from mmlab.errors import DataError, check_text, explain, harmless
-from mmlab.plugin import Dataset, Noted, Outlined, Prompted, Sample, Targeted
+from mmlab.plan.component import Resolved
+from mmlab.plugin import (
+    Dataset,
+    Noted,
+    Origin,
+    Outlined,
+    Prompted,
+    ReadTogether,
+    Sample,
+    Split,
+    Targeted,
+    Traced,
+)
 
 
 def target_names(dataset: Dataset) -> tuple[str, ...]:
@@ -46,6 +64,19 @@ def captions_of(raw: object) -> tuple[object, ...]:
     return cast(tuple[object, ...], raw) if is_several else (raw,)
 
 
+def open_split(resolved: Resolved, split: Split, others: Iterable[Dataset] = ()) -> Dataset:
+    """A split of a dataset component: of what another one has read where that has read them all.
+
+    Raises DataError where it cannot be opened, or has labels that no database holds.
+    """
+    for other in others:
+        if isinstance(other, ReadTogether):
+            return other.sibling(split)
+    dataset = cast(Dataset, resolved.make(split=split))
+    check_labels(f"dataset {resolved.entry.name!r}", dataset)
+    return dataset
+
+
 def check_labels(place: str, dataset: Dataset) -> None:
     """Raise DataError at the first label that not every database can hold exactly.
 
@@ -64,6 +95,19 @@ def check_labels(place: str, dataset: Dataset) -> None:
                 next_step="correct the dataset's prompt_names",
             )
         )
+
+
+def alike_labels(labels: Sequence[str]) -> list[list[str]]:
+    """Labels that differ in case or blanks alone, or in forms of one character, in groups.
+
+    >>> alike_labels(["Hot dog", "cat", "hotdog ", "cats"])
+    [['Hot dog', 'hotdog ']]
+    """
+    alike: dict[str, list[str]] = {}
+    for label in labels:
+        plain = unicodedata.normalize("NFKC", label).casefold()
+        alike.setdefault("".join(plain.split()), []).append(label)
+    return [group for group in alike.values() if len(group) > 1]
 
 
 def check_sample(sample: Sample, label_count: int, target_count: int = 0) -> None:
@@ -128,13 +172,125 @@ def read_outline(dataset: Dataset) -> SampleIndex:
 
     Raises DataError where a sample is not what `check_sample` asks for.
     """
-    give = dataset.outline if isinstance(dataset, Outlined) else _reader_of(dataset)
+    give = dataset.outline if isinstance(dataset, Outlined) else reader_of(dataset)
     samples = []
     for index in range(len(dataset)):
         sample = give(index)
         check_sample(sample, len(dataset.labels), len(target_names(dataset)))
         samples.append(sample)
     return SampleIndex(samples)
+
+
+@dataclass(frozen=True)
+class NamedSplit:
+    """A split that is compared with others. `look` gives a sample without its large values.
+
+    Splits of one `family` are of one dataset: their ids, groups and labels mean the same.
+    """
+
+    name: str
+    family: str
+    dataset: Dataset
+    look: Callable[[int], Sample] | None = None
+
+    @classmethod
+    def of(
+        cls, name: str, family: str, dataset: Dataset, index: SampleIndex | None = None
+    ) -> NamedSplit:
+        """A split by what is known of its samples, or else by its own outline if it gives one."""
+        look = dataset.outline if isinstance(dataset, Outlined) else None
+        return cls(name, family, dataset, look if index is None else index.samples.__getitem__)
+
+
+@dataclass
+class Traces:
+    """What is compared of one split, as numbers: a sample's row, or a file's entry, has one each.
+
+    `names`, `texts`, `ids` and `groups` are hashes of this process, 0 where there is none.
+    """
+
+    part: NamedSplit
+    ids: array[int] = field(default_factory=lambda: array("q"))
+    texts: array[int] = field(default_factory=lambda: array("q"))
+    groups: array[int] = field(default_factory=lambda: array("q"))
+    labels: Counter[int] = field(default_factory=Counter)
+    labelled: int = 0
+    modality_sets: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    targets: array[float] = field(default_factory=lambda: array("d"))
+    names: array[int] = field(default_factory=lambda: array("q"))
+    sizes: array[int] = field(default_factory=lambda: array("q"))
+    rows: array[int] = field(default_factory=lambda: array("q"))
+    modalities: list[str] = field(default_factory=list)
+    places: array[int] = field(default_factory=lambda: array("B"))
+
+    @classmethod
+    def read(cls, part: NamedSplit) -> Traces:
+        """The traces of a split; every sample is asked once, and no file is read."""
+        traces, look = cls(part), part.look
+        traced = part.dataset if isinstance(part.dataset, Traced) else None
+        is_multi_label = part.dataset.is_multi_label
+        for row in range(len(part.dataset)):
+            if look is not None:
+                traces.add_sample(look(row), is_multi_label=is_multi_label)
+            if traced is not None:
+                traces.add_origin(row, traced.trace(row))
+        return traces
+
+    def add_sample(self, sample: Sample, *, is_multi_label: bool) -> None:
+        """Take in what an outline says: id, labels, targets, and texts where it has no files."""
+        self.ids.append(hash(sample.id))
+        known = known_labels(sample, is_multi_label=is_multi_label)
+        if known is not None:
+            self.labelled += 1
+            for label in known:
+                self.labels[label] += 1
+        self.targets.extend(sample.targets)
+        values = sample.values
+        self.modality_sets[tuple(values)] += 1
+        is_text = "text" in values and None not in values.values()
+        self.texts.append(hash(repr(sorted(values.items()))) if is_text else 0)
+
+    def add_origin(self, row: int, origin: Origin) -> None:
+        """Take in the files and the group of a sample."""
+        self.groups.append(0 if origin.group is None else hash(origin.group))
+        for modality, source in origin.sources.items():
+            if modality not in self.modalities:
+                self.modalities.append(modality)
+            self.names.append(hash(source.name))
+            self.sizes.append(source.size_bytes)
+            self.rows.append(row)
+            self.places.append(self.modalities.index(modality))
+
+    def _source(self, entry: int) -> tuple[Traced, int, str]:
+        dataset = self.part.dataset
+        assert isinstance(dataset, Traced), "nothing else has files"
+        return dataset, self.rows[entry], self.modalities[self.places[entry]]
+
+    def name(self, entry: int) -> str:
+        """A file's name."""
+        dataset, row, modality = self._source(entry)
+        return dataset.trace(row).sources[modality].name
+
+    def open(self, entry: int) -> BinaryIO:
+        """A file's bytes."""
+        dataset, row, modality = self._source(entry)
+        return dataset.open_source(row, modality)
+
+    def group(self, row: int) -> str:
+        """A sample's group, "" without one."""
+        dataset = self.part.dataset
+        assert isinstance(dataset, Traced), "nothing else has groups"
+        return dataset.trace(row).group or ""
+
+    def sample(self, row: int) -> Sample:
+        """A sample without its large values."""
+        assert self.part.look is not None, "only samples that were looked at have a row"
+        return self.part.look(row)
+
+    def column(self, name: str) -> npt.NDArray[np.int64]:
+        """A column as an array, without a copy."""
+        column: array[int] = getattr(self, name)
+        return np.frombuffer(column, np.int64) if column else np.zeros(0, np.int64)
 
 
 def raw_values(samples: SampleIndex, dataset: Dataset, modality: str) -> Iterator[object]:
@@ -146,7 +302,9 @@ def raw_values(samples: SampleIndex, dataset: Dataset, modality: str) -> Iterato
         yield from captions_of(dataset[index].values[modality] if known is None else known)
 
 
-def _reader_of(dataset: Dataset) -> Callable[[int], Sample]:
+def reader_of(dataset: Dataset) -> Callable[[int], Sample]:
+    """What gives the outline of a sample by reading it: its texts, and None for what is large."""
+
     def read(index: int) -> Sample:
         sample = dataset[index]
         texts = {key: raw if _is_text(raw) else None for key, raw in sample.values.items()}

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from mmlab.errors import DataError, explain
-from mmlab.plugin import Dataset, Outlined, Sample, Sectioned, Split
+from mmlab.plugin import Dataset, Outlined, Sample, Sectioned, Split, Traced
 from mmlab.records import SkippedSample
 
 #: What reading a sample raises when its file is missing or broken. Pillow has two words for it.
@@ -43,6 +43,10 @@ class SampleSubset:
                 name: [places[position] for position in section if position in places]
                 for name, section in dataset.sections.items()
             }
+        if isinstance(dataset, Traced):
+            trace, open_source = dataset.trace, dataset.open_source
+            self.trace = lambda index: trace(positions[index])
+            self.open_source = lambda index, modality: open_source(positions[index], modality)
         for name in ("target_names", "prompt_names", "notes"):
             if hasattr(dataset, name):
                 setattr(self, name, getattr(dataset, name))

@@ -7,22 +7,23 @@ weights it leaves, so that a model loads where its training data are gone.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
+from mmlab.data.hygiene import Hygiene, compare, unclean
 from mmlab.data.samples import (
+    NamedSplit,
     SampleIndex,
-    check_labels,
     known_labels,
     new_notes,
+    open_split,
     read_outline,
     target_names,
 )
 from mmlab.data.skipped import without_unreadable
 from mmlab.errors import DataError
 from mmlab.hashing import digest
-from mmlab.plan.component import Resolved
+from mmlab.plan.component import Resolved, place_message
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Dataset, Split
 from mmlab.records import SkippedSample
@@ -37,14 +38,17 @@ class Splits:
         self._made: dict[tuple[str, Split], Dataset] = {}
         self._skipped: dict[int, list[SkippedSample]] = {}
         self._outlines: dict[int, SampleIndex] = {}  # by id: the datasets in `_made` stay alive
+        self._read: dict[str, list[Dataset]] = {}  # by component, what is not yet left out included
+        self._compared: dict[object, Hygiene] = {}
 
     def get(self, resolved: Resolved, split: Split) -> Dataset:
         """One split of a dataset component; it may be empty."""
-        key = (_key(resolved), split)
+        key = (family_of(resolved), split)
         if key not in self._made:
-            dataset = cast(Dataset, resolved.make(split=split))
-            check_labels(f"dataset {resolved.entry.name!r}", dataset)
-            self._tell(dataset)
+            others = self._read.setdefault(key[0], [])
+            dataset = open_split(resolved, split, others)
+            others.append(dataset)
+            self._say(new_notes(dataset, self._told))
             if resolved.max_skipped is not None:
                 name = resolved.entry.name
                 dataset, skipped = without_unreadable(dataset, split, resolved.max_skipped, name)
@@ -52,14 +56,14 @@ class Splits:
             self._made[key] = dataset
         return self._made[key]
 
-    def _tell(self, dataset: Dataset) -> None:
+    def _say(self, lines: Iterable[str]) -> None:
         if self._note is not None:
-            for line in new_notes(dataset, self._told):
+            for line in lines:
                 self._note(line)
 
     def skipped(self, plan: Plan) -> list[SkippedSample]:
         """What could not be read of the splits that were read of a plan's datasets."""
-        keys = {_key(each) for each in (plan.dataset, *plan.evaluate_datasets.values())}
+        keys = {family_of(each) for each in (plan.dataset, *plan.evaluate_datasets.values())}
         made = [dataset for (key, _), dataset in self._made.items() if key in keys]
         return [one for dataset in made for one in self._skipped.get(id(dataset), ())]
 
@@ -68,6 +72,39 @@ class Splits:
         if id(dataset) not in self._outlines:
             self._outlines[id(dataset)] = read_outline(dataset)
         return self._outlines[id(dataset)]
+
+    def compare(self, plan: Plan) -> None:
+        """Tell, once, what the splits that a plan reads share (leakage), and labels alike.
+
+        Raises DataError with the same words where `strict_splits` of a dataset among them is set.
+        """
+        parts = dict(self._parts(plan))
+        learns = plan.head is not None and not plan.predicts_targets
+        closed_by = "train" if learns and plan.cell.spec.train is not None else None
+        key = (closed_by, *((part.name, part.family) for part in parts))
+        if key not in self._compared:
+            self._compared[key] = compare([*parts], closed_by=closed_by)
+            self._say(self._compared[key].lines())
+        for resolved in parts.values():
+            names = {part.name for part, one in parts.items() if one is resolved}
+            found = self._compared[key].of(names) if resolved.is_strict else []
+            if found:
+                message = unclean(found, str((*resolved.table, "dataset")[0]))
+                raise DataError(place_message(message, resolved.document, resolved.table))
+
+    def _parts(self, plan: Plan) -> Iterator[tuple[NamedSplit, Resolved]]:
+        """The splits that a plan trains on, is validated on and is evaluated on, but empty ones."""
+        read: dict[str, tuple[Resolved, Split]] = {}
+        if plan.cell.spec.train is not None:
+            read = {"train": (plan.dataset, "train"), "validation": (plan.dataset, "validation")}
+        for name, table in plan.evaluate_tables.items():
+            own = plan.evaluate_datasets.get(name)
+            label = table.split if own is None else f"the data of {name}"
+            read.setdefault(label, (own or plan.dataset, table.split))
+        for label, (resolved, split) in read.items():
+            if len(dataset := self.get(resolved, split)):
+                index = self._outlines.get(id(dataset))
+                yield NamedSplit.of(label, family_of(resolved), dataset, index), resolved
 
     def reference(self, plan: Plan) -> Dataset:
         """The data a plan's modules are made for: what it trains on, or first is evaluated on."""
@@ -135,8 +172,8 @@ def lacks_split(plan: Plan, name: str, split: Split, instead: str) -> DataError:
     return _empty(plan, ("evaluate", name), split, f"{instead}, or {step}" if instead else step)
 
 
-def _key(resolved: Resolved) -> str:
-    """What two components share if they read the same data in the same way."""
+def family_of(resolved: Resolved) -> str:
+    """What two dataset components share if they read the same data in the same way."""
     return digest([resolved.locality(), resolved.max_skipped])
 
 

@@ -42,10 +42,15 @@ class BuildContext:
 def make_encoders(plan: Plan) -> dict[str, nn.Module]:
     """The encoders of a plan by key, as they start: without weights or vocabularies of the spec."""
     context = BuildContext(plan.reads, plan.cell.seed)
-    return {
-        key: _make(plan, resolved, encoder_key(key), modality=plan.modality(key), context=context)
-        for key, resolved in plan.encoders.items()
-    }
+    return {key: make_encoder(plan, key, context) for key in plan.encoders}
+
+
+def make_encoder(plan: Plan, key: str, context: BuildContext | None = None) -> nn.Module:
+    """One of them."""
+    context = context or BuildContext(plan.reads, plan.cell.seed)
+    named = {"modality": plan.modality(key), "context": context}
+    encoder: nn.Module = _make(plan, plan.encoders[key], encoder_key(key), **named)
+    return encoder
 
 
 def encoder_key(key: str) -> str:

@@ -36,6 +36,8 @@ class Resolved:
     options: Mapping[str, object]
     #: of a dataset: the share of a split that may be left out unread; None where none may
     max_skipped: float | None = None
+    #: of a dataset: whether splits that share something are refused
+    is_strict: bool = False
     #: the spec and the table in it, for messages
     document: Document | None = None
     table: Where = ()

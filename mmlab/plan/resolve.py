@@ -158,13 +158,14 @@ class Finder:
             self.faults += self._of_the_likely(kind, component, where)
             return None
         self.faults += [fault.under(*where) for fault in faults]
-        share = None
-        if isinstance(component, DatasetTable) and component.on_error == "skip":
-            share = component.max_skipped
+        share, is_strict = None, False
+        if isinstance(component, DatasetTable):
+            share = component.max_skipped if component.on_error == "skip" else None
+            is_strict = component.strict_splits
         options = map_placed_paths(options, partial(self._placed, where))
         for option, nested in nested_options(factory).items() if options else ():
             options[option] = self._find_parts(nested, options[option], (*where, option))
-        return Resolved(entry, factory, options, share, self.document, where)
+        return Resolved(entry, factory, options, share, is_strict, self.document, where)
 
     def _find_parts(self, nested: Nested, tables: Any, where: Where) -> list[Part]:
         """The components that an option lists; those that are at fault are noted and left out."""

@@ -54,6 +54,7 @@ from mmlab.plugin.contracts import Outlined as Outlined
 from mmlab.plugin.contracts import Pretrained as Pretrained
 from mmlab.plugin.contracts import Prompted as Prompted
 from mmlab.plugin.contracts import Published as Published
+from mmlab.plugin.contracts import ReadTogether as ReadTogether
 from mmlab.plugin.contracts import Sectioned as Sectioned
 from mmlab.plugin.contracts import SimilarityFusion as SimilarityFusion
 from mmlab.plugin.contracts import Split as Split
@@ -61,6 +62,7 @@ from mmlab.plugin.contracts import Staged as Staged
 from mmlab.plugin.contracts import Stepped as Stepped
 from mmlab.plugin.contracts import Targeted as Targeted
 from mmlab.plugin.contracts import Tokenized as Tokenized
+from mmlab.plugin.contracts import Traced as Traced
 from mmlab.plugin.contracts import Trimmed as Trimmed
 from mmlab.plugin.contracts import VectorFusion as VectorFusion
 from mmlab.plugin.hooks import GROUP as GROUP
@@ -71,10 +73,12 @@ from mmlab.plugin.hooks import hookspec as hookspec
 from mmlab.plugin.values import Batch as Batch
 from mmlab.plugin.values import Calibration as Calibration
 from mmlab.plugin.values import Features as Features
+from mmlab.plugin.values import Origin as Origin
 from mmlab.plugin.values import Outputs as Outputs
 from mmlab.plugin.values import Sample as Sample
 from mmlab.plugin.values import Scores as Scores
 from mmlab.plugin.values import Shapes as Shapes
 from mmlab.plugin.values import Similarity as Similarity
+from mmlab.plugin.values import Source as Source
 from mmlab.plugin.values import Vocabulary as Vocabulary
 from mmlab.plugin.values import normalize as normalize

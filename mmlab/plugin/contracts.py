@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    BinaryIO,
+    ClassVar,
+    Literal,
+    Protocol,
+    TypeVar,
+    runtime_checkable,
+)
 
-from mmlab.plugin.values import Batch, Calibration, Features, Outputs, Sample, Scores, Vocabulary
+from mmlab.plugin.values import (
+    Batch,
+    Calibration,
+    Features,
+    Origin,
+    Outputs,
+    Sample,
+    Scores,
+    Vocabulary,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -97,6 +115,7 @@ RESERVED_OPTIONS = frozenset(
         "dataset",
         "on_error",
         "max_skipped",
+        "strict_splits",
     }
 )
 
@@ -403,3 +422,32 @@ class Noted(Protocol):
 
     notes: Sequence[str]
     """One line each, in plain words; empty where there is nothing to tell."""
+
+
+@runtime_checkable
+class Traced(Protocol):
+    """A dataset that knows which files its samples are read from, and who shares a group.
+
+    Its splits can then be compared before anything is trained: whether a file, the same bytes or a
+    group is in two of them. Without it only ids and labels are compared.
+    """
+
+    def trace(self, index: int) -> Origin:
+        """Where sample `index` comes from. Reads no file; cheap, for it is asked of every sample.
+
+        Each of its sources is a modality that the sample has.
+        """
+
+    def open_source(self, index: int, modality: str) -> BinaryIO:
+        """The bytes of one of its sources, to be closed. Raises OSError or DataError."""
+
+
+@runtime_checkable
+class ReadTogether(Protocol):
+    """A dataset that has read all splits to know one: a command then asks it for the others.
+
+    They are what the factory would give, and share what was read.
+    """
+
+    def sibling(self, split: Split) -> Dataset:
+        """Another split of the same component, or the same one."""

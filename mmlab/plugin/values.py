@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
 
 from mmlab.errors import PluginError, explain
 
@@ -35,6 +35,28 @@ class Sample:
     values: Mapping[str, object]
     labels: tuple[int, ...] | None = None
     targets: tuple[float, ...] = ()
+
+
+class Source(NamedTuple):
+    """A file that a sample is read from, or a part of one; a tuple, for there are millions.
+
+    `name` is the absolute path, and of a part what finds it there: the same file has the same name
+    in every split. `size_bytes` is what reading it gives.
+    """
+
+    name: str
+    size_bytes: int
+
+
+class Origin(NamedTuple):
+    """Where a sample comes from: its files by modality, and its group (one person, say) if known.
+
+    Two samples of one group belong in one split. A modality that is not read from a file of its own
+    has no source.
+    """
+
+    sources: Mapping[str, Source]
+    group: str | None = None
 
 
 @dataclass(frozen=True)

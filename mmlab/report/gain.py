@@ -16,7 +16,7 @@ import polars as pl
 
 from mmlab.report.frames import Runs
 from mmlab.report.gain_runs import Family, SeedGroup, costs_of, read_families, read_outcomes
-from mmlab.statistics.paired import PAIRED_KINDS, Paired, paired_interval
+from mmlab.statistics.intervals import PAIRED_KINDS, Paired, paired_interval
 from mmlab.store import Store
 
 Array = npt.NDArray[np.float64]

@@ -77,6 +77,8 @@ def find_runs(store: Store, run: str, *, every: bool) -> list[RunRow]:
 
 
 def _ask(runner: Runner, row: RunRow, names: Sequence[str], plan: Plan) -> Ended:
+    if any(dataset.is_strict for dataset in plan.evaluate_datasets.values()):
+        runner.splits.compare(plan)  # with the training data, which nothing else here needs
     confirmer = Confirmer(runner.store, runner.display.note)
     wanted = confirmer.evaluations(plan, row.train_hash, runner.splits, names)
     confirmer.keep()

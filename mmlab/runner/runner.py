@@ -227,6 +227,7 @@ class Runner:
         identity = describe_run(asked, plan, confirmer.cell(plan, content), initial)
         wanted = confirmer.evaluations(plan, identity.train_hash, self.splits)
         self.tell_skipped(plan)
+        self.splits.compare(plan)
         confirmer.keep()
         row = self.store.submit(identity, rerun=self.options.rerun)
         self.weights.submitted(plan.cell.experiment, row.run_id)

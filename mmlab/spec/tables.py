@@ -61,7 +61,7 @@ class Component(Table):
 
 
 class DatasetTable(Component):
-    """A dataset, and what happens where a sample of it cannot be read."""
+    """A dataset, and what happens where a sample cannot be read, or splits share something."""
 
     on_error: Annotated[
         Literal["error", "skip"],
@@ -73,6 +73,11 @@ class DatasetTable(Component):
         Field(ge=0, lt=1, description='largest share of a split that on_error = "skip" leaves out'),
         WithoutEffect(),
     ] = 0.001
+    strict_splits: Annotated[
+        bool,
+        Field(description="refuse splits that share a file, a group or an id; they are told else"),
+        WithoutEffect(),
+    ] = False
 
 
 class WeightsTable(Table):

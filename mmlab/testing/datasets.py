@@ -11,7 +11,17 @@ from PIL import Image
 from torch import Tensor
 
 from mmlab.errors import unstorable
-from mmlab.plugin import SPLITS, Dataset, Noted, Outlined, Prompted, Published, Sample, Targeted
+from mmlab.plugin import (
+    SPLITS,
+    Dataset,
+    Noted,
+    Outlined,
+    Prompted,
+    Published,
+    Sample,
+    Targeted,
+    Traced,
+)
 from mmlab.testing.tools import BUILD, OTHER, Factory, ambient, build, check_schema, require
 
 #: What must not differ between the splits of a dataset.
@@ -26,9 +36,10 @@ def check_dataset(factory: Factory, **options: object) -> None:
     values of the promised kinds; at least one value of each modality to train on; label ids that
     exist, one at most in single-label data (of a multi-label sample () says that none is true, and
     None that its labels are unknown); targets as many as are named; an outline, if it gives one,
-    that says of a sample what the sample says; templates with one `{}` each; as many names for
-    prompts as labels, if it gives any; notes of one line each, if it has any; a revision that is
-    the same every time; no randomness.
+    that says of a sample what the sample says; sources, if it traces them, of values that the
+    sample has and of the size they are said to have; templates with one `{}` each; as many names
+    for prompts as labels, if it gives any; notes of one line each, if it has any; a revision that
+    is the same every time; no randomness.
     """
     resolved = check_schema("dataset", factory, options)
     datasets = _build_all(factory, resolved, BUILD)
@@ -118,6 +129,8 @@ def _check_samples(dataset: Dataset, split: str) -> list[str]:
             _check_sample(sample, dataset)
             if isinstance(dataset, Outlined):
                 _check_outline(dataset.outline(index), sample)
+            if isinstance(dataset, Traced):
+                _check_trace(dataset, index, sample)
             ids.append(sample.id)
             modalities |= set(sample.values)
     twice = len(ids) - len(set(ids))
@@ -125,6 +138,20 @@ def _check_samples(dataset: Dataset, split: str) -> list[str]:
     lacking = set(dataset.modalities) - modalities
     require(split != "train" or not lacking, f"no training sample has the modalities {lacking}")
     return ids
+
+
+def _check_trace(dataset: Traced, index: int, sample: Sample) -> None:
+    origin = dataset.trace(index)
+    require(origin == dataset.trace(index), f"{sample.id}: `trace` must say the same every time")
+    is_group = origin.group is None or (isinstance(origin.group, str) and bool(origin.group))
+    require(is_group, f"{sample.id}: a group must be a text that is not empty, or None")
+    for modality, source in origin.sources.items():
+        named = f"{sample.id}: the source of {modality!r}"
+        require(modality in sample.values, f"{named} is of no value of the sample")
+        require(isinstance(source.name, str) and bool(source.name), f"{named} must have a name")
+        with dataset.open_source(index, modality) as file:
+            size = len(file.read())
+        require(size == source.size_bytes, f"{named} has {size} bytes, not {source.size_bytes}")
 
 
 def _check_sample(sample: Sample, dataset: Dataset) -> None:

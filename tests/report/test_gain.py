@@ -18,7 +18,7 @@ from mmlab.report.gain import SCHEMA, fusion_gain
 from mmlab.report.gain_runs import costs_of
 from mmlab.report.render.files import to_csv, to_json, to_markdown
 from mmlab.report.results import Results
-from mmlab.statistics.paired import paired_interval
+from mmlab.statistics.intervals import paired_interval
 from mmlab.store import Store
 
 IMAGE = [1.0, 0, 0, 1, 0, 0, 0, 0]

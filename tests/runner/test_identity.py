@@ -39,6 +39,7 @@ def _hash(lab: Lab, plan: Plan) -> Hashes:
     [
         "train.emit_every=7",
         "train.workers=2",
+        "dataset.strict_splits=true",
         'meta.author="someone"',
         "evaluate.0.k=3",
         'evaluate.0.split="validation"',

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mmlab.statistics.paired import paired_interval
+from mmlab.statistics.intervals import paired_interval
 
 
 def test_one_seed_is_the_paired_t_interval_of_the_library() -> None:

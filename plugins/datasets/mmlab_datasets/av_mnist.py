@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from mmlab.plugin import DataError, Sample, Split, explain
+from mmlab.plugin import DataError, Origin, Sample, Source, Split, explain
 from mmlab_datasets.idx import read_idx
 from mmlab_datasets.sound import read_sound
 
@@ -94,8 +94,9 @@ class AvMnist:
         self._sounds = sounds
         self._snr_db = sound_snr_db
         self._seed = seed
+        self._sizes = {name: (sounds / name).stat().st_size for name in recordings}
         content = [
-            sorted((name, (sounds / name).stat().st_size) for name in recordings),
+            sorted(self._sizes.items()),
             [(images / name).stat().st_size for names in _FILES.values() for name in names],
             [*map(list, held_out.values())],
             [pictures, image_energy, sound_snr_db, seed],
@@ -122,6 +123,16 @@ class AvMnist:
         pair = self._pairs[index]
         name = f"{pair.recording.removesuffix('.wav')}+{pair.picture}"
         return Sample(name, {"image": None, "audio": None}, (pair.digit,))
+
+    def trace(self, index: int) -> Origin:
+        """The recording and its speaker; pictures have no files of their own."""
+        name = self._pairs[index].recording
+        file = str(self._sounds.absolute() / name)
+        return Origin({"audio": Source(file, self._sizes[name])}, name.split("_")[1])
+
+    def open_source(self, index: int, modality: str) -> BinaryIO:
+        """The bytes of the recording."""
+        return (self._sounds / self._pairs[index].recording).open("rb")
 
 
 def _recordings(folder: Path) -> dict[str, tuple[int, str]]:

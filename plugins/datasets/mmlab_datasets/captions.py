@@ -8,11 +8,11 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from pydantic import Field
 
-from mmlab.plugin import DataError, Sample, Split, explain
+from mmlab.plugin import DataError, Origin, Sample, Source, Split, explain
 from mmlab_datasets.media import read_picture
 
 #: The file's own name of a split -> ours.
@@ -72,8 +72,9 @@ class Captions:
         self._pictures = _join(images, captions)
         self.notes = _about_joined(path, split, len(images), len(self._pictures))
         self._root = root
-        sizes = _sizes(path, root, self._pictures)
-        content = json.dumps([[one.file, one.captions] for one in self._pictures] + [sizes, split])
+        self._sizes = _sizes(path, root, self._pictures)
+        told = [[one.file, one.captions] for one in self._pictures]
+        content = json.dumps([*told, self._sizes, split])
         self.revision = f"captions-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
 
     def __len__(self) -> int:
@@ -92,6 +93,15 @@ class Captions:
         """The same without the picture."""
         one = self._pictures[index]
         return Sample(one.file, {"image": None, "text": one.captions})
+
+    def trace(self, index: int) -> Origin:
+        """The picture's file."""
+        file = self._root.absolute() / self._pictures[index].file
+        return Origin({"image": Source(str(file), self._sizes[index])})
+
+    def open_source(self, index: int, modality: str) -> BinaryIO:
+        """The bytes of the picture."""
+        return (self._root / self._pictures[index].file).open("rb")
 
 
 # A document of JSON: whatever its values are.

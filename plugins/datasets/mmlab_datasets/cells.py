@@ -2,36 +2,39 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from mmlab.plugin import DataError, explain
 from mmlab_datasets.index import Index
 from mmlab_datasets.numerals import has_leading_zero, is_foreign, is_missing, parse_number
 from mmlab_datasets.rows import JoinedRows
+from mmlab_datasets.sample_table import Distinct
 from mmlab_datasets.wording import counted, some, toml_key
 
 Kind = Literal["number", "category"]
-Cell = str | float | None
 #: Of the cells that are known: up to this share, cells that are no numbers may be mistakes.
 SUSPICIOUS_SHARE = 0.05
 #: Of the cells that are known: from this share on, a column looks like one of numbers.
 FOREIGN_SHARE = 0.9
+#: Cells that a note shows.
+SHOWN = 3
 
 
 @dataclass(frozen=True)
 class Column:
-    """The cells of a column, None where one is missing, its kind, and what is to say of it.
+    """The cells of a column, null where one is missing, its kind, and what is to say of it.
 
     `why` follows the name of a column of which there is nothing more to say than its kind.
     """
 
-    cells: Sequence[Cell]
+    cells: pl.Series
     kind: Kind
     note: str = ""
     why: str = ""
@@ -39,8 +42,8 @@ class Column:
 
 def read_cells(
     index: Index, columns: Sequence[str], kinds: Mapping[str, Kind], joined: JoinedRows
-) -> tuple[list[tuple[Cell, ...]], list[str]]:
-    """Every sample's cells in these columns, and notes that tell the kind of every column.
+) -> tuple[dict[str, pl.Series], list[str]]:
+    """The cells of all samples by column, and notes that tell the kind of every column.
 
     A column is of numbers where every cell says one but for those that are empty, or a word such
     as NaN or N/A; else its cells are categories, as they are written. `kinds` says it of a column
@@ -55,8 +58,7 @@ def read_cells(
         plain = [f"{n!r}{c.why}" for n, c in read.items() if c.kind == kind and not c.note]
         if plain:
             notes.append(f"{index.path}: read as {words}: {some(plain, 20)}")
-    found = [joined.agreed(name, column.cells) for name, column in read.items()]
-    return list(zip(*found, strict=True)) if found else [()] * len(joined), notes
+    return {name: joined.column(name, column.cells) for name, column in read.items()}, notes
 
 
 def _read(index: Index, column: str, declared: Kind | None) -> Column:
@@ -64,80 +66,105 @@ def _read(index: Index, column: str, declared: Kind | None) -> Column:
     if series.dtype.is_numeric() and declared != "category":
         return _numbers(series)
     if series.dtype == pl.Boolean or series.dtype.is_numeric():
-        texts: Sequence[str | None] = [_joined(cells) for cells in index.labels(column)]
+        named = [cells[0] if cells else None for cells in index.labels(column)]
+        texts = pl.Series(named, dtype=pl.String)
     else:
-        texts = index.cells(column)
+        texts = index.texts(column)
     if declared == "category":
         return Column(texts, "category", why=" (declared)")
     return _said(index, column, texts, declared)
 
 
-def _joined(cells: tuple[str, ...]) -> str | None:
-    return cells[0] if cells else None
-
-
 def _numbers(series: pl.Series) -> Column:
-    cells = series.cast(pl.Float64).to_list()
-    infinite = sum(cell is not None and math.isinf(cell) for cell in cells)
-    found = [cell if cell is not None and math.isfinite(cell) else None for cell in cells]
+    cells = series.cast(pl.Float64)
+    infinite = int(cells.is_infinite().sum())
+    known = cells.is_finite().fill_null(False)
+    found = pl.select(pl.when(known).then(cells)).to_series()
     told = f"is read as numbers; {counted(infinite, 'cell')} without end taken as missing"
     return Column(found, "number", told if infinite else "")
 
 
-def _said(index: Index, column: str, texts: Sequence[str | None], declared: Kind | None) -> Column:
-    """A column of texts, as numbers where they are."""
-    cells = [None if text is None else parse_number(text) for text in texts]
-    missing: Counter[str] = Counter()
-    others: list[int] = []
-    for row, (text, cell) in enumerate(zip(texts, cells, strict=True), start=1):
-        if text is None or cell is not None:
-            continue
-        if is_missing(text):
-            missing[text] += 1
-        else:
-            others.append(row)
+def _said(index: Index, column: str, texts: pl.Series, declared: Kind | None) -> Column:
+    """A column of texts, as numbers where they are. Each text is looked at once."""
+    cells: Distinct[str | None] = Distinct.of(texts)
+    counts = np.bincount(cells.places, minlength=len(cells.values))
+    numbers = [None if text is None else parse_number(text) for text in cells.values]
+    unread = [
+        place
+        for place, (text, number) in enumerate(zip(cells.values, numbers, strict=True))
+        if text is not None and number is None
+    ]
+    words = {str(cells.values[place]): place for place in unread}
+    missing = Counter({word: int(counts[at]) for word, at in words.items() if is_missing(word)})
+    others = [place for word, place in words.items() if word not in missing]
+    rows = np.flatnonzero(np.isin(cells.places, others))
     if others and declared == "number":
-        raise _no_number(index, column, others[0], texts)
-    known = sum(cell is not None for cell in cells)
+        raise _no_number(index, column, int(rows[0]), texts)
+    known = int(counts[[number is not None for number in numbers]].sum())
     if others or (missing and not known and not declared):
-        return _categories(index, column, texts, others, known)
+        is_other = [word for word in words if word not in missing and is_foreign(word)]
+        foreign = sum(int(counts[words[word]]) for word in is_other)
+        return _categories(index, column, texts, rows, known, foreign)
+    told = [*_of_numbers(column, cells, counts, missing, is_declared=declared is not None)]
+    note = "; ".join(["is read as numbers", *told]) if told else ""
+    found = pl.Series(numbers, dtype=pl.Float64).gather(cells.places)
+    return Column(found, "number", note, " (declared)" if declared else "")
+
+
+def _of_numbers(
+    column: str,
+    cells: Distinct[str | None],
+    counts: npt.NDArray[np.int64],
+    missing: Counter[str],
+    *,
+    is_declared: bool,
+) -> Iterator[str]:
+    """What is to say of a column of numbers: cells that are missing, and codes that lose a zero."""
     words = [f"{counted(count, 'cell')} {word!r}" for word, count in missing.most_common()]
-    told = [f"missing: {some(words, 5)}"] if words else []
-    codes = [] if declared else [text for text in texts if text and has_leading_zero(text)]
-    if codes:
-        told.append(
-            f"a 0 at the beginning is lost in {counted(len(codes), 'cell')}, as {codes[0]!r}; "
+    if words:
+        yield f"missing: {some(words, 5)}"
+    codes = [place for place, text in enumerate(cells.values) if text and has_leading_zero(text)]
+    if codes and not is_declared:
+        number, first = int(counts[codes].sum()), cells.values[codes[0]]
+        yield (
+            f"a 0 at the beginning is lost in {counted(number, 'cell')}, as {first!r}; "
             f'kinds = {{ {toml_key(column)} = "category" }} keeps codes'
         )
-    note = "; ".join(["is read as numbers", *told]) if told else ""
-    return Column(cells, "number", note, " (declared)" if declared else "")
 
 
 def _categories(
-    index: Index, column: str, texts: Sequence[str | None], others: Sequence[int], known: int
+    index: Index,
+    column: str,
+    texts: pl.Series,
+    others: npt.NDArray[np.int64],
+    known: int,
+    foreign: int,
 ) -> Column:
-    """A column in which these rows say no number."""
-    rows = others or [row for row, text in enumerate(texts, start=1) if text is not None]
-    shown = [f"{texts[row - 1]!r:.40} in row {index.places.row(row)}" for row in rows]
+    """A column in which these rows, from 0, say no number; some of them a number otherwise."""
+    rows = others if others.size else texts.is_not_null().arg_true().to_numpy()
+    shown = [
+        f"{texts[row]!r:.40} in row {index.places.row(row + 1)}" for row in rows[:SHOWN].tolist()
+    ]
     count, share = known + len(others), len(others) / max(1, known + len(others))
-    foreign = [row for row in others if is_foreign(str(texts[row - 1]))]
-    if foreign and len(foreign) + known >= FOREIGN_SHARE * count:
-        seen = f"{len(foreign):,} of {count:,} cells have separators of thousands or decimal commas"
+    if foreign and foreign + known >= FOREIGN_SHARE * count:
+        seen = f"{foreign:,} of {count:,} cells have separators of thousands or decimal commas"
         step = "written as 1234 or 3.5 they would be numbers"
     elif known and share <= SUSPICIOUS_SHARE:
         seen = f"{len(others):,} of {count:,} cells are no numbers"
         step = f'kinds = {{ {toml_key(column)} = "number" }} refuses them, "category" means them'
     else:
         return Column(texts, "category", why=f" ({shown[0]})")
-    return Column(texts, "category", f"is read as categories: {seen} ({some(shown)}); {step}")
+    more = f" and {len(rows) - SHOWN:,} more" if len(rows) > SHOWN else ""
+    note = f"is read as categories: {seen} ({', '.join(shown)}{more}); {step}"
+    return Column(texts, "category", note)
 
 
-def _no_number(index: Index, column: str, row: int, texts: Sequence[str | None]) -> DataError:
-    text = str(texts[row - 1])
+def _no_number(index: Index, column: str, row: int, texts: pl.Series) -> DataError:
+    text = str(texts[row])
     foreign = "; separators of thousands and decimal commas are not read" * is_foreign(text)
     return DataError(
         explain(
-            index.places.of(row, column),
+            index.places.of(row + 1, column),
             "the cell is no finite number, and dataset.kinds says that the column is of numbers",
             found=repr(text)[:80],
             allowed=f"a number such as 12 or 0.5, NaN, N/A, null, or an empty cell{foreign}",

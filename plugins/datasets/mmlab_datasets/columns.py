@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from mmlab.plugin import SPLITS, DataError, explain
@@ -13,17 +15,21 @@ from mmlab_datasets.celltypes import is_text
 from mmlab_datasets.index import Index, nearest
 from mmlab_datasets.numerals import is_missing, parse_number
 from mmlab_datasets.rows import JoinedRows
-from mmlab_datasets.several_labels import label_cells
+from mmlab_datasets.sample_table import Distinct, Lists
+from mmlab_datasets.several_labels import distinct_labels
 from mmlab_datasets.wording import counted, some
 
 
-def read_ids(index: Index, column: str | None, joined: JoinedRows) -> list[str]:
+def read_ids(index: Index, column: str | None, joined: JoinedRows) -> pl.Series:
     """The id of every sample, the number of its first row where no column is named."""
     numbers = joined.first(range(1, len(index) + 1))
     if column is None:
-        return [str(number) for number in numbers]
+        return pl.Series(numbers).cast(pl.String)
+    ids = joined.column(column, index.texts(column))
+    if not ids.null_count() and ids.n_unique() == len(ids):
+        return ids
     first: dict[str, int] = {}
-    for number, cell in zip(numbers, joined.agreed(column, index.cells(column)), strict=True):
+    for number, cell in zip(numbers, ids, strict=True):
         if cell is None or cell in first:
             raise DataError(
                 explain(
@@ -37,15 +43,25 @@ def read_ids(index: Index, column: str | None, joined: JoinedRows) -> list[str]:
                 )
             )
         first[cell] = number
-    return list(first)
+    raise AssertionError("an id is missing or there twice")
 
 
-def read_captions(index: Index, columns: Sequence[str]) -> list[tuple[str, ...]]:
-    """The captions of every row, from all columns."""
+def read_captions(index: Index, columns: Sequence[str], joined: JoinedRows) -> Lists:
+    """The captions of every sample, from all columns."""
+    if len(columns) == 1 and joined.is_each_one and is_text(index.series(columns[0]).dtype):
+        return Lists.of_one(_stripped(index.texts(columns[0])))
     captions: list[tuple[str, ...]] = [()] * len(index)
     for column in columns:
         captions = [a + b for a, b in zip(captions, index.lists(column), strict=True)]
-    return captions
+    return Lists.of(joined.captions(captions))
+
+
+def _stripped(texts: pl.Series) -> pl.Series:
+    """Texts without blanks around them, null where nothing else is there."""
+    around = texts.str.contains(r"^[\s\x1c-\x1f]|[\s\x1c-\x1f]$").arg_true()
+    if around.is_empty():
+        return texts
+    return texts.scatter(around, [text.strip() or None for text in texts.gather(around)])
 
 
 def read_labels(
@@ -54,18 +70,22 @@ def read_labels(
     separator: str | None,
     names: Sequence[str],
     none_label: str | None = None,
-) -> tuple[tuple[str, ...], list[tuple[int, ...] | None]]:
+) -> tuple[tuple[str, ...], Distinct[tuple[int, ...] | None]]:
     """The label names, and the label ids of every row as `label_cells` has the labels."""
-    cells = label_cells(index, column, separator, none_label)
-    labels = given_labels(names) or tuple(sorted({label for cell in cells for label in cell or ()}))
+    cells = distinct_labels(index, column, separator, none_label)
+    labels = given_labels(names) or tuple(
+        sorted({label for cell in cells.values for label in cell or ()})
+    )
     ids = {label: number for number, label in enumerate(labels)}
-    truths: dict[tuple[str, ...], tuple[int, ...]] = {}
-    for number, cell in enumerate(cells, start=1):
-        if cell is not None and cell not in truths:
-            for label in set(cell) - ids.keys():
-                raise _unknown(index.places.of(number, column), "label", label, labels)
-            truths[cell] = tuple(sorted({ids[label] for label in cell}))
-    return labels, [None if cell is None else truths[cell] for cell in cells]
+    for place, cell in enumerate(cells.values):
+        for label in set(cell or ()) - ids.keys():
+            number = int((cells.places == place).argmax()) + 1
+            raise _unknown(index.places.of(number, column), "label", label, labels)
+    truths = [
+        None if cell is None else tuple(sorted({ids[label] for label in cell}))
+        for cell in cells.values
+    ]
+    return labels, Distinct(truths, cells.places)
 
 
 def note_labels(index: Index, column: str | None, labels: Sequence[str]) -> list[str]:
@@ -95,16 +115,14 @@ def given_labels(names: Sequence[str]) -> tuple[str, ...]:
 
 def read_targets(
     index: Index, columns: Sequence[str], joined: JoinedRows
-) -> tuple[list[tuple[float, ...]], list[str]]:
-    """The numbers of every sample, NaN where one is not known, and what is to be told of them.
+) -> tuple[list[npt.NDArray[np.float64]], list[str]]:
+    """The numbers of all samples by column, NaN for unknown, and what is to be told of them.
 
     A cell that is empty, or a word such as N/A, is not known.
     """
-    if not columns:
-        return [()] * len(joined), []
     read = [(column, *_target(index, column)) for column in columns]
-    found = [joined.agreed(column, numbers) for column, numbers, _ in read]
-    return list(zip(*found, strict=True)), [note for _, _, note in read if note]
+    found = [np.array(joined.agreed(column, numbers)) for column, numbers, _ in read]
+    return found, [note for _, _, note in read if note]
 
 
 def _target(index: Index, column: str) -> tuple[list[float], str]:
@@ -144,14 +162,14 @@ def _no_number(index: Index, column: str, row: int) -> DataError:
     )
 
 
-def read_splits(index: Index, column: str) -> list[str]:
+def read_splits(index: Index, column: str) -> pl.Series:
     """The split that a column gives every row."""
-    known: dict[str | None, str] = {split: split for split in SPLITS}
-    cells = index.cells(column)
-    for number, cell in enumerate(cells, start=1):
-        if cell not in known:
-            raise _unknown(index.places.of(number, column), "split", cell or "", SPLITS)
-    return [known[cell] for cell in cells]
+    cells = index.texts(column)
+    wrong = (~cells.is_in(SPLITS)).fill_null(True).arg_true()
+    if not wrong.is_empty():
+        row = int(wrong[0])
+        raise _unknown(index.places.of(row + 1, column), "split", cells[row] or "", SPLITS)
+    return cells
 
 
 def _unknown(place: str, what: str, found: str, known: Sequence[str]) -> DataError:
@@ -166,6 +184,8 @@ def _unknown(place: str, what: str, found: str, known: Sequence[str]) -> DataErr
     )
 
 
-def join_groups(*columns: Iterable[str | None]) -> list[str]:
-    """For each row its last cell that is not empty; the first column has no empty cells."""
-    return [next(cell for cell in reversed(row) if cell) for row in zip(*columns, strict=True)]
+def join_groups(ids: pl.Series, *columns: pl.Series | None) -> pl.Series:
+    """For each sample its last cell that is not empty, or its id."""
+    known = [ids, *(column for column in columns if column is not None)]
+    named = {str(place): column for place, column in enumerate(known)}
+    return pl.DataFrame(named).select(pl.coalesce(*reversed(named))).to_series()

@@ -8,11 +8,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, BinaryIO, Literal
 
 from pydantic import Field
 
-from mmlab.plugin import SPLITS, DataError, Sample, Split, explain, file_sha256
+from mmlab.plugin import SPLITS, DataError, Origin, Sample, Source, Split, explain, file_sha256
 from mmlab_datasets.media import read_picture
 from mmlab_datasets.sound import read_sound
 from mmlab_datasets.splits import draw_splits
@@ -100,6 +100,7 @@ class Folders:
         told = json.dumps([content, self._modality, self.templates]).encode()
         self.revision = f"folders-{hashlib.sha256(told).hexdigest()[:16]}"
         self._files = [file for file, of in zip(read, chosen, strict=True) if of == split]
+        self._root = str(path.absolute())
         self._ids = {label: number for number, label in enumerate(self.labels)}
         self._path = path
         self._frames = video_frames
@@ -123,6 +124,15 @@ class Folders:
         """One file, not read."""
         file = self._files[index]
         return Sample(file.name, {self._modality: None}, (self._ids[file.label],))
+
+    def trace(self, index: int) -> Origin:
+        """The file."""
+        path = f"{self._root}/{self._files[index].name}"
+        return Origin({self._modality: Source(path, os.stat(path).st_size)})
+
+    def open_source(self, index: int, modality: str) -> BinaryIO:
+        """The bytes of the file."""
+        return (self._path / self._files[index].name).open("rb")
 
 
 def _find(root: Path) -> tuple[list[_File], list[str]]:

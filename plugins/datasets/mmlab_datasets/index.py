@@ -65,14 +65,18 @@ class Index:
 
     def cells(self, column: str | None) -> list[str | None]:
         """A column of texts or whole numbers as text; None where a cell is empty, or no column."""
-        if column is None:
-            return [None] * len(self)
-        return [cell or None for cell in self._texts(column, self.series(column)).to_list()]
+        return [None] * len(self) if column is None else self.texts(column).to_list()
 
-    def files(self, column: str | None) -> list[str | None]:
+    def texts(self, column: str) -> pl.Series:
+        """The same as a column of texts, null where a cell is empty."""
+        texts = self._texts(column, self.series(column))
+        empty = (texts == "").arg_true()
+        return texts if empty.is_empty() else texts.scatter(empty, None)
+
+    def files(self, column: str) -> pl.Series:
         """The names of files in a column. Raises DataError where every cell is empty."""
-        cells = self.cells(column)
-        if column is None or any(cells):
+        cells = self.texts(column)
+        if cells.null_count() < len(cells):
             return cells
         raise DataError(
             explain(
@@ -92,13 +96,19 @@ class Index:
         """The same, where booleans are "true" and "false", and 3.0 is 3, as pandas writes it."""
         return self._lists(column, as_names(self.series(column)), separator)
 
+    def names(self, column: str) -> pl.Series:
+        """A column of one label a row as texts, read as `labels` reads it."""
+        return self._texts(column, as_names(self.series(column)))
+
     def _lists(
         self, column: str, series: pl.Series, separator: str | None
     ) -> list[tuple[str, ...]]:
         if is_list(series.dtype):
             return self._listed(column, as_lists(series))
         cells = [cell or "" for cell in self._texts(column, series).to_list()]
-        return [_stripped(cell.split(separator) if separator else [cell]) for cell in cells]
+        if separator:
+            return [_stripped(cell.split(separator)) for cell in cells]
+        return [(text,) if (text := cell.strip()) else () for cell in cells]
 
     def holds_lists(self, column: str | None) -> bool:
         """True where the column has the list type of JSONL or Parquet."""

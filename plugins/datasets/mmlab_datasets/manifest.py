@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import copy
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, BinaryIO, Literal
 
+import numpy as np
+import polars as pl
 from pydantic import Field
 
-from mmlab.plugin import Added, DataError, Sample, Split, explain
-from mmlab_datasets.cells import Cell, Kind, read_cells
+from mmlab.plugin import Added, DataError, Origin, Sample, Source, Split, explain
+from mmlab_datasets.cells import Kind, read_cells
 from mmlab_datasets.columns import (
     join_groups,
     note_labels,
@@ -22,36 +24,26 @@ from mmlab_datasets.columns import (
     read_splits,
     read_targets,
 )
-from mmlab_datasets.files import file_hashes, file_sizes
+from mmlab_datasets.files import absolute_path, file_hashes, has_detours, size_array
 from mmlab_datasets.index import Index
 from mmlab_datasets.index_files import read_index
 from mmlab_datasets.media import REPLACE, read_picture
 from mmlab_datasets.rows import JoinedRows, file_keys, plain_path
+from mmlab_datasets.sample_table import Distinct, Row, SampleTable, Stamps
 from mmlab_datasets.several_labels import check_none_label, unknown_labels
 from mmlab_datasets.sound import read_sound
-from mmlab_datasets.splits import draw_splits
+from mmlab_datasets.splits import draw_distinct
 from mmlab_datasets.texts import Label, Template
 from mmlab_datasets.video import VIDEO_READING, read_video
 
 Column = Annotated[str, Field(min_length=1)]
 Fraction = Annotated[float, Field(ge=0, lt=0.5)]
 
+#: Rows that are made at a time where they are asked for in order.
+BLOCK = 1024
+#: Which files a sample without a group is drawn by: the last of these that it has.
+FILES_RANKED = ("video", "audio", "image")
 MODALITIES = ("image", "text", "audio", "video", "tabular")
-
-
-class Row(NamedTuple):
-    """One sample of the index, its cells understood; `number` is that of its first row."""
-
-    number: int
-    id: str
-    split: str
-    image: str | None
-    audio: str | None
-    captions: tuple[str, ...]
-    labels: tuple[int, ...] | None
-    targets: tuple[float, ...]
-    video: str | None
-    cells: tuple[Cell, ...]
 
 
 class Manifest:
@@ -135,19 +127,21 @@ class Manifest:
             bool, Field(description="read every file, to see changes that keep its size")
         ] = False,
     ) -> None:
-        index, folder = read_index(path), path.parent / root
+        index, self._folder = read_index(path), path.parent / root
         columns = {"image": image_column, "audio": audio_column, "video": video_column}
         sources = {**columns, "text": text_columns, "tabular": tabular_columns}
         self.modalities = _modalities(index, sources)
         joined, files = _join(index, columns, rows, sample_column)
         ids = read_ids(index, id_column, joined)
+        groups = joined.column(group_column, index.texts(group_column)) if group_column else None
         if split_column:
-            splits = joined.agreed(split_column, read_splits(index, split_column))
+            splits: Distinct[str] = Distinct.of(
+                joined.column(split_column, read_splits(index, split_column))
+            )
         else:
-            groups = joined.agreed(group_column, index.cells(group_column))
-            named = (files[key] for key in ("video", "audio", "image"))
+            named = join_groups(ids, *(files.get(key) for key in FILES_RANKED), groups)
             fractions = {"validation": validation_fraction, "test": test_fraction}
-            splits = draw_splits(join_groups(ids, *named, groups), fractions, seed)
+            splits = draw_distinct(Distinct.of(named), fractions, seed)
         self.is_multi_label = bool(label_separator) or index.holds_lists(label_column)
         check_none_label(none_label, label_names, is_multi_label=self.is_multi_label)
         self.labels, truths = read_labels(
@@ -155,62 +149,99 @@ class Manifest:
         )
         self.target_names = tuple(target_columns)
         self.templates = tuple(templates)
-        truths = joined.agreed(label_column, truths, self._label_names)
-        captions = joined.captions(read_captions(index, text_columns))
         targets, of_targets = read_targets(index, target_columns, joined)
         cells, of_cells = read_cells(index, tabular_columns, kinds, joined)
         of_labels = (
             *note_labels(index, label_column, [] if label_names else self.labels),
             *unknown_labels(index, label_column, label_separator),
         )
-        self.notes = (*index.notes, *joined.notes(path), *of_cells, *of_labels, *of_targets)
         numbers = joined.first(range(1, len(index) + 1))
-        image, audio, video = (files[key] for key in columns)
-        found = (numbers, ids, splits, image, audio, captions, truths, targets, video, cells)
-        stamp = file_hashes if hash_files else file_sizes
+        sizes = {
+            key: size_array(index, columns[key], names, self._folder, numbers)
+            for key, names in files.items()
+        }
+        self._table = SampleTable(
+            numbers=np.array(numbers, np.int32),
+            ids=ids,
+            splits=splits,
+            files=files,
+            sizes=sizes,
+            captions=read_captions(index, text_columns, joined),
+            labels=truths
+            if joined.is_each_one
+            else Distinct.of(joined.agreed(label_column, truths.all(), self._label_names)),
+            targets=targets,
+            cells=cells,
+            groups=groups,
+        )
+        self.notes = (*index.notes, *joined.notes(path), *of_cells, *of_labels, *of_targets)
+        hashes = {
+            key: file_hashes(index, columns[key], names, self._folder, numbers)
+            for key, names in (files if hash_files else {}).items()
+        }
+        nothing: Stamps = [""] * len(joined) if hash_files else np.full(len(joined), -1)
         stamps = [
-            stamp(index, column, files[key], folder, numbers)
+            hashes.get(key, sizes.get(key, nothing))
             for key, column in columns.items()
             if key != "video" or column  # options that are not used change no revision
         ]
         reading = VIDEO_READING if video_column else ()
-        names = (self.labels, self.templates, *filter(None, [self.target_names, reading]))
-        self._tabular = tuple(tabular_columns)
-        self._rows: list[Row] = []
-        self.revision = self._keep(split, map(Row, *found), stamps, names)
-        self._folder = folder
+        told = [self.labels, self.templates, *filter(None, [self.target_names, reading])]
+        self.revision = self._table.revision(stamps, told)
+        self._root = os.path.abspath(self._folder)
+        self._has_detours = any(map(has_detours, files.values()))
         self._places = index.places
         self._columns = columns
         self._frames = video_frames
+        self._split(split)
+
+    def sibling(self, split: Split) -> Manifest:
+        """Another split, of what this one has read."""
+        other = copy.copy(self)
+        other._split(split)
+        return other
+
+    def _split(self, split: Split) -> None:
+        self._samples = self._table.of_split(split)
+        self._block: tuple[int, Sequence[Row]] = (0, ())
+
+    def _row(self, index: int) -> Row:
+        """A row of the split. Those that are asked for in order are made in blocks."""
+        start, rows = self._block
+        if 0 <= index - start < len(rows):
+            return rows[index - start]
+        if index in (0, start + len(rows)):  # the first, or the next one in order
+            self._block = index, self._table.rows(self._samples[index : index + BLOCK])
+            return self._block[1][0]
+        return self._table.row(self._samples[index].item())
 
     def __len__(self) -> int:
-        """Number of rows in the split."""
-        return len(self._rows)
+        """Number of samples in the split."""
+        return len(self._samples)
 
     def __getitem__(self, index: int) -> Sample:
         """One row, its files read. Raises DataError with the row's number where one cannot be."""
-        row, sample = self._rows[index], self.outline(index)
+        row, sample = self._row(index), self.outline(index)
         values = dict(sample.values)
-        if row.image is not None:
-            mend = f"{REPLACE}, or empty the cell to mark it missing"
-            file = self._folder / row.image
-            values["image"] = read_picture(file, self._place(row, "image"), mend)
-        if row.audio is not None:
-            values["audio"] = read_sound(self._folder / row.audio, self._place(row, "audio"))
-        if row.video is not None:
-            file, named = self._folder / row.video, self._place(row, "video")
-            values["video"] = read_video(file, named, self._frames)
+        for modality, name in row.files.items():
+            file, place = self._folder / name, self._place(row, modality)
+            if modality == "image":
+                mend = f"{REPLACE}, or empty the cell to mark it missing"
+                values[modality] = read_picture(file, place, mend)
+            elif modality == "audio":
+                values[modality] = read_sound(file, place)
+            else:
+                values[modality] = read_video(file, place, self._frames)
         return replace(sample, values=values)
 
     def outline(self, index: int) -> Sample:
         """One row without its files."""
-        row = self._rows[index]
-        files = {"image": row.image, "audio": row.audio, "video": row.video}
-        values: dict[str, object] = {key: None for key, file in files.items() if file}
+        row = self._row(index)
+        values: dict[str, object] = dict.fromkeys(row.files)
         if row.captions:
             values["text"] = row.captions
-        if any(cell is not None for cell in row.cells):
-            values["tabular"] = dict(zip(self._tabular, row.cells, strict=True))
+        if row.cells and any(cell is not None for cell in row.cells):
+            values["tabular"] = dict(zip(self._table.cells, row.cells, strict=True))
         return Sample(row.id, values, row.labels, row.targets)
 
     def _place(self, row: Row, modality: str) -> str:
@@ -221,45 +252,39 @@ class Manifest:
             return "none of the labels"
         return repr(", ".join(self.labels[label] for label in truth))
 
-    def _keep(
-        self,
-        split: Split,
-        rows: Iterable[Row],
-        stamps: Iterable[Sequence[int | str]],
-        names: Iterable[Sequence[str]],
-    ) -> str:
-        """Keep the rows of a split; a hash of what the options made of all splits, and of stamps
-        of their files.
-        """
-        content = hashlib.sha256(json.dumps([*names]).encode())
-        for row, *stamp in zip(rows, *stamps, strict=True):
-            values = [*row[:-1], list(zip(self._tabular, row.cells, strict=True))]
-            # As long as no row said none of several, [] stood for labels that are unknown.
-            values[6] = "none" if row.labels == () else row.labels or []
-            while len(values) > 7 and not values[-1]:  # the columns that a spec may name since
-                values.pop()
-            content.update(json.dumps([values, *stamp]).encode())
-            if row.split == split:
-                self._rows.append(row)
-        return f"manifest-{content.hexdigest()[:16]}"
+    def trace(self, index: int) -> Origin:
+        """The files that a row names, and its group."""
+        row, place = self._row(index), self._samples[index]
+        sources = {
+            key: Source(self._path(name), self._table.sizes[key].item(place))
+            for key, name in row.files.items()
+        }
+        return Origin(sources, row.group)
+
+    def _path(self, name: str) -> str:
+        return absolute_path(self._root, name) if self._has_detours else f"{self._root}/{name}"
+
+    def open_source(self, index: int, modality: str) -> BinaryIO:
+        """The bytes of a file."""
+        return Path(self.trace(index).sources[modality].name).open("rb")
 
 
 def _join(
     index: Index, columns: Mapping[str, str | None], rows: str, sample_column: str | None
-) -> tuple[JoinedRows, dict[str, list[str | None]]]:
+) -> tuple[JoinedRows, dict[str, pl.Series]]:
     """The rows that are one sample, and each sample's files by modality."""
-    cells = {key: index.files(column) for key, column in columns.items()}
-    given = [key for key, column in columns.items() if column]
-    keys: Sequence[str | None] = [None] * len(index)
+    cells = {key: index.files(column) for key, column in columns.items() if column}
+    keys = pl.Series([None], dtype=pl.String).new_from_index(0, len(index))
     if sample_column and rows == "samples":
         raise _contradiction(sample_column)
     if sample_column:
-        keys = index.cells(sample_column)
-    elif given and rows == "auto":
-        keys = file_keys([cells[key] for key in given])
-    named = f"{sample_column!r}" if sample_column else given[0] if len(given) == 1 else "file"
+        keys = index.texts(sample_column)
+    elif cells and rows == "auto":
+        keys = file_keys([*cells.values()])
+    (only,) = cells if len(cells) == 1 else ("file",)
+    named = repr(sample_column) if sample_column else only
     joined = JoinedRows(keys, index.places.of_both, named)
-    return joined, {key: joined.agreed(columns[key], cells[key], _path) for key in columns}
+    return joined, {key: joined.column(columns[key], found, _path) for key, found in cells.items()}
 
 
 def _path(cell: str | None) -> str:

@@ -9,7 +9,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, BinaryIO, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,12 +18,14 @@ from mmlab.plugin import (
     Dataset,
     Nested,
     NestedComponent,
+    Origin,
     Outlined,
     Prompted,
     Sample,
     SpecError,
     Split,
     Targeted,
+    Traced,
     explain,
 )
 from mmlab_datasets.texts import Template
@@ -115,6 +117,8 @@ class Mix:
         )
         if all(isinstance(dataset, Outlined) for dataset in made.values()):
             self.outline = self._outline  # only then is nothing read: that is what it promises
+        if any(isinstance(dataset, Traced) for dataset in made.values()):
+            self.trace, self.open_source = self._trace, self._open_source
         revisions = [[name, dataset.revision] for name, dataset in made.items()]
         content = json.dumps([revisions, counts, self.labels, self.target_names])
         self.revision = f"mix-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
@@ -132,6 +136,19 @@ class Mix:
         part, position, again = self._place(index)
         sample = cast(Outlined, part.dataset).outline(position)
         return _renumbered(part, sample, again, len(self.target_names))
+
+    def _trace(self, index: int) -> Origin:
+        """What the part says, and nothing of a part that tells nothing; groups are of one part."""
+        part, position, _ = self._place(index)
+        if not isinstance(part.dataset, Traced):
+            return Origin({})
+        origin = part.dataset.trace(position)
+        group = None if origin.group is None else f"{part.name}/{origin.group}"
+        return Origin(origin.sources, group)
+
+    def _open_source(self, index: int, modality: str) -> BinaryIO:
+        part, position, _ = self._place(index)
+        return cast(Traced, part.dataset).open_source(position, modality)
 
     def _place(self, index: int) -> tuple[Part, int, int]:
         """The part, the position in it, and how often that came before."""

@@ -7,11 +7,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from pydantic import Field
 
-from mmlab.plugin import Added, Sample, Split, file_sha256
+from mmlab.plugin import Added, Origin, Sample, Source, Split, file_sha256
 from mmlab_datasets.columnar.files import ParquetFile, find_files, read_file, unusable
 from mmlab_datasets.columnar.joined import Rows, join_rows, media_rows
 from mmlab_datasets.columnar.labels import Truths, read_truths
@@ -132,6 +132,22 @@ class Parquet:
         sample = Sample(f"{self._split}-{self._joined.rows[index][0]}", values)
         truth = self._truths[index]
         return sample if truth is None else replace(sample, labels=truth)
+
+    def trace(self, index: int) -> Origin:
+        """The files, or the cells of bytes, that hold a sample's picture and sound."""
+        named = ((kind, rows[index]) for kind, rows in self._rows.items())
+        sources: dict[str, Source] = {
+            kind: self._media[kind].source(row) for kind, row in named if row is not None
+        }
+        return Origin(sources)
+
+    def open_source(self, index: int, modality: str) -> BinaryIO:
+        """The bytes of a picture or a sound."""
+        for kind, rows in self._rows.items():
+            row = rows[index]
+            if kind == modality and row is not None:
+                return self._media[kind].open(row)
+        raise KeyError(modality)
 
     def _revision(
         self, columns: Sequence[str | None], key: str | None, files: Sequence[ParquetFile]

@@ -9,6 +9,7 @@ import polars as pl
 from mmlab.plugin import DataError, explain
 from mmlab_datasets.celltypes import as_lists
 from mmlab_datasets.index import Index
+from mmlab_datasets.sample_table import Distinct
 
 #: What a cell of several labels says where none of them is true, whatever word a spec adds.
 NONE = "[]"
@@ -35,6 +36,17 @@ def label_cells(
             raise _unclear(index, number, column, has_labels=bool(labels))
         found.append(None if size is None else labels)
     return found
+
+
+def distinct_labels(
+    index: Index, column: str | None, separator: str | None, none_label: str | None
+) -> Distinct[tuple[str, ...] | None]:
+    """The same, each once."""
+    if column is None or separator or index.holds_lists(column):
+        return Distinct.of(label_cells(index, column, separator, none_label))
+    cells: Distinct[str | None] = Distinct.of(index.names(column))
+    texts = [(cell or "").strip() for cell in cells.values]
+    return Distinct([(text,) if text else None for text in texts], cells.places)
 
 
 def unknown_labels(index: Index, column: str | None, separator: str | None) -> list[str]:

@@ -8,12 +8,12 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from PIL import Image
 from pydantic import Field
 
-from mmlab.plugin import DataError, Sample, Split, explain
+from mmlab.plugin import DataError, Origin, Sample, Source, Split, explain
 from mmlab_datasets.media import read_picture
 from mmlab_datasets.sound import read_sound
 from mmlab_datasets.splits import draw_splits
@@ -70,12 +70,29 @@ class TuxPaint:
     def __getitem__(self, index: int) -> Sample:
         """One stamp; its id is its path below the root, without ending."""
         stamp, sample = self._stamps[index], self.outline(index)
-        file = self._root / f"{stamp.name}.png"
+        file = self._file(stamp, "image")
         values = {**sample.values, "image": on_white_square(read_picture(file, str(file)))}
         if "audio" in values:
-            file = file.parent / stamp.speech[self._speech]
+            file = self._file(stamp, "audio")
             values["audio"] = read_sound(file, str(file))
         return replace(sample, values=values)
+
+    def trace(self, index: int) -> Origin:
+        """The stamp's picture and its sound."""
+        stamp = self._stamps[index]
+        sources = {"image": Source(str(self._file(stamp, "image").absolute()), stamp.sizes[0])}
+        if self._speech in stamp.speech:
+            size = stamp.sizes[2 + sorted(stamp.speech).index(self._speech)]
+            sources["audio"] = Source(str(self._file(stamp, "audio").absolute()), size)
+        return Origin(sources)
+
+    def open_source(self, index: int, modality: str) -> BinaryIO:
+        """The bytes of a picture or a sound."""
+        return self._file(self._stamps[index], modality).open("rb")
+
+    def _file(self, stamp: Stamp, modality: str) -> Path:
+        picture = self._root / f"{stamp.name}.png"
+        return picture if modality == "image" else picture.parent / stamp.speech[self._speech]
 
     def outline(self, index: int) -> Sample:
         """One stamp without its picture and its sound."""

@@ -1,5 +1,7 @@
 """Splits of a manifest, and what its revision covers."""
 
+import hashlib
+import json
 import pickle
 from pathlib import Path
 
@@ -8,6 +10,9 @@ from mmlab_datasets.manifest import Manifest
 from mmlab_datasets.splits import draw_splits
 from PIL import Image
 from support.manifests import COLUMNS, ROWS, samples, write_csv, write_folder, write_jsonl
+
+from mmlab.plugin import Origin, ReadTogether, Source
+from mmlab.testing import check_dataset
 
 NO_DRAW = {"validation_fraction": 0.0, "test_fraction": 0.0}
 
@@ -150,3 +155,82 @@ def test_what_a_spec_does_not_name_changes_no_revision(tmp_path: Path) -> None:
     more = Manifest("train", path=tmp_path / "i.csv", **options, tabular_columns=["kind"])
     assert plain.revision == "manifest-895fc41ba81333cb"  # before there were rows and videos
     assert plain.revision != more.revision
+
+
+def test_the_revision_is_a_hash_of_json_row_by_row(folder: Path) -> None:
+    rows = [
+        {
+            "i": 'a"\\',
+            "f": "a.png",
+            "t": "\x7f \u00e9\U0001f642",
+            "k": "x",
+            "s": "train",
+            "n": "1.5",
+        },
+        {"i": "b", "f": "", "t": "", "k": "", "s": "test", "n": ""},
+        {"i": "c", "f": "./b.jpg", "t": " two ", "k": "y ", "s": "train", "n": "3"},
+    ]
+    path = write_csv(folder / "index.csv", rows)
+    made = Manifest(
+        "train", path=path, id_column="i", image_column="f", text_columns=["t"], label_column="k",
+        split_column="s", tabular_columns=["n"], target_columns=["n"],
+    )  # fmt: skip
+    sizes = [(folder / "a.png").stat().st_size, -1, (folder / "b.jpg").stat().st_size]
+    values = [
+        [
+            1,
+            'a"\\',
+            "train",
+            "a.png",
+            None,
+            ["\x7f \u00e9\U0001f642"],
+            [0],
+            [1.5],
+            None,
+            [["n", 1.5]],
+        ],
+        [2, "b", "test", None, None, [], [], [float("nan")], None, [["n", None]]],
+        [3, "c", "train", "./b.jpg", None, ["two"], [1], [3.0], None, [["n", 3.0]]],
+    ]
+    told = json.dumps([["x", "y"], ["{}"], ["n"]])
+    told += "".join(json.dumps([v, size, -1]) for v, size in zip(values, sizes, strict=True))
+    assert made.revision == f"manifest-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
+
+
+def test_other_splits_are_the_same_whether_read_or_asked_for(folder: Path) -> None:
+    path = folder / "index.csv"
+    train = Manifest("train", path=path, **COLUMNS)
+    assert isinstance(train, ReadTogether)
+    read, asked = Manifest("test", path=path, **COLUMNS), train.sibling("test")
+    assert samples(asked) == samples(read)
+    assert (asked.revision, asked.notes, len(train)) == (read.revision, read.notes, 3)
+
+
+def test_rows_are_the_same_in_whichever_order_they_are_asked_for(tmp_path: Path) -> None:
+    rows = [{"t": f"{n}", "n": f"{n / 3}", "k": f"{n % 7}"} for n in range(5000)]
+    path = write_csv(tmp_path / "index.csv", rows)
+    options = {"text_columns": ["t"], "tabular_columns": ["n"], "label_column": "k"}
+    made = [Manifest("train", path=path, **options) for _ in range(2)]
+    order = list(range(len(made[0])))
+    forwards = [made[0].outline(index) for index in order]
+    backwards = [made[1].outline(index) for index in reversed(order)]
+    assert forwards == backwards[::-1]
+    assert forwards[0].values["text"] == (str(int(forwards[0].id) - 1),)
+
+
+def test_rows_are_traced_to_their_files_and_groups(folder: Path) -> None:
+    rows = [
+        {"f": "./a.png", "who": "ann", "part": "train"},
+        {"f": "b.jpg", "who": "", "part": "train"},
+    ]
+    path = write_csv(folder / "index.csv", rows)
+    made = Manifest("train", path=path, image_column="f", group_column="who", split_column="part")
+    first = Source(str(folder / "a.png"), (folder / "a.png").stat().st_size)
+    assert made.trace(0) == Origin({"image": first}, "ann")
+    assert made.trace(1).group is None
+    with made.open_source(1, "image") as file:
+        assert file.read() == (folder / "b.jpg").read_bytes()
+    check_dataset(
+        Manifest, path=folder / "index.csv", image_column="f", group_column="who",
+        split_column="part",
+    )  # fmt: skip

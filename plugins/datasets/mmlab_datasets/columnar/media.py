@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 import polars as pl
 from PIL import Image
 
-from mmlab.plugin import DataError
+from mmlab.plugin import DataError, Source
 from mmlab_datasets.celltypes import as_lists, is_list, is_text, item_type, offer_fields
 from mmlab_datasets.columnar.files import Origins, ParquetFile, unusable
 from mmlab_datasets.index import Index
@@ -91,6 +93,23 @@ class Media:
         if file is not None:
             return os.path.normpath(file)
         return f"sha256 {hashlib.sha256(self.content[row]).hexdigest()[:16]}"
+
+    def source(self, row: int) -> Source:
+        """The file of a row that has the modality, or the cell of its bytes."""
+        file = self.files[row]
+        if file is not None:
+            return Source(os.path.abspath(file), file.stat().st_size)
+        return Source(self.places.of(row, self.column), self.content_bytes[row])
+
+    def open(self, row: int) -> BinaryIO:
+        """The bytes of a row that has the modality."""
+        file = self.files[row]
+        return io.BytesIO(self.content[row]) if file is None else file.open("rb")
+
+    @cached_property
+    def content_bytes(self) -> Sequence[int]:
+        """The size of the bytes in each cell."""
+        return self.content.bin.size().fill_null(0).to_list()
 
     def picture(self, row: int) -> Image.Image:
         """The picture of a row that has one. Raises DataError where it is damaged."""

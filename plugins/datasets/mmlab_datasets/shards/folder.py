@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from pydantic import Field
 
-from mmlab.plugin import Added, DataError, Sample, Split, decode_text, explain
+from mmlab.plugin import Added, DataError, Origin, Sample, Split, decode_text, explain
 from mmlab_datasets.columns import given_labels
 from mmlab_datasets.shards.reading import PICTURES, Reading
 from mmlab_datasets.shards.samples import Shards
@@ -97,6 +97,14 @@ class ClipBenchmarkFolder:
     def outline(self, index: int) -> Sample:
         """The same without the picture."""
         return self._shards.sample(index, with_picture=False)
+
+    def trace(self, index: int) -> Origin:
+        """The member that is the sample's picture."""
+        return self._shards.trace(index)
+
+    def open_source(self, index: int, modality: str) -> BinaryIO:
+        """The bytes of the sample's picture."""
+        return self._shards.open_picture(index)
 
 
 def _shards(path: Path, split: Split) -> tuple[Path | None, list[Path]]:

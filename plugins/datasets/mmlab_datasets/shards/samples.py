@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import polars as pl
 from PIL import Image
 
-from mmlab.plugin import Sample
+from mmlab.plugin import Origin, Sample, Source
 from mmlab_datasets.media import decode_picture
 from mmlab_datasets.shards.fields import captions_elsewhere, require_fields
 from mmlab_datasets.shards.groups import join_groups
@@ -44,6 +45,10 @@ class Shards:
         names = [name.removesuffix(".tar") for name in _names(self._paths)]
         frame = table.frame.with_columns(_ids(names), read_labels(table.frame, labels, self._paths))
         self._frame = join_groups(frame, self._paths) if reading.group_field else frame
+        self._places = self._frame.select(
+            "shard", "key", "group", "picture_offset", "picture_bytes"
+        )
+        self._files = [str(path.absolute()) for path in self._paths]
         has_labels = bool(labels)
         self.notes = [
             *write_notes(self._frame, frame.height, table.unread, reading, has_labels=has_labels),
@@ -76,6 +81,18 @@ class Shards:
             values["text"] = tuple(row["texts"])
         labels = None if row["labels"] is None else tuple(row["labels"])
         return Sample(row["id"], values, labels)
+
+    def trace(self, index: int) -> Origin:
+        """The member that is a sample's picture, by its shard and key, and the group it names."""
+        shard, key, group, offset, size = self._places.row(index)
+        if offset is None:
+            return Origin({}, group)
+        return Origin({"image": Source(f"{self._files[shard]}: {key}", size)}, group)
+
+    def open_picture(self, index: int) -> BinaryIO:
+        """The bytes of a sample's picture. Raises DataError where the tar is not what it was."""
+        shard, _, _, offset, size = self._places.row(index)
+        return io.BytesIO(read_member(self._paths[shard], offset, size))
 
     # A row of the frame: values of several types.
     def _picture(self, row: dict[str, Any]) -> Image.Image:

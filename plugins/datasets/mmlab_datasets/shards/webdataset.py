@@ -7,11 +7,11 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, BinaryIO, Literal
 
 from pydantic import Field
 
-from mmlab.plugin import Added, DataError, Sample, Split, explain
+from mmlab.plugin import Added, DataError, Origin, Sample, Split, explain
 from mmlab_datasets.columns import given_labels
 from mmlab_datasets.shards.patterns import find_shards
 from mmlab_datasets.shards.reading import PICTURES, LabelSource, Reading
@@ -124,6 +124,14 @@ class WebDataset:
     def outline(self, index: int) -> Sample:
         """The same without the picture."""
         return self._shards.sample(index, with_picture=False)
+
+    def trace(self, index: int) -> Origin:
+        """The member that is the sample's picture."""
+        return self._shards.trace(index)
+
+    def open_source(self, index: int, modality: str) -> BinaryIO:
+        """The bytes of the sample's picture."""
+        return self._shards.open_picture(index)
 
 
 def endings(named: Sequence[str], usual: tuple[str, ...]) -> tuple[str, ...]:
