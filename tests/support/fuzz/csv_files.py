@@ -1,0 +1,141 @@
+"""CSV files as spreadsheets, scripts and editors leave them, and a plain reader of them."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from typing import Any, NamedTuple
+
+from hypothesis import strategies as st
+from support.fuzz.outcome import Unclear
+from support.fuzz.roles import PATHS, columns, options_for, rows_of
+
+TEXTS = [
+    *("a cat", "", "", " ", " a dog ", "a, b; c", 'she said "hi"', "two\nlines", "cr\rhere", "é 🙂"),
+    *("nan", "N/A", "1,234", "[]", "a|b", "tab\there", "x" * 4096, "null", "\u2028", "'"),
+]
+RARE = ["x" * 4097, "nul\0", "\ufeffbom", '"', "\x1a"]
+_text = st.integers(0, 40).flatmap(lambda n: st.sampled_from(TEXTS if n else RARE)) | st.text(
+    max_size=8
+)
+CELLS = {
+    "caption": _text,
+    "label": st.sampled_from(["cat", "dog", "Cat", "dog ", "", "nan", "cat|dog", "[]", "|", "007"]),
+    "id": st.uuids().map(str) | st.integers(0, 99).map(str) | _text,
+    "image": st.sampled_from(PATHS),
+    "cell": st.sampled_from(["1", "2.5", "-3e2", "", "nan", "N/A", "?", " ", "007", "1,234", "1_0"])
+    | st.sampled_from(["12", "0.5", "red", "inf", "12 kg", "+.5", "5.", "٣"]),
+    "target": st.sampled_from(["1", "2.5", "-3e2", "", "NaN", "n/a", "-", "0", "1e3", "7", "8"])
+    | st.sampled_from(["1", "2", "inf", "1e999", "x"]),
+    "sample": st.sampled_from(["p", "q", "", "r"]),
+    "other": _text,
+}
+ENCODINGS = ["utf-8"] * 6 + ["utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-16-be", "latin-1"]
+#: Encodings that a file's first bytes always tell.
+KNOWN = ("utf-8", "utf-8-sig", "utf-16", "utf-32")
+
+
+class CsvFile(NamedTuple):
+    """A file's bytes, the encoding that it was written in, and what a spec names of it."""
+
+    content: bytes
+    encoding: str
+    options: dict[str, Any]
+
+
+@st.composite
+def csv_files(draw: st.DrawFn) -> CsvFile:
+    """A table in some dialect and encoding, now and then damaged."""
+    named = draw(columns())
+    rows = draw(rows_of(CELLS, named))
+    header = [name for name, _ in named]
+    if draw(st.integers(0, 5)) == 0:  # an index of pandas, or a column that nobody named
+        header, rows = ["", *header], [[str(n), *row] for n, row in enumerate(rows)]
+    file = io.StringIO(newline="")
+    writer = csv.writer(
+        file,
+        delimiter=draw(st.sampled_from(",,,,;\t|")),
+        lineterminator=draw(st.sampled_from(["\n", "\n", "\r\n", "\r"])),
+        quoting=draw(st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL])),
+    )
+    writer.writerows([header, *rows])
+    text = draw(_damaged(file.getvalue()))
+    encoding = draw(st.sampled_from(ENCODINGS))
+    options = options_for(named)
+    if options.get("label_column") and draw(st.booleans()):
+        options["label_separator"] = "|"
+    return CsvFile(text.encode(encoding, "replace"), encoding, options)
+
+
+@st.composite
+def _damaged(draw: st.DrawFn, text: str) -> str:
+    """The text, mostly as it is; else with something put in, taken out, or cut off."""
+    kind = draw(st.integers(0, 12))
+    at = draw(st.integers(0, len(text)))
+    if kind == 0:
+        return text[:at]
+    if kind == 1:
+        return text[:at] + text[at + 1 :]
+    if kind <= 3:
+        piece = st.sampled_from(['"', ",", "\n", "\n\n", "  \n", ",,\n", "\r\n", "\0", ", "])
+        return text[:at] + draw(piece) + text[at:]
+    if kind == 4:
+        before = ["\n", "  \n", "\r\n\r\n", "sep=,\n", "sep=;\r\n", "sep=\r\n", 'sep="\n', "sep=\n"]
+        return draw(st.sampled_from(before)) + text
+    if kind == 5:
+        return text + draw(st.sampled_from(["\n\n", ",\n", "\x1a", text, '"\n', "   "]))
+    return text
+
+
+def read_plainly(content: bytes, encoding: str) -> list[dict[str, str]]:
+    """The rows of the file by Python's csv module. Raises Unclear where that finds none."""
+    try:
+        text = content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise Unclear("its bytes are no text") from error
+    lines = text.splitlines(keepends=True) if "\n" in text else text.split("\r")
+    first = next((line for line in lines if line.strip()), "").strip("\r\n")
+    separator = _separator(first)
+    if first.startswith("sep=") and len(first.strip()) == 5:
+        separator, text = first[4], text[text.index(first) + len(first) :]
+    records = _records(text, separator)
+    header = next(records, [])
+    names = [name.strip() for name in header]
+    if len({*names} - {""}) < len([name for name in names if name]):
+        raise Unclear("two columns have one name")
+    rows = []
+    for cells in records:
+        if cells == names and len(names) > 1:
+            raise Unclear("the header is there twice")
+        if len(cells) != len(names):
+            raise Unclear("a row has too many cells, or too few")
+        if len(names) == 1 or any(cell.strip() for cell in cells):
+            rows.append({n: cell for n, cell in zip(names, cells, strict=True) if n})
+    return rows
+
+
+def _separator(header: str) -> str:
+    """The comma where the header has one, else what makes the most cells of it."""
+    counts = {one: len(next(csv.reader([header], delimiter=one), [])) for one in ",;\t|"}
+    return "," if counts[","] > 1 else max(counts, key=lambda one: counts[one])
+
+
+def _records(text: str, separator: str) -> Any:
+    """All records but blank lines."""
+    header = next((row for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator) if any(map(str.strip, row))), [])
+    spaced = any(name.startswith(" ") for name in header[1:])
+    reader = csv.reader(
+        io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=spaced
+    )
+    try:
+        for cells in reader:
+            if cells and not (len(cells) == 1 != len(header) and not cells[0].strip()):
+                yield cells
+    except csv.Error as error:
+        raise Unclear(f"quotes: {error}") from error
+
+
+def has_mark(content: bytes) -> bool:
+    """Whether the file begins with a byte order mark."""
+    return content.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
