@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from mmlab.plugin import DataError, Sample, SpecError
@@ -71,7 +71,7 @@ def _told(sample: Sample, dataset: Any) -> Told:
         tuple(values.get("text", ())),  # type: ignore[arg-type]
         None if labels is None else tuple(sorted(labels)),
         targets,
-        tuple(sorted(tabular.items())),
+        tuple(sorted((name.strip(), cell) for name, cell in tabular.items())),
     )
 
 
@@ -106,8 +106,10 @@ def compare(
         assert re.match(places, str(error)), f"the place is not named: {error}"
         assert unclear or may_refuse, f"refused, and yet its samples are {expected}: {error}"
         str(error).encode()  # can be printed
+        event(f"refused: {str(unclear)[:25]}")
         return None
     assert unclear is None, f"{unclear}, and yet it was read as {found}; {dataset.notes}"
     assert found == expected, getattr(dataset, "notes", ())
     "".join(getattr(dataset, "notes", ())).encode()
+    event("read: several samples" if len(found) > 1 else "read: one sample or none")
     return dataset
