@@ -76,7 +76,7 @@ def _columns(rows: Sequence[Row], options: Options, files: Sequence[str]) -> dic
         labels = _labels(column(rows, name), options.get("label_separator"))
     targets = [_numbers(column(rows, name)) for name in options.get("target_columns", ())]
     names = options.get("tabular_columns", ())
-    tabular = [(name, _kinds(column(rows, name))) for name in names]
+    tabular = [(name.strip(), _kinds(column(rows, name))) for name in names]
     return dict(
         ids=ids, images=images, captions=captions, labels=labels, targets=targets, tabular=tabular
     )
