@@ -6,6 +6,7 @@ import math
 import posixpath
 import re
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from support.fuzz.outcome import Told, Unclear
@@ -183,17 +184,17 @@ def _is_missing(text: str) -> bool:
 def _plain_numbers(cells: Sequence[Any]) -> list[float | None] | None:
     """The cells of a column that has numbers alone; None of another."""
     known = [cell for cell in cells if cell is not None]
-    if not known or not all(type(cell) in (int, float) for cell in known):
+    if not known or not all(type(cell) in (int, float, Decimal) for cell in known):
         return None
     if any(type(cell) is int and not -_LONG <= cell < _LONG for cell in known):
         return None
-    if not all(math.isfinite(cell) for cell in known):
-        raise Unclear("not finite")
-    return [None if cell is None else float(cell) for cell in cells]
+    return [None if cell is None or math.isnan(cell) else float(cell) for cell in cells]
 
 
 def _numbers(cells: Sequence[Any]) -> list[float | None]:
     if (plain := _plain_numbers(cells)) is not None:
+        if any(cell is not None and math.isinf(cell) for cell in plain):
+            raise Unclear("a target without end")
         return plain
     if any(type(cell) in (list, bool) for cell in cells):
         raise Unclear("no numbers")
@@ -209,7 +210,7 @@ def _numbers(cells: Sequence[Any]) -> list[float | None]:
 def _kinds(cells: Sequence[Any]) -> list[str | float | None]:
     """Numbers where all cells say one or are missing, else categories as they are written."""
     if (plain := _plain_numbers(cells)) is not None:
-        return plain
+        return [cell if cell is not None and math.isfinite(cell) else None for cell in plain]
     if any(isinstance(cell, list) for cell in cells):
         raise Unclear("lists")
     if {type(cell) for cell in cells if cell is not None} == {bool}:
