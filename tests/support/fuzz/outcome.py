@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
 from mmlab.plugin import DataError, Sample, SpecError
@@ -33,6 +33,8 @@ def fuzzed(*strategies: st.SearchStrategy[Any], **named: st.SearchStrategy[Any])
             derandomize="MMLAB_FUZZ_EXAMPLES" not in os.environ,
             database=None,
             print_blob=True,
+            phases=[Phase.explicit, Phase.generate, Phase.shrink],
+            report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         )
         return pytest.mark.fuzz(pytest.mark.slow(chosen(given(*strategies, **named)(test))))

@@ -36,14 +36,17 @@ ROLES = {
     "sample": Role("sample_column"),
     "other": Role(""),
 }
+_FIRST = ["caption", "caption", "cell", "image"]
 _MORE = ["caption", "label", "label", "id", "image", "cell", "target", "sample", "other"]
 
 
 @st.composite
-def columns(draw: st.DrawFn) -> list[tuple[str, str]]:
+def columns(
+    draw: st.DrawFn, first: Sequence[str] = _FIRST, more: Sequence[str] = _MORE
+) -> list[tuple[str, str]]:
     """The name and the role of every column; one at least is for a model."""
-    first = draw(st.sampled_from(["caption", "caption", "cell", "image"]))
-    more = draw(st.lists(st.sampled_from(_MORE), max_size=3, unique=True))
+    first = draw(st.sampled_from(first))
+    more = draw(st.lists(st.sampled_from(more), max_size=3, unique=True))
     roles = [first, *(role for role in more if role != first or role in ("caption", "cell"))]
     names = st.sampled_from(NAMES)
     chosen = draw(
