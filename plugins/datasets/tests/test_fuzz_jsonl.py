@@ -1,4 +1,4 @@
-"""Generated JSONL files against Python's json module: equal samples, or a refusal with its place."""
+"""Generated JSONL against Python's json module: equal samples, or a refusal with its place."""
 
 from __future__ import annotations
 

@@ -8,11 +8,23 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
+
 from support.fuzz.outcome import Unclear
 from support.fuzz.roles import PATHS, columns, options_for, rows_of
 
 TEXTS = [
-    *("a cat", "", "", " ", " a dog ", "a, b; c", 'she said "hi"', "two\nlines", "cr\rhere", "é 🙂"),
+    *(
+        "a cat",
+        "",
+        "",
+        " ",
+        " a dog ",
+        "a, b; c",
+        'she said "hi"',
+        "two\nlines",
+        "cr\rhere",
+        "é 🙂",
+    ),
     *("nan", "N/A", "1,234", "[]", "a|b", "tab\there", "x" * 4096, "null", "\u2028", "'"),
 ]
 RARE = ["x" * 4097, "nul\0", "\ufeffbom", '"', "\x1a"]
@@ -134,13 +146,19 @@ def _separator(header: str) -> str:
 
 def _records(text: str, separator: str) -> Iterator[list[str]]:
     """All records but blank lines."""
-    header = next(filter(_is_filled, csv.reader(io.StringIO(text, newline=""), delimiter=separator)), [])
+    header = next(
+        filter(_is_filled, csv.reader(io.StringIO(text, newline=""), delimiter=separator)), []
+    )
     spaced = any(name.startswith(" ") for name in header[1:])
     reader = csv.reader(
         io.StringIO(text, newline=""), delimiter=separator, strict=True, skipinitialspace=spaced
     )
     try:
-        yield from (cells for cells in reader if len(cells) > 1 or _is_filled(cells) or (cells and len(header) == 1))
+        yield from (
+            cells
+            for cells in reader
+            if len(cells) > 1 or _is_filled(cells) or (cells and len(header) == 1)
+        )
     except csv.Error as error:
         raise Unclear(f"quotes: {error}") from error
 

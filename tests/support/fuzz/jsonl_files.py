@@ -7,6 +7,7 @@ import math
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
+
 from support.fuzz.csv_files import CELLS as WORDS
 from support.fuzz.csv_files import ENCODINGS, ODD, TEXTS
 from support.fuzz.outcome import Unclear
@@ -34,7 +35,14 @@ _objects = st.dictionaries(st.sampled_from(["en", "raw"]), _text, min_size=1)
 _halves = st.sampled_from(["\ud83d", "a \udc00 b", "cat"])
 _any = _text | st.integers(-(2**70), 2**70) | st.floats() | st.booleans() | _none
 #: What goes together with little or nothing.
-MIXED = [_any, st.lists(_any, max_size=2), _any | st.lists(_any), _objects, _halves, _objects | _text]
+MIXED = [
+    _any,
+    st.lists(_any, max_size=2),
+    _any | st.lists(_any),
+    _objects,
+    _halves,
+    _objects | _text,
+]
 
 
 class JsonlFile(NamedTuple):

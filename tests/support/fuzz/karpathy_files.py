@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
+
 from support.fuzz.csv_files import RARE, TEXTS
 from support.fuzz.outcome import Told, Unclear
 from support.fuzz.roles import FILES, MANY
@@ -21,7 +22,9 @@ _odd_raw = st.sampled_from(
     + [{}, "a cat", None, ["raw"]]
 )
 _names = st.sampled_from(["a.png", "b.png", "./a.png", "sub/ü b.png"])
-_odd_names = st.sampled_from(["", "no.png", "../a.png", "/a.png", None, 7, "a\0", "\ud83d.png", "."])
+_odd_names = st.sampled_from(
+    ["", "no.png", "../a.png", "/a.png", None, 7, "a\0", "\ud83d.png", "."]
+)
 _image = st.fixed_dictionaries(
     {
         "filename": _names,

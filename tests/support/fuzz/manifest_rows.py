@@ -13,9 +13,23 @@ from support.fuzz.outcome import Told, Unclear
 
 Row = Mapping[str, Any]
 Options = Mapping[str, Any]
-WORDS = (
-    "nan -nan n/a na n.a. <na> #n/a nat null nil none - -- ? .".split()  # missing among numbers
-)
+WORDS = [
+    "nan",
+    "-nan",
+    "n/a",
+    "na",
+    "n.a.",
+    "<na>",
+    "#n/a",
+    "nat",
+    "null",
+    "nil",
+    "none",
+    "-",
+    "--",
+    "?",
+    ".",
+]  # missing among numbers
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _LONG = 2**63
 
@@ -117,7 +131,7 @@ def texts(cells: Sequence[Any], *, are_labels: bool = False) -> list[list[str] |
         types.add(str)  # a number as long is a name
     if not types <= {str, int, float, bool}:
         raise Unclear(f"cells of {types}")
-    if bool in types and (has_lists or not (types == {bool} and are_labels or str in types)):
+    if bool in types and (has_lists or not ((types == {bool} and are_labels) or str in types)):
         raise Unclear("booleans")
     if float in types and str not in types:
         if not are_labels or not all(math.isfinite(item) and item == int(item) for item in items):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 from hypothesis import strategies as st
+
 from support.fuzz.csv_files import CELLS as WORDS
 from support.fuzz.csv_files import RARE, TEXTS
 from support.fuzz.roles import PATHS, columns, options_for, rows_of
@@ -34,7 +35,10 @@ def _texts(cells: st.SearchStrategy[Any]) -> list[Column]:
 
 _numbers = [
     *(Column(dtype, _few | _none) for dtype in _wholes),
-    *(Column(dtype, st.sampled_from([0.0, 1.0, 2.0]) | _none) for dtype in (pl.Float32(), pl.Float64())),
+    *(
+        Column(dtype, st.sampled_from([0.0, 1.0, 2.0]) | _none)
+        for dtype in (pl.Float32(), pl.Float64())
+    ),
 ]
 _lists = [
     Column(pl.List(pl.String()), st.lists(_words, max_size=2) | _none),
@@ -96,9 +100,9 @@ class ParquetFile(NamedTuple):
 
 
 @st.composite
-def parquet_files(draw: st.DrawFn, named: Any = columns(), kinds: Any = None) -> ParquetFile:
+def parquet_files(draw: st.DrawFn, named: Any = None, kinds: Any = None) -> ParquetFile:
     """A table of some type in every column."""
-    named = draw(named)
+    named = draw(columns() if named is None else named)
     types = {role: draw(st.sampled_from((kinds or KINDS)[role])) for _, role in named}
     for role in types:
         if draw(st.integers(0, 9)) == 3:

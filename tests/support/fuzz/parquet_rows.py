@@ -1,4 +1,4 @@
-"""What rows of Parquet files say to the `parquet` dataset, by the datasets' page: a plain reader."""
+"""What rows of Parquet files say to the `parquet` dataset, by the datasets' page."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 from hypothesis import strategies as st
+
 from support.fuzz.manifest_rows import column, plain_texts
 from support.fuzz.outcome import Told, Unclear
 from support.fuzz.parquet_files import KINDS as ALL
@@ -58,7 +59,9 @@ def read_rows(file: ParquetFile) -> list[Told]:
         texts = tuple(text for row in group for text in captions[row])
         has = {"image": image is not None, "text": bool(texts)}
         shown = tuple(kind for kind, there in has.items() if there)
-        found.append(Told(f"train-{group[0]}", shown, texts, _agreed([labels[row] for row in group])))
+        found.append(
+            Told(f"train-{group[0]}", shown, texts, _agreed([labels[row] for row in group]))
+        )
     return found
 
 
