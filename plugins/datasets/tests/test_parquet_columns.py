@@ -381,9 +381,7 @@ def test_types_of_other_writers_are_read_alike(tmp_path: Path) -> None:
 @pytest.mark.parametrize("cells", [["a", "b\0c"], [["a"], ["d", "b\0c"]]])
 def test_a_caption_with_a_nul_is_refused_by_its_row(tmp_path: Path, cells: list[Any]) -> None:
     path = write(tmp_path / "a.parquet", {"text": cells})
-    with pytest.raises(
-        DataError, match=r"row 2, column 'text': the caption holds a NUL"
-    ):
+    with pytest.raises(DataError, match=r"row 2, column 'text': the caption holds a NUL"):
         captions(path)
 
 
