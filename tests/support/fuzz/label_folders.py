@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
+
 from support.fuzz.outcome import Told, Unclear
 
 KINDS = {

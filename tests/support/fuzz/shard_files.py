@@ -149,16 +149,16 @@ def plain_captions(found: Found, options: Options) -> tuple[str, ...]:
     return tuple(text.strip() for text in texts if text.strip())
 
 
-def plain_label(found: Found) -> tuple[str, ...] | None:
+def plain_label(found: Found, labels: Sequence[str] = LABELS) -> tuple[str, ...] | None:
     """The label, by its name or its number."""
     if "cls" not in found:
         return None
     text = found["cls"].decode("utf-8-sig").strip()
-    if text in LABELS:
-        return (text,)
-    if not text.isdecimal() or int(text) >= len(LABELS):
+    if text.isdecimal() and int(text) < len(labels):
+        return (labels[int(text)],)
+    if text not in labels or text.isdecimal():
         raise Unclear("a label without a name")
-    return (LABELS[int(text)],)
+    return (text,)
 
 
 def read_plainly(rows: Sequence[Member], options: Options) -> list[Told]:
