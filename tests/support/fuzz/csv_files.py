@@ -13,20 +13,10 @@ from support.fuzz.outcome import Unclear
 from support.fuzz.roles import PATHS, columns, options_for, rows_of
 
 TEXTS = [
-    *(
-        "a cat",
-        "",
-        "",
-        " ",
-        " a dog ",
-        "a, b; c",
-        'she said "hi"',
-        "two\nlines",
-        "cr\rhere",
-        "é 🙂",
-    ),
-    *("nan", "N/A", "1,234", "[]", "a|b", "tab\there", "x" * 4096, "null", "\u2028", "'"),
+    *("a cat", "", "", " ", " a dog ", "a, b; c", 'she said "hi"', "two\nlines", "cr\rhere"),
+    *("é 🙂", "nan", "N/A", "1,234", "[]", "a|b", "tab\there", "x" * 4096, "null", "\u2028", "'"),
 ]
+#: What no caption may hold, and what looks like damage.
 RARE = ["x" * 4097, "nul\0", "\ufeffbom", '"', "\x1a"]
 _text = st.sampled_from(TEXTS) | st.text(max_size=8)
 _cell = ["1", "2.5", "-3e2", "", "nan", "N/A", "?", " ", "007", "+.5", "5.", "٣", "12", "0"]
@@ -39,6 +29,7 @@ CELLS = {
     "cell": st.sampled_from(_cell),
     "target": st.sampled_from(_target),
     "sample": st.sampled_from(["p", "q", "", "r"]),
+    "split": st.sampled_from(["train", "train", "validation", "test"]),
     "other": _text,
 }
 #: Cells that make a column another kind, or that nobody can read.
@@ -49,6 +40,7 @@ ODD = {
     "image": st.sampled_from([*PATHS, "no.png", "../a.png", "sub", " a.png", "a\0.png", "x" * 300]),
     "cell": st.sampled_from([*_cell, "1,234", "1_0", "red", "inf", "12 kg", "1e999"]),
     "target": st.sampled_from([*_target, "inf", "1e999", "x"]),
+    "split": st.sampled_from(["train", "test", "", "val", "Train", "train "]),
     "other": st.sampled_from([*TEXTS, *RARE]),
 }
 ENCODINGS = ["utf-8"] * 6 + ["utf-8-sig", "utf-16", "utf-32", "utf-16-le", "utf-16-be", "latin-1"]
@@ -111,8 +103,11 @@ def _damaged(draw: st.DrawFn, text: str) -> str:
     return text
 
 
-def read_plainly(content: bytes, encoding: str) -> list[dict[str, str]]:
-    """The rows of the file by Python's csv module. Raises Unclear where that finds none."""
+def read_plainly(content: bytes, encoding: str) -> tuple[list[dict[str, str]], int]:
+    """The rows of the file by Python's csv module, and how many rows of empty cells are none.
+
+    Raises Unclear where that module finds no rows of one width.
+    """
     try:
         text = content.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
@@ -127,7 +122,7 @@ def read_plainly(content: bytes, encoding: str) -> list[dict[str, str]]:
     names = [name.strip() for name in header]
     if len({*names} - {""}) < len([name for name in names if name]):
         raise Unclear("two columns have one name")
-    rows = []
+    rows, empty = [], 0
     for cells in records:
         if cells == names and len(names) > 1:
             raise Unclear("the header is there twice")
@@ -135,7 +130,9 @@ def read_plainly(content: bytes, encoding: str) -> list[dict[str, str]]:
             raise Unclear("a row has too many cells, or too few")
         if len(names) == 1 or any(cell.strip() for cell in cells):
             rows.append({n: cell for n, cell in zip(names, cells, strict=True) if n})
-    return rows
+        else:
+            empty += 1
+    return rows, empty
 
 
 def _separator(header: str) -> str:

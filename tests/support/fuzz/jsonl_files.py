@@ -29,6 +29,7 @@ KINDS: dict[str, list[st.SearchStrategy[Any]]] = {
     "cell": [WORDS["cell"], st.integers(-9, 9) | _none, st.booleans(), st.sampled_from([1, 2.5])],
     "target": [WORDS["target"], st.integers(-9, 9) | _none, st.sampled_from([1, 2.5])],
     "sample": [st.sampled_from(["p", "q", "", None]), st.integers(0, 3)],
+    "split": [WORDS["split"]],
     "other": [st.lists(st.lists(_text | st.integers() | _none)) | st.dictionaries(_text, _none)],
 }
 _objects = st.dictionaries(st.sampled_from(["en", "raw"]), _text, min_size=1)

@@ -13,36 +13,27 @@ from support.fuzz.outcome import Told, Unclear
 
 Row = Mapping[str, Any]
 Options = Mapping[str, Any]
-WORDS = [
-    "nan",
-    "-nan",
-    "n/a",
-    "na",
-    "n.a.",
-    "<na>",
-    "#n/a",
-    "nat",
-    "null",
-    "nil",
-    "none",
-    "-",
-    "--",
-    "?",
-    ".",
-]  # missing among numbers
+#: What is missing among numbers, in any case.
+WORDS = frozenset(
+    {"nan", "-nan", "n/a", "na", "n.a.", "<na>", "#n/a", "nat", "null", "nil", "none"}
+    | {"-", "--", "?", "."}
+)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _LONG = 2**63
 
 
-def read_rows(rows: Sequence[Row], options: Options, files: Sequence[str]) -> list[Told]:
+def read_rows(
+    rows: Sequence[Row], options: Options, files: Sequence[str], split: str = "train"
+) -> list[Told]:
     """The samples of rows whose cells are Python's values; `files` are those that are there."""
     if not rows:
         raise Unclear("no rows")
     groups = _groups(rows, options)
     columns = _columns(rows, options, files)
-    labels = {**dict.fromkeys(range(len(rows))), **dict(enumerate(columns["labels"]))}
+    labels = columns["labels"]
     found, ids = [], set[str]()
     for group in groups:
+        part = _agreed([columns["splits"][row] for row in group])
         own = _agreed([columns["ids"][row] for row in group])
         if own is None and options.get("id_column"):
             raise Unclear("an id is missing")
@@ -54,16 +45,16 @@ def read_rows(rows: Sequence[Row], options: Options, files: Sequence[str]) -> li
         tabular = [(n, _agreed([cells[row] for row in group])) for n, cells in columns["tabular"]]
         image = _agreed([columns["images"][row] for row in group])
         has = {"image": image, "text": captions, "tabular": any(c is not None for _, c in tabular)}
-        found.append(
-            Told(
-                own,
-                tuple(sorted(modality for modality, there in has.items() if there)),
-                captions,
-                _agreed([labels[row] for row in group]),
-                tuple(_agreed([cells[row] for row in group]) for cells in columns["targets"]),
-                tuple(sorted(tabular)) if has["tabular"] else (),
-            )
+        sample = Told(
+            own,
+            tuple(sorted(modality for modality, there in has.items() if there)),
+            captions,
+            _agreed([labels[row] for row in group]),
+            tuple(_agreed([cells[row] for row in group]) for cells in columns["targets"]),
+            tuple(sorted(tabular)) if has["tabular"] else (),
         )
+        if part == split:
+            found.append(sample)
     return found
 
 
@@ -78,8 +69,13 @@ def _columns(rows: Sequence[Row], options: Options, files: Sequence[str]) -> dic
     count = len(rows)
     ids, images, labels = ([None] * count for _ in range(3))
     captions: list[tuple[str, ...]] = [()] * count
+    splits: list[str | None] = ["train"] * count
     if name := options.get("id_column"):
         ids = plain_texts(column(rows, name))
+    if name := options.get("split_column"):
+        splits = plain_texts(column(rows, name))
+        if not {*splits} <= {"train", "validation", "test"}:
+            raise Unclear("no split")
     if name := options.get("image_column"):
         images = [path and posixpath.normpath(path) for path in plain_texts(column(rows, name))]
         if not any(images) or any(image and image not in files for image in images):
@@ -92,9 +88,10 @@ def _columns(rows: Sequence[Row], options: Options, files: Sequence[str]) -> dic
     targets = [_numbers(column(rows, name)) for name in options.get("target_columns", ())]
     names = options.get("tabular_columns", ())
     tabular = [(name.strip(), _kinds(column(rows, name))) for name in names]
-    return dict(
-        ids=ids, images=images, captions=captions, labels=labels, targets=targets, tabular=tabular
-    )
+    return {
+        **{"ids": ids, "splits": splits, "images": images, "captions": captions},
+        **{"labels": labels, "targets": targets, "tabular": tabular},
+    }
 
 
 def _groups(rows: Sequence[Row], options: Options) -> list[list[int]]:

@@ -57,6 +57,7 @@ KINDS: dict[str, list[Column]] = {
     "cell": [*_texts(WORDS["cell"]), *_numbers, Column(pl.Boolean(), st.booleans())],
     "target": [*_texts(WORDS["target"]), *_numbers],
     "sample": [*_texts(st.sampled_from(["p", "q", ""])), Column(pl.Int16(), _few | _none)],
+    "split": _texts(WORDS["split"]),
     "other": [Column(pl.Binary(), st.binary())],
 }
 _date = st.just(datetime.date(2024, 1, 2))

@@ -17,6 +17,7 @@ FILES = ("a.png", "b.png", "sub/ü b.png")
 PATHS = ["a.png", "b.png", "./a.png", "sub/ü b.png", "sub//ü b.png", "", ""]
 PLACE = r": (row|rows|line|header|column|there is no column|this is no manifest: it (is empty|has)"
 MANY = 12
+SPLITS = st.sampled_from(["train", "train", "validation", "test"])
 
 
 class Role(NamedTuple):
@@ -34,10 +35,11 @@ ROLES = {
     "cell": Role("tabular_columns", True),
     "target": Role("target_columns", True),
     "sample": Role("sample_column"),
+    "split": Role("split_column"),
     "other": Role(""),
 }
 _FIRST = ["caption", "caption", "cell", "image"]
-_MORE = ["caption", "label", "label", "id", "image", "cell", "target", "sample", "other"]
+_MORE = ["caption", "label", "label", "id", "image", "cell", "target", "sample", "split", "other"]
 
 
 @st.composite
