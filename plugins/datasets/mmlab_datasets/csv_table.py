@@ -97,7 +97,7 @@ class _Layout(NamedTuple):
 def _find_layout(path: Path, lines: Iterator[str]) -> _Layout:
     """The layout that the first line with anything on it tells."""
     first = next((line for line in lines if line.strip()), "")
-    if told := re.fullmatch(r"sep=(.)\s*", first):  # written by Excel
+    if told := re.fullmatch(r"sep=([^\s\"]|\t)\s*", first):  # written by Excel
         return _Layout(told[1], lines_before=1)
     headers = {key: next(csv.reader([first], delimiter=key), []) for key in SEPARATORS}
     separator = "," if len(headers[","]) > 1 else max(headers, key=lambda key: len(headers[key]))

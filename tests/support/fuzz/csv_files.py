@@ -115,7 +115,7 @@ def read_plainly(content: bytes, encoding: str) -> tuple[list[dict[str, str]], i
     lines = text.splitlines(keepends=True) if "\n" in text else text.split("\r")
     first = next((line for line in lines if line.strip()), "").strip("\r\n")
     separator = _separator(first)
-    if first.startswith("sep=") and len(first.strip()) == 5:
+    if first.startswith("sep=") and len(first.strip()) == 5 and first[4] != '"':
         separator, text = first[4], text[text.index(first) + len(first) :]
     records = _records(text, separator)
     header = next(filter(_is_filled, records), [])
