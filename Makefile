@@ -1,11 +1,16 @@
 # make run: install, run every experiment, print the leaderboard and where the report is.
+# make fuzz: generated files of every dataset reader against plain readers, 5,000 examples each.
 # make test: install with the test tools and run the whole suite, on SQLite and Postgres.
 
 PYTHON ?= python3
 BIN := .venv/bin
 MANIFESTS := pyproject.toml plugins/requirements.txt plugins/weights.txt tests/peers.txt $(wildcard plugins/*/pyproject.toml)
 
-.PHONY: run test clean
+# Examples of a reader, and the seed that draws them: `make fuzz SEED=7` repeats a run.
+EXAMPLES ?= 5000
+SEED := $(or $(SEED),$(shell $(PYTHON) -c 'import secrets; print(secrets.randbelow(10**9))'))
+
+.PHONY: run test fuzz clean
 
 run: .venv/.run
 	$(BIN)/mmlab run experiments/*.toml
@@ -14,6 +19,10 @@ run: .venv/.run
 
 test: .venv/.test
 	$(BIN)/python -m pytest
+
+fuzz: .venv/.test
+	@echo "fuzz: $(EXAMPLES) examples a reader, SEED=$(SEED)"
+	MMLAB_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m fuzz --hypothesis-seed=$(SEED) plugins/datasets/tests
 
 # A stamp is newer than all that decides what is installed, so that nothing is installed twice.
 .venv/.run: $(MANIFESTS)

@@ -58,6 +58,9 @@ class _Record(NamedTuple):
     cells: list[str]
 
 
+_NONE = _Record(1, 1, [])
+
+
 @dataclass
 class _Found:
     """What reading met on its way: the line of each row, and what a user should be told."""
@@ -70,7 +73,7 @@ class _Found:
 def _read(path: Path, content: bytes, encoding: Encoding) -> Index:
     layout = _find_layout(path, open_text(content, encoding, newline=""))
     records = _records(path, open_text(content, encoding, newline=""), layout)
-    header = next(records, _Record(1, 1, []))
+    header = next((record for record in records if any(map(str.strip, record.cells))), _NONE)
     names = [name.strip() for name in header.cells]
     _check_header(path, names)
     found = _Found()
@@ -94,7 +97,7 @@ class _Layout(NamedTuple):
 def _find_layout(path: Path, lines: Iterator[str]) -> _Layout:
     """The layout that the first line with anything on it tells."""
     first = next((line for line in lines if line.strip()), "")
-    if told := re.fullmatch(r"sep=(.)\s*", first):  # written by Excel
+    if told := re.fullmatch(r"sep=([^\s\"]|\t)\s*", first):  # written by Excel
         return _Layout(told[1], lines_before=1)
     headers = {key: next(csv.reader([first], delimiter=key), []) for key in SEPARATORS}
     separator = "," if len(headers[","]) > 1 else max(headers, key=lambda key: len(headers[key]))

@@ -144,6 +144,7 @@ def _find(root: Path) -> tuple[list[_File], list[str]]:
     media = [
         name for name in names if Path(name).suffix.lower() in ENDINGS and not _is_hidden(name)
     ]
+    _check_names(root, media)
     others = [name for name in names if name not in set(media)]
     outermost = {name.partition("/")[0] for name in media if "/" in name}
     has_splits = bool(outermost) and outermost <= SPLIT_FOLDERS.keys()
@@ -167,16 +168,26 @@ def _is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
+def _check_names(root: Path, names: Sequence[str]) -> None:
+    """Refuse names that are no text: they become ids and labels, which no database could keep."""
+    found = next((name for name in names if not _is_text(name)), None)
+    if found is not None:
+        fault, step = "the name of a file or folder is no UTF-8", "rename it"
+        raise _unusable(root, fault, ascii(found), step)
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
+
+
 def _file(root: Path, name: str, *, has_splits: bool) -> _File:
-    parts = name.split("/")
-    split = SPLIT_FOLDERS[parts[0]] if has_splits else None
-    label = parts[int(has_splits)]
-    if len(parts) > 1 + int(has_splits):
-        return _File(name, label, split)
-    inside = f"{root}/{parts[0]}" if has_splits else str(root)
-    raise _unusable(
-        Path(inside), "a file lies beside the labels' folders", name, "move it into one of them"
-    )
+    outer, *inner = name.split("/")
+    if len(inner) > int(has_splits):
+        label = inner[0] if has_splits else outer
+        return _File(name, label, SPLIT_FOLDERS[outer] if has_splits else None)
+    inside = root / outer if inner else root
+    fault = "a file lies beside the labels' folders"
+    raise _unusable(inside, fault, name, "move it into one of them")
 
 
 def _kind(file: _File) -> Modality:
@@ -196,7 +207,7 @@ def _one_kind(root: Path, files: Sequence[_File], media: Modality | None) -> Mod
 
 
 def _told(root: Path, unread: Sequence[str]) -> list[str]:
-    seen = [name for name in unread if not _is_hidden(name)]
+    seen = [name if _is_text(name) else ascii(name) for name in unread if not _is_hidden(name)]
     if not seen:
         return []
     more = f" and {len(seen) - _SHOWN} more" if len(seen) > _SHOWN else ""

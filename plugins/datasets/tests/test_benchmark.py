@@ -354,3 +354,31 @@ def test_a_pickle_cut_anywhere_is_refused() -> None:
     for size in range(len(whole)):
         with pytest.raises(PickleError):
             read_pickle(whole[:size])
+
+
+BAD_LINES = {
+    "Bengal_1 " + "9" * 5000: "names no class",
+    "Bengal_1 6\nBengal_1 6": "a picture is listed twice",
+}
+
+
+@pytest.mark.parametrize(("lines", "fault"), BAD_LINES.items(), ids=["endless", "twice"])
+def test_lines_of_lists_that_cannot_be_are_refused(tmp_path: Path, lines: str, fault: str) -> None:
+    made(tmp_path, "pets/test")
+    (tmp_path / "data" / "annotations" / "test.txt").write_text(lines)
+    with pytest.raises(DataError, match=f"pets/test in {tmp_path / 'data'}: .*{fault}"):
+        made(tmp_path, "pets/test")
+
+
+def test_a_part_tells_how_many_listed_pictures_are_not_there(tmp_path: Path) -> None:
+    assert made(tmp_path, "pets/test").notes == ()
+    (tmp_path / "data" / "images" / "beagle_6.jpg").unlink()
+    (note,) = made(tmp_path, "pets/test").notes
+    assert note.endswith(": test: 1 of 3 listed pictures are not there")
+
+
+def test_a_picture_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    made(tmp_path, "eurosat/all")
+    layouts.write_picture(tmp_path / "data" / "2750" / "Forest" / "Forest_\udce9.jpg")
+    with pytest.raises(DataError, match="the name of a picture is no UTF-8"):
+        made(tmp_path, "eurosat/all")

@@ -118,3 +118,24 @@ def test_two_kinds_of_files_need_a_word(tmp_path: Path) -> None:
 def test_it_keeps_the_contract(tmp_path: Path) -> None:
     paint(tmp_path, *(f"{kind}/{n}.png" for kind in ("cat", "dog") for n in range(10)))
     check_dataset(Folders, path=tmp_path)
+
+
+def test_a_file_beside_the_folders_of_splits_is_named(tmp_path: Path) -> None:
+    paint(tmp_path, "train/cat/1.jpg", "stray.jpg")
+    with pytest.raises(DataError, match=f"{tmp_path}: a file lies beside the labels' folders"):
+        Folders("train", path=tmp_path)
+
+
+@pytest.mark.parametrize("name", ["cat/\udce9.jpg", "caf\udce9/1.jpg"])
+def test_names_that_are_no_text_are_refused_and_shown(tmp_path: Path, name: str) -> None:
+    paint(tmp_path, "dog/1.jpg", name)
+    with pytest.raises(DataError, match=r"is no UTF-8\n  found: '[^\n]*\\udce9") as raised:
+        Folders("train", path=tmp_path)
+    assert str(raised.value).isprintable() or str(raised.value).encode()
+
+
+def test_a_file_that_is_left_out_is_told_whatever_its_name(tmp_path: Path) -> None:
+    paint(tmp_path, "dog/1.jpg")
+    (tmp_path / "dog" / "\udce9.txt").touch()
+    (note,) = Folders("train", path=tmp_path).notes
+    assert note.encode().endswith(rb"left out: 'dog/\udce9.txt'")

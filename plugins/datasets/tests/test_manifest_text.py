@@ -231,3 +231,15 @@ def test_a_label_that_is_a_word_for_nothing_is_told(tmp_path: Path) -> None:
     assert dataset.labels == ("N/A", "nan", "x")
     (note,) = dataset.notes
     assert "column 'l': 'N/A', 'nan' is a label like any other" in note
+
+
+@pytest.mark.parametrize("before", ["  \n", "\n \t\n", " \r\n"])
+def test_lines_of_blanks_before_the_header_are_no_header(tmp_path: Path, before: str) -> None:
+    dataset = read(tmp_path / "i.csv", before + TABLE, label_column="l")
+    assert said(dataset) == ROWS
+
+
+@pytest.mark.parametrize("sign", ['"', " ", "", "\r"])
+def test_what_cannot_be_between_cells_is_no_separator(tmp_path: Path, sign: str) -> None:
+    with pytest.raises(DataError, match=r"i\.csv: "):
+        read(tmp_path / "i.csv", f"sep={sign}\n" + TABLE)

@@ -376,3 +376,17 @@ def test_types_of_other_writers_are_read_alike(tmp_path: Path) -> None:
         )
         assert dataset[0].values["text"] == ("a", "b"), kind
         assert named(dataset) == [["dog"], ["cat"]], kind
+
+
+@pytest.mark.parametrize("cells", [["a", "b\0c"], [["a"], ["d", "b\0c"]]])
+def test_a_caption_with_a_nul_is_refused_by_its_row(tmp_path: Path, cells: list[Any]) -> None:
+    path = write(tmp_path / "a.parquet", {"text": cells})
+    with pytest.raises(DataError, match=r"row 2, column 'text': the caption holds a NUL"):
+        captions(path)
+
+
+@pytest.mark.parametrize("cells", [["a", "b\0c"], [["a"], ["d", "b\0c"]]])
+def test_the_name_of_a_label_holds_no_nul(tmp_path: Path, cells: list[Any]) -> None:
+    path = write(tmp_path / "a.parquet", {"text": ["x", "y"], "label": cells})
+    with pytest.raises(DataError, match=r"column 'label': the name of a label holds a NUL"):
+        Parquet("train", train=path, text_columns=["text"], label_column="label")

@@ -459,6 +459,15 @@ BROKEN = {
     "no shard": (lambda p: (p / "test" / "1.tar").unlink(), "a shard is missing"),
     "no number of shards": (lambda p: (p / "test" / "nshards.txt").unlink(), "nshards.txt"),
     "no number": (lambda p: (p / "test" / "nshards.txt").write_text("two"), "nshards.txt"),
+    "endless": (lambda p: (p / "test" / "nshards.txt").write_text("9" * 5000), "nshards.txt"),
+    "a NUL": (
+        lambda p: (p / "classnames.txt").write_text("a\nb\0\nc\n"),
+        "line 2 of classnames.txt has a NUL",
+    ),
+    "a NUL in a prompt": (
+        lambda p: (p / "zeroshot_classification_templates.txt").write_text("a\0 {c}\n"),
+        "no prompt with one {c}",
+    ),
     "no names": (lambda p: (p / "classnames.txt").unlink(), "classnames.txt"),
     "too few names": (lambda p: (p / "classnames.txt").write_text("a\n"), "a label has no name"),
     "no placeholder": (

@@ -42,6 +42,7 @@ def read_truths(
         _check_order(train[0], column, given, schema)
     else:
         _check_repeated(train[0], column, schema)
+    _check_nul(train[0], column, names)
     ids: list[tuple[int, ...] | None] = []
     for file in files:
         ids += _numbered(file, column, names)
@@ -83,6 +84,13 @@ def _check_repeated(file: ParquetFile, column: str, names: Sequence[str]) -> Non
         fault = "its schema names two labels alike, or one not at all"
         step = "name all labels in dataset.label_names, in the order of their numbers"
         raise unusable(file.place(column), fault, repeated, "every name once", step)
+
+
+def _check_nul(file: ParquetFile, column: str, names: Sequence[str]) -> None:
+    found = [name for name in names if "\0" in name]
+    if found:
+        fault, allowed = "the name of a label holds a NUL", "names without NUL"
+        raise unusable(file.place(column), fault, found, allowed, "correct the name")
 
 
 def _names_in(file: ParquetFile, column: str) -> tuple[str, ...]:

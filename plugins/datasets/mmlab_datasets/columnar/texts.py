@@ -43,9 +43,13 @@ def _texts(file: ParquetFile, column: str) -> list[Captions]:
     inner = item_type(series.dtype)
     if not (is_text(inner) or inner == pl.Null):
         raise _no_captions(file, column, series.dtype)
-    if not is_list(series.dtype):
-        return [_stripped([text]) for text in series.to_list()]
-    return [_stripped(texts or []) for texts in series.to_list()]
+    cells = series.to_list() if is_list(series.dtype) else [[text] for text in series.to_list()]
+    rows = [_stripped(texts or []) for texts in cells]
+    for row, texts in enumerate(rows, start=1):
+        for text in texts:
+            if "\0" in text:
+                raise _holds_nul(file, column, row, text)
+    return rows
 
 
 def _stripped(texts: Sequence[str | None]) -> Captions:
@@ -56,3 +60,8 @@ def _no_captions(file: ParquetFile, column: str, dtype: pl.DataType) -> DataErro
     step = offer_fields(column, dtype) or "name another column in text_columns, or write it as text"
     fault = "its cells are no captions: they are neither texts nor lists of texts"
     return unusable(file.place(column), fault, dtype, ALLOWED, step)
+
+
+def _holds_nul(file: ParquetFile, column: str, row: int, text: str) -> DataError:
+    fault, allowed = "the caption holds a NUL", "texts without NUL"
+    return unusable(file.place(column, row), fault, repr(text[:80]), allowed, "correct the cell")

@@ -75,6 +75,7 @@ class Benchmark:
         self.templates = tuple(description.templates)
         self.test_set = f"{test_set} (part)" if is_part else test_set
         self.main_metric = wanted.main_metric
+        self.notes = _lacking(f"{self.test_set} in {path}", split, self._listing)
         self.revision = _revision(self.test_set, split, self._listing)
 
     def __len__(self) -> int:
@@ -92,6 +93,14 @@ class Benchmark:
     def _sample(self, index: int, picture: object) -> Sample:
         listing = self._listing
         return Sample(listing.ids[index], {"image": picture}, (listing.labels[index],))
+
+
+def _lacking(place: str, split: Split, listing: Listing) -> tuple[str, ...]:
+    """A word about pictures that are listed and not there, which a part may lack."""
+    if not listing.lacking:
+        return ()
+    count = listing.lacking + len(listing.ids)
+    return (f"{place}: {split}: {listing.lacking:,} of {count:,} listed pictures are not there",)
 
 
 def _revision(test_set: str, split: Split, listing: Listing) -> str:

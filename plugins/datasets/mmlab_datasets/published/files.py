@@ -39,7 +39,12 @@ def _in_class(folder: Folder, name: str, label: int) -> Iterator[tuple[str, int]
             return
         raise folder.missing([f"{name}/"]) from error
     endings = tuple(folder.description.endings)
-    yield from ((f"{name}/{file}", label) for file in files if file.endswith(endings))
+    found = [f"{name}/{file}" for file in files if file.endswith(endings)]
+    for file in found:
+        if not file.isascii() and file.encode(errors="replace").decode() != file:
+            fault = "the name of a picture is no UTF-8"
+            raise folder.incomplete(fault, ascii(file), "names in UTF-8")
+    yield from ((file, label) for file in found)
 
 
 def _tfds_key(item: tuple[str, int]) -> bytes:
@@ -106,7 +111,7 @@ def _listed(folder: Folder, name: str, line: str) -> tuple[str, int]:
     if description.label_from == "folder":
         label = _number_of(description.classes, path.partition("/")[0])
     else:
-        label = int(rest[0]) - 1 if rest and rest[0].isdecimal() else -1
+        label = int(rest[0]) - 1 if rest and rest[0].isdecimal() and len(rest[0]) < 10 else -1
     is_below = ".." not in PurePosixPath(path).parts and not path.startswith("/")
     if not (0 <= label < len(description.labels) and is_below):
         raise folder.incomplete(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -57,12 +58,16 @@ class Folder:
 
 @dataclass(frozen=True)
 class Listing:
-    """The samples of a split. `content` identifies their pictures, without their place."""
+    """The samples of a split. `content` identifies their pictures, without their place.
+
+    `lacking` is the number of pictures that a list names and that are not there.
+    """
 
     ids: Sequence[str]
     labels: Sequence[int]
     picture: Callable[[int], Image.Image]
     content: str
+    lacking: int = 0
 
 
 def list_files(folder: Folder, split: Split, items: Sequence[tuple[str, int]]) -> Listing:
@@ -76,12 +81,17 @@ def list_files(folder: Folder, split: Split, items: Sequence[tuple[str, int]]) -
     missing = [name for (name, _), size in zip(items, sizes, strict=True) if size < 0]
     if missing and not folder.is_part:
         raise folder.missing(missing)
+    repeated = [name for name, count in Counter(name for name, _ in items).items() if count > 1]
+    if repeated:
+        fault = "a picture is listed twice"
+        raise folder.incomplete(fault, ", ".join(repeated[:SHOWN]), "every picture once")
     kept = [(*item, size) for item, size in zip(items, sizes, strict=True) if size >= 0]
     require_count(folder, split, len(kept))
     names = [name for name, _, _ in kept]
     labels = [label for _, label, _ in kept]
     picture = partial(_picture, folder.name, root, names)
-    return Listing(names, labels, picture, "\n".join(str(size) for _, _, size in kept))
+    content = "\n".join(str(size) for _, _, size in kept)
+    return Listing(names, labels, picture, content, len(missing))
 
 
 def _picture(test_set: str, root: Path, names: Sequence[str], index: int) -> Image.Image:

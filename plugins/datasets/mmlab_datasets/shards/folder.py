@@ -115,7 +115,7 @@ def _shards(path: Path, split: Split) -> tuple[Path | None, list[Path]]:
             raise _incomplete(path, "there is no folder test", path)
         return None, []
     text = _read(folder, "nshards.txt").strip()
-    if not (text.isdecimal() and 0 < int(text) <= 100_000):
+    if not (text.isdecimal() and len(text) < 10 and 0 < int(text) <= 100_000):
         raise _incomplete(path, f"{folder / 'nshards.txt'} is damaged", repr(text[:40]))
     paths = [folder / f"{number}.tar" for number in range(int(text))]
     missing = [one for one in paths if not one.is_file()]
@@ -152,6 +152,9 @@ def _class_names(path: Path) -> tuple[str, ...]:
     if empty is not None and len(lines) > 1:
         fault = "a line of classnames.txt is empty, and labels are counted by its lines"
         raise _incomplete(path, fault, f"line {empty} of {len(lines)}")
+    for number, line in enumerate(lines, start=1):
+        if "\0" in line:
+            raise _incomplete(path, f"line {number} of classnames.txt has a NUL", repr(line[:80]))
     return tuple(line for line in lines if line)
 
 
@@ -171,7 +174,7 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
 def _templates(path: Path) -> tuple[str, ...]:
     name = "zeroshot_classification_templates.txt"
     lines = [line for line in read_lines(_read(path, name)) if line]
-    wrong = next((line for line in lines if line.count("{c}") != 1), None)
+    wrong = next((line for line in lines if line.count("{c}") != 1 or "\0" in line), None)
     if wrong is not None or not lines:
         found = repr(wrong) if wrong else "no template"
         raise _incomplete(path, f"{name} has no prompt with one {{c}}", found)
