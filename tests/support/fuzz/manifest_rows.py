@@ -131,12 +131,8 @@ def texts(cells: Sequence[Any], *, are_labels: bool = False) -> list[list[str] |
     if bool in types and (has_lists or not ((types == {bool} and are_labels) or str in types)):
         raise Unclear("booleans")
     if float in types and str not in types:
-        if not are_labels or not all(math.isfinite(item) and item == int(item) for item in items):
-            raise Unclear("numbers that are no names")
-        if any(abs(item) >= _LONG for item in items):
-            raise Unclear("numbers beyond 64 bits")
-        return [cell and [str(int(item)) for item in cell if item is not None] for cell in listed]
-    return [cell and [_text(item) for item in cell if item is not None] for cell in listed]
+        return [cell and [_whole(item, are_labels) for item in cell] for cell in listed]
+    return [cell and ["" if item is None else _text(item) for item in cell] for cell in listed]
 
 
 def plain_texts(cells: Sequence[Any]) -> list[str | None]:
@@ -144,6 +140,17 @@ def plain_texts(cells: Sequence[Any]) -> list[str | None]:
     if any(isinstance(cell, list) for cell in cells):
         raise Unclear("lists")
     return [cell[0] or None if cell else None for cell in texts(cells)]
+
+
+def _whole(item: float | None, is_label: bool) -> str:
+    """A whole number as pandas writes it: 3.0 for 3, NaN for none."""
+    if not is_label:
+        raise Unclear("numbers that are no names")
+    if item is None or math.isnan(item):
+        return ""
+    if math.isinf(item) or item != int(item) or abs(item) >= _LONG:
+        raise Unclear("a number with a fraction, or beyond 64 bits")
+    return str(int(item))
 
 
 def _text(item: Any) -> str:

@@ -128,7 +128,9 @@ def _labels(cells: Sequence[Any], names: Sequence[str]) -> list[tuple[str, ...] 
     if types == {bool}:
         names = names or ["false", "true"]
     elif types and not names:
-        names = sorted({item for item in known if isinstance(item, str)})
+        names = sorted({item for item in known if isinstance(item, str) and item.strip()})
+    if known and not names:
+        raise Unclear("nothing names the labels")
     if (types == {bool}) and len(names) != 2:
         raise Unclear("two truths, and more labels")
     found: list[tuple[str, ...] | None] = []
