@@ -24,7 +24,7 @@ _BOUNDARY = regex.compile(r"(?V1w)\b")
 #: Words with a letter of a script that is not Latin.
 _OTHER_SCRIPT = regex.compile(r"(?V1)[\p{L}\p{N}--\p{Latin}--\p{Common}]")
 #: What Latin letters and digits hold together; a sign between them is a word of its own.
-_LATIN = regex.compile(r"[\p{L}\p{N}\p{M}_\u200c\u200d]+|\S")
+_LATIN = regex.compile(r"[\p{L}\p{N}\p{M}_\u200c\u200d]+|\S\p{M}*")
 _LETTER = re.compile(r"\w")
 #: Where a line may break inside a word, which way it runs, and how a sign is drawn.
 _INVISIBLE = re.compile("[\xad\u061c\u200e\u200f\u202a-\u202e\u2060-\u206f\ufe0e\ufe0f\ufeff]")
