@@ -18,12 +18,10 @@ from mmlab.model.model import Step
 from mmlab.plugin import Batch, Stepped
 from mmlab.records import MetricPoint
 from mmlab.spec import TrainTable
-from mmlab.train.average import Average
-from mmlab.train.microbatch import wrap_for_training
-from mmlab.train.parallel import average_gradients, clip_gradients
+from mmlab.train.parallel import average_gradients, clip_gradients, wrap_for_training
 from mmlab.train.processes import ProcessGroup
 from mmlab.train.progress import Best, Clock, HostMeter, make_meter
-from mmlab.train.rule import UpdateRule
+from mmlab.train.rule import Average, UpdateRule
 
 #: Scores the model on the validation split: metric name -> value.
 Validate = Callable[[], Mapping[str, float]]

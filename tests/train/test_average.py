@@ -9,7 +9,7 @@ from support.small_training import make_step, run
 from torch import nn
 
 import mmlab
-from mmlab.train.average import Average
+from mmlab.train.rule import Average
 
 
 def test_the_average_follows_the_weights_by_its_formula() -> None:

@@ -17,7 +17,7 @@ from mmlab.model.model import Model, Step
 from mmlab.plugin import Encode
 from mmlab.spec import TrainTable
 from mmlab.train.loop import Trainer
-from mmlab.train.microbatch import Chunked, forget_activations
+from mmlab.train.parallel import Chunked, forget_activations
 
 
 def gradients(step: Step, seed: int = 2) -> dict[str, Tensor]:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from mmlab.errors import SpecError
 from mmlab.model.model import Model, Step
 from mmlab.plugin import Batch, Features, Outputs, Scores, Shapes
-from mmlab.train.microbatch import Chunked
+from mmlab.train.parallel import Chunked
 
 SHAPES = Shapes({"image": DIM, "text": DIM}, None, (), (), False, {})
 
