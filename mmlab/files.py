@@ -83,10 +83,10 @@ def atomic_file(
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
     try:
         yield partial
-        _sync(partial)
+        sync(partial)
         partial.replace(path)
         with suppress(OSError):  # it is there by now, and some file systems cannot
-            _sync(path.parent)
+            sync(path.parent)
     except OSError as error:
         if unwritable is None:
             raise
@@ -96,7 +96,7 @@ def atomic_file(
             partial.unlink()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Wait until a file, or the list of names in a folder, is on the disk. Raises OSError."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -68,6 +68,9 @@ device_option = click.option(
 @device_option
 @click.option("--dry-run", is_flag=True, help="Show the resolved specs and cells, and run nothing.")
 @click.option("--rerun", is_flag=True, help="Repeat cells that are done, as further replicates.")
+@click.option(
+    "--restart", is_flag=True, help="Train interrupted cells from their start, not a checkpoint."
+)
 @click.option("--fail-fast", is_flag=True, help="Stop at the first cell that fails.")
 @click.option(
     "--group-timeout",
@@ -93,14 +96,16 @@ def run(
     device: str,
     dry_run: bool,
     rerun: bool,
+    restart: bool,
     fail_fast: bool,
     group_timeout: float,
     as_json: bool,
 ) -> None:
     """Train and evaluate every cell of the specs that is not done, and store the results.
 
-    What is done is left alone, so that the same command continues after an interruption; cells that
-    failed are tried again. The exit code is 1 if a cell failed.
+    What is done is left alone, so that the same command continues after an interruption: the
+    training of an interrupted cell goes on from its last checkpoint. Cells that failed are tried
+    again. The exit code is 1 if a cell failed.
 
     \b
     Examples:
@@ -129,6 +134,7 @@ def run(
         (*patches, *overrides),
         device,
         rerun=rerun,
+        restart=restart,
         fail_fast=fail_fast,
         group_seconds=group_timeout,
         cache=cache,

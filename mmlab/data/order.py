@@ -11,7 +11,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -86,6 +86,31 @@ def preserved_generators() -> Iterator[None]:
         random.setstate(host[2])
         if devices:
             torch.cuda.set_rng_state_all(devices)
+
+
+class Generators:
+    """The ambient random generators of torch, NumPy and Python as a part of a training's state."""
+
+    def state_dict(self) -> dict[str, Any]:  # Any: as torch's
+        """Where they are, those of CUDA devices too where one is in use."""
+        _, keys, *numpy = np.random.get_state(legacy=True)
+        version, words, gauss = random.getstate()
+        return {
+            "torch": torch.random.get_rng_state(),
+            "cuda": _cuda_states(),
+            "numpy": [torch.from_numpy(np.asarray(keys, np.int64)), *numpy],
+            "python": [version, torch.tensor(words), gauss],
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # as above
+        """Go on from there."""
+        torch.random.set_rng_state(state_dict["torch"])
+        if state_dict["cuda"]:
+            torch.cuda.set_rng_state_all(state_dict["cuda"])
+        keys, *numpy = state_dict["numpy"]
+        np.random.set_state(("MT19937", keys.numpy().astype(np.uint32), *numpy))
+        version, words, gauss = state_dict["python"]
+        random.setstate((version, tuple(words.tolist()), gauss))
 
 
 def _cuda_states() -> list[torch.Tensor]:

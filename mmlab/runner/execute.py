@@ -18,7 +18,7 @@ from torch import Tensor
 
 from mmlab.data.kept_batches import kept_training_batches
 from mmlab.data.loader import training_batches
-from mmlab.data.order import Order, random_scope
+from mmlab.data.order import Generators, Order, random_scope
 from mmlab.data.reader import describe_cut_texts
 from mmlab.data.splits import Splits
 from mmlab.data.tables import CachedSplit
@@ -32,6 +32,7 @@ from mmlab.plan.component import oom_as_fault
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Batch, Outlined
 from mmlab.records import EvaluationResult
+from mmlab.runner.checkpoints import Saved
 from mmlab.runner.kept import FeatureCache, FeatureCacheForRun
 from mmlab.runner.provenance import describe_weights, peak_memory_bytes, reset_peak_memory
 from mmlab.runner.score import CellEvaluation
@@ -40,10 +41,20 @@ from mmlab.train.loop import Progress, Trainer, train
 from mmlab.train.parallel import gather_state, shard_state
 from mmlab.train.processes import ProcessGroup
 from mmlab.train.rule import UpdateRule
+from mmlab.train.state import Stateful, TrainingState
 
 
 class Record(Protocol):
     """What becomes of what an execution says."""
+
+    def saved(self) -> Saved | None:
+        """What training goes on from; None: it begins."""
+
+    def parts(self) -> dict[str, Stateful]:
+        """The record's own parts of the state of a training."""
+
+    def keeper(self, state: TrainingState, every: int | str) -> Callable[[int], None] | None:
+        """What writes checkpoints of a state: it is called before every step."""
 
     def update(self, progress: Progress) -> None:
         """Training emitted values."""
@@ -65,6 +76,16 @@ class Record(Protocol):
 
 class Unrecorded:
     """The record of a process that writes nothing."""
+
+    def saved(self) -> Saved | None:
+        """None."""
+
+    def parts(self) -> dict[str, Stateful]:
+        """None."""
+        return {}
+
+    def keeper(self, state: TrainingState, every: int | str) -> Callable[[int], None] | None:
+        """None."""
 
     def update(self, progress: Progress) -> None:
         """Nothing."""
@@ -188,10 +209,13 @@ class CellExecutor:
     ) -> None:
         """Train, keep the best and the final weights, and leave the best in the model."""
         step, about = built.step, built.description().metadata()
+        saved = record.saved()
+        start = saved.step if saved else 0
         trainer, batches = start_training(
-            built, self.splits, self.device, self.group, evaluation.features
+            built, self.splits, self.device, self.group, evaluation.features, start
         )
-        with closing(train(trainer, batches, evaluation.validate)) as progresses:
+        keeper = self._keeper(trainer, record, summary, saved)
+        with closing(train(trainer, batches, evaluation.validate, start, keeper)) as progresses:
             for progress in progresses:
                 record.update(progress)
                 summary.update(progress)
@@ -204,6 +228,20 @@ class CellExecutor:
             step.load_state_dict(shard_state(step, best, self.group))
         else:  # without any validation the final weights are the best
             record.keep("best", final, about)
+
+    def _keeper(
+        self, trainer: Trainer, record: Record, summary: Summary, saved: Saved | None
+    ) -> Callable[[int], None] | None:
+        """Go on from what was saved, if anything was; gives what writes checkpoints from now on."""
+        if self.group.size > 1:
+            self.say_once("no checkpoints are written: several processes train together")
+            return None
+        own: dict[str, Stateful] = {"summary": summary, "generators": Generators()}
+        state = TrainingState(trainer, **own, **record.parts())
+        if saved is not None:
+            state.load_state_dict(saved.states)
+            self.note(f"goes on from step {saved.step:,} of {trainer.total_steps:,}")
+        return record.keeper(state, trainer.table.checkpoint_every)
 
 
 def start_training(

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -47,6 +48,25 @@ def describe_origin(plan: Plan, device: torch.device, precision: str) -> dict[st
         "override_files": [
             {"file": patch.name, "text": patch.text} for patch in plan.cell.source.patches
         ],
+    }
+
+
+def describe_computation(
+    plan: Plan, origin: Mapping[str, object], processes: int
+) -> dict[str, object]:
+    """All that must be equal for a training to go on as it began, which its identity says in part.
+
+    Threads and the kind of processor are no part of it: a run may go on at another machine.
+    """
+    table, machine = plan.cell.spec.train, cast(Mapping[str, object], origin["machine"])
+    return {
+        "data": origin["data"],
+        "batch_size": table.batch_size if table else None,
+        "processes": processes,
+        "device": machine["device_type"],
+        "precision": origin["precision"],
+        "libraries": origin["libraries"],
+        "plugins": origin["plugins"],
     }
 
 

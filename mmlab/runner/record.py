@@ -24,9 +24,11 @@ from mmlab.metric import LOSS, Metric
 from mmlab.model.weights import load_weights, save_weights
 from mmlab.plan.plan import Plan
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
+from mmlab.runner.checkpoints import Checkpoints, Keeper, Saved
 from mmlab.store import Claim, Store
 from mmlab.train.loop import Progress
 from mmlab.train.progress import TRAINING
+from mmlab.train.state import Stateful, TrainingState
 
 #: A run whose process died is taken up by others after this long.
 LEASE_SECONDS = 60.0
@@ -114,6 +116,7 @@ class RunRecord:
         show: Callable[[Progress], None],
         skipped: Sequence[SkippedSample] = (),
         declared: Sequence[Metric] = (),
+        checkpoints: Checkpoints | None = None,
     ) -> None:
         self.lease = lease
         self.runs = runs
@@ -122,12 +125,42 @@ class RunRecord:
         self.skipped = skipped
         self.curves = Curves(lease.store, lease.claim, declared)
         self.weights = WeightFiles(runs, lease.claim.run_id)
+        self.checkpoints = checkpoints
+        self._saved: Saved | None = None
 
     def __enter__(self) -> RunRecord:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.curves.flush()
+
+    def begin(self) -> None:
+        """Take up the newest checkpoint of a former attempt, and its curves until there."""
+        self.hold()
+        self._saved = self.checkpoints.open() if self.checkpoints else None
+        self.lease.store.rewind(self.lease.claim, self._saved.step if self._saved else 0)
+
+    def hold(self) -> None:
+        """Be sure of the lease, and that all points until now are stored."""
+        self.lease.hold()
+        self.curves.flush()
+
+    def saved(self) -> Saved | None:
+        """What training goes on from, if it does; the record lets go of it."""
+        saved, self._saved = self._saved, None
+        return saved
+
+    def parts(self) -> dict[str, Stateful]:
+        """The record's own parts of the state of a training."""
+        return {"files": self.weights}
+
+    def keeper(self, state: TrainingState, every: int | str) -> Callable[[int], None] | None:
+        """What writes checkpoints before steps. RunError where the state cannot be saved."""
+        if self.checkpoints is None:
+            return None
+        keeper = Keeper(self.checkpoints, state, every, self.hold, self.weights.best)
+        keeper.try_out()
+        return keeper
 
     def update(self, progress: Progress) -> None:
         """Keep the points, and show where training stands."""
@@ -157,6 +190,8 @@ class RunRecord:
         artifacts = self.weights.artifacts()
         store, claim = self.lease.store, self.lease.claim
         store.finish(claim, results, self.wanted, artifacts, numbers, best_step, self.skipped)
+        if self.checkpoints is not None:
+            self.checkpoints.clear()
 
 
 class Curves:
@@ -230,6 +265,10 @@ class WeightFiles:
         """The weights of a role that was saved; WeightsError where the file has changed."""
         kept = self._kept[role]
         return load_weights(self.runs / kept.path, kept.sha256)
+
+    def best(self) -> Artifact | None:
+        """The file of the best weights, if there is one."""
+        return self._kept.get("best")
 
     def artifacts(self) -> list[Artifact]:
         """What has been written."""

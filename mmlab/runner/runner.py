@@ -28,13 +28,20 @@ from mmlab.model.width import WidthMatcher
 from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
 from mmlab.runner.cells import describe_run
+from mmlab.runner.checkpoints import Checkpoints
 from mmlab.runner.execute import CellExecutor
 from mmlab.runner.follow import END, Assignment, follow, require_equal_plans
 from mmlab.runner.identity import Confirmer, describe_training, hash_cell
 from mmlab.runner.initial_weights import BeingTrained, WeightsFinder
 from mmlab.runner.kept import FeatureCache
 from mmlab.runner.load import rebuild
-from mmlab.runner.provenance import RAISED, describe_failure, describe_origin, outcome_of
+from mmlab.runner.provenance import (
+    RAISED,
+    describe_computation,
+    describe_failure,
+    describe_origin,
+    outcome_of,
+)
 from mmlab.runner.record import (
     LEASE_SECONDS,
     Lease,
@@ -64,7 +71,8 @@ class RunOptions:
     """How a command runs its specs.
 
     `runs` None puts weights beside the database, `cache` None features of frozen encoders; without
-    `keeps_features` everything is read and computed anew at every step.
+    `keeps_features` everything is read and computed anew at every step. `restart`: what was
+    interrupted begins anew.
     """
 
     db: str
@@ -72,6 +80,7 @@ class RunOptions:
     overrides: tuple[Override, ...] = ()
     device: str = "auto"
     rerun: bool = False
+    restart: bool = False
     fail_fast: bool = False
     lease_seconds: float = LEASE_SECONDS
     group_seconds: float = TIMEOUT_SECONDS
@@ -237,6 +246,7 @@ class Runner:
             **describe_origin(plan, self.device, self.executor.precision(plan)),
             "data": revisions,
         }
+        checkpoints = self.checkpoints(plan, row, origin)
         seconds = self.options.lease_seconds
         claim = self.store.claim(row.run_id, self.worker, seconds, origin)
         if claim is None:
@@ -244,8 +254,24 @@ class Runner:
         spec, index = str(plan.cell.source.path), plan.cell.index
         plain = hash_cell(plan, revisions, initial)  # as processes know it that have no store
         assignment = Assignment(spec, index, plain.train, initial, tuple(wanted))
-        error = self.lead(plan, assignment, claim, wanted)
+        error = self.lead(plan, assignment, claim, wanted, checkpoints)
         return Ended("failed" if error else "done", row.run_id, error)
+
+    def checkpoints(self, plan: Plan, row: RunRow, origin: Mapping[str, object]) -> Checkpoints:
+        """Those of a run, which goes on from them.
+
+        Where code, data or batch are not those it was begun with, a run that failed begins anew, as
+        something was mended; RunError for one that was interrupted.
+        """
+        made_with = describe_computation(plan, origin, self.group.size)
+        found = Checkpoints(self.runs / row.run_id, made_with, self.display.note)
+        changes = found.changes()
+        found.starts_anew = self.options.restart or (bool(changes) and row.status == "failed")
+        if found.starts_anew and changes:
+            self.display.note(f"begins anew: {'; '.join(changes)}")
+        elif changes and not self.store.are_running([row.run_id]):
+            raise found.refusal(changes)
+        return found
 
     def tell_skipped(self, plan: Plan) -> None:
         """Say how many samples are left out because they cannot be read."""
@@ -253,7 +279,12 @@ class Runner:
             self.display.note(describe_skipped(count, split))
 
     def lead(
-        self, plan: Plan, assignment: Assignment, claim: Claim, wanted: Mapping[str, str]
+        self,
+        plan: Plan,
+        assignment: Assignment,
+        claim: Claim,
+        wanted: Mapping[str, str],
+        checkpoints: Checkpoints,
     ) -> str | None:
         """Execute a claimed run with the group; gives why it failed, if it did.
 
@@ -262,7 +293,7 @@ class Runner:
         self.group.broadcast(assignment.to_json())
         try:
             with keep_lease(self.store, claim) as lease:
-                error = self.record(plan, assignment, lease, wanted)
+                error = self.record(plan, assignment, lease, wanted, checkpoints)
         except BaseException:
             self.group.leave("the main process was stopped")
             raise
@@ -270,13 +301,19 @@ class Runner:
         return error
 
     def record(
-        self, plan: Plan, assignment: Assignment, lease: Lease, wanted: Mapping[str, str]
+        self,
+        plan: Plan,
+        assignment: Assignment,
+        lease: Lease,
+        wanted: Mapping[str, str],
+        checkpoints: Checkpoints,
     ) -> str | None:
         """Produce a claimed run's results and store them, or store why not and return that."""
         try:
             require_equal(self.group, assignment.train_hash)
-            parts = self.splits.skipped(plan), curve_metrics(plan)
+            parts = self.splits.skipped(plan), curve_metrics(plan), checkpoints
             with RunRecord(lease, self.runs, wanted, self.display.progress, *parts) as record:
+                record.begin()
                 self.executor.execute(plan, assignment.initial, wanted, record)
         except KeyboardInterrupt:
             self.store.release(lease.claim, "interrupted")

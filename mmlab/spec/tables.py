@@ -23,6 +23,17 @@ Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=100)]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=100)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[int, Field(ge=1)]
+#: Steps, a time, or what costs one per cent.
+Pace = (
+    Positive
+    | Annotated[
+        str,
+        Field(
+            pattern=r"^(auto|[1-9][0-9]{0,5}[smh])$",
+            json_schema_extra={"x-form": 'such as "auto", "30s", "10m" or "2h"'},
+        ),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -247,6 +258,11 @@ class TrainTable(Table):
     emit_every: Annotated[
         Positive, Field(description="steps between points of a curve"), WithoutEffect()
     ] = 10
+    checkpoint_every: Annotated[
+        Pace,
+        Field(description="steps or time between checkpoints; auto: 1 % of the time goes to them"),
+        WithoutEffect(),
+    ] = "auto"
 
 
 class SweepTable(Table):

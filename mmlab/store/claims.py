@@ -84,7 +84,7 @@ def claim(
 ) -> Claim | None:
     """Take a run that is queued, failed, or whose lease has run out; None if it is none of these.
 
-    The points of a former attempt's curves go, and that attempt is closed as lost.
+    A former attempt is closed as lost. The points of its curves are there until `rewind`.
     """
     taken = (
         update(runs)
@@ -105,9 +105,6 @@ def claim(
     if fence is None:
         return None
     _close_attempts(connection, run_id, "lost", "its lease ran out")
-    connection.execute(
-        delete(metrics).where(metrics.c.run_id == run_id, metrics.c.evaluation_id.is_(None))
-    )
     connection.execute(
         insert(attempts).values(
             run_id=run_id, fence=fence, worker=worker, started_at=db_now(connection)
@@ -147,6 +144,13 @@ def guard(connection: Connection, held: Claim) -> None:
                 next_step="leave the run to the process that took it over",
             )
         )
+
+
+def rewind(connection: Connection, held: Claim, step: int) -> None:
+    """Delete the points of curves after this step, which a former attempt has left."""
+    guard(connection, held)
+    is_point = and_(metrics.c.run_id == held.run_id, metrics.c.evaluation_id.is_(None))
+    connection.execute(delete(metrics).where(is_point, metrics.c.step > step))
 
 
 def is_completed(connection: Connection, held: Claim) -> bool:

@@ -148,10 +148,18 @@ class Store:
     ) -> Claim | None:
         """Take a run that is queued, failed or abandoned; None where another process has it.
 
-        `provenance` replaces the run's. The curves of a former attempt are removed.
+        `provenance` replaces the run's. The curves of a former attempt are there until `rewind`.
         """
         with self._database.write() as connection:
             return claims.claim(connection, run_id, worker, lease_seconds, provenance or {})
+
+    def rewind(self, claim: Claim, step: int) -> None:
+        """Remove the points of curves after this step: training goes on from there, or 0.
+
+        Raises LeaseLost, and removes nothing, if the run is another process's.
+        """
+        with self._database.write() as connection:
+            claims.rewind(connection, claim, step)
 
     def renew(self, claim: Claim, lease_seconds: float) -> bool:
         """Extend the lease from now on; False if the run is another process's by now."""

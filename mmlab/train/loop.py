@@ -142,11 +142,16 @@ class Trainer:
 
 
 def train(
-    trainer: Trainer, batches: Iterator[Batch], validate: Validate, start: int = 0
+    trainer: Trainer,
+    batches: Iterator[Batch],
+    validate: Validate,
+    start: int = 0,
+    before_step: Callable[[int], None] | None = None,
 ) -> Generator[Progress, None, None]:
     """Run every step, yielding at each emission and each validation; close it to stop before.
 
-    `start` steps have been made already, and `batches` begins after them.
+    `start` steps have been made already, and `batches` begins after them. `before_step` is called
+    with how many are made: then the state of the training is whole. Its time is not training's.
 
     Stops early when `train.patience` validations in a row brought nothing better. Where weights are
     averaged, validations judge the average; it is in the model whenever one is told of, and at the
@@ -160,6 +165,9 @@ def train(
     for index in range(start, trainer.total_steps):
         if best.has_stalled:
             break
+        if before_step is not None:
+            with clock.stopped():
+                before_step(index)
         batch = to_device(next(batches), trainer.device)
         trainer.update(batch, index)
         clock.count(len(batch.target) * trainer.group.size)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, cast
 
 import torch
@@ -226,6 +227,13 @@ class Clock:
         """Add a step and the samples that it trained on."""
         self._samples += samples
         self._steps += 1
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Leave the time of the block out of this stretch."""
+        began = time.perf_counter()
+        yield
+        self._start += time.perf_counter() - began
 
     def stop(self) -> None:
         """Take the rate of this stretch, in samples per second."""

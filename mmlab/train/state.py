@@ -1,14 +1,19 @@
 """Training state: the parts that a training goes on from, by name, as torchtitan's `Stateful`.
 
-Schedule, order of samples and random numbers are functions of the step and have no part in it: who
-goes on gives `train` the number of steps that are made, and batches that begin after them.
+Schedule, order of samples and random numbers of steps are functions of the step and have no part in
+it: who goes on gives `train` the number of steps that are made, and batches that begin after them.
 """
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import Tensor
 
 from mmlab.errors import RunError, explain
@@ -16,6 +21,9 @@ from mmlab.train.loop import Trainer
 
 #: The state of one part: plain values and tensors, nested in tables and lists.
 State = dict[str, Any]  # Any: each part has its own
+
+#: The files of a state: its tensors (safetensors), and all else (JSON).
+TENSORS, VALUES = "tensors.safetensors", "values.json"
 
 
 class Stateful(Protocol):
@@ -63,6 +71,10 @@ class TrainingState:
         for name, part in self.parts.items():
             part.load_state_dict(_copy(states[name]))
 
+    def require_finite(self) -> None:
+        """Raise RunError("nan") where a step was not: nobody should go on from there."""
+        self._trainer.raise_if_not_finite()
+
 
 def _copy(value: Any) -> Any:  # Any: plain values and tensors, nested
     """The same value in other memory."""
@@ -70,7 +82,7 @@ def _copy(value: Any) -> Any:  # Any: plain values and tensors, nested
         return value.detach().clone()
     if isinstance(value, Mapping):
         return {key: _copy(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
+    if type(value) in (list, tuple, torch.Size):
         return type(value)(_copy(inner) for inner in value)
     return value
 
@@ -83,5 +95,84 @@ def _other_parts(found: Mapping[str, object], wanted: Mapping[str, object]) -> R
             found=", ".join(sorted(found)) or "none",
             allowed=", ".join(sorted(wanted)),
             next_step="go on from a state of the same cell, or train it from its start",
+        )
+    )
+
+
+def pack(states: Mapping[str, State]) -> dict[str, bytes]:
+    """A state as the contents of its files, by their names; nothing of it is a program.
+
+    Raises RunError that names the place and type of a value that these cannot hold exactly.
+    """
+    tensors: dict[str, Tensor] = {}
+    values = json.dumps(_plain(states, (), tensors), allow_nan=False)
+    return {TENSORS: save(tensors), VALUES: values.encode()}
+
+
+def unpack(files: Mapping[str, bytes]) -> dict[str, State]:
+    """The state that `pack` has made files of, its tensors on the host."""
+    tensors = load(files[TENSORS])
+    states: dict[str, State] = _restored(json.loads(files[VALUES]), tensors)
+    return states
+
+
+def _plain(value: object, where: tuple[str, ...], tensors: dict[str, Tensor]) -> object:
+    """A value as JSON: what JSON has not is an object of one key. Tensors are put aside."""
+    kind = type(value)
+    if value is None or kind in (bool, int, str):
+        return value
+    if isinstance(value, float) and kind is float:
+        return value if math.isfinite(value) else {"float": repr(value)}
+    if isinstance(value, Tensor):
+        name = f"{len(tensors)} {'.'.join(where)}"
+        tensors[name] = _savable(value, where)
+        return {"tensor": name}
+    if isinstance(value, Mapping):
+        keys = {key: _plain(key, (*where, repr(key)), tensors) for key in value}
+        return {
+            "table": [[keys[k], _plain(x, (*where, str(k)), tensors)] for k, x in value.items()]
+        }
+    if isinstance(value, list | tuple) and kind in (list, tuple, torch.Size):
+        items = [_plain(inner, (*where, str(i)), tensors) for i, inner in enumerate(value)]
+        return items if kind is list else {"tuple": items}
+    raise _unsavable(where, f"{kind.__module__}.{kind.__qualname__}")
+
+
+def _savable(value: Tensor, where: tuple[str, ...]) -> Tensor:
+    """A tensor on the host, one after the other. RunError for a kind that has no place in files."""
+    try:
+        found = value.detach().cpu().contiguous()
+        save({"": found[:0] if found.ndim else found})
+    except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise _unsavable(where, f"torch.Tensor ({value.dtype}, {value.layout})") from error
+    return found
+
+
+def _restored(
+    value: Any, tensors: Mapping[str, Tensor]
+) -> Any:  # Any: JSON, and what it stands for
+    if isinstance(value, list):
+        return [_restored(inner, tensors) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    ((kind, content),) = value.items()
+    if kind == "float":
+        return float(content)
+    if kind == "tensor":
+        return tensors[content]
+    if kind == "tuple":
+        return tuple(_restored(inner, tensors) for inner in content)
+    return {_restored(key, tensors): _restored(inner, tensors) for key, inner in content}
+
+
+def _unsavable(where: tuple[str, ...], kind: str) -> RunError:
+    part = where[0] if where else "state"
+    return RunError(
+        explain(
+            f"checkpoint, part {part!r}",
+            "its state holds a value that cannot be saved",
+            found=f"{kind} at {'.'.join(where)}",
+            allowed="tensors; None, bool, int, float and str; lists, tuples and tables of these",
+            next_step="let state_dict or get_extra_state give such: list(...) or float(...) of it",
         )
     )

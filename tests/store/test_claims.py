@@ -91,13 +91,25 @@ def test_an_abandoned_run_is_taken_over_and_its_old_owner_writes_nothing(
     with pytest.raises(LeaseLost):
         store.record_points(old, points(9.0))
     with pytest.raises(LeaseLost):
+        store.rewind(old, 0)
+    with pytest.raises(LeaseLost):
         store.finish(old, [evaluation()], {"zero_shot": "hash"})
     assert not store.renew(old, 60)
     assert not store.fail(old, "error", "late", "")
     assert not store.release(old)
     assert dump(database_url) == before
-    assert before["metrics"] == []
+    assert len(before["metrics"]) == 2
     assert [a.outcome for a in store.run_detail(old.run_id).attempts] == ["lost", None]
+
+
+@pytest.mark.parametrize("step", [0, 1, 2, 3])
+def test_a_run_is_rewound_to_a_step(store: Store, database_url: str, step: int) -> None:
+    other, held = claimed(store, "other"), claimed(store)
+    for claim in (other, held):
+        store.record_points(claim, points(3.0, 2.0, 1.0))
+    store.rewind(held, step)
+    left = [(row[1], row[4]) for row in dump(database_url)["metrics"]]
+    assert len(left) == 3 + step, left
 
 
 def test_a_renewed_lease_holds(store: Store) -> None:

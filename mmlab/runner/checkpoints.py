@@ -1,0 +1,356 @@
+"""Checkpoints of a run: folders that are whole or not there, from which its training goes on.
+
+RUNS/RUN_ID/checkpoints/step-000001200/ has the training state after 1,200 steps, the best weights
+until then, and a manifest with the sha256 of each file. A folder gets that name when all that is in
+it is on the disk. Whoever writes here holds the run's lease.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+
+from mmlab.errors import RunError, explain
+from mmlab.files import size_text, sync
+from mmlab.hashing import digest
+from mmlab.records import Artifact
+from mmlab.train.state import TENSORS, VALUES, State, TrainingState, pack, unpack
+
+#: The folder of checkpoints in that of a run, and what stands in each.
+FOLDER, MANIFEST = "checkpoints", "manifest.json"
+#: The best weights of a run, and those until a checkpoint: another name (hard link) of one file.
+BEST = "best.safetensors"
+#: So many are kept: the last may turn out to be damaged.
+KEPT = 2
+#: Space for so many must be free before training begins.
+NEEDED = 3
+#: "auto": training takes so many times what a checkpoint costs.
+AUTO = 100
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a training goes on from: its state after so many steps."""
+
+    step: int
+    states: Mapping[str, State]
+
+
+class Damaged(Exception):
+    """Why a folder is no checkpoint, in a few words."""
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    `made_with` is all that must be equal for a training to go on: data, batch, code. `tell` takes
+    what is worth a line.
+    """
+
+    def __init__(
+        self, run: Path, made_with: Mapping[str, object], tell: Callable[[str], None]
+    ) -> None:
+        self.run = run
+        self.folder = run / FOLDER
+        self.made_with = made_with
+        self.tell = tell
+        self.starts_anew = False
+
+    def changes(self) -> list[str]:
+        """What is not as it was when the newest was made: "libraries torch: 2.14, now 2.15"."""
+        for folder in self._newest_first():
+            with suppress(Damaged):
+                return list(_changes(_read_manifest(folder)["made_with"], self.made_with))
+        return []
+
+    def refusal(self, changes: list[str]) -> RunError:
+        """Why training does not go on."""
+        return RunError(
+            explain(
+                f"run {self.run.name}",
+                "its training cannot go on: it would not be the one that was begun",
+                found="; ".join(changes),
+                allowed="the data, batch size, processes, device and code of its checkpoint",
+                next_step="bring these back, or start the training again: mmlab run with --restart",
+            )
+        )
+
+    def open(self) -> Saved | None:
+        """The newest that is whole, its best weights in their place; None to begin anew.
+
+        What killed processes left is cleared, and what is damaged is set aside and told.
+        """
+        _clear(self.run.glob(".*.partial"), self.folder.glob(".tmp-*"))
+        if self.starts_anew:
+            self.clear()
+        elif changes := self.changes():
+            raise self.refusal(changes)
+        for folder in self._newest_first():
+            try:
+                saved = _read(folder)
+            except Damaged as fault:
+                self._set_aside(folder, str(fault))
+                continue
+            self._put_best_back(folder)
+            return saved
+        return None
+
+    def try_out(self, files: Mapping[str, bytes]) -> None:
+        """Write such files and remove them again. RunError where that, or three, does not go."""
+        size = sum(map(len, files.values()))
+        with self._writing(size):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            sync(self.run)
+            sync(self.run.parent)
+            free = shutil.disk_usage(self.folder).free
+            if free < NEEDED * size:
+                raise _no_space(self.folder, free, size)
+            with self._temporary() as temporary:
+                _write_all(temporary, files)
+
+    def write(self, step: int, files: Mapping[str, bytes], best: Artifact | None) -> None:
+        """Write a checkpoint, with the best weights so far, and delete all but the last.
+
+        Raises RunError and leaves those before untouched where it cannot be written.
+        """
+        with self._writing(sum(map(len, files.values()))), self._temporary() as temporary:
+            listed = _write_all(temporary, files)
+            if best is not None:
+                _link(self.run / BEST, temporary / BEST)
+                listed[BEST] = best.sha256
+            body = {"step": step, "files": listed, "made_with": self.made_with}
+            text = json.dumps({"sha256": digest(body), "body": body}, indent=1)
+            _write(temporary / MANIFEST, text.encode())
+            sync(temporary)
+            temporary.rename(self.folder / _name(step))
+            sync(self.folder)
+        for folder in list(self._newest_first())[KEPT:]:
+            self._delete(folder)
+
+    def clear(self) -> None:
+        """Delete all of them, those that were set aside too."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _newest_first(self) -> Iterator[Path]:
+        yield from sorted(self.folder.glob("step-*"), reverse=True)
+
+    @contextmanager
+    def _temporary(self) -> Iterator[Path]:
+        """A new folder that is gone afterwards, unless it has got another name."""
+        path = self.folder / f".tmp-{uuid.uuid4().hex}"
+        path.mkdir()
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _delete(self, folder: Path) -> None:
+        """What is half deleted must not look like a checkpoint."""
+        path = self.folder / f".tmp-{uuid.uuid4().hex}"
+        with suppress(OSError):  # it is cleared when the run is done
+            folder.rename(path)
+            shutil.rmtree(path)
+
+    def _set_aside(self, folder: Path, fault: str) -> None:
+        name = f"corrupt-{folder.name}-{uuid.uuid4().hex[:6]}"
+        folder.rename(self.folder / name)
+        self.tell(f"{folder}: this checkpoint is damaged ({fault}); it is kept as {name}")
+
+    def _put_best_back(self, folder: Path) -> None:
+        """Weights that were best at a later step must not be found."""
+        if not (folder / BEST).exists():
+            return
+        partial = self.run / f".{BEST}.{uuid.uuid4().hex[:12]}.partial"
+        _link(folder / BEST, partial)
+        partial.replace(self.run / BEST)
+
+    @contextmanager
+    def _writing(self, size: int) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise _unwritable(self.folder, size, error) from error
+
+
+class Keeper:
+    """Writes a checkpoint of a training whenever one is due; called before every step.
+
+    `every` is `train.checkpoint_every`. `hold` comes before each: it makes sure of the lease, and
+    that all points until then are stored. `best` gives the best weights, if there are some.
+    """
+
+    def __init__(
+        self,
+        checkpoints: Checkpoints,
+        state: TrainingState,
+        every: int | str,
+        hold: Callable[[], None],
+        best: Callable[[], Artifact | None],
+    ) -> None:
+        self.checkpoints = checkpoints
+        self.state = state
+        self.every = every
+        self.hold = hold
+        self.best = best
+        self._begun = time.monotonic()
+        self._cost = 0.0
+        self._last: int | None = None
+
+    def try_out(self) -> None:
+        """Save the state in memory, load it back, and write it to the disk and remove it again.
+
+        Raises RunError for what could not be saved, before any step is lost by that.
+        """
+        began = time.monotonic()
+        self.hold()
+        files = pack(self.state.state_dict())
+        self.state.load_state_dict(unpack(files))
+        self.checkpoints.try_out(files)
+        self._wrote(began)
+
+    def __call__(self, step: int) -> None:
+        """Write a checkpoint after so many steps, if it is due."""
+        if self._last is None:  # where training begins, or goes on from
+            self._last = step
+        elif step > self._last and self._is_due(step):
+            self.write(step)
+
+    def write(self, step: int) -> None:
+        """Write a checkpoint after so many steps. RunError("nan") if one of them was not finite."""
+        began = time.monotonic()
+        self.state.require_finite()
+        self.hold()
+        self.checkpoints.write(step, pack(self.state.state_dict()), self.best())
+        self._last = step
+        self._wrote(began)
+
+    def _is_due(self, step: int) -> bool:
+        if isinstance(self.every, int):
+            return step % self.every == 0
+        return time.monotonic() - self._begun >= self._seconds
+
+    @property
+    def _seconds(self) -> float:
+        if self.every == "auto":
+            return AUTO * self._cost
+        return int(str(self.every)[:-1]) * _SECONDS[str(self.every)[-1]]
+
+    def _wrote(self, began: float) -> None:
+        self._begun = time.monotonic()
+        self._cost = self._begun - began
+
+
+def _name(step: int) -> str:
+    return f"step-{step:09d}"
+
+
+def _write_all(folder: Path, files: Mapping[str, bytes]) -> dict[str, str]:
+    """Write files; gives the sha256 of each."""
+    for name, data in files.items():
+        _write(folder / name, data)
+    return {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    sync(path)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file, which nobody changes in place, another name; a copy where there are no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+        sync(target)
+
+
+def _clear(*found: Iterator[Path]) -> None:
+    for paths in found:
+        for path in paths:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _read(folder: Path) -> Saved:
+    """A checkpoint, every byte of it checked. Raises Damaged."""
+    manifest = _read_manifest(folder)
+    listed: Mapping[str, str] = manifest["files"]
+    files = {name: _checked(folder / name, sha256) for name, sha256 in listed.items()}
+    try:
+        return Saved(manifest["step"], unpack({name: files[name] for name in (TENSORS, VALUES)}))
+    except (KeyError, ValueError, SafetensorError) as error:
+        raise Damaged(f"not a training state: {error}") from error
+
+
+def _checked(path: Path, sha256: str) -> bytes:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Damaged(f"{path.name}: {error.strerror or error}") from error
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise Damaged(f"{path.name}: other bytes than were written")
+    return data
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:  # Any: JSON
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+        body: dict[str, Any] = manifest["body"]
+        is_whole = manifest["sha256"] == digest(body) and folder.name == _name(body["step"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Damaged(f"{MANIFEST} cannot be read: {error}") from error
+    if not is_whole:
+        raise Damaged(f"{MANIFEST}: other bytes than were written")
+    return body
+
+
+def _changes(before: object, now: object, *where: str) -> Iterator[str]:
+    """The differences of two values of JSON, each with its place."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        for key in dict.fromkeys([*before, *now]):
+            yield from _changes(before.get(key), now.get(key), *where, str(key))
+    elif before != now:
+        yield f"{' '.join(where)}: {_short(before)}, now {_short(now)}"
+
+
+def _short(value: object) -> str:
+    return "nothing" if value is None else str(value)[:16]
+
+
+def _unwritable(folder: Path, size: int, error: OSError) -> RunError:
+    is_full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+    message = explain(
+        str(folder),
+        "the checkpoint cannot be written",
+        found=error.strerror or str(error),
+        allowed=f"a folder with {size:,} bytes free that this user may write",
+        next_step="free space or choose another folder with --runs, then run again",
+    )
+    return RunError(message, "disk_full" if is_full else "error")
+
+
+def _no_space(folder: Path, free: int, size: int) -> RunError:
+    message = explain(
+        str(folder),
+        "there is too little space for the checkpoints of this training",
+        found=f"{size_text(free)} free",
+        allowed=f"{size_text(NEEDED * size)}: {NEEDED} checkpoints of {size_text(size)}",
+        next_step="free space or choose another folder with --runs, then run again",
+    )
+    return RunError(message, "disk_full")
