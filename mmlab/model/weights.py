@@ -37,12 +37,28 @@ def save_weights(
     Raises RunError("disk_full" or "error") and leaves whatever stood at `path` untouched when the
     file cannot be written.
     """
+    require_tensors(state)
     tensors = {name: x.detach().cpu().contiguous().clone() for name, x in state.items()}
     data = save(tensors, dict(metadata) if metadata else None)
     with atomic_file(path, lambda error: _unwritable(path, len(data), error)) as partial:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
+
+
+def require_tensors(state: Mapping[str, object]) -> None:
+    """Raise RunError that names the first value of a module's state that is no tensor."""
+    for name, value in state.items():
+        if not isinstance(value, Tensor):
+            kind = type(value)
+            message = explain(
+                f"state of {name}",
+                "it cannot be saved: a file of weights holds tensors",
+                found=f"{kind.__module__}.{kind.__qualname__}",
+                allowed="tensors; a module's get_extra_state gives one, or there is none",
+                next_step="keep it in a buffer, or let get_extra_state make a tensor of it",
+            )
+            raise RunError(message)
 
 
 @dataclass(frozen=True)

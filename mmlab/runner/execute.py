@@ -25,7 +25,7 @@ from mmlab.data.tables import CachedSplit
 from mmlab.model.adapters import merge_state, split_state
 from mmlab.model.build import BuiltCell, InitialWeights, build
 from mmlab.model.device import determinism, resolve_precision
-from mmlab.model.weights import WeightsReader
+from mmlab.model.weights import WeightsReader, require_tensors
 from mmlab.model.width import count_parameters
 from mmlab.plan.best_metric import train_table
 from mmlab.plan.component import oom_as_fault
@@ -209,6 +209,7 @@ class CellExecutor:
     ) -> None:
         """Train, keep the best and the final weights, and leave the best in the model."""
         step, about = built.step, built.description().metadata()
+        require_tensors(step.state_dict())
         saved = record.saved()
         start = saved.step if saved else 0
         trainer, batches = start_training(

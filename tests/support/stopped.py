@@ -1,0 +1,68 @@
+"""Runs that are stopped amid their training and taken up again, and all that they leave."""
+
+from __future__ import annotations
+
+import datetime
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mmlab.runner.runner import RunOptions, run_specs
+from mmlab.spec import Override
+from mmlab.train.loop import Progress
+from support.lab import Lab, Shown
+
+#: What may differ between two runs of one cell: when, by whom, how fast, at which attempt.
+OTHER = {"attempts", "runs", "specs", "cells", "mmlab_alembic_version"}
+
+
+@dataclass
+class Stopping(Shown):
+    """Stops the process, as Ctrl-C does, when training has come so far."""
+
+    at: int = 0
+
+    def progress(self, progress: Progress) -> None:
+        super().progress(progress)
+        if progress.step >= self.at:
+            raise KeyboardInterrupt
+
+
+def twin(lab: Lab, name: str) -> Lab:
+    """Another lab in a folder of its own, with a database that is as new as this one's."""
+    folder = lab.folder / name
+    folder.mkdir()
+    path = Path(shutil.copy(lab.folder / "mmlab.db", folder / "mmlab.db"))
+    return Lab(folder, f"sqlite:///{path}")
+
+
+def stop(lab: Lab, spec: Path, step: int, *overrides: Override, **options: object) -> None:
+    """Run a spec until training has come so far."""
+    given = RunOptions(lab.db, overrides=overrides, device="cpu", **options)  # type: ignore[arg-type]
+    display = Stopping(at=step)
+    with pytest.raises(KeyboardInterrupt):
+        run_specs([spec], given, display)
+    lab.shown.notes += display.notes
+
+
+def left(lab: Lab) -> dict[str, Sequence[object]]:
+    """Every row of results, with nothing that says when and how fast; files by their sha256."""
+    detail = lab.detail("@last")
+    run_id = detail.run.run_id
+    rows = {
+        name: [
+            tuple(
+                str(x).replace(run_id, "RUN") for x in row if not isinstance(x, datetime.datetime)
+            )
+            for row in found
+            if "train/samples_per_second" not in row
+        ]
+        for name, found in lab.dump().items()
+        if name not in OTHER
+    }
+    timeless = {"seconds", "samples_per_second", "peak_memory_bytes", "evaluation_seconds"}
+    summary = {key: x for key, x in detail.summary.items() if key not in timeless}
+    return {**rows, "summary": sorted(summary.items())}
