@@ -31,7 +31,7 @@ _HASH = re.compile(r"[0-9a-f]{32,64}")
 
 @click.command(short_help="List files that no run needs, or delete them.")
 @click.option("--features", "only_features", is_flag=True, help="Features and inputs only.")
-@click.option("--weights", "only_weights", is_flag=True, help="Weights that no run names only.")
+@click.option("--weights", "only_weights", is_flag=True, help="Weights and checkpoints only.")
 @click.option(
     "--dry-run/--yes", "dry_run", default=True, help="List only (the default), or delete."
 )
@@ -53,8 +53,8 @@ def gc(
     """List files that no run needs; with --yes, delete them.
 
     These are features of frozen encoders and inputs of others, which are made again when they are
-    needed, and weights that no run of this database names. Where several databases share a folder
-    of weights, leave these alone: each knows its own runs only.
+    needed, weights that no run of this database names, and checkpoints of runs that failed. Where
+    several databases share a folder of weights, leave these alone: each knows its own runs only.
 
     \b
     Examples:
@@ -62,7 +62,7 @@ def gc(
       mmlab gc --features --yes      delete all features and inputs
       mmlab gc --weights --json      names and reasons of files, whole
     """
-    from mmlab.runner.garbage import delete, find_features, find_weights
+    from mmlab.runner.garbage import delete, find_checkpoints, find_features, find_weights
     from mmlab.store import open_store
 
     chooses_all = only_features == only_weights
@@ -72,6 +72,7 @@ def gc(
             found += find_features(cache or store.cache_folder)
         if only_weights or chooses_all:
             found += find_weights(runs or store.runs_folder, store)
+            found += find_checkpoints(runs or store.runs_folder, store)
     for garbage in () if dry_run else found:
         delete(garbage)
     if as_json:

@@ -1,14 +1,15 @@
 """Files that can go: features and inputs, which can be made again, and weights no run names.
 
-Only what mmlab itself has written is looked at: files of features or inputs, and safetensors in
-the folders of runs. Weights that a run of the database names stay, and so does all of a run that
-may go on.
+Only what mmlab itself has written is looked at: files of features or inputs, and safetensors and
+checkpoints in the folders of runs. Weights that a run of the database names stay, and so does all
+of a run that may go on.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,9 +20,10 @@ from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 
 from mmlab.errors import MmlabError, explain
+from mmlab.runner.checkpoints import FOLDER
 from mmlab.store import Store
 
-Kind = Literal["features", "inputs", "weights"]
+Kind = Literal["features", "inputs", "weights", "checkpoints"]
 
 _RUN = re.compile(r"[0-9a-f]{32}\Z")
 _WEIGHTS = re.compile(r"(\.[^/]+\.safetensors\.[0-9a-f]+\.partial|[^/.][^/]*\.safetensors)\Z")
@@ -33,7 +35,7 @@ _UNENDED = ("queued", "running")
 
 @dataclass(frozen=True)
 class Garbage:
-    """A file that can go, what it is, and why nothing is lost with it."""
+    """A file, or a folder of checkpoints, that can go: what it is, and why nothing is lost."""
 
     kind: Kind
     path: Path
@@ -73,13 +75,32 @@ def find_weights(runs: Path, store: Store) -> list[Garbage]:
     return found
 
 
+def find_checkpoints(runs: Path, store: Store) -> list[Garbage]:
+    """The checkpoints of runs that will not go on by themselves: done, failed, or unknown here."""
+    folders = [path for run in _folders(runs) if (path := run / FOLDER).is_dir()]
+    statuses = store.run_statuses()
+    found = []
+    for path in (path for path in folders if not path.is_symlink()):
+        run_id = path.parent.name
+        status = statuses.get(run_id)
+        if status not in _UNENDED:
+            reason = "no such run in the database" if status is None else f"a {status} run"
+            size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+            about = f"checkpoints of run {run_id[:12]}"
+            found.append(Garbage("checkpoints", path, size, about, reason))
+    return found
+
+
 def delete(garbage: Garbage) -> None:
     """Delete a file, and its run's folder once that is empty. Raises MmlabError where it cannot."""
     try:
-        garbage.path.unlink(missing_ok=True)
+        if garbage.kind == "checkpoints":
+            shutil.rmtree(garbage.path)
+        else:
+            garbage.path.unlink(missing_ok=True)
     except OSError as error:
         raise _undeletable(garbage.path, error) from error
-    if garbage.kind == "weights":
+    if garbage.kind in ("weights", "checkpoints"):
         with suppress(OSError):  # it is not empty
             garbage.path.parent.rmdir()
 

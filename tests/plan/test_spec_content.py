@@ -153,6 +153,6 @@ def test_what_is_without_effect_is_said_in_the_tables_and_nowhere_else() -> None
         fields = table.model_fields.items()
         return {key for key, field in fields if WithoutEffect() in field.metadata}
 
-    train = {"workers", "emit_every", "parallel", "checkpoint_activations"}
+    train = {"workers", "emit_every", "parallel", "checkpoint_activations", "checkpoint_every"}
     assert without_effect(TrainTable) == train
     assert without_effect(Spec) == {"schema_version", "extends", "meta", "evaluate", "sweep"}

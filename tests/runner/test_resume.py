@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
-from collections.abc import Sequence
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, select, update
 from support.lab import (
     PAIRED,
     TOY,
     Lab,
+    child_environment,
     install,
 )
-from support.stopped import left, stop, twin
+from support.stopped import Stopping, left, stop, twin
+
+from mmlab.hashing import digest
+from mmlab.runner.garbage import delete, find_checkpoints
+from mmlab.runner.runner import RunOptions, run_specs
+from mmlab.store.address import parse_address
+from mmlab.store.tables import metrics, runs
 
 #: 24 samples in batches of 8: 18 steps, a validation every third; checkpoints between emissions.
 LONG = ("train.epochs=6", "train.emit_every=2", "train.checkpoint_every=3")
@@ -41,8 +56,8 @@ CASES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
 
 
 @pytest.fixture(autouse=True)
-def _keeping(sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    install(monkeypatch, sqlite_lab.folder / "keeping", "keeping")
+def _keeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, tmp_path / "keeping", "keeping")
 
 
 def hashed_steps(name: str) -> tuple[int, int]:
@@ -65,6 +80,169 @@ def test_it_ends_bit_for_bit_as_if_it_had_not_been_stopped(sqlite_lab: Lab, name
     assert sum(note.startswith("goes on from step") for note in other.shown.notes) == 2
     assert left(other) == left(sqlite_lab)
     assert not (other.runs / detail.run.run_id / "checkpoints").exists()
+
+
+def test_curves_have_neither_gap_nor_double(lab: Lab) -> None:
+    """On both databases; some points after the checkpoint are stored, and go."""
+    spec = lab.write("toy")
+    stop(lab, spec, 11, "train.epochs=6", "train.checkpoint_every=4")
+    assert steps_of_curve(lab) == list(range(1, 12))
+    overrides = ("train.epochs=6", "train.checkpoint_every=4")
+    with pytest.raises(KeyboardInterrupt):  # as soon as it has gone on
+        run_specs([spec], RunOptions(lab.db, overrides=overrides, device="cpu"), Stopping(at=9))
+    assert steps_of_curve(lab) == list(range(1, 10))
+    lab.run_one(spec, *overrides)
+    assert steps_of_curve(lab) == list(range(1, STEPS + 1))
+
+
+def steps_of_curve(lab: Lab) -> list[int]:
+    """The steps of the points of a curve, of whatever run there is."""
+    engine = create_engine(parse_address(lab.db).url)
+    with engine.connect() as connection:
+        query = select(metrics.c.step).where(metrics.c.name == "train/lr")
+        found = list(connection.scalars(query.order_by(metrics.c.step)))
+    engine.dispose()
+    return found
+
+
+def interrupted(lab: Lab, spec: Path, step: int = 8, *overrides: str) -> Path:
+    """The checkpoints of a run that is stopped."""
+    stop(lab, spec, step, *LONG, *overrides)
+    return lab.runs / lab.detail("@last").run.run_id / "checkpoints"
+
+
+def test_a_damaged_checkpoint_costs_the_steps_from_the_one_before(sqlite_lab: Lab) -> None:
+    other = twin(sqlite_lab, "stopped")
+    sqlite_lab.run_one(sqlite_lab.write("cell", PAIRED), *LONG)
+    spec = other.write("cell", PAIRED)
+    folder = interrupted(other, spec)
+    os.truncate(folder / "step-000000006" / "tensors.safetensors", 1000)
+    other.run_one(spec, *LONG)
+    assert "goes on from step 3 of 18" in other.shown.notes
+    assert any("this checkpoint is damaged" in note for note in other.shown.notes)
+    assert left(other) == left(sqlite_lab)
+
+
+def test_restart_trains_from_the_first_step(sqlite_lab: Lab) -> None:
+    spec = sqlite_lab.write("toy")
+    interrupted(sqlite_lab, spec)
+    sqlite_lab.run_one(spec, *LONG, restart=True)
+    assert not any("goes on" in note for note in sqlite_lab.shown.notes)
+    assert [p.step for p in sqlite_lab.shown.progressed][:2] == [2, 3]
+    assert steps_of_curve(sqlite_lab) == [2, 3, 4, 6, 8, 9, 10, 12, 14, 15, 16, 18]
+
+
+def changed_code(folder: Path) -> None:
+    """Say that its checkpoints were made with another torch."""
+    for path in folder.glob("step-*/manifest.json"):
+        body = json.loads(path.read_text())["body"]
+        body["made_with"]["libraries"]["torch"] = "1.0"
+        path.write_text(json.dumps({"sha256": digest(body), "body": body}))
+
+
+def test_a_run_does_not_go_on_with_other_code(sqlite_lab: Lab) -> None:
+    spec = sqlite_lab.write("toy")
+    changed_code(interrupted(sqlite_lab, spec))
+    before = sqlite_lab.dump()
+    (outcome,) = sqlite_lab.run(spec, *LONG)
+    assert outcome.status == "failed"
+    assert "libraries torch: 1.0, now " in (outcome.error or "")
+    assert "mmlab run with --restart" in (outcome.error or "")
+    assert sqlite_lab.dump() == before
+    assert sqlite_lab.statuses(spec, *LONG, restart=True) == ["done"]
+
+
+def test_a_run_that_failed_goes_on_and_with_mended_code_begins_anew(sqlite_lab: Lab) -> None:
+    spec, script = sqlite_lab.write("toy"), sqlite_lab.script("8 raise")
+    overrides = (*LONG, script)
+    assert sqlite_lab.statuses(spec, *overrides) == ["failed"]
+    sqlite_lab.script("3 raise")
+    assert sqlite_lab.statuses(spec, *overrides) == ["failed"]
+    assert sqlite_lab.shown.notes[-1] == "goes on from step 6 of 18"
+    changed_code(sqlite_lab.runs / sqlite_lab.detail("@last").run.run_id / "checkpoints")
+    sqlite_lab.script("")
+    sqlite_lab.shown.notes.clear()
+    sqlite_lab.run_one(spec, *overrides)
+    (note,) = sqlite_lab.shown.notes
+    assert note.startswith("begins anew: libraries torch: 1.0, now ")
+
+
+def test_a_validation_before_the_first_step_is_not_repeated(sqlite_lab: Lab) -> None:
+    spec = sqlite_lab.write("cell", PAIRED)
+    interrupted(sqlite_lab, spec, 8, "train.best=zero_shot/top1")
+    (outcome,) = sqlite_lab.run(spec, *LONG, "train.best=zero_shot/top1")
+    assert outcome.status == "done"
+
+
+def test_how_often_is_part_of_no_identity(sqlite_lab: Lab) -> None:
+    spec = sqlite_lab.write("toy")
+    sqlite_lab.run_one(spec, "train.checkpoint_every=2")
+    assert sqlite_lab.statuses(spec, 'train.checkpoint_every="10m"') == ["skipped"]
+
+
+def test_checkpoints_of_a_failed_run_are_garbage(sqlite_lab: Lab) -> None:
+    spec, script = sqlite_lab.write("toy"), sqlite_lab.script("8 raise")
+    folder = interrupted(sqlite_lab, sqlite_lab.write("other"))
+    with sqlite_lab.store() as store:
+        assert find_checkpoints(sqlite_lab.runs, store) == []
+        sqlite_lab.run(spec, *LONG, script)
+        (found,) = find_checkpoints(sqlite_lab.runs, store)
+    assert (found.kind, found.reason) == ("checkpoints", "a failed run")
+    assert found.size_bytes > 1000
+    delete(found)
+    assert not found.path.exists()
+    assert folder.exists()
+    sqlite_lab.script("")
+    sqlite_lab.run_one(spec, *LONG, script)
+
+
+KILLED = ("losses.0.use=slow", "train.emit_every=1", "train.checkpoint_every=2", "train.epochs=6")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_killed_command_goes_on(sqlite_lab: Lab, workers: int) -> None:
+    overrides = (*KILLED, f"train.workers={workers}", "encoders.image.use=shaky")
+    other = twin(sqlite_lab, "killed")
+    sqlite_lab.run_one(sqlite_lab.write("cell", TOY), *overrides)
+    spec = other.write("cell", TOY)
+    with command(other, spec, *overrides) as process:
+        wait_for(lambda: list(other.runs.glob("*/checkpoints/step-00000000[6-9]")))
+        process.kill()
+    assert other.detail("@last").run.status == "running"
+    expire_leases(other.db)
+    with command(other, spec, *overrides) as process:
+        assert "goes on from step" in process.communicate()[1]
+    assert process.returncode == 0
+    assert [a.outcome for a in other.detail("@last").attempts] == ["lost", "ok"]
+    assert left(other) == left(sqlite_lab)
+
+
+def command(lab: Lab, spec: Path, *overrides: str) -> subprocess.Popen[str]:
+    """`mmlab run` in a process of its own."""
+    given = [part for override in overrides for part in ("--set", override)]
+    return subprocess.Popen(
+        [sys.executable, "-m", "mmlab", "run", spec, "--db", lab.db, "--device", "cpu", *given],
+        env=child_environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.01)
+
+
+def expire_leases(db: str) -> None:
+    engine = create_engine(parse_address(db).url)
+    with engine.begin() as connection:
+        past = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+        connection.execute(update(runs).values(lease_until=past))
+    engine.dispose()
 
 
 @pytest.mark.parametrize(

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import io
+import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from support.lab import PAIRED, Lab
+from support.lab import PAIRED, TOY, Lab, install
 from support.resumed import STEPS_BEFORE, Left, Training, plan_of
 
 from mmlab.errors import RunError
 from mmlab.plan.plan import Plan
 from mmlab.runner.execute import Summary
 from mmlab.train.progress import DeviceMeter
+from mmlab.train.state import pack, unpack
 
 TEXTS = "encoders.text={use = 'transformer', width = 8, depth = 1, heads = 2, length = 8}"
 EVERYTHING = ("train.ema=0.9", "train.patience=3", "fusion.modality_dropout=0.3")
@@ -65,10 +67,22 @@ def test_leaving_any_part_out_is_noticed(plan: Plan, part: str, tmp_path: Path) 
     assert again.run() != expected
 
 
+def test_leaving_the_generators_out_is_noticed_where_a_loss_draws_from_them(
+    sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, sqlite_lab.folder / "keeping", "keeping")
+    plan = plan_of(sqlite_lab.write("resumed", TOY), ["losses.0.use=gambling"])
+    expected, first = whole_run(plan, sqlite_lab.folder)
+    for part, is_equal in (("", True), ("generators", False)):
+        again = Training(plan, sqlite_lab.folder, STEPS_BEFORE)
+        again.restore(first.states[STEPS_BEFORE], without=part)
+        assert (again.run() == expected) is is_equal
+
+
 @pytest.mark.parametrize("plan", [EVERYTHING], indirect=True)
 def test_there_is_no_other_part(plan: Plan, tmp_path: Path) -> None:
     parts = {"model", "losses", "optimizer", "average", "best", "meter", "summary", "files"}
-    assert Training(plan, tmp_path).state.parts.keys() == parts
+    assert Training(plan, tmp_path).state.parts.keys() == {*parts, "generators"}
 
 
 @pytest.mark.parametrize("plan", [EVERYTHING], indirect=True)
@@ -94,12 +108,47 @@ def test_a_training_that_patience_has_ended_does_not_go_on(plan: Plan, tmp_path:
 @pytest.mark.parametrize("plan", [EVERYTHING], indirect=True)
 def test_a_state_is_plain_values_and_tensors(plan: Plan, tmp_path: Path) -> None:
     expected, first = whole_run(plan, tmp_path)
-    file = io.BytesIO()
-    torch.save(first.states[STEPS_BEFORE], file)
-    file.seek(0)
+    files = pack(first.states[STEPS_BEFORE])
     again = Training(plan, tmp_path, STEPS_BEFORE)
-    again.state.load_state_dict(torch.load(file, weights_only=True))
+    again.state.load_state_dict(unpack(files))
     assert again.run() == expected
+    assert pack(unpack(files)) == files
+
+
+ODD = {"a": {0: torch.zeros(()), "-": (-0.0, math.inf, None, [True, 1, "ü\ud800"], ())}, "b": {}}
+
+
+def test_every_value_comes_back_as_it_was() -> None:
+    again = unpack(pack(ODD))
+    assert repr(again) == repr(ODD)
+    nan = unpack(pack({"a": {"b": math.nan, "c": torch.full((2,), math.nan)}}))["a"]
+    assert math.isnan(nan["b"])
+    assert nan["c"].isnan().all()
+    for x in (
+        torch.arange(6).view(2, 3).t(),
+        torch.ones(2, dtype=torch.bfloat16),
+        torch.ones(0, 3),
+    ):
+        (y,) = unpack(pack({"a": {"x": x}}))["a"].values()
+        assert torch.equal(x, y)
+        assert x.dtype == y.dtype
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (object(), "builtins.object at losses.a.0"),
+        ({1}, "builtins.set"),
+        (np.float64(1), "numpy.float64"),
+        (np.zeros(2), "numpy.ndarray"),
+        (torch.eye(2).to_sparse(), "torch.sparse_coo"),
+        (torch.ones(2, dtype=torch.complex128), "torch.complex128"),
+    ],
+)
+def test_what_no_file_holds_is_named(value: object, said: str) -> None:
+    with pytest.raises(RunError, match="part 'losses'") as caught:
+        pack({"losses": {"a": [value]}})
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("plan", [EVERYTHING], indirect=True)

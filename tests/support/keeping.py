@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar
@@ -23,6 +24,7 @@ def mmlab_losses() -> dict[str, str]:
         "remembering": "support.keeping:Remembering",
         "gambling": "support.keeping:Gambling",
         "hiding": "support.keeping:Hiding",
+        "slow": "support.keeping:Slow",
         "turning": "support.keeping:Turning",
     }
 
@@ -74,6 +76,14 @@ class Hiding(Remembering):
 
     def get_extra_state(self) -> object:
         return {"steps": [self.steps, np.zeros(2)]}
+
+
+class Slow(Remembering):
+    """The same, in steps long enough to be killed in."""
+
+    def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
+        time.sleep(0.05 * self.training)
+        return super().forward(outputs, batch, encode)
 
 
 class Turning(Remembering):

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from mmlab.data.order import Generators
 from mmlab.data.splits import Splits
 from mmlab.model.build import build
 from mmlab.plan.plan import Plan
@@ -63,7 +64,9 @@ class Training:
         self.trainer, self.batches = start_training(self.built, splits, CPU, start=start)
         self.summary = Summary(CPU, plan.cell.spec.train)
         self.files = WeightFiles(runs, "run")
-        self.state = TrainingState(self.trainer, summary=self.summary, files=self.files)
+        self.state = TrainingState(
+            self.trainer, summary=self.summary, files=self.files, generators=Generators()
+        )
         self.states: dict[int, dict[str, State]] = {}
         self._validations = start // self.trainer.validate_every
 
