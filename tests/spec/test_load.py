@@ -97,7 +97,7 @@ def test_a_fault_shows_the_line_and_points_at_the_key(tmp_path: Path) -> None:
         "  allowed: epochs, max_steps, batch_size, microbatch, lr, weight_decay, "
         "warmup_fraction, optimizer, schedule, clip_norm, precision, deterministic, ema, "
         "layer_decay, checkpoint_activations, compile, parallel, workers, "
-        "evaluate_every, best, best_mode, patience, emit_every\n"
+        "evaluate_every, best, best_mode, patience, emit_every, checkpoint_every\n"
         '  next: rename it to "epochs", or remove it'
     )
 
