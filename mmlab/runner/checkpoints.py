@@ -12,12 +12,15 @@ import hashlib
 import json
 import os
 import shutil
+import signal
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from safetensors import SafetensorError
@@ -208,6 +211,38 @@ class Keeper:
         self._begun = time.monotonic()
         self._cost = 0.0
         self._last: int | None = None
+        self._is_asked_to_stop = False
+        self._process = os.getpid()
+
+    @contextmanager
+    def finishing_steps(self) -> Iterator[None]:
+        """Let Ctrl-C wait for the end of the step and a checkpoint, but not a second one.
+
+        So does SIGTERM where it is handled. Raises KeyboardInterrupt then. Workers that load
+        samples are forked meanwhile, and go on until the step is finished too.
+        """
+        if threading.current_thread() is not threading.main_thread():  # others get no signals
+            yield
+            return
+        own = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        handled = {number: handler for number, handler in own.items() if callable(handler)}
+        for number in handled:
+            signal.signal(number, self._ask_to_stop)
+        try:
+            yield
+        finally:
+            for number, handler in handled.items():
+                signal.signal(number, handler)
+        if self._is_asked_to_stop:  # in the last step
+            raise KeyboardInterrupt
+
+    def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
+        is_worker = os.getpid() != self._process
+        if is_worker and number == signal.SIGINT:  # a terminal sends it to all processes at once
+            return
+        if is_worker or self._is_asked_to_stop:
+            raise KeyboardInterrupt
+        self._is_asked_to_stop = True
 
     def try_out(self) -> None:
         """Save the state in memory, load it back, and write it to the disk and remove it again.
@@ -225,8 +260,10 @@ class Keeper:
         """Write a checkpoint after so many steps, if it is due."""
         if self._last is None:  # where training begins, or goes on from
             self._last = step
-        elif step > self._last and self._is_due(step):
+        if step > self._last and (self._is_asked_to_stop or self._is_due(step)):
             self.write(step)
+        if self._is_asked_to_stop:
+            raise KeyboardInterrupt
 
     def write(self, step: int) -> None:
         """Write a checkpoint after so many steps. RunError("nan") if one of them was not finite."""

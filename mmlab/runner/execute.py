@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -32,7 +32,7 @@ from mmlab.plan.component import oom_as_fault
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Batch, Outlined
 from mmlab.records import EvaluationResult
-from mmlab.runner.checkpoints import Saved
+from mmlab.runner.checkpoints import Keeper, Saved
 from mmlab.runner.kept import FeatureCache, FeatureCacheForRun
 from mmlab.runner.provenance import describe_weights, peak_memory_bytes, reset_peak_memory
 from mmlab.runner.score import CellEvaluation
@@ -53,7 +53,7 @@ class Record(Protocol):
     def parts(self) -> dict[str, Stateful]:
         """The record's own parts of the state of a training."""
 
-    def keeper(self, state: TrainingState, every: int | str) -> Callable[[int], None] | None:
+    def keeper(self, state: TrainingState, every: int | str) -> Keeper | None:
         """What writes checkpoints of a state: it is called before every step."""
 
     def update(self, progress: Progress) -> None:
@@ -84,7 +84,7 @@ class Unrecorded:
         """None."""
         return {}
 
-    def keeper(self, state: TrainingState, every: int | str) -> Callable[[int], None] | None:
+    def keeper(self, state: TrainingState, every: int | str) -> Keeper | None:
         """None."""
 
     def update(self, progress: Progress) -> None:
@@ -216,7 +216,8 @@ class CellExecutor:
             built, self.splits, self.device, self.group, evaluation.features, start
         )
         keeper = self._keeper(trainer, record, summary, saved)
-        with closing(train(trainer, batches, evaluation.validate, start, keeper)) as progresses:
+        progresses = train(trainer, batches, evaluation.validate, start, keeper)
+        with keeper.finishing_steps() if keeper else nullcontext(), closing(progresses):
             for progress in progresses:
                 record.update(progress)
                 summary.update(progress)
@@ -232,7 +233,7 @@ class CellExecutor:
 
     def _keeper(
         self, trainer: Trainer, record: Record, summary: Summary, saved: Saved | None
-    ) -> Callable[[int], None] | None:
+    ) -> Keeper | None:
         """Go on from what was saved, if anything was; gives what writes checkpoints from now on."""
         if self.group.size > 1:
             self.say_once("no checkpoints are written: several processes train together")

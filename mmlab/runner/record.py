@@ -154,7 +154,7 @@ class RunRecord:
         """The record's own parts of the state of a training."""
         return {"files": self.weights}
 
-    def keeper(self, state: TrainingState, every: int | str) -> Callable[[int], None] | None:
+    def keeper(self, state: TrainingState, every: int | str) -> Keeper | None:
         """What writes checkpoints before steps. RunError where the state cannot be saved."""
         if self.checkpoints is None:
             return None

@@ -6,10 +6,12 @@ import datetime
 import hashlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from support.lab import (
     PAIRED,
     TOY,
     Lab,
+    Shown,
     child_environment,
     install,
 )
@@ -28,6 +31,7 @@ from mmlab.runner.garbage import delete, find_checkpoints
 from mmlab.runner.runner import RunOptions, run_specs
 from mmlab.store.address import parse_address
 from mmlab.store.tables import metrics, runs
+from mmlab.train.loop import Progress
 
 #: 24 samples in batches of 8: 18 steps, a validation every third; checkpoints between emissions.
 LONG = ("train.epochs=6", "train.emit_every=2", "train.checkpoint_every=3")
@@ -194,6 +198,36 @@ def test_checkpoints_of_a_failed_run_are_garbage(sqlite_lab: Lab) -> None:
     assert folder.exists()
     sqlite_lab.script("")
     sqlite_lab.run_one(spec, *LONG, script)
+
+
+@dataclass
+class Asking(Shown):
+    """Somebody who presses Ctrl-C, once or twice, when training has come so far."""
+
+    at: int = 0
+    times: int = 1
+
+    def progress(self, progress: Progress) -> None:
+        for _ in range(self.times if progress.step == self.at else 0):
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(("at", "times", "kept"), [(8, 1, [8]), (8, 2, []), (18, 1, [])])
+def test_ctrl_c_waits_for_a_checkpoint_and_a_second_one_does_not(
+    sqlite_lab: Lab, at: int, times: int, kept: list[int]
+) -> None:
+    other = twin(sqlite_lab, "stopped")
+    overrides = (*LONG[:2], "train.checkpoint_every=1h")
+    sqlite_lab.run_one(sqlite_lab.write("cell", PAIRED), *overrides)
+    spec, before = other.write("cell", PAIRED), signal.getsignal(signal.SIGINT)
+    given = RunOptions(other.db, overrides=overrides, device="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        run_specs([spec], given, Asking(at=at, times=times))
+    assert signal.getsignal(signal.SIGINT) is before
+    assert [int(path.name[5:]) for path in other.runs.glob("*/checkpoints/step-*")] == kept
+    assert other.detail("@last").run.status == "queued"
+    other.run_one(spec, *overrides)
+    assert left(other) == left(sqlite_lab)
 
 
 KILLED = ("losses.0.use=slow", "train.emit_every=1", "train.checkpoint_every=2", "train.epochs=6")
