@@ -71,6 +71,7 @@ class Checkpoints:
         self.made_with = made_with
         self.tell = tell
         self.starts_anew = False
+        self._is_named = False
 
     def changes(self) -> list[str]:
         """What is not as it was when the newest was made: "libraries torch: 2.14, now 2.15"."""
@@ -116,8 +117,6 @@ class Checkpoints:
         size = sum(map(len, files.values()))
         with self._writing(size):
             self.folder.mkdir(parents=True, exist_ok=True)
-            sync(self.run)
-            sync(self.run.parent)
             free = shutil.disk_usage(self.folder).free
             if free < NEEDED * size:
                 raise _no_space(self.folder, free, size)
@@ -140,6 +139,10 @@ class Checkpoints:
             sync(temporary)
             temporary.rename(self.folder / _name(step))
             sync(self.folder)
+            if not self._is_named:  # the folders above it are as new
+                sync(self.run)
+                sync(self.run.parent)
+                self._is_named = True
         for folder in list(self._newest_first())[KEPT:]:
             self._delete(folder)
 

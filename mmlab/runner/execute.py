@@ -216,6 +216,7 @@ class CellExecutor:
             built, self.splits, self.device, self.group, evaluation.features, start
         )
         keeper = self._keeper(trainer, record, summary, saved)
+        del saved  # it is as large as the model and the optimiser together
         progresses = train(trainer, batches, evaluation.validate, start, keeper)
         with keeper.finishing_steps() if keeper else nullcontext(), closing(progresses):
             for progress in progresses:

@@ -155,7 +155,7 @@ def test_all_go_when_training_begins_anew(folder: Folder) -> None:
     assert not (folder.run / "checkpoints").exists()
 
 
-OTHERS = {
+OTHERS: Mapping[str, Mapping[str, Any]] = {
     "libraries torch: 2.14, now 2.15": {"libraries": {"torch": "2.15"}},
     "batch_size: 8, now 16": {"batch_size": 16},
     "data train: nothing, now abc": {"data": {"train": "abc"}},
@@ -181,8 +181,8 @@ def recorded(monkeypatch: pytest.MonkeyPatch, run: Path) -> Iterator[list[tuple[
     calls: list[tuple[str, str]] = []
     is_on = True
 
-    def note(call: str, path: object) -> None:
-        text = os.path.relpath(os.fspath(path), run)  # type: ignore[call-overload]
+    def note(call: str, path: Any) -> None:
+        text = os.path.relpath(os.fspath(path), run)
         calls.append((call, ".tmp" + text.partition(".tmp-")[2][32:] if ".tmp-" in text else text))
 
     def hear(event: str, arguments: tuple[Any, ...]) -> None:
@@ -226,6 +226,14 @@ def test_all_of_it_is_on_the_disk_before_it_has_its_name(
         ("rename", "step-000000006"),
         ("fsync", "checkpoints"),
     ]
+
+
+def test_folders_that_are_new_are_on_the_disk_too(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with recorded(monkeypatch, folder.run) as calls:
+        folder.write(3)
+    assert calls[-3:] == [("fsync", "checkpoints"), ("fsync", "."), ("fsync", "..")]
 
 
 def test_a_full_disk_leaves_those_before(folder: Folder) -> None:
