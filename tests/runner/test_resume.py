@@ -70,6 +70,7 @@ def hashed_steps(name: str) -> tuple[int, int]:
     return 4 + first % 6, 10 + second % 6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_it_ends_bit_for_bit_as_if_it_had_not_been_stopped(sqlite_lab: Lab, name: str) -> None:
     tables, more = CASES[name]
