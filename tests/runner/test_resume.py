@@ -33,8 +33,10 @@ from mmlab.store.address import parse_address
 from mmlab.store.tables import metrics, runs
 from mmlab.train.loop import Progress
 
-#: 24 samples in batches of 8: 18 steps, a validation every third; checkpoints between emissions.
+#: 24 samples in batches of 8: 18 steps, a validation every third.
 LONG = ("train.epochs=6", "train.emit_every=2", "train.checkpoint_every=3")
+#: Checkpoints after 5 and 10 steps, both between two emissions.
+BETWEEN = ("train.epochs=6", "train.emit_every=4", "train.checkpoint_every=5")
 STEPS = 18
 TEXTS = "encoders.text={use = 'transformer', width = 8, depth = 1, heads = 2, length = 8}"
 
@@ -67,7 +69,7 @@ def _keeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def hashed_steps(name: str) -> tuple[int, int]:
     """Two steps that have nothing to do with the spec but its name, one after the other."""
     first, second, *_ = hashlib.sha256(name.encode()).digest()
-    return 4 + first % 6, 10 + second % 6
+    return 6 + first % 4, 11 + second % 5
 
 
 @pytest.mark.slow
@@ -75,14 +77,15 @@ def hashed_steps(name: str) -> tuple[int, int]:
 def test_it_ends_bit_for_bit_as_if_it_had_not_been_stopped(sqlite_lab: Lab, name: str) -> None:
     tables, more = CASES[name]
     other = twin(sqlite_lab, "stopped")
-    overrides = (*LONG, *more)
+    overrides = (*BETWEEN, *more)
     sqlite_lab.run_one(sqlite_lab.write("cell", tables), *overrides)
     spec = other.write("cell", tables)
     for step in hashed_steps(name):
         stop(other, spec, step, *overrides)
     detail = other.run_one(spec, *overrides)
     assert [a.outcome for a in detail.attempts] == ["interrupted", "interrupted", "ok"]
-    assert sum(note.startswith("goes on from step") for note in other.shown.notes) == 2
+    said = [note for note in other.shown.notes if note.startswith("goes on")]
+    assert said == [f"goes on from step {step} of {STEPS}" for step in (5, 10)]
     assert left(other) == left(sqlite_lab)
     assert not (other.runs / detail.run.run_id / "checkpoints").exists()
 
