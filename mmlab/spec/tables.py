@@ -24,7 +24,7 @@ Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=100)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Positive = Annotated[int, Field(ge=1)]
 #: Steps, a time, or what costs one per cent.
-Pace = (
+CheckpointInterval = (
     Positive
     | Annotated[
         str,
@@ -259,7 +259,7 @@ class TrainTable(Table):
         Positive, Field(description="steps between points of a curve"), WithoutEffect()
     ] = 10
     checkpoint_every: Annotated[
-        Pace,
+        CheckpointInterval,
         Field(description="steps or time between checkpoints; auto: 1 % of the time goes to them"),
         WithoutEffect(),
     ] = "auto"

@@ -236,7 +236,7 @@ def test_a_full_disk_keeps_no_half_of_the_weights(results: Path) -> None:
     assert done.returncode == 1, done.stderr
     case = Case("", 1, Says("", "", "", "", ""), leaves="a failed run")
     check_rows(case, before, dump("mmlab.db"))
-    assert "the weights cannot be written" in done.stderr
+    assert "the checkpoint cannot be written" in done.stderr
     assert all(part in done.stderr for part in ("found: File too large", "allowed: ", "next: free"))
     files["spec.toml"] = Path("spec.toml").read_bytes()
     left = content(results)
