@@ -145,6 +145,8 @@ def _show_drawn(out: Console, drawn: DrawnFacts, lengths: Sequence[TextLengths])
         frames = _ranged("frames as read", videos.frames), _ranged("width", videos.width)
         lines = *frames, _ranged("height", videos.height), *_failed(videos.unreadable)
         _section(out, f"{name}: {videos.drawn:,} videos, drawn", lines)
+    for name, unreadable in drawn.unreadable.items():
+        _section(out, f"{name}: none of {unreadable.count:,}, drawn", _failed(unreadable))
     for name, columns in drawn.columns.items():
         _title(out, f"{name}: {_counted(len(columns), 'column')} of rows, drawn")
         rows = [_column_row(*column) for column in list(columns.items())[:COLUMNS]]

@@ -79,7 +79,10 @@ def _look_at_files(
     facts: DrawnFacts, parts: Sequence[NamedSplit], modality: str, seed: int
 ) -> None:
     """Facts of what has to be read, by what the first values are that can be."""
-    first = next(Reads(_draw_places(parts, modality, TRIES, seed), modality).values(), None)
+    tries = Reads(_draw_places(parts, modality, TRIES, seed), modality)
+    first = next(tries.values(), None)
+    if first is None and tries.failed:
+        facts.unreadable[modality] = tries.unreadable
     if isinstance(first, Image.Image):
         places = _draw_places(parts, modality, PICTURES, seed)
         facts.pictures[modality] = read_pictures(places, modality)

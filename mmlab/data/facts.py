@@ -128,13 +128,17 @@ class Column:
 
 @dataclass
 class DrawnFacts:
-    """What drawn samples hold, by modality; `raw_texts` are for text encoders to measure."""
+    """What drawn samples hold, by modality; `raw_texts` are for text encoders to measure.
+
+    `unreadable` has those of which no drawn value can be read, so that nobody knows what they are.
+    """
 
     texts: dict[str, Texts] = field(default_factory=dict)
     columns: dict[str, dict[str, Column]] = field(default_factory=dict)
     pictures: dict[str, Pictures] = field(default_factory=dict)
     sounds: dict[str, Sounds] = field(default_factory=dict)
     videos: dict[str, Videos] = field(default_factory=dict)
+    unreadable: dict[str, Unreadable] = field(default_factory=dict)
     raw_texts: dict[str, list[str]] = field(default_factory=dict)
 
 
@@ -158,6 +162,17 @@ def is_video(raw: object) -> bool:
     return len(getattr(raw, "shape", ())) == 4
 
 
+def in_short(error: Exception) -> str:
+    """Why a value cannot be read, in one line: the fault, and what was found.
+
+    >>> in_short(ValueError("a.png: cut short\n  found: 3 bytes\n  allowed: a whole file"))
+    'a.png: cut short (found: 3 bytes)'
+    """
+    fault, *parts = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
+    found = [part for part in parts if part.startswith("found: ")]
+    return f"{fault} ({found[0]})" if found else fault
+
+
 class Reads:
     """Values of drawn samples, one after the other; keeps why some cannot be read."""
 
@@ -173,8 +188,7 @@ class Reads:
             try:
                 yield read(split, index)
             except PICTURE_ERRORS as error:
-                why = " ".join(str(error).split()) or type(error).__name__
-                self.failed.setdefault((split.name, index), why)
+                self.failed.setdefault((split.name, index), in_short(error))
 
     def values(self, places: Places | None = None) -> Iterator[object]:
         """Each value, as a run reads it."""
@@ -196,6 +210,8 @@ def read_pictures(places: Places, modality: str) -> Pictures:
         cast(_Head, head)
         for head in reads.each(lambda part, index: _read_head(part, index, modality))
     ]
+    for _ in reads.values(places[:: -(-len(places) // WHOLE)] if places else ()):
+        pass  # what cannot be read is kept
     return Pictures(
         drawn=len(places),
         width=Range.of([head.width for head in heads]),

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from mmlab.data.drawn import draw, look
-from mmlab.data.facts import PICTURE_ERRORS, DrawnFacts, is_video, video_shape
+from mmlab.data.facts import PICTURE_ERRORS, DrawnFacts, in_short, is_video, video_shape
 from mmlab.data.hygiene import Hygiene, compare_traces
 from mmlab.data.samples import (
     NamedSplit,
@@ -248,7 +248,7 @@ def _shown(part: NamedSplit, index: int) -> Shown:
         sample, error = dataset[index], None
     except PICTURE_ERRORS as fault:
         assert part.look is not None, "whoever inspects can look at every sample"
-        sample, error = part.look(index), " ".join(str(fault).split())
+        sample, error = part.look(index), in_short(fault)
     return Shown(
         split=part.name,
         id=sample.id,

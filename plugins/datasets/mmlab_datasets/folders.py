@@ -140,15 +140,30 @@ def _find(root: Path) -> tuple[list[_File], list[str]]:
     if not root.is_dir():
         found = "a file" if root.exists() else "nothing"
         raise _unusable(root, "there is no such folder", found, "correct dataset.path")
-    names = sorted(_walk(root))
-    media = [
-        name for name in names if Path(name).suffix.lower() in ENDINGS and not _is_hidden(name)
-    ]
+    media, others = list[str](), list[str]()
+    for name in sorted(_walk(root)):
+        is_read = Path(name).suffix.lower() in ENDINGS and not _is_hidden(name)
+        (media if is_read else others).append(name)
     _check_names(root, media)
-    others = [name for name in names if name not in set(media)]
     outermost = {name.partition("/")[0] for name in media if "/" in name}
-    has_splits = bool(outermost) and outermost <= SPLIT_FOLDERS.keys()
+    splits = {name for name in outermost if name.lower() in SPLIT_FOLDERS}
+    has_splits = bool(outermost) and outermost == splits
+    if splits and not has_splits:
+        _require_labels(root, media, splits, outermost - splits)
     return [_file(root, name, has_splits=has_splits) for name in media], others
+
+
+def _require_labels(root: Path, media: Sequence[str], splits: set[str], others: set[str]) -> None:
+    """Raise DataError where folders named as splits hold folders, and other folders are beside.
+
+    With files right in it, a folder called train is a label as any other.
+    """
+    directly = {name.split("/")[0] for name in media if name.count("/") == 1}
+    if splits <= directly:
+        return
+    found = f"splits: {', '.join(sorted(splits))}; others: {', '.join(sorted(others)[:_SHOWN])}"
+    fault = "some of the outermost folders are named as splits and hold folders, others are not"
+    raise _unusable(root, fault, found, "move the others elsewhere, or name them as splits")
 
 
 def _walk(root: Path) -> Iterator[str]:
@@ -184,7 +199,7 @@ def _file(root: Path, name: str, *, has_splits: bool) -> _File:
     outer, *inner = name.split("/")
     if len(inner) > int(has_splits):
         label = inner[0] if has_splits else outer
-        return _File(name, label, SPLIT_FOLDERS[outer] if has_splits else None)
+        return _File(name, label, SPLIT_FOLDERS[outer.lower()] if has_splits else None)
     inside = root / outer if inner else root
     fault = "a file lies beside the labels' folders"
     raise _unusable(inside, fault, name, "move it into one of them")

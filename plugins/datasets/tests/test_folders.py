@@ -43,7 +43,7 @@ def test_labels_are_folders_and_splits_are_drawn(tmp_path: Path) -> None:
             assert sample.values["image"].getpixel((0, 0)) == (red, 0, 0)  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("names", [("train", "val", "test"), ("training", "validation", "testing")])
+@pytest.mark.parametrize("names", [("train", "val", "test"), ("Training", "validation", "TESTING")])
 def test_split_folders_are_taken(tmp_path: Path, names: tuple[str, str, str]) -> None:
     train, validation, test = names
     paint(tmp_path, f"{train}/a/1.jpg", f"{train}/b/deep/2.JPG", f"{validation}/a/3.png")
@@ -57,6 +57,12 @@ def test_split_folders_are_taken(tmp_path: Path, names: tuple[str, str, str]) ->
         [f"{test}/c/4.webp"],
     ]
     assert Folders("train", path=tmp_path).labels == ("a", "b", "c")
+
+
+def test_a_label_may_be_called_as_a_split(tmp_path: Path) -> None:
+    paint(tmp_path, "train/1.png", "car/2.png", "bus/old/3.png")
+    dataset = Folders("train", path=tmp_path, validation_fraction=0, test_fraction=0)
+    assert dataset.labels == ("bus", "car", "train")
 
 
 def test_sounds_by_class_are_read_and_what_is_left_out_is_told(tmp_path: Path) -> None:
@@ -94,6 +100,7 @@ def test_the_revision_follows_names_sizes_and_where_asked_bytes(tmp_path: Path) 
         (("1.png",), {}, "a file lies beside the labels' folders"),
         (("train/1.png", "test/a/2.png"), {}, "a file lies beside the labels' folders"),
         (("a/1.png",), {"media": "audio"}, "it holds no audio"),
+        (("train/a/1.png", "test/a/2.png", "unlabeled/3.png"), {}, "others: unlabeled"),
     ],
 )
 def test_other_layouts_are_refused(

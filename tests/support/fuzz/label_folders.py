@@ -52,7 +52,7 @@ class FolderTree(NamedTuple):
 @st.composite
 def folder_trees(draw: st.DrawFn) -> FolderTree:
     """Files in folders of labels, perhaps of splits, with others among them."""
-    splits = draw(st.sampled_from([["train"], ["train", "val", "test"], ["dev", "training"]]))
+    splits = draw(st.sampled_from([["train"], ["Train", "val", "test"], ["dev", "training"]]))
     outer = st.sampled_from(splits) if draw(st.booleans()) else st.none()
     file = st.tuples(
         outer, _labels, _stems, _endings if draw(st.booleans()) else _endings | _others
@@ -74,7 +74,11 @@ def read_plainly(tree: FolderTree) -> list[Told]:
     if any("\udc80" <= character <= "\udcff" for name in media for character in name):
         raise Unclear("a name is no text")
     outermost = {name.split("/")[0] for name in media if "/" in name}
-    depth = 1 if outermost and outermost <= SPLITS.keys() else 0
+    splits = {name for name in outermost if name.lower() in SPLITS}
+    depth = 1 if outermost and outermost == splits else 0
+    for name in () if depth else splits:
+        if not any(os.path.dirname(one) == name for one in media):
+            raise Unclear("a split's folder beside others")
     if any(name.count("/") < depth + 1 for name in media):
         raise Unclear("a file lies beside the labels' folders")
     kinds = {_kind(name) for name in media}
@@ -84,7 +88,8 @@ def read_plainly(tree: FolderTree) -> list[Told]:
     return [
         Told(name, (kind,), (), (name.split("/")[depth],))
         for name in media
-        if _kind(name) == kind and (SPLITS[name.split("/")[0]] if depth else "train") == tree.split
+        if _kind(name) == kind
+        and (SPLITS[name.split("/")[0].lower()] if depth else "train") == tree.split
     ]
 
 
