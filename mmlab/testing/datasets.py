@@ -18,6 +18,7 @@ from mmlab.plugin import (
     Outlined,
     Prompted,
     Published,
+    ReadTogether,
     Sample,
     Targeted,
     Traced,
@@ -38,8 +39,9 @@ def check_dataset(factory: Factory, **options: object) -> None:
     None that its labels are unknown); targets as many as are named; an outline, if it gives one,
     that says of a sample what the sample says; sources, if it traces them, of values that the
     sample has and of the size they are said to have; templates with one `{}` each; as many names
-    for prompts as labels, if it gives any; notes of one line each, if it has any; a revision that
-    is the same every time; no randomness.
+    for prompts as labels, if it gives any; notes of one line each, if it has any; siblings, if it
+    gives any, that are the splits that the factory makes; a revision that is the same every time;
+    no randomness.
     """
     resolved = check_schema("dataset", factory, options)
     datasets = _build_all(factory, resolved, BUILD)
@@ -50,6 +52,9 @@ def check_dataset(factory: Factory, **options: object) -> None:
     _check_disjoint(ids)
     for split, again in _build_all(factory, resolved, OTHER).items():
         _check_again(again, datasets[split], ids[split])
+        if isinstance(again, ReadTogether):
+            for other in SPLITS:
+                _check_again(again.sibling(other), datasets[other], ids[other])
 
 
 def _build_all(factory: Factory, options: Mapping[str, object], seed: int) -> dict[str, Dataset]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import BinaryIO
 
 import pytest
 import torch
 from PIL import Image
 
-from mmlab.plugin import Sample, Split
+from mmlab.plugin import Dataset, Origin, Sample, Source, Split
 from mmlab.testing import ContractError, check_dataset
 
 SIZES = {"train": 4, "validation": 2, "test": 2}
@@ -241,6 +243,45 @@ class NoteAlone(Sound):
     notes = "age: numbers"
 
 
+class Tracing(Sound):
+    """Every picture is a file of its own, read from here."""
+
+    def trace(self, index: int) -> Origin:
+        named = Source(f"/{self.split}/{index}", 3)
+        return Origin({"image": named} if index % 2 == 0 else {}, f"who {index}")
+
+    def open_source(self, index: int, modality: str) -> BinaryIO:
+        return io.BytesIO(b"abc")
+
+    def sibling(self, split: Split) -> Dataset:
+        return type(self)(split)
+
+
+class TracesWhatIsNotThere(Tracing):
+    def trace(self, index: int) -> Origin:
+        return Origin({"image": Source("/all", 3)})
+
+
+class TracesOtherSizes(Tracing):
+    def open_source(self, index: int, modality: str) -> BinaryIO:
+        return io.BytesIO(b"ab")
+
+
+class TracesOnceOnly(Tracing):
+    def trace(self, index: int) -> Origin:
+        return Origin({}, uuid.uuid4().hex)
+
+
+class NamelessGroups(Tracing):
+    def trace(self, index: int) -> Origin:
+        return Origin({}, "")
+
+
+class SameSiblings(Tracing):
+    def sibling(self, split: Split) -> Dataset:
+        return self
+
+
 class OneNameForTwoLabels(Sound):
     prompt_names = ("grey",)
 
@@ -257,6 +298,10 @@ class OneNameTwice(Sound):
 
 def test_a_dataset_may_tell_of_its_reading() -> None:
     check_dataset(Noting)
+
+
+def test_a_dataset_may_trace_its_samples_and_have_siblings() -> None:
+    check_dataset(Tracing)
 
 
 def test_names_in_prompts_may_repeat() -> None:
@@ -295,6 +340,11 @@ def test_names_in_prompts_may_repeat() -> None:
         (LabelsOfTheSplit, "differs from the training split's"),
         (NoteOfTwoLines, "`notes` must be texts of one line each"),
         (NoteAlone, "`notes` must be texts of one line each"),
+        (TracesWhatIsNotThere, "the source of 'image' is of no value of the sample"),
+        (TracesOtherSizes, "the source of 'image' has 2 bytes, not 3"),
+        (TracesOnceOnly, "`trace` must say the same every time"),
+        (NamelessGroups, "a group must be a text that is not empty, or None"),
+        (SameSiblings, "samples must come in the same order every time"),
         (OneNameForTwoLabels, "1 `prompt_names` for 2 labels"),
         (PromptNamesOfTheSplit, "`prompt_names` of the split 'validation' differ"),
         (RevisionOfTheMoment, "`revision` must be the same"),
