@@ -11,7 +11,7 @@ import math
 import unicodedata
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import BinaryIO, cast
 
@@ -29,6 +29,8 @@ from mmlab.plugin import (
     ReadTogether,
     Sample,
     Split,
+    Survey,
+    Surveyed,
     Targeted,
     Traced,
 )
@@ -225,7 +227,9 @@ class Traces:
 
     @classmethod
     def read(cls, part: NamedSplit) -> Traces:
-        """The traces of a split; every sample is asked once, and no file is read."""
+        """The traces of a split; every sample is asked once, or all at once; no file is read."""
+        if isinstance(part.dataset, Surveyed):
+            return cls._of_survey(part, part.dataset.survey())
         traces, look = cls(part), part.look
         traced = part.dataset if isinstance(part.dataset, Traced) else None
         is_multi_label = part.dataset.is_multi_label
@@ -234,6 +238,27 @@ class Traces:
                 traces.add_sample(look(row), is_multi_label=is_multi_label)
             if traced is not None:
                 traces.add_origin(row, traced.trace(row))
+        return traces
+
+    @classmethod
+    def _of_survey(cls, part: NamedSplit, survey: Survey) -> Traces:
+        traces, is_multi_label = cls(part), part.dataset.is_multi_label
+        for labels, count in survey.labels.items():
+            traces.labelled += count * (labels is not None and (bool(labels) or is_multi_label))
+            traces.labels.update(dict.fromkeys(labels or (), count))
+        traces.modality_sets.update(survey.modalities)
+        traces.ids = array("q", map(hash, survey.ids))
+        traces.targets = array("d", survey.targets)
+        traces.groups = array("q", map(_hash, survey.groups))
+        traces.texts = array("q", map(_hash, survey.texts))
+        for modality, (names, sizes) in survey.sources.items():
+            hashes, size = np.fromiter(map(_hash, names), np.int64), np.fromiter(sizes, np.int64)
+            rows = np.flatnonzero(hashes)
+            traces.names.frombytes(hashes[rows].tobytes())
+            traces.sizes.frombytes(size[rows].tobytes())
+            traces.rows.frombytes(rows.astype(np.int64).tobytes())
+            traces.places.extend([len(traces.modalities)] * len(rows))
+            traces.modalities.append(modality)
         return traces
 
     def add_sample(self, sample: Sample, *, is_multi_label: bool) -> None:
@@ -252,7 +277,7 @@ class Traces:
 
     def add_origin(self, row: int, origin: Origin) -> None:
         """Take in the files and the group of a sample."""
-        self.groups.append(0 if origin.group is None else hash(origin.group))
+        self.groups.append(_hash(origin.group))
         for modality, source in origin.sources.items():
             if modality not in self.modalities:
                 self.modalities.append(modality)
@@ -291,6 +316,10 @@ class Traces:
         """A column as an array, without a copy."""
         column: array[int] = getattr(self, name)
         return np.frombuffer(column, np.int64) if column else np.zeros(0, np.int64)
+
+
+def _hash(value: Hashable | None) -> int:
+    return 0 if value is None else hash(value)
 
 
 def raw_values(samples: SampleIndex, dataset: Dataset, modality: str) -> Iterator[object]:

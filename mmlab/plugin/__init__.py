@@ -60,6 +60,7 @@ from mmlab.plugin.contracts import SimilarityFusion as SimilarityFusion
 from mmlab.plugin.contracts import Split as Split
 from mmlab.plugin.contracts import Staged as Staged
 from mmlab.plugin.contracts import Stepped as Stepped
+from mmlab.plugin.contracts import Surveyed as Surveyed
 from mmlab.plugin.contracts import Targeted as Targeted
 from mmlab.plugin.contracts import Tokenized as Tokenized
 from mmlab.plugin.contracts import Traced as Traced
@@ -80,5 +81,6 @@ from mmlab.plugin.values import Scores as Scores
 from mmlab.plugin.values import Shapes as Shapes
 from mmlab.plugin.values import Similarity as Similarity
 from mmlab.plugin.values import Source as Source
+from mmlab.plugin.values import Survey as Survey
 from mmlab.plugin.values import Vocabulary as Vocabulary
 from mmlab.plugin.values import normalize as normalize

@@ -23,6 +23,7 @@ from mmlab.plugin.values import (
     Outputs,
     Sample,
     Scores,
+    Survey,
     Vocabulary,
 )
 
@@ -451,3 +452,14 @@ class ReadTogether(Protocol):
 
     def sibling(self, split: Split) -> Dataset:
         """Another split of the same component, or the same one."""
+
+
+@runtime_checkable
+class Surveyed(Traced, Outlined, Protocol):
+    """A dataset that can tell of all its samples at once, where one by one takes long.
+
+    Of a million samples one by one takes ten seconds, which every command would pay.
+    """
+
+    def survey(self) -> Survey:
+        """What `outline` and `trace` say of every sample. Reads no file."""

@@ -5,7 +5,7 @@ Plugins import them from `mmlab.plugin`. Nothing here imports torch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
 
@@ -57,6 +57,26 @@ class Origin(NamedTuple):
 
     sources: Mapping[str, Source]
     group: str | None = None
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What outlines and traces say of all samples of a split, in their order, column by column.
+
+    `labels` and `modalities` count samples that have exactly these label ids (None: unknown), and
+    these keys of values in this order. `targets` holds the rows one after the other. `sources` has
+    by modality the names of all samples' files, None where there is none, and their sizes. `texts`
+    stand for all values of samples that have text and nothing that an outline leaves out, and are
+    None for others; equal ones are equal samples.
+    """
+
+    ids: Iterable[str]
+    labels: Mapping[tuple[int, ...] | None, int]
+    modalities: Mapping[tuple[str, ...], int]
+    targets: Iterable[float]
+    groups: Iterable[str | None]
+    sources: Mapping[str, tuple[Iterable[str | None], Iterable[int]]]
+    texts: Iterable[Hashable | None]
 
 
 @dataclass(frozen=True)

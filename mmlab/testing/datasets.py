@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -18,7 +19,10 @@ from mmlab.plugin import (
     Outlined,
     Prompted,
     Published,
+    ReadTogether,
     Sample,
+    Source,
+    Surveyed,
     Targeted,
     Traced,
 )
@@ -38,8 +42,10 @@ def check_dataset(factory: Factory, **options: object) -> None:
     None that its labels are unknown); targets as many as are named; an outline, if it gives one,
     that says of a sample what the sample says; sources, if it traces them, of values that the
     sample has and of the size they are said to have; templates with one `{}` each; as many names
-    for prompts as labels, if it gives any; notes of one line each, if it has any; a revision that
-    is the same every time; no randomness.
+    for prompts as labels, if it gives any; notes of one line each, if it has any; siblings, if it
+    gives any, that are the splits that the factory makes; a survey, if it gives one, that says of
+    all samples what it says of each; a revision that is the same every time;
+    no randomness.
     """
     resolved = check_schema("dataset", factory, options)
     datasets = _build_all(factory, resolved, BUILD)
@@ -50,6 +56,9 @@ def check_dataset(factory: Factory, **options: object) -> None:
     _check_disjoint(ids)
     for split, again in _build_all(factory, resolved, OTHER).items():
         _check_again(again, datasets[split], ids[split])
+        if isinstance(again, ReadTogether):
+            for other in SPLITS:
+                _check_again(again.sibling(other), datasets[other], ids[other])
 
 
 def _build_all(factory: Factory, options: Mapping[str, object], seed: int) -> dict[str, Dataset]:
@@ -133,6 +142,8 @@ def _check_samples(dataset: Dataset, split: str) -> list[str]:
                 _check_trace(dataset, index, sample)
             ids.append(sample.id)
             modalities |= set(sample.values)
+        if isinstance(dataset, Surveyed):
+            _check_survey(dataset, len(ids))
     twice = len(ids) - len(set(ids))
     require(not twice, f"{twice} ids of the split {split!r} are not unique")
     lacking = set(dataset.modalities) - modalities
@@ -152,6 +163,39 @@ def _check_trace(dataset: Traced, index: int, sample: Sample) -> None:
         with dataset.open_source(index, modality) as file:
             size = len(file.read())
         require(size == source.size_bytes, f"{named} has {size} bytes, not {source.size_bytes}")
+
+
+def _check_survey(dataset: Surveyed, count: int) -> None:
+    """That all samples at once are said to be what they are one by one."""
+    told = dataset.survey()
+    samples = [dataset.outline(index) for index in range(count)]
+    origins = [dataset.trace(index) for index in range(count)]
+    require([*told.ids] == [sample.id for sample in samples], "the ids of `survey` are others")
+    labels = Counter(sample.labels for sample in samples)
+    require(told.labels == labels, "the labels of `survey` are others")
+    modalities = Counter(tuple(sample.values) for sample in samples)
+    require(told.modalities == modalities, "the modalities of `survey` are others")
+    targets = [repr(target) for sample in samples for target in sample.targets]  # of NaN too
+    require([*map(repr, map(float, told.targets))] == targets, "the targets of `survey` are others")
+    groups = [origin.group for origin in origins]
+    require([*told.groups] == groups, "the groups of `survey` are others")
+    for modality, (names, sizes) in told.sources.items():
+        found = [
+            None if name is None else Source(name, int(size))
+            for name, size in zip(names, sizes, strict=True)
+        ]
+        known = [origin.sources.get(modality) for origin in origins]
+        require(found == known, f"the sources of {modality!r} in `survey` are others")
+    alone = [
+        repr(sample.values)
+        if "text" in sample.values and None not in sample.values.values()
+        else None
+        for sample in samples
+    ]
+    pairs = {*zip(alone, told.texts, strict=True)}
+    is_same = len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
+    is_none = all((a is None) == (b is None) for a, b in pairs)
+    require(is_same and is_none, "the texts of `survey` are others")
 
 
 def _check_sample(sample: Sample, dataset: Dataset) -> None:

@@ -9,12 +9,12 @@ from support.lab import DATASET, ENCODERS, SCRIPTED, TRAIN, Lab
 from support.planted import Points
 from support.toys import Clusters
 
-from mmlab.data.samples import SampleIndex, raw_values, read_outline
+from mmlab.data.samples import SampleIndex, open_split, raw_values, read_outline
 from mmlab.data.splits import Splits
 from mmlab.errors import DataError
 from mmlab.model.build import build
 from mmlab.plan.resolve import plan_specs
-from mmlab.plugin import Sample
+from mmlab.plugin import Dataset, Sample, Split
 
 ROWS: Sequence[Mapping[str, object]] = [
     {"image": [1.0], "text": ("one", "two")},
@@ -84,3 +84,18 @@ def test_a_split_is_outlined_once_however_many_cells_are_built(sqlite_lab: Lab) 
     placeholders = 2 * 2 * len(plans)  # of two encoders, looked for and read
     assert data.reads == first + placeholders
     assert isinstance(splits.index(data), SampleIndex)
+
+
+def test_a_split_comes_from_another_one_that_has_read_them_all(sqlite_lab: Lab) -> None:
+    class Together(Counted):
+        def sibling(self, split: Split) -> Dataset:
+            asked.append(split)
+            return self
+
+    asked: list[Split] = []
+    (plan,) = plan_specs([sqlite_lab.write("toy")], [])
+    alone = open_split(plan.dataset, "test", [dataset(Counted)])
+    assert isinstance(alone, Clusters)
+    together = Together(ROWS, [(0,), (1, 0), ()])
+    assert open_split(plan.dataset, "test", [alone, together]) is together
+    assert asked == ["test"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import BinaryIO
 
 import pytest
 import torch
 from PIL import Image
 
-from mmlab.plugin import Sample, Split
+from mmlab.plugin import Dataset, Origin, Sample, Source, Split, Survey
 from mmlab.testing import ContractError, check_dataset
 
 SIZES = {"train": 4, "validation": 2, "test": 2}
@@ -241,6 +244,107 @@ class NoteAlone(Sound):
     notes = "age: numbers"
 
 
+class Tracing(Sound):
+    """Every picture is a file of its own, read from here."""
+
+    def trace(self, index: int) -> Origin:
+        named = Source(f"/{self.split}/{index}", 3)
+        return Origin({"image": named} if index % 2 == 0 else {}, f"who {index}")
+
+    def open_source(self, index: int, modality: str) -> BinaryIO:
+        return io.BytesIO(b"abc")
+
+    def sibling(self, split: Split) -> Dataset:
+        return type(self)(split)
+
+
+class Surveying(Tracing):
+    """Tells of all samples what it tells of each, but for what a subclass changes."""
+
+    def changed(self, told: Survey) -> Survey:
+        return told
+
+    def outline(self, index: int) -> Sample:
+        sample = self[index]
+        return replace(
+            sample, values={k: v if k == "text" else None for k, v in sample.values.items()}
+        )
+
+    def survey(self) -> Survey:
+        samples = [self.outline(index) for index in range(len(self))]
+        sources = [self.trace(index).sources.get("image") for index in range(len(self))]
+        told = Survey(
+            ids=[sample.id for sample in samples],
+            labels=Counter(sample.labels for sample in samples),
+            modalities=Counter(tuple(sample.values) for sample in samples),
+            targets=[],
+            groups=[self.trace(index).group for index in range(len(self))],
+            sources={
+                "image": (
+                    [s and s.name for s in sources],
+                    [s.size_bytes if s else -1 for s in sources],
+                )
+            },
+            texts=[s.values["text"] if "image" not in s.values else None for s in samples],
+        )
+        return self.changed(told)
+
+
+class SurveysOtherIds(Surveying):
+    def changed(self, told: Survey) -> Survey:
+        return replace(told, ids=["a"])
+
+
+class SurveysOtherLabels(Surveying):
+    def changed(self, told: Survey) -> Survey:
+        return replace(told, labels={(0,): 4})
+
+
+class SurveysOtherModalities(Surveying):
+    def changed(self, told: Survey) -> Survey:
+        return replace(told, modalities={("text", "image"): 4})
+
+
+class SurveysOtherGroups(Surveying):
+    def changed(self, told: Survey) -> Survey:
+        return replace(told, groups=[None] * 4)
+
+
+class SurveysOtherSources(Surveying):
+    def changed(self, told: Survey) -> Survey:
+        return replace(told, sources={"image": ([None] * 4, [-1] * 4)})
+
+
+class SurveysEqualTexts(Surveying):
+    def changed(self, told: Survey) -> Survey:
+        return replace(told, texts=[None, "same", None, "same"])
+
+
+class TracesWhatIsNotThere(Tracing):
+    def trace(self, index: int) -> Origin:
+        return Origin({"image": Source("/all", 3)})
+
+
+class TracesOtherSizes(Tracing):
+    def open_source(self, index: int, modality: str) -> BinaryIO:
+        return io.BytesIO(b"ab")
+
+
+class TracesOnceOnly(Tracing):
+    def trace(self, index: int) -> Origin:
+        return Origin({}, uuid.uuid4().hex)
+
+
+class NamelessGroups(Tracing):
+    def trace(self, index: int) -> Origin:
+        return Origin({}, "")
+
+
+class SameSiblings(Tracing):
+    def sibling(self, split: Split) -> Dataset:
+        return self
+
+
 class OneNameForTwoLabels(Sound):
     prompt_names = ("grey",)
 
@@ -257,6 +361,11 @@ class OneNameTwice(Sound):
 
 def test_a_dataset_may_tell_of_its_reading() -> None:
     check_dataset(Noting)
+
+
+def test_a_dataset_may_trace_its_samples_and_have_siblings() -> None:
+    check_dataset(Tracing)
+    check_dataset(Surveying)
 
 
 def test_names_in_prompts_may_repeat() -> None:
@@ -295,6 +404,17 @@ def test_names_in_prompts_may_repeat() -> None:
         (LabelsOfTheSplit, "differs from the training split's"),
         (NoteOfTwoLines, "`notes` must be texts of one line each"),
         (NoteAlone, "`notes` must be texts of one line each"),
+        (TracesWhatIsNotThere, "the source of 'image' is of no value of the sample"),
+        (TracesOtherSizes, "the source of 'image' has 2 bytes, not 3"),
+        (TracesOnceOnly, "`trace` must say the same every time"),
+        (NamelessGroups, "a group must be a text that is not empty, or None"),
+        (SameSiblings, "samples must come in the same order every time"),
+        (SurveysOtherIds, "the ids of `survey` are others"),
+        (SurveysOtherLabels, "the labels of `survey` are others"),
+        (SurveysOtherModalities, "the modalities of `survey` are others"),
+        (SurveysOtherGroups, "the groups of `survey` are others"),
+        (SurveysOtherSources, "the sources of 'image' in `survey` are others"),
+        (SurveysEqualTexts, "the texts of `survey` are others"),
         (OneNameForTwoLabels, "1 `prompt_names` for 2 labels"),
         (PromptNamesOfTheSplit, "`prompt_names` of the split 'validation' differ"),
         (RevisionOfTheMoment, "`revision` must be the same"),

@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from mmlab.plugin import Added, DataError, Origin, Sample, Source, Split, explain
+from mmlab.plugin import Added, DataError, Origin, Sample, Source, Split, Survey, explain
 from mmlab_datasets.cells import Kind, read_cells
 from mmlab_datasets.columns import (
     join_groups,
@@ -263,6 +263,10 @@ class Manifest:
 
     def _path(self, name: str) -> str:
         return absolute_path(self._root, name) if self._has_detours else f"{self._root}/{name}"
+
+    def survey(self) -> Survey:
+        """What is known of all samples of the split."""
+        return self._table.survey(self._samples, self._path)
 
     def open_source(self, index: int, modality: str) -> BinaryIO:
         """The bytes of a file."""

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+
+from mmlab.plugin import Survey
 
 Cell = str | float | None
 T = TypeVar("T", bound=Hashable)
@@ -195,6 +198,61 @@ class SampleTable:
             tuple(column.item(place) for column in self.cells.values()),
             None if self.groups is None else self.groups.item(place),
         )
+
+    def survey(self, places: Places, path: Callable[[str], str]) -> Survey:
+        """What is known of some samples; `path` makes the absolute path of a file's name."""
+        labels = np.bincount(self.labels.places[places], minlength=len(self.labels.values))
+        told = zip(self.labels.values, labels.tolist(), strict=True)
+        columns = [column[places] for column in self.targets]
+        has_file = np.zeros(len(places), bool)
+        for sizes in self.sizes.values():
+            has_file |= sizes[places] >= 0
+        return Survey(
+            ids=self.ids.gather(places),
+            labels={value: count for value, count in told if count},
+            modalities=self._combinations(places),
+            targets=np.column_stack(columns).ravel() if columns else (),
+            groups=_texts(self.groups, places),
+            sources={
+                key: (self._paths(names.gather(places), path), self.sizes[key][places])
+                for key, names in self.files.items()
+            },
+            texts=self._alone(places, has_file),
+        )
+
+    def _paths(self, names: pl.Series, path: Callable[[str], str]) -> Iterator[str | None]:
+        return (None if name is None else path(name) for name in names)
+
+    def _combinations(self, places: Places) -> Counter[tuple[str, ...]]:
+        """How many of some samples have exactly these modalities, in the order of an outline."""
+        has = {key: names.is_not_null().to_numpy()[places] for key, names in self.files.items()}
+        has["text"] = np.diff(self.captions.starts)[places] > 0
+        has["tabular"] = np.zeros(len(places), bool)
+        for column in self.cells.values():
+            has["tabular"] |= column.is_not_null().to_numpy()[places]
+        codes = np.zeros(len(places), np.int64)
+        for bit, found in enumerate(has.values()):
+            codes |= found.astype(np.int64) << bit
+        counts = enumerate(np.bincount(codes).tolist())
+        return Counter(
+            {
+                tuple(key for bit, key in enumerate(has) if code >> bit & 1): count
+                for code, count in counts
+                if count
+            }
+        )
+
+    def _alone(
+        self, places: Places, has_file: npt.NDArray[np.bool_]
+    ) -> Iterator[tuple[object, ...] | None]:
+        """Captions and cells of samples that have text and no file; None for the others."""
+        for start in range(0, len(places), HASHED):
+            part = slice(start, start + HASHED)
+            if has_file[part].all():
+                yield from repeat(None, int(has_file[part].size))
+                continue
+            for row in self.rows(places[part]):
+                yield (row.captions, row.cells) if row.captions and not row.files else None
 
     def revision(self, stamps: Sequence[Stamps], names: Sequence[object]) -> str:
         """A hash of what the options made of the index, all splits, and of stamps of its files.
