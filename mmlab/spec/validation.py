@@ -124,6 +124,8 @@ def _advice(kind: str, said: str, value: object, expected: str) -> tuple[str, st
     """What is wrong and what to do about it, for one of pydantic's error types."""
     if kind in ("literal_error", "enum") and isinstance(value, str):
         suggestion = nearest(value, [part.strip("' ") for part in expected.split("'")])
+        if suggestion == value:  # it is not of the type that is allowed: "1" where 1 is
+            return "wrong type", "write it without quotes"
         hint = f' (did you mean "{suggestion}"?)' if suggestion else ""
         if meant := meant_by("value", value):
             return f"unknown value: this is {meant.meaning}", meant.next_step
