@@ -89,12 +89,18 @@ def read_labels(
 
 
 def note_labels(index: Index, column: str | None, labels: Sequence[str]) -> list[str]:
-    """What is to be told of labels that are words for nothing, such as nan."""
+    """What is to be told of labels that are words for nothing, such as nan, or written lists."""
     words = [repr(label) for label in labels if is_missing(label)]
-    if not words:
-        return []
-    told = "is a label like any other; where nothing is known, leave the cell empty"
-    return [f"{index.path}: column {column!r}: {', '.join(words)} {told}"]
+    lists = [repr(label) for label in labels if label[:1] == "[" and label[-1:] == "]"]
+    notes = []
+    if words:
+        told = "is a label like any other; where nothing is known, leave the cell empty"
+        notes.append(f"{index.path}: column {column!r}: {', '.join(words)} {told}")
+    if lists:
+        told = "is one label each, though it looks like a list; lists are read from JSONL, or from"
+        told += " texts between a label_separator"
+        notes.append(f"{index.path}: column {column!r}: {some(lists)} {told}")
+    return notes
 
 
 def given_labels(names: Sequence[str]) -> tuple[str, ...]:

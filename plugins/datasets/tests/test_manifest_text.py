@@ -243,3 +243,12 @@ def test_lines_of_blanks_before_the_header_are_no_header(tmp_path: Path, before:
 def test_what_cannot_be_between_cells_is_no_separator(tmp_path: Path, sign: str) -> None:
     with pytest.raises(DataError, match=r"i\.csv: "):
         read(tmp_path / "i.csv", f"sep={sign}\n" + TABLE)
+
+
+def test_labels_that_look_like_lists_are_told(tmp_path: Path) -> None:
+    text = 't,l\na,"[""cat"", ""dog""]"\nb,[]\nc,cat\n'
+    dataset = read(tmp_path / "i.csv", text, label_column="l")
+    assert dataset.labels == ('["cat", "dog"]', "[]", "cat")
+    (note,) = dataset.notes
+    assert '\'["cat", "dog"]\'' in note
+    assert "is one label each, though it looks like a list" in note

@@ -516,3 +516,9 @@ def test_shards_beyond_their_number_are_told(tmp_path: Path) -> None:
     dataset = ClipBenchmarkFolder("test", path=tmp_path / "a")
     assert len(dataset) == 2
     assert any("1 further shards are not read (first: 1.tar)" in note for note in dataset.notes)
+
+
+def test_labels_that_nothing_names_are_told_with_what_reads_them(tmp_path: Path) -> None:
+    write_tar(tmp_path / "s.tar", [("0.jpg", picture(0, "JPEG")), ("0.cls", b"1")])
+    (line,) = WebDataset("train", train=tmp_path / "s.tar", modalities=["image"]).notes
+    assert line.endswith("members that are not read: 1 .cls (first: 0.cls); label_names reads .cls")

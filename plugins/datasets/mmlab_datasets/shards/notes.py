@@ -13,19 +13,22 @@ def write_notes(
 ) -> list[str]:
     """Notes about samples of which there were `count` before some were joined."""
     has_texts = reading.text_field is not None or bool(reading.texts)
-    notes = [_about_unread(unread), _about_joined(frame, count)]
+    notes = [_about_unread(unread, reading), _about_joined(frame, count)]
     notes += [_about_labels(frame)] if has_labels else []
     if has_texts:
         notes += [_about_lines(frame, reading), _about_copies(frame)]
     return [note for note in notes if note]
 
 
-def _about_unread(unread: Unread) -> str:
+def _about_unread(unread: Unread, reading: Reading) -> str:
     parts = [
         f"{count:,} {what} (first: {unread.firsts[what]})" for what, count in unread.counts.items()
     ]
     more = f" and {len(parts) - 10} kinds more" if len(parts) > 10 else ""
-    return f"members that are not read: {', '.join(parts[:10])}{more}" if parts else ""
+    hint = (
+        "; label_names reads .cls" if reading.labels == "none" and ".cls" in unread.counts else ""
+    )
+    return f"members that are not read: {', '.join(parts[:10])}{more}{hint}" if parts else ""
 
 
 def _about_joined(frame: pl.DataFrame, count: int) -> str:
