@@ -287,8 +287,7 @@ class Traces:
             self.places.append(self.modalities.index(modality))
 
     def _source(self, entry: int) -> tuple[Traced, int, str]:
-        dataset = self.part.dataset
-        assert isinstance(dataset, Traced), "nothing else has files"
+        dataset = cast(Traced, self.part.dataset)  # nothing else has files
         return dataset, self.rows[entry], self.modalities[self.places[entry]]
 
     def name(self, entry: int) -> str:

@@ -270,7 +270,7 @@ class Manifest:
 
     def open_source(self, index: int, modality: str) -> BinaryIO:
         """The bytes of a file."""
-        return Path(self.trace(index).sources[modality].name).open("rb")
+        return open(self._path(self._row(index).files[modality]), "rb")
 
 
 def _join(
