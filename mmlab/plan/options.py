@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sys
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -81,10 +81,15 @@ _CONFIG = ConfigDict(
 
 
 def check_options(
-    kind: str, name: str, factory: Factory, options: Mapping[str, object]
+    kind: str,
+    name: str,
+    factory: Factory,
+    options: Mapping[str, object],
+    beside: Sequence[str] | None = None,
 ) -> tuple[dict[str, object], list[Fault]]:
     """Every option with its value or default, and what is wrong with those given.
 
+    `beside` are the other keys that the table may have: those of the kind's tables unless given.
     Paths are as they are written. Fault paths begin at the component's table. Raises PluginError
     when the factory's signature breaks the contract.
     """
@@ -94,7 +99,9 @@ def check_options(
         raise _refused(factory, f"asks for {', '.join(sorted(unknown))}", allowed)
     model = option_model(factory)
     known = [str(field.alias) for field in model.model_fields.values()]
-    faults = [_unknown(kind, name, key, known) for key in options if key not in known]
+    if beside is None:
+        beside = [key for key in READ_BESIDE.get(kind, Component).model_fields if key != "use"]
+    faults = [_unknown(kind, name, key, known, beside) for key in options if key not in known]
     given = {key: value for key, value in options.items() if key in known}
     try:
         # Strict JSON has arrays for tuples and strings for paths; strict Python refuses them.
@@ -255,10 +262,11 @@ def _allows_none(annotation: Any) -> bool:
     return annotation is None or annotation is type(None)
 
 
-def _unknown(kind: str, name: str, key: str, known: list[str]) -> Fault:
+def _unknown(kind: str, name: str, key: str, known: list[str], beside: Sequence[str]) -> Fault:
     what = f'option of the {kind} "{name}"'
-    also = [other for other in READ_BESIDE.get(kind, Component).model_fields if other != "use"]
-    fault = unknown_name((key,), what, known, table=kind, also=also)
+    fault = unknown_name((key,), what, known, table=kind, also=beside)
+    if beside:
+        fault = replace(fault, allowed=f"{fault.allowed}; beside them {', '.join(beside)}")
     if key not in RESERVED_OPTIONS:
         return fault
     message = f"mmlab reads this key in other tables, but not beside this {kind}"

@@ -145,11 +145,20 @@ class Finder:
         self.faults: list[Fault] = []
         self._plugin_faults = 0
 
-    def find(self, kind: str, component: Component, *where: str | int) -> Any:
-        """The component, or None after noting why not; `raise_faults` then ends it all."""
+    def find(
+        self,
+        kind: str,
+        component: Component,
+        *where: str | int,
+        beside: Sequence[str] | None = None,
+    ) -> Any:
+        """The component, or None after noting why not; `raise_faults` then ends it all.
+
+        `beside` are the keys that others read of its table, as `check_options` has them.
+        """
         try:
             factory = self.registry.resolve(kind, component.use)
-            options, faults = check_options(kind, component.use, factory, component.options)
+            options, faults = check_options(kind, component.use, factory, component.options, beside)
             entry = self.registry.entry(kind, component.use)
             numerics_of(entry, factory)  # is read later, and told here
         except PluginError as error:
@@ -177,7 +186,9 @@ class Finder:
                 if (value := getattr(table, key)) is not None
             }
             options = {"use": own.pop("use"), **(table.model_extra or {})}
-            found = self.find(nested.kind, Component.model_validate(options), *where, position)
+            beside = [key for key in type(table).model_fields if key != "use"]
+            component = Component.model_validate(options)
+            found = self.find(nested.kind, component, *where, position, beside=beside)
             if found is not None:
                 parts.append(Part(found, own))
         return parts

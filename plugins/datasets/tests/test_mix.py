@@ -135,6 +135,7 @@ def test_the_revision_follows_parts_weights_and_nothing_else(tmp_path: Path) -> 
         (lambda a, b: (a, b.replace("csv", "tsv")), DataError, "b.tsv"),
         (lambda a, b: (a, 'use = "manifst"'), MmlabError, 'did you mean "manifest"?'),
         (lambda a, b: (a, b + ", labels = 3"), SpecError, "dataset.parts.1.labels: unknown option"),
+        (lambda a, b: (a, b + ", wieght = 3"), SpecError, 'did you mean "weight"?'),
         (lambda a, b: (a, "name = 3"), SpecError, "dataset.parts.1.use: missing"),
     ],
 )
