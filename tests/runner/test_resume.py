@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -216,9 +216,17 @@ class Asking(Shown):
             signal.raise_signal(signal.SIGINT)
 
 
+@pytest.fixture
+def heard_ctrl_c() -> Iterator[None]:
+    """Ctrl-C as at a terminal: whoever starts tests in the background has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.parametrize(("at", "times", "kept"), [(8, 1, [8]), (8, 2, []), (18, 1, [])])
 def test_ctrl_c_waits_for_a_checkpoint_and_a_second_one_does_not(
-    sqlite_lab: Lab, at: int, times: int, kept: list[int]
+    sqlite_lab: Lab, at: int, times: int, kept: list[int], heard_ctrl_c: None
 ) -> None:
     other = twin(sqlite_lab, "stopped")
     overrides = (*LONG[:2], "train.checkpoint_every=1h")
