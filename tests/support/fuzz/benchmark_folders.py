@@ -195,7 +195,7 @@ def _flags(found: Found, labels: list[str]) -> tuple[str, ...] | None:
     """The labels for which an array has a 1."""
     if "npy" not in found:
         return None
-    flags = np.load(io.BytesIO(found["npy"])).ravel().tolist()
+    flags = np.lib.format.read_array(io.BytesIO(found["npy"])).ravel().tolist()
     if len(flags) != len(labels) or not set(flags) <= {0, 1}:
         raise Unclear("other flags")
     return tuple(sorted(label for label, flag in zip(labels, flags, strict=True) if flag))

@@ -80,7 +80,7 @@ def _groups(rows: Sequence[Any], images: Sequence[Any], options: Mapping[str, An
 
 def _agreed(values: Sequence[Any]) -> Any:
     known = [value for value in values if value is not None]
-    contents = [value[1] or value[0] if _is_image(value) else value for value in known]
+    contents = [value[1] if _is_image(value) else value for value in known]
     if any(content != contents[0] for content in contents):
         raise Unclear("rows of one sample differ")
     return known[0] if known else None
