@@ -104,14 +104,18 @@ class CellEvaluation:
         """Results of an evaluation on each section of its data alone, where they have several.
 
         Evaluators that learn from other splits are asked of all: a probe is one for all sections.
+        A section that cannot be asked, as none of its samples has a label, is told.
         """
+        if not isinstance(encoded.dataset, Sectioned):
+            return
         evaluator, declared = self._evaluator(name, cards=False), self.plan.evaluators[name]
-        if not isinstance(encoded.dataset, Sectioned) or learnt_splits(evaluator):
+        if learnt_splits(evaluator):
             return
         for section, rows in encoded.dataset.sections.items():
             try:
                 found = evaluator(subject, encoded.section(rows), name)
-            except DataError:  # no sample of this section can take part, and others can
+            except DataError as error:  # the whole was asked, so the run goes on
+                self.note(f"evaluate.{name}: {section} has no result of its own: {error}")
                 continue
             for result in found:
                 yield _of_section(section, _declared(result, declared))

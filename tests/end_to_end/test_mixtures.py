@@ -54,3 +54,11 @@ def test_a_weight_is_part_of_the_identity_of_a_run(mixed: tuple[Lab, Path]) -> N
     assert lab.statuses(spec) == ["done"]
     assert lab.statuses(spec, "dataset.parts.1.weight=2") == ["done"]
     assert lab.statuses(spec, "dataset.parts.1.weight=1") == ["skipped"]
+
+
+def test_a_part_that_cannot_be_judged_alone_is_told(mixed: tuple[Lab, Path]) -> None:
+    lab, spec = mixed
+    assert lab.statuses(spec, "dataset.parts.0.known=0") == ["done"]
+    (note,) = [note for note in lab.shown.notes if "no result of its own" in note]
+    assert "evaluate.classification: small has no result of its own" in note
+    assert "no sample can take part" in note

@@ -18,6 +18,7 @@ from mmlab.plugin import (
     Dataset,
     Nested,
     NestedComponent,
+    Noted,
     Origin,
     Outlined,
     Prompted,
@@ -112,7 +113,7 @@ class Mix:
         self._ends = list(itertools.accumulate(counts))
         self.sections = _sections(names, counts) if len(names) > 1 else {}
         self.notes = (
-            *(note for dataset in made.values() for note in getattr(dataset, "notes", ())),
+            *(note for each in made.values() if isinstance(each, Noted) for note in each.notes),
             *(_told(names, sizes, counts) if counts != sizes else ()),
         )
         if all(isinstance(dataset, Outlined) for dataset in made.values()):
