@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
+    from mmlab.records import Progress
     from mmlab.runner.runner import Display, Outcome
-    from mmlab.train.loop import Progress
 
 
 PLAIN_SECONDS = 10.0

@@ -31,13 +31,13 @@ from mmlab.plan.best_metric import train_table
 from mmlab.plan.component import oom_as_fault
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Batch, Outlined
-from mmlab.records import EvaluationResult
+from mmlab.records import EvaluationResult, Progress
 from mmlab.runner.checkpoints import Keeper, Saved
 from mmlab.runner.kept import FeatureCache, FeatureCacheForRun
 from mmlab.runner.provenance import describe_weights, peak_memory_bytes, reset_peak_memory
 from mmlab.runner.score import CellEvaluation
 from mmlab.spec import TrainTable
-from mmlab.train.loop import Progress, Trainer, train
+from mmlab.train.loop import Trainer, train
 from mmlab.train.parallel import gather_state, shard_state
 from mmlab.train.processes import ProcessGroup
 from mmlab.train.rule import UpdateRule

@@ -23,10 +23,9 @@ from mmlab.errors import RunError, StoreError, UsageError, explain
 from mmlab.metric import LOSS, Metric
 from mmlab.model.weights import load_weights, save_weights
 from mmlab.plan.plan import Plan
-from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
+from mmlab.records import Artifact, EvaluationResult, MetricPoint, Progress, SkippedSample
 from mmlab.runner.checkpoints import Checkpoints, Keeper, Saved
 from mmlab.store import Claim, Store
-from mmlab.train.loop import Progress
 from mmlab.train.progress import TRAINING
 from mmlab.train.state import Stateful, TrainingState
 

@@ -27,6 +27,7 @@ from mmlab.model.device import determinism, resolve_device
 from mmlab.model.width import WidthMatcher
 from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
+from mmlab.records import Progress
 from mmlab.runner.cells import describe_run
 from mmlab.runner.checkpoints import Checkpoints
 from mmlab.runner.execute import CellExecutor
@@ -53,7 +54,6 @@ from mmlab.runner.record import (
 )
 from mmlab.spec import Override
 from mmlab.store import Claim, LeaseLost, RunRow, Store, open_store
-from mmlab.train.loop import Progress
 from mmlab.train.processes import (
     TIMEOUT_SECONDS,
     ProcessGroup,

@@ -11,12 +11,12 @@ from support.lab import Lab, Shown
 from support.store_values import claimed, finish
 
 from mmlab.errors import RunError
+from mmlab.records import Progress
 from mmlab.runner.record import keep_lease
 from mmlab.runner.runner import RunOptions, run_specs
 from mmlab.store import LeaseLost, Store
 from mmlab.store.address import parse_address
 from mmlab.store.tables import runs
-from mmlab.train.loop import Progress
 
 
 def test_a_lease_is_renewed_for_as_long_as_the_work_takes(store: Store) -> None:

@@ -27,11 +27,11 @@ from support.lab import (
 from support.stopped import Stopping, left, stop, twin
 
 from mmlab.hashing import digest
+from mmlab.records import Progress
 from mmlab.runner.garbage import delete, find_checkpoints
 from mmlab.runner.runner import RunOptions, run_specs
 from mmlab.store.address import parse_address
 from mmlab.store.tables import metrics, runs
-from mmlab.train.loop import Progress
 
 #: 24 samples in batches of 8: 18 steps, a validation every third.
 LONG = ("train.epochs=6", "train.emit_every=2", "train.checkpoint_every=3")

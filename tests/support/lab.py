@@ -13,10 +13,10 @@ import pytest
 from torch import Tensor
 
 from mmlab.model.weights import load_weights
+from mmlab.records import Progress
 from mmlab.runner.runner import Outcome, RunOptions, run_specs
 from mmlab.spec import Override
 from mmlab.store import RunDetail, Store, open_store
-from mmlab.train.loop import Progress
 from support.store_values import dump
 
 DATASET = '[dataset]\nuse = "clusters"\n'

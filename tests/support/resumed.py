@@ -15,10 +15,10 @@ from mmlab.model.build import build
 from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
 from mmlab.plugin import Batch
-from mmlab.records import Artifact
+from mmlab.records import Artifact, Progress
 from mmlab.runner.execute import CellExecutor, Summary, start_training
 from mmlab.runner.record import WeightFiles
-from mmlab.train.loop import Progress, train
+from mmlab.train.loop import train
 from mmlab.train.processes import ProcessGroup
 from mmlab.train.state import State, TrainingState
 

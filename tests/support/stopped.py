@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from mmlab.records import Progress
 from mmlab.runner.runner import RunOptions, run_specs
 from mmlab.spec import Override
-from mmlab.train.loop import Progress
 from support.lab import Lab, Shown
 
 #: What may differ between two runs of one cell: when, by whom, how fast, at which attempt.
