@@ -16,7 +16,7 @@ from typing import Any
 from mmlab.errors import UsageError, explain, without_passwords
 
 #: What may be set, as options are named; those in PATHS are relative to the file.
-SETTINGS = ("cache", "db", "device", "runs")
+SETTINGS = ("cache", "db", "device", "lease", "runs")
 PATHS = ("cache", "db", "runs")
 _SQLITE = "sqlite:///"
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import pytest
 from sqlalchemy import create_engine, update
-from support.lab import Lab, Shown
+from support.lab import Lab, Shown, here
 from support.store_values import claimed, finish
 
 from mmlab.errors import RunError
 from mmlab.records import Progress
 from mmlab.runner.record import keep_lease
-from mmlab.runner.runner import RunOptions, run_specs
+from mmlab.runner.runner import run_specs
 from mmlab.store import LeaseLost, Store
 from mmlab.store.address import parse_address
 from mmlab.store.tables import runs
@@ -70,7 +70,7 @@ class Thief(Shown):
 
 def test_a_run_that_was_taken_over_is_left_to_the_other_process(lab: Lab) -> None:
     spec, thief = lab.write("toy"), Thief(db=lab.db)
-    (outcome,) = run_specs([spec], RunOptions(lab.db, device="cpu"), thief)
+    (outcome,) = run_specs([spec], here(lab.db), thief)
     assert outcome.status == "failed"
     assert "no longer holds the run" in (outcome.error or "")
     detail = lab.detail("toy")
@@ -81,6 +81,6 @@ def test_a_run_that_was_taken_over_is_left_to_the_other_process(lab: Lab) -> Non
 
 def test_no_weights_are_written_once_another_process_has_the_run(sqlite_lab: Lab) -> None:
     spec, thief = sqlite_lab.write("toy"), Thief(db=sqlite_lab.db)
-    run_specs([spec], RunOptions(sqlite_lab.db, device="cpu"), thief)
+    run_specs([spec], here(sqlite_lab.db), thief)
     assert thief.stolen
     assert list(sqlite_lab.runs.rglob("*.safetensors")) == []

@@ -29,7 +29,7 @@ from support.stopped import Stopping, left, stop, twin
 from mmlab.hashing import digest
 from mmlab.records import Progress
 from mmlab.runner.garbage import delete, find_checkpoints
-from mmlab.runner.runner import RunOptions, run_specs
+from mmlab.runner.runner import run_specs
 from mmlab.store.address import parse_address
 from mmlab.store.tables import metrics, runs
 
@@ -97,7 +97,7 @@ def test_curves_have_neither_gap_nor_double(lab: Lab) -> None:
     assert steps_of_curve(lab) == list(range(1, 12))
     overrides = ("train.epochs=6", "train.checkpoint_every=4")
     with pytest.raises(KeyboardInterrupt):  # as soon as it has gone on
-        run_specs([spec], RunOptions(lab.db, overrides=overrides, device="cpu"), Stopping(at=9))
+        run_specs([spec], here(lab.db, *overrides), Stopping(at=9))
     assert steps_of_curve(lab) == list(range(1, 10))
     lab.run_one(spec, *overrides)
     assert steps_of_curve(lab) == list(range(1, STEPS + 1))
@@ -232,7 +232,7 @@ def test_ctrl_c_waits_for_a_checkpoint_and_a_second_one_does_not(
     overrides = (*LONG[:2], "train.checkpoint_every=1h")
     sqlite_lab.run_one(sqlite_lab.write("cell", PAIRED), *overrides)
     spec, before = other.write("cell", PAIRED), signal.getsignal(signal.SIGINT)
-    given = RunOptions(other.db, overrides=overrides, device="cpu")
+    given = here(other.db, *overrides)
     with pytest.raises(KeyboardInterrupt):
         run_specs([spec], given, Asking(at=at, times=times))
     assert signal.getsignal(signal.SIGINT) is before

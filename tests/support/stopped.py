@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from mmlab.records import Progress
-from mmlab.runner.runner import RunOptions, run_specs
+from mmlab.runner.runner import run_specs
 from mmlab.spec import Override
-from support.lab import Lab, Shown
+from support.lab import Lab, Shown, here
 
 #: What may differ between two runs of one cell: when, by whom, how fast, at which attempt.
 OTHER = {"attempts", "runs", "specs", "cells", "mmlab_alembic_version"}
@@ -41,7 +41,7 @@ def twin(lab: Lab, name: str) -> Lab:
 
 def stop(lab: Lab, spec: Path, step: int, *overrides: Override, **options: object) -> None:
     """Run a spec until training has come so far."""
-    given = RunOptions(lab.db, overrides=overrides, device="cpu", **options)  # type: ignore[arg-type]
+    given = here(lab.db, *overrides, **options)
     display = Stopping(at=step)
     with pytest.raises(KeyboardInterrupt):
         run_specs([spec], given, display)

@@ -1,0 +1,299 @@
+"""A claimed cell and its run, as the process that holds the database keeps them: lease and records.
+
+A thread renews the lease for as long as the cell is executed, here or in another process. Nothing
+here needs torch.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from mmlab.errors import RunError, StoreError, explain
+from mmlab.metric import Metric
+from mmlab.records import Artifact, EvaluationResult, MetricPoint, Progress, SkippedSample
+from mmlab.runner.coordinator import Display
+from mmlab.store import (
+    BestWeights,
+    CellClaim,
+    Claim,
+    RunDetail,
+    RunIdentity,
+    RunRow,
+    Store,
+)
+
+#: A run whose process died is taken up by others after this long.
+LEASE_SECONDS = 60.0
+#: Points wait this long at the most while training emits.
+FLUSH_SECONDS = 2.0
+
+
+class Lease:
+    """Claims that are being renewed: of a cell, and of the run that it is once that is claimed."""
+
+    def __init__(self, store: Store, seconds: float, cell: CellClaim | None = None) -> None:
+        self.store = store
+        self.seconds = seconds
+        self.cell = cell
+        self.run: Claim | None = None
+        self._stop = threading.Event()
+        self._is_lost = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="mmlab-lease", daemon=True)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another process has taken over what was claimed, or someone cancelled it."""
+        return self._is_lost.is_set()
+
+    def check(self) -> None:
+        """Raise RunError once the claim is void: "lost", or "cancelled" where someone did that."""
+        if self.is_lost:
+            raise self.loss()
+
+    def loss(self) -> RunError:
+        """Why the claim is void."""
+        if self.run is not None and self.store.is_cancelled(self.run.run_id):
+            return RunError(_cancelled(self.run.run_id), "cancelled")
+        return RunError(_taken_over(self.run), "lost")
+
+    def hold(self) -> None:
+        """Renew now, before files are written: no fence guards those of the run's next process.
+
+        Raises as `check` does.
+        """
+        if not self._renew():
+            self._is_lost.set()
+        self.check()
+
+    def __enter__(self) -> Lease:
+        """Begin to renew, in a thread."""
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Stop renewing and wait for the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def _renew(self) -> bool:
+        if self.run is not None:
+            return self.store.renew(self.run, self.seconds, self.cell)
+        return self.cell is None or self.store.renew_cell(self.cell)
+
+    def _keep(self) -> None:
+        while not self._stop.wait(self.seconds / 4):
+            try:
+                if not self._renew():
+                    self._is_lost.set()
+                    return
+            except StoreError:
+                # The database is away; whether the run is lost shows when it is back.
+                continue
+
+
+class StoreCoordinator:
+    """The coordinator of one cell, over an open store. See `mmlab.runner.coordinator`.
+
+    `cell` is its claim in the queue; None for a run that is evaluated without being queued.
+    `runs_of` gives the runs of an experiment's present version, the store's unless given.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        worker: str,
+        display: Display,
+        *,
+        lease_seconds: float = LEASE_SECONDS,
+        cell: CellClaim | None = None,
+        runs_of: Callable[[str], list[str]] | None = None,
+    ) -> None:
+        self.store = store
+        self.runs_of = runs_of or store.present_runs
+        self.worker = worker
+        self.display = display
+        self.cell = cell
+        self.lease = Lease(store, lease_seconds, cell)
+        self.wanted: Mapping[str, str] = {}
+        self.curves: Curves | None = None
+
+    def __enter__(self) -> StoreCoordinator:
+        """Begin to renew the lease."""
+        self.lease.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End that."""
+        self.lease.__exit__()
+
+    @property
+    def run(self) -> Claim:
+        """The claim of the cell's run."""
+        assert self.lease.run is not None, "only asked for once a run is claimed"
+        return self.lease.run
+
+    def note(self, text: str) -> None:
+        """Show a line."""
+        self.display.note(text)
+
+    # --- what is stored ---------------------------------------------------------------------
+
+    def contents(self, hashes: Sequence[str]) -> dict[str, str]:
+        """The values that hashes stand for, JSON texts by hash, of those that are kept."""
+        return self.store.contents(hashes)
+
+    def keep_contents(self, contents: Mapping[str, str]) -> None:
+        """Keep the values that hashes stand for."""
+        self.store.keep_contents(contents)
+
+    def evaluation_hashes(self, run_id: str) -> list[str]:
+        """Identities of the evaluations that a run has."""
+        return sorted(self.store.evaluation_hashes(run_id))
+
+    def run_detail(self, run_id: str) -> RunDetail:
+        """All about one run."""
+        return self.store.run_detail(run_id)
+
+    def present_runs(self, name: str) -> list[str]:
+        """Ids of the runs of an experiment's present version, or of the run of this id."""
+        return self.runs_of(name)
+
+    def are_running(self, run_ids: Sequence[str]) -> bool:
+        """Whether a process is executing one of these runs at this moment."""
+        return self.store.are_running(run_ids)
+
+    def best_weights(self, run_ids: Sequence[str]) -> list[BestWeights]:
+        """Best weights of those of these runs that are done, newest first."""
+        return self.store.best_weights(run_ids)
+
+    def trained_experiments(self) -> list[str]:
+        """The experiments of which a run is done and has weights."""
+        return self.store.trained_experiments()
+
+    # --- a cell becomes a run ---------------------------------------------------------------
+
+    def submit(self, identity: RunIdentity) -> RunRow:
+        """The run that the cell is, a new one unless it is there."""
+        rerun = self.cell is not None and self.cell.queued.rerun
+        return self.store.submit(identity, rerun=rerun, cell=self.cell)
+
+    def claim(
+        self,
+        run_id: str,
+        provenance: Mapping[str, object],
+        wanted: Mapping[str, str],
+        declared: Sequence[Metric],
+    ) -> Claim | None:
+        """Take the run; None where another process has it."""
+        claim = self.store.claim(run_id, self.worker, self.lease.seconds, provenance)
+        if claim is not None:
+            self.lease.run = claim
+            self.wanted = wanted
+            self.curves = Curves(self.store, claim, declared)
+        return claim
+
+    # --- the claimed run --------------------------------------------------------------------
+
+    def hold(self) -> None:
+        """Be sure of the lease, and that nothing told until now can be lost."""
+        self.lease.hold()
+        self.flush()
+
+    def rewind(self, step: int) -> None:
+        """Training goes on from this step: remove what a former attempt left of curves after it."""
+        self.store.rewind(self.run, step)
+
+    def progress(self, progress: Progress) -> None:
+        """Keep the points of an emission and show where training stands."""
+        self.lease.check()
+        if self.curves is not None:
+            self.curves.add(progress.points)
+        self.display.progress(progress)
+
+    def finish(
+        self,
+        results: Sequence[EvaluationResult],
+        artifacts: Sequence[Artifact],
+        summary: Mapping[str, object],
+        best_step: int | None,
+        skipped: Sequence[SkippedSample],
+    ) -> None:
+        """Record everything final, and that the run is done, in one transaction."""
+        self.flush()
+        self.lease.check()
+        final = (results, self.wanted, artifacts, summary, best_step, skipped)
+        self.store.finish(self.run, *final, cell=self.cell)
+
+    def fail(self, outcome: str, message: str, traceback: str) -> None:
+        """Record that the run failed, and why, with the points of its curves until then."""
+        self.flush()
+        self.store.fail(self.run, outcome, message, traceback, cell=self.cell)
+
+    def release(self) -> None:
+        """Put the run back into the queue: it was interrupted."""
+        self.flush()
+        self.store.release(self.run, "interrupted", cell=self.cell)
+
+    def add_evaluations(
+        self,
+        run_id: str,
+        results: Sequence[EvaluationResult],
+        wanted: Mapping[str, str],
+        best_step: int | None,
+        skipped: Sequence[SkippedSample],
+    ) -> None:
+        """Add evaluations to a done run."""
+        self.store.add_evaluations(run_id, results, wanted, best_step, skipped)
+
+    def flush(self) -> None:
+        """Write the points that wait."""
+        if self.curves is not None:
+            self.curves.flush()
+
+
+class Curves:
+    """Points of training curves on their way to the store, a transaction every FLUSH_SECONDS.
+
+    A fast training emits more often than a database should commit. `declared` says what they are.
+    """
+
+    def __init__(self, store: Store, claim: Claim, declared: Sequence[Metric] = ()) -> None:
+        self.store = store
+        self.claim = claim
+        self.declared = declared
+        self._waiting: list[MetricPoint] = []
+        self._flushed = time.monotonic()
+
+    def add(self, points: Sequence[MetricPoint]) -> None:
+        """Take points in; they are in the store at most FLUSH_SECONDS after the next emission."""
+        self._waiting += points
+        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is waiting. Raises LeaseLost if the run is another process's by now."""
+        if self._waiting:
+            self.store.record_points(self.claim, self._waiting, self.declared)
+        self._waiting, self._flushed = [], time.monotonic()
+
+
+def _taken_over(run: Claim | None) -> str:
+    return explain(
+        f"run {run.run_id}" if run else "a cell of the queue",
+        "another process has taken it over",
+        found="the lease was not renewed in time (was this process suspended?)",
+        allowed="one process a run; nothing was written after the takeover",
+        next_step="leave the run to the other process, or run again when it has ended",
+    )
+
+
+def _cancelled(run_id: str) -> str:
+    return explain(
+        f"run {run_id}",
+        "it was cancelled while it was executed",
+        found="mmlab cancel",
+        allowed="its checkpoints are kept",
+        next_step=f"put it back into the queue: mmlab retry {run_id[:8]}",
+    )
