@@ -37,7 +37,7 @@ LEFT = ("held", "queued", "blocked", "given back", "died")
 UNFINISHED = 75
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """Seconds, or a number with a unit: `90`, `90s`, `10m`, `2h`."""
 
     name = "duration"

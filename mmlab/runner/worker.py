@@ -180,7 +180,7 @@ class Worker:
         coordinator.flush()
         limit = self.options.max_attempts
         is_failed = self.store.died(
-            claim, run, death.outcome, death.signature, death.message, "", limit
+            claim, run, death.signature, death.message, max_attempts=limit, outcome=death.outcome
         )
         return Ended("failed" if is_failed else "died", run_id, death.message)
 
