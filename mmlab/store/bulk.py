@@ -8,16 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import (
+    ARRAY,
     REAL,
     BigInteger,
     Boolean,
+    Column,
     ColumnElement,
     Connection,
     DateTime,
@@ -27,12 +29,17 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    and_,
+    any_,
+    bindparam,
     func,
     insert,
+    select,
     text,
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeEngine
 
 from mmlab.errors import DataError, check_text, explain, unstorable
 
@@ -138,6 +145,8 @@ def nullable(values: npt.NDArray[np.floating]) -> list[float | None]:
 
 #: Held while new labels or samples are added, so that two processes never add them in two orders.
 _CATALOGUE_LOCK = int.from_bytes(b"catalog")
+#: Held while many rows of the queue change, so that two processes never lock them in two orders.
+_QUEUE_LOCK = int.from_bytes(b"queue")
 
 Insert = sqlite.Insert | postgresql.Insert
 
@@ -170,8 +179,48 @@ def db_now(connection: Connection, seconds: float = 0.0) -> ColumnElement[object
     return func.clock_timestamp() + timedelta(seconds=seconds)
 
 
-def lock_catalogue(connection: Connection) -> None:
-    """Wait for others that add labels or samples. A write on SQLite has waited already."""
+def has_expired(connection: Connection, table: Table, seconds: float) -> ColumnElement[bool]:
+    """Whether a lease of this many seconds in a row of `table` has run out: it may be taken over.
+
+    While a server was away nobody could renew: after its start owners get one lease's time.
+    """
+    expired = and_(table.c.status == "running", table.c.lease_until < db_now(connection))
+    if connection.dialect.name != "postgresql":
+        return expired
+    up_since = text("pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => :s)")
+    return and_(expired, up_since.bindparams(s=seconds))
+
+
+def listed(
+    connection: Connection, values: Collection[int | str], kind: TypeEngine[Any]
+) -> ColumnElement[Any]:
+    """Values as a column to select from. There may be ten thousand, more than parameters may be."""
     if connection.dialect.name == "postgresql":
-        statement = text("SELECT pg_advisory_xact_lock(:key)")
-        connection.execute(statement, {"key": _CATALOGUE_LOCK})
+        return func.unnest(bindparam(None, list(values), type_=ARRAY(kind))).column_valued()
+    rows = func.json_each(json.dumps(list(values))).table_valued(Column("value", kind))
+    return rows.c.value
+
+
+def any_of(
+    connection: Connection, column: ColumnElement[Any], values: Collection[int | str]
+) -> ColumnElement[bool]:
+    """Whether a column has one of these values, of which there may be ten thousand."""
+    if connection.dialect.name == "postgresql":
+        return column == any_(bindparam(None, list(values), type_=ARRAY(column.type)))
+    return column.in_(select(listed(connection, values, column.type)))
+
+
+def lock_catalogue(connection: Connection) -> None:
+    """Wait for others that add labels or samples."""
+    _lock(connection, _CATALOGUE_LOCK)
+
+
+def lock_queue(connection: Connection) -> None:
+    """Wait for others that change many rows of the queue. Before any row of it is locked."""
+    _lock(connection, _QUEUE_LOCK)
+
+
+def _lock(connection: Connection, key: int) -> None:
+    # A write on SQLite has waited already.
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})

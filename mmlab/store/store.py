@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -11,12 +11,23 @@ from sqlalchemy import Select
 
 from mmlab.metric import Metric
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
-from mmlab.store import claims
+from mmlab.store import claims, queue, recall
 from mmlab.store.address import check_file, create_file, is_yet_to_be_made, parse_address
-from mmlab.store.cells import keep_contents, read_contents
+from mmlab.store.cells import keep_contents, keep_property, read_contents, read_property
 from mmlab.store.engine import Database
 from mmlab.store.migrate import check_revision, holds_nothing
-from mmlab.store.rows import BestWeights, Claim, ImportedRun, RunDetail, RunIdentity, RunRow
+from mmlab.store.rows import (
+    BestWeights,
+    CellClaim,
+    CellState,
+    Claim,
+    ImportedRun,
+    QueuedCell,
+    RunDetail,
+    RunIdentity,
+    RunRow,
+    Submission,
+)
 from mmlab.store.runs import (
     are_running,
     artifact_paths,
@@ -124,15 +135,156 @@ class Store:
         """Close every connection."""
         self._database.close()
 
+    @property
+    def database_id(self) -> str:
+        """What tells this database from every other: 32 hexadecimal digits, made with it."""
+        with self._database.read() as connection:
+            return read_property(connection, "id") or ""
+
+    @property
+    def runs_token(self) -> str | None:
+        """The token in the folder where this database's runs leave files; None if not known."""
+        with self._database.read() as connection:
+            return read_property(connection, "runs_folder")
+
+    def adopt_runs(self, token: str, *, replace: bool = False) -> str:
+        """Keep a folder's token unless there is one, or in its place; the one that holds then."""
+        with self._database.write() as connection:
+            return keep_property(connection, "runs_folder", token, replace=replace)
+
+    # --- the queue of cells -----------------------------------------------------------------
+
+    def submit_cells(self, submissions: Sequence[Submission]) -> list[int]:
+        """Put cells into the queue, all or none; their places (`queue.id`), in order.
+
+        An equal cell that is open keeps its place: it is queued again if it is blocked, and gets
+        the higher of the two priorities. A rerun always gets a place of its own.
+        """
+        with self._database.write() as connection:
+            return queue.submit_cells(connection, submissions)
+
+    def claim_cell(
+        self,
+        worker: str,
+        lease_seconds: float,
+        *,
+        among: Collection[int] | None = None,
+        without: Collection[int] = (),
+    ) -> CellClaim | None:
+        """Take the first cell, by priority and place, that is queued or abandoned; None if none is.
+
+        Only of the places `among`, and not of those in `without`. A cell whose `waits_for` has open
+        cells is left out; where that has ended, and nothing of it is done, the cell becomes
+        blocked, here, with the reason. One that starts from its own experiment does not wait.
+        """
+        with self._database.write() as connection:
+            return queue.claim_cell(connection, worker, lease_seconds, among, without)
+
+    def renew_cell(self, cell: CellClaim, lease_seconds: float | None = None) -> bool:
+        """Extend the lease from now on; False if the cell is another's by now, or cancelled."""
+        with self._database.write() as connection:
+            return queue.renew_cell(connection, cell, lease_seconds or cell.lease_seconds)
+
+    def give_back(self, cell: CellClaim, reason: str | None = None) -> bool:
+        """Put a cell back into its place, untouched; False if it is another's by now."""
+        with self._database.write() as connection:
+            return queue.give_back(connection, cell, self._clean(reason))
+
+    def end_cell(
+        self,
+        cell: CellClaim,
+        status: str,
+        *,
+        run_id: str | None = None,
+        reason: str | None = None,
+    ) -> bool:
+        """Let go of a cell that is done, failed, cancelled or blocked; False if it is another's.
+
+        `run_id` is the run it is. Blocked cells that wait for its experiment are queued again if a
+        run of that is done.
+        """
+        with self._database.write() as connection:
+            queue.prepare_end(connection, cell)
+            return queue.end_cell(connection, cell, status, run_id, self._clean(reason))
+
+    def died(
+        self,
+        cell: CellClaim,
+        claim: Claim | None,
+        signature: str,
+        message: str,
+        traceback: str = "",
+        *,
+        max_attempts: int,
+        outcome: str = "died",
+    ) -> bool:
+        """Note that the process of a cell died, and queue it again; True if it is failed instead.
+
+        That is so once `max_attempts` deaths in a row had the same `signature`: an exit code or a
+        signal, say. Leases that ran out do not count. `claim` is the run, if it had begun: its
+        attempt ends with `outcome`, which is "timeout" for a process that was ended for its time.
+        False, and nothing is written, if the cell is another's by now.
+        """
+        message, traceback = self._redact(message), self._redact(traceback)
+        with self._database.write() as connection:
+            queue.prepare_end(connection, cell)
+            return claims.died(
+                connection, cell, claim, outcome, signature, message, traceback, max_attempts
+            )
+
+    def cell_states(self, ids: Collection[int]) -> dict[int, CellState]:
+        """How the cells at these places of the queue stand."""
+        with self._database.read() as connection:
+            return queue.cell_states(connection, ids)
+
+    def queued_cells(self, experiment: str | None = None) -> list[QueuedCell]:
+        """The cells that are queued, running or blocked, in the order in which they are claimed."""
+        with self._database.read() as connection:
+            return queue.queued_cells(connection, experiment)
+
+    def retry(self, names: Sequence[str]) -> list[CellState]:
+        """Put failed and cancelled runs into the queue again, and blocked cells; their places.
+
+        A name is an experiment (its present version), @last or the start of a run's id. All names
+        or none: raises UsageError where one stands for nothing of that kind.
+        """
+        with self._database.write() as connection:
+            return recall.retry(connection, names)
+
+    def cancel(self, names: Sequence[str]) -> list[CellState]:
+        """Cancel what is queued, running or blocked; names as in `retry`, and what was cancelled.
+
+        Whoever executes one of them loses its lease.
+        """
+        with self._database.write() as connection:
+            return recall.cancel(connection, names)
+
+    def is_cancelled(self, run_id: str) -> bool:
+        """Whether somebody has cancelled a run, and nobody has claimed it since."""
+        with self._database.read() as connection:
+            return claims.is_cancelled(connection, run_id)
+
+    @property
+    def _redact(self) -> Callable[[str], str]:
+        return self._database.address.redact
+
+    def _clean(self, reason: str | None) -> str | None:
+        return None if reason is None else self._redact(reason)
+
     # --- executing runs ---------------------------------------------------------------------
 
-    def submit(self, identity: RunIdentity, *, rerun: bool = False) -> RunRow:
+    def submit(
+        self, identity: RunIdentity, *, rerun: bool = False, cell: CellClaim | None = None
+    ) -> RunRow:
         """The run of a cell: the one that is there, or a new one in the queue.
 
         With `rerun` always a new one, the next replicate. Of several replicates, a done one.
+        With a claimed `cell` the run is kept as what it became: claimed again it is that run, also
+        for a rerun, unless its identity has changed. Raises LeaseLost if it is another process's.
         """
         with self._database.write() as connection:
-            return claims.submit(connection, identity, rerun=rerun)
+            rerun = rerun or (cell is not None and cell.queued.rerun)
+            return claims.submit(connection, identity, rerun=rerun, cell=cell)
 
     def keep_contents(self, contents: Mapping[str, str]) -> None:
         """Keep the values that hashes stand for, JSON texts by hash."""
@@ -145,13 +297,15 @@ class Store:
         worker: str,
         lease_seconds: float,
         provenance: Mapping[str, object] | None = None,
+        cell: CellClaim | None = None,
     ) -> Claim | None:
         """Take a run that is queued, failed or abandoned; None where another process has it.
 
+        A cancelled run is taken only for a `cell`, whose claim must hold: it was asked for again.
         `provenance` replaces the run's. The curves of a former attempt are there until `rewind`.
         """
         with self._database.write() as connection:
-            return claims.claim(connection, run_id, worker, lease_seconds, provenance or {})
+            return claims.claim(connection, run_id, worker, lease_seconds, provenance or {}, cell)
 
     def rewind(self, claim: Claim, step: int) -> None:
         """Remove the points of curves after this step: training goes on from there, or 0.
@@ -161,24 +315,42 @@ class Store:
         with self._database.write() as connection:
             claims.rewind(connection, claim, step)
 
-    def renew(self, claim: Claim, lease_seconds: float) -> bool:
-        """Extend the lease from now on; False if the run is another process's by now."""
-        with self._database.write() as connection:
-            return claims.renew(connection, claim, lease_seconds)
+    def renew(self, claim: Claim, lease_seconds: float, cell: CellClaim | None = None) -> bool:
+        """Extend the lease from now on; False if the run is another process's by now.
 
-    def release(self, claim: Claim, outcome: str = "interrupted") -> bool:
-        """Put the run back into the queue; False if it is another process's by now."""
+        With `cell` also the lease of the cell in the queue; False if one of the two is void.
+        """
         with self._database.write() as connection:
-            return claims.release(connection, claim, outcome)
+            return claims.renew(connection, claim, lease_seconds, cell)
 
-    def fail(self, claim: Claim, outcome: str, message: str, traceback: str) -> bool:
+    def release(
+        self, claim: Claim, outcome: str = "interrupted", cell: CellClaim | None = None
+    ) -> bool:
+        """Put the run back into the queue; False if it is another process's by now.
+
+        With `cell` that goes back to its place, too.
+        """
+        with self._database.write() as connection:
+            return claims.release(connection, claim, outcome, cell)
+
+    def fail(
+        self,
+        claim: Claim,
+        outcome: str,
+        message: str,
+        traceback: str,
+        cell: CellClaim | None = None,
+    ) -> bool:
         """Mark the run failed, and why; False if it is another process's by now.
 
         `outcome` is one of `mmlab.store.tables.OUTCOMES`. No password of a database is kept.
+        With `cell` that is failed, too.
         """
-        redact = self._database.address.redact
+        message, traceback = self._redact(message), self._redact(traceback)
         with self._database.write() as connection:
-            return claims.fail(connection, claim, outcome, redact(message), redact(traceback))
+            if cell is not None:
+                queue.prepare_end(connection, cell)
+            return claims.fail(connection, claim, outcome, message, traceback, cell)
 
     def record_points(
         self, claim: Claim, points: Sequence[MetricPoint], declared: Sequence[Metric] = ()
@@ -202,25 +374,28 @@ class Store:
         summary: Mapping[str, object] | None = None,
         step: int | None = None,
         skipped: Sequence[SkippedSample] = (),
+        cell: CellClaim | None = None,
     ) -> None:
         """Record everything final and mark the run done, all in one transaction or nothing.
 
         `hashes` are the evaluations' identities by name; `step` is that of the evaluated weights;
-        `skipped` are samples that could not be read.
+        `skipped` are samples that could not be read. With `cell` that is done, too.
         Raises LeaseLost if the run is another process's. Once recorded, a repetition does nothing.
         """
         check_results(evaluations)
         with self._database.write() as connection:
             if claims.is_completed(connection, claim):
                 return
-            claims.guard(connection, claim)
+            if cell is not None:
+                queue.prepare_end(connection, cell)
+            claims.guard(connection, claim, cell)
             delete_results(connection, claim.run_id)
             for result in evaluations:
                 identity = hashes[result.name]
                 write_result(connection, claim.run_id, result, identity, step)
             write_artifacts(connection, claim.run_id, artifacts)
             write_skipped(connection, claim.run_id, skipped)
-            claims.complete(connection, claim, summary or {})
+            claims.complete(connection, claim, summary or {}, cell)
 
     def add_evaluations(
         self,
