@@ -79,6 +79,7 @@ def worker_options(command: CommandFunction) -> CommandFunction:
         click.option(
             "--in-process",
             is_flag=True,
+            envvar="MMLAB_IN_PROCESS",
             help="Execute cells in this process, not in a child: for debuggers.",
         ),
     ):

@@ -12,16 +12,23 @@ from support.store_values import claimed, finish
 
 from mmlab.errors import RunError
 from mmlab.records import Progress
-from mmlab.runner.record import keep_lease
+from mmlab.runner.claimed import Lease
 from mmlab.runner.runner import run_specs
-from mmlab.store import LeaseLost, Store
+from mmlab.store import Claim, LeaseLost, Store
 from mmlab.store.address import parse_address
 from mmlab.store.tables import runs
 
 
+def holding(store: Store, claim: Claim) -> Lease:
+    """A lease of a claimed run."""
+    lease = Lease(store, claim.lease_seconds)
+    lease.run = claim
+    return lease
+
+
 def test_a_lease_is_renewed_for_as_long_as_the_work_takes(store: Store) -> None:
     claim = claimed(store, lease_seconds=0.4)
-    with keep_lease(store, claim) as lease:
+    with holding(store, claim) as lease:
         time.sleep(0.9)
         assert store.claim(claim.run_id, "another", 0.4) is None
         lease.check()
@@ -31,7 +38,7 @@ def test_a_lease_is_renewed_for_as_long_as_the_work_takes(store: Store) -> None:
 
 def test_after_the_work_the_lease_runs_out(store: Store) -> None:
     claim = claimed(store, lease_seconds=0.3)
-    with keep_lease(store, claim):
+    with holding(store, claim):
         pass
     time.sleep(0.4)
     assert store.claim(claim.run_id, "another", 0.3) is not None
@@ -41,9 +48,9 @@ def test_a_lost_lease_is_noticed_at_the_next_check(store: Store) -> None:
     claim = claimed(store, lease_seconds=0.2)
     time.sleep(0.3)
     assert store.claim(claim.run_id, "another", 0.2) is not None
-    with keep_lease(store, claim) as lease:
+    with holding(store, claim) as lease:
         time.sleep(0.2)
-        with pytest.raises(RunError, match="another process has taken this run over") as caught:
+        with pytest.raises(RunError, match="another process has taken it over") as caught:
             lease.check()
         assert caught.value.reason == "lost"
         with pytest.raises(LeaseLost):

@@ -22,6 +22,7 @@ from support.lab import (
     Lab,
     Shown,
     child_environment,
+    here,
     install,
 )
 from support.stopped import Stopping, left, stop, twin

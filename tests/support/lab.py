@@ -123,6 +123,11 @@ class Lab:
         """Every row of every table."""
         return dump(self.db)
 
+    def kept(self) -> dict[str, list[tuple[object, ...]]]:
+        """Every row but those that say what was asked, and when."""
+        asked = ("specs", "cells", "queue")
+        return {name: rows for name, rows in self.dump().items() if name not in asked}
+
     def row_counts(self) -> dict[str, int]:
         """How many rows each table has."""
         return {name: len(rows) for name, rows in self.dump().items()}

@@ -16,7 +16,7 @@ from mmlab.spec import Override
 from support.lab import Lab, Shown, here
 
 #: What may differ between two runs of one cell: when, by whom, how fast, at which attempt.
-OTHER = {"attempts", "runs", "specs", "cells", "mmlab_alembic_version"}
+OTHER = {"attempts", "runs", "specs", "cells", "queue", "properties", "mmlab_alembic_version"}
 
 
 @dataclass
