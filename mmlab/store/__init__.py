@@ -11,6 +11,7 @@ Migrations are in `mmlab.store.migrate`, which is slow to import.
 
 from __future__ import annotations
 
+from mmlab.store.engine import DatabaseReplaced, StoreAway
 from mmlab.store.rows import (
     ArtifactRow,
     AttemptRow,
@@ -34,6 +35,7 @@ __all__ = [
     "BestWeights",
     "CellRow",
     "Claim",
+    "DatabaseReplaced",
     "EvaluationRow",
     "ImportedRun",
     "LeaseLost",
@@ -42,6 +44,7 @@ __all__ = [
     "RunRow",
     "SpecRow",
     "Store",
+    "StoreAway",
     "open_store",
     "require_done",
 ]

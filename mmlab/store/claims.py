@@ -7,7 +7,6 @@ process that was thought dead and comes back writes nothing.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 
 from sqlalchemy import (
@@ -33,7 +32,7 @@ from mmlab.store.runs import as_run
 from mmlab.store.tables import OUTCOMES, attempts, metrics, runs, specs
 
 
-def submit(connection: Connection, identity: RunIdentity, *, rerun: bool) -> RunRow:
+def submit(connection: Connection, identity: RunIdentity, new_id: str, *, rerun: bool) -> RunRow:
     """The run of a cell, queued unless it is there. With `rerun`, always one more replicate.
 
     Of several replicates the first done one is given, else the first. The cell is added as this
@@ -45,7 +44,7 @@ def submit(connection: Connection, identity: RunIdentity, *, rerun: bool) -> Run
     connection.execute(select(specs.c.id).where(specs.c.id == spec_id).with_for_update())
     count = connection.scalar(select(func.count()).where(same)) or 0
     if rerun or not count:
-        insert_missing(connection, runs, _new_run(connection, identity, spec_id, count))
+        insert_missing(connection, runs, _new_run(connection, identity, new_id, spec_id, count))
     wanted = runs.c.replicate == count if rerun else true()
     query = select(runs).where(same, wanted).order_by(runs.c.status != "done", runs.c.replicate)
     run = as_run(connection.execute(query.limit(1)).one())
@@ -53,11 +52,17 @@ def submit(connection: Connection, identity: RunIdentity, *, rerun: bool) -> Run
     return run
 
 
+def submitted(connection: Connection, run_id: str) -> RunRow | None:
+    """A run that was submitted under this new id, if it was."""
+    row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
+    return None if row is None else as_run(row)
+
+
 def _new_run(
-    connection: Connection, identity: RunIdentity, spec_id: int, replicate: int
+    connection: Connection, identity: RunIdentity, new_id: str, spec_id: int, replicate: int
 ) -> dict[str, object]:
     return {
-        "id": uuid.uuid4().hex,
+        "id": new_id,
         "spec_id": spec_id,
         "experiment": identity.cell.experiment,
         "cell": identity.cell.label,
@@ -113,6 +118,13 @@ def claim(
     return Claim(run_id, fence, worker, lease_seconds)
 
 
+def held_by(connection: Connection, run_id: str, worker: str, lease_seconds: float) -> Claim | None:
+    """The claim of a worker that holds this run: it has made it and not heard so."""
+    is_ours = and_(runs.c.id == run_id, runs.c.worker == worker, runs.c.status == "running")
+    fence = connection.scalar(select(runs.c.fence).where(is_ours))
+    return None if fence is None else Claim(run_id, fence, worker, lease_seconds)
+
+
 def _is_free(connection: Connection, lease_seconds: float) -> ColumnElement[bool]:
     expired = and_(runs.c.status == "running", runs.c.lease_until < db_now(connection))
     if connection.dialect.name == "postgresql":
@@ -160,13 +172,13 @@ def is_completed(connection: Connection, held: Claim) -> bool:
 
 
 def release(connection: Connection, held: Claim, outcome: str) -> bool:
-    """Put a run back into the queue; False if it is another's by now."""
+    """Put a run back into the queue, if that is not done; False if it is another's by now."""
     values: dict[str, object] = {"status": "queued"}
     return _end(connection, held, values, outcome, None, None)
 
 
 def fail(connection: Connection, held: Claim, outcome: str, message: str, traceback: str) -> bool:
-    """Mark a run failed and keep why; False if it is another's by now."""
+    """Mark a run failed and keep why, if that is not done; False if it is another's by now."""
     # A plugin's error may name a reason of its own; the message says more than the word.
     outcome = outcome if outcome in OUTCOMES else "error"
     message, traceback = storable(message), storable(traceback)
@@ -196,9 +208,16 @@ def _end(
         update(runs).where(_is_held(held)).values(worker=None, lease_until=None, **values)
     )
     if changed.rowcount == 0:
-        return False
+        return _has_ended(connection, held, outcome)
     _close_attempts(connection, held.run_id, outcome, message, traceback)
     return True
+
+
+def _has_ended(connection: Connection, held: Claim, outcome: str) -> bool:
+    """Whether this claim's attempt has ended so: the answer to its commit was lost, say."""
+    of_claim = and_(attempts.c.run_id == held.run_id, attempts.c.fence == held.fence)
+    ended = select(attempts.c.outcome).where(of_claim, attempts.c.worker == held.worker)
+    return connection.scalar(ended) == outcome
 
 
 def _close_attempts(

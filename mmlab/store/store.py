@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import Select
+from sqlalchemy import Connection, Select
 
 from mmlab.metric import Metric
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
@@ -120,6 +121,10 @@ class Store:
         """Close it."""
         self.close()
 
+    def with_patience(self, seconds: float) -> Store:
+        """The same store, which waits for so long where its database is away; closed with it."""
+        return Store(self._database.with_patience(seconds), is_new=self.is_new)
+
     def close(self) -> None:
         """Close every connection."""
         self._database.close()
@@ -131,13 +136,15 @@ class Store:
 
         With `rerun` always a new one, the next replicate. Of several replicates, a done one.
         """
-        with self._database.write() as connection:
-            return claims.submit(connection, identity, rerun=rerun)
+        run_id = uuid.uuid4().hex
+        return self._database.transact(
+            lambda connection: claims.submit(connection, identity, run_id, rerun=rerun),
+            lambda connection: claims.submitted(connection, run_id),
+        )
 
     def keep_contents(self, contents: Mapping[str, str]) -> None:
         """Keep the values that hashes stand for, JSON texts by hash."""
-        with self._database.write() as connection:
-            keep_contents(connection, contents)
+        self._database.transact(lambda connection: keep_contents(connection, contents))
 
     def claim(
         self,
@@ -150,26 +157,30 @@ class Store:
 
         `provenance` replaces the run's. The curves of a former attempt are there until `rewind`.
         """
-        with self._database.write() as connection:
-            return claims.claim(connection, run_id, worker, lease_seconds, provenance or {})
+        origin = provenance or {}
+        return self._database.transact(
+            lambda connection: claims.claim(connection, run_id, worker, lease_seconds, origin),
+            lambda connection: claims.held_by(connection, run_id, worker, lease_seconds),
+        )
 
     def rewind(self, claim: Claim, step: int) -> None:
         """Remove the points of curves after this step: training goes on from there, or 0.
 
         Raises LeaseLost, and removes nothing, if the run is another process's.
         """
-        with self._database.write() as connection:
-            claims.rewind(connection, claim, step)
+        self._database.transact(lambda connection: claims.rewind(connection, claim, step))
 
     def renew(self, claim: Claim, lease_seconds: float) -> bool:
         """Extend the lease from now on; False if the run is another process's by now."""
-        with self._database.write() as connection:
-            return claims.renew(connection, claim, lease_seconds)
+        return self._database.transact(
+            lambda connection: claims.renew(connection, claim, lease_seconds)
+        )
 
     def release(self, claim: Claim, outcome: str = "interrupted") -> bool:
         """Put the run back into the queue; False if it is another process's by now."""
-        with self._database.write() as connection:
-            return claims.release(connection, claim, outcome)
+        return self._database.transact(
+            lambda connection: claims.release(connection, claim, outcome)
+        )
 
     def fail(self, claim: Claim, outcome: str, message: str, traceback: str) -> bool:
         """Mark the run failed, and why; False if it is another process's by now.
@@ -177,8 +188,10 @@ class Store:
         `outcome` is one of `mmlab.store.tables.OUTCOMES`. No password of a database is kept.
         """
         redact = self._database.address.redact
-        with self._database.write() as connection:
-            return claims.fail(connection, claim, outcome, redact(message), redact(traceback))
+        message, traceback = redact(message), redact(traceback)
+        return self._database.transact(
+            lambda connection: claims.fail(connection, claim, outcome, message, traceback)
+        )
 
     def record_points(
         self, claim: Claim, points: Sequence[MetricPoint], declared: Sequence[Metric] = ()
@@ -189,9 +202,12 @@ class Store:
         Renews the lease. Raises LeaseLost, and writes nothing, if the run is another process's.
         """
         check_points(points)
-        with self._database.write() as connection:
+
+        def work(connection: Connection) -> None:
             claims.guard(connection, claim)
             write_points(connection, claim.run_id, points, declared)
+
+        self._database.transact(work)
 
     def finish(
         self,
@@ -210,7 +226,8 @@ class Store:
         Raises LeaseLost if the run is another process's. Once recorded, a repetition does nothing.
         """
         check_results(evaluations)
-        with self._database.write() as connection:
+
+        def work(connection: Connection) -> None:
             if claims.is_completed(connection, claim):
                 return
             claims.guard(connection, claim)
@@ -222,6 +239,8 @@ class Store:
             write_skipped(connection, claim.run_id, skipped)
             claims.complete(connection, claim, summary or {})
 
+        self._database.transact(work)
+
     def add_evaluations(
         self,
         run_id: str,
@@ -232,7 +251,8 @@ class Store:
     ) -> None:
         """Add evaluations to a done run; those it has already, by identity, stay as they are."""
         check_results(evaluations)
-        with self._database.write() as connection:
+
+        def work(connection: Connection) -> None:
             lock_done_run(connection, run_id)
             known = evaluation_hashes(connection, run_id)
             for result in evaluations:
@@ -241,11 +261,19 @@ class Store:
                     write_result(connection, run_id, result, identity, step)
             write_skipped(connection, run_id, skipped)
 
+        self._database.transact(work)
+
     def add_imported(self, imported: Sequence[ImportedRun]) -> int:
         """Add results of other tools, all or none; returns how many were not there yet."""
         check_results([result for run in imported for _, result in run.evaluations])
-        with self._database.write() as connection:
-            return add_imported(connection, imported)
+        counts: list[int] = []
+
+        def work(connection: Connection) -> None:
+            counts.append(add_imported(connection, imported))
+
+        self._database.transact(work)
+        # All or none: where a repetition finds nothing to add, the try before has added them.
+        return next(filter(None, reversed(counts)), 0)
 
     # --- reading ----------------------------------------------------------------------------
 
