@@ -52,12 +52,6 @@ def submit(connection: Connection, identity: RunIdentity, new_id: str, *, rerun:
     return run
 
 
-def submitted(connection: Connection, run_id: str) -> RunRow | None:
-    """A run that was submitted under this new id, if it was."""
-    row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
-    return None if row is None else as_run(row)
-
-
 def _new_run(
     connection: Connection, identity: RunIdentity, new_id: str, spec_id: int, replicate: int
 ) -> dict[str, object]:

@@ -27,6 +27,7 @@ from mmlab.store.runs import (
     lock_done_run,
     present_runs,
     run_detail,
+    run_row,
     run_statuses,
     trained_experiments,
 )
@@ -139,7 +140,7 @@ class Store:
         run_id = uuid.uuid4().hex
         return self._database.transact(
             lambda connection: claims.submit(connection, identity, run_id, rerun=rerun),
-            lambda connection: claims.submitted(connection, run_id),
+            lambda connection: run_row(connection, run_id),
         )
 
     def keep_contents(self, contents: Mapping[str, str]) -> None:
@@ -301,6 +302,11 @@ class Store:
         """
         with self._database.read() as connection:
             return find_run(connection, name)
+
+    def run_row(self, run_id: str) -> RunRow | None:
+        """The run of this id, if the database knows it."""
+        with self._database.read() as connection:
+            return run_row(connection, run_id)
 
     def run_detail(self, run_id: str) -> RunDetail:
         """All about one run: spec, provenance, attempts, evaluations with metrics, files."""
