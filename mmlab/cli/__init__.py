@@ -35,6 +35,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 COMMANDS = {
     "init": "mmlab.cli.init:init",
     "run": "mmlab.cli.run:run",
+    "sync": "mmlab.cli.sync:sync",
     "evaluate": "mmlab.cli.evaluate:evaluate",
     "validate": "mmlab.cli.validate:validate",
     "inspect": "mmlab.cli.inspect:inspect",

@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from mmlab.errors import explain
+from mmlab.errors import explain, visible
 from mmlab.runner.outbox import record_in
 from mmlab.runner.spool import (
     ENTRY,
@@ -171,9 +171,9 @@ def _is_of_another(header: Header, database: str) -> bool:
 
 def _explain_unknown(store: Store, header: Header) -> str:
     return explain(
-        f"kept: run {header.run_id}",
+        f"kept: run {visible(header.run_id)}",
         "it was claimed in another database than this one, or in a newer state of it",
-        found=f"claim {header.fence}, made on {header.host}",
+        found=f"claim {header.fence}, made on {visible(header.host)}",
         allowed=f"runs and claims that {store.url_display} knows",
         next_step="name that database with --db; where there is none any more, delete the file",
     )
