@@ -39,6 +39,7 @@ COMMANDS = {
     "work": "mmlab.cli.work:work",
     "retry": "mmlab.cli.work:retry",
     "cancel": "mmlab.cli.work:cancel",
+    "sync": "mmlab.cli.sync:sync",
     "evaluate": "mmlab.cli.evaluate:evaluate",
     "validate": "mmlab.cli.validate:validate",
     "inspect": "mmlab.cli.inspect:inspect",

@@ -11,6 +11,7 @@ Migrations are in `mmlab.store.migrate`, which is slow to import.
 
 from __future__ import annotations
 
+from mmlab.store.engine import DatabaseReplaced, StoreAway
 from mmlab.store.rows import (
     ArtifactRow,
     AttemptRow,
@@ -40,6 +41,7 @@ __all__ = [
     "CellRow",
     "CellState",
     "Claim",
+    "DatabaseReplaced",
     "EvaluationRow",
     "ImportedRun",
     "LeaseLost",
@@ -49,6 +51,7 @@ __all__ = [
     "RunRow",
     "SpecRow",
     "Store",
+    "StoreAway",
     "Submission",
     "open_store",
     "require_done",

@@ -7,7 +7,6 @@ process that was thought dead and comes back writes nothing.
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Collection, Mapping
 
 from sqlalchemy import (
@@ -42,7 +41,12 @@ from mmlab.store.tables import OUTCOMES, attempts, metrics, runs, specs
 
 
 def submit(
-    connection: Connection, identity: RunIdentity, *, rerun: bool, cell: CellClaim | None = None
+    connection: Connection,
+    identity: RunIdentity,
+    new_id: str,
+    *,
+    rerun: bool,
+    cell: CellClaim | None = None,
 ) -> RunRow:
     """The run of a cell, queued unless it is there. With `rerun`, always one more replicate.
 
@@ -55,7 +59,8 @@ def submit(
     spec_id = add_spec(connection, identity.cell.spec)
     # Two reruns at once must not choose one number; on SQLite the transaction sees to that.
     connection.execute(select(specs.c.id).where(specs.c.id == spec_id).with_for_update())
-    run = _former(connection, identity, cell) or _run(connection, identity, spec_id, rerun=rerun)
+    run = _former(connection, identity, cell)
+    run = run or _run(connection, identity, new_id, spec_id, rerun=rerun)
     add_cell(connection, identity.cell, spec_id, run.run_id)
     if cell is not None:
         becomes(connection, cell, run.run_id)
@@ -71,21 +76,23 @@ def _former(connection: Connection, identity: RunIdentity, cell: CellClaim | Non
     return None if row is None else as_run(row)
 
 
-def _run(connection: Connection, identity: RunIdentity, spec_id: int, *, rerun: bool) -> RunRow:
+def _run(
+    connection: Connection, identity: RunIdentity, new_id: str, spec_id: int, *, rerun: bool
+) -> RunRow:
     same = runs.c.train_hash == identity.train_hash
     count = connection.scalar(select(func.count()).where(same)) or 0
     if rerun or not count:
-        insert_missing(connection, runs, _new_run(connection, identity, spec_id, count))
+        insert_missing(connection, runs, _new_run(connection, identity, new_id, spec_id, count))
     wanted = runs.c.replicate == count if rerun else true()
     query = select(runs).where(same, wanted).order_by(runs.c.status != "done", runs.c.replicate)
     return as_run(connection.execute(query.limit(1)).one())
 
 
 def _new_run(
-    connection: Connection, identity: RunIdentity, spec_id: int, replicate: int
+    connection: Connection, identity: RunIdentity, new_id: str, spec_id: int, replicate: int
 ) -> dict[str, object]:
     return {
-        "id": uuid.uuid4().hex,
+        "id": new_id,
         "spec_id": spec_id,
         "experiment": identity.cell.experiment,
         "cell": identity.cell.label,
@@ -148,6 +155,13 @@ def claim(
     return Claim(run_id, fence, worker, lease_seconds)
 
 
+def held_by(connection: Connection, run_id: str, worker: str, lease_seconds: float) -> Claim | None:
+    """The claim of a worker that holds this run: it has made it and not heard so."""
+    is_ours = and_(runs.c.id == run_id, runs.c.worker == worker, runs.c.status == "running")
+    fence = connection.scalar(select(runs.c.fence).where(is_ours))
+    return None if fence is None else Claim(run_id, fence, worker, lease_seconds)
+
+
 def renew(
     connection: Connection, held: Claim, lease_seconds: float, cell: CellClaim | None = None
 ) -> bool:
@@ -204,7 +218,9 @@ def is_completed(connection: Connection, held: Claim) -> bool:
 def release(
     connection: Connection, held: Claim, outcome: str, cell: CellClaim | None = None
 ) -> bool:
-    """Put a run back into the queue; False if it is another's by now."""
+    """Put a run back into the queue, if that is not done; False if it is another's by now."""
+    if _has_ended(connection, held, outcome):
+        return True
     if cell is not None and not give_back(connection, cell, None):
         return False
     return _end(connection, held, {"status": "queued"}, outcome, None, None)
@@ -218,10 +234,12 @@ def fail(
     traceback: str,
     cell: CellClaim | None = None,
 ) -> bool:
-    """Mark a run failed and keep why; False if it is another's by now."""
+    """Mark a run failed and keep why, if that is not done; False if it is another's by now."""
     # A plugin's error may name a reason of its own; the message says more than the word.
     outcome = outcome if outcome in OUTCOMES else "error"
     message, traceback = storable(message), storable(traceback)
+    if _has_ended(connection, held, outcome):
+        return True
     if cell is not None and not end_cell(connection, cell, "failed", held.run_id, message):
         return False
     return _end(connection, held, _failed(connection, message), outcome, message, traceback)
@@ -308,6 +326,13 @@ def _end(
         return False
     close_attempts(connection, [held.run_id], outcome, message, traceback)
     return True
+
+
+def _has_ended(connection: Connection, held: Claim, outcome: str) -> bool:
+    """Whether this claim's attempt has ended so: the answer to its commit was lost, say."""
+    of_claim = and_(attempts.c.run_id == held.run_id, attempts.c.fence == held.fence)
+    ended = select(attempts.c.outcome).where(of_claim, attempts.c.worker == held.worker)
+    return connection.scalar(ended) == outcome
 
 
 def close_attempts(

@@ -151,6 +151,22 @@ def claim_cell(
     return None
 
 
+def held_by(connection: Connection, worker: str, lease_seconds: float) -> CellClaim | None:
+    """The claim of a worker that holds a cell: it has made it and not heard so."""
+    is_ours = and_(queue.c.worker == worker, queue.c.status == "running")
+    row = connection.execute(select(queue.c.id, queue.c.fence).where(is_ours)).first()
+    if row is None:
+        return None
+    return CellClaim(row.id, row.fence, worker, lease_seconds, whole_cell(connection, row.id))
+
+
+def has_failed(connection: Connection, held: CellClaim) -> bool | None:
+    """Whether a cell of which this claim has let go is failed; None if it has not."""
+    of_claim = and_(queue.c.id == held.id, queue.c.fence == held.fence, queue.c.worker.is_(None))
+    status = connection.scalar(select(queue.c.status).where(of_claim))
+    return None if status is None else status == "failed"
+
+
 def _in_order(
     connection: Connection, queued: ColumnElement[bool], expired: ColumnElement[bool]
 ) -> list[ColumnElement[bool]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import Select
+from sqlalchemy import Connection, Select
 
 from mmlab.metric import Metric
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
@@ -37,6 +38,7 @@ from mmlab.store.runs import (
     lock_done_run,
     present_runs,
     run_detail,
+    run_row,
     run_statuses,
     trained_experiments,
 )
@@ -131,6 +133,10 @@ class Store:
         """Close it."""
         self.close()
 
+    def with_patience(self, seconds: float) -> Store:
+        """The same store, which waits for so long where its database is away; closed with it."""
+        return Store(self._database.with_patience(seconds), is_new=self.is_new)
+
     def close(self) -> None:
         """Close every connection."""
         self._database.close()
@@ -149,8 +155,9 @@ class Store:
 
     def adopt_runs(self, token: str, *, replace: bool = False) -> str:
         """Keep a folder's token unless there is one, or in its place; the one that holds then."""
-        with self._database.write() as connection:
-            return keep_property(connection, "runs_folder", token, replace=replace)
+        return self._database.transact(
+            lambda connection: keep_property(connection, "runs_folder", token, replace=replace)
+        )
 
     # --- the queue of cells -----------------------------------------------------------------
 
@@ -160,8 +167,9 @@ class Store:
         An equal cell that is open keeps its place: it is queued again if it is blocked, and gets
         the higher of the two priorities. A rerun always gets a place of its own.
         """
-        with self._database.write() as connection:
-            return queue.submit_cells(connection, submissions)
+        return self._database.transact(
+            lambda connection: queue.submit_cells(connection, submissions)
+        )
 
     def claim_cell(
         self,
@@ -177,18 +185,24 @@ class Store:
         cells is left out; where that has ended, and nothing of it is done, the cell becomes
         blocked, here, with the reason. One that starts from its own experiment does not wait.
         """
-        with self._database.write() as connection:
-            return queue.claim_cell(connection, worker, lease_seconds, among, without)
+        return self._database.transact(
+            lambda connection: queue.claim_cell(connection, worker, lease_seconds, among, without),
+            lambda connection: queue.held_by(connection, worker, lease_seconds),
+        )
 
     def renew_cell(self, cell: CellClaim, lease_seconds: float | None = None) -> bool:
         """Extend the lease from now on; False if the cell is another's by now, or cancelled."""
-        with self._database.write() as connection:
-            return queue.renew_cell(connection, cell, lease_seconds or cell.lease_seconds)
+        return self._database.transact(
+            lambda connection: queue.renew_cell(
+                connection, cell, lease_seconds or cell.lease_seconds
+            )
+        )
 
     def give_back(self, cell: CellClaim, reason: str | None = None) -> bool:
         """Put a cell back into its place, untouched; False if it is another's by now."""
-        with self._database.write() as connection:
-            return queue.give_back(connection, cell, self._clean(reason))
+        return self._database.transact(
+            lambda connection: queue.give_back(connection, cell, self._clean(reason))
+        )
 
     def end_cell(
         self,
@@ -203,9 +217,13 @@ class Store:
         `run_id` is the run it is. Blocked cells that wait for its experiment are queued again if a
         run of that is done.
         """
-        with self._database.write() as connection:
+        reason = self._clean(reason)
+
+        def work(connection: Connection) -> bool:
             queue.prepare_end(connection, cell)
-            return queue.end_cell(connection, cell, status, run_id, self._clean(reason))
+            return queue.end_cell(connection, cell, status, run_id, reason)
+
+        return self._database.transact(work)
 
     def died(
         self,
@@ -226,11 +244,13 @@ class Store:
         False, and nothing is written, if the cell is another's by now.
         """
         message, traceback = self._redact(message), self._redact(traceback)
-        with self._database.write() as connection:
+        said = (outcome, signature, message, traceback, max_attempts)
+
+        def work(connection: Connection) -> bool:
             queue.prepare_end(connection, cell)
-            return claims.died(
-                connection, cell, claim, outcome, signature, message, traceback, max_attempts
-            )
+            return claims.died(connection, cell, claim, *said)
+
+        return self._database.transact(work, lambda connection: queue.has_failed(connection, cell))
 
     def cell_states(self, ids: Collection[int]) -> dict[int, CellState]:
         """How the cells at these places of the queue stand."""
@@ -248,16 +268,14 @@ class Store:
         A name is an experiment (its present version), @last or the start of a run's id. All names
         or none: raises UsageError where one stands for nothing of that kind.
         """
-        with self._database.write() as connection:
-            return recall.retry(connection, names)
+        return self._database.transact(lambda connection: recall.retry(connection, names))
 
     def cancel(self, names: Sequence[str]) -> list[CellState]:
         """Cancel what is queued, running or blocked; names as in `retry`, and what was cancelled.
 
         Whoever executes one of them loses its lease.
         """
-        with self._database.write() as connection:
-            return recall.cancel(connection, names)
+        return self._database.transact(lambda connection: recall.cancel(connection, names))
 
     def is_cancelled(self, run_id: str) -> bool:
         """Whether somebody has cancelled a run, and nobody has claimed it since."""
@@ -282,14 +300,16 @@ class Store:
         With a claimed `cell` the run is kept as what it became: claimed again it is that run, also
         for a rerun, unless its identity has changed. Raises LeaseLost if it is another process's.
         """
-        with self._database.write() as connection:
-            rerun = rerun or (cell is not None and cell.queued.rerun)
-            return claims.submit(connection, identity, rerun=rerun, cell=cell)
+        rerun = rerun or (cell is not None and cell.queued.rerun)
+        new_id = uuid.uuid4().hex
+        return self._database.transact(
+            lambda connection: claims.submit(connection, identity, new_id, rerun=rerun, cell=cell),
+            lambda connection: run_row(connection, new_id),
+        )
 
     def keep_contents(self, contents: Mapping[str, str]) -> None:
         """Keep the values that hashes stand for, JSON texts by hash."""
-        with self._database.write() as connection:
-            keep_contents(connection, contents)
+        self._database.transact(lambda connection: keep_contents(connection, contents))
 
     def claim(
         self,
@@ -304,24 +324,27 @@ class Store:
         A cancelled run is taken only for a `cell`, whose claim must hold: it was asked for again.
         `provenance` replaces the run's. The curves of a former attempt are there until `rewind`.
         """
-        with self._database.write() as connection:
-            return claims.claim(connection, run_id, worker, lease_seconds, provenance or {}, cell)
+        given = (run_id, worker, lease_seconds, provenance or {}, cell)
+        return self._database.transact(
+            lambda connection: claims.claim(connection, *given),
+            lambda connection: claims.held_by(connection, run_id, worker, lease_seconds),
+        )
 
     def rewind(self, claim: Claim, step: int) -> None:
         """Remove the points of curves after this step: training goes on from there, or 0.
 
         Raises LeaseLost, and removes nothing, if the run is another process's.
         """
-        with self._database.write() as connection:
-            claims.rewind(connection, claim, step)
+        self._database.transact(lambda connection: claims.rewind(connection, claim, step))
 
     def renew(self, claim: Claim, lease_seconds: float, cell: CellClaim | None = None) -> bool:
         """Extend the lease from now on; False if the run is another process's by now.
 
         With `cell` also the lease of the cell in the queue; False if one of the two is void.
         """
-        with self._database.write() as connection:
-            return claims.renew(connection, claim, lease_seconds, cell)
+        return self._database.transact(
+            lambda connection: claims.renew(connection, claim, lease_seconds, cell)
+        )
 
     def release(
         self, claim: Claim, outcome: str = "interrupted", cell: CellClaim | None = None
@@ -330,8 +353,9 @@ class Store:
 
         With `cell` that goes back to its place, too.
         """
-        with self._database.write() as connection:
-            return claims.release(connection, claim, outcome, cell)
+        return self._database.transact(
+            lambda connection: claims.release(connection, claim, outcome, cell)
+        )
 
     def fail(
         self,
@@ -347,10 +371,13 @@ class Store:
         With `cell` that is failed, too.
         """
         message, traceback = self._redact(message), self._redact(traceback)
-        with self._database.write() as connection:
+
+        def work(connection: Connection) -> bool:
             if cell is not None:
                 queue.prepare_end(connection, cell)
             return claims.fail(connection, claim, outcome, message, traceback, cell)
+
+        return self._database.transact(work)
 
     def record_points(
         self, claim: Claim, points: Sequence[MetricPoint], declared: Sequence[Metric] = ()
@@ -361,9 +388,12 @@ class Store:
         Renews the lease. Raises LeaseLost, and writes nothing, if the run is another process's.
         """
         check_points(points)
-        with self._database.write() as connection:
+
+        def work(connection: Connection) -> None:
             claims.guard(connection, claim)
             write_points(connection, claim.run_id, points, declared)
+
+        self._database.transact(work)
 
     def finish(
         self,
@@ -383,7 +413,8 @@ class Store:
         Raises LeaseLost if the run is another process's. Once recorded, a repetition does nothing.
         """
         check_results(evaluations)
-        with self._database.write() as connection:
+
+        def work(connection: Connection) -> None:
             if claims.is_completed(connection, claim):
                 return
             if cell is not None:
@@ -397,6 +428,8 @@ class Store:
             write_skipped(connection, claim.run_id, skipped)
             claims.complete(connection, claim, summary or {}, cell)
 
+        self._database.transact(work)
+
     def add_evaluations(
         self,
         run_id: str,
@@ -407,7 +440,8 @@ class Store:
     ) -> None:
         """Add evaluations to a done run; those it has already, by identity, stay as they are."""
         check_results(evaluations)
-        with self._database.write() as connection:
+
+        def work(connection: Connection) -> None:
             lock_done_run(connection, run_id)
             known = evaluation_hashes(connection, run_id)
             for result in evaluations:
@@ -416,11 +450,19 @@ class Store:
                     write_result(connection, run_id, result, identity, step)
             write_skipped(connection, run_id, skipped)
 
+        self._database.transact(work)
+
     def add_imported(self, imported: Sequence[ImportedRun]) -> int:
         """Add results of other tools, all or none; returns how many were not there yet."""
         check_results([result for run in imported for _, result in run.evaluations])
-        with self._database.write() as connection:
-            return add_imported(connection, imported)
+        counts: list[int] = []
+
+        def work(connection: Connection) -> None:
+            counts.append(add_imported(connection, imported))
+
+        self._database.transact(work)
+        # All or none: where a repetition finds nothing to add, the try before has added them.
+        return next(filter(None, reversed(counts)), 0)
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -448,6 +490,11 @@ class Store:
         """
         with self._database.read() as connection:
             return find_run(connection, name)
+
+    def run_row(self, run_id: str) -> RunRow | None:
+        """The run of this id, if the database knows it."""
+        with self._database.read() as connection:
+            return run_row(connection, run_id)
 
     def run_detail(self, run_id: str) -> RunDetail:
         """All about one run: spec, provenance, attempts, evaluations with metrics, files."""
