@@ -167,7 +167,8 @@ class CellRunner:
         checkpoints = self._checkpoints(plan, row, origin, coordinator)
         claim = coordinator.claim(row.run_id, origin, wanted, curve_metrics(plan))
         if claim is None:
-            return Ended("held", row.run_id)
+            status = coordinator.run_detail(row.run_id).run.status
+            return Ended("skipped" if status == "done" else "held", row.run_id)
         spec, index = str(plan.cell.source.path), plan.cell.index
         plain = hash_cell(plan, revisions, initial)  # as processes know it that have no store
         assignment = Assignment(spec, index, plain.train, initial, tuple(wanted))

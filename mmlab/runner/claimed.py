@@ -7,13 +7,16 @@ here needs torch.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 from mmlab.errors import RunError, StoreError, explain
 from mmlab.metric import Metric
-from mmlab.records import Artifact, EvaluationResult, MetricPoint, Progress, SkippedSample
+from mmlab.records import Artifact, EvaluationResult, Progress, SkippedSample
 from mmlab.runner.coordinator import Display
+from mmlab.runner.sync import replay
+from mmlab.runner.writer import RunWriter, Sealed
 from mmlab.store import (
     BestWeights,
     CellClaim,
@@ -22,19 +25,20 @@ from mmlab.store import (
     RunIdentity,
     RunRow,
     Store,
+    StoreAway,
 )
 
 #: A run whose process died is taken up by others after this long.
 LEASE_SECONDS = 60.0
-#: Points wait this long at the most while training emits.
-FLUSH_SECONDS = 2.0
+#: Of a process that died, so long is waited until the database has its curves.
+_LET_GO_SECONDS = 5.0
 
 
 class Lease:
     """Claims that are being renewed: of a cell, and of the run that it is once that is claimed."""
 
     def __init__(self, store: Store, seconds: float, cell: CellClaim | None = None) -> None:
-        self.store = store
+        self.store = store.with_patience(0)  # nobody waits for it
         self.seconds = seconds
         self.cell = cell
         self.run: Claim | None = None
@@ -63,8 +67,9 @@ class Lease:
 
         Raises as `check` does.
         """
-        if not self._renew():
-            self._is_lost.set()
+        with suppress(StoreAway):  # whether the run is lost shows when the database is back
+            if not self._renew():
+                self._is_lost.set()
         self.check()
 
     def __enter__(self) -> Lease:
@@ -103,6 +108,7 @@ class StoreCoordinator:
     def __init__(
         self,
         store: Store,
+        runs: Path,
         worker: str,
         display: Display,
         *,
@@ -111,13 +117,14 @@ class StoreCoordinator:
         runs_of: Callable[[str], list[str]] | None = None,
     ) -> None:
         self.store = store
+        self.runs = runs
         self.runs_of = runs_of or store.present_runs
         self.worker = worker
         self.display = display
         self.cell = cell
         self.lease = Lease(store, lease_seconds, cell)
         self.wanted: Mapping[str, str] = {}
-        self.curves: Curves | None = None
+        self.writer: RunWriter | None = None
 
     def __enter__(self) -> StoreCoordinator:
         """Begin to renew the lease."""
@@ -125,14 +132,10 @@ class StoreCoordinator:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """End that."""
+        """End that; what the database does not have stays in the spool."""
+        if self.writer is not None:
+            self.writer.close()
         self.lease.__exit__()
-
-    @property
-    def run(self) -> Claim:
-        """The claim of the cell's run."""
-        assert self.lease.run is not None, "only asked for once a run is claimed"
-        return self.lease.run
 
     def note(self, text: str) -> None:
         """Show a line."""
@@ -186,12 +189,17 @@ class StoreCoordinator:
         wanted: Mapping[str, str],
         declared: Sequence[Metric],
     ) -> Claim | None:
-        """Take the run; None where another process has it."""
+        """Take the run; None where another process has it, or what it left shows it done."""
         claim = self.store.claim(run_id, self.worker, self.lease.seconds, provenance)
-        if claim is not None:
-            self.lease.run = claim
-            self.wanted = wanted
-            self.curves = Curves(self.store, claim, declared)
+        if claim is None:
+            return None
+        self.lease.run, self.wanted = claim, wanted
+        database = self.store.database_id
+        if replay(self.store, claim, self.runs, self.note, database):
+            return None
+        self.writer = RunWriter(
+            self.store, claim, self.runs, declared, self.note, database=database, cell=self.cell
+        )
         return claim
 
     # --- the claimed run --------------------------------------------------------------------
@@ -199,17 +207,17 @@ class StoreCoordinator:
     def hold(self) -> None:
         """Be sure of the lease, and that nothing told until now can be lost."""
         self.lease.hold()
-        self.flush()
+        if self.writer is not None:
+            self.writer.hold()
 
     def rewind(self, step: int) -> None:
         """Training goes on from this step: remove what a former attempt left of curves after it."""
-        self.store.rewind(self.run, step)
+        self._writer.rewind(step)
 
     def progress(self, progress: Progress) -> None:
         """Keep the points of an emission and show where training stands."""
         self.lease.check()
-        if self.curves is not None:
-            self.curves.add(progress.points)
+        self._writer.points(progress.points)
         self.display.progress(progress)
 
     def finish(
@@ -219,22 +227,19 @@ class StoreCoordinator:
         summary: Mapping[str, object],
         best_step: int | None,
         skipped: Sequence[SkippedSample],
-    ) -> None:
+    ) -> bool:
         """Record everything final, and that the run is done, in one transaction."""
-        self.flush()
         self.lease.check()
         final = (results, self.wanted, artifacts, summary, best_step, skipped)
-        self.store.finish(self.run, *final, cell=self.cell)
+        return self._told(self._writer.finish(*final))
 
     def fail(self, outcome: str, message: str, traceback: str) -> None:
         """Record that the run failed, and why, with the points of its curves until then."""
-        self.flush()
-        self.store.fail(self.run, outcome, message, traceback, cell=self.cell)
+        self._told(self._writer.fail(outcome, message, traceback))
 
     def release(self) -> None:
         """Put the run back into the queue: it was interrupted."""
-        self.flush()
-        self.store.release(self.run, "interrupted", cell=self.cell)
+        self._told(self._writer.release())
 
     def add_evaluations(
         self,
@@ -247,36 +252,22 @@ class StoreCoordinator:
         """Add evaluations to a done run."""
         self.store.add_evaluations(run_id, results, wanted, best_step, skipped)
 
-    def flush(self) -> None:
-        """Write the points that wait."""
-        if self.curves is not None:
-            self.curves.flush()
+    def let_go(self) -> None:
+        """Let the database have what the spool has of curves; what it does not take stays there."""
+        if self.writer is not None:
+            self.writer.wait(_LET_GO_SECONDS)
+            self.writer.close()
 
+    @property
+    def _writer(self) -> RunWriter:
+        assert self.writer is not None, "only asked for once a run is claimed"
+        return self.writer
 
-class Curves:
-    """Points of training curves on their way to the store, a transaction every FLUSH_SECONDS.
-
-    A fast training emits more often than a database should commit. `declared` says what they are.
-    """
-
-    def __init__(self, store: Store, claim: Claim, declared: Sequence[Metric] = ()) -> None:
-        self.store = store
-        self.claim = claim
-        self.declared = declared
-        self._waiting: list[MetricPoint] = []
-        self._flushed = time.monotonic()
-
-    def add(self, points: Sequence[MetricPoint]) -> None:
-        """Take points in; they are in the store at most FLUSH_SECONDS after the next emission."""
-        self._waiting += points
-        if time.monotonic() - self._flushed >= FLUSH_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is waiting. Raises LeaseLost if the run is another process's by now."""
-        if self._waiting:
-            self.store.record_points(self.claim, self._waiting, self.declared)
-        self._waiting, self._flushed = [], time.monotonic()
+    def _told(self, sealed: Sealed | None) -> bool:
+        """Whether the database has all; where it must wait, that is said."""
+        if sealed is not None:
+            self.display.note(str(sealed))
+        return sealed is None
 
 
 def _taken_over(run: Claim | None) -> str:

@@ -111,7 +111,7 @@ class Coordinator(Notes, Protocol):
         wanted: Mapping[str, str],
         declared: Sequence[Metric],
     ) -> Claim | None:
-        """Take the run; None where another process has it.
+        """Take the run; None where another process has it, or what it left shows it done.
 
         `wanted` are the identities of evaluations by name, `declared` says what its curves are.
         """
@@ -134,8 +134,11 @@ class Coordinator(Notes, Protocol):
         summary: Mapping[str, object],
         best_step: int | None,
         skipped: Sequence[SkippedSample],
-    ) -> None:
-        """Record everything final, and that the run is done, in one transaction."""
+    ) -> bool:
+        """Record everything final, and that the run is done, in one transaction.
+
+        False where the database is away: it is kept on the disk, and recorded later.
+        """
 
     def fail(self, outcome: str, message: str, traceback: str) -> None:
         """Record that the run failed, and why."""

@@ -46,8 +46,8 @@ def evaluate_runs(
     """
     registry, runner = Registry.discover(BUILTINS), CellRunner(options.device)
     with open_store(options.db) as store:
-        begin(runner, store, options)
-        coordinator = StoreCoordinator(store, "", display)
+        runs = begin(runner, store, options, display)
+        coordinator = StoreCoordinator(store, runs, "", display)
         asked = []
         for row in find_runs(store, run, every=every):
             plan = plan_of(store.run_detail(row.run_id), registry)

@@ -23,7 +23,7 @@ from mmlab.runner.spool import (
     merged,
     spool_path,
 )
-from mmlab.store import Claim, DatabaseReplaced, LeaseLost, Store
+from mmlab.store import CellClaim, Claim, DatabaseReplaced, LeaseLost, Store
 from mmlab.store.engine import backoff
 
 #: What was given is in the database, or at least on the disk, at most so much later.
@@ -32,8 +32,16 @@ FLUSH_SECONDS = 2.0
 FLUSH_RECORDS = 100
 
 
-def record_in(store: Store, claim: Claim, record: Record, declared: Iterable[Metric]) -> bool:
+def record_in(
+    store: Store,
+    claim: Claim,
+    record: Record,
+    declared: Iterable[Metric],
+    cell: CellClaim | None = None,
+) -> bool:
     """Write a record to the database, or again; False if what it ends is another's by now.
+
+    What ends the run ends `cell` in the queue, too.
 
     Raises LeaseLost for what only the run's latest claim may write.
     """
@@ -43,11 +51,11 @@ def record_in(store: Store, claim: Claim, record: Record, declared: Iterable[Met
         case Rewind(step):
             store.rewind(claim, step)
         case Finish(results, hashes, artifacts, summary, step, skipped):
-            store.finish(claim, results, hashes, artifacts, summary, step, skipped)
+            store.finish(claim, results, hashes, artifacts, summary, step, skipped, cell)
         case Fail(outcome, message, traceback):
-            return store.fail(claim, outcome, message, traceback)
+            return store.fail(claim, outcome, message, traceback, cell)
         case Release(outcome):
-            return store.release(claim, outcome)
+            return store.release(claim, outcome, cell)
     return True
 
 
@@ -66,10 +74,12 @@ class Outbox:
         declared: tuple[Metric, ...],
         note: Callable[[str], None],
         database: str,
+        cell: CellClaim | None = None,
     ) -> None:
         whose = (claim.run_id, claim.fence, claim.worker, claim.lease_seconds)
         self.spool = Spool(spool_path(runs, claim), Header(database, *whose, declared))
         self.claim = claim
+        self.cell = cell
         self.ending: Ending | None = None
         self.is_ended = False
         self.away: StoreError | None = None
@@ -137,8 +147,11 @@ class Outbox:
             self._changed.notify_all()
         if self._thread.is_alive():
             self._thread.join(timeout=1)
-        if not self._thread.is_alive():  # else it waits for a server that does not answer
-            self.spool.close()
+        if self._thread.is_alive():  # it waits for a server that does not answer
+            return
+        if self.is_recorded:
+            self.spool.remove()
+        self.spool.close()
 
     def tell(self, text: str) -> None:
         """Say a line to whoever listens; where nobody does, recording goes on."""
@@ -194,7 +207,7 @@ class Outbox:
             self._record_ending(ending)
 
     def _record_ending(self, ending: Ending) -> None:
-        if not record_in(self._store, self.claim, ending, self._declared):
+        if not record_in(self._store, self.claim, ending, self._declared, self.cell):
             raise LeaseLost(f"run {self.claim.run_id} is another process's by now")
         self.spool.remove()
         with self._changed:

@@ -94,8 +94,8 @@ class RunRecord:
         self.coordinator.hold()
         results = write_scores(self.runs, self.claim.run_id, results, self.wanted)
         artifacts = self.weights.artifacts()
-        self.coordinator.finish(results, artifacts, numbers, best_step, self.skipped)
-        self.checkpoints.clear()
+        if self.coordinator.finish(results, artifacts, numbers, best_step, self.skipped):
+            self.checkpoints.clear()
 
 
 def curve_metrics(plan: Plan) -> tuple[Metric, ...]:

@@ -19,8 +19,16 @@ from typing import Any
 
 from mmlab.errors import StoppedError, UsageError, explain
 from mmlab.runner.child import ChildProcess
-from mmlab.runner.coordinator import Display, ExecutionOptions, Executor, Outcome, Prepared
+from mmlab.runner.coordinator import (
+    Display,
+    ExecutionOptions,
+    Executor,
+    Notes,
+    Outcome,
+    Prepared,
+)
 from mmlab.runner.stopping import Stop
+from mmlab.runner.sync import sync_folder
 from mmlab.runner.worker import Worker, WorkOptions
 from mmlab.spec import Override
 from mmlab.store import CellState, Store, Submission, open_store
@@ -76,8 +84,8 @@ def work(options: RunOptions, display: Display) -> list[Outcome]:
     """
     with _executor(options) as executor, open_store(options.db) as store:
         with Stop(executor.ask_to_stop, executor.kill) as stop:
-            begin(executor, store, options)
-            worker = Worker(store, executor, display, options.work, stop)
+            runs = begin(executor, store, options, display)
+            worker = Worker(store, runs, executor, display, options.work, stop)
             worker.work()
         _raise_if_stopped(stop, worker, display)
         return list(worker.outcomes.values())
@@ -89,9 +97,9 @@ def run_prepared(
     """Submit cells and work on them; what became of each, in their order."""
     with open_store(options.db, create=True) as store:
         with Stop(executor.ask_to_stop, executor.kill) as stop:
-            begin(executor, store, options)
+            runs = begin(executor, store, options, display)
             own = submit(store, prepared, options)
-            worker = Worker(store, executor, display, options.work, stop, own)
+            worker = Worker(store, runs, executor, display, options.work, stop, own)
             worker.work()
         _raise_if_stopped(stop, worker, display)
         left = {key: _unfinished(state, worker) for key, state in worker.states().items()}
@@ -112,13 +120,18 @@ def submit(store: Store, prepared: Prepared, options: RunOptions) -> dict[int, s
     return dict(zip(store.submit_cells(rows), names, strict=True))
 
 
-def begin(executor: Executor, store: Store, options: RunOptions) -> None:
-    """Tell the executor where files are kept; they can be."""
+def begin(executor: Executor, store: Store, options: RunOptions, notes: Notes) -> Path:
+    """Tell the executor where files are kept; gives the folder of weights, which can be written.
+
+    Runs that ended while the database was away are recorded first.
+    """
     runs = options.runs or store.runs_folder
     require_folder(runs)
+    sync_folder(store, runs, notes.note, store.database_id)
     cache = options.cache or store.cache_folder
     kept = str(cache.absolute()) if options.keeps_features else None
     executor.begin(ExecutionOptions(str(runs.absolute()), kept, options.restart))
+    return runs
 
 
 def _executor(options: RunOptions) -> Any:  # Any: a context manager that gives an executor

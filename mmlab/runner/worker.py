@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from mmlab.errors import StoreError
 from mmlab.runner.claimed import LEASE_SECONDS, StoreCoordinator
@@ -51,6 +52,7 @@ class Worker:
     def __init__(
         self,
         store: Store,
+        runs: Path,
         executor: Executor,
         display: Display,
         options: WorkOptions,
@@ -59,6 +61,7 @@ class Worker:
     ) -> None:
         """`own` gives the experiment of each cell that the command has submitted, by its number."""
         self.store = store
+        self.runs = runs
         self.executor = executor
         self.display = display
         self.options = options
@@ -146,6 +149,7 @@ class Worker:
         self.display.started(cell.experiment, label, position + 1, len(self.own) if self.own else 0)
         with StoreCoordinator(
             self.store,
+            self.runs,
             self.id,
             self.display,
             lease_seconds=self.options.lease_seconds,
@@ -177,7 +181,7 @@ class Worker:
             return Ended("interrupted", run_id)
         if coordinator.lease.is_lost:
             return Ended("failed", run_id, str(coordinator.lease.loss()))
-        coordinator.flush()
+        coordinator.let_go()
         limit = self.options.max_attempts
         is_failed = self.store.died(
             claim, run, death.signature, death.message, max_attempts=limit, outcome=death.outcome

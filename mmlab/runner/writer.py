@@ -16,7 +16,7 @@ from mmlab.metric import Metric
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
 from mmlab.runner.outbox import Outbox, record_in
 from mmlab.runner.spool import Ending, Fail, Finish, Points, Release, Rewind
-from mmlab.store import Claim, DatabaseReplaced, LeaseLost, Store
+from mmlab.store import CellClaim, Claim, DatabaseReplaced, LeaseLost, Store
 from mmlab.store.write import check_points, check_results
 
 #: A spool that waits for its database grows to this.
@@ -46,7 +46,8 @@ class Sealed:
 class RunWriter:
     """What the process that holds a claim records of its run. Close it, or use it in a `with`.
 
-    `declared` are the metrics of its curves, `database` is the database's id, `note` takes what is
+    `declared` are the metrics of its curves, `database` is the database's id, `cell` the
+    claim of its cell in the queue, which ends with it, `note` takes what is
     worth a line, from another thread too. What a method cannot keep on the disk is a RunError, and
     RunError("lost") says that another process has the run.
     """
@@ -60,6 +61,7 @@ class RunWriter:
         note: Callable[[str], None] = lambda text: None,
         *,
         database: str = "",
+        cell: CellClaim | None = None,
         patience_seconds: float = PATIENCE_SECONDS,
         limit_bytes: int = LIMIT_BYTES,
     ) -> None:
@@ -67,7 +69,7 @@ class RunWriter:
         self._declared = tuple(declared)
         self._patience = patience_seconds
         self._limit = limit_bytes
-        self._outbox = Outbox(store, claim, runs, self._declared, note, database)
+        self._outbox = Outbox(store, claim, runs, self._declared, note, database, cell)
         self._unsealed: RunError | None = None
 
     def __enter__(self) -> RunWriter:
@@ -213,5 +215,5 @@ class RunWriter:
             raise fault
         if isinstance(fault, LeaseLost):
             return
-        if record_in(self._store, self.claim, ending, self._declared):
+        if record_in(self._store, self.claim, ending, self._declared, self._outbox.cell):
             self._outbox.spool.remove()

@@ -79,7 +79,7 @@ def test_a_run_that_was_taken_over_is_left_to_the_other_process(lab: Lab) -> Non
     spec, thief = lab.write("toy"), Thief(db=lab.db)
     (outcome,) = run_specs([spec], here(lab.db), thief)
     assert outcome.status == "failed"
-    assert "no longer holds the run" in (outcome.error or "")
+    assert "another process has taken it over" in (outcome.error or "")
     detail = lab.detail("toy")
     assert (detail.run.status, detail.run.fence) == ("running", 2)
     assert (detail.evaluations, detail.artifacts) == ([], [])
