@@ -72,6 +72,8 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
+#: Variables that torch sets when it is asked to compile something.
+_TORCHS_OWN = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
 _HOOKS = [name for name in vars(torch_modules) if name.startswith("_global_") and "hooks" in name]
 
 _READ: Mapping[str, Callable[[], object]] = {
@@ -83,7 +85,7 @@ _READ: Mapping[str, Callable[[], object]] = {
     "the number of threads": torch.get_num_threads,
     "global hooks of modules": _hooks,
     "the working directory": _folder,
-    "the environment": lambda: dict(os.environ),
+    "the environment": lambda: {k: v for k, v in os.environ.items() if k not in _TORCHS_OWN},
     "signal handlers": lambda: {one.name: str(signal.getsignal(one)) for one in _SIGNALS},
     "sys.path": lambda: list(sys.path),
     "whether standard output is open": lambda: _is_open(1) and not sys.stdout.closed,

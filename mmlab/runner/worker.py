@@ -161,6 +161,8 @@ class Worker:
             except Died as death:
                 ended = self._bury(claim, coordinator, death)
             self._settle(claim, ended)
+        for change in ended.left_behind:
+            self.display.note(f"a component left its process other than it was: {change}")
         seconds = time.perf_counter() - began
         outcome = Outcome(ended.status, cell.experiment, label, ended.run_id, ended.error, seconds)
         if ended.status in ("done", "evaluated", "skipped", "failed"):
