@@ -10,7 +10,8 @@ import json
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
+from typing import cast as typed
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    cast,
     func,
     insert,
     select,
@@ -123,7 +125,7 @@ def _execute_many(
 def _copy(
     connection: Connection, table: Table, names: list[str], rows: Iterable[tuple[object, ...]]
 ) -> None:
-    driver = cast("psycopg.Connection", connection.connection.driver_connection)
+    driver = typed("psycopg.Connection", connection.connection.driver_connection)
     quote = connection.dialect.identifier_preparer.quote
     target = f"{quote(table.name)} ({', '.join(map(quote, names))})"
     with (
@@ -137,7 +139,7 @@ def _copy(
 
 def nullable(values: npt.NDArray[np.floating]) -> list[float | None]:
     """Numbers as a column: None for NaN, which SQLite would turn into NULL by itself."""
-    numbers = cast(list[float | None], values.tolist())
+    numbers = typed(list[float | None], values.tolist())
     for index in np.flatnonzero(np.isnan(values)):
         numbers[index] = None
     return numbers
@@ -196,7 +198,7 @@ def listed(
 ) -> ColumnElement[Any]:
     """Values as a column to select from. There may be ten thousand, more than parameters may be."""
     if connection.dialect.name == "postgresql":
-        return func.unnest(bindparam(None, list(values), type_=ARRAY(kind))).column_valued()
+        return func.unnest(_array(values, kind)).column_valued()
     rows = func.json_each(json.dumps(list(values))).table_valued(Column("value", kind))
     return rows.c.value
 
@@ -206,8 +208,16 @@ def any_of(
 ) -> ColumnElement[bool]:
     """Whether a column has one of these values, of which there may be ten thousand."""
     if connection.dialect.name == "postgresql":
-        return column == any_(bindparam(None, list(values), type_=ARRAY(column.type)))
+        return column == any_(_array(values, column.type))
     return column.in_(select(listed(connection, values, column.type)))
+
+
+def _array(values: Collection[int | str], kind: TypeEngine[Any]) -> ColumnElement[Any]:
+    if not isinstance(kind, Integer):
+        return bindparam(None, list(values), type_=ARRAY(kind))
+    # As a text, for the driver takes longer to write each of them than the server to read it.
+    written = bindparam(None, f"{{{','.join(map(str, values))}}}", type_=Text())
+    return cast(written, ARRAY(kind))
 
 
 def lock_catalogue(connection: Connection) -> None:

@@ -19,20 +19,29 @@ from mmlab.store.tables import cells, identities, properties, specs
 
 def add_spec(connection: Connection, spec: SpecRow) -> int:
     """The number of a spec, which is added unless its text and content are there."""
+    return _add_specs(connection, [spec])[0]
+
+
+def _add_specs(connection: Connection, added: Sequence[SpecRow]) -> list[int]:
+    # Cells of one sweep share their spec, and its content is large.
+    by_object = {id(spec): _spec_row(spec) for spec in added}
+    by_hash = {row["hash"]: row for row in by_object.values()}
+    numbers = {key: _add_spec(connection, row) for key, row in by_hash.items()}
+    return [numbers[by_object[id(spec)]["hash"]] for spec in added]
+
+
+def _spec_row(spec: SpecRow) -> dict[str, str]:
     resolved = ordered_json(spec.resolved)
     spec_hash = digest(spec.text + "\0" + resolved)
-    query = select(specs.c.id).where(specs.c.hash == spec_hash)
+    return {"hash": spec_hash, "name": spec.name, "text": spec.text, "resolved": resolved}
+
+
+def _add_spec(connection: Connection, row: Mapping[str, str]) -> int:
+    query = select(specs.c.id).where(specs.c.hash == row["hash"])
     found: int | None = connection.scalar(query)
     if found is not None:
         return found
-    row = {
-        "hash": spec_hash,
-        "name": spec.name,
-        "text": spec.text,
-        "resolved": resolved,
-        "created_at": db_now(connection),
-    }
-    insert_missing(connection, specs, row)
+    insert_missing(connection, specs, {**row, "created_at": db_now(connection)})
     return int(connection.execute(query).scalar_one())
 
 
@@ -50,15 +59,13 @@ def add_cell(connection: Connection, cell: CellRow, spec_id: int, run_id: str | 
 
 def add_cells(connection: Connection, added: Sequence[CellRow]) -> list[int]:
     """The numbers of cells without a run, in order; those that are not there yet are added."""
-    # Cells of one sweep share their spec, and its content is large.
-    specs_by_object = {id(cell.spec): cell.spec for cell in added}
-    spec_ids = {key: add_spec(connection, spec) for key, spec in specs_by_object.items()}
-    rows = [_row(cell, spec_ids[id(cell.spec)], None) for cell in added]
+    spec_ids = _add_specs(connection, [cell.spec for cell in added])
+    rows = [_row(cell, spec_id, None) for cell, spec_id in zip(added, spec_ids, strict=True)]
     now = connection.scalar(select(db_now(connection)))
     dated = [{**row, "created_at": now, "submitted_at": now} for row in rows]
     insert_missing(connection, cells, dated)
     query = select(cells.c.id, cells.c.spec_id, cells.c.hash).where(
-        cells.c.run_id.is_(None), any_of(connection, cells.c.spec_id, set(spec_ids.values()))
+        cells.c.run_id.is_(None), any_of(connection, cells.c.spec_id, set(spec_ids))
     )
     numbers = {(row.spec_id, row.hash): row.id for row in connection.execute(query)}
     return [numbers[row["spec_id"], row["hash"]] for row in rows]

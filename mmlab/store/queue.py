@@ -18,8 +18,7 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
-    case,
-    func,
+    bindparam,
     insert,
     not_,
     or_,
@@ -30,7 +29,7 @@ from sqlalchemy import (
 )
 
 from mmlab.errors import explain, storable
-from mmlab.store.bulk import any_of, db_now, has_expired, lock_queue
+from mmlab.store.bulk import any_of, db_now, has_expired, listed, lock_queue
 from mmlab.store.cells import WHOLE, add_cells, as_cell
 from mmlab.store.rows import CellClaim, CellState, LeaseLost, QueuedCell, Submission
 from mmlab.store.runs import as_utc
@@ -46,19 +45,16 @@ def submit_cells(connection: Connection, submissions: Sequence[Submission]) -> l
     """Put cells into the queue; their places, in order. An equal one that is open is reused."""
     lock_queue(connection)
     numbers = add_cells(connection, [one.cell for one in submissions])
-    # A rerun is equal to nothing, not even to another one.
-    keys = [
-        ("rerun", n) if one.rerun else ("cell", number)
+    known = {("cell", cell): place for cell, place in _open_places(connection, numbers).items()}
+    asked = [
+        # A rerun is equal to nothing, not even to another one.
+        (("rerun", n) if one.rerun else ("cell", number), _asked(one, number))
         for n, (one, number) in enumerate(zip(submissions, numbers, strict=True))
     ]
-    rows = [_asked(one, number) for one, number in zip(submissions, numbers, strict=True)]
-    known = {("cell", cell): place for cell, place in _open_places(connection, numbers).items()}
-    added = {key: row for key, row in zip(keys, rows, strict=True) if key not in known}
-    for key, row in zip(keys, rows, strict=True):
-        if key in known:
-            _ask_again(connection, known[key], row)
+    _ask_again(connection, [(known[key], row) for key, row in asked if key in known])
+    added = {key: row for key, row in asked if key not in known}
     places = known | dict(zip(added, insert_places(connection, added.values()), strict=True))
-    return [places[key] for key in keys]
+    return [places[key] for key, _ in asked]
 
 
 def new_place(
@@ -108,25 +104,39 @@ def _open_places(connection: Connection, numbers: Collection[int]) -> dict[int, 
     return {row.cell_id: row.id for row in rows}
 
 
-def _ask_again(connection: Connection, place: int, row: Mapping[str, Any]) -> None:
-    """What a second submission changes of an open row, unless a process has it."""
-    is_free = queue.c.status.in_(("queued", "blocked"))
-    # One that is being claimed at this moment needs no change, and must not be waited for.
-    free = select(queue.c.id).where(queue.c.id == place, is_free).with_for_update(skip_locked=True)
-    if connection.scalar(free) is None:
-        return
-    values = {
-        "status": "queued",
-        "reason": None,
-        "waits_for": row["waits_for"],
-        "asked_hash": func.coalesce(row["asked_hash"], queue.c.asked_hash),
-        "priority": _higher(queue.c.priority, row["priority"]),
-    }
-    connection.execute(update(queue).where(queue.c.id == place).values(values))
-
-
-def _higher(column: ColumnElement[int], number: int) -> ColumnElement[int]:
-    return case((column > number, column), else_=number)
+def _ask_again(connection: Connection, asked: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
+    """What second submissions change of open places, unless a process has them."""
+    columns = ("status", "waits_for", "asked_hash", "priority")
+    query = select(queue.c.id, *(queue.c[name] for name in columns)).where(
+        any_of(connection, queue.c.id, {place for place, _ in asked}),
+        queue.c.status.in_(("queued", "blocked")),
+    )
+    # What is being claimed at this moment needs no change, and must not be waited for.
+    free = connection.execute(query.with_for_update(skip_locked=True))
+    now = {row.id: dict(row._mapping) for row in free}
+    changed: dict[int, dict[str, object]] = {}
+    for place, row in asked:
+        if (before := now.get(place)) is None:
+            continue
+        after = {
+            "id": place,
+            "status": "queued",
+            "waits_for": row["waits_for"],
+            "asked_hash": row["asked_hash"] or before["asked_hash"],
+            "priority": max(row["priority"], before["priority"]),
+        }
+        if after != before:
+            now[place] = changed[place] = after
+    if changed:
+        again = update(queue).where(queue.c.id == bindparam("place"))
+        values = {**{name: bindparam(f"new_{name}") for name in columns}, "reason": None}
+        connection.execute(
+            again.values(values),
+            [
+                {"place": place, **{f"new_{name}": after[name] for name in columns}}
+                for place, after in changed.items()
+            ],
+        )
 
 
 def claim_cell(
@@ -181,8 +191,9 @@ def _in_order(
     return [queued, expired]
 
 
-def _rank(row: Row[Any]) -> tuple[int, int]:
-    return -row.priority, row.id
+def _rank(found: Sequence[Any]) -> tuple[int, int]:  # Any: a row of two integers
+    priority, place = found
+    return -priority, place
 
 
 def _take(
@@ -207,12 +218,16 @@ def _take(
 
 
 def _is_among(connection: Connection, ids: Collection[int] | None) -> ColumnElement[bool]:
-    # Adding 0 keeps planners from looking each of the ids up, and sorting what they found.
-    return true() if ids is None else any_of(connection, queue.c.id + 0, ids)
+    if ids is None:
+        return true()
+    # Rows are read in the order of claiming, and each looked up in a table of these ids, once made.
+    # As it stands, without the 0 or `IS TRUE`, planners would look up each id, and sort the rows.
+    members = select(listed(connection, ids, queue.c.id.type))
+    return (queue.c.id + 0).in_(members).is_(True)
 
 
 def _is_not_among(connection: Connection, ids: Collection[int]) -> ColumnElement[bool]:
-    return not_(any_of(connection, queue.c.id + 0, ids)) if ids else true()
+    return not_(_is_among(connection, ids)) if ids else true()
 
 
 def _may_start(ready: Collection[Group]) -> ColumnElement[bool]:
