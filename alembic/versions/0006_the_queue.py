@@ -107,9 +107,7 @@ def _attempts(check: sa.CheckConstraint) -> sa.Table:
 def _create_queue() -> None:
     op.create_table(
         "queue",
-        sa.Column(
-            "id", sa.Integer(), nullable=False, comment="place in the queue, higher if newer"
-        ),
+        sa.Column("id", sa.Integer(), nullable=False, comment="place in the queue"),
         sa.Column(
             "cell_id",
             sa.Integer(),
@@ -176,7 +174,10 @@ def _create_queue() -> None:
             comment="why it was given back, blocked, failed or cancelled; else NULL",
         ),
         sa.Column(
-            "created_at", sa.DateTime(timezone=True), nullable=False, comment="submitted, UTC"
+            "created_at",
+            sa.DateTime(timezone=True),
+            nullable=False,
+            comment="first submitted, UTC",
         ),
         sa.Column("ended_at", sa.DateTime(timezone=True), comment="done, failed or cancelled, UTC"),
         sa.ForeignKeyConstraint(["cell_id"], ["cells.id"], name=op.f("fk_queue_cell_id")),
@@ -191,7 +192,7 @@ def _create_queue() -> None:
             "(status IN ('done', 'failed', 'cancelled')) = (ended_at IS NOT NULL)",
             name=op.f("ck_queue_ended"),
         ),
-        comment="One row per time that a cell was submitted: what is to be done, and by whom it is",
+        comment="One row per submitted cell and per rerun: what is to be done, and who does it",
     )
     is_open = sa.text("status IN ('queued', 'running', 'blocked') AND NOT rerun")
     op.create_index(

@@ -237,9 +237,9 @@ class StoreCoordinator:
         """Record that the run failed, and why, with the points of its curves until then."""
         self._told(self._writer.fail(outcome, message, traceback))
 
-    def release(self) -> None:
+    def release(self, patience_seconds: float | None = None) -> None:
         """Put the run back into the queue: it was interrupted."""
-        self._told(self._writer.release())
+        self._told(self._writer.release(patience_seconds=patience_seconds))
 
     def add_evaluations(
         self,

@@ -25,6 +25,8 @@ from mmlab.store import CellClaim, CellState, Store
 POLL_SECONDS = 0.5
 #: A cell whose run another process has is tried again after this long.
 REST_SECONDS = 2.0
+#: Who asks twice to stop waits no longer than this for a database that is away.
+_AT_ONCE = 2.0
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ class Worker:
         run_id = run.run_id if run else None
         if self.stop.is_urgent:  # it was killed by us
             with suppress(StoreError):  # its lease runs out
-                coordinator.release() if run else self.store.give_back(claim)
+                coordinator.release(_AT_ONCE) if run else self.store.give_back(claim)
             return Ended("interrupted", run_id)
         if coordinator.lease.is_lost:
             return Ended("failed", run_id, str(coordinator.lease.loss()))

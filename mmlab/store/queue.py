@@ -42,10 +42,10 @@ ORDER = (queue.c.priority.desc(), queue.c.id)
 
 
 def submit_cells(connection: Connection, submissions: Sequence[Submission]) -> list[int]:
-    """Put cells into the queue; their places, in order. An equal one that is open is reused."""
+    """Put cells into the queue; their places, in order. One that has a place keeps it."""
     lock_queue(connection)
     numbers = add_cells(connection, [one.cell for one in submissions])
-    known = {("cell", cell): place for cell, place in _open_places(connection, numbers).items()}
+    known = {("cell", cell): place for cell, place in _places(connection, numbers).items()}
     asked = [
         # A rerun is equal to nothing, not even to another one.
         (("rerun", n) if one.rerun else ("cell", number), _asked(one, number))
@@ -96,20 +96,22 @@ def insert_places(connection: Connection, rows: Collection[Mapping[str, object]]
     return list(connection.scalars(statement, [{**row, "created_at": now} for row in rows]))
 
 
-def _open_places(connection: Connection, numbers: Collection[int]) -> dict[int, int]:
-    """Places of those of these cells that are in the queue, apart from reruns."""
+def _places(connection: Connection, numbers: Collection[int]) -> dict[int, int]:
+    """The newest places of those of these cells that have one, apart from reruns."""
     is_same = any_of(connection, queue.c.cell_id, set(numbers))
-    query = select(queue.c.cell_id, queue.c.id)
-    rows = connection.execute(query.where(is_same, queue.c.status.in_(OPEN), not_(queue.c.rerun)))
-    return {row.cell_id: row.id for row in rows}
+    query = select(queue.c.cell_id, queue.c.id).where(is_same, not_(queue.c.rerun))
+    return {row.cell_id: row.id for row in connection.execute(query.order_by(queue.c.id))}
 
 
 def _ask_again(connection: Connection, asked: Sequence[tuple[int, Mapping[str, Any]]]) -> None:
-    """What second submissions change of open places, unless a process has them."""
+    """What second submissions change of places, unless a process has them: they are open again.
+
+    Whether what has ended is done is known when it is claimed: its data may have changed.
+    """
     columns = ("status", "waits_for", "asked_hash", "priority")
     query = select(queue.c.id, *(queue.c[name] for name in columns)).where(
         any_of(connection, queue.c.id, {place for place, _ in asked}),
-        queue.c.status.in_(("queued", "blocked")),
+        queue.c.status != "running",
     )
     # What is being claimed at this moment needs no change, and must not be waited for.
     free = connection.execute(query.with_for_update(skip_locked=True))
@@ -123,13 +125,16 @@ def _ask_again(connection: Connection, asked: Sequence[tuple[int, Mapping[str, A
             "status": "queued",
             "waits_for": row["waits_for"],
             "asked_hash": row["asked_hash"] or before["asked_hash"],
-            "priority": max(row["priority"], before["priority"]),
+            "priority": max(row["priority"], before["priority"])
+            if before["status"] in OPEN
+            else row["priority"],
         }
         if after != before:
             now[place] = changed[place] = after
     if changed:
         again = update(queue).where(queue.c.id == bindparam("place"))
-        values = {**{name: bindparam(f"new_{name}") for name in columns}, "reason": None}
+        fresh = {"reason": None, "ended_at": None, "deaths": 0, "death": None}
+        values = {**{name: bindparam(f"new_{name}") for name in columns}, **fresh}
         connection.execute(
             again.values(values),
             [

@@ -164,8 +164,9 @@ class Store:
     def submit_cells(self, submissions: Sequence[Submission]) -> list[int]:
         """Put cells into the queue, all or none; their places (`queue.id`), in order.
 
-        An equal cell that is open keeps its place: it is queued again if it is blocked, and gets
-        the higher of the two priorities. A rerun always gets a place of its own.
+        A cell that was submitted before keeps its place: it is queued again, unless it is running,
+        and while it is open it gets the higher of the two priorities. A rerun always gets a place
+        of its own.
         """
         return self._database.transact(
             lambda connection: queue.submit_cells(connection, submissions)

@@ -188,7 +188,7 @@ attempts = Table(
 queue = Table(
     "queue",
     metadata,
-    Column("id", Integer, primary_key=True, comment="place in the queue, higher if newer"),
+    Column("id", Integer, primary_key=True, comment="place in the queue"),
     _key("cells.id", "what is asked for: a cell without a run"),
     Column("experiment", Text, nullable=False, comment="the spec's name, as in the cell"),
     Column(
@@ -222,7 +222,7 @@ queue = Table(
     Column(
         "reason", Text, comment="why it was given back, blocked, failed or cancelled; else NULL"
     ),
-    Column("created_at", DateTime(timezone=True), nullable=False, comment="submitted, UTC"),
+    Column("created_at", DateTime(timezone=True), nullable=False, comment="first submitted, UTC"),
     Column("ended_at", DateTime(timezone=True), comment="done, failed or cancelled, UTC"),
     _one_of("status", QUEUED),
     _held_while_running(),
@@ -242,7 +242,7 @@ queue = Table(
         sqlite_where=text("waits_for <> '[]'"),
         postgresql_where=text("waits_for <> '[]'"),
     ),
-    comment="One row per time that a cell was submitted: what is to be done, and by whom it is",
+    comment="One row per submitted cell and per rerun: what is to be done, and who does it",
 )
 # In the order in which cells are claimed.
 Index("ix_queue_status_priority_id", queue.c.status, queue.c.priority.desc(), queue.c.id)
