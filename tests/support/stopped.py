@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import datetime
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook
 
+from mmlab.model.model import Step
 from mmlab.records import Progress
 from mmlab.runner.runner import run_specs
 from mmlab.spec import Override
@@ -66,3 +70,25 @@ def left(lab: Lab) -> dict[str, Sequence[object]]:
     timeless = {"seconds", "samples_per_second", "peak_memory_bytes", "evaluation_seconds"}
     summary = {key: x for key, x in detail.summary.items() if key not in timeless}
     return {**rows, "summary": sorted(summary.items())}
+
+
+@contextmanager
+def stopped_amid(steps: int, error: type[BaseException]) -> Iterator[None]:
+    """Raise an error amid the training step that comes after so many whole ones of this process.
+
+    The step's forward pass is done by then: whatever it changes and draws has changed.
+    """
+    whole = 0
+
+    def count(module: nn.Module, *passed: object) -> None:
+        nonlocal whole
+        if isinstance(module, Step) and module.training:
+            whole += 1
+            if whole > steps:
+                raise error("amid a step")
+
+    hook = register_module_forward_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()
