@@ -39,22 +39,14 @@ LONG = ("train.epochs=6", "train.emit_every=2", "train.checkpoint_every=3")
 #: Checkpoints after 5 and 10 steps, both between two emissions.
 BETWEEN = ("train.epochs=6", "train.emit_every=4", "train.checkpoint_every=5")
 STEPS = 18
-TEXTS = "encoders.text={use = 'transformer', width = 8, depth = 1, heads = 2, length = 8}"
 
+#: Components and settings of mmlab itself are in test_resume_components.py.
 CASES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
-    "adamw": (TOY, ()),
-    "sgd": (PAIRED, ("train.optimizer.use=sgd", "train.schedule.use=one_cycle")),
-    "muon": (PAIRED, ("train.optimizer.use=muon",)),
-    "adafactor": (TOY, ("train.optimizer.use=adafactor", "train.schedule.use=inverse_sqrt")),
+    "plain": (TOY, ()),
     "an average and patience": (PAIRED, ("train.ema=0.9", "train.patience=4")),
     "best by a metric": (PAIRED, ("train.best=zero_shot/top1", "train.ema=0.5")),
-    "microbatches": (PAIRED, ("train.microbatch=4",)),
     "inputs that tremble": (PAIRED, ("encoders.image.use=shaky", "fusion.modality_dropout=0.3")),
     "workers": (PAIRED, ("encoders.image.use=shaky", "train.workers=2")),
-    "a vocabulary": (PAIRED, (TEXTS, "train.ema=0.5")),
-    "adapters": (PAIRED, ("encoders.image.lora={rank = 2}", "train.optimizer.use=muon")),
-    "frozen, with kept features": (TOY, ("encoders.image.freeze=true",)),
-    "all of it frozen": (TOY, ("encoders.image.freeze=true", "encoders.text.freeze=true")),
     "a loss with a state": (TOY, ("losses.0.use=remembering",)),
     "a loss that gambles": (TOY, ("losses.0.use=gambling",)),
     "a fusion with buffers": (TOY, ("fusion.use=normed", "train.ema=0.9")),

@@ -36,9 +36,9 @@ pytestmark = pytest.mark.slow
 
 REGISTRY = Registry.discover(BUILTINS)
 
-#: Six samples in batches of two: 18 steps, a validation every third, and points every fourth.
-TRAIN = "[train]\nepochs = 6\nbatch_size = 2\nlr = 0.01\nemit_every = 4\n"
-STEPS = 18
+#: Six samples in batches of two: 12 steps, a validation every third, and points every fourth.
+TRAIN = "[train]\nepochs = 4\nbatch_size = 2\nlr = 0.01\nemit_every = 4\n"
+STEPS = 12
 CLASSES = '[[evaluate]]\nuse = "classification"\n'
 NUMBERS = '[[evaluate]]\nuse = "regression"\n'
 PAIRS = '[[evaluate]]\nuse = "zero_shot"\nscale = 10.0\n[[evaluate]]\nuse = "retrieval"\n'
@@ -49,8 +49,8 @@ SETTINGS: Mapping[str, tuple[str, str, str]] = {
     "average": ("ema = 0.9\n", "", ""),
     "microbatch": ("microbatch = 1\n", "", ""),
     "microbatch with an average": ("microbatch = 1\nema = 0.5\n", "", ""),
-    "patience": ("patience = 4\nbest = 'cross_entropy/accuracy'\n", "", ""),
-    "patience and an average": ("patience = 4\nema = 0.5\n", "", ""),
+    "patience": ("patience = 2\nbest = 'cross_entropy/accuracy'\n", "", ""),
+    "patience and an average": ("patience = 2\nema = 0.5\n", "", ""),
     "activations made anew": ("checkpoint_activations = true\n", "", ""),
     "bf16": ("precision = 'bf16'\n", "", ""),
     "deterministic": ("deterministic = true\n", "", ""),
@@ -114,10 +114,10 @@ CASES = [*COMPONENTS, *(("setting", name) for name in SETTINGS)]
 def hashed_steps(kind: str, name: str) -> tuple[int, int]:
     """Two steps that have nothing to do with the cell but its name, one after the other.
 
-    Patience may end a training after its fifteenth.
+    Patience may end a training after its ninth.
     """
     first, second, *_ = hashlib.sha256(f"{kind} {name}".encode()).digest()
-    return 1 + first % 7, 8 + second % 7
+    return 1 + first % 4, 5 + second % 4
 
 
 @pytest.fixture(autouse=True)
@@ -141,4 +141,6 @@ def test_it_ends_bit_for_bit_as_if_it_had_not_been_stopped(
     assert said == [f"goes on from step {step} of {STEPS}" for step in (first, second)]
     assert [a.outcome for a in detail.attempts] == ["interrupted", "error", "ok"]
     assert left(other) == left(sqlite_lab)
-    assert bool(detail.summary["kept_features"]) == (name in ("frozen", "kept features", "all kept"))
+    assert bool(detail.summary["kept_features"]) == (
+        name in ("frozen", "kept features", "all kept")
+    )
