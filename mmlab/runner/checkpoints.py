@@ -2,7 +2,8 @@
 
 RUNS/RUN_ID/checkpoints/step-000001200/ has the training state after 1,200 steps, the best weights
 until then, and a manifest with the sha256 of each file. A folder gets that name when all that is in
-it is on the disk. Whoever writes here holds the run's lease.
+it is on the disk. Whoever writes here holds the run's lease. Of a group of processes that is the
+main one, which writes what all of them have.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -29,16 +30,30 @@ from mmlab.errors import RunError, explain
 from mmlab.files import size_text, sync
 from mmlab.hashing import digest
 from mmlab.records import Artifact
-from mmlab.train.state import TENSORS, VALUES, State, TrainingState, pack, unpack
+from mmlab.train.processes import ProcessGroup
+from mmlab.train.state import (
+    TENSORS,
+    VALUES,
+    State,
+    TrainingState,
+    pack,
+    pack_together,
+    unpack,
+    unpack_others,
+)
 
 #: The folder of checkpoints in that of a run, and what stands in each.
 FOLDER, MANIFEST = "checkpoints", "manifest.json"
 #: The best weights of a run, and those until a checkpoint: another name (hard link) of one file.
 BEST = "best.safetensors"
+#: How many processes trained, in what a checkpoint was made with: a batch is divided otherwise.
+PROCESSES = "processes"
 #: So many are kept: the last may turn out to be damaged.
 KEPT = 2
 #: Space for so many must be free before training begins.
 NEEDED = 3
+#: What asks a training to stop: a person, schedulers, a terminal that closes.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 #: "auto": training takes so many times what a checkpoint costs.
 AUTO = 100
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -46,10 +61,29 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 @dataclass(frozen=True)
 class Saved:
-    """What a training goes on from: its state after so many steps."""
+    """What a training goes on from: its state after so many steps.
+
+    `others` is what processes of a group had otherwise than the main one, by their ranks.
+    """
 
     step: int
     states: Mapping[str, State]
+    processes: int = 1
+    others: Mapping[int, Mapping[str, State]] = field(default_factory=dict)
+
+    def of(self, group: ProcessGroup) -> dict[str, State]:
+        """The state of this process. A process that was not there goes on as the main one."""
+        own = self.others.get(group.rank, {}) if self.processes == group.size else {}
+        return {**self.states, **own}
+
+
+def share(saved: Saved | None, group: ProcessGroup) -> Saved | None:
+    """What the main process of a group has read, for all; all processes call this at once."""
+    if group.size == 1:
+        return saved
+    files = pack({"saved": {} if saved is None else vars(saved)})
+    found = unpack({name: group.spread(files[name]) for name in (TENSORS, VALUES)})["saved"]
+    return Saved(**found) if found else None
 
 
 class Damaged(Exception):
@@ -77,7 +111,8 @@ class Checkpoints:
         """What is not as it was when the newest was made: "libraries torch: 2.14, now 2.15"."""
         for folder in self._newest_first():
             with suppress(Damaged):
-                return list(_changes(_read_manifest(folder)["made_with"], self.made_with))
+                before, now = _read_manifest(folder)["made_with"], self.made_with
+                return list(_changes({**before, PROCESSES: None}, {**now, PROCESSES: None}))
         return []
 
     def refusal(self, changes: list[str]) -> RunError:
@@ -87,7 +122,7 @@ class Checkpoints:
                 f"run {self.run.name}",
                 "its training cannot go on: it would not be the one that was begun",
                 found="; ".join(changes),
-                allowed="the data, batch size, processes, device and code of its checkpoint",
+                allowed="the data, batch size, device and code of its checkpoint",
                 next_step="bring these back, or start the training again: mmlab run with --restart",
             )
         )
@@ -196,56 +231,75 @@ class Keeper:
 
     `every` is `train.checkpoint_every`. `hold` comes before each: it makes sure of the lease, and
     that all points until then are stored. `best` gives the best weights, if there are some.
+
+    In a group every process has one. The main one decides when, and alone has `checkpoints`; when
+    one is asked to stop, all do so after the same step.
     """
 
     def __init__(
         self,
-        checkpoints: Checkpoints,
+        checkpoints: Checkpoints | None,
         state: TrainingState,
         every: int | str,
-        hold: Callable[[], None],
-        best: Callable[[], Artifact | None],
+        hold: Callable[[], None] = lambda: None,
+        best: Callable[[], Artifact | None] = lambda: None,
     ) -> None:
         self.checkpoints = checkpoints
         self.state = state
+        self.group = state.group
         self.every = every
         self.hold = hold
         self.best = best
         self._begun = time.monotonic()
         self._cost = 0.0
         self._last: int | None = None
-        self._is_asked_to_stop = False
+        self._asked_by: int | None = None
+        self._handlers: dict[int, Callable[[int, FrameType | None], object]] = {}
         self._process = os.getpid()
 
     @contextmanager
     def finishing_steps(self) -> Iterator[None]:
-        """Let Ctrl-C wait for the end of the step and a checkpoint, but not a second one.
+        """Let signals that end the process wait for the end of the step and a checkpoint.
 
-        So does SIGTERM where it is handled. Raises KeyboardInterrupt then. Workers that load
-        samples are forked meanwhile, and go on until the step is finished too.
+        A second one does not wait. What handled them before is called then, or KeyboardInterrupt
+        raised. Workers that load samples are forked meanwhile, and go on until the step is finished
+        too.
         """
-        if threading.current_thread() is not threading.main_thread():  # others get no signals
-            yield
-            return
-        own = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        handled = {number: handler for number, handler in own.items() if callable(handler)}
-        for number in handled:
-            signal.signal(number, self._ask_to_stop)
+        if threading.current_thread() is threading.main_thread():  # others get no signals
+            self._handlers = {number: x for number in SIGNALS if (x := self._handler(number))}
+        own = {number: signal.signal(number, self._ask_to_stop) for number in self._handlers}
         try:
             yield
         finally:
-            for number, handler in handled.items():
+            for number, handler in own.items():
                 signal.signal(number, handler)
-        if self._is_asked_to_stop:  # in the last step
-            raise KeyboardInterrupt
+        (is_asked,) = self.group.any(self._asked_by is not None)  # in the last step
+        if is_asked:
+            self._stop()
+
+    def _handler(self, number: int) -> Callable[[int, FrameType | None], object] | None:
+        """What is to be done at a signal, if not nothing; those who follow are never killed."""
+        handler = signal.getsignal(number)
+        if callable(handler):
+            return handler
+        is_killed = handler is signal.SIG_DFL and not self.group.is_main
+        return signal.default_int_handler if is_killed else None
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         is_worker = os.getpid() != self._process
         if is_worker and number == signal.SIGINT:  # a terminal sends it to all processes at once
             return
-        if is_worker or self._is_asked_to_stop:
+        if is_worker:
             raise KeyboardInterrupt
-        self._is_asked_to_stop = True
+        if self._asked_by is not None:
+            self._handlers[number](number, frame)
+        self._asked_by = number
+
+    def _stop(self) -> None:
+        """Do what was put off."""
+        if self._asked_by is not None:
+            self._handlers[self._asked_by](self._asked_by, None)
+        raise KeyboardInterrupt
 
     def try_out(self) -> None:
         """Save the state in memory, load it back, and write it to the disk and remove it again.
@@ -253,31 +307,47 @@ class Keeper:
         Raises RunError for what could not be saved, before any step is lost by that.
         """
         began = time.monotonic()
-        self.hold()
-        files = pack(self.state.state_dict())
-        self.state.load_state_dict(unpack(files))
-        self.checkpoints.try_out(files)
+        states = self.state.state_dict()
+        files = pack_together(states, self.group)
+        self.state.load_state_dict(unpack(files or pack(states)))
+        del states
+        self._on_main(lambda checkpoints: checkpoints.try_out(files))
         self._wrote(began)
 
     def __call__(self, step: int) -> None:
         """Write a checkpoint after so many steps, if it is due."""
         if self._last is None:  # where training begins, or goes on from
             self._last = step
-        if step > self._last and (self._is_asked_to_stop or self._is_due(step)):
+        is_due, is_asked = self.group.any(self._is_due(step), self._asked_by is not None)
+        if step > self._last and (is_asked or is_due):
             self.write(step)
-        if self._is_asked_to_stop:
-            raise KeyboardInterrupt
+        if is_asked:
+            self._stop()
 
     def write(self, step: int) -> None:
         """Write a checkpoint after so many steps. RunError("nan") if one of them was not finite."""
         began = time.monotonic()
         self.state.require_finite()
-        self.hold()
-        self.checkpoints.write(step, pack(self.state.state_dict()), self.best())
+        files = pack_together(self.state.state_dict(), self.group)
+        self._on_main(lambda checkpoints: checkpoints.write(step, files, self.best()))
         self._last = step
         self._wrote(began)
 
+    def _on_main(self, write: Callable[[Checkpoints], None]) -> None:
+        """Have the main process write, and wait for it: all stop where it cannot."""
+        if self.checkpoints is not None:
+            try:
+                self.hold()
+                write(self.checkpoints)
+            except BaseException:
+                self.group.stop()
+                raise
+        self.group.barrier()
+
     def _is_due(self, step: int) -> bool:
+        """Whether it is, as the main process says."""
+        if self.checkpoints is None:
+            return False
         if isinstance(self.every, int):
             return step % self.every == 0
         return time.monotonic() - self._begun >= self._seconds
@@ -332,8 +402,9 @@ def _read(folder: Path) -> Saved:
     manifest = _read_manifest(folder)
     listed: Mapping[str, str] = manifest["files"]
     files = {name: _checked(folder / name, sha256) for name, sha256 in listed.items()}
+    processes = manifest["made_with"].get(PROCESSES, 1)
     try:
-        return Saved(manifest["step"], unpack({name: files[name] for name in (TENSORS, VALUES)}))
+        return Saved(manifest["step"], unpack(files), processes, unpack_others(files))
     except (KeyError, ValueError, SafetensorError) as error:
         raise Damaged(f"not a training state: {error}") from error
 

@@ -19,6 +19,7 @@ from mmlab.model.weights import save_weights
 from mmlab.records import Artifact
 from mmlab.runner import checkpoints
 from mmlab.runner.checkpoints import BEST, MANIFEST, Checkpoints, Keeper, Saved
+from mmlab.train.processes import ProcessGroup
 from mmlab.train.state import TENSORS, VALUES, pack, unpack
 
 MADE_WITH: Mapping[str, Any] = {"libraries": {"torch": "2.14"}, "batch_size": 8, "data": {}}
@@ -159,7 +160,7 @@ OTHERS: Mapping[str, Mapping[str, Any]] = {
     "libraries torch: 2.14, now 2.15": {"libraries": {"torch": "2.15"}},
     "batch_size: 8, now 16": {"batch_size": 16},
     "data train: nothing, now abc": {"data": {"train": "abc"}},
-    "processes: nothing, now 2": {"processes": 2},
+    "precision: nothing, now bf16": {"precision": "bf16"},
 }
 
 
@@ -272,6 +273,7 @@ class State:
     """A state of a step; `fault` is what its training has met."""
 
     fault: str = ""
+    group = ProcessGroup()
 
     def __init__(self) -> None:
         self.step = 0
