@@ -114,8 +114,8 @@ def _like(own: Any, value: Any) -> Any:  # Any: as below
         return shard_like(own, value, source=None) if is_alike else value
     if isinstance(own, Mapping) and isinstance(value, Mapping):
         return {key: _like(own.get(key), inner) for key, inner in value.items()}
-    if isinstance(own, list | tuple) and isinstance(value, list | tuple):
-        return type(value)(_like(mine, x) for mine, x in zip(own, value, strict=True))
+    if isinstance(own, list) and isinstance(value, list) and len(own) == len(value):
+        return [_like(mine, x) for mine, x in zip(own, value, strict=True)]
     return value
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, select, update
+from sqlalchemy import create_engine, select
 from support.lab import (
     PAIRED,
     TOY,
@@ -25,14 +23,14 @@ from support.lab import (
     here,
     install,
 )
-from support.stopped import Stopping, left, stop, twin
+from support.stopped import Stopping, expire_leases, left, stop, twin, wait_for
 
 from mmlab.hashing import digest
 from mmlab.records import Progress
 from mmlab.runner.garbage import delete, find_checkpoints
 from mmlab.runner.runner import run_specs
 from mmlab.store.address import parse_address
-from mmlab.store.tables import metrics, runs
+from mmlab.store.tables import metrics
 
 #: 24 samples in batches of 8: 18 steps, a validation every third.
 LONG = ("train.epochs=6", "train.emit_every=2", "train.checkpoint_every=3")
@@ -267,21 +265,6 @@ def command(lab: Lab, spec: Path, *overrides: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.01)
-
-
-def expire_leases(db: str) -> None:
-    engine = create_engine(parse_address(db).url)
-    with engine.begin() as connection:
-        past = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
-        connection.execute(update(runs).values(lease_until=past))
-    engine.dispose()
 
 
 @pytest.mark.parametrize(
