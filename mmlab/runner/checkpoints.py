@@ -27,7 +27,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from mmlab.errors import RunError, explain
-from mmlab.files import size_text, sync
+from mmlab.files import is_disk_full, size_text, sync, sync_names
 from mmlab.hashing import digest
 from mmlab.records import Artifact
 from mmlab.train.processes import ProcessGroup
@@ -171,12 +171,12 @@ class Checkpoints:
             body = {"step": step, "files": listed, "made_with": self.made_with}
             text = json.dumps({"sha256": digest(body), "body": body}, indent=1)
             _write(temporary / MANIFEST, text.encode())
-            sync(temporary)
+            sync_names(temporary)
             temporary.rename(self.folder / _name(step))
-            sync(self.folder)
+            sync_names(self.folder)
             if not self._is_named:  # the folders above it are as new
-                sync(self.run)
-                sync(self.run.parent)
+                sync_names(self.run)
+                sync_names(self.run.parent)
                 self._is_named = True
         for folder in list(self._newest_first())[KEPT:]:
             self._delete(folder)
@@ -207,7 +207,8 @@ class Checkpoints:
 
     def _set_aside(self, folder: Path, fault: str) -> None:
         name = f"corrupt-{folder.name}-{uuid.uuid4().hex[:6]}"
-        folder.rename(self.folder / name)
+        with self._writing(0):
+            folder.rename(self.folder / name)
         self.tell(f"{folder}: this checkpoint is damaged ({fault}); it is kept as {name}")
 
     def _put_best_back(self, folder: Path) -> None:
@@ -217,6 +218,7 @@ class Checkpoints:
         partial = self.run / f".{BEST}.{uuid.uuid4().hex[:12]}.partial"
         _link(folder / BEST, partial)
         partial.replace(self.run / BEST)
+        partial.unlink(missing_ok=True)  # renaming leaves two names of one file as they are
 
     @contextmanager
     def _writing(self, size: int) -> Iterator[None]:
@@ -410,21 +412,34 @@ def _read(folder: Path) -> Saved:
 
 
 def _checked(path: Path, sha256: str) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise Damaged(f"{path.name}: {error.strerror or error}") from error
+    data = _bytes(path)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise Damaged(f"{path.name}: other bytes than were written")
     return data
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:  # Any: JSON
+#: What says that a file is not there, or that the disk has lost it; all else may be right later.
+_LOST = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO)
+
+
+def _bytes(path: Path) -> bytes:
+    """What is in a file. Raises Damaged; RunError where it may be whole but cannot be read now."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        return path.read_bytes()
+    except OSError as error:
+        if error.errno in _LOST:
+            raise Damaged(f"{path.name}: {error.strerror or error}") from error
+        raise _unreadable(path, error) from error
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:  # Any: JSON
+    text = _bytes(folder / MANIFEST)
+    try:
+        manifest = json.loads(text)
         body: dict[str, Any] = manifest["body"]
         is_whole = manifest["sha256"] == digest(body) and folder.name == _name(body["step"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        is_whole = is_whole and {"files", "made_with"} <= body.keys()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Damaged(f"{MANIFEST} cannot be read: {error}") from error
     if not is_whole:
         raise Damaged(f"{MANIFEST}: other bytes than were written")
@@ -445,7 +460,6 @@ def _short(value: object) -> str:
 
 
 def _unwritable(folder: Path, size: int, error: OSError) -> RunError:
-    is_full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
     message = explain(
         str(folder),
         "the checkpoint cannot be written",
@@ -453,7 +467,19 @@ def _unwritable(folder: Path, size: int, error: OSError) -> RunError:
         allowed=f"a folder with {size:,} bytes free that this user may write",
         next_step="free space or choose another folder with --runs, then run again",
     )
-    return RunError(message, "disk_full" if is_full else "error")
+    return RunError(message, "disk_full" if is_disk_full(error) else "error")
+
+
+def _unreadable(path: Path, error: OSError) -> RunError:
+    return RunError(
+        explain(
+            str(path),
+            "a checkpoint cannot be read",
+            found=error.strerror or str(error),
+            allowed="files that this user may read",
+            next_step="mend that, then run again; mmlab run with --restart begins anew",
+        )
+    )
 
 
 def _no_space(folder: Path, free: int, size: int) -> RunError:
