@@ -21,6 +21,7 @@ import torch
 
 import mmlab
 from mmlab.errors import MmlabError, RunError, explain
+from mmlab.files import is_disk_full
 from mmlab.hashing import digest
 from mmlab.model.build import BuiltCell, InitialWeights
 from mmlab.plan.component import Resolved, describe_request, is_out_of_memory
@@ -159,6 +160,8 @@ def outcome_of(error: BaseException) -> str:
     """The word stored with a failed attempt."""
     if isinstance(error, RunError):
         return error.reason
+    if is_disk_full(error):
+        return "disk_full"
     return "oom" if is_out_of_memory(error) else "error"
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, select, update
+from sqlalchemy import create_engine, select
 from support.lab import (
     PAIRED,
     TOY,
@@ -25,36 +23,28 @@ from support.lab import (
     here,
     install,
 )
-from support.stopped import Stopping, left, stop, twin
+from support.stopped import Stopping, expire_leases, left, stop, twin, wait_for
 
 from mmlab.hashing import digest
 from mmlab.records import Progress
 from mmlab.runner.garbage import delete, find_checkpoints
 from mmlab.runner.runner import run_specs
 from mmlab.store.address import parse_address
-from mmlab.store.tables import metrics, runs
+from mmlab.store.tables import metrics
 
 #: 24 samples in batches of 8: 18 steps, a validation every third.
 LONG = ("train.epochs=6", "train.emit_every=2", "train.checkpoint_every=3")
 #: Checkpoints after 5 and 10 steps, both between two emissions.
 BETWEEN = ("train.epochs=6", "train.emit_every=4", "train.checkpoint_every=5")
 STEPS = 18
-TEXTS = "encoders.text={use = 'transformer', width = 8, depth = 1, heads = 2, length = 8}"
 
+#: Components and settings of mmlab itself are in test_resume_components.py.
 CASES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
-    "adamw": (TOY, ()),
-    "sgd": (PAIRED, ("train.optimizer.use=sgd", "train.schedule.use=one_cycle")),
-    "muon": (PAIRED, ("train.optimizer.use=muon",)),
-    "adafactor": (TOY, ("train.optimizer.use=adafactor", "train.schedule.use=inverse_sqrt")),
+    "plain": (TOY, ()),
     "an average and patience": (PAIRED, ("train.ema=0.9", "train.patience=4")),
     "best by a metric": (PAIRED, ("train.best=zero_shot/top1", "train.ema=0.5")),
-    "microbatches": (PAIRED, ("train.microbatch=4",)),
     "inputs that tremble": (PAIRED, ("encoders.image.use=shaky", "fusion.modality_dropout=0.3")),
     "workers": (PAIRED, ("encoders.image.use=shaky", "train.workers=2")),
-    "a vocabulary": (PAIRED, (TEXTS, "train.ema=0.5")),
-    "adapters": (PAIRED, ("encoders.image.lora={rank = 2}", "train.optimizer.use=muon")),
-    "frozen, with kept features": (TOY, ("encoders.image.freeze=true",)),
-    "all of it frozen": (TOY, ("encoders.image.freeze=true", "encoders.text.freeze=true")),
     "a loss with a state": (TOY, ("losses.0.use=remembering",)),
     "a loss that gambles": (TOY, ("losses.0.use=gambling",)),
     "a fusion with buffers": (TOY, ("fusion.use=normed", "train.ema=0.9")),
@@ -275,21 +265,6 @@ def command(lab: Lab, spec: Path, *overrides: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.01)
-
-
-def expire_leases(db: str) -> None:
-    engine = create_engine(parse_address(db).url)
-    with engine.begin() as connection:
-        past = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
-        connection.execute(update(runs).values(lease_until=past))
-    engine.dispose()
 
 
 @pytest.mark.parametrize(
