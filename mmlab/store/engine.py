@@ -35,6 +35,14 @@ _POSTGRES_SETTINGS = {
     "lock_timeout": "60s",
     "idle_in_transaction_session_timeout": "60s",
 }
+#: Seconds until a server counts as away that does not answer: at the door, and afterwards 45.
+_WAITS = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 45_000,  # milliseconds
+}
 _WRITE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 
 #: What a driver's words mean for the user: a part of the message -> the next step.
@@ -302,10 +310,10 @@ def _sqlite_engine(address: Address) -> Engine:
 
 
 def _postgres_engine(address: Address) -> Engine:
-    arguments: dict[str, object] = {"application_name": "mmlab", "keepalives_idle": 30}
-    if "connect_timeout" not in address.url.query:
-        arguments["connect_timeout"] = 10
-    if "options" not in address.url.query:
+    given = address.url.query
+    arguments: dict[str, object] = {"application_name": "mmlab"}
+    arguments |= {key: value for key, value in _WAITS.items() if key not in given}
+    if "options" not in given:
         arguments["options"] = " ".join(f"-c {k}={v}" for k, v in _POSTGRES_SETTINGS.items())
     try:
         engine = create_engine(address.url, pool_pre_ping=True, connect_args=arguments)
