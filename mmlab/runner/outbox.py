@@ -237,7 +237,8 @@ class Outbox:
     def _went_away(self, error: StoreError) -> None:
         if self.away is None:
             said = str(error).partition("\n  allowed")[0]
-            self.tell(f"{said}\n  training goes on; what it records waits in {self.spool.path}")
+            goes_on = "training goes on" if self.ending is None else "the run has ended"
+            self.tell(f"{said}\n  {goes_on}; what it records waits in {self.spool.path}")
         self.away = error
         try:
             self.sync_if_due()

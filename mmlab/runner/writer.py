@@ -23,6 +23,8 @@ from mmlab.store.write import check_points, check_results
 LIMIT_BYTES = 256 << 20
 #: A run that has ended waits for its database for so long.
 PATIENCE_SECONDS = 60.0
+#: So many times as long where the database is not away, but busy with it.
+TAKING = 10
 
 
 @dataclass(frozen=True)
@@ -183,10 +185,14 @@ class RunWriter:
     def _end(self, ending: Ending, patience_seconds: float | None = None) -> Sealed | None:
         """Seal the spool and wait for the database; the first ending of several holds."""
         outbox = self._outbox
-        if outbox.ending is None and self._may_be_recorded:
-            self._seal(ending)
         seconds = self._patience if patience_seconds is None else patience_seconds
+        if outbox.ending is not None:  # what comes now is an interruption of that
+            seconds = 0
+        elif self._may_be_recorded:
+            self._seal(ending)
         outbox.wait_for(lambda: outbox.is_ended, seconds)
+        if outbox.away is None:  # many rows may take longer than a person should wait for nothing
+            outbox.wait_for(lambda: outbox.is_ended or outbox.away, TAKING * seconds)
         if outbox.is_ended:
             return None
         if self._unsealed is not None and self._may_be_recorded:

@@ -155,11 +155,11 @@ def claim(
     return Claim(run_id, fence, worker, lease_seconds)
 
 
-def held_by(connection: Connection, run_id: str, worker: str, lease_seconds: float) -> Claim | None:
-    """The claim of a worker that holds this run: it has made it and not heard so."""
-    is_ours = and_(runs.c.id == run_id, runs.c.worker == worker, runs.c.status == "running")
-    fence = connection.scalar(select(runs.c.fence).where(is_ours))
-    return None if fence is None else Claim(run_id, fence, worker, lease_seconds)
+def confirm(connection: Connection, made: Claim | None) -> Claim | None:
+    """A claim that was made, if it was committed and holds."""
+    if made is None:
+        return None
+    return made if connection.scalar(select(runs.c.id).where(_is_held(made))) else None
 
 
 def renew(

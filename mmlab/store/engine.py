@@ -35,6 +35,14 @@ _POSTGRES_SETTINGS = {
     "lock_timeout": "60s",
     "idle_in_transaction_session_timeout": "60s",
 }
+#: Seconds until a server counts as away that does not answer: at the door, and afterwards 45.
+_WAITS = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 45_000,  # milliseconds
+}
 _WRITE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 
 #: What a driver's words mean for the user: a part of the message -> the next step.
@@ -98,44 +106,57 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One read transaction: all its statements see the same state."""
-        connection = self.enduring(lambda is_again: self._connect())
-        with self.translated(), connection:
-            yield connection
+        with self.translated():
+            self._require_file()
+            with self.engine.connect() as connection:
+                self._was_there = True
+                yield connection
+
+    def query(self, work: Callable[[Connection], T]) -> T:
+        """What the work reads, in one transaction; again where the connection was lost in it."""
+
+        def attempt() -> T:
+            with self.read() as connection:
+                return work(connection)
+
+        return self._enduring(attempt)
 
     def transact(
         self,
         work: Callable[[Connection], T],
-        look_up: Callable[[Connection], T | None] | None = None,
+        look_up: Callable[[Connection, T], T | None] | None = None,
     ) -> T:
         """What the work gives, in one write transaction; again where the connection was lost in it.
 
-        It may have been lost after the commit and before its answer. Work that must not be done
-        twice has a `look_up`: what that finds, if it is not None, has been done.
+        It may have been lost after the commit and before its answer. Work that would not give the
+        same again has a `look_up`, which is asked first: from what the work gave then, it gives the
+        answer if that was committed, and None if not.
         """
+        given: list[T] = []
 
-        def attempt(is_again: bool) -> T:
+        def attempt() -> T:
             with self.write() as connection:
-                found = look_up(connection) if look_up and is_again else None
-                return work(connection) if found is None else found
+                found = look_up(connection, given[-1]) if look_up and given else None
+                if found is None:
+                    found = work(connection)
+                    given.append(found)
+            return found
 
-        return self.enduring(attempt)
+        return self._enduring(attempt)
 
-    def enduring(self, attempt: Callable[[bool], T]) -> T:
+    def _enduring(self, attempt: Callable[[], T]) -> T:
         """What an attempt gives; one that finds the database away is repeated, but not for ever.
 
-        It is told whether it is a repetition. A database that has never been reached is not waited
-        for.
+        A database that has never been reached is not waited for.
         """
         until = time.monotonic() + self.patience_seconds
-        is_again = False
         for wait in backoff():
             try:
-                return attempt(is_again)
+                return attempt()
             except StoreAway:
                 if not self._was_there or time.monotonic() + wait > until:
                     raise
             time.sleep(wait)
-            is_again = True
         raise AssertionError("waits do not end")
 
     @contextmanager
@@ -153,13 +174,6 @@ class Database:
         """A connection on which nothing has begun; a transaction begun on it may write."""
         with self.translated(), self._writer.connect() as connection:
             yield connection
-
-    def _connect(self) -> Connection:
-        with self.translated():
-            self._require_file()
-            connection = self.engine.connect()
-        self._was_there = True
-        return connection
 
     def _require_file(self) -> None:
         """A file that was deleted can be written to for as long as it is open: all would be lost.
@@ -302,10 +316,10 @@ def _sqlite_engine(address: Address) -> Engine:
 
 
 def _postgres_engine(address: Address) -> Engine:
-    arguments: dict[str, object] = {"application_name": "mmlab", "keepalives_idle": 30}
-    if "connect_timeout" not in address.url.query:
-        arguments["connect_timeout"] = 10
-    if "options" not in address.url.query:
+    given = address.url.query
+    arguments: dict[str, object] = {"application_name": "mmlab"}
+    arguments |= {key: value for key, value in _WAITS.items() if key not in given}
+    if "options" not in given:
         arguments["options"] = " ".join(f"-c {k}={v}" for k, v in _POSTGRES_SETTINGS.items())
     try:
         engine = create_engine(address.url, pool_pre_ping=True, connect_args=arguments)

@@ -166,13 +166,16 @@ def claim_cell(
     return None
 
 
-def held_by(connection: Connection, worker: str, lease_seconds: float) -> CellClaim | None:
-    """The claim of a worker that holds a cell: it has made it and not heard so."""
-    is_ours = and_(queue.c.worker == worker, queue.c.status == "running")
-    row = connection.execute(select(queue.c.id, queue.c.fence).where(is_ours)).first()
-    if row is None:
+def confirm(connection: Connection, made: CellClaim | None) -> CellClaim | None:
+    """A claim that was made, if it was committed and holds."""
+    if made is None:
         return None
-    return CellClaim(row.id, row.fence, worker, lease_seconds, whole_cell(connection, row.id))
+    return made if connection.scalar(select(queue.c.id).where(_is_held(made))) else None
+
+
+def confirm_places(connection: Connection, places: list[int]) -> list[int] | None:
+    """Places of which some were new, if they are there; a server gives no number twice."""
+    return places if set(cell_states(connection, places)) == set(places) else None
 
 
 def has_failed(connection: Connection, held: CellClaim) -> bool | None:
@@ -315,7 +318,13 @@ def _let_go(connection: Connection, held: CellClaim, values: dict[str, object]) 
     changed = connection.execute(
         statement.values(worker=None, lease_until=None, reason=text, **values)
     )
-    return changed.rowcount == 1
+    return changed.rowcount == 1 or _was_let_go(connection, held, str(values["status"]))
+
+
+def _was_let_go(connection: Connection, held: CellClaim, status: str) -> bool:
+    """Whether this claim has done so already: the answer to its commit was lost, say."""
+    of_claim = and_(queue.c.id == held.id, queue.c.fence == held.fence, queue.c.status == status)
+    return connection.scalar(select(queue.c.id).where(of_claim)) is not None
 
 
 def count_death(connection: Connection, held: CellClaim, signature: str) -> int | None:

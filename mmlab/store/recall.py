@@ -41,6 +41,23 @@ def retry(connection: Connection, names: Sequence[str]) -> list[CellState]:
     return [states[place] for place in dict.fromkeys(places)]
 
 
+def confirm_retried(connection: Connection, places: list[CellState]) -> list[CellState] | None:
+    """Places that were put into the queue again, if they are there and none is blocked."""
+    states = cell_states(connection, [place.id for place in places if place.id is not None])
+    is_so = len(states) == len(places) and "blocked" not in {s.status for s in states.values()}
+    return places if is_so else None
+
+
+def confirm_cancelled(connection: Connection, ended: list[CellState]) -> list[CellState] | None:
+    """What was cancelled, if it is: cells of the queue, and runs that were in none."""
+    places = cell_states(connection, [state.id for state in ended if state.id is not None])
+    others = [state.run_id for state in ended if state.id is None and state.run_id is not None]
+    rows = connection.scalars(select(runs.c.status).where(any_of(connection, runs.c.id, others)))
+    statuses = [state.status for state in places.values()] + list(rows)
+    is_so = len(statuses) == len(ended) and set(statuses) == {"cancelled"}
+    return ended if is_so else None
+
+
 def _run_named(connection: Connection, name: str) -> RunRow | None:
     """The run that is meant; None for an experiment. UsageError where it is neither."""
     of_queue = exists().where(queue.c.experiment == name)

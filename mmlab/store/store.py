@@ -144,14 +144,12 @@ class Store:
     @property
     def database_id(self) -> str:
         """What tells this database from every other: 32 hexadecimal digits, made with it."""
-        with self._database.read() as connection:
-            return read_property(connection, "id") or ""
+        return self._database.query(lambda connection: read_property(connection, "id") or "")
 
     @property
     def runs_token(self) -> str | None:
         """The token in the folder where this database's runs leave files; None if not known."""
-        with self._database.read() as connection:
-            return read_property(connection, "runs_folder")
+        return self._database.query(lambda connection: read_property(connection, "runs_folder"))
 
     def adopt_runs(self, token: str, *, replace: bool = False) -> str:
         """Keep a folder's token unless there is one, or in its place; the one that holds then."""
@@ -168,8 +166,10 @@ class Store:
         and while it is open it gets the higher of the two priorities. A rerun always gets a place
         of its own.
         """
+        has_reruns = any(one.rerun for one in submissions)
         return self._database.transact(
-            lambda connection: queue.submit_cells(connection, submissions)
+            lambda connection: queue.submit_cells(connection, submissions),
+            queue.confirm_places if has_reruns else None,
         )
 
     def claim_cell(
@@ -188,7 +188,7 @@ class Store:
         """
         return self._database.transact(
             lambda connection: queue.claim_cell(connection, worker, lease_seconds, among, without),
-            lambda connection: queue.held_by(connection, worker, lease_seconds),
+            queue.confirm,
         )
 
     def renew_cell(self, cell: CellClaim, lease_seconds: float | None = None) -> bool:
@@ -251,17 +251,17 @@ class Store:
             queue.prepare_end(connection, cell)
             return claims.died(connection, cell, claim, *said)
 
-        return self._database.transact(work, lambda connection: queue.has_failed(connection, cell))
+        return self._database.transact(
+            work, lambda connection, given: queue.has_failed(connection, cell)
+        )
 
     def cell_states(self, ids: Collection[int]) -> dict[int, CellState]:
         """How the cells at these places of the queue stand."""
-        with self._database.read() as connection:
-            return queue.cell_states(connection, ids)
+        return self._database.query(lambda connection: queue.cell_states(connection, ids))
 
     def queued_cells(self, experiment: str | None = None) -> list[QueuedCell]:
         """The cells that are queued, running or blocked, in the order in which they are claimed."""
-        with self._database.read() as connection:
-            return queue.queued_cells(connection, experiment)
+        return self._database.query(lambda connection: queue.queued_cells(connection, experiment))
 
     def retry(self, names: Sequence[str]) -> list[CellState]:
         """Put failed and cancelled runs into the queue again, and blocked cells; their places.
@@ -269,19 +269,22 @@ class Store:
         A name is an experiment (its present version), @last or the start of a run's id. All names
         or none: raises UsageError where one stands for nothing of that kind.
         """
-        return self._database.transact(lambda connection: recall.retry(connection, names))
+        return self._database.transact(
+            lambda connection: recall.retry(connection, names), recall.confirm_retried
+        )
 
     def cancel(self, names: Sequence[str]) -> list[CellState]:
         """Cancel what is queued, running or blocked; names as in `retry`, and what was cancelled.
 
         Whoever executes one of them loses its lease.
         """
-        return self._database.transact(lambda connection: recall.cancel(connection, names))
+        return self._database.transact(
+            lambda connection: recall.cancel(connection, names), recall.confirm_cancelled
+        )
 
     def is_cancelled(self, run_id: str) -> bool:
         """Whether somebody has cancelled a run, and nobody has claimed it since."""
-        with self._database.read() as connection:
-            return claims.is_cancelled(connection, run_id)
+        return self._database.query(lambda connection: claims.is_cancelled(connection, run_id))
 
     @property
     def _redact(self) -> Callable[[str], str]:
@@ -305,7 +308,7 @@ class Store:
         new_id = uuid.uuid4().hex
         return self._database.transact(
             lambda connection: claims.submit(connection, identity, new_id, rerun=rerun, cell=cell),
-            lambda connection: run_row(connection, new_id),
+            lambda connection, run: run_row(connection, run.run_id) if rerun else None,
         )
 
     def keep_contents(self, contents: Mapping[str, str]) -> None:
@@ -328,7 +331,7 @@ class Store:
         given = (run_id, worker, lease_seconds, provenance or {}, cell)
         return self._database.transact(
             lambda connection: claims.claim(connection, *given),
-            lambda connection: claims.held_by(connection, run_id, worker, lease_seconds),
+            claims.confirm,
         )
 
     def rewind(self, claim: Claim, step: int) -> None:
@@ -469,68 +472,58 @@ class Store:
 
     def contents(self, hashes: Collection[str]) -> dict[str, str]:
         """The values that hashes stand for, JSON texts by hash, of those that are kept."""
-        with self._database.read() as connection:
-            return read_contents(connection, hashes)
+        return self._database.query(lambda connection: read_contents(connection, hashes))
 
     def evaluation_hashes(self, run_id: str) -> set[str]:
         """Identities of the evaluations that a run has."""
-        with self._database.read() as connection:
-            return evaluation_hashes(connection, run_id)
+        return self._database.query(lambda connection: evaluation_hashes(connection, run_id))
 
     def runs(
         self, *, experiment: str | None = None, status: str | None = None, limit: int | None = None
     ) -> list[RunRow]:
         """Runs, newest first."""
-        with self._database.read() as connection:
-            return list_runs(connection, experiment, status, limit)
+        return self._database.query(
+            lambda connection: list_runs(connection, experiment, status, limit)
+        )
 
     def find_run(self, name: str) -> RunRow:
         """The run meant by @last, the start of an id, or an experiment's name (its newest run).
 
         Raises UsageError when there is none, or several.
         """
-        with self._database.read() as connection:
-            return find_run(connection, name)
+        return self._database.query(lambda connection: find_run(connection, name))
 
     def run_row(self, run_id: str) -> RunRow | None:
         """The run of this id, if the database knows it."""
-        with self._database.read() as connection:
-            return run_row(connection, run_id)
+        return self._database.query(lambda connection: run_row(connection, run_id))
 
     def run_detail(self, run_id: str) -> RunDetail:
         """All about one run: spec, provenance, attempts, evaluations with metrics, files."""
-        with self._database.read() as connection:
-            return run_detail(connection, run_id)
+        return self._database.query(lambda connection: run_detail(connection, run_id))
 
     def present_runs(self, name: str) -> list[str]:
         """Ids of the runs of an experiment's present version, or of the run of this id."""
-        with self._database.read() as connection:
-            return present_runs(connection, name)
+        return self._database.query(lambda connection: present_runs(connection, name))
 
     def are_running(self, run_ids: Collection[str]) -> bool:
         """Whether a process is executing one of these runs at this moment."""
-        with self._database.read() as connection:
-            return are_running(connection, run_ids)
+        return self._database.query(lambda connection: are_running(connection, run_ids))
 
     def best_weights(self, run_ids: Collection[str]) -> list[BestWeights]:
         """Best weights of those of these runs that are done, newest first."""
-        with self._database.read() as connection:
-            return best_weights(connection, run_ids)
+        return self._database.query(lambda connection: best_weights(connection, run_ids))
 
     def trained_experiments(self) -> list[str]:
         """The experiments of which a run is done and has weights, in order of their names."""
-        with self._database.read() as connection:
-            return trained_experiments(connection)
+        return self._database.query(lambda connection: trained_experiments(connection))
 
     def run_statuses(self) -> dict[str, str]:
         """The status of every run, by id."""
-        with self._database.read() as connection:
-            return run_statuses(connection)
+        return self._database.query(lambda connection: run_statuses(connection))
 
     def artifact_paths(self) -> set[str]:
         """Every file that a run names, relative to the folder of runs."""
-        with self._database.read() as connection:
-            return artifact_paths(connection)
+        return self._database.query(lambda connection: artifact_paths(connection))
 
     # A query of whatever columns.
     def frame(self, query: Select[Any] | str, schema: Mapping[str, Any] | None = None) -> DataFrame:

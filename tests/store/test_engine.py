@@ -9,71 +9,129 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, select, text
 from support.postgres_server import drop_database
 from support.proxy import Proxy, proxied
 from support.store_values import claimed, dump, evaluation, finish, identity, points
 
 from mmlab.errors import StoreError
 from mmlab.store import (
+    CellClaim,
+    CellRow,
+    CellState,
     Claim,
     DatabaseReplaced,
     ImportedRun,
     RunRow,
     Store,
     StoreAway,
+    Submission,
     open_store,
+    tables,
 )
 from mmlab.store.address import parse_address
 
-Act = Callable[[Store, Claim], object]
+
+@dataclass(frozen=True)
+class Given:
+    """What an act may change: a run that is held, and a cell in the queue."""
+
+    run: Claim
+    place: int
+    cell: CellClaim | None
 
 
-def _add_imported(store: Store, held: Claim) -> object:
-    more = [("more", evaluation("more")), ("most", evaluation("most"))]
-    return store.add_imported([ImportedRun("open-clip", "ViT", {}, "imported", more)])
+def cell(name: str) -> CellRow:
+    """A cell of an experiment of its own."""
+    return replace(identity(name).cell, experiment=name)
 
 
-#: Every method that writes, given a run that it may change; what it gives is compared too.
+Act = Callable[[Store, Given], object]
+NAMES = ("image", "text")
+IMPORTED = ImportedRun("open-clip", "ViT", {}, "imported", [(n, evaluation(n)) for n in NAMES])
+
+#: Every method that writes; what it gives is compared too.
 ACTS: dict[str, Act] = {
-    "submit": lambda store, held: store.submit(identity("new")),
-    "submit what is there": lambda store, held: store.submit(identity("claim")),
-    "submit a replicate": lambda store, held: store.submit(identity("claim"), rerun=True),
-    "keep_contents": lambda store, held: store.keep_contents({"hash": "{}"}),
-    "claim": lambda store, held: store.claim(held.run_id, "me", 60),
-    "claim what is held": lambda store, held: store.claim(held.run_id, "me", 60),
-    "rewind": lambda store, held: store.rewind(held, 1),
-    "renew": lambda store, held: store.renew(held, 60),
-    "release": lambda store, held: store.release(held),
-    "fail": lambda store, held: store.fail(held, "nan", "not finite", "Traceback"),
-    "record_points": lambda store, held: store.record_points(held, points(4.0, 5.0, 6.0)),
-    "finish": lambda store, held: finish(store, held),
-    "add_evaluations": lambda store, held: store.add_evaluations(
-        held.run_id, [evaluation("more")], {"more": "more"}
+    "adopt_runs": lambda store, given: store.adopt_runs("token"),
+    "submit_cells": lambda store, given: store.submit_cells([Submission(cell("new"))]),
+    "submit_cells that are there": lambda store, given: store.submit_cells(
+        [Submission(cell("new"), priority=3)]
     ),
-    "add_imported": _add_imported,
+    "submit_cells once more": lambda store, given: store.submit_cells(
+        [Submission(cell("new")), Submission(cell("new"), rerun=True)]
+    ),
+    "claim_cell": lambda store, given: store.claim_cell("me", 60, among=[given.place]),
+    "claim_cell that is held": lambda store, given: store.claim_cell("me", 60, among=[given.place]),
+    "renew_cell": lambda store, given: store.renew_cell(held(given)),
+    "give_back": lambda store, given: store.give_back(held(given), "no such plugin"),
+    "end_cell": lambda store, given: store.end_cell(held(given), "done", run_id=given.run.run_id),
+    "died": lambda store, given: store.died(
+        held(given), given.run, "signal 11", "a segfault", max_attempts=3
+    ),
+    "died too often": lambda store, given: store.died(
+        held(given), given.run, "signal 11", "a segfault", max_attempts=1
+    ),
+    "retry": lambda store, given: store.retry(["retry"]),
+    "cancel": lambda store, given: store.cancel(["cancel"]),
+    "submit": lambda store, given: store.submit(identity("new")),
+    "submit what is there": lambda store, given: store.submit(identity("claim")),
+    "submit a replicate": lambda store, given: store.submit(identity("claim"), rerun=True),
+    "keep_contents": lambda store, given: store.keep_contents({"hash": "{}"}),
+    "claim": lambda store, given: store.claim(given.run.run_id, "me", 60),
+    "claim what is held": lambda store, given: store.claim(given.run.run_id, "me", 60),
+    "rewind": lambda store, given: store.rewind(given.run, 1),
+    "renew": lambda store, given: store.renew(given.run, 60, held(given)),
+    "release": lambda store, given: store.release(given.run, cell=held(given)),
+    "fail": lambda store, given: store.fail(given.run, "nan", "no", "Trace", held(given)),
+    "record_points": lambda store, given: store.record_points(given.run, points(4.0, 5.0, 6.0)),
+    "finish": lambda store, given: finish(store, given.run),
+    "add_evaluations": lambda store, given: store.add_evaluations(
+        given.run.run_id, [evaluation("more")], {"more": "more"}
+    ),
+    "add_imported": lambda store, given: store.add_imported([IMPORTED]),
 }
 
 
-def _prepared(store: Store, name: str) -> Claim:
-    held = claimed(store, name)
-    store.record_points(held, points(1.0, 2.0, 3.0))
+def held(given: Given) -> CellClaim:
+    assert given.cell is not None, "the cell of this act is held"
+    return given.cell
+
+
+def _prepared(store: Store, name: str) -> Given:
+    run = claimed(store, name)
+    store.record_points(run, points(1.0, 2.0, 3.0))
+    (place,) = store.submit_cells([Submission(cell(name))])
+    free = ("claim_cell", "cancel")
+    claim = None if name in free else store.claim_cell("worker", 60, among=[place])
     if name == "add_evaluations":
-        finish(store, held)
+        finish(store, run)
     if name == "claim":
-        store.release(held)
-    return held
+        store.release(run)
+    if name == "retry":
+        assert claim is not None
+        store.end_cell(claim, "failed", reason="no")
+    return Given(run, place, claim)
 
 
 def _plain(value: object) -> object:
-    """Without what differs from database to database: ids of runs, and times."""
-    if isinstance(value, RunRow):
-        return value.train_hash, value.replicate, value.status, value.fence
-    if isinstance(value, Claim):
-        return value.fence, value.worker, value.lease_seconds
+    """Without what differs from database to database: ids, and times."""
+    match value:
+        case RunRow():
+            return value.train_hash, value.replicate, value.status, value.fence
+        case Claim():
+            return value.fence, value.worker, value.lease_seconds
+        case CellClaim():
+            return value.fence, value.worker, value.queued.cell.experiment, value.queued.status
+        case CellState():
+            return value.status, value.experiment, value.reason
+        case [int(), *_]:
+            return f"{len(value)} places"
+        case list():
+            return [_plain(one) for one in value]
     return value
 
 
@@ -90,8 +148,14 @@ def _contents(url: str) -> dict[str, object]:
         )
         for run in runs
     }
+    names = ("experiment", "status", "priority", "rerun", "worker", "reason", "fence", "deaths")
+    places = [
+        [dict(zip(tables.queue.c.keys(), row, strict=True))[name] for name in names]
+        for row in rows["queue"]
+    ]
     values = sorted((row[2:6] for row in rows["metrics"]), key=repr)
-    return {**{table: len(found) for table, found in rows.items()}, **said, "values": values}
+    counts = {table: len(found) for table, found in rows.items()}
+    return {**counts, **said, "values": values, "places": sorted(places, key=repr)}
 
 
 def test_every_method_that_writes_is_tried() -> None:
@@ -117,13 +181,13 @@ def test_a_commit_whose_answer_or_request_is_lost_is_done_once(
     with open_store(sqlite_url) as other:
         for name, act in ACTS.items():
             expected = _plain(act(other, _prepared(other, name)))
-            held = _prepared(store, name)
+            given = _prepared(store, name)
             setattr(between, how, 2)
 
-            given = _plain(act(store, held))
+            found = _plain(act(store, given))
 
             assert getattr(between, how) == 0, name
-            assert given == expected, name
+            assert found == expected, name
     assert _contents(postgres_url) == _contents(sqlite_url)
 
 
@@ -131,9 +195,25 @@ def test_a_reading_that_finds_its_connection_lost_takes_another(
     proxy: tuple[Proxy, Store],
 ) -> None:
     between, store = proxy
-    held = claimed(store)
+    run = claimed(store)
     between.cut()
-    assert store.find_run(held.run_id).status == "running"
+    assert store.find_run(run.run_id).status == "running"
+
+
+def test_a_reading_whose_connection_is_lost_in_the_middle_is_repeated(
+    proxy: tuple[Proxy, Store],
+) -> None:
+    between, store = proxy
+    run, tries = claimed(store), list[int]()
+
+    def work(connection: Connection) -> int | None:
+        tries.append(len(tries))
+        if len(tries) == 1:
+            between.cut()
+        return connection.scalar(select(tables.runs.c.fence).where(tables.runs.c.id == run.run_id))
+
+    assert store._database.query(work) == 1
+    assert tries == [0, 1]
 
 
 def test_a_database_that_was_there_is_waited_for_but_not_for_ever(

@@ -38,6 +38,12 @@ class Proxy:
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
+    def comes_back_in(self, seconds: float) -> None:
+        """Let connections in again after so long."""
+        timer = threading.Timer(seconds, lambda: setattr(self, "is_away", False))
+        timer.daemon = True
+        timer.start()
+
     def accept(self, listener: socket.socket) -> None:
         """Serve whoever comes, until the listener is closed."""
         while True:
