@@ -32,5 +32,7 @@ with migrating(
     )
     with context.begin_transaction():
         lock(connection)
+        if begin := context.config.attributes.get("begin"):
+            begin(connection)
         context.run_migrations()
         check_references(connection)

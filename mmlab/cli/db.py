@@ -24,14 +24,14 @@ def db() -> None:
 @color_option
 @verbosity_options
 def init(db: str) -> None:
-    """Make the tables of mmlab in a new or empty database.
+    """Make the tables of mmlab in a new or empty database; an older one is left as it is.
 
     \b
     Examples:
       mmlab db init
       mmlab db init --db postgresql://me@host/results
     """
-    _upgrade(db)
+    _upgrade(db, is_new=True)
 
 
 @db.command()
@@ -41,11 +41,14 @@ def init(db: str) -> None:
 def upgrade(db: str) -> None:
     """Bring a database to this program's revision; a SQLite file is copied first.
 
+    All or nothing: stopped at any moment, it leaves the database as it was, or done. Processes that
+    write wait. What has no tables of mmlab is left as it is.
+
     \b
     Example:
       mmlab db upgrade --db results.db
     """
-    _upgrade(db)
+    _upgrade(db, is_new=False)
 
 
 @db.command()
@@ -71,11 +74,11 @@ def current(db: str, as_json: bool) -> None:
     say("up to date" if revision == REVISION else f"this program's revision is {REVISION}")
 
 
-def _upgrade(url: str) -> None:
+def _upgrade(url: str, *, is_new: bool) -> None:
     from mmlab.store.address import parse_address
     from mmlab.store.migrate import upgrade as upgrade_database
 
-    done = upgrade_database(url)
+    done = upgrade_database(url, is_new=is_new)
     name = parse_address(url).display
     if done.before == done.after:
         say(f"{name} is at revision {done.after} already")

@@ -121,8 +121,8 @@ def _document(detail: RunDetail, parts: Sequence[EvaluationRow]) -> Document:
 
 
 def _as_json(value: float | None) -> float | None:
-    """A metric as a document has it: JSON has no NaN, and readers take null for undefined."""
-    return None if value is None or math.isnan(value) else value
+    """A metric as a document has it: JSON has neither NaN nor infinities: null is undefined."""
+    return None if value is None or not math.isfinite(value) else value
 
 
 def _two_meanings(detail: RunDetail, evaluation: EvaluationRow, metric: str) -> DataError:

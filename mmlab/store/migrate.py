@@ -7,29 +7,37 @@ commands that only read need not wait for it.
 
 from __future__ import annotations
 
+import glob
 import os
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import Connection, column, delete, insert, inspect, select, table, text
+from sqlalchemy.exc import OperationalError
 
 import mmlab
-from alembic import command
 from mmlab.errors import StoreError, explain
+from mmlab.files import atomic_file
 from mmlab.store import tables, views
 from mmlab.store.address import ADDRESS, Address, check_file, create_file, parse_address
 from mmlab.store.engine import BUSY_SECONDS, Database
 from mmlab.store.tables import REVISION, column_docs
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
 _LOCK_KEY = int.from_bytes(b"mmlab")
+#: How long to wait for others that migrate or write, and what Postgres calls it: a lock that was
+#: not had in time, and a deadlock, of which the server undoes one side.
+_PATIENCE_SECONDS = 600
+_IN_THE_WAY = ("55P03", "40P01")
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,8 @@ def migrations_folder() -> Path:
 
 def alembic_config(database: Database | None = None) -> Config:
     """Alembic's settings; its environment then migrates `database`, or what MMLAB_DB names."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
     config.set_main_option("path_separator", "os")
@@ -64,38 +74,84 @@ def current(url: str) -> str | None:
         return revision_of(connection)
 
 
-def upgrade(url: str) -> Upgrade:
+def upgrade(url: str, *, is_new: bool | None = None) -> Upgrade:
     """Bring a database to this program's revision, all or nothing; a missing file is made.
 
-    An existing SQLite file is copied first, beside itself. Several at once wait for each other.
+    An existing SQLite file is copied first, beside itself. Several at once wait for each other:
+    one migrates. With `is_new` false, what has no tables of mmlab is refused, and with true what
+    has those of another revision.
     """
-    with closing(_database_at(url)) as database:
-        return upgrade_database(database)
-
-
-def _database_at(url: str) -> Database:
     address = parse_address(url)
+    if is_new is False:
+        check_file(address)
+    with closing(_database_at(address)) as database:
+        return upgrade_database(database, is_new=is_new)
+
+
+def _database_at(address: Address) -> Database:
     if address.path is not None and not os.path.exists(address.path):
         create_file(address)
     return Database(check_file(address))
 
 
-def upgrade_database(database: Database) -> Upgrade:
+def upgrade_database(database: Database, *, is_new: bool | None = None) -> Upgrade:
     """`upgrade` for a database that is already connected."""
-    with database.read() as connection:
+    done = list[Upgrade]()
+
+    def begin(connection: Connection) -> None:
+        """With the lock, when nobody else can change what is found."""
         before = revision_of(connection)
-        others = _others(connection) if before is None else []
-    if others:
+        _require_a_way(database, connection, before, is_new)
+        backup = _back_up(database) if before not in (None, REVISION) else None
+        done[:] = [Upgrade(before, REVISION, backup)]
+
+    with database.read() as connection:  # what is refused takes no lock, and changes no file
+        _require_a_way(database, connection, revision_of(connection), is_new)
+    with database.translated():
+        _migrate(database, begin)
+    return done[0]
+
+
+def _migrate(database: Database, begin: Callable[[Connection], None]) -> None:
+    """Run the migrations that are missing, as soon as nobody else is in the way."""
+    from alembic import command
+
+    config = alembic_config(database)
+    config.attributes["begin"] = begin
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return command.upgrade(config, "head")
+        except OperationalError as error:
+            if not _is_in_the_way(error) or time.monotonic() > deadline:
+                raise
+
+
+def _is_in_the_way(error: OperationalError) -> bool:
+    """Whether it failed, and was undone, for another process's lock alone."""
+    if isinstance(error.orig, sqlite3.Error):
+        return "locked" in str(error.orig)
+    return getattr(error.orig, "sqlstate", None) in _IN_THE_WAY
+
+
+def _require_a_way(
+    database: Database, connection: Connection, before: str | None, is_new: bool | None
+) -> None:
+    """Raise StoreError unless migrations lead from what a database is to this program's."""
+    if before is None and (others := _others(connection)):
         raise StoreError(_explain_others(database, others))
-    if before is not None and before != REVISION and not is_older(before):
+    if before == REVISION or (before is None and is_new is not False):
+        return
+    if before is None or is_new or not is_older(before):
         raise StoreError(explain_revision(database.address, before))
-    backup = _back_up(database) if before not in (None, REVISION) else None
-    try:
-        with database.translated():
-            command.upgrade(alembic_config(database), "head")
-    except CommandError as error:
-        raise _no_way(database, before, error) from error
-    return Upgrade(before, REVISION, backup)
+    if before not in _known_revisions():
+        raise StoreError(_explain_no_way(database, before))
+
+
+def _known_revisions() -> set[str]:
+    from alembic.script import ScriptDirectory
+
+    return {s.revision for s in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
 
 
 def _others(connection: Connection) -> list[str]:
@@ -118,34 +174,53 @@ def _explain_others(database: Database, names: Sequence[str]) -> str:
     )
 
 
-def _no_way(database: Database, before: str | None, error: CommandError) -> StoreError:
-    return StoreError(
-        explain(
-            database.address.display,
-            "no migration leads from the database's revision to this program's",
-            found=f"revision {before or 'none'}: {error}",
-            allowed=f"a revision that a release of mmlab made, up to {REVISION}",
-            next_step=f"restore the database from a copy, or name another with {ADDRESS}",
-        )
+def _explain_no_way(database: Database, before: str) -> str:
+    return explain(
+        database.address.display,
+        "no migration leads from the database's revision to this program's",
+        found=f"revision {before}",
+        allowed=f"a revision that a release of mmlab made, up to {REVISION}",
+        next_step=f"restore the database from a copy, or name another with {ADDRESS}",
     )
 
 
 def _back_up(database: Database) -> Path | None:
+    """Copy a file whose writers wait; the copy is whole, on the disk, and as private as the file.
+
+    Clears what is left of copies that were cut short: nobody else can be making one.
+    """
     path = database.address.path
     if path is None:
         return None
+    for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.backup.*.partial*"):
+        leftover.unlink(missing_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     copy = path.with_name(f"{path.name}.{stamp}-{uuid.uuid4().hex[:6]}.backup")
-    with database.untransacted() as connection:
-        _driver(connection).execute("VACUUM INTO ?", (str(copy),))
+    with (
+        atomic_file(copy, lambda error: StoreError(_explain_no_copy(copy, error))) as partial,
+        database.untransacted() as connection,
+    ):
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL, path.stat().st_mode & 0o666))
+        _driver(connection).execute("VACUUM INTO ?", (str(partial),))
     return copy
+
+
+def _explain_no_copy(copy: Path, error: OSError) -> str:
+    return explain(
+        str(copy),
+        "the database is upgraded only after it is copied, and the copy cannot be written",
+        found=error.strerror or type(error).__name__,
+        allowed="a folder that this user may write, with space for the file once more",
+        next_step="free some space or mend the folder, then run the command again",
+    )
 
 
 @contextmanager
 def migrating(database: Database | None, url: str) -> Iterator[Connection]:
     """A connection for Alembic's environment: to `database`, else to `url`, whose file is made."""
     if database is None:
-        with closing(_database_at(url)) as opened, migrating(opened, url) as connection:
+        address = parse_address(url)
+        with closing(_database_at(address)) as opened, migrating(opened, url) as connection:
             yield connection
         return
     with database.untransacted() as connection:
@@ -161,6 +236,8 @@ def migrating(database: Database | None, url: str) -> Iterator[Connection]:
 def lock(connection: Connection) -> None:
     """Make others that migrate wait. SQLite's BEGIN IMMEDIATE has done it already."""
     if connection.dialect.name == "postgresql":
+        # Stricter levels see what was there before the wait, whatever the server's default is.
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"))
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
 
 

@@ -161,6 +161,16 @@ def test_a_metric_that_no_condition_could_measure_is_no_contradiction(
     }
 
 
+def test_a_metric_without_a_finite_value_goes_out_as_null(
+    sqlite_store: Store, sqlite_url: str, tmp_path: Path
+) -> None:
+    metrics = {"top1": 0.5, "over": math.inf, "under": -math.inf, "nan": math.nan}
+    record(sqlite_store, replace(ranked([1]), metrics=metrics))
+    (line,) = call(sqlite_url, "export", "clip-benchmark").stdout.splitlines()
+    assert json.loads(line)["metrics"] == {"acc1": 0.5, "over": None, "under": None, "nan": None}
+    assert call(sqlite_url, "export", "clip-benchmark", "--out", tmp_path).exit_code == 0
+
+
 def test_a_metric_that_one_condition_alone_could_measure_is_one(
     store: Store, database_url: str
 ) -> None:

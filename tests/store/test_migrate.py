@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import sqlite3
 import subprocess
 import sys
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 from alembic.script import ScriptDirectory
-from polars.testing import assert_frame_equal
 from sqlalchemy import Table, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 from support.checkout import ROOT, TESTS
@@ -146,24 +143,6 @@ def test_the_database_refuses_what_makes_no_sense(store: Store, database_url: st
     assert dump(database_url) == before
 
 
-def _upgrade(url: str, start: Barrier) -> None:
-    start.wait()
-    upgrade(url)
-
-
-@pytest.mark.slow
-def test_processes_at_once_migrate_one_database(empty_database_url: str) -> None:
-    context = multiprocessing.get_context("spawn")
-    start = context.Barrier(2)
-    workers = [context.Process(target=_upgrade, args=(empty_database_url, start)) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(60)
-    assert [worker.exitcode for worker in workers] == [0, 0]
-    open_store(empty_database_url).close()
-
-
 @pytest.fixture
 def next_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A program whose newest migration, a file yet to be written, is 9998."""
@@ -222,46 +201,6 @@ def _restore(dumped: Path, target: Path) -> str:
     return f"sqlite:///{target}"
 
 
-@pytest.mark.parametrize("dumped", OLD_DATABASES, ids=lambda path: path.stem)
-def test_an_old_sqlite_database_is_upgraded_and_read(dumped: Path, tmp_path: Path) -> None:
-    url = _restore(dumped, tmp_path / "old.db")
-    upgrade(url)
-    with open_store(url) as store:
-        _check_old_runs(store)
-
-
-@pytest.mark.parametrize("dumped", OLD_DATABASES, ids=lambda path: path.stem)
-def test_an_old_postgres_database_is_upgraded_and_reads_as_the_sqlite_one(
-    dumped: Path, tmp_path: Path, empty_postgres_url: str
-) -> None:
-    old = _restore(dumped, tmp_path / "old.db")
-    _copy_rows(old, empty_postgres_url, revision=dumped.stem)
-    upgrade(old)
-    upgrade(empty_postgres_url)
-    with open_store(old) as sqlite, open_store(empty_postgres_url) as postgres:
-        _check_old_runs(postgres)
-        for table in TABLES:
-            assert_frame_equal(
-                sqlite.frame(select(table)), postgres.frame(select(table)), check_row_order=False
-            )
-
-
-def _copy_rows(source: str, target: str, revision: str) -> None:
-    """Make the target of this revision, and give it the source's rows."""
-    old, new = Database(parse_address(source)), Database(parse_address(target))
-    command.upgrade(alembic_config(new), revision)
-    metadata = tables.MetaData()
-    metadata.reflect(old.engine)
-    with old.read() as reader, new.write() as writer:
-        for table in metadata.sorted_tables:
-            writer.execute(table.delete())
-            rows = [dict(row) for row in reader.execute(select(table)).mappings()]
-            if rows:
-                writer.execute(table.insert(), rows)
-    old.close()
-    new.close()
-
-
 def test_runs_of_before_cells_were_stored_get_one_of_what_is_known(tmp_path: Path) -> None:
     (dumped,) = [path for path in OLD_DATABASES if path.stem == "0002"]
     url = _restore(dumped, tmp_path / "old.db")
@@ -314,14 +253,3 @@ def test_settings_of_optimisers_of_before_stand_in_their_table(tmp_path: Path) -
         kept = connection.execute(text("SELECT resolved FROM runs")).scalars().all()
     database.close()
     assert {row for row in kept if row} == {json.dumps(json.loads(old), separators=(",", ":"))}
-
-
-def _check_old_runs(store: Store) -> None:
-    statuses = sorted(run.status for run in store.runs())
-    assert statuses == ["done", "done", "failed", "queued", "running"]
-    done = store.run_detail(store.runs(status="done")[-1].run_id)
-    assert [evaluation.name for evaluation in done.evaluations] == ["zero_shot", "again"]
-    assert done.evaluations[0].metrics["top1"] == 0.5
-    assert done.evaluations[0].metrics["top5"] is None
-    assert done.cell is not None
-    assert (done.cell.experiment, done.cell.label) == ("emoji", "fusion=gating")
