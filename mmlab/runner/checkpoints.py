@@ -166,7 +166,7 @@ class Checkpoints:
         with self._writing(sum(map(len, files.values()))), self._temporary() as temporary:
             listed = _write_all(temporary, files)
             if best is not None:
-                _link(self.run / BEST, temporary / BEST)
+                _link(self.run.parent / best.path, temporary / BEST)
                 listed[BEST] = best.sha256
             body = {"step": step, "files": listed, "made_with": self.made_with}
             text = json.dumps({"sha256": digest(body), "body": body}, indent=1)

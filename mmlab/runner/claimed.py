@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from mmlab.errors import RunError, StoreError, explain
@@ -62,15 +61,18 @@ class Lease:
             return RunError(_cancelled(self.run.run_id), "cancelled")
         return RunError(_taken_over(self.run), "lost")
 
-    def hold(self) -> None:
-        """Renew now, before files are written: no fence guards those of the run's next process.
+    def hold(self) -> bool:
+        """Renew now, before files are written; False where the database is away.
 
         Raises as `check` does.
         """
-        with suppress(StoreAway):  # whether the run is lost shows when the database is back
+        try:
             if not self._renew():
                 self._is_lost.set()
+        except StoreAway:  # whether the run is lost shows when the database is back
+            return False
         self.check()
+        return True
 
     def __enter__(self) -> Lease:
         """Begin to renew, in a thread."""
@@ -204,11 +206,12 @@ class StoreCoordinator:
 
     # --- the claimed run --------------------------------------------------------------------
 
-    def hold(self) -> None:
-        """Be sure of the lease, and that nothing told until now can be lost."""
-        self.lease.hold()
+    def hold(self) -> bool:
+        """Be sure of the lease, and that nothing told until now can be lost; False if away."""
+        is_sure = self.lease.hold()
         if self.writer is not None:
             self.writer.hold()
+        return is_sure
 
     def rewind(self, step: int) -> None:
         """Training goes on from this step: remove what a former attempt left of curves after it."""

@@ -118,8 +118,12 @@ class Coordinator(Notes, Protocol):
 
     # --- the claimed run --------------------------------------------------------------------
 
-    def hold(self) -> None:
-        """Be sure of the lease, and that nothing told until now can be lost."""
+    def hold(self) -> bool:
+        """Be sure of the lease, and that nothing told until now can be lost.
+
+        False where the database is away: another process may have the run, and this one only goes
+        on as that is not known. It must overwrite none of the other's files then.
+        """
 
     def rewind(self, step: int) -> None:
         """Training goes on from this step: remove what a former attempt left of curves after it."""

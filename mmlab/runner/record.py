@@ -77,8 +77,7 @@ class RunRecord:
 
     def keep(self, role: str, state: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
         """Write weights with texts about them in one file, replacing those of the same role."""
-        self.coordinator.hold()
-        self.weights.save(role, state, about)
+        self.weights.save(role, state, about, is_sure=self.coordinator.hold())
 
     def best(self) -> Mapping[str, Tensor] | None:
         """The best weights, read back and checked against what was written."""
@@ -130,11 +129,23 @@ class WeightFiles:
     def __init__(self, runs: Path, claim: Claim) -> None:
         self.runs = runs
         self.run_id = claim.run_id
+        self.fence = claim.fence
         self._kept: dict[str, Artifact] = {}
 
-    def save(self, role: str, state: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
-        """Write weights with texts about them in one file, replacing those of the same role."""
-        path = Path(self.run_id, f"{role}.safetensors")
+    def save(
+        self,
+        role: str,
+        state: Mapping[str, Tensor],
+        about: Mapping[str, str],
+        *,
+        is_sure: bool = True,
+    ) -> None:
+        """Write weights with texts about them in one file, replacing those of the same role.
+
+        Where this process is not sure to hold the run, the file has a name that no other gives.
+        """
+        name = role if is_sure else f"{role}-{self.fence}"
+        path = Path(self.run_id, f"{name}.safetensors")
         sha256 = save_weights(self.runs / path, state, about)
         size = (self.runs / path).stat().st_size
         self._kept[role] = Artifact(role, path.as_posix(), sha256, size)
@@ -158,7 +169,10 @@ class WeightFiles:
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # as above
         """Go on with these files; `load` says so where one has changed meanwhile."""
-        self._kept = {role: Artifact(**kept) for role, kept in state_dict.items()}
+        self._kept = {
+            role: replace(Artifact(**kept), path=f"{self.run_id}/{role}.safetensors")
+            for role, kept in state_dict.items()
+        }
 
 
 def write_scores(
