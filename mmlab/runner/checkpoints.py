@@ -243,7 +243,7 @@ class Keeper:
         checkpoints: Checkpoints | None,
         state: TrainingState,
         every: int | str,
-        hold: Callable[[], None] = lambda: None,
+        hold: Callable[[], object] = lambda: None,
         best: Callable[[], Artifact | None] = lambda: None,
     ) -> None:
         self.checkpoints = checkpoints

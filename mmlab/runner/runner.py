@@ -17,7 +17,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mmlab.errors import StoppedError, UsageError, explain
+from mmlab.errors import StoppedError
 from mmlab.runner.child import ChildProcess
 from mmlab.runner.coordinator import (
     Display,
@@ -27,6 +27,7 @@ from mmlab.runner.coordinator import (
     Outcome,
     Prepared,
 )
+from mmlab.runner.runs_folder import require_runs
 from mmlab.runner.stopping import Stop
 from mmlab.runner.sync import sync_folder
 from mmlab.runner.worker import Worker, WorkOptions
@@ -126,7 +127,7 @@ def begin(executor: Executor, store: Store, options: RunOptions, notes: Notes) -
     Runs that ended while the database was away are recorded first.
     """
     runs = options.runs or store.runs_folder
-    require_folder(runs)
+    require_runs(store, runs)
     sync_folder(store, runs, notes.note, store.database_id)
     cache = options.cache or store.cache_folder
     kept = str(cache.absolute()) if options.keeps_features else None
@@ -164,22 +165,3 @@ def _raise_if_stopped(stop: Stop, worker: Worker, display: Display) -> None:
         display.note(f"stopped{more}: the same command, or mmlab work, goes on")
         raise KeyboardInterrupt
     raise StoppedError(f"stopped by {name}{more}: the same command, or mmlab work, goes on")
-
-
-def require_folder(runs: Path) -> None:
-    """Raise UsageError, before anything runs, where no folder for weights can be made."""
-    there = next(
-        path for path in (runs.absolute(), *runs.absolute().parents) if os.path.exists(path)
-    )
-    is_effective = os.access in os.supports_effective_ids
-    if there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=is_effective):
-        return
-    raise UsageError(
-        explain(
-            str(runs),
-            "weights cannot be kept there",
-            found=f"{there} is {'not writable' if there.is_dir() else 'not a folder'}",
-            allowed="a folder, there or yet to be made, that this user may write",
-            next_step="choose another folder with --runs, or mend this one",
-        )
-    )

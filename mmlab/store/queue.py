@@ -134,9 +134,12 @@ def _ask_again(connection: Connection, asked: Sequence[tuple[int, Mapping[str, A
     if changed:
         again = update(queue).where(queue.c.id == bindparam("place"))
         fresh = {"reason": None, "ended_at": None, "deaths": 0, "death": None}
-        values = {**{name: bindparam(f"new_{name}") for name in columns}, **fresh}
+        values: dict[str, object] = {
+            **{name: bindparam(f"new_{name}") for name in columns},
+            **fresh,
+        }
         connection.execute(
-            again.values(values),
+            again.values({**new, **fresh}),
             [
                 {"place": place, **{f"new_{name}": after[name] for name in columns}}
                 for place, after in changed.items()
