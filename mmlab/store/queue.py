@@ -134,10 +134,7 @@ def _ask_again(connection: Connection, asked: Sequence[tuple[int, Mapping[str, A
     if changed:
         again = update(queue).where(queue.c.id == bindparam("place"))
         fresh = {"reason": None, "ended_at": None, "deaths": 0, "death": None}
-        values: dict[str, object] = {
-            **{name: bindparam(f"new_{name}") for name in columns},
-            **fresh,
-        }
+        new = {name: bindparam(f"new_{name}") for name in columns}
         connection.execute(
             again.values({**new, **fresh}),
             [

@@ -19,12 +19,12 @@ def test_the_first_folder_is_the_databases_and_another_one_is_refused(lab: Lab) 
     lab.run_one(spec)
     before = lab.kept()
     with pytest.raises(UsageError, match="not the folder where the runs of the database") as caught:
-        lab.run(spec, "seed=7", runs=elsewhere)
+        lab.run(spec, "sweep={seeds=[7]}", runs=elsewhere)
     with lab.store() as store:
         assert store.database_id in str(caught.value)
     assert lab.kept() == before
     assert not elsewhere.exists()
-    assert lab.statuses(spec, "seed=7", runs=lab.runs) == ["done"]
+    assert lab.statuses(spec, "sweep={seeds=[7]}", runs=lab.runs) == ["done"]
 
 
 def test_a_folder_may_change_until_a_run_has_left_something(store: Store, tmp_path: Path) -> None:
@@ -47,4 +47,4 @@ def test_a_folder_is_made_the_databases_by_a_command(sqlite_lab: Lab) -> None:
     lab.run_one(spec)
     done = CliRunner().invoke(main, ["db", "runs", str(new), "--db", lab.db])
     assert done.exit_code == 0, done.output
-    assert lab.statuses(spec, "seed=7", runs=new) == ["done"]
+    assert lab.statuses(spec, "sweep={seeds=[7]}", runs=new) == ["done"]
