@@ -134,7 +134,7 @@ def _ask_again(connection: Connection, asked: Sequence[tuple[int, Mapping[str, A
     if changed:
         again = update(queue).where(queue.c.id == bindparam("place"))
         fresh = {"reason": None, "ended_at": None, "deaths": 0, "death": None}
-        new = {name: bindparam(f"new_{name}") for name in columns}
+        new: dict[str, object] = {name: bindparam(f"new_{name}") for name in columns}
         connection.execute(
             again.values({**new, **fresh}),
             [
