@@ -102,6 +102,15 @@ class Database:
         with self.translated(), connection:
             yield connection
 
+    def ask(self, work: Callable[[Connection], T]) -> T:
+        """What the work gives, in one read transaction; again where the connection was lost."""
+
+        def attempt(is_again: bool) -> T:
+            with self.translated(), self._connect() as connection:
+                return work(connection)
+
+        return self.enduring(attempt)
+
     def transact(
         self,
         work: Callable[[Connection], T],

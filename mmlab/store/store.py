@@ -144,14 +144,12 @@ class Store:
     @property
     def database_id(self) -> str:
         """What tells this database from every other: 32 hexadecimal digits, made with it."""
-        with self._database.read() as connection:
-            return read_property(connection, "id") or ""
+        return self._database.ask(lambda connection: read_property(connection, "id") or "")
 
     @property
     def runs_token(self) -> str | None:
         """The token in the folder where this database's runs leave files; None if not known."""
-        with self._database.read() as connection:
-            return read_property(connection, "runs_folder")
+        return self._database.ask(lambda connection: read_property(connection, "runs_folder"))
 
     def adopt_runs(self, token: str, *, replace: bool = False) -> str:
         """Keep a folder's token unless there is one, or in its place; the one that holds then."""
@@ -255,13 +253,11 @@ class Store:
 
     def cell_states(self, ids: Collection[int]) -> dict[int, CellState]:
         """How the cells at these places of the queue stand."""
-        with self._database.read() as connection:
-            return queue.cell_states(connection, ids)
+        return self._database.ask(lambda connection: queue.cell_states(connection, ids))
 
     def queued_cells(self, experiment: str | None = None) -> list[QueuedCell]:
         """The cells that are queued, running or blocked, in the order in which they are claimed."""
-        with self._database.read() as connection:
-            return queue.queued_cells(connection, experiment)
+        return self._database.ask(lambda connection: queue.queued_cells(connection, experiment))
 
     def retry(self, names: Sequence[str]) -> list[CellState]:
         """Put failed and cancelled runs into the queue again, and blocked cells; their places.
@@ -280,8 +276,7 @@ class Store:
 
     def is_cancelled(self, run_id: str) -> bool:
         """Whether somebody has cancelled a run, and nobody has claimed it since."""
-        with self._database.read() as connection:
-            return claims.is_cancelled(connection, run_id)
+        return self._database.ask(lambda connection: claims.is_cancelled(connection, run_id))
 
     @property
     def _redact(self) -> Callable[[str], str]:
@@ -469,68 +464,56 @@ class Store:
 
     def contents(self, hashes: Collection[str]) -> dict[str, str]:
         """The values that hashes stand for, JSON texts by hash, of those that are kept."""
-        with self._database.read() as connection:
-            return read_contents(connection, hashes)
+        return self._database.ask(lambda connection: read_contents(connection, hashes))
 
     def evaluation_hashes(self, run_id: str) -> set[str]:
         """Identities of the evaluations that a run has."""
-        with self._database.read() as connection:
-            return evaluation_hashes(connection, run_id)
+        return self._database.ask(lambda connection: evaluation_hashes(connection, run_id))
 
     def runs(
         self, *, experiment: str | None = None, status: str | None = None, limit: int | None = None
     ) -> list[RunRow]:
         """Runs, newest first."""
-        with self._database.read() as connection:
-            return list_runs(connection, experiment, status, limit)
+        return self._database.ask(lambda connection: list_runs(connection, experiment, status, limit))
 
     def find_run(self, name: str) -> RunRow:
         """The run meant by @last, the start of an id, or an experiment's name (its newest run).
 
         Raises UsageError when there is none, or several.
         """
-        with self._database.read() as connection:
-            return find_run(connection, name)
+        return self._database.ask(lambda connection: find_run(connection, name))
 
     def run_row(self, run_id: str) -> RunRow | None:
         """The run of this id, if the database knows it."""
-        with self._database.read() as connection:
-            return run_row(connection, run_id)
+        return self._database.ask(lambda connection: run_row(connection, run_id))
 
     def run_detail(self, run_id: str) -> RunDetail:
         """All about one run: spec, provenance, attempts, evaluations with metrics, files."""
-        with self._database.read() as connection:
-            return run_detail(connection, run_id)
+        return self._database.ask(lambda connection: run_detail(connection, run_id))
 
     def present_runs(self, name: str) -> list[str]:
         """Ids of the runs of an experiment's present version, or of the run of this id."""
-        with self._database.read() as connection:
-            return present_runs(connection, name)
+        return self._database.ask(lambda connection: present_runs(connection, name))
 
     def are_running(self, run_ids: Collection[str]) -> bool:
         """Whether a process is executing one of these runs at this moment."""
-        with self._database.read() as connection:
-            return are_running(connection, run_ids)
+        return self._database.ask(lambda connection: are_running(connection, run_ids))
 
     def best_weights(self, run_ids: Collection[str]) -> list[BestWeights]:
         """Best weights of those of these runs that are done, newest first."""
-        with self._database.read() as connection:
-            return best_weights(connection, run_ids)
+        return self._database.ask(lambda connection: best_weights(connection, run_ids))
 
     def trained_experiments(self) -> list[str]:
         """The experiments of which a run is done and has weights, in order of their names."""
-        with self._database.read() as connection:
-            return trained_experiments(connection)
+        return self._database.ask(lambda connection: trained_experiments(connection))
 
     def run_statuses(self) -> dict[str, str]:
         """The status of every run, by id."""
-        with self._database.read() as connection:
-            return run_statuses(connection)
+        return self._database.ask(lambda connection: run_statuses(connection))
 
     def artifact_paths(self) -> set[str]:
         """Every file that a run names, relative to the folder of runs."""
-        with self._database.read() as connection:
-            return artifact_paths(connection)
+        return self._database.ask(lambda connection: artifact_paths(connection))
 
     # A query of whatever columns.
     def frame(self, query: Select[Any] | str, schema: Mapping[str, Any] | None = None) -> DataFrame:

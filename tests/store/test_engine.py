@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import create_engine, event, text
 from support.postgres_server import drop_database
 from support.proxy import Proxy, proxied
 from support.store_values import claimed, dump, evaluation, finish, identity, points
@@ -134,6 +134,22 @@ def test_a_reading_that_finds_its_connection_lost_takes_another(
     held = claimed(store)
     between.cut()
     assert store.find_run(held.run_id).status == "running"
+
+
+def test_a_reading_whose_connection_is_lost_in_its_midst_is_repeated(
+    proxy: tuple[Proxy, Store],
+) -> None:
+    between, store = proxy
+    held, begun = claimed(store), list[object]()
+
+    def cut_at_first(connection: object) -> None:
+        begun.append(connection)
+        if len(begun) == 1:
+            between.cut()
+
+    event.listen(store._database.engine, "begin", cut_at_first)
+    assert store.run_detail(held.run_id).run.status == "running"
+    assert len(begun) == 2
 
 
 def test_a_database_that_was_there_is_waited_for_but_not_for_ever(
