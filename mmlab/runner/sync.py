@@ -161,7 +161,7 @@ def _sync(store: Store, path: Path, database: str) -> Synced | None:
     if run is None or run.fence < header.fence or _is_of_another(header, database):
         return Synced("unknown", path, header.run_id, _explain_unknown(store, header))
     if run.status == "running" and run.fence == header.fence:
-        return _record(store, spool) if spool.is_sealed else None
+        return _record_alone(store, spool) if spool.is_sealed else None
     return _let_go(spool, run)
 
 
@@ -177,6 +177,12 @@ def _explain_unknown(store: Store, header: Header) -> str:
         allowed=f"runs and claims that {store.url_display} knows",
         next_step="name that database with --db; where there is none any more, delete the file",
     )
+
+
+def _record_alone(store: Store, spool: Spooled) -> Synced | None:
+    """Record a sealed spool unless another process does: two would undo each other's rewinds."""
+    with spool.path.open("rb") as file:
+        return _record(store, spool) if lock(file.fileno(), fcntl.LOCK_EX) else None
 
 
 def _record(store: Store, spool: Spooled) -> Synced:

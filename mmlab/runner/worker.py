@@ -19,7 +19,7 @@ from mmlab.errors import StoreError
 from mmlab.runner.claimed import LEASE_SECONDS, StoreCoordinator
 from mmlab.runner.coordinator import Died, Display, Ended, Executor, Outcome
 from mmlab.runner.stopping import Stop
-from mmlab.store import CellClaim, CellState, Store
+from mmlab.store import CellClaim, CellState, LeaseLost, Store
 
 #: A worker that finds nothing looks again after this long.
 POLL_SECONDS = 0.5
@@ -162,6 +162,8 @@ class Worker:
                 ended = self.executor.execute(claim.queued, coordinator)
             except Died as death:
                 ended = self._bury(claim, coordinator, death)
+            except LeaseLost as error:  # suspended for too long, before its run was claimed
+                ended = Ended("held", error=str(error))
             self._settle(claim, ended)
         for change in ended.left_behind:
             self.display.note(f"a component left its process other than it was: {change}")
