@@ -77,7 +77,7 @@ class Outbox:
         cell: CellClaim | None = None,
     ) -> None:
         whose = (claim.run_id, claim.fence, claim.worker, claim.lease_seconds)
-        self.spool = Spool(spool_path(runs, claim), Header(database, *whose, declared))
+        self.spool = Spool(spool_path(runs, claim), Header(database, *whose, declared, cell))
         self.claim = claim
         self.cell = cell
         self.ending: Ending | None = None
@@ -121,6 +121,7 @@ class Outbox:
                 self._changed.notify_all()
                 self.spool.append(ending)
             self.spool.sync()
+            self.spool.require()
         finally:
             self._start()
 

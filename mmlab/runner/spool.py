@@ -26,7 +26,7 @@ from mmlab.files import size_text, sync
 from mmlab.metric import Metric
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
 from mmlab.runner.wire import FRAME, frame, pack, read_frames, unpack
-from mmlab.store import Claim
+from mmlab.store import CellClaim, Claim
 
 #: The folder of spools in that of runs.
 FOLDER = "spool"
@@ -40,7 +40,10 @@ BATCH_POINTS = 10_000
 
 @dataclass(frozen=True)
 class Header:
-    """Whose spool it is: of which claim, in which database; `declared` are its curves' metrics."""
+    """Whose spool it is: of which claim, in which database.
+
+    `declared` are its curves' metrics, `cell` the claim of its cell in the queue.
+    """
 
     database: str
     run_id: str
@@ -48,6 +51,7 @@ class Header:
     worker: str
     lease_seconds: float
     declared: tuple[Metric, ...] = ()
+    cell: CellClaim | None = None
     host: str = field(default_factory=socket.gethostname)
     version: int = VERSION
 
@@ -167,6 +171,11 @@ class Spool:
                 sync(self.path.parent.parent)
                 self._is_named = True
         self._synced = max(self._synced, count)
+
+    def require(self) -> None:
+        """Raise RunError where somebody has deleted the file meanwhile."""
+        with self._writing():
+            self.path.stat()
 
     def read(self, begin: int, end: int) -> Iterator[tuple[Record, int]]:
         """The records between two places of the file, and where each ends."""
