@@ -233,26 +233,40 @@ def test_ctrl_c_waits_for_a_checkpoint_and_a_second_one_does_not(
     assert left(other) == left(sqlite_lab)
 
 
-KILLED = ("losses.0.use=slow", "train.emit_every=1", "train.checkpoint_every=2", "train.epochs=6")
+KILLED = ("losses.0.use=slow", "train.emit_every=1", "train.checkpoint_every=1", "train.epochs=8")
+#: Steps of 24 at which the command is killed, or at most a few later.
+KILLS = (2, 5, 6, 10, 13, 17)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_killed_command_goes_on(sqlite_lab: Lab, workers: int) -> None:
+def test_a_command_that_is_killed_six_times_ends_as_if_it_had_not_been(
+    sqlite_lab: Lab, workers: int
+) -> None:
     overrides = (*KILLED, f"train.workers={workers}", "encoders.image.use=shaky")
     other = twin(sqlite_lab, "killed")
     sqlite_lab.run_one(sqlite_lab.write("cell", TOY), *overrides)
-    spec = other.write("cell", TOY)
+    spec, starts = other.write("cell", TOY), [0]
+    for step in KILLS:
+        with command(other, spec, *overrides) as process:
+            at = max(step, starts[-1] + 1)
+            wait_for(lambda at=at: newest(other) >= at)  # type: ignore[misc]
+            process.kill()
+        assert other.detail("@last").run.status == "running"
+        starts.append(newest(other))
+        expire_leases(other.db)
     with command(other, spec, *overrides) as process:
-        wait_for(lambda: list(other.runs.glob("*/checkpoints/step-00000000[6-9]")))
-        process.kill()
-    assert other.detail("@last").run.status == "running"
-    expire_leases(other.db)
-    with command(other, spec, *overrides) as process:
-        assert "goes on from step" in process.communicate()[1]
+        assert f"goes on from step {starts[-1]} of 24" in process.communicate()[1]
     assert process.returncode == 0
-    assert [a.outcome for a in other.detail("@last").attempts] == ["lost", "ok"]
+    assert [a.outcome for a in other.detail("@last").attempts] == ["lost"] * 6 + ["ok"]
+    assert steps_of_curve(other) == list(range(1, 25))
     assert left(other) == left(sqlite_lab)
+
+
+def newest(lab: Lab) -> int:
+    """The step of the newest checkpoint."""
+    found = lab.runs.glob("*/checkpoints/step-*")
+    return max((int(path.name[5:]) for path in found), default=0)
 
 
 def command(lab: Lab, spec: Path, *overrides: str) -> subprocess.Popen[str]:
