@@ -126,7 +126,7 @@ def test_restart_trains_from_the_first_step(sqlite_lab: Lab) -> None:
     spec = sqlite_lab.write("toy")
     interrupted(sqlite_lab, spec)
     sqlite_lab.run_one(spec, *LONG, restart=True)
-    assert not any("goes on" in note for note in sqlite_lab.shown.notes)
+    assert not any("goes on from" in note for note in sqlite_lab.shown.notes)
     assert [p.step for p in sqlite_lab.shown.progressed][:2] == [2, 3]
     assert steps_of_curve(sqlite_lab) == [2, 3, 4, 6, 8, 9, 10, 12, 14, 15, 16, 18]
 
@@ -142,12 +142,12 @@ def changed_code(folder: Path) -> None:
 def test_a_run_does_not_go_on_with_other_code(sqlite_lab: Lab) -> None:
     spec = sqlite_lab.write("toy")
     changed_code(interrupted(sqlite_lab, spec))
-    before = sqlite_lab.dump()
+    before = sqlite_lab.kept()
     (outcome,) = sqlite_lab.run(spec, *LONG)
     assert outcome.status == "failed"
     assert "libraries torch: 1.0, now " in (outcome.error or "")
     assert "mmlab run with --restart" in (outcome.error or "")
-    assert sqlite_lab.dump() == before
+    assert sqlite_lab.kept() == before
     assert sqlite_lab.statuses(spec, *LONG, restart=True) == ["done"]
 
 
