@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import sqlite3
@@ -29,6 +30,8 @@ REVISIONS = sorted(
     s.revision for s in ScriptDirectory.from_config(alembic_config()).walk_revisions()
 )
 OLDER = REVISIONS[:-1]
+#: Whether to take the time for all that can be tried: `make migrations` does.
+EVERYTHING = os.environ.get("MMLAB_MIGRATIONS") == "all"
 
 #: Seconds of January 2026 at which runs were submitted, by their train hashes.
 _SUBMITTED = {
@@ -177,6 +180,7 @@ class OldDatabases:
         """Make none yet; without a server all are files."""
         self._folder = folder
         self._server = server
+        self.are_files = server is None
 
     @contextmanager
     def copy(self, revision: str) -> Iterator[str]:
@@ -195,7 +199,7 @@ class OldDatabases:
 
     @cache  # noqa: B019  # as few as there are revisions, for as long as the tests of one module
     def _template(self, revision: str) -> str:
-        file = self._folder / f"{revision}.db"
+        file = self._folder / f"{revision}_{uuid.uuid4().hex[:12]}.db"
         url = restore(revision, file)
         if self._server is None:
             return str(file)
