@@ -66,6 +66,12 @@ class RunError(MmlabError):
         self.reason = reason
 
 
+class StoppedError(MmlabError):
+    """A signal of a scheduler has stopped the command: what is left can be gone on with."""
+
+    exit_code = 75
+
+
 class GroupError(MmlabError):
     """Processes that train together differ, have died or have come apart: all of them end."""
 

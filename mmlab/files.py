@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -103,6 +104,21 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def sync_names(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, if its file system can say when."""
+    try:
+        sync(folder)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether it says that a disk, a quota or the largest size of a file left no space."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    return isinstance(error, OSError) and error.errno in full
 
 
 def _unwritable(path: Path, what: str, found: str) -> UsageError:

@@ -35,6 +35,23 @@ class MetricPoint:
 
 
 @dataclass(frozen=True)
+class Progress:
+    """What one emission says, after `step` of `total_steps` optimiser steps.
+
+    `seconds_left` is how long the steps that remain will take, validation and evaluation aside.
+    `is_best` marks the moment when the present weights are the best so far.
+    """
+
+    step: int
+    total_steps: int
+    loss: float
+    samples_per_second: float
+    seconds_left: float
+    points: Sequence[MetricPoint]
+    is_best: bool = False
+
+
+@dataclass(frozen=True)
 class SampleResults:
     """One row per evaluated sample (or query), n rows; all arrays have length n.
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # One thread for each process of tests, before torch is imported: several that share the cores would
 # wait for each other's threads most of the time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A child process takes seconds to start; tests of processes ask for one.
+os.environ.setdefault("MMLAB_IN_PROCESS", "1")
 # Nor do the tables of tests depend on how wide somebody's terminal is.
 os.environ.pop("COLUMNS", None)
 

@@ -1,6 +1,7 @@
 """The command line, `mmlab VERB`: a verb is imported when asked for, and its libraries later.
 
-Exit codes: 0 done, 1 a run failed, 2 usage, 3 spec, 4 plugin, 5 database, 130 interrupted.
+Exit codes: 0 done, 1 a run failed, 2 usage, 3 spec, 4 plugin, 5 database, 75 cells are left in the
+queue or a scheduler stopped it, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 COMMANDS = {
     "init": "mmlab.cli.init:init",
     "run": "mmlab.cli.run:run",
+    "work": "mmlab.cli.work:work",
+    "retry": "mmlab.cli.work:retry",
+    "cancel": "mmlab.cli.work:cancel",
+    "sync": "mmlab.cli.sync:sync",
     "evaluate": "mmlab.cli.evaluate:evaluate",
     "validate": "mmlab.cli.validate:validate",
     "inspect": "mmlab.cli.inspect:inspect",

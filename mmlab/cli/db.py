@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from mmlab.cli.output import (
@@ -72,6 +74,30 @@ def current(db: str, as_json: bool) -> None:
         return
     click.echo(revision or "none")
     say("up to date" if revision == REVISION else f"this program's revision is {REVISION}")
+
+
+@db.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@db_option
+@color_option
+@verbosity_options
+def runs(folder: Path, db: str) -> None:
+    """Make FOLDER the one where runs of the database leave weights, from now on.
+
+    The first folder that is used is the database's, and every worker must name the same one: what
+    starts from a run's weights looks for them there. Move the files before you say so, or keep what
+    is in the old folder for commands that read it (--runs).
+
+    \b
+    Example:
+      mmlab db runs /shared/mmlab-runs --db postgresql://me@host/results
+    """
+    from mmlab.runner.runs_folder import adopt
+    from mmlab.store import open_store
+
+    with open_store(db) as store:
+        adopt(store, folder)
+        say(f"runs of {store.url_display} leave their files in {folder.absolute()}")
 
 
 def _upgrade(url: str, *, is_new: bool) -> None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-    from mmlab.runner.runner import Display, Outcome
-    from mmlab.train.loop import Progress
+    from mmlab.records import Progress
+    from mmlab.runner.coordinator import Display, Outcome
 
 
 PLAIN_SECONDS = 10.0
@@ -31,6 +31,9 @@ WORDS = {
     "skipped": "already done",
     "held": "another process is at it",
     "failed": "failed",
+    "given back": "given back to the queue",
+    "interrupted": "interrupted, and back in the queue",
+    "died": "its process died; back in the queue",
 }
 
 
@@ -97,7 +100,7 @@ class PlainDisplay:
     def started(self, experiment: str, cell: str, position: int, total: int) -> None:
         """Which cell of how many."""
         self._spoke = self._clock()
-        click.echo(f"[{position}/{total}] {experiment} {cell}".rstrip(), err=True)
+        click.echo(describe_start(experiment, cell, position, total), err=True)
 
     def progress(self, progress: Progress) -> None:
         """Where training stands, unless that was said a moment ago."""
@@ -127,7 +130,7 @@ class BarDisplay:
 
     def started(self, experiment: str, cell: str, position: int, total: int) -> None:
         """Which cell of how many, and a new bar below."""
-        self.note(f"[{position}/{total}] {experiment} {cell}".rstrip())
+        self.note(describe_start(experiment, cell, position, total))
         self._task = self._bar.add_task("", total=None, state="preparing")
 
     def progress(self, progress: Progress) -> None:
@@ -147,6 +150,12 @@ class BarDisplay:
             self._bar.remove_task(self._task)
         self._task = None
         self.note(f"  {self._told.describe(outcome)}")
+
+
+def describe_start(experiment: str, cell: str, position: int, total: int) -> str:
+    """Which cell of how many; of a queue nobody knows how many, and `total` is 0."""
+    of = f"/{total}" if total else ""
+    return f"[{position}{of}] {experiment} {cell}".rstrip()
 
 
 def describe_progress(progress: Progress) -> str:

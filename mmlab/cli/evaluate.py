@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mmlab.cli.output import color_option, db_option, json_option, verbosity_options
-from mmlab.cli.run import cache_option, conclude, device_option, runs_option, stopped_by_sigterm
+from mmlab.cli.run import cache_option, conclude, device_option, runs_option
 
 
 @click.command(short_help="Evaluate a finished run on more, without training.")
@@ -53,6 +53,6 @@ def evaluate(
     from mmlab.runner.runner import RunOptions
 
     options = RunOptions(db, runs, (), device, cache=cache)
-    with stopped_by_sigterm(), make_display() as display:
+    with make_display() as display:
         outcomes = evaluate_runs(run, files, options, display, every=every)
     conclude(outcomes, db, as_json=as_json)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
-import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 from click.core import ParameterSource
 
 from mmlab.cli.output import (
+    CommandFunction,
     color_option,
     db_option,
     json_option,
@@ -24,13 +24,67 @@ from mmlab.cli.output import (
     say,
     verbosity_options,
 )
-from mmlab.errors import LostError, MmlabError
+from mmlab.errors import LostError, MmlabError, harmless
 
 if TYPE_CHECKING:
-    from mmlab.runner.runner import Outcome
+    from mmlab.runner.coordinator import Outcome
 
 
 FINISHED = ("done", "evaluated", "skipped")
+#: How cells stand that are left; the command can be gone on with.
+LEFT = ("held", "queued", "blocked", "given back", "died")
+#: The exit code of a command that leaves cells of its own in the queue.
+UNFINISHED = 75
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, or a number with a unit: `90`, `90s`, `10m`, `2h`."""
+
+    name = "duration"
+    _UNITS: ClassVar = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """The seconds, which are more than 0."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(value).strip())
+        seconds = float(found[1]) * self._UNITS[found[2]] if found else 0.0
+        if seconds <= 0:
+            self.fail(f"{value!r} is no duration: 90, 90s, 10m or 2h is one", param, ctx)
+        return seconds
+
+
+def worker_options(command: CommandFunction) -> CommandFunction:
+    """Add the options of commands that execute cells of the queue."""
+    for option in (
+        click.option(
+            "--lease",
+            type=Duration(),
+            default="60",
+            show_default=True,
+            help="Seconds after which a cell is free whose process shows no sign of life.",
+        ),
+        click.option(
+            "--cell-timeout",
+            type=Duration(),
+            help="End a cell that shows no progress for so long (90, 10m, 2h).  [default: never]",
+        ),
+        click.option(
+            "--max-attempts",
+            type=click.IntRange(1),
+            default=3,
+            show_default=True,
+            help="A cell whose process dies equally so often has failed.",
+        ),
+        click.option(
+            "--in-process",
+            is_flag=True,
+            envvar="MMLAB_IN_PROCESS",
+            help="Execute cells in this process, not in a child: for debuggers.",
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 runs_option = click.option(
@@ -72,6 +126,11 @@ device_option = click.option(
     "--restart", is_flag=True, help="Train interrupted cells from their start, not a checkpoint."
 )
 @click.option("--fail-fast", is_flag=True, help="Stop at the first cell that fails.")
+@click.option("--no-wait", is_flag=True, help="Do not wait for cells that other processes hold.")
+@click.option(
+    "--priority", type=int, default=0, show_default=True, help="Cells of a higher one come first."
+)
+@worker_options
 @click.option(
     "--group-timeout",
     envvar="MMLAB_GROUP_TIMEOUT",
@@ -98,6 +157,12 @@ def run(
     rerun: bool,
     restart: bool,
     fail_fast: bool,
+    no_wait: bool,
+    priority: int,
+    lease: float,
+    cell_timeout: float | None,
+    max_attempts: int,
+    in_process: bool,
     group_timeout: float,
     as_json: bool,
 ) -> None:
@@ -105,7 +170,9 @@ def run(
 
     What is done is left alone, so that the same command continues after an interruption: the
     training of an interrupted cell goes on from its last checkpoint. Cells that failed are tried
-    again. The exit code is 1 if a cell failed.
+    again. The cells are put into the database's queue, and this process works on them; others may
+    help (mmlab work). The exit code is 1 if a cell failed, 75 if some are left in the queue, and
+    130 after Ctrl-C.
 
     \b
     Examples:
@@ -127,6 +194,7 @@ def run(
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from mmlab.cli.display import make_display
     from mmlab.runner.runner import RunOptions, run_specs
+    from mmlab.runner.worker import WorkOptions
 
     options = RunOptions(
         db,
@@ -135,29 +203,18 @@ def run(
         device,
         rerun=rerun,
         restart=restart,
-        fail_fast=fail_fast,
+        priority=priority,
         group_seconds=group_timeout,
         cache=cache,
         keeps_features=not no_cache,
+        in_process=in_process,
+        cell_timeout=cell_timeout,
+        work=WorkOptions(lease, max_attempts, waits=not no_wait, fail_fast=fail_fast),
     )
-    with stopped_by_sigterm(), _speaking_once(), make_display() as display:
+    with _speaking_once(), make_display() as display:
         outcomes = run_specs(specs, options, display)
     if not _is_follower():
         conclude(outcomes, db, as_json=as_json)
-
-
-@contextmanager
-def stopped_by_sigterm() -> Iterator[None]:
-    """Treat SIGTERM, by which schedulers stop a process, like Ctrl-C: the run is released."""
-
-    def stop(signal_number: int, frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -179,17 +236,28 @@ def _is_follower() -> bool:
 
 
 def conclude(outcomes: Sequence[Outcome], db: str, *, as_json: bool) -> None:
-    """Print what there is now, and end with exit code 1 if a cell failed."""
+    """Print what there is now, and end with 1 if a cell failed, 75 if cells are left."""
     if as_json:
         print_json(outcomes=[asdict(outcome) for outcome in outcomes])
     else:
         _show_results(db, {o.experiment for o in outcomes if o.status in FINISHED})
-    counts = {status: 0 for status in (*FINISHED, "held", "failed")}
+    counts = {status: 0 for status in (*FINISHED, *LEFT, "failed")}
     for outcome in outcomes:
         counts[outcome.status] += 1
     say(", ".join(f"{count} {status}" for status, count in counts.items() if count))
     if counts["failed"]:
         click.get_current_context().exit(1)
+    if any(counts[status] for status in LEFT):
+        _tell_left(outcomes)
+        click.get_current_context().exit(UNFINISHED)
+
+
+def _tell_left(outcomes: Sequence[Outcome]) -> None:
+    """Why cells are left in the queue, each reason once."""
+    left = [outcome for outcome in outcomes if outcome.status in LEFT]
+    for reason in dict.fromkeys(outcome.error for outcome in left if outcome.error):
+        say(harmless(reason))
+    say("what is left stays in the queue: run the same again, or mmlab work")
 
 
 def _show_results(db: str, experiments: set[str]) -> None:

@@ -27,10 +27,18 @@ from mmlab.errors import harmless
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from mmlab.store import AttemptRow, CellRow, EvaluationRow, RunDetail, RunRow, Store
+    from mmlab.store import (
+        AttemptRow,
+        CellRow,
+        EvaluationRow,
+        QueuedCell,
+        RunDetail,
+        RunRow,
+        Store,
+    )
 
 
-STATUSES = ("queued", "running", "done", "failed")
+STATUSES = ("queued", "blocked", "running", "done", "failed", "cancelled")
 COLUMNS = ("run", "experiment", "cell", "seed", "status", "started", "seconds")
 WHOLE = ("run", "seed", "status", "started", "seconds")
 
@@ -50,7 +58,8 @@ WHOLE = ("run", "seed", "status", "started", "seconds")
 def ls(experiment: str | None, status: str | None, limit: int, db: str, as_json: bool) -> None:
     """List runs, newest first. `mmlab list` does the same.
 
-    A run's id is cut to the beginning that other commands take; --json has the whole.
+    A run's id is cut to the beginning that other commands take; --json has the whole. Cells in the
+    queue that are no run yet come first, and those that are blocked or were given back say why.
 
     \b
     Examples:
@@ -62,12 +71,37 @@ def ls(experiment: str | None, status: str | None, limit: int, db: str, as_json:
 
     with open_store(db) as store:
         rows = store.runs(experiment=experiment, status=status, limit=limit)
+        cells = [cell for cell in store.queued_cells(experiment) if cell.run_id is None]
         name = store.url_display
+    cells = [cell for cell in cells if status in (None, cell.status)]
     if as_json:
-        print_json(database=name, runs=[asdict(row) for row in rows])
+        waiting = [_as_json(cell) for cell in cells]
+        print_json(database=name, runs=[asdict(row) for row in rows], queue=waiting)
         return
-    console().print(table(COLUMNS, [_line(row) for row in rows], whole=WHOLE))
-    say(f"{len(rows)} run{'s' if len(rows) != 1 else ''} in {name}")
+    lines = [*map(_waiting, cells[:limit]), *map(_line, rows)]
+    console().print(table(COLUMNS, lines, whole=WHOLE))
+    for cell in cells[:limit]:
+        if cell.reason:
+            say(harmless(f"{cell.cell.experiment} {_label(cell)}: {cell.reason}"))
+    queued = f", and {len(cells):,} in the queue" if cells else ""
+    say(f"{len(rows)} run{'s' if len(rows) != 1 else ''} in {name}{queued}")
+
+
+def _waiting(cell: QueuedCell) -> tuple[object, ...]:
+    """The line of a cell that is no run yet."""
+    asked = cell.cell
+    return ("", asked.experiment, asked.label, asked.seed, cell.status, "", "")
+
+
+def _label(cell: QueuedCell) -> str:
+    return f"{cell.cell.label} seed={cell.cell.seed}".strip()
+
+
+def _as_json(cell: QueuedCell) -> dict[str, object]:
+    asked = cell.cell
+    about = {"experiment": asked.experiment, "cell": asked.label, "seed": asked.seed}
+    state = {"status": cell.status, "reason": cell.reason, "priority": cell.priority}
+    return {**about, **state, "waits_for": list(cell.waits_for)}
 
 
 def _line(row: RunRow) -> tuple[object, ...]:

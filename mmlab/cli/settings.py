@@ -16,7 +16,7 @@ from typing import Any
 from mmlab.errors import UsageError, explain, without_passwords
 
 #: What may be set, as options are named; those in PATHS are relative to the file.
-SETTINGS = ("cache", "db", "device", "runs")
+SETTINGS = ("cache", "db", "device", "lease", "runs")
 PATHS = ("cache", "db", "runs")
 _SQLITE = "sqlite:///"
 
@@ -36,7 +36,7 @@ def read_settings(folder: Path) -> dict[str, str]:
 
 def defaults_by_verb(settings: Mapping[str, str], verbs: Iterable[str]) -> dict[str, Any]:
     """The settings as click wants them: for each verb, and for the verbs of `mmlab db` below it."""
-    below = {verb: settings for verb in ("init", "upgrade", "current")}
+    below = {verb: settings for verb in ("init", "upgrade", "current", "runs")}
     return {verb: {**settings, **below} if verb == "db" else dict(settings) for verb in verbs}
 
 

@@ -83,3 +83,14 @@ def gather(x: Tensor) -> Tensor:
 def local(x: Tensor) -> Tensor:
     """The part of the tensor that this process keeps, in the same memory."""
     return cast("DTensor", x).to_local() if is_sharded(x) else x
+
+
+def shard_of(part: Tensor, whole: Tensor) -> Tensor:
+    """A process' part of what is sharded as `whole` is, as a part of that; else the part itself."""
+    if not is_sharded(whole):
+        return part
+    from torch.distributed.tensor import DTensor
+
+    like = cast("DTensor", whole)
+    layout = like.device_mesh, like.placements
+    return DTensor.from_local(part, *layout, shape=like.shape, stride=like.stride())

@@ -6,7 +6,6 @@ so that it loads where its training data are gone. The file's sha256 covers it.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
@@ -25,7 +24,7 @@ from torch import Tensor, nn
 from mmlab.data.reader import Reader
 from mmlab.data.splits import ReferenceData
 from mmlab.errors import RunError, WeightsError, explain
-from mmlab.files import atomic_file
+from mmlab.files import atomic_file, is_disk_full
 
 
 def save_weights(
@@ -176,8 +175,7 @@ def _unwritable(path: Path, size: int, error: OSError) -> RunError:
         allowed=f"a folder with {size:,} bytes free",
         next_step="free space or choose another folder with --runs, then run again",
     )
-    is_full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
-    return RunError(message, "disk_full" if is_full else "error")
+    return RunError(message, "disk_full" if is_disk_full(error) else "error")
 
 
 def _unreadable(path: Path, fault: str, found: str) -> WeightsError:

@@ -308,7 +308,7 @@ def in_order(plans: Sequence[Plan]) -> list[Plan]:
     names = {plan.cell.experiment for plan in plans}
     waiting, ordered, finished = list(plans), [], set[str]()
     while waiting:
-        ready = [plan for plan in waiting if (_needs(plan) & names) <= finished]
+        ready = [plan for plan in waiting if (weights_needed(plan) & names) <= finished]
         if not ready:
             raise _circle(waiting)
         ordered += ready
@@ -317,7 +317,8 @@ def in_order(plans: Sequence[Plan]) -> list[Plan]:
     return ordered
 
 
-def _needs(plan: Plan) -> set[str]:
+def weights_needed(plan: Plan) -> set[str]:
+    """The experiments and runs whose weights a cell starts from."""
     tables = [table.weights for table in plan.cell.spec.encoders.values()]
     return {table.run for table in tables if table is not None and table.run is not None}
 

@@ -2,7 +2,8 @@
 
 RUNS/RUN_ID/checkpoints/step-000001200/ has the training state after 1,200 steps, the best weights
 until then, and a manifest with the sha256 of each file. A folder gets that name when all that is in
-it is on the disk. Whoever writes here holds the run's lease.
+it is on the disk. Whoever writes here holds the run's lease. Of a group of processes that is the
+main one, which writes what all of them have.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,19 +27,33 @@ from typing import Any
 from safetensors import SafetensorError
 
 from mmlab.errors import RunError, explain
-from mmlab.files import size_text, sync
+from mmlab.files import is_disk_full, size_text, sync, sync_names
 from mmlab.hashing import digest
 from mmlab.records import Artifact
-from mmlab.train.state import TENSORS, VALUES, State, TrainingState, pack, unpack
+from mmlab.train.processes import ProcessGroup
+from mmlab.train.state import (
+    TENSORS,
+    VALUES,
+    State,
+    TrainingState,
+    pack,
+    pack_together,
+    unpack,
+    unpack_others,
+)
 
 #: The folder of checkpoints in that of a run, and what stands in each.
 FOLDER, MANIFEST = "checkpoints", "manifest.json"
 #: The best weights of a run, and those until a checkpoint: another name (hard link) of one file.
 BEST = "best.safetensors"
+#: How many processes trained, in what a checkpoint was made with: a batch is divided otherwise.
+PROCESSES = "processes"
 #: So many are kept: the last may turn out to be damaged.
 KEPT = 2
 #: Space for so many must be free before training begins.
 NEEDED = 3
+#: What asks a training to stop: a person, schedulers, a terminal that closes.
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 #: "auto": training takes so many times what a checkpoint costs.
 AUTO = 100
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -46,10 +61,29 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 @dataclass(frozen=True)
 class Saved:
-    """What a training goes on from: its state after so many steps."""
+    """What a training goes on from: its state after so many steps.
+
+    `others` is what processes of a group had otherwise than the main one, by their ranks.
+    """
 
     step: int
     states: Mapping[str, State]
+    processes: int = 1
+    others: Mapping[int, Mapping[str, State]] = field(default_factory=dict)
+
+    def of(self, group: ProcessGroup) -> dict[str, State]:
+        """The state of this process. A process that was not there goes on as the main one."""
+        own = self.others.get(group.rank, {}) if self.processes == group.size else {}
+        return {**self.states, **own}
+
+
+def share(saved: Saved | None, group: ProcessGroup) -> Saved | None:
+    """What the main process of a group has read, for all; all processes call this at once."""
+    if group.size == 1:
+        return saved
+    files = pack({"saved": {} if saved is None else vars(saved)})
+    found = unpack({name: group.spread(files[name]) for name in (TENSORS, VALUES)})["saved"]
+    return Saved(**found) if found else None
 
 
 class Damaged(Exception):
@@ -77,7 +111,8 @@ class Checkpoints:
         """What is not as it was when the newest was made: "libraries torch: 2.14, now 2.15"."""
         for folder in self._newest_first():
             with suppress(Damaged):
-                return list(_changes(_read_manifest(folder)["made_with"], self.made_with))
+                before, now = _read_manifest(folder)["made_with"], self.made_with
+                return list(_changes({**before, PROCESSES: None}, {**now, PROCESSES: None}))
         return []
 
     def refusal(self, changes: list[str]) -> RunError:
@@ -87,7 +122,7 @@ class Checkpoints:
                 f"run {self.run.name}",
                 "its training cannot go on: it would not be the one that was begun",
                 found="; ".join(changes),
-                allowed="the data, batch size, processes, device and code of its checkpoint",
+                allowed="the data, batch size, device and code of its checkpoint",
                 next_step="bring these back, or start the training again: mmlab run with --restart",
             )
         )
@@ -131,17 +166,17 @@ class Checkpoints:
         with self._writing(sum(map(len, files.values()))), self._temporary() as temporary:
             listed = _write_all(temporary, files)
             if best is not None:
-                _link(self.run / BEST, temporary / BEST)
+                _link(self.run.parent / best.path, temporary / BEST)
                 listed[BEST] = best.sha256
             body = {"step": step, "files": listed, "made_with": self.made_with}
             text = json.dumps({"sha256": digest(body), "body": body}, indent=1)
             _write(temporary / MANIFEST, text.encode())
-            sync(temporary)
+            sync_names(temporary)
             temporary.rename(self.folder / _name(step))
-            sync(self.folder)
+            sync_names(self.folder)
             if not self._is_named:  # the folders above it are as new
-                sync(self.run)
-                sync(self.run.parent)
+                sync_names(self.run)
+                sync_names(self.run.parent)
                 self._is_named = True
         for folder in list(self._newest_first())[KEPT:]:
             self._delete(folder)
@@ -172,7 +207,8 @@ class Checkpoints:
 
     def _set_aside(self, folder: Path, fault: str) -> None:
         name = f"corrupt-{folder.name}-{uuid.uuid4().hex[:6]}"
-        folder.rename(self.folder / name)
+        with self._writing(0):
+            folder.rename(self.folder / name)
         self.tell(f"{folder}: this checkpoint is damaged ({fault}); it is kept as {name}")
 
     def _put_best_back(self, folder: Path) -> None:
@@ -182,6 +218,7 @@ class Checkpoints:
         partial = self.run / f".{BEST}.{uuid.uuid4().hex[:12]}.partial"
         _link(folder / BEST, partial)
         partial.replace(self.run / BEST)
+        partial.unlink(missing_ok=True)  # renaming leaves two names of one file as they are
 
     @contextmanager
     def _writing(self, size: int) -> Iterator[None]:
@@ -196,56 +233,75 @@ class Keeper:
 
     `every` is `train.checkpoint_every`. `hold` comes before each: it makes sure of the lease, and
     that all points until then are stored. `best` gives the best weights, if there are some.
+
+    In a group every process has one. The main one decides when, and alone has `checkpoints`; when
+    one is asked to stop, all do so after the same step.
     """
 
     def __init__(
         self,
-        checkpoints: Checkpoints,
+        checkpoints: Checkpoints | None,
         state: TrainingState,
         every: int | str,
-        hold: Callable[[], None],
-        best: Callable[[], Artifact | None],
+        hold: Callable[[], object] = lambda: None,
+        best: Callable[[], Artifact | None] = lambda: None,
     ) -> None:
         self.checkpoints = checkpoints
         self.state = state
+        self.group = state.group
         self.every = every
         self.hold = hold
         self.best = best
         self._begun = time.monotonic()
         self._cost = 0.0
         self._last: int | None = None
-        self._is_asked_to_stop = False
+        self._asked_by: int | None = None
+        self._handlers: dict[int, Callable[[int, FrameType | None], object]] = {}
         self._process = os.getpid()
 
     @contextmanager
     def finishing_steps(self) -> Iterator[None]:
-        """Let Ctrl-C wait for the end of the step and a checkpoint, but not a second one.
+        """Let signals that end the process wait for the end of the step and a checkpoint.
 
-        So does SIGTERM where it is handled. Raises KeyboardInterrupt then. Workers that load
-        samples are forked meanwhile, and go on until the step is finished too.
+        A second one does not wait. What handled them before is called then, or KeyboardInterrupt
+        raised. Workers that load samples are forked meanwhile, and go on until the step is finished
+        too.
         """
-        if threading.current_thread() is not threading.main_thread():  # others get no signals
-            yield
-            return
-        own = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        handled = {number: handler for number, handler in own.items() if callable(handler)}
-        for number in handled:
-            signal.signal(number, self._ask_to_stop)
+        if threading.current_thread() is threading.main_thread():  # others get no signals
+            self._handlers = {number: x for number in SIGNALS if (x := self._handler(number))}
+        own = {number: signal.signal(number, self._ask_to_stop) for number in self._handlers}
         try:
             yield
         finally:
-            for number, handler in handled.items():
+            for number, handler in own.items():
                 signal.signal(number, handler)
-        if self._is_asked_to_stop:  # in the last step
-            raise KeyboardInterrupt
+        (is_asked,) = self.group.any(self._asked_by is not None)  # in the last step
+        if is_asked:
+            self._stop()
+
+    def _handler(self, number: int) -> Callable[[int, FrameType | None], object] | None:
+        """What is to be done at a signal, if not nothing; those who follow are never killed."""
+        handler = signal.getsignal(number)
+        if callable(handler):
+            return handler
+        is_killed = handler is signal.SIG_DFL and not self.group.is_main
+        return signal.default_int_handler if is_killed else None
 
     def _ask_to_stop(self, number: int, frame: FrameType | None) -> None:
         is_worker = os.getpid() != self._process
         if is_worker and number == signal.SIGINT:  # a terminal sends it to all processes at once
             return
-        if is_worker or self._is_asked_to_stop:
+        if is_worker:
             raise KeyboardInterrupt
-        self._is_asked_to_stop = True
+        if self._asked_by is not None:
+            self._handlers[number](number, frame)
+        self._asked_by = number
+
+    def _stop(self) -> None:
+        """Do what was put off."""
+        if self._asked_by is not None:
+            self._handlers[self._asked_by](self._asked_by, None)
+        raise KeyboardInterrupt
 
     def try_out(self) -> None:
         """Save the state in memory, load it back, and write it to the disk and remove it again.
@@ -253,31 +309,47 @@ class Keeper:
         Raises RunError for what could not be saved, before any step is lost by that.
         """
         began = time.monotonic()
-        self.hold()
-        files = pack(self.state.state_dict())
-        self.state.load_state_dict(unpack(files))
-        self.checkpoints.try_out(files)
+        states = self.state.state_dict()
+        files = pack_together(states, self.group)
+        self.state.load_state_dict(unpack(files or pack(states)))
+        del states
+        self._on_main(lambda checkpoints: checkpoints.try_out(files))
         self._wrote(began)
 
     def __call__(self, step: int) -> None:
         """Write a checkpoint after so many steps, if it is due."""
         if self._last is None:  # where training begins, or goes on from
             self._last = step
-        if step > self._last and (self._is_asked_to_stop or self._is_due(step)):
+        is_due, is_asked = self.group.any(self._is_due(step), self._asked_by is not None)
+        if step > self._last and (is_asked or is_due):
             self.write(step)
-        if self._is_asked_to_stop:
-            raise KeyboardInterrupt
+        if is_asked:
+            self._stop()
 
     def write(self, step: int) -> None:
         """Write a checkpoint after so many steps. RunError("nan") if one of them was not finite."""
         began = time.monotonic()
         self.state.require_finite()
-        self.hold()
-        self.checkpoints.write(step, pack(self.state.state_dict()), self.best())
+        files = pack_together(self.state.state_dict(), self.group)
+        self._on_main(lambda checkpoints: checkpoints.write(step, files, self.best()))
         self._last = step
         self._wrote(began)
 
+    def _on_main(self, write: Callable[[Checkpoints], None]) -> None:
+        """Have the main process write, and wait for it: all stop where it cannot."""
+        if self.checkpoints is not None:
+            try:
+                self.hold()
+                write(self.checkpoints)
+            except BaseException:
+                self.group.stop()
+                raise
+        self.group.barrier()
+
     def _is_due(self, step: int) -> bool:
+        """Whether it is, as the main process says."""
+        if self.checkpoints is None:
+            return False
         if isinstance(self.every, int):
             return step % self.every == 0
         return time.monotonic() - self._begun >= self._seconds
@@ -332,28 +404,42 @@ def _read(folder: Path) -> Saved:
     manifest = _read_manifest(folder)
     listed: Mapping[str, str] = manifest["files"]
     files = {name: _checked(folder / name, sha256) for name, sha256 in listed.items()}
+    processes = manifest["made_with"].get(PROCESSES, 1)
     try:
-        return Saved(manifest["step"], unpack({name: files[name] for name in (TENSORS, VALUES)}))
+        return Saved(manifest["step"], unpack(files), processes, unpack_others(files))
     except (KeyError, ValueError, SafetensorError) as error:
         raise Damaged(f"not a training state: {error}") from error
 
 
 def _checked(path: Path, sha256: str) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise Damaged(f"{path.name}: {error.strerror or error}") from error
+    data = _bytes(path)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise Damaged(f"{path.name}: other bytes than were written")
     return data
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:  # Any: JSON
+#: What says that a file is not there, or that the disk has lost it; all else may be right later.
+_LOST = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO)
+
+
+def _bytes(path: Path) -> bytes:
+    """What is in a file. Raises Damaged; RunError where it may be whole but cannot be read now."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        return path.read_bytes()
+    except OSError as error:
+        if error.errno in _LOST:
+            raise Damaged(f"{path.name}: {error.strerror or error}") from error
+        raise _unreadable(path, error) from error
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:  # Any: JSON
+    text = _bytes(folder / MANIFEST)
+    try:
+        manifest = json.loads(text)
         body: dict[str, Any] = manifest["body"]
         is_whole = manifest["sha256"] == digest(body) and folder.name == _name(body["step"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        is_whole = is_whole and {"files", "made_with"} <= body.keys()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Damaged(f"{MANIFEST} cannot be read: {error}") from error
     if not is_whole:
         raise Damaged(f"{MANIFEST}: other bytes than were written")
@@ -374,7 +460,6 @@ def _short(value: object) -> str:
 
 
 def _unwritable(folder: Path, size: int, error: OSError) -> RunError:
-    is_full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
     message = explain(
         str(folder),
         "the checkpoint cannot be written",
@@ -382,7 +467,19 @@ def _unwritable(folder: Path, size: int, error: OSError) -> RunError:
         allowed=f"a folder with {size:,} bytes free that this user may write",
         next_step="free space or choose another folder with --runs, then run again",
     )
-    return RunError(message, "disk_full" if is_full else "error")
+    return RunError(message, "disk_full" if is_disk_full(error) else "error")
+
+
+def _unreadable(path: Path, error: OSError) -> RunError:
+    return RunError(
+        explain(
+            str(path),
+            "a checkpoint cannot be read",
+            found=error.strerror or str(error),
+            allowed="files that this user may read",
+            next_step="mend that, then run again; mmlab run with --restart begins anew",
+        )
+    )
 
 
 def _no_space(folder: Path, free: int, size: int) -> RunError:

@@ -6,6 +6,7 @@ What is asked is read from a file and added to the run's plan. A file is a whole
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,15 +14,17 @@ from pathlib import Path
 
 from mmlab.errors import SpecError, UsageError, explain
 from mmlab.hashing import digest
-from mmlab.model.device import resolve_device
 from mmlab.plan.checks import unmet_needs
 from mmlab.plan.component import Resolved
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import Finder, component_faults
+from mmlab.runner.cell_runner import CellRunner, label_of
 from mmlab.runner.cells import plan_of
+from mmlab.runner.claimed import StoreCoordinator
+from mmlab.runner.coordinator import Coordinator, Display, Ended, Outcome
 from mmlab.runner.identity import Confirmer
-from mmlab.runner.runner import Display, Ended, Outcome, Runner, RunOptions, label_of
+from mmlab.runner.runner import RunOptions, begin
 from mmlab.spec import DatasetTable, EvaluateTable, Spec
 from mmlab.spec.checks import check_part
 from mmlab.spec.document import Document
@@ -41,9 +44,10 @@ def evaluate_runs(
     asked. What a run has been asked before is left alone; what is new lands in one transaction a
     run. Raises UsageError, SpecError or PluginError before anything is evaluated.
     """
-    registry, device = Registry.discover(BUILTINS), resolve_device(options.device)
+    registry, runner = Registry.discover(BUILTINS), CellRunner(options.device)
     with open_store(options.db) as store:
-        runner = Runner(store, options, display, device)
+        runs = begin(runner, store, options, display)
+        coordinator = StoreCoordinator(store, runs, "", display)
         asked = []
         for row in find_runs(store, run, every=every):
             plan = plan_of(store.run_detail(row.run_id), registry)
@@ -51,7 +55,19 @@ def evaluate_runs(
         outcomes = []
         for position, (row, plan, names) in enumerate(asked, start=1):
             display.started(row.experiment, label_of(plan), position, len(asked))
-            outcomes.append(runner.attempt(plan, partial(_ask, runner, row, names)))
+            began = time.perf_counter()
+            ended = runner.attempt(plan, partial(_ask, runner, row, names, coordinator))
+            seconds = time.perf_counter() - began
+            outcomes.append(
+                Outcome(
+                    ended.status,
+                    row.experiment,
+                    label_of(plan),
+                    ended.run_id,
+                    ended.error,
+                    seconds,
+                )
+            )
             display.finished(outcomes[-1])
     return outcomes
 
@@ -76,13 +92,16 @@ def find_runs(store: Store, run: str, *, every: bool) -> list[RunRow]:
     return rows
 
 
-def _ask(runner: Runner, row: RunRow, names: Sequence[str], plan: Plan) -> Ended:
+def _ask(
+    runner: CellRunner, row: RunRow, names: Sequence[str], coordinator: Coordinator, plan: Plan
+) -> Ended:
+    runner.note = coordinator.note
     if any(dataset.is_strict for dataset in plan.evaluate_datasets.values()):
         runner.splits.compare(plan)  # with the training data, which nothing else here needs
-    confirmer = Confirmer(runner.store, runner.display.note)
+    confirmer = Confirmer(coordinator, coordinator.note)
     wanted = confirmer.evaluations(plan, row.train_hash, runner.splits, names)
     confirmer.keep()
-    return runner.add_evaluations(plan, row, wanted)
+    return runner.add_evaluations(plan, row, wanted, coordinator)
 
 
 @dataclass(frozen=True)

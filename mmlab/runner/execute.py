@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -31,13 +31,13 @@ from mmlab.plan.best_metric import train_table
 from mmlab.plan.component import oom_as_fault
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Batch, Outlined
-from mmlab.records import EvaluationResult
-from mmlab.runner.checkpoints import Keeper, Saved
+from mmlab.records import EvaluationResult, Progress
+from mmlab.runner.checkpoints import Keeper, Saved, share
 from mmlab.runner.kept import FeatureCache, FeatureCacheForRun
 from mmlab.runner.provenance import describe_weights, peak_memory_bytes, reset_peak_memory
 from mmlab.runner.score import CellEvaluation
 from mmlab.spec import TrainTable
-from mmlab.train.loop import Progress, Trainer, train
+from mmlab.train.loop import Trainer, train
 from mmlab.train.parallel import gather_state, shard_state
 from mmlab.train.processes import ProcessGroup
 from mmlab.train.rule import UpdateRule
@@ -53,7 +53,7 @@ class Record(Protocol):
     def parts(self) -> dict[str, Stateful]:
         """The record's own parts of the state of a training."""
 
-    def keeper(self, state: TrainingState, every: int | str) -> Keeper | None:
+    def keeper(self, state: TrainingState, every: int | str) -> Keeper:
         """What writes checkpoints of a state: it is called before every step."""
 
     def update(self, progress: Progress) -> None:
@@ -75,7 +75,7 @@ class Record(Protocol):
 
 
 class Unrecorded:
-    """The record of a process that writes nothing."""
+    """The record of a process that writes nothing, as the main one of its group does that."""
 
     def saved(self) -> Saved | None:
         """None."""
@@ -84,8 +84,11 @@ class Unrecorded:
         """None."""
         return {}
 
-    def keeper(self, state: TrainingState, every: int | str) -> Keeper | None:
-        """None."""
+    def keeper(self, state: TrainingState, every: int | str) -> Keeper:
+        """What takes part where the main process writes checkpoints."""
+        keeper = Keeper(None, state, every)
+        keeper.try_out()
+        return keeper
 
     def update(self, progress: Progress) -> None:
         """Nothing."""
@@ -210,7 +213,7 @@ class CellExecutor:
         """Train, keep the best and the final weights, and leave the best in the model."""
         step, about = built.step, built.description().metadata()
         require_tensors(step.state_dict())
-        saved = record.saved()
+        saved = share(record.saved(), self.group)
         start = saved.step if saved else 0
         trainer, batches = start_training(
             built, self.splits, self.device, self.group, evaluation.features, start
@@ -218,7 +221,7 @@ class CellExecutor:
         keeper = self._keeper(trainer, record, summary, saved)
         del saved  # it is as large as the model and the optimiser together
         progresses = train(trainer, batches, evaluation.validate, start, keeper)
-        with keeper.finishing_steps() if keeper else nullcontext(), closing(progresses):
+        with keeper.finishing_steps(), closing(progresses):
             for progress in progresses:
                 record.update(progress)
                 summary.update(progress)
@@ -234,16 +237,18 @@ class CellExecutor:
 
     def _keeper(
         self, trainer: Trainer, record: Record, summary: Summary, saved: Saved | None
-    ) -> Keeper | None:
+    ) -> Keeper:
         """Go on from what was saved, if anything was; gives what writes checkpoints from now on."""
-        if self.group.size > 1:
-            self.say_once("no checkpoints are written: several processes train together")
-            return None
         own: dict[str, Stateful] = {"summary": summary, "generators": Generators()}
         state = TrainingState(trainer, **own, **record.parts())
         if saved is not None:
-            state.load_state_dict(saved.states)
+            states = saved.of(self.group)
+            if not self.group.is_main:  # the main one's record has parts that others have not
+                states = {name: states[name] for name in state.parts}
+            state.load_state_dict(states)
             self.note(f"goes on from step {saved.step:,} of {trainer.total_steps:,}")
+            if said := summary.goes_on_with(saved.processes, self.group.size):
+                self.note(said)
         return record.keeper(state, trainer.table.checkpoint_every)
 
 
@@ -306,6 +311,7 @@ class Summary:
         self._seconds_before = 0.0
         self._steps = 0
         self._rates: list[float] = []
+        self._processes: list[int] = []
 
     @property
     def has_best(self) -> bool:
@@ -326,6 +332,16 @@ class Summary:
             self._best_step = progress.step
             self._best_value = values[f"validation/{self.table.best}"]
 
+    def goes_on_with(self, before: int, now: int) -> str | None:
+        """Take in how many processes train from now on; says what follows where it was another."""
+        if before == now:
+            return None
+        self._processes = [*(self._processes or [before]), now]
+        return (
+            f"{now} process{'es go' if now > 1 else ' goes'} on with what {before} began: "
+            "the run will not be bit-identical to one without a break"
+        )
+
     def state_dict(self) -> dict[str, Any]:  # Any: as torch's
         """What is known of the training so far, the time it took included."""
         return {
@@ -334,6 +350,7 @@ class Summary:
             "steps": self._steps,
             "rates": self._rates,
             "seconds": self._seconds,
+            "processes": self._processes,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # as above
@@ -341,13 +358,18 @@ class Summary:
         self._best_step, self._best_value = state_dict["best_step"], state_dict["best_value"]
         self._steps, self._rates = state_dict["steps"], list(state_dict["rates"])
         self._seconds_before = state_dict["seconds"]
+        self._processes = list(state_dict["processes"])
 
     @property
     def _seconds(self) -> float:
         return self._seconds_before + time.perf_counter() - self._started
 
     def as_dict(self, built: BuiltCell) -> dict[str, object]:
-        """Durations, sizes and speeds; those of training only where there was one."""
+        """Durations, sizes and speeds; those of training only where there was one.
+
+        `processes` are there where their number changed: such a run is not bit-identical to one
+        without a break.
+        """
         parameters = list(built.step.parameters())
         match = built.plan.match
         shared = getattr(built.model.fusion, "function_class", None)
@@ -360,6 +382,7 @@ class Summary:
             **({"match": asdict(match)} if match is not None else {}),
             **({"function_class": shared} if shared is not None else {}),
             **(self._training(self.table) if self.table is not None else {}),
+            **({"processes": self._processes} if self._processes else {}),
         }
 
     def _training(self, table: TrainTable) -> dict[str, object]:

@@ -12,9 +12,9 @@ as if it were new.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic.fields import FieldInfo
 
@@ -29,7 +29,6 @@ from mmlab.plan.plan import Plan
 from mmlab.runner.score import learnt_data
 from mmlab.spec import Component, Table, WithoutEffect
 from mmlab.spec.faults import Where
-from mmlab.store import Store
 
 
 @dataclass(frozen=True)
@@ -192,6 +191,16 @@ def _judge(plan: Plan) -> dict[str, Content] | None:
 _SHOWN = 5
 
 
+class Contents(Protocol):
+    """Where the values behind hashes are kept: a store, or a coordinator."""
+
+    def contents(self, hashes: Sequence[str]) -> dict[str, str]:
+        """The values that hashes stand for, JSON texts by hash, of those that are kept."""
+
+    def keep_contents(self, contents: Mapping[str, str]) -> None:
+        """Keep the values that hashes stand for."""
+
+
 @dataclass(frozen=True)
 class Confirmer:
     """Hashes what is described, and keeps the values in the store; tells what differs, once.
@@ -199,7 +208,7 @@ class Confirmer:
     Nothing is written before `keep`: a cell may still turn out to be one that cannot run.
     """
 
-    store: Store
+    store: Contents
     tell: Callable[[str], None]
     _news: dict[str, str] = field(default_factory=dict)
 
@@ -221,7 +230,7 @@ class Confirmer:
     def confirm(self, contents: Mapping[str, Mapping[str, Content]]) -> dict[str, dict[str, Any]]:
         """What is to be hashed of contents, by any names."""
         plain = {name: digest(hashed(content)) for name, content in contents.items()}
-        known = self.store.contents(set(plain.values()))
+        known = self.store.contents(sorted(set(plain.values())))
         chosen = dict[str, dict[str, Any]]()
         for name, content in contents.items():
             stored = json.loads(known.get(plain[name], "{}"))
@@ -244,7 +253,7 @@ class Confirmer:
     ) -> dict[str, Any]:
         """All values, and a key that nothing else has: the hash is new in any case."""
         chosen = {**whole(content), "leaves_out": []}
-        if not self.store.contents({digest(chosen)}):
+        if not self.store.contents([digest(chosen)]):
             self.tell(f"{name}: {_describe(found)}")
         return chosen
 

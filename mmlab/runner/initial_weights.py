@@ -11,6 +11,7 @@ import difflib
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from mmlab.errors import WeightsError, explain
 from mmlab.model.build import InitialWeights
@@ -19,7 +20,7 @@ from mmlab.plan.plan import Plan
 from mmlab.spec import WeightsTable
 from mmlab.spec.faults import Fault, Where, show
 from mmlab.spec.places import render_located
-from mmlab.store import BestWeights, Store
+from mmlab.store import BestWeights
 
 _PREFIX = "model.encoders."
 #: Names of experiments that a message lists.
@@ -30,18 +31,29 @@ class BeingTrained(WeightsError):
     """The weights are not there yet: another process is training them at this moment."""
 
 
-class WeightsFinder:
-    """Finds weights in a store and its folder of runs, and knows the runs of this command."""
+class StoredRuns(Protocol):
+    """What is asked about runs that others start from: of a store, or of a coordinator."""
 
-    def __init__(self, store: Store, runs: Path, files: WeightsReader | None = None) -> None:
+    def present_runs(self, name: str) -> list[str]:
+        """Ids of the runs of an experiment's present version, or of the run of this id."""
+
+    def are_running(self, run_ids: Sequence[str]) -> bool:
+        """Whether a process is executing one of these runs at this moment."""
+
+    def best_weights(self, run_ids: Sequence[str]) -> list[BestWeights]:
+        """Best weights of those of these runs that are done, newest first."""
+
+    def trained_experiments(self) -> list[str]:
+        """The experiments of which a run is done and has weights."""
+
+
+class WeightsFinder:
+    """Finds weights in a store and its folder of runs."""
+
+    def __init__(self, store: StoredRuns, runs: Path, files: WeightsReader | None = None) -> None:
         self.store = store
         self.runs = runs
         self.files = files or WeightsReader()
-        self._submitted: dict[str, list[str]] = {}
-
-    def submitted(self, experiment: str, run_id: str) -> None:
-        """Learn that a run belongs to the version of an experiment that this command runs."""
-        self._submitted.setdefault(experiment, []).append(run_id)
 
     def find(self, plan: Plan) -> dict[str, InitialWeights]:
         """The weights each encoder starts from, by encoder key; encoders without are left out.
@@ -54,7 +66,7 @@ class WeightsFinder:
         return {
             key: self._from_run(plan, key, table)
             if table.run
-            else self._from_file(plan, key, table)
+            else _from_file(plan, key, table, self.files)
             for key, table in tables.items()
             if table is not None
         }
@@ -62,7 +74,7 @@ class WeightsFinder:
     def _from_run(self, plan: Plan, key: str, table: WeightsTable) -> InitialWeights:
         assert table.run is not None, "a weights table names a run or a file"
         place = plan.place("encoders", key, "weights")
-        run_ids = self._submitted.get(table.run) or self.store.present_runs(table.run)
+        run_ids = self.store.present_runs(table.run)
         if self.store.are_running(run_ids):
             raise _being_trained(place, table.run)
         found = self.store.best_weights(run_ids)
@@ -71,22 +83,33 @@ class WeightsFinder:
         best = max(_comparable(found), key=_validation_score)
         return InitialWeights(self.runs / best.path, best.sha256, table.encoder or key, best.run_id)
 
-    def _from_file(self, plan: Plan, key: str, table: WeightsTable) -> InitialWeights:
-        assert table.file is not None, "a weights table names a run or a file"
-        path = plan.cell.source.document.folder(("encoders", key, "weights", "file")) / table.file
-        if not path.is_file():
-            raise WeightsError(
-                plan.explain(
-                    ("encoders", key, "weights", "file"),
-                    "there is no such weights file",
-                    found=f"{path} is a folder" if path.is_dir() else str(path),
-                    allowed="a safetensors file; the path is relative to the file that names it",
-                    next_step="correct the path",
-                )
+
+def weights_of_files(plan: Plan, files: WeightsReader) -> dict[str, InitialWeights]:
+    """The weights of those encoders that start from a file, each file read once."""
+    tables = {key: plan.cell.spec.encoders[key].weights for key in plan.encoders}
+    return {
+        key: _from_file(plan, key, table, files)
+        for key, table in tables.items()
+        if table is not None and table.file
+    }
+
+
+def _from_file(plan: Plan, key: str, table: WeightsTable, files: WeightsReader) -> InitialWeights:
+    assert table.file is not None, "a weights table names a run or a file"
+    path = plan.cell.source.document.folder(("encoders", key, "weights", "file")) / table.file
+    if not path.is_file():
+        raise WeightsError(
+            plan.explain(
+                ("encoders", key, "weights", "file"),
+                "there is no such weights file",
+                found=f"{path} is a folder" if path.is_dir() else str(path),
+                allowed="a safetensors file; the path is relative to the file that names it",
+                next_step="correct the path",
             )
-        file = self.files.read(path)
-        holds_model = any(name.startswith(_PREFIX) for name in file.tensors)
-        return InitialWeights(path, file.sha256, (table.encoder or key) if holds_model else None)
+        )
+    file = files.read(path)
+    holds_model = any(name.startswith(_PREFIX) for name in file.tensors)
+    return InitialWeights(path, file.sha256, (table.encoder or key) if holds_model else None)
 
 
 def _comparable(found: Sequence[BestWeights]) -> list[BestWeights]:

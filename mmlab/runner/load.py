@@ -14,9 +14,9 @@ from mmlab.model.device import resolve_device
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.runner.cells import plan_of
-from mmlab.runner.initial_weights import WeightsFinder
+from mmlab.runner.initial_weights import StoredRuns, WeightsFinder
 from mmlab.runner.provenance import describe_weights
-from mmlab.store import RunDetail, Store, open_store
+from mmlab.store import RunDetail, open_store
 
 Role = Literal["best", "final"]
 
@@ -53,7 +53,12 @@ def load(
 
 
 def rebuild(
-    plan: Plan, detail: RunDetail, store: Store, runs: Path, splits: Splits, role: Role = "best"
+    plan: Plan,
+    detail: RunDetail,
+    store: StoredRuns,
+    runs: Path,
+    splits: Splits,
+    role: Role = "best",
 ) -> BuiltCell:
     """The modules of a done run on the CPU, with the weights of a role put back."""
     if plan.cell.spec.train is None:

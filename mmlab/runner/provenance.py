@@ -13,6 +13,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import cast
@@ -21,6 +22,7 @@ import torch
 
 import mmlab
 from mmlab.errors import MmlabError, RunError, explain
+from mmlab.files import is_disk_full
 from mmlab.hashing import digest
 from mmlab.model.build import BuiltCell, InitialWeights
 from mmlab.plan.component import Resolved, describe_request, is_out_of_memory
@@ -36,9 +38,9 @@ def describe_origin(plan: Plan, device: torch.device, precision: str) -> dict[st
     """Everything recorded of where a run came from, the work tree being the one it is run in."""
     train = plan.cell.spec.train
     return {
-        "git": describe_git(Path.cwd()),
+        "git": _git_at_first(Path.cwd()),
         "plugins": _describe_plugins(plan),
-        "libraries": {name: version(name) for name in _LIBRARIES},
+        "libraries": _library_versions(),
         "python": platform.python_version(),
         "machine": describe_machine(device),
         "precision": precision,
@@ -49,6 +51,18 @@ def describe_origin(plan: Plan, device: torch.device, precision: str) -> dict[st
             {"file": patch.name, "text": patch.text} for patch in plan.cell.source.patches
         ],
     }
+
+
+@cache
+def _git_at_first(folder: Path) -> dict[str, object] | None:
+    """As it was when first asked for, which is nearest to the code that was imported."""
+    return describe_git(folder)
+
+
+@cache
+def _library_versions() -> dict[str, str]:
+    """Those of what this process has imported: reading them takes milliseconds a distribution."""
+    return {name: version(name) for name in _LIBRARIES}
 
 
 def describe_computation(
@@ -106,7 +120,6 @@ def _describe_source(source: InitialWeights) -> str:
 
 def describe_git(folder: Path) -> dict[str, object] | None:
     """Commit, and whether files that git tracks differ from it; None outside a repository.
-
     Files it does not track say nothing: a first run would leave its own database there.
     """
     commit = _git(folder, "rev-parse", "HEAD")
@@ -159,6 +172,8 @@ def outcome_of(error: BaseException) -> str:
     """The word stored with a failed attempt."""
     if isinstance(error, RunError):
         return error.reason
+    if is_disk_full(error):
+        return "disk_full"
     return "oom" if is_out_of_memory(error) else "error"
 
 

@@ -19,6 +19,8 @@ import numpy as np
 
 #: Length and CRC-32 of what follows, little endian.
 _HEAD = struct.Struct("<II")
+#: How many bytes stand in front of what a frame holds.
+FRAME = _HEAD.size
 
 
 def pack(record: object) -> bytes:

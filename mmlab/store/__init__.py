@@ -11,19 +11,24 @@ Migrations are in `mmlab.store.migrate`, which is slow to import.
 
 from __future__ import annotations
 
+from mmlab.store.engine import DatabaseReplaced, StoreAway
 from mmlab.store.rows import (
     ArtifactRow,
     AttemptRow,
     BestWeights,
+    CellClaim,
     CellRow,
+    CellState,
     Claim,
     EvaluationRow,
     ImportedRun,
     LeaseLost,
+    QueuedCell,
     RunDetail,
     RunIdentity,
     RunRow,
     SpecRow,
+    Submission,
 )
 from mmlab.store.runs import require_done
 from mmlab.store.store import Store, open_store
@@ -32,16 +37,22 @@ __all__ = [
     "ArtifactRow",
     "AttemptRow",
     "BestWeights",
+    "CellClaim",
     "CellRow",
+    "CellState",
     "Claim",
+    "DatabaseReplaced",
     "EvaluationRow",
     "ImportedRun",
     "LeaseLost",
+    "QueuedCell",
     "RunDetail",
     "RunIdentity",
     "RunRow",
     "SpecRow",
     "Store",
+    "StoreAway",
+    "Submission",
     "open_store",
     "require_done",
 ]

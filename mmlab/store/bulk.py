@@ -8,16 +8,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
+from typing import cast as typed
 
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import (
+    ARRAY,
     REAL,
     BigInteger,
     Boolean,
+    Column,
     ColumnElement,
     Connection,
     DateTime,
@@ -27,12 +30,18 @@ from sqlalchemy import (
     SmallInteger,
     Table,
     Text,
+    and_,
+    any_,
+    bindparam,
+    cast,
     func,
     insert,
+    select,
     text,
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.types import TypeEngine
 
 from mmlab.errors import DataError, check_text, explain, unstorable
 
@@ -116,7 +125,7 @@ def _execute_many(
 def _copy(
     connection: Connection, table: Table, names: list[str], rows: Iterable[tuple[object, ...]]
 ) -> None:
-    driver = cast("psycopg.Connection", connection.connection.driver_connection)
+    driver = typed("psycopg.Connection", connection.connection.driver_connection)
     quote = connection.dialect.identifier_preparer.quote
     target = f"{quote(table.name)} ({', '.join(map(quote, names))})"
     with (
@@ -130,7 +139,7 @@ def _copy(
 
 def nullable(values: npt.NDArray[np.floating]) -> list[float | None]:
     """Numbers as a column: None for NaN, which SQLite would turn into NULL by itself."""
-    numbers = cast(list[float | None], values.tolist())
+    numbers = typed(list[float | None], values.tolist())
     for index in np.flatnonzero(np.isnan(values)):
         numbers[index] = None
     return numbers
@@ -138,6 +147,8 @@ def nullable(values: npt.NDArray[np.floating]) -> list[float | None]:
 
 #: Held while new labels or samples are added, so that two processes never add them in two orders.
 _CATALOGUE_LOCK = int.from_bytes(b"catalog")
+#: Held while many rows of the queue change, so that two processes never lock them in two orders.
+_QUEUE_LOCK = int.from_bytes(b"queue")
 
 Insert = sqlite.Insert | postgresql.Insert
 
@@ -170,8 +181,56 @@ def db_now(connection: Connection, seconds: float = 0.0) -> ColumnElement[object
     return func.clock_timestamp() + timedelta(seconds=seconds)
 
 
-def lock_catalogue(connection: Connection) -> None:
-    """Wait for others that add labels or samples. A write on SQLite has waited already."""
+def has_expired(connection: Connection, table: Table, seconds: float) -> ColumnElement[bool]:
+    """Whether a lease of this many seconds in a row of `table` has run out: it may be taken over.
+
+    While a server was away nobody could renew: after its start owners get one lease's time.
+    """
+    expired = and_(table.c.status == "running", table.c.lease_until < db_now(connection))
+    if connection.dialect.name != "postgresql":
+        return expired
+    up_since = text("pg_postmaster_start_time() < clock_timestamp() - make_interval(secs => :s)")
+    return and_(expired, up_since.bindparams(s=seconds))
+
+
+def listed(
+    connection: Connection, values: Collection[int | str], kind: TypeEngine[Any]
+) -> ColumnElement[Any]:
+    """Values as a column to select from. There may be ten thousand, more than parameters may be."""
     if connection.dialect.name == "postgresql":
-        statement = text("SELECT pg_advisory_xact_lock(:key)")
-        connection.execute(statement, {"key": _CATALOGUE_LOCK})
+        return func.unnest(_array(values, kind)).column_valued()
+    rows = func.json_each(json.dumps(list(values))).table_valued(Column("value", kind))
+    return rows.c.value
+
+
+def any_of(
+    connection: Connection, column: ColumnElement[Any], values: Collection[int | str]
+) -> ColumnElement[bool]:
+    """Whether a column has one of these values, of which there may be ten thousand."""
+    if connection.dialect.name == "postgresql":
+        return column == any_(_array(values, column.type))
+    return column.in_(select(listed(connection, values, column.type)))
+
+
+def _array(values: Collection[int | str], kind: TypeEngine[Any]) -> ColumnElement[Any]:
+    if not isinstance(kind, Integer):
+        return bindparam(None, list(values), type_=ARRAY(kind))
+    # As a text, for the driver takes longer to write each of them than the server to read it.
+    written = bindparam(None, f"{{{','.join(map(str, values))}}}", type_=Text())
+    return cast(written, ARRAY(kind))
+
+
+def lock_catalogue(connection: Connection) -> None:
+    """Wait for others that add labels or samples."""
+    _lock(connection, _CATALOGUE_LOCK)
+
+
+def lock_queue(connection: Connection) -> None:
+    """Wait for others that change many rows of the queue. Before any row of it is locked."""
+    _lock(connection, _QUEUE_LOCK)
+
+
+def _lock(connection: Connection, key: int) -> None:
+    # A write on SQLite has waited already.
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})

@@ -1,40 +1,90 @@
-"""Cells as rows, and the values behind hashes: what a queue reads, and what confirms a hit."""
+"""Cells as rows, and the values behind hashes: what a queue reads, and what confirms a hit.
+
+Also the few facts about a database itself.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, select, update
 
 from mmlab.hashing import ordered_json
-from mmlab.store.bulk import db_now, digest, insert_into, insert_missing
+from mmlab.store.bulk import any_of, db_now, digest, insert_into, insert_missing
 from mmlab.store.rows import CellRow, SpecRow
-from mmlab.store.tables import cells, identities, specs
+from mmlab.store.tables import cells, identities, properties, specs
 
 
 def add_spec(connection: Connection, spec: SpecRow) -> int:
     """The number of a spec, which is added unless its text and content are there."""
+    return _add_specs(connection, [spec])[0]
+
+
+def _add_specs(connection: Connection, added: Sequence[SpecRow]) -> list[int]:
+    # Cells of one sweep share their spec, and its content is large.
+    by_object = {id(spec): _spec_row(spec) for spec in added}
+    by_hash = {row["hash"]: row for row in by_object.values()}
+    numbers = {key: _add_spec(connection, row) for key, row in by_hash.items()}
+    return [numbers[by_object[id(spec)]["hash"]] for spec in added]
+
+
+def _spec_row(spec: SpecRow) -> dict[str, str]:
     resolved = ordered_json(spec.resolved)
     spec_hash = digest(spec.text + "\0" + resolved)
-    query = select(specs.c.id).where(specs.c.hash == spec_hash)
+    return {"hash": spec_hash, "name": spec.name, "text": spec.text, "resolved": resolved}
+
+
+def _add_spec(connection: Connection, row: Mapping[str, str]) -> int:
+    query = select(specs.c.id).where(specs.c.hash == row["hash"])
     found: int | None = connection.scalar(query)
     if found is not None:
         return found
-    row = {
-        "hash": spec_hash,
-        "name": spec.name,
-        "text": spec.text,
-        "resolved": resolved,
-        "created_at": db_now(connection),
-    }
-    insert_missing(connection, specs, row)
+    insert_missing(connection, specs, {**row, "created_at": db_now(connection)})
     return int(connection.execute(query).scalar_one())
 
 
 def add_cell(connection: Connection, cell: CellRow, spec_id: int, run_id: str | None) -> None:
     """Add a cell of a spec and the run that it is, or note that it was submitted again."""
+    row = _row(cell, spec_id, run_id)
+    now = db_now(connection)
+    insert_missing(connection, cells, {**row, "created_at": now, "submitted_at": now})
+    if run_id is None or connection.scalar(_newest(cells.c.hash, run_id)) == row["hash"]:
+        return
+    # A spec that moved and moved back is where it was submitted last.
+    same = [cells.c[name] == row[name] for name in ("spec_id", "run_id", "hash")]
+    connection.execute(update(cells).where(*same).values(submitted_at=now))
+
+
+def add_cells(connection: Connection, added: Sequence[CellRow]) -> list[int]:
+    """The numbers of cells without a run, in order; those that are not there yet are added."""
+    spec_ids = _add_specs(connection, [cell.spec for cell in added])
+    rows = [_row(cell, spec_id, None) for cell, spec_id in zip(added, spec_ids, strict=True)]
+    now = connection.scalar(select(db_now(connection)))
+    dated = [{**row, "created_at": now, "submitted_at": now} for row in rows]
+    insert_missing(connection, cells, dated)
+    query = select(cells.c.id, cells.c.spec_id, cells.c.hash).where(
+        cells.c.run_id.is_(None), any_of(connection, cells.c.spec_id, set(spec_ids))
+    )
+    numbers = {(row.spec_id, row.hash): row.id for row in connection.execute(query)}
+    return [numbers[row["spec_id"], row["hash"]] for row in rows]
+
+
+def without_run(connection: Connection, run_id: str) -> int | None:
+    """The number of the newest cell that is a run, as a cell without one; None if there is none."""
+    names = [column.name for column in cells.columns if column.name not in ("id", "run_id")]
+    query = select(*(cells.c[name] for name in names))
+    query = query.where(cells.c.id == _newest(cells.c.id, run_id).scalar_subquery())
+    row = connection.execute(query).first()
+    if row is None:
+        return None
+    insert_missing(connection, cells, dict(row._mapping))
+    same = [cells.c[name] == row._mapping[name] for name in ("spec_id", "hash")]
+    return connection.scalar(select(cells.c.id).where(cells.c.run_id.is_(None), *same))
+
+
+def _row(cell: CellRow, spec_id: int, run_id: str | None) -> dict[str, Any]:  # Any: of any column
     said = {
         "experiment": cell.experiment,
         "position": cell.position,
@@ -45,14 +95,7 @@ def add_cell(connection: Connection, cell: CellRow, spec_id: int, run_id: str | 
         "budget": cell.budget,
         "resolved": ordered_json(cell.resolved),
     }
-    now = db_now(connection)
-    key = {"spec_id": spec_id, "run_id": run_id, "hash": digest(ordered_json(said))}
-    insert_missing(connection, cells, {**key, **said, "created_at": now, "submitted_at": now})
-    if run_id is None or connection.scalar(_newest(cells.c.hash, run_id)) == key["hash"]:
-        return
-    # A spec that moved and moved back is where it was submitted last.
-    same = [cells.c[name] == value for name, value in key.items()]
-    connection.execute(update(cells).where(*same).values(submitted_at=now))
+    return {"spec_id": spec_id, "run_id": run_id, "hash": digest(ordered_json(said)), **said}
 
 
 def _newest(column: ColumnElement[Any], run_id: str) -> Select[Any]:
@@ -63,24 +106,31 @@ def _newest(column: ColumnElement[Any], run_id: str) -> Select[Any]:
 
 def newest_cell(connection: Connection, run_id: str) -> CellRow | None:
     """The cell submitted last of those that are a run; None for a run that was imported."""
-    query = (
-        select(cells, specs.c.name, specs.c.text, specs.c.resolved.label("spec_resolved"))
-        .join(specs, specs.c.id == cells.c.spec_id)
-        .where(cells.c.id == _newest(cells.c.id, run_id).scalar_subquery())
-    )
+    newest = _newest(cells.c.id, run_id).scalar_subquery()
+    query = select(*WHOLE).join_from(cells, specs).where(cells.c.id == newest)
     row = connection.execute(query).first()
-    if row is None:
-        return None
+    return None if row is None else as_cell(row)
+
+
+#: All columns of a whole cell, from `cells` joined to `specs`.
+WHOLE = (
+    *(column.label(f"cell_{column.name}") for column in cells.columns),
+    *(column.label(f"spec_{column.name}") for column in specs.columns),
+)
+
+
+def as_cell(row: Row[Any]) -> CellRow:
+    """A row that has the columns WHOLE, as a value."""
     return CellRow(
-        spec=SpecRow(row.name, row.text, json.loads(row.spec_resolved)),
-        experiment=row.experiment,
-        position=row.position,
-        seed=row.seed,
-        label=row.label,
-        axes=json.loads(row.axes),
-        overrides=None if row.overrides is None else json.loads(row.overrides),
-        budget=row.budget,
-        resolved=json.loads(row.resolved),
+        spec=SpecRow(row.spec_name, row.spec_text, json.loads(row.spec_resolved)),
+        experiment=row.cell_experiment,
+        position=row.cell_position,
+        seed=row.cell_seed,
+        label=row.cell_label,
+        axes=json.loads(row.cell_axes),
+        overrides=None if row.cell_overrides is None else json.loads(row.cell_overrides),
+        budget=row.cell_budget,
+        resolved=json.loads(row.cell_resolved),
     )
 
 
@@ -96,3 +146,20 @@ def keep_contents(connection: Connection, contents: Mapping[str, str]) -> None:
     statement = insert_into(connection, identities)
     changed = {"content": statement.excluded.content}
     connection.execute(statement.on_conflict_do_update(index_elements=["hash"], set_=changed), rows)
+
+
+def read_property(connection: Connection, key: str) -> str | None:
+    """A fact about the database itself; None where it has none of this name."""
+    return connection.scalar(select(properties.c.value).where(properties.c.key == key))
+
+
+def keep_property(connection: Connection, key: str, value: str, *, replace: bool) -> str:
+    """Keep a fact about the database unless it is there, or in its place; the one that holds."""
+    statement = insert_into(connection, properties).values(key=key, value=value)
+    kept = (
+        statement.on_conflict_do_update(index_elements=["key"], set_={"value": value})
+        if replace
+        else statement.on_conflict_do_nothing()
+    )
+    connection.execute(kept)
+    return read_property(connection, key) or value

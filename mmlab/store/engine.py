@@ -1,12 +1,19 @@
-"""Connections to a database: transactions done right, and faults in plain words."""
+"""Connections to a database: transactions done right, and faults in plain words.
+
+A transaction whose connection was lost, in its COMMIT too, is looked up and done again (retry).
+"""
 
 from __future__ import annotations
 
+import copy
+import os
+import random
 import shlex
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event
@@ -18,11 +25,23 @@ from mmlab.errors import StoreError, explain
 from mmlab.store.address import ADDRESS, ALLOWED, Address
 
 BUSY_SECONDS = 30
+#: A database that was there and is away is asked again for so long, unless the caller waits itself.
+PATIENCE_SECONDS = 10.0
+#: The first and the longest wait until it is asked again (backoff).
+WAIT_SECONDS = (0.1, 2.0)
 _POSTGRES_SETTINGS = {
     "TimeZone": "UTC",
     "synchronous_commit": "on",
     "lock_timeout": "60s",
     "idle_in_transaction_session_timeout": "60s",
+}
+#: Seconds until a server counts as away that does not answer: at the door, and afterwards 45.
+_WAITS = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 45_000,  # milliseconds
 }
 _WRITE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 
@@ -50,37 +69,128 @@ _NEXT_STEPS = {
 }
 
 
+T = TypeVar("T")
+
+
+class StoreAway(StoreError):
+    """The connection was lost, or none is to be had now: what was asked may have been done."""
+
+
+class DatabaseReplaced(StoreError):
+    """The database was deleted meanwhile, or another one stands in its place."""
+
+
 class Database:
     """An address and the pool of its connections, safe to use from several threads."""
 
     def __init__(self, address: Address) -> None:
         """Make the pool; nothing is connected yet."""
         self.address = address
+        self.patience_seconds = PATIENCE_SECONDS
         self.engine = _postgres_engine(address) if address.path is None else _sqlite_engine(address)
         self._writer = self.engine.execution_options(**_WRITE)
+        self._file = _file_id(address)
+        self._was_there = False
 
     @property
     def is_sqlite(self) -> bool:
         """Whether it is a file; Postgres otherwise."""
         return self.engine.dialect.name == "sqlite"
 
+    def with_patience(self, seconds: float) -> Self:
+        """The same database and pool, asked again for so long where it is away."""
+        other = copy.copy(self)
+        other.patience_seconds = seconds
+        return other
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """One read transaction: all its statements see the same state."""
-        with self.translated(), self.engine.connect() as connection:
-            yield connection
+        with self.translated():
+            self._require_file()
+            with self.engine.connect() as connection:
+                self._was_there = True
+                yield connection
+
+    def query(self, work: Callable[[Connection], T]) -> T:
+        """What the work reads, in one transaction; again where the connection was lost in it."""
+
+        def attempt() -> T:
+            with self.read() as connection:
+                return work(connection)
+
+        return self._enduring(attempt)
+
+    def transact(
+        self,
+        work: Callable[[Connection], T],
+        look_up: Callable[[Connection, T], T | None] | None = None,
+    ) -> T:
+        """What the work gives, in one write transaction; again where the connection was lost in it.
+
+        It may have been lost after the commit and before its answer. Work that would not give the
+        same again has a `look_up`, which is asked first: from what the work gave then, it gives the
+        answer if that was committed, and None if not.
+        """
+        given: list[T] = []
+
+        def attempt() -> T:
+            with self.write() as connection:
+                found = look_up(connection, given[-1]) if look_up and given else None
+                if found is None:
+                    found = work(connection)
+                    given.append(found)
+            return found
+
+        return self._enduring(attempt)
+
+    def _enduring(self, attempt: Callable[[], T]) -> T:
+        """What an attempt gives; one that finds the database away is repeated, but not for ever.
+
+        A database that has never been reached is not waited for.
+        """
+        until = time.monotonic() + self.patience_seconds
+        for wait in backoff():
+            try:
+                return attempt()
+            except StoreAway:
+                if not self._was_there or time.monotonic() + wait > until:
+                    raise
+            time.sleep(wait)
+        raise AssertionError("waits do not end")
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One write transaction, committed at the end and undone if anything is raised."""
-        with self.translated(), self._writer.begin() as connection:
-            yield connection
+        with self.translated():
+            self._require_file()
+            with self._writer.begin() as connection:
+                self._was_there = True
+                yield connection
+            self._require_file()
 
     @contextmanager
     def untransacted(self) -> Iterator[Connection]:
         """A connection on which nothing has begun; a transaction begun on it may write."""
         with self.translated(), self._writer.connect() as connection:
             yield connection
+
+    def _require_file(self) -> None:
+        """A file that was deleted can be written to for as long as it is open: all would be lost.
+
+        Raises DatabaseReplaced.
+        """
+        found = _file_id(self.address)
+        if found != self._file:
+            raise DatabaseReplaced(
+                explain(
+                    self.address.display,
+                    "the database was deleted or replaced while it was used",
+                    found="no such file" if found is None else "another file",
+                    allowed="the file that was there when the command began",
+                    next_step="put that file back, or run the command again with this one",
+                )
+            )
 
     @contextmanager
     def translated(self) -> Iterator[None]:
@@ -91,11 +201,14 @@ class Database:
         except (DBAPIError, driver.Error) as error:
             if _is_defect(error):
                 raise
-            raise StoreError(self.explain(error)) from error
+            kind = StoreAway if _is_away(error, driver) else StoreError
+            if self._was_there and _is_gone(error):
+                kind = DatabaseReplaced
+            raise kind(self.explain(error)) from error
 
     def explain(self, error: Exception) -> str:
         """What the driver said, without secrets, and what to do about it."""
-        original = getattr(error, "orig", None) or error
+        original = _original(error)
         said = " ".join(self.address.redact(str(original)).split())
         steps = (step for part, step in _NEXT_STEPS.items() if part in str(original))
         step = next(steps, "correct {address}, or mend the database, then try again")
@@ -112,10 +225,68 @@ class Database:
         self.engine.dispose()
 
 
+def backoff() -> Iterator[float]:
+    """How many seconds to wait before each further try: longer and longer, and none like others."""
+    wait, longest = WAIT_SECONDS
+    while True:
+        yield wait * random.uniform(0.5, 1)
+        wait = min(2 * wait, longest)
+
+
+def _file_id(address: Address) -> tuple[int, int] | None:
+    """Which file a database is; None for a server, and where there is none."""
+    try:
+        found = os.stat(address.path) if address.path else None
+    except OSError:
+        return None
+    return found and (found.st_dev, found.st_ino)
+
+
+#: Of Postgres' codes: no right to do it, no such table.
+_DENIED, _NO_TABLE = "42501", "42P01"
+
+
 def _is_defect(error: Exception) -> bool:
-    """A broken statement or constraint is our mistake, but a missing right is not."""
-    is_denied = getattr(getattr(error, "orig", error), "sqlstate", None) == "42501"
-    return isinstance(error, (IntegrityError, ProgrammingError)) and not is_denied
+    """A broken statement or constraint is our mistake, but a missing right or table is not."""
+    is_ours = _sqlstate(error) not in (_DENIED, _NO_TABLE)
+    return isinstance(error, (IntegrityError, ProgrammingError)) and is_ours
+
+
+def _is_gone(error: Exception) -> bool:
+    """Whether the database or its tables are no more, if they were there before."""
+    said = str(_original(error))
+    is_dropped = "database" in said and "does not exist" in said
+    return _sqlstate(error) == _NO_TABLE or "no such table" in said or is_dropped
+
+
+#: What a server says at the door that it will say again.
+_LASTING = ("password", "role ", "does not exist", "pg_hba", "permission", "certificate")
+#: Connection faults, a server that starts or stops, and one that has too many clients.
+_AWAY = ("08", "57P", "53300")
+
+
+def _is_away(error: Exception, driver: Any) -> bool:  # Any: a module
+    """Whether the same may go well in a moment: the connection was lost, or is not to be had."""
+    original = _original(error)
+    if isinstance(original, sqlite3.Error):
+        code = getattr(original, "sqlite_errorcode", 0) & 0xFF
+        return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+    if getattr(error, "connection_invalidated", False):
+        return True
+    state = _sqlstate(error)
+    if state is None:  # no answer of the server: of its library, which says it in words
+        is_lasting = any(part in str(original) for part in _LASTING)
+        return isinstance(original, driver.OperationalError) and not is_lasting
+    return state.startswith(_AWAY)
+
+
+def _original(error: Exception) -> BaseException:
+    return getattr(error, "orig", None) or error
+
+
+def _sqlstate(error: Exception) -> str | None:
+    state: str | None = getattr(_original(error), "sqlstate", None)
+    return state
 
 
 def _sqlite_engine(address: Address) -> Engine:
@@ -145,10 +316,10 @@ def _sqlite_engine(address: Address) -> Engine:
 
 
 def _postgres_engine(address: Address) -> Engine:
-    arguments: dict[str, object] = {"application_name": "mmlab", "keepalives_idle": 30}
-    if "connect_timeout" not in address.url.query:
-        arguments["connect_timeout"] = 10
-    if "options" not in address.url.query:
+    given = address.url.query
+    arguments: dict[str, object] = {"application_name": "mmlab"}
+    arguments |= {key: value for key, value in _WAITS.items() if key not in given}
+    if "options" not in given:
         arguments["options"] = " ".join(f"-c {k}={v}" for k, v in _POSTGRES_SETTINGS.items())
     try:
         engine = create_engine(address.url, pool_pre_ping=True, connect_args=arguments)

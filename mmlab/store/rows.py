@@ -11,7 +11,10 @@ from mmlab.records import EvaluationResult
 
 
 class LeaseLost(StoreError):
-    """Another process has claimed the run meanwhile, so this one wrote nothing and must stop."""
+    """The claim is void, so nothing was written and this process must stop.
+
+    Another process has claimed the run or cell meanwhile, or somebody has cancelled it.
+    """
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,71 @@ class Claim:
     fence: int
     worker: str
     lease_seconds: float
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A cell for the queue.
+
+    `waits_for` are the experiments, or the ids of runs, that it starts from: it can be claimed once
+    they have ended. `asked_hash` is its train hash as far as the submitter could compute it. Higher
+    priorities are claimed first. With `rerun` it becomes one more replicate in any case.
+    """
+
+    cell: CellRow
+    waits_for: Sequence[str] = ()
+    asked_hash: str | None = None
+    priority: int = 0
+    rerun: bool = False
+
+
+@dataclass(frozen=True)
+class QueuedCell:
+    """A cell in the queue, whole. `run_id` is the run it became, None before it was begun.
+
+    `reason` is why it was given back or blocked. `deaths` says how often in a row the process that
+    had it died in one and the same way.
+    """
+
+    id: int
+    cell: CellRow
+    status: str
+    priority: int
+    waits_for: Sequence[str]
+    asked_hash: str | None
+    rerun: bool
+    run_id: str | None
+    reason: str | None
+    deaths: int
+
+
+@dataclass(frozen=True)
+class CellClaim:
+    """The right to execute a cell until the lease ends. Whoever claims later has a higher fence."""
+
+    id: int
+    fence: int
+    worker: str
+    lease_seconds: float
+    queued: QueuedCell
+
+
+@dataclass(frozen=True)
+class CellState:
+    """How a cell in the queue stands.
+
+    `status` is queued, running, done, failed, blocked or cancelled. `id` is None for a run that has
+    no place in the queue. `lease_until` (UTC) is None unless it is running.
+    """
+
+    id: int | None
+    status: str
+    experiment: str
+    label: str
+    seed: int
+    run_id: str | None
+    reason: str | None
+    lease_until: datetime | None
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,12 @@ def _no_such_run(connection: Connection, name: str, ids: list[str]) -> str:
     )
 
 
+def run_row(connection: Connection, run_id: str) -> RunRow | None:
+    """The run of this id, if there is one."""
+    row = connection.execute(select(runs).where(runs.c.id == run_id)).first()
+    return None if row is None else as_run(row)
+
+
 def lock_done_run(connection: Connection, run_id: str) -> None:
     """Let nobody else add to this run until the transaction ends. UsageError unless it is done."""
     query = select(runs.c.status).where(runs.c.id == run_id).with_for_update()

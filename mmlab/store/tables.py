@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: the only revision of a database that this program works with.
-REVISION = "0005"
+REVISION = "0006"
 
 metadata = MetaData(
     naming_convention={
@@ -42,7 +42,12 @@ metadata = MetaData(
 )
 
 STATUSES = ("queued", "running", "done", "failed", "cancelled")
-OUTCOMES = ("ok", "error", "oom", "nan", "disk_full", "preempted", "lost", "interrupted")
+QUEUED = ("queued", "running", "done", "failed", "blocked", "cancelled")
+PARTS = ("queued", "running", "done")
+OUTCOMES = (
+    *("ok", "error", "oom", "nan", "disk_full", "preempted", "lost", "interrupted"),
+    *("died", "timeout", "cancelled"),
+)
 VALUE_KINDS = ("finite", "nan", "inf", "-inf", "undefined")
 BETTER = ("higher", "lower")
 DECLARED = "what the metric is; NULL where nobody has declared it"
@@ -55,6 +60,15 @@ AnyColumn = Column[Any]
 def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
     allowed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({allowed})", name=column)
+
+
+def _held_while_running() -> CheckConstraint:
+    """Whoever executes something says so and until when, and nobody else does."""
+    return CheckConstraint(
+        "(status = 'running') = (worker IS NOT NULL)"
+        " AND (status = 'running') = (lease_until IS NOT NULL)",
+        name="lease",
+    )
 
 
 def _unique_where(name: str, condition: str, *columns: str) -> Index:
@@ -111,11 +125,7 @@ runs = Table(
     Index(None, "experiment", "created_at"),
     Index(None, "status", "created_at"),
     _one_of("status", STATUSES),
-    CheckConstraint(
-        "(status = 'running') = (worker IS NOT NULL)"
-        " AND (status = 'running') = (lease_until IS NOT NULL)",
-        name="lease",
-    ),
+    _held_while_running(),
     CheckConstraint(
         "(status IN ('done', 'failed', 'cancelled')) = (finished_at IS NOT NULL)", name="finished"
     ),
@@ -173,6 +183,88 @@ attempts = Table(
     Column("traceback", Text, comment="the program's full account of a failure"),
     _one_of("outcome", OUTCOMES),
     comment="One row per claim of a run: every try is kept, also those that failed",
+)
+
+queue = Table(
+    "queue",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="place in the queue"),
+    _key("cells.id", "what is asked for: a cell without a run"),
+    Column("experiment", Text, nullable=False, comment="the spec's name, as in the cell"),
+    Column(
+        "status",
+        Text,
+        nullable=False,
+        comment="queued, running, done, failed, cancelled, or blocked: what it starts from failed",
+    ),
+    Column("priority", Integer, nullable=False, comment="higher ones are claimed first; usually 0"),
+    Column(
+        "waits_for",
+        Text,
+        nullable=False,
+        comment="JSON: experiments, or ids of runs, that must have ended before it can start",
+    ),
+    Column("asked_hash", Text, comment="train hash as the submitter computed it; NULL if unknown"),
+    Column(
+        "rerun", Boolean, nullable=False, comment="whether one more replicate is wanted in any case"
+    ),
+    _key("runs.id", "the run it became; NULL before it was begun", nullable=True),
+    Column("fence", Integer, nullable=False, comment="times claimed; older claims are void"),
+    Column("worker", Text, comment="the process that has it; NULL unless running"),
+    Column("lease_until", DateTime(timezone=True), comment="free after this; NULL unless running"),
+    Column(
+        "deaths",
+        Integer,
+        nullable=False,
+        comment="how often in a row the process of the cell died equally",
+    ),
+    Column("death", Text, comment="how it died last: exit code or signal; NULL if it never did"),
+    Column(
+        "reason", Text, comment="why it was given back, blocked, failed or cancelled; else NULL"
+    ),
+    Column("created_at", DateTime(timezone=True), nullable=False, comment="first submitted, UTC"),
+    Column("ended_at", DateTime(timezone=True), comment="done, failed or cancelled, UTC"),
+    _one_of("status", QUEUED),
+    _held_while_running(),
+    CheckConstraint(
+        "(status IN ('done', 'failed', 'cancelled')) = (ended_at IS NOT NULL)", name="ended"
+    ),
+    _unique_where(
+        "uq_queue_open", "status IN ('queued', 'running', 'blocked') AND NOT rerun", "cell_id"
+    ),
+    Index(None, "experiment", "status"),
+    Index(None, "run_id"),
+    Index(None, "cell_id"),
+    Index(
+        "ix_queue_waiting",
+        "status",
+        "experiment",
+        sqlite_where=text("waits_for <> '[]'"),
+        postgresql_where=text("waits_for <> '[]'"),
+    ),
+    comment="One row per submitted cell and per rerun: what is to be done, and who does it",
+)
+# In the order in which cells are claimed.
+Index("ix_queue_status_priority_id", queue.c.status, queue.c.priority.desc(), queue.c.id)
+
+evaluation_parts = Table(
+    "evaluation_parts",
+    metadata,
+    _key("runs.id", "the run that is evaluated", is_primary=True),
+    Column("evaluation_hash", Text, primary_key=True, comment="as of the evaluation to be"),
+    Column("part", Integer, primary_key=True, comment="number of the part, from 0"),
+    Column("first", BigInteger, nullable=False, comment="position of its first sample, from 0"),
+    Column("count", BigInteger, nullable=False, comment="how many samples it has"),
+    Column("status", Text, nullable=False, comment="queued, running or done"),
+    Column("fence", Integer, nullable=False, comment="times claimed; older claims are void"),
+    Column("worker", Text, comment="the process computing it; NULL unless running"),
+    Column("lease_until", DateTime(timezone=True), comment="free after this; NULL unless running"),
+    Column("digest", Text, comment="sha256 of the file of its results; NULL unless done"),
+    Column("path", Text, comment="that file, relative to the runs folder; NULL unless done"),
+    _one_of("status", PARTS),
+    _held_while_running(),
+    sqlite_with_rowid=False,
+    comment="One row per part of an evaluation that is not merged yet",
 )
 
 label_sets = Table(
@@ -433,6 +525,19 @@ thumbnails = Table(
     _key("samples.id", "the sample", is_primary=True),
     Column("image", LargeBinary, nullable=False, comment="a small picture of it, WebP bytes"),
     comment="One row per sample that has a small picture, so that reports need no dataset",
+)
+
+properties = Table(
+    "properties",
+    metadata,
+    Column("key", Text, primary_key=True, comment="id, or runs_folder"),
+    Column(
+        "value",
+        Text,
+        nullable=False,
+        comment="this database's own uuid; the token of the folder where its runs leave files",
+    ),
+    comment="One row per fact about the database itself",
 )
 
 column_docs = Table(

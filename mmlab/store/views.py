@@ -187,6 +187,6 @@ submitted_cells = Table(
     Column("budget", BigInteger, comment="parameters of fusion and head to meet; NULL if none"),
     Column("created_at", DateTime(timezone=True), comment="first submitted, UTC"),
     Column("run_id", Text, comment="the run it is; NULL where none was found yet"),
-    Column("status", Text, comment="of that run: queued, running, done, failed or cancelled"),
+    Column("status", Text, comment="of that run; before it, of its place in the queue, or NULL"),
     comment="One row per cell that was ever submitted, and the run it is",
 )

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from mmlab.errors import RunError, explain
 from mmlab.model.device import autocast, resolve_precision
 from mmlab.model.model import Step
 from mmlab.plugin import Batch, Stepped
-from mmlab.records import MetricPoint
+from mmlab.records import MetricPoint, Progress
 from mmlab.spec import TrainTable
 from mmlab.train.parallel import average_gradients, clip_gradients, wrap_for_training
 from mmlab.train.processes import ProcessGroup
@@ -25,23 +24,6 @@ from mmlab.train.rule import Average, UpdateRule
 
 #: Scores the model on the validation split: metric name -> value.
 Validate = Callable[[], Mapping[str, float]]
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What one emission says, after `step` of `total_steps` optimiser steps.
-
-    `seconds_left` is how long the steps that remain will take, validation and evaluation aside.
-    `is_best` marks the moment when the present weights are the best so far.
-    """
-
-    step: int
-    total_steps: int
-    loss: float
-    samples_per_second: float
-    seconds_left: float
-    points: Sequence[MetricPoint]
-    is_best: bool = False
 
 
 class Trainer:

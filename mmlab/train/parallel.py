@@ -221,10 +221,19 @@ def shard_state(
 
 
 def _shard(own: Tensor, values: Tensor) -> Tensor:
-    if not is_sharded(own):
-        dist.broadcast(values, 0)
-        return values
+    if is_sharded(own):
+        return shard_like(own, values)
+    dist.broadcast(values, 0)
+    return values
+
+
+def shard_like(own: Tensor, values: Tensor, *, source: int | None = 0) -> Tensor:
+    """Whole values in the form in which `own` is sharded, those of the rank `source`.
+
+    All processes call this at once. None: every process has the same values already.
+    """
     from torch.distributed.tensor import distribute_tensor
 
     like = cast("DTensor", own)
-    return distribute_tensor(values, like.device_mesh, like.placements)
+    found = values.to(like.device)
+    return distribute_tensor(found, like.device_mesh, like.placements, src_data_rank=source)

@@ -83,6 +83,32 @@ class ProcessGroup:
         dist.broadcast(numbers, 0)
         return dict(zip(values, numbers.tolist(), strict=True))
 
+    def any(self, *flags: bool) -> list[bool]:
+        """Whether each of these holds for one process or more; every process takes part."""
+        if self.size == 1:
+            return list(flags)
+        found = torch.tensor(flags, dtype=torch.int32)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return [bool(flag) for flag in found.tolist()]
+
+    def spread(self, data: bytes) -> bytes:
+        """The main process' bytes, for all; what the others give does not matter."""
+        if self.size == 1:
+            return data
+        size = torch.tensor([len(data)])
+        dist.broadcast(size, 0)
+        content = _tensor(data) if self.is_main else torch.empty(int(size), dtype=torch.uint8)
+        dist.broadcast(content, 0)
+        return data if self.is_main else content.numpy().tobytes()
+
+    def collect(self, data: bytes) -> list[bytes]:
+        """Everybody's bytes by rank for the main process, for the others nothing."""
+        if not self.is_main:
+            dist.send(torch.tensor([len(data)]), 0)
+            dist.send(_tensor(data), 0)
+            return []
+        return [data, *(_receive(rank) for rank in range(1, self.size))]
+
     def barrier(self) -> None:
         """Wait until the main process goes on too. Raises RunError("stopped") if it has stopped."""
         if self.size > 1 and not self._flag(True):
@@ -151,6 +177,18 @@ class ProcessGroup:
             self._store.add(f"alive/{self.rank}", 1)
             while not self._is_over.wait(self.timeout_seconds / 4):
                 self._store.add(f"alive/{self.rank}", 1)
+
+
+def _tensor(data: bytes) -> torch.Tensor:
+    return torch.frombuffer(bytearray(data), dtype=torch.uint8)
+
+
+def _receive(rank: int) -> bytes:
+    size = torch.zeros(1, dtype=torch.int64)
+    dist.recv(size, rank)
+    content = torch.empty(int(size), dtype=torch.uint8)
+    dist.recv(content, rank)
+    return content.numpy().tobytes()
 
 
 @contextmanager

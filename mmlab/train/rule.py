@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mmlab.errors import SpecError, explain
-from mmlab.model.device import is_sharded, local
+from mmlab.model.device import is_sharded, local, shard_of
 from mmlab.model.model import Step
 from mmlab.plan.options import supplied
 from mmlab.plugin import Staged
@@ -154,7 +154,8 @@ class Average:
 
     def __init__(self, parameters: Sequence[nn.Parameter], decay: float) -> None:
         self.decay = decay
-        self.parameters = [local(p.detach()) for p in parameters]
+        self._whole = [p.detach() for p in parameters]
+        self.parameters = [local(p) for p in self._whole]
         self.values: list[Tensor] = [p.clone() for p in self.parameters]
         self.is_in_place = False
 
@@ -189,11 +190,15 @@ class Average:
             self.swap()
 
     def state_dict(self) -> dict[str, Any]:  # Any: as torch's
-        """The average, while the weights are in the model; the decay is not of the state."""
-        return {"values": self.values}
+        """The average, while the weights are in the model; the decay is not of the state.
+
+        It is sharded as the parameters are.
+        """
+        pairs = zip(self.values, self._whole, strict=True)
+        return {"values": [shard_of(value, whole) for value, whole in pairs]}
 
     @torch.no_grad()
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # as above
         """Go on from such an average."""
         for own, value in zip(self.values, state_dict["values"], strict=True):
-            own.copy_(value)
+            own.copy_(local(value))

@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from mmlab.cli.display import BarDisplay, PlainDisplay, QuietDisplay, describe_outcome, make_bar
-from mmlab.runner.runner import Outcome
-from mmlab.train.loop import Progress
+from mmlab.records import Progress
+from mmlab.runner.coordinator import Outcome
 
 DONE = Outcome("done", "emoji", "seed=0", run_id="ab12", seconds=75.0)
 FAILED = Outcome("failed", "emoji", "seed=1", run_id="cd34", error="place: fault")

@@ -10,27 +10,37 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.every_component import (
+    CONCAT,
+    CONTRASTIVE,
+    DATA,
+    ELSEWHERE,
+    ENCODERS,
+    LABELS,
+    LINEAR,
+    PAIR,
+    PICTURES,
+    READ_FROM_FILES,
+    TEXTS,
+    around_fusion,
+    around_loss,
+    data_for,
+    encoder_tables,
+    first_party,
+)
 from support.lab import install
 from torch import Tensor, nn
 
 from mmlab.data.splits import Splits
 from mmlab.errors import PluginError
 from mmlab.model.build import BuiltCell, build
-from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import plan_specs
 
 pytestmark = pytest.mark.slow
 
 TRAIN = "[train]\nmax_steps = 1\nbatch_size = 2\n"
-DATA = '[dataset]\nuse = "everything"\n'
 #: An encoder that nothing is asked of but to be something else beside.
 DRAWING = 'use = "drawing"\n'
-PICTURES = 'use = "vit"\nimage_size = 16\npatch_size = 8\nwidth = 8\ndepth = 1\nheads = 2\n'
-TEXTS = 'use = "transformer"\nwidth = 8\ndepth = 1\nheads = 2\nlength = 6\n'
-PAIR = {"image": PICTURES, "text": TEXTS}
-LABELS = '[[losses]]\nuse = "cross_entropy"\n'
-LINEAR = '[head]\nuse = "linear"\n'
-CONCAT = '[fusion]\nuse = "concat"\ndim = 8\n'
 
 
 class Cells:
@@ -44,10 +54,9 @@ class Cells:
         self, encoders: Mapping[str, str], *tables: str, data: str = DATA, seed: int = 0
     ) -> BuiltCell:
         """The cell of these encoders and tables with a seed."""
-        named = [f"[encoders.{key}]\n{text}" for key, text in encoders.items()]
         head = 'schema_version = 1\nname = "starts"\n'
         sweep = f"[sweep]\nseeds = [{seed}]\n"
-        text = "\n".join([head, data, *named, *tables, TRAIN, sweep])
+        text = "\n".join([head, data, *encoder_tables(encoders), *tables, TRAIN, sweep])
         if text not in self._built:
             self._built[text] = self._build(text)
         return self._built[text]
@@ -86,32 +95,6 @@ def differing(first: nn.Module, second: nn.Module) -> set[str]:
     return {name for name, x in one.items() if not torch.equal(x, other[name])}
 
 
-def first_party(kind: str) -> set[str]:
-    """Names of what mmlab and its own plugins offer of a kind."""
-    entries = Registry.discover(BUILTINS).entries(kind)
-    return {e.name for e in entries if e.distribution.startswith("mmlab")}
-
-
-SMALL_VIT = "{ patch_size = 8, dim = 16, depth = 1, heads = 2, mlp_dim = 16 }"
-#: Every encoder at the smallest size, with the modality it reads.
-ENCODERS: Mapping[str, tuple[str, str]] = {
-    "audio_convnet": ("audio", "width = 8\nlevels = 1\n"),
-    "audio_transformer": ("audio", "width = 8\ndepth = 1\nheads = 2\n"),
-    "convnet": ("image", "image_size = 16\nwidth = 8\nlevels = 1\n"),
-    "open_clip": ("text", 'architecture = "ViT-S-32-alt"\npretrained = ""\n'),
-    "tabular": ("tabular", "width = 8\ndepth = 1\nheads = 2\ncolumns = 4\ncategories = 9\n"),
-    "timm": ("image", 'architecture = "test_resnet"\n'),
-    "transformer": ("text", 'width = 8\ndepth = 1\nheads = 2\nvocabulary = "words"\n'),
-    "video": ("video", 'image_size = 16\nwidth = 8\nframes = 2\npool = "attention"\n'),
-    "vit": ("image", 'image_size = 16\nwidth = 8\ndepth = 1\nheads = 2\npool = "class"\n'),
-    "vit_pytorch": ("image", f'model = "vit"\ndim = 8\nimage_size = 32\narguments = {SMALL_VIT}\n'),
-}
-#: They have no random start: all they hold is read from files.
-READ_FROM_FILES = {"sentence"}
-#: Made in a test of the plugin's own, at a size that its library does not have.
-ELSEWHERE = {"open_clip"}
-
-
 def test_every_encoder_is_looked_at() -> None:
     assert first_party("encoder") - READ_FROM_FILES == set(ENCODERS)
 
@@ -133,31 +116,16 @@ def test_an_encoder_starts_alike_whatever_stands_beside_it(cell: Cells, name: st
     assert differing(alone.model.encoders["subject"], other.model.encoders["subject"])
 
 
-#: Fusions that must be told something, or that another table has to agree with.
-FUSIONS: Mapping[str, tuple[str, str]] = {"late_fusion": ("", '[head]\nuse = "identity"\n')}
-#: They score pairs and give no vector.
-SIMILARITIES = ("directional_projections", "late_interaction")
-#: Losses that need no head, and one that has a start of its own.
-CONTRASTIVE = '[[losses]]\nuse = "info_nce"\n[[losses]]\nuse = "simclr"\nencoder = "image"\n'
-
-
-def around(name: str) -> tuple[str, ...]:
-    """The tables of a fusion, its head, and losses."""
-    options, head = FUSIONS.get(name, ("", LINEAR))
-    fusion = f'[fusion]\nuse = "{name}"\n{options}'
-    return (fusion, CONTRASTIVE) if name in SIMILARITIES else (fusion, head, LABELS, CONTRASTIVE)
-
-
 @pytest.mark.parametrize("name", sorted(first_party("fusion")))
 def test_a_fusion_starts_alike_and_leaves_all_others_as_they_were(cell: Cells, name: str) -> None:
-    subject, plain = cell(PAIR, *around(name)), cell(PAIR, *around("concat"))
+    subject, plain = cell(PAIR, *around_fusion(name)), cell(PAIR, *around_fusion("concat"))
     for key in PAIR:
         assert_equal(subject.model.encoders[key], plain.model.encoders[key])
     assert_equal(subject.step.losses["info_nce"], plain.step.losses["info_nce"])
     assert_equal(subject.step.losses["simclr"], plain.step.losses["simclr"])
     other = {"extra": DRAWING + 'modality = "audio"\n', **PAIR}
-    inputs = around(name)[0].replace("\n", '\ninputs = ["image", "text"]\n', 1)
-    beside = cell(other, inputs, *around(name)[1:], '[[losses]]\nuse = "sigmoid"\n')
+    inputs = around_fusion(name)[0].replace("\n", '\ninputs = ["image", "text"]\n', 1)
+    beside = cell(other, inputs, *around_fusion(name)[1:], '[[losses]]\nuse = "sigmoid"\n')
     assert_equal(subject.model.fusion, beside.model.fusion)
     if subject.model.head is not None and beside.model.head is not None:
         assert_equal(subject.model.head, beside.model.head)
@@ -165,7 +133,9 @@ def test_a_fusion_starts_alike_and_leaves_all_others_as_they_were(cell: Cells, n
 
 def test_a_pair_of_an_ablation_shares_its_head_where_shapes_allow(cell: Cells) -> None:
     fusions = ("bilinear", "concat", "gating", "sum")
-    tables = [(f'[fusion]\nuse = "{name}"\ndim = 8\n', *around(name)[1:]) for name in fusions]
+    tables = [
+        (f'[fusion]\nuse = "{name}"\ndim = 8\n', *around_fusion(name)[1:]) for name in fusions
+    ]
     cells = [cell(PAIR, *each) for each in tables]
     for first, second in combinations(cells, 2):
         assert first.model.head is not None
@@ -189,21 +159,11 @@ def test_a_head_starts_alike_whatever_stands_beside_it(cell: Cells, name: str) -
     assert_equal(first.model.head, second.model.head)
 
 
-ABOUT_TEXT: Mapping[str, str] = {
-    "captioning": 'image = "image"\ntext = "text"\nwidth = 8\nheads = 2\n',
-    "distillation": 'teachers = ["image", "text"]\n',
-    "masked_language_modelling": 'encoder = "text"\n',
-    "simclr": 'encoder = "image"\n',
-    "simsiam": 'encoder = "image"\n',
-}
-
-
 @pytest.mark.parametrize("name", sorted(first_party("loss")))
 def test_a_loss_starts_alike_whatever_stands_beside_it(cell: Cells, name: str) -> None:
-    loss = f'[[losses]]\nuse = "{name}"\n{ABOUT_TEXT.get(name, "")}'
-    data = DATA + ("multi = true\n" if name == "binary_cross_entropy" else "")
-    product = '[fusion]\nuse = "inner_product"\ndim = 8\n'
-    first = cell(PAIR, product, LINEAR, loss, data=data)
+    data = data_for(name)
+    *_, loss = around_loss(name)
+    first = cell(PAIR, *around_loss(name), data=data)
     more = {"text": TEXTS, "extra": DRAWING + 'modality = "audio"\n', "image": PICTURES}
     mlp = '[head]\nuse = "mlp"\n'
     inputs = 'inputs = ["image", "text"]\n'

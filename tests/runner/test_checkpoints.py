@@ -11,54 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+from support.checkpoint_folder import MADE_WITH, Folder, files, step_of
 from support.full_disk import largest_file
 
 from mmlab.errors import RunError
-from mmlab.model.weights import save_weights
 from mmlab.records import Artifact
 from mmlab.runner import checkpoints
-from mmlab.runner.checkpoints import BEST, MANIFEST, Checkpoints, Keeper, Saved
-from mmlab.train.state import TENSORS, VALUES, pack, unpack
-
-MADE_WITH: Mapping[str, Any] = {"libraries": {"torch": "2.14"}, "batch_size": 8, "data": {}}
-
-
-class Folder:
-    """The folder of a run, and what was told of it."""
-
-    def __init__(self, path: Path) -> None:
-        self.run = path / "run"
-        self.run.mkdir()
-        self.notes: list[str] = []
-        self.checkpoints = self.again()
-        self.checkpoints.try_out(files(0))
-
-    def again(self, made_with: Mapping[str, Any] = MADE_WITH) -> Checkpoints:
-        """As another process has it."""
-        return Checkpoints(self.run, made_with, self.notes.append)
-
-    def write(self, step: int, best: float | None = None) -> None:
-        found = None
-        if best is not None:
-            sha256 = save_weights(self.run / BEST, {"w": torch.tensor([best])})
-            found = Artifact("best", f"run/{BEST}", sha256, 1)
-        self.checkpoints.write(step, files(step), found)
-
-    @property
-    def names(self) -> list[str]:
-        return sorted(path.name for path in (self.run / "checkpoints").iterdir())
-
-
-def files(step: int) -> dict[str, bytes]:
-    return pack({"model": {"w": torch.full((50,), float(step))}})
-
-
-def step_of(saved: Saved | None) -> int:
-    """The step of a checkpoint whose state is that of the step."""
-    assert saved is not None
-    assert torch.equal(saved.states["model"]["w"], torch.full((50,), float(saved.step)))
-    return saved.step
+from mmlab.runner.checkpoints import BEST, MANIFEST, Keeper
+from mmlab.train.processes import ProcessGroup
+from mmlab.train.state import TENSORS, VALUES, unpack
 
 
 @pytest.fixture
@@ -159,7 +120,7 @@ OTHERS: Mapping[str, Mapping[str, Any]] = {
     "libraries torch: 2.14, now 2.15": {"libraries": {"torch": "2.15"}},
     "batch_size: 8, now 16": {"batch_size": 16},
     "data train: nothing, now abc": {"data": {"train": "abc"}},
-    "processes: nothing, now 2": {"processes": 2},
+    "precision: nothing, now bf16": {"precision": "bf16"},
 }
 
 
@@ -272,6 +233,7 @@ class State:
     """A state of a step; `fault` is what its training has met."""
 
     fault: str = ""
+    group = ProcessGroup()
 
     def __init__(self) -> None:
         self.step = 0

@@ -14,8 +14,9 @@ from support.toys import LABELS
 
 import mmlab
 from mmlab.errors import PluginError, SpecError, UsageError
+from mmlab.runner.coordinator import Outcome
 from mmlab.runner.evaluate_more import evaluate_runs
-from mmlab.runner.runner import Outcome, RunOptions
+from mmlab.runner.runner import RunOptions
 
 OTHER = '[dataset]\nuse = "clusters"\ncount = 9\n'
 

@@ -7,21 +7,28 @@ from dataclasses import dataclass, field
 
 import pytest
 from sqlalchemy import create_engine, update
-from support.lab import Lab, Shown
+from support.lab import Lab, Shown, here
 from support.store_values import claimed, finish
 
 from mmlab.errors import RunError
-from mmlab.runner.record import keep_lease
-from mmlab.runner.runner import RunOptions, run_specs
-from mmlab.store import LeaseLost, Store
+from mmlab.records import Progress
+from mmlab.runner.claimed import Lease
+from mmlab.runner.runner import run_specs
+from mmlab.store import Claim, LeaseLost, Store
 from mmlab.store.address import parse_address
 from mmlab.store.tables import runs
-from mmlab.train.loop import Progress
+
+
+def holding(store: Store, claim: Claim) -> Lease:
+    """A lease of a claimed run."""
+    lease = Lease(store, claim.lease_seconds)
+    lease.run = claim
+    return lease
 
 
 def test_a_lease_is_renewed_for_as_long_as_the_work_takes(store: Store) -> None:
     claim = claimed(store, lease_seconds=0.4)
-    with keep_lease(store, claim) as lease:
+    with holding(store, claim) as lease:
         time.sleep(0.9)
         assert store.claim(claim.run_id, "another", 0.4) is None
         lease.check()
@@ -31,7 +38,7 @@ def test_a_lease_is_renewed_for_as_long_as_the_work_takes(store: Store) -> None:
 
 def test_after_the_work_the_lease_runs_out(store: Store) -> None:
     claim = claimed(store, lease_seconds=0.3)
-    with keep_lease(store, claim):
+    with holding(store, claim):
         pass
     time.sleep(0.4)
     assert store.claim(claim.run_id, "another", 0.3) is not None
@@ -41,9 +48,9 @@ def test_a_lost_lease_is_noticed_at_the_next_check(store: Store) -> None:
     claim = claimed(store, lease_seconds=0.2)
     time.sleep(0.3)
     assert store.claim(claim.run_id, "another", 0.2) is not None
-    with keep_lease(store, claim) as lease:
+    with holding(store, claim) as lease:
         time.sleep(0.2)
-        with pytest.raises(RunError, match="another process has taken this run over") as caught:
+        with pytest.raises(RunError, match="another process has taken it over") as caught:
             lease.check()
         assert caught.value.reason == "lost"
         with pytest.raises(LeaseLost):
@@ -70,9 +77,9 @@ class Thief(Shown):
 
 def test_a_run_that_was_taken_over_is_left_to_the_other_process(lab: Lab) -> None:
     spec, thief = lab.write("toy"), Thief(db=lab.db)
-    (outcome,) = run_specs([spec], RunOptions(lab.db, device="cpu"), thief)
+    (outcome,) = run_specs([spec], here(lab.db), thief)
     assert outcome.status == "failed"
-    assert "no longer holds the run" in (outcome.error or "")
+    assert "another process has taken it over" in (outcome.error or "")
     detail = lab.detail("toy")
     assert (detail.run.status, detail.run.fence) == ("running", 2)
     assert (detail.evaluations, detail.artifacts) == ([], [])
@@ -81,6 +88,6 @@ def test_a_run_that_was_taken_over_is_left_to_the_other_process(lab: Lab) -> Non
 
 def test_no_weights_are_written_once_another_process_has_the_run(sqlite_lab: Lab) -> None:
     spec, thief = sqlite_lab.write("toy"), Thief(db=sqlite_lab.db)
-    run_specs([spec], RunOptions(sqlite_lab.db, device="cpu"), thief)
+    run_specs([spec], here(sqlite_lab.db), thief)
     assert thief.stolen
     assert list(sqlite_lab.runs.rglob("*.safetensors")) == []

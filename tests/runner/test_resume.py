@@ -2,58 +2,49 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, select, update
+from sqlalchemy import create_engine, select
 from support.lab import (
     PAIRED,
     TOY,
     Lab,
     Shown,
     child_environment,
+    here,
     install,
 )
-from support.stopped import Stopping, left, stop, twin
+from support.stopped import Stopping, expire_leases, left, stop, twin, wait_for
 
 from mmlab.hashing import digest
+from mmlab.records import Progress
 from mmlab.runner.garbage import delete, find_checkpoints
-from mmlab.runner.runner import RunOptions, run_specs
+from mmlab.runner.runner import run_specs
 from mmlab.store.address import parse_address
-from mmlab.store.tables import metrics, runs
-from mmlab.train.loop import Progress
+from mmlab.store.tables import metrics
 
 #: 24 samples in batches of 8: 18 steps, a validation every third.
 LONG = ("train.epochs=6", "train.emit_every=2", "train.checkpoint_every=3")
 #: Checkpoints after 5 and 10 steps, both between two emissions.
 BETWEEN = ("train.epochs=6", "train.emit_every=4", "train.checkpoint_every=5")
 STEPS = 18
-TEXTS = "encoders.text={use = 'transformer', width = 8, depth = 1, heads = 2, length = 8}"
 
+#: Components and settings of mmlab itself are in test_resume_components.py.
 CASES: dict[str, tuple[Sequence[str], Sequence[str]]] = {
-    "adamw": (TOY, ()),
-    "sgd": (PAIRED, ("train.optimizer.use=sgd", "train.schedule.use=one_cycle")),
-    "muon": (PAIRED, ("train.optimizer.use=muon",)),
-    "adafactor": (TOY, ("train.optimizer.use=adafactor", "train.schedule.use=inverse_sqrt")),
+    "plain": (TOY, ()),
     "an average and patience": (PAIRED, ("train.ema=0.9", "train.patience=4")),
     "best by a metric": (PAIRED, ("train.best=zero_shot/top1", "train.ema=0.5")),
-    "microbatches": (PAIRED, ("train.microbatch=4",)),
     "inputs that tremble": (PAIRED, ("encoders.image.use=shaky", "fusion.modality_dropout=0.3")),
     "workers": (PAIRED, ("encoders.image.use=shaky", "train.workers=2")),
-    "a vocabulary": (PAIRED, (TEXTS, "train.ema=0.5")),
-    "adapters": (PAIRED, ("encoders.image.lora={rank = 2}", "train.optimizer.use=muon")),
-    "frozen, with kept features": (TOY, ("encoders.image.freeze=true",)),
-    "all of it frozen": (TOY, ("encoders.image.freeze=true", "encoders.text.freeze=true")),
     "a loss with a state": (TOY, ("losses.0.use=remembering",)),
     "a loss that gambles": (TOY, ("losses.0.use=gambling",)),
     "a fusion with buffers": (TOY, ("fusion.use=normed", "train.ema=0.9")),
@@ -97,7 +88,7 @@ def test_curves_have_neither_gap_nor_double(lab: Lab) -> None:
     assert steps_of_curve(lab) == list(range(1, 12))
     overrides = ("train.epochs=6", "train.checkpoint_every=4")
     with pytest.raises(KeyboardInterrupt):  # as soon as it has gone on
-        run_specs([spec], RunOptions(lab.db, overrides=overrides, device="cpu"), Stopping(at=9))
+        run_specs([spec], here(lab.db, *overrides), Stopping(at=9))
     assert steps_of_curve(lab) == list(range(1, 10))
     lab.run_one(spec, *overrides)
     assert steps_of_curve(lab) == list(range(1, STEPS + 1))
@@ -232,7 +223,7 @@ def test_ctrl_c_waits_for_a_checkpoint_and_a_second_one_does_not(
     overrides = (*LONG[:2], "train.checkpoint_every=1h")
     sqlite_lab.run_one(sqlite_lab.write("cell", PAIRED), *overrides)
     spec, before = other.write("cell", PAIRED), signal.getsignal(signal.SIGINT)
-    given = RunOptions(other.db, overrides=overrides, device="cpu")
+    given = here(other.db, *overrides)
     with pytest.raises(KeyboardInterrupt):
         run_specs([spec], given, Asking(at=at, times=times))
     assert signal.getsignal(signal.SIGINT) is before
@@ -274,21 +265,6 @@ def command(lab: Lab, spec: Path, *overrides: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
     )
-
-
-def wait_for(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.01)
-
-
-def expire_leases(db: str) -> None:
-    engine = create_engine(parse_address(db).url)
-    with engine.begin() as connection:
-        past = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
-        connection.execute(update(runs).values(lease_until=past))
-    engine.dispose()
 
 
 @pytest.mark.parametrize(

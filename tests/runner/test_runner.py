@@ -36,9 +36,9 @@ def test_one_spec_becomes_one_done_run(lab: Lab) -> None:
 def test_a_second_run_trains_nothing_and_adds_no_row(lab: Lab) -> None:
     spec, script = lab.write("toy"), lab.script()
     assert lab.statuses(spec, script) == ["done"]
-    before, steps = lab.dump(), lab.trained_steps
+    before, steps = lab.kept(), lab.trained_steps
     assert lab.statuses(spec, script) == ["skipped"]
-    assert lab.dump() == before
+    assert lab.kept() == before
     assert lab.trained_steps == steps == 6
 
 
@@ -106,12 +106,12 @@ def test_an_added_evaluation_is_evaluated_without_training(lab: Lab) -> None:
 
 def test_an_evaluation_that_cannot_be_added_leaves_the_run_as_it_was(lab: Lab) -> None:
     lab.run_one(lab.write("toy"))
-    before = lab.dump()
+    before = lab.kept()
     dataset = f'[evaluate.dataset]\nuse = "clusters"\nscript = "{lab.folder}/missing"\n'
     named = CLASSIFICATION + 'name = "other"\n' + dataset
     broken, fine = lab.write("toy", TOY, named), lab.write("fine", PAIRED)
     assert lab.statuses(broken) == ["failed"]
-    assert lab.dump() == before
+    assert lab.kept() == before
     assert lab.statuses([broken, fine]) == ["failed", "done"]
 
 
@@ -135,7 +135,7 @@ def test_the_cells_after_a_failed_one_go_on_unless_told_to_stop(sqlite_lab: Lab)
     spec = sqlite_lab.write("toy", TOY, "[sweep]\nseeds = [0, 1, 2]\n")
     script = sqlite_lab.script("1 raise")
     assert sqlite_lab.statuses(spec, script) == ["failed"] * 3
-    assert sqlite_lab.statuses(spec, script, fail_fast=True) == ["failed"]
+    assert sqlite_lab.statuses(spec, script, fail_fast=True) == ["failed", "queued", "queued"]
 
 
 def test_a_failed_cell_is_tried_again(lab: Lab) -> None:
@@ -204,9 +204,9 @@ def test_a_run_of_a_living_process_is_left_alone(lab: Lab) -> None:
     with lab.store() as store:
         (row,) = store.runs()
         assert store.claim(row.run_id, "another", 60) is not None
-    before = lab.dump()
-    assert lab.statuses(spec, f'losses.0.script="{lab.folder / "script"}"') == ["held"]
-    assert lab.dump() == before
+    before = lab.kept()
+    assert lab.statuses(spec, f'losses.0.script="{lab.folder / "script"}"', waits=False) == ["held"]
+    assert lab.kept() == before
 
 
 CHILD = """
@@ -239,9 +239,8 @@ def test_a_killed_run_leaves_nothing_half_and_is_retried_after_its_lease(lab: La
     detail = lab.detail("toy")
     assert (detail.run.status, detail.evaluations, detail.artifacts) == ("running", [], [])
     lab.script("")
-    assert lab.statuses(spec, script, length, lease_seconds=4) == ["held"]
-    time.sleep(4.1)
-    assert lab.statuses(spec, script, length, lease_seconds=4) == ["done"]
+    assert lab.statuses(spec, script, length, lease_seconds=4, waits=False) == ["held"]
+    assert lab.statuses(spec, script, length, lease_seconds=4) == ["done"]  # waits for the lease
     detail = lab.detail("toy")
     assert [attempt.outcome for attempt in detail.attempts] == ["lost", "ok"]
     assert detail.run.fence == 2

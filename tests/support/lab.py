@@ -6,17 +6,19 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pytest
 from torch import Tensor
 
 from mmlab.model.weights import load_weights
-from mmlab.runner.runner import Outcome, RunOptions, run_specs
+from mmlab.records import Progress
+from mmlab.runner.coordinator import Outcome
+from mmlab.runner.runner import RunOptions, run_specs
+from mmlab.runner.worker import WorkOptions
 from mmlab.spec import Override
 from mmlab.store import RunDetail, Store, open_store
-from mmlab.train.loop import Progress
 from support.store_values import dump
 
 DATASET = '[dataset]\nuse = "clusters"\n'
@@ -81,13 +83,7 @@ class Lab:
     ) -> list[Outcome]:
         """Outcomes of running specs on the CPU, with overrides."""
         paths = [specs] if isinstance(specs, Path) else list(specs)
-        given = RunOptions(
-            db=self.db,
-            overrides=overrides,
-            device="cpu",
-            **options,  # type: ignore[arg-type]
-        )
-        return run_specs(paths, given, self.shown)
+        return run_specs(paths, here(self.db, *overrides, **options), self.shown)
 
     def statuses(
         self, specs: Path | Sequence[Path], *overrides: Override, **options: object
@@ -127,6 +123,11 @@ class Lab:
         """Every row of every table."""
         return dump(self.db)
 
+    def kept(self) -> dict[str, list[tuple[object, ...]]]:
+        """Every row but those that say what was asked, and when."""
+        asked = ("specs", "cells", "queue")
+        return {name: rows for name, rows in self.dump().items() if name not in asked}
+
     def row_counts(self) -> dict[str, int]:
         """How many rows each table has."""
         return {name: len(rows) for name, rows in self.dump().items()}
@@ -142,6 +143,20 @@ class Lab:
         """Training steps that the scripted loss has seen, in all tries."""
         log = self.folder / "script.log"
         return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def here(db: str, *overrides: Override, **options: object) -> RunOptions:
+    """Options of a command that executes cells in this process, on the CPU."""
+    names = {one.name for one in fields(WorkOptions)}
+    work = {key: value for key, value in options.items() if key in names}
+    given = {key: value for key, value in options.items() if key not in names}
+    return RunOptions(
+        db,
+        overrides=overrides,
+        device="cpu",
+        work=WorkOptions(**work),  # type: ignore[arg-type]
+        **{"in_process": True, **given},  # type: ignore[arg-type]
+    )
 
 
 def install(

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
@@ -43,8 +44,8 @@ def running_server() -> Iterator[URL | None]:
     elif binaries is None:
         yield None
     else:
-        with started_server(binaries) as url:
-            yield url
+        with started_server(binaries) as server:
+            yield server.url
 
 
 def find_binaries() -> Path | None:
@@ -69,26 +70,47 @@ def _embedded() -> Iterator[Path]:
         yield Path(folder) / "pginstall" / "bin"
 
 
+@dataclass
+class Server:
+    """A server in a folder of its own, which can be stopped as a crash would, and started again."""
+
+    url: URL
+    binaries: Path
+    folder: Path
+    account: pwd.struct_passwd | None
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        assert self.url.port is not None, "it was made with one"
+        self.process = _start(self.binaries, self.folder, self.url.port, self.account)
+        _wait_until_ready(self.url, self.process, self.folder)
+
+    def stop(self, how: signal.Signals = signal.SIGQUIT) -> None:
+        """Stop it, unless that is done; SIGQUIT is `pg_ctl stop -m immediate`."""
+        if self.process is not None:
+            self.process.send_signal(how)
+            self.process.wait(timeout=30)
+        self.process = None
+
+
 @contextmanager
-def started_server(binaries: Path) -> Iterator[URL]:
+def started_server(binaries: Path) -> Iterator[Server]:
     """Run the server of these binaries in a temporary folder, as an ordinary user."""
     folder = Path(tempfile.mkdtemp(prefix="mmlab-pg-", dir="/tmp"))  # sockets need a short path
     account = _account()
+    port = _free_port()
+    url = URL.create("postgresql+psycopg", "mmlab", PASSWORD, "127.0.0.1", port, "postgres")
+    server = Server(url, binaries, folder, account)
     try:
         if account:
             os.chown(folder, account.pw_uid, account.pw_gid)
-            binaries = _reachable(binaries, folder)
-        port = _free_port()
-        _initialise(binaries, folder, account)
-        process = _start(binaries, folder, port, account)
-        try:
-            url = URL.create("postgresql+psycopg", "mmlab", PASSWORD, "127.0.0.1", port, "postgres")
-            _wait_until_ready(url, process, folder)
-            yield url
-        finally:
-            process.send_signal(signal.SIGINT)  # not SIGTERM, which waits for every client to go
-            process.wait(timeout=30)
+            server.binaries = _reachable(binaries, folder)
+        _initialise(server.binaries, folder, account)
+        server.start()
+        yield server
     finally:
+        server.stop(signal.SIGINT)  # not SIGTERM, which waits for every client to go
         shutil.rmtree(folder, ignore_errors=True)
 
 

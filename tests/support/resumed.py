@@ -15,10 +15,11 @@ from mmlab.model.build import build
 from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
 from mmlab.plugin import Batch
-from mmlab.records import Artifact
+from mmlab.records import Artifact, Progress
 from mmlab.runner.execute import CellExecutor, Summary, start_training
 from mmlab.runner.record import WeightFiles
-from mmlab.train.loop import Progress, train
+from mmlab.store import Claim
+from mmlab.train.loop import train
 from mmlab.train.processes import ProcessGroup
 from mmlab.train.state import State, TrainingState
 
@@ -63,7 +64,7 @@ class Training:
         )
         self.trainer, self.batches = start_training(self.built, splits, CPU, start=start)
         self.summary = Summary(CPU, plan.cell.spec.train)
-        self.files = WeightFiles(runs, "run")
+        self.files = WeightFiles(runs, Claim("run", 1, "worker", 60.0))
         self.state = TrainingState(
             self.trainer, summary=self.summary, files=self.files, generators=Generators()
         )

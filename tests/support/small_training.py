@@ -13,8 +13,9 @@ from mmlab.data.order import Order
 from mmlab.data.reader import make_readers
 from mmlab.model.model import Model, Step
 from mmlab.plugin import Batch, Encode, Features, Outputs
+from mmlab.records import Progress
 from mmlab.spec import TrainTable
-from mmlab.train.loop import Progress, Trainer, train
+from mmlab.train.loop import Trainer, train
 from mmlab.train.rule import UpdateRule
 from support.planted import Vector, pairs
 

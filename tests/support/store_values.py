@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from mmlab.records import (
     SampleTargets,
     Shots,
 )
-from mmlab.store import CellRow, Claim, RunIdentity, SpecRow, Store
+from mmlab.store import CellClaim, CellRow, Claim, RunIdentity, SpecRow, Store, Submission
 from mmlab.store.address import parse_address
 
 LABELS = (
@@ -51,6 +52,28 @@ def identity(name: str = "one", seed: int = 0) -> RunIdentity:
         resolved=resolved,
     )
     return RunIdentity(cell, resolved, f"train-{name}-{seed}", f"group-{name}")
+
+
+def queued(seed: int = 0, experiment: str = "emoji", **asked: Any) -> Submission:
+    """A cell for the queue; `asked` are the submission's other values."""
+    return Submission(replace(identity().cell, seed=seed, experiment=experiment), **asked)
+
+
+def taken(store: Store, lease_seconds: float = 60, worker: str = "worker") -> CellClaim:
+    """The next cell of the queue, which must have one."""
+    cell = store.claim_cell(worker, lease_seconds)
+    assert cell is not None, "there is a cell to claim"
+    return cell
+
+
+def begun(store: Store, cell: CellClaim, name: str = "one") -> Claim:
+    """The claimed run that a claimed cell becomes."""
+    seed = cell.queued.cell.seed
+    of_cell = replace(identity(name, seed), cell=cell.queued.cell)
+    run = store.submit(of_cell, cell=cell)
+    claim = store.claim(run.run_id, cell.worker, cell.lease_seconds, cell=cell)
+    assert claim is not None, "the run is free"
+    return claim
 
 
 def claimed(store: Store, name: str = "one", seed: int = 0, lease_seconds: float = 60) -> Claim:
@@ -131,11 +154,17 @@ def artifact(run_id: str) -> Artifact:
     return Artifact("best", f"{run_id}/best.safetensors", "ab" * 32, 12)
 
 
-def finish(store: Store, claim: Claim, result: EvaluationResult | None = None) -> None:
-    """Record a result and the best weights, and mark the run done."""
+def finish(
+    store: Store,
+    claim: Claim,
+    result: EvaluationResult | None = None,
+    cell: CellClaim | None = None,
+) -> None:
+    """Record a result and the best weights, and mark the run done, and the cell."""
     result = result or evaluation()
     hashes = {result.name: f"evaluation-{claim.run_id}"}
-    store.finish(claim, [result], hashes, [artifact(claim.run_id)], {"seconds": 1.5}, step=7)
+    files = [artifact(claim.run_id)]
+    store.finish(claim, [result], hashes, files, {"seconds": 1.5}, step=7, cell=cell)
 
 
 def dump(url: str) -> dict[str, list[tuple[object, ...]]]:

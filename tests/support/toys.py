@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import os
+import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -146,6 +148,29 @@ class Unsure(Toy):
     weights_description = "toy-B-32, random weights"
 
 
+def _nothing() -> None:
+    """Behave."""
+
+
+#: What components do to their process, by mistake or by a library of theirs.
+_WILD: Mapping[str, Callable[[], object]] = {
+    "leave": lambda: os._exit(0),
+    "leave_with_3": lambda: os._exit(3),
+    "segfault": lambda: ctypes.string_at(0),
+    "abort": os.abort,
+    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "hang": lambda: time.sleep(600),
+    "fork": os.fork,
+    "close_output": lambda: os.close(1),
+    "move": lambda: os.chdir(Path(__file__).parent),
+    "double": lambda: torch.set_default_dtype(torch.float64),
+    "no_grad": lambda: torch.set_grad_enabled(False),
+    "variable": lambda: os.environ.update(LEFT_BY="a component"),
+    "handler": lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN),
+    "path": lambda: sys.path.append("somewhere"),
+}
+
+
 class Scripted(nn.Module):
     """Cross entropy (softmax or sigmoid), and what a script says from which step on.
 
@@ -199,6 +224,7 @@ class Scripted(nn.Module):
             raise torch.OutOfMemoryError("tried to allocate 80 GiB")
         if self.word == "sleep":
             time.sleep(0.1)
+        _WILD.get(self.word, _nothing)()
         return loss * {"nan": float("nan"), "turn": -20.0}.get(self.word, 1.0)
 
 

@@ -9,7 +9,7 @@ import torch
 from support.small_training import make_step, run
 from torch._dynamo.utils import counters
 
-from mmlab.train.loop import Progress
+from mmlab.records import Progress
 
 
 def losses(progress: list[Progress]) -> list[float]:

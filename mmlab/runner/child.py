@@ -1,0 +1,315 @@
+"""Cells are executed in a child process, so that one that crashes costs that one cell.
+
+The child is forked from a template that has imported torch and the plugins. It is kept from cell to
+cell, and replaced when it died, when a component left it other than it was, or when it is old.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from multiprocessing.connection import Pipe as make_pipe
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any, Self
+
+from mmlab.errors import RunError, explain
+from mmlab.runner.coordinator import (
+    ChildRequests,
+    Coordinator,
+    Died,
+    Ended,
+    ExecutionOptions,
+    Notes,
+    Prepared,
+)
+from mmlab.runner.pipe import CALL, TELL, Pipe, answer, result_of, signature
+from mmlab.spec import Override
+from mmlab.store import QueuedCell
+
+#: A child that is older is replaced before the next cell: what it remembers of data may be old too.
+MAX_AGE_SECONDS = 1800.0
+#: Variables that a child does not get: it has no database, and components need none of it.
+SECRET = ("MMLAB_DB", "PGPASSWORD", "PGPASSFILE")
+#: The template hears how long the parent's sys.path is, and that, joined by NUL.
+LENGTH = struct.Struct("<I")
+#: It says a child's number, and STARTED or the status that waitpid gives.
+SAYS = struct.Struct("<qq")
+STARTED = -1
+#: How long a process that was killed may take to be gone.
+_GONE_SECONDS = 10.0
+
+
+class ChildProcess:
+    """Executes cells in a child of this process. Use it in a `with`.
+
+    `cell_timeout`: a cell that shows no progress for so many seconds is ended.
+    """
+
+    def __init__(self, device: str, cell_timeout: float | None = None) -> None:
+        self.device = device
+        self.cell_timeout = cell_timeout
+        self._options: ExecutionOptions | None = None
+        self._specs: tuple[Sequence[str], Sequence[Sequence[str]]] | None = None
+        self._child: _Child | None = None
+        self._template = _Template()
+
+    def __enter__(self) -> Self:
+        """Itself; the template is importing meanwhile."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End child and template."""
+        self._retire()
+        self._template.close()
+
+    def prepare(
+        self, specs: Sequence[Path], overrides: Sequence[Override], notes: Notes
+    ) -> Prepared:
+        """Read and check specs. Raises SpecError or PluginError with all that is wrong."""
+        given = [["file", str(one)] if isinstance(one, Path) else ["set", one] for one in overrides]
+        self._specs = [str(spec) for spec in specs], given
+        child = self._ready(notes, prepares=False)
+        try:
+            prepared: Prepared = self._ask(child, "prepare", notes, *self._specs)
+        except Died as death:
+            raise RunError(_died_preparing(death), "died") from death
+        return prepared
+
+    def begin(self, options: ExecutionOptions) -> None:
+        """Learn how cells are to be executed, before the first is."""
+        self._options = options
+
+    def execute(self, queued: QueuedCell, coordinator: Coordinator) -> Ended:
+        """Execute a claimed cell. Raises `Died` where the child did."""
+        if self._child is not None and self._child.age > MAX_AGE_SECONDS:
+            self._retire()
+        child = self._ready(coordinator)
+        try:
+            ended: Ended = self._ask(child, "execute", coordinator, queued)
+        except Died:
+            self._retire()
+            raise
+        except BaseException:  # it is in the middle of something
+            self.kill()
+            self._retire()
+            raise
+        if ended.left_behind:
+            self._retire()
+        return ended
+
+    def ask_to_stop(self) -> None:
+        """Let the present cell finish its step, write a checkpoint, and end as interrupted."""
+        if self._child is not None:
+            self._child.signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End the child at once, and all that it has started."""
+        if self._child is not None:
+            self._child.kill()
+
+    def _ready(self, served: Notes, *, prepares: bool = True) -> _Child:
+        """A child that knows what this object knows."""
+        if self._child is None:
+            self._child = child = self._template.fork()
+            self._ask(child, "start", served, self.device)
+            if self._specs is not None and prepares:
+                self._ask(child, "prepare", served, *self._specs)
+        if self._options is not None and not self._child.has_begun:
+            self._ask(self._child, "begin", served, self._options)
+            self._child.has_begun = True
+        return self._child
+
+    def _ask(self, child: _Child, name: str, served: Notes, *values: object) -> Any:  # by its name
+        """What a child gives when it is asked; meanwhile it asks what is `served`."""
+        with suppress(OSError):  # it is dead, which shows below
+            child.pipe.send(CALL, name, *values)
+        heard = time.monotonic()
+        limit = self.cell_timeout if name == "execute" else None
+        while True:
+            left = None if limit is None else max(0.0, heard + limit - time.monotonic())
+            ready = wait([child.pipe.connection, self._template.control], left)
+            if child.pipe.connection in ready:
+                try:
+                    message = child.pipe.receive()
+                except (EOFError, OSError):
+                    raise self._template.death_of(child) from None
+                heard = time.monotonic()
+                if message.word not in (CALL, TELL):
+                    return result_of(message, signature(ChildRequests, name).gives)
+                with suppress(OSError):  # as above
+                    answer(child.pipe, Coordinator, served, message)
+            elif ready:
+                raise self._template.death_of(child)
+            elif limit is not None:
+                child.kill()
+                self._template.death_of(child)
+                raise Died("timeout", _timed_out(limit), "timeout")
+
+    def _retire(self) -> None:
+        """Let go of the child, which ends."""
+        if self._child is not None:
+            self._child.pipe.close()
+            self._child.kill()
+            self._template.forget(self._child)
+        self._child = None
+
+
+class _Child:
+    """A living child, by its number and this end of its pipe."""
+
+    def __init__(self, number: int, pipe: Pipe) -> None:
+        self.number = number
+        self.pipe = pipe
+        self.has_begun = False
+        self._born = time.monotonic()
+
+    @property
+    def age(self) -> float:
+        """Seconds since it was forked."""
+        return time.monotonic() - self._born
+
+    def signal(self, number: int) -> None:
+        """Send it a signal, unless it is gone."""
+        with suppress(ProcessLookupError):
+            os.kill(self.number, number)
+
+    def kill(self) -> None:
+        """Kill it and all of its session: workers that load samples."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.number, signal.SIGKILL)
+
+
+class _Template:
+    """The process that has imported everything and forks children."""
+
+    def __init__(self) -> None:
+        self.control, theirs = socket.socketpair()
+        command = [sys.executable, "-P", "-m", "mmlab.runner.template"]
+        environment = {key: value for key, value in os.environ.items() if key not in SECRET}
+        with theirs:
+            self._process = subprocess.Popen(
+                [*command, str(theirs.fileno()), str(os.getpid())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                env=environment,
+            )
+        paths = "\0".join(sys.path).encode()
+        with suppress(OSError):  # it died, which shows when it is to fork
+            self.control.sendall(LENGTH.pack(len(paths)) + paths)
+        self._ended: dict[int, int] = {}
+
+    def fork(self) -> _Child:
+        """A new child. RunError where the template is gone."""
+        ours, theirs = make_pipe()
+        try:
+            socket.send_fds(self.control, [b"f"], [theirs.fileno()])
+            while True:
+                number, status = self._hear()
+                if status == STARTED:
+                    return _Child(number, Pipe(ours))
+                self._ended[number] = status
+        except (EOFError, OSError) as error:
+            raise RunError(_no_template(self._process.poll()), "died") from error
+        finally:
+            theirs.close()
+
+    def death_of(self, child: _Child) -> Died:
+        """How a child died; waits until it has, and kills it if it takes too long."""
+        while child.number not in self._ended:
+            if not wait([self.control], _GONE_SECONDS):
+                child.kill()
+                continue
+            try:
+                number, status = self._hear()
+            except (EOFError, OSError):
+                return Died("template", _no_template(self._process.poll()))
+            self._ended[number] = status
+        return _death(self._ended[child.number])
+
+    def forget(self, child: _Child) -> None:
+        """Wait until a child that was killed is gone."""
+        self.death_of(child)
+        self._ended.pop(child.number, None)
+
+    def close(self) -> None:
+        """End it; it kills what it has forked."""
+        self.control.close()
+        try:
+            self._process.wait(_GONE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _hear(self) -> tuple[int, int]:
+        said = self.control.recv(SAYS.size, socket.MSG_WAITALL)
+        if len(said) < SAYS.size:
+            raise EOFError
+        number, status = SAYS.unpack(said)
+        return number, status
+
+
+def _death(status: int) -> Died:
+    """Why a child is gone, from the status that waitpid gives."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        how, why = f"exit code {code}", "a component ended the process (os._exit, say)"
+    else:
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+        how = f"signal {-code} ({name})"
+        why = _REASONS.get(-code, "a component, a library or somebody sent it")
+    message = explain(
+        "the process that executed this cell",
+        "it died",
+        found=f"{how}: {why}",
+        allowed="components that return or raise",
+        next_step="run it again with --in-process under a debugger, or python -X faulthandler",
+    )
+    return Died(how, message)
+
+
+_REASONS: Mapping[int, str] = {
+    signal.SIGKILL: "killed from outside; the system does that where memory is short",
+    signal.SIGSEGV: "a library read memory that is not its own",
+    signal.SIGABRT: "a library gave up (abort)",
+    signal.SIGBUS: "a file that was mapped is shorter by now, or shared memory is full",
+    signal.SIGILL: "a library was built for another processor",
+    signal.SIGFPE: "a library divided whole numbers by zero",
+}
+
+
+def _timed_out(seconds: float) -> str:
+    return explain(
+        "the process that executed this cell",
+        "it showed no progress and was ended",
+        found=f"nothing heard of it for {seconds:g} s",
+        allowed=f"cells that say something every {seconds:g} s (--cell-timeout)",
+        next_step="allow more time, or look for what hangs with --in-process",
+    )
+
+
+def _died_preparing(death: Died) -> str:
+    return explain(
+        "the process that reads the specs",
+        "it died",
+        found=death.signature,
+        allowed="components that can be imported and described",
+        next_step="run mmlab validate on each spec, or this command with --in-process",
+    )
+
+
+def _no_template(status: int | None) -> str:
+    return explain(
+        "the process from which those that execute cells are forked",
+        "it is gone",
+        found=f"exit status {status}",
+        allowed="a process that imports torch and the plugins (what it printed stands above)",
+        next_step="run mmlab plugins list, or this command with --in-process",
+    )

@@ -1,0 +1,234 @@
+"""A worker claims cells from the queue, has them executed, and goes on until nothing is left.
+
+    submit -> claim -> execute -> record, and again
+
+Of cells of its own it waits for those that others hold. It knows the database and no torch: cells
+are executed by an `Executor`, which is a child process or, for debugging, this one.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmlab.errors import StoreError
+from mmlab.runner.claimed import LEASE_SECONDS, StoreCoordinator
+from mmlab.runner.coordinator import Died, Display, Ended, Executor, Outcome
+from mmlab.runner.stopping import Stop
+from mmlab.store import CellClaim, CellState, LeaseLost, Store
+
+#: A worker that finds nothing looks again after this long.
+POLL_SECONDS = 0.5
+#: A cell whose run another process has is tried again after this long.
+REST_SECONDS = 2.0
+#: Who asks twice to stop waits no longer than this for a database that is away.
+_AT_ONCE = 2.0
+
+
+@dataclass(frozen=True)
+class WorkOptions:
+    """How a worker works.
+
+    `idle_seconds`: it ends when there was nothing to do for so long; None: never. `waits`: for
+    cells of its own that others hold. A cell that dies equally `max_attempts` times has failed.
+    """
+
+    lease_seconds: float = LEASE_SECONDS
+    max_attempts: int = 3
+    max_cells: int | None = None
+    idle_seconds: float | None = 0.0
+    waits: bool = True
+    fail_fast: bool = False
+
+
+class Worker:
+    """One claim loop. `own` are the cells in the queue that a command has submitted, if it has.
+
+    `runs_of` gives the runs of an experiment's present version.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        runs: Path,
+        executor: Executor,
+        display: Display,
+        options: WorkOptions,
+        stop: Stop,
+        own: Mapping[int, str] | None = None,
+    ) -> None:
+        """`own` gives the experiment of each cell that the command has submitted, by its number."""
+        self.store = store
+        self.runs = runs
+        self.executor = executor
+        self.display = display
+        self.options = options
+        self.stop = stop
+        self.id = uuid.uuid4().hex
+        self.own = own
+        self.outcomes: dict[int, Outcome] = {}
+        self.given_back: dict[int, str] = {}
+        self.unfinished: dict[int, Outcome] = {}
+        self._resting: dict[int, float] = {}
+        self._is_told: set[str] = set()
+
+    def work(self) -> None:
+        """Execute cells until none is left for this worker, or it is stopped."""
+        busy = time.monotonic()
+        while not self.stop.is_asked and not self._is_enough():
+            claim = self._claim()
+            if claim is not None:
+                self._attempt(claim)
+                busy = time.monotonic()
+            elif self._goes_on(time.monotonic() - busy):
+                self.stop.wait(POLL_SECONDS)
+            else:
+                return
+
+    def states(self) -> dict[int, CellState]:
+        """Cells of its own of which it does not know how they ended."""
+        return self.store.cell_states([key for key in self.own or () if key not in self.outcomes])
+
+    # --- which cell -------------------------------------------------------------------------
+
+    def _claim(self) -> CellClaim | None:
+        now = time.monotonic()
+        self._resting = {key: until for key, until in self._resting.items() if until > now}
+        among = None if self.own is None else [key for key in self.own if key not in self.outcomes]
+        if among == []:
+            return None
+        without = [*self.given_back, *self._resting]
+        seconds = self.options.lease_seconds
+        return self.store.claim_cell(self.id, seconds, among=among, without=without)
+
+    def _is_enough(self) -> bool:
+        ended = self.outcomes.values()
+        if self.options.fail_fast and any(outcome.status == "failed" for outcome in ended):
+            return True
+        return self.options.max_cells is not None and len(ended) >= self.options.max_cells
+
+    def _goes_on(self, idle: float) -> bool:
+        """Whether there may be something to do later."""
+        if self.own is None:
+            limit = self.options.idle_seconds
+            return limit is None or idle < limit
+        held = []
+        for key, state in self.states().items():
+            if state.status in _ENDS:
+                self.outcomes[key] = _ended_elsewhere(state)
+            elif state.status != "blocked" and key not in self.given_back:
+                held.append(state)
+        if held and self.options.waits:
+            self._tell_waiting(held)
+        return bool(held) and self.options.waits
+
+    def _tell_waiting(self, held: Sequence[CellState]) -> None:
+        """Say for how many is waited and until when at the most, whenever that changes."""
+        running = [state for state in held if state.lease_until is not None]
+        if not running:
+            return
+        text = f"{len(running)} {'cell is' if len(running) == 1 else 'cells are'} held by others"
+        if text not in self._is_told:
+            self._is_told.add(text)
+            until = max(state.lease_until for state in running if state.lease_until is not None)
+            clock = until.astimezone().strftime("%H:%M:%S")
+            self.display.note(
+                f"{text}: waiting for them (--no-wait does not); one whose process is gone is free "
+                f"at {clock} at the latest"
+            )
+
+    # --- one cell ---------------------------------------------------------------------------
+
+    def _attempt(self, claim: CellClaim) -> None:
+        """Have a claimed cell executed, and tell the queue and the display what became of it."""
+        cell, began = claim.queued.cell, time.perf_counter()
+        label = f"{cell.label} seed={cell.seed}".strip()
+        position = list(self.own).index(claim.id) if self.own else len(self.outcomes)
+        self.display.started(cell.experiment, label, position + 1, len(self.own) if self.own else 0)
+        with StoreCoordinator(
+            self.store,
+            self.runs,
+            self.id,
+            self.display,
+            lease_seconds=self.options.lease_seconds,
+            cell=claim,
+            runs_of=self._runs_of,
+        ) as coordinator:
+            try:
+                ended = self.executor.execute(claim.queued, coordinator)
+            except Died as death:
+                ended = self._bury(claim, coordinator, death)
+            except LeaseLost as error:  # suspended for too long, before its run was claimed
+                ended = Ended("held", error=str(error))
+            self._settle(claim, ended)
+        for change in ended.left_behind:
+            self.display.note(f"a component left its process other than it was: {change}")
+        seconds = time.perf_counter() - began
+        outcome = Outcome(ended.status, cell.experiment, label, ended.run_id, ended.error, seconds)
+        if ended.status in ("done", "evaluated", "skipped", "failed"):
+            self.outcomes[claim.id] = outcome
+        else:
+            self.unfinished[claim.id] = outcome
+        if ended.status == "interrupted":  # by whomever
+            self.stop.ask()
+        self.display.finished(outcome)
+
+    def _bury(self, claim: CellClaim, coordinator: StoreCoordinator, death: Died) -> Ended:
+        """Record how the process of a cell died: it is tried again unless it died so before."""
+        run = coordinator.lease.run
+        run_id = run.run_id if run else None
+        if self.stop.is_urgent:  # it was killed by us
+            with suppress(StoreError):  # its lease runs out
+                coordinator.release(_AT_ONCE) if run else self.store.give_back(claim)
+            return Ended("interrupted", run_id)
+        if coordinator.lease.is_lost:
+            return Ended("failed", run_id, str(coordinator.lease.loss()))
+        coordinator.let_go()
+        limit = self.options.max_attempts
+        is_failed = self.store.died(
+            claim, run, death.signature, death.message, max_attempts=limit, outcome=death.outcome
+        )
+        return Ended("failed" if is_failed else "died", run_id, death.message)
+
+    def _settle(self, claim: CellClaim, ended: Ended) -> None:
+        """Tell the queue what it does not know from the cell's run."""
+        if ended.status in ("evaluated", "skipped"):
+            self.store.end_cell(claim, "done", run_id=ended.run_id)
+        elif ended.status == "held":
+            self._resting[claim.id] = time.monotonic() + REST_SECONDS
+            self.store.give_back(claim)
+        elif ended.status == "interrupted" and ended.run_id is None:
+            self.store.give_back(claim)
+        elif ended.status == "given back" or (ended.status == "failed" and ended.run_id is None):
+            self._give_up(claim, ended)
+
+    def _give_up(self, claim: CellClaim, ended: Ended) -> None:
+        """A cell that could not become a run: its own command's has failed, others' goes back.
+
+        What is wrong with another command's cell may be wrong with this machine.
+        """
+        if self.own is not None and ended.status == "failed":
+            self.store.end_cell(claim, "failed", reason=ended.error)
+        else:
+            self.given_back[claim.id] = ended.error or ""
+            self.store.give_back(claim, ended.error)
+
+    def _runs_of(self, experiment: str) -> list[str]:
+        """The runs of an experiment: those of this command's cells, else of its newest spec."""
+        own = [key for key, name in (self.own or {}).items() if name == experiment]
+        states = self.store.cell_states(own).values()
+        return [s.run_id for s in states if s.run_id] or self.store.present_runs(experiment)
+
+
+#: How a cell stands that another worker has ended, and how that is told.
+_ENDS = {"done": "skipped", "failed": "failed", "cancelled": "failed"}
+
+
+def _ended_elsewhere(state: CellState) -> Outcome:
+    label = f"{state.label} seed={state.seed}".strip()
+    reason = state.reason or ("it was cancelled" if state.status == "cancelled" else None)
+    return Outcome(_ENDS[state.status], state.experiment, label, state.run_id, reason)

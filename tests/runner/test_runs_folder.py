@@ -1,0 +1,50 @@
+"""Runs leave weights where every worker of their database finds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from support.lab import Lab
+
+from mmlab.cli import main
+from mmlab.errors import UsageError
+from mmlab.runner.runs_folder import TOKENS, require_runs
+from mmlab.store import Store
+
+
+def test_the_first_folder_is_the_databases_and_another_one_is_refused(lab: Lab) -> None:
+    spec, elsewhere = lab.write("toy"), lab.folder / "elsewhere"
+    lab.run_one(spec)
+    before = lab.kept()
+    with pytest.raises(UsageError, match="not the folder where the runs of the database") as caught:
+        lab.run(spec, "sweep={seeds=[7]}", runs=elsewhere)
+    with lab.store() as store:
+        assert store.database_id in str(caught.value)
+    assert lab.kept() == before
+    assert not elsewhere.exists()
+    assert lab.statuses(spec, "sweep={seeds=[7]}", runs=lab.runs) == ["done"]
+
+
+def test_a_folder_may_change_until_a_run_has_left_something(store: Store, tmp_path: Path) -> None:
+    require_runs(store, tmp_path / "one")
+    require_runs(store, tmp_path / "two")
+    assert (tmp_path / "two" / TOKENS).read_text().split() == [store.database_id]
+
+
+def test_several_databases_may_share_a_folder(sqlite_lab: Lab, postgres_url: str) -> None:
+    other = Lab(sqlite_lab.folder, postgres_url)
+    spec = sqlite_lab.write("toy")
+    for lab in (sqlite_lab, other, sqlite_lab):
+        lab.run_one(spec, runs=sqlite_lab.runs)
+    assert len((sqlite_lab.runs / TOKENS).read_text().splitlines()) == 2
+
+
+def test_a_folder_is_made_the_databases_by_a_command(sqlite_lab: Lab) -> None:
+    lab, new = sqlite_lab, sqlite_lab.folder / "new"
+    spec = lab.write("toy")
+    lab.run_one(spec)
+    done = CliRunner().invoke(main, ["db", "runs", str(new), "--db", lab.db])
+    assert done.exit_code == 0, done.output
+    assert lab.statuses(spec, "sweep={seeds=[7]}", runs=new) == ["done"]
