@@ -114,6 +114,7 @@ def _typed_rows(url: str) -> dict[str, list[str]]:
             for table in (*tables.metadata.sorted_tables, *views.metadata.sorted_tables)
         }
     database.close()
+    del rows["properties"]  # its own id
     return rows
 
 

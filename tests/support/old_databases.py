@@ -72,6 +72,13 @@ _IMPORTED = (
     VALUES ('1a', 'top1', 77, 0.1, 'finite')""",
 )
 _OF_TABLES = {
+    "queue": """INSERT INTO queue (cell_id, experiment, status, priority, waits_for, rerun, run_id,
+        fence, deaths, created_at, ended_at)
+    SELECT cells.id, cells.experiment, 'done', 1, '[]', 0, run_id, 1, 0, runs.created_at,
+        finished_at
+    FROM cells JOIN runs ON runs.id = run_id WHERE train_hash = 'train-done-0'""",
+    "evaluation_parts": """INSERT INTO evaluation_parts
+    SELECT id, 'evaluation of parts', 0, 0, 9, 'done', 1, NULL, NULL, 'ab', '🦜' FROM runs""",
     "skipped_samples": """INSERT INTO skipped_samples
     SELECT id, 'revision-1', 'test', 4, 'x 🦜', 'broken' FROM runs WHERE status = 'done'""",
     "cells": """INSERT INTO cells (spec_id, run_id, hash, experiment, position, seed, label, axes,
@@ -141,6 +148,12 @@ _FORGET = {
         ),
     ),
     "0004": ("UPDATE cells SET position = NULL, overrides = NULL, budget = NULL",),
+    "0006": (
+        "DELETE FROM queue",
+        "DELETE FROM evaluation_parts",
+        "DELETE FROM cells WHERE run_id IS NULL",
+        "DELETE FROM properties WHERE key <> 'id'",
+    ),
 }
 
 
