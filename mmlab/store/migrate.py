@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, column, delete, insert, inspect, select, table, text
-from sqlalchemy.exc import OperationalError
 
 import mmlab
 from mmlab.errors import StoreError, explain
@@ -122,16 +121,17 @@ def _migrate(database: Database, begin: Callable[[Connection], None]) -> None:
     while True:
         try:
             return command.upgrade(config, "head")
-        except OperationalError as error:
-            if not _is_in_the_way(error) or time.monotonic() > deadline:
+        except StoreError as error:
+            if not _is_in_the_way(error.__cause__) or time.monotonic() > deadline:
                 raise
 
 
-def _is_in_the_way(error: OperationalError) -> bool:
+def _is_in_the_way(cause: BaseException | None) -> bool:
     """Whether it failed, and was undone, for another process's lock alone."""
-    if isinstance(error.orig, sqlite3.Error):
-        return "locked" in str(error.orig)
-    return getattr(error.orig, "sqlstate", None) in _IN_THE_WAY
+    told = getattr(cause, "orig", cause)
+    if isinstance(told, sqlite3.Error):
+        return "locked" in str(told)
+    return getattr(told, "sqlstate", None) in _IN_THE_WAY
 
 
 def _require_a_way(
@@ -197,19 +197,22 @@ def _back_up(database: Database) -> Path | None:
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())
     copy = path.with_name(f"{path.name}.{stamp}-{uuid.uuid4().hex[:6]}.backup")
     with (
-        atomic_file(copy, lambda error: StoreError(_explain_no_copy(copy, error))) as partial,
+        atomic_file(copy, lambda e: StoreError(_explain_no_copy(copy, e.strerror))) as partial,
         database.untransacted() as connection,
     ):
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL, path.stat().st_mode & 0o666))
-        _driver(connection).execute("VACUUM INTO ?", (str(partial),))
+        try:
+            _driver(connection).execute("VACUUM INTO ?", (str(partial),))
+        except sqlite3.OperationalError as error:  # and not DatabaseError: a damaged file
+            raise StoreError(_explain_no_copy(copy, str(error))) from error
     return copy
 
 
-def _explain_no_copy(copy: Path, error: OSError) -> str:
+def _explain_no_copy(copy: Path, found: str | None) -> str:
     return explain(
         str(copy),
         "the database is upgraded only after it is copied, and the copy cannot be written",
-        found=error.strerror or type(error).__name__,
+        found=found,
         allowed="a folder that this user may write, with space for the file once more",
         next_step="free some space or mend the folder, then run the command again",
     )
@@ -228,9 +231,11 @@ def migrating(database: Database | None, url: str) -> Iterator[Connection]:
             use_write_ahead_log(connection)
             # Rebuilding a table would fire its references; `check_references` looks afterwards.
             _driver(connection).execute("PRAGMA foreign_keys = OFF")
-        yield connection
-        if database.is_sqlite:
-            _driver(connection).execute("PRAGMA foreign_keys = ON")
+        try:
+            yield connection
+        finally:
+            if database.is_sqlite:
+                _driver(connection).execute("PRAGMA foreign_keys = ON")
 
 
 def lock(connection: Connection) -> None:
@@ -259,29 +264,29 @@ def check_references(connection: Connection) -> None:
 
 def use_write_ahead_log(connection: Connection) -> None:
     """Let readers go on while one process writes. StoreError where the file system cannot."""
-    deadline = time.monotonic() + BUSY_SECONDS
-    while (mode := _ask_for_write_ahead_log(_driver(connection))) != "wal":
-        if mode != "locked" or time.monotonic() > deadline:
-            raise StoreError(
-                explain(
-                    str(connection.engine.url.database),
-                    "the file system does not allow a write-ahead log",
-                    found=f"journal mode {mode}",
-                    allowed="a file on a local disk",
-                    next_step="put the database on a local disk, or use Postgres",
-                )
+    if (mode := _ask_for_write_ahead_log(_driver(connection))) != "wal":
+        raise StoreError(
+            explain(
+                str(connection.engine.url.database),
+                "the file system does not allow a write-ahead log",
+                found=f"journal mode {mode}",
+                allowed="a file on a local disk",
+                next_step="put the database on a local disk, or use Postgres",
             )
-        time.sleep(0.05)
+        )
 
 
 def _ask_for_write_ahead_log(driver: sqlite3.Connection) -> str:
-    try:
-        return str(driver.execute("PRAGMA journal_mode = WAL").fetchone()[0])
-    except sqlite3.OperationalError as error:
-        # Changing the mode does not wait for other connections as other statements do.
-        if "locked" not in str(error):
-            raise
-        return "locked"
+    """The journal mode that a file has then. Waits for other processes as other statements do."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return str(driver.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            # Changing the mode does not wait by itself.
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:

@@ -15,7 +15,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))
 
-from support.store_values import claimed, evaluation, finish, points  # noqa: E402  # needs the path above
+from support.store_values import claimed, evaluation, finish, points, queued, taken  # noqa: E402  # needs the path above
 
 from mmlab.metric import Metric  # noqa: E402
 from mmlab.store import Store, open_store  # noqa: E402
@@ -35,6 +35,19 @@ def fill(store: Store) -> None:
     store.fail(claimed(store, "failed"), "nan", "not finite", "Traceback")
     store.release(claimed(store, "released"))
     claimed(store, "running")
+    _fill_queue(store)
+    store.adopt_runs("token of a folder")
+
+
+def _fill_queue(store: Store) -> None:
+    """Cells without a run, as a submission leaves them and as workers do."""
+    store.submit_cells([queued(seed, "queued", priority=-seed) for seed in range(5)])
+    store.end_cell(taken(store), "failed", reason="a plugin is missing 🦜")
+    store.end_cell(taken(store), "cancelled")
+    store.died(taken(store), None, "signal 9", "it was killed", max_attempts=3)
+    store.give_back(taken(store), "no such file")
+    taken(store)
+    store.submit_cells([queued(9, "queued", waits_for=("trained",), rerun=True)])
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import shutil
 import sqlite3
@@ -29,6 +30,8 @@ REVISIONS = sorted(
     s.revision for s in ScriptDirectory.from_config(alembic_config()).walk_revisions()
 )
 OLDER = REVISIONS[:-1]
+#: Whether to take the time for all that can be tried: `make migrations` does.
+EVERYTHING = os.environ.get("MMLAB_MIGRATIONS") == "all"
 
 #: Seconds of January 2026 at which runs were submitted, by their train hashes.
 _SUBMITTED = {
@@ -69,6 +72,13 @@ _IMPORTED = (
     VALUES ('1a', 'top1', 77, 0.1, 'finite')""",
 )
 _OF_TABLES = {
+    "queue": """INSERT INTO queue (cell_id, experiment, status, priority, waits_for, rerun, run_id,
+        fence, deaths, created_at, ended_at)
+    SELECT cells.id, cells.experiment, 'done', 1, '[]', 0, run_id, 1, 0, runs.created_at,
+        finished_at
+    FROM cells JOIN runs ON runs.id = run_id WHERE train_hash = 'train-done-0'""",
+    "evaluation_parts": """INSERT INTO evaluation_parts
+    SELECT id, 'evaluation of parts', 0, 0, 9, 'done', 1, NULL, NULL, 'ab', '🦜' FROM runs""",
     "skipped_samples": """INSERT INTO skipped_samples
     SELECT id, 'revision-1', 'test', 4, 'x 🦜', 'broken' FROM runs WHERE status = 'done'""",
     "cells": """INSERT INTO cells (spec_id, run_id, hash, experiment, position, seed, label, axes,
@@ -138,6 +148,12 @@ _FORGET = {
         ),
     ),
     "0004": ("UPDATE cells SET position = NULL, overrides = NULL, budget = NULL",),
+    "0006": (
+        "DELETE FROM queue",
+        "DELETE FROM evaluation_parts",
+        "DELETE FROM cells WHERE run_id IS NULL",
+        "DELETE FROM properties WHERE key <> 'id'",
+    ),
 }
 
 
@@ -177,6 +193,7 @@ class OldDatabases:
         """Make none yet; without a server all are files."""
         self._folder = folder
         self._server = server
+        self.are_files = server is None
 
     @contextmanager
     def copy(self, revision: str) -> Iterator[str]:
@@ -195,7 +212,7 @@ class OldDatabases:
 
     @cache  # noqa: B019  # as few as there are revisions, for as long as the tests of one module
     def _template(self, revision: str) -> str:
-        file = self._folder / f"{revision}.db"
+        file = self._folder / f"{revision}_{uuid.uuid4().hex[:12]}.db"
         url = restore(revision, file)
         if self._server is None:
             return str(file)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 
 from mmlab.errors import MmlabError
 from mmlab.store.migrate import upgrade
@@ -26,13 +26,16 @@ from mmlab.store.migrate import upgrade
 
 @dataclass
 class Ended:
-    """How a process ended: its signal or 0, what it says it did, and the steps it took."""
+    """How a process ended: its signal or 0, what it says it did, and the steps it took.
+
+    Each step is its first word: CREATE, COMMIT, fsync, ...
+    """
 
     signal: int
     before: str | None = None
     after: str | None = None
     backup: str | None = None
-    steps: int = 0
+    steps: Sequence[str] = ()
     error: str | None = None
 
 
@@ -106,12 +109,11 @@ def _wait(child: int, told: IO[str]) -> dict[str, Any]:  # Any: JSON
 
 def _upgrade(url: str, kill_at: int, told: IO[str]) -> None:
     """The child's whole life."""
-    taken = 0
+    taken = list[str]()
 
-    def step(*_: object) -> None:
-        nonlocal taken
-        taken += 1
-        if taken == kill_at:
+    def step(words: str) -> None:
+        taken.append(words.split()[0])
+        if len(taken) == kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
 
     try:
@@ -127,7 +129,7 @@ def _upgrade(url: str, kill_at: int, told: IO[str]) -> None:
     os._exit(0)
 
 
-def _listen(step: Callable[..., None]) -> None:
+def _listen(step: Callable[[str], None]) -> None:
     """Have `step` called before each step from now on."""
 
     @event.listens_for(Engine, "connect")
@@ -135,30 +137,29 @@ def _listen(step: Callable[..., None]) -> None:
         if hasattr(connection, "set_trace_callback"):
             connection.set_trace_callback(step)
 
-    def only_server(connection: Any, *_: object) -> None:  # Any: SQLAlchemy's connection
+    @event.listens_for(Engine, "before_cursor_execute")
+    def executes(connection: Connection, cursor: object, statement: str, *_: object) -> None:
         if connection.dialect.name != "sqlite":
-            step()
+            step(statement)
 
-    event.listen(Engine, "before_cursor_execute", only_server)
-    event.listen(Engine, "commit", only_server)
-    event.listen(Engine, "checkin", step)
+    @event.listens_for(Engine, "commit")
+    def commits(connection: Connection) -> None:
+        if connection.dialect.name != "sqlite":
+            step("COMMIT")
+
+    event.listen(Engine, "checkin", lambda *_: step("checkin"))
     for name in ("fsync", "replace"):
-        setattr(os, name, _after(step, getattr(os, name)))
+        setattr(os, name, _after(step, name, getattr(os, name)))
 
 
-def _after(step: Callable[..., None], function: Callable[..., Any]) -> Callable[..., Any]:
+def _after(
+    step: Callable[[str], None], name: str, function: Callable[..., Any]
+) -> Callable[..., Any]:
     def stepped(*arguments: Any, **more: Any) -> Any:  # Any: whatever the function takes
-        step()
+        step(name)
         return function(*arguments, **more)
 
     return stepped
-
-
-def chosen(count: int, at_most: int) -> Sequence[int]:
-    """So many of the steps 1 to `count`, evenly spread, the first and the last ones among them."""
-    if count <= at_most:
-        return range(1, count + 1)
-    return sorted({1 + round(i * (count - 1) / (at_most - 1)) for i in range(at_most)})
 
 
 if __name__ == "__main__":
