@@ -13,12 +13,11 @@ from pathlib import Path
 class Disk:
     """The contents of files, and the names in folders, as of their last fsync; by inode.
 
-    What was there before is on the disk. `before` is how it was before each fsync.
+    What was there before is on the disk.
     """
 
     files: dict[int, bytes] = field(default_factory=dict)
     folders: dict[int, Mapping[str, int]] = field(default_factory=dict)
-    before: list[Disk] = field(default_factory=list)
 
     def take(self, path: Path) -> None:
         """A file or folder is on the disk as it is now."""
@@ -51,7 +50,6 @@ def watched_disk(folder: Path, fsync: Callable[[int], None] = os.fsync) -> Itera
     def noted(handle: int) -> None:
         fsync(handle)
         if fsync is real:
-            disk.before.append(Disk({**disk.files}, {**disk.folders}))
             disk.take(Path(os.readlink(f"/proc/self/fd/{handle}")))
 
     real, os.fsync = os.fsync, noted
