@@ -168,6 +168,15 @@ def finish(
     store.finish(claim, [result], hashes, files, {"seconds": 1.5}, step=7, cell=cell)
 
 
+#: Tables that say what was asked, and of whom; all others say what came of it.
+ASKED = ("specs", "cells", "queue", "identities", "properties")
+
+
+def results_of(url: str) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table, but those that say what was asked."""
+    return {name: rows for name, rows in dump(url).items() if name not in ASKED}
+
+
 def dump(url: str) -> dict[str, list[tuple[object, ...]]]:
     """Every row of every table, to tell whether anything was written."""
     engine = create_engine(parse_address(url).url)
