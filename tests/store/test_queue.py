@@ -98,8 +98,11 @@ def test_an_abandoned_cell_is_claimed_in_its_own_turn(
     taken(store, lease_seconds=0.05)
     store.submit_cells([queued(1, priority=priority)])
     time.sleep(0.1)
-    found = [store.claim_cell("other", 0.05) for _ in order]
-    assert [cell.queued.cell.seed for cell in found if cell] == order
+    for seed in order:
+        # A server that has just started counts leases of its own age only.
+        cell = taken(store, lease_seconds=0.05)
+        assert store.renew_cell(cell, 60)
+        assert cell.queued.cell.seed == seed
 
 
 def test_a_process_may_ask_for_some_cells_and_without_others(store: Store) -> None:

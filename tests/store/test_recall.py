@@ -27,7 +27,7 @@ def test_a_failed_run_is_tried_again_as_the_same_run(store: Store) -> None:
     cell = taken(store)
     assert cell.id == state.id
     assert cell.queued.cell == queued().cell
-    assert (cell.queued.priority, cell.queued.asked_hash) == (4, "train-one-0")
+    assert (cell.queued.priority, cell.queued.deaths) == (4, 0)
     run = begun(store, cell)
     assert (run.run_id, run.fence) == (run_id, 2)
     finish(store, run, cell=cell)
@@ -72,6 +72,32 @@ def test_all_that_went_wrong_in_an_experiment_is_tried_again(store: Store) -> No
     assert store.claim_cell("worker", 60) is None
 
 
+def test_a_done_cell_that_failed_when_it_was_asked_for_again_is_tried_again(
+    store: Store,
+) -> None:
+    store.submit_cells([queued()])
+    cell = taken(store)
+    run = begun(store, cell)
+    finish(store, run, cell=cell)
+    for name in ("emoji", run.run_id):
+        store.submit_cells([queued()])
+        store.end_cell(taken(store), "failed", reason="its data is gone")
+        (state,) = store.retry([name])
+        assert (state.id, state.status, state.reason) == (cell.id, "queued", None)
+
+
+def test_a_run_whose_cell_has_become_another_is_tried_again_in_its_place(store: Store) -> None:
+    before = failed(store)
+    (place,) = store.submit_cells([queued()])
+    cell = taken(store)
+    run = store.submit(identity("changed data"), cell=cell)
+    claim = store.claim(run.run_id, "worker", 60, cell=cell)
+    assert claim is not None
+    finish(store, claim, cell=cell)
+    (state,) = store.retry([before])
+    assert (state.id, state.status) == (place, "queued")
+
+
 def test_a_former_version_of_an_experiment_is_not_tried_again(store: Store) -> None:
     old = failed(store)
     store.submit_cells([queued(1)])
@@ -93,8 +119,7 @@ def test_trying_again_what_is_queued_already_adds_nothing(store: Store, database
     store.retry([run_id])
     before = dump(database_url)
     for name in (run_id, "emoji"):
-        with pytest.raises(UsageError, match="nothing that can be tried again"):
-            store.retry([name])
+        assert [state.run_id for state in store.retry([name])] == [run_id]
     assert dump(database_url) == before
 
 
