@@ -13,7 +13,7 @@ import io
 import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +34,6 @@ FOLDER = "spool"
 VERSION = 1
 #: The number of a record, and its kind.
 ENTRY = struct.Struct("<QB")
-#: Of curves, so many points are written in one transaction.
-BATCH_POINTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -107,23 +105,6 @@ Ending = Finish | Fail | Release
 Record = Points | Rewind | Ending
 #: By the number that stands for each in a file.
 KINDS: tuple[type, ...] = (Header, Points, Rewind, Finish, Fail, Release)
-
-
-def merged(entries: Iterable[tuple[Record, int]]) -> Iterator[tuple[Record, int]]:
-    """Records and where each ends; points that follow each other become one record."""
-    waiting, until = list[MetricPoint](), 0
-    for record, end in entries:
-        is_points = isinstance(record, Points)
-        if waiting and (len(waiting) >= BATCH_POINTS or not is_points):
-            yield Points(tuple(waiting)), until
-            waiting = []
-        if isinstance(record, Points):
-            waiting += record.points
-            until = end
-        else:
-            yield record, end
-    if waiting:
-        yield Points(tuple(waiting)), until
 
 
 def spool_path(runs: Path, claim: Claim) -> Path:

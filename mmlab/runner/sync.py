@@ -18,7 +18,7 @@ from typing import Literal
 import msgspec
 
 from mmlab.errors import explain, visible
-from mmlab.runner.outbox import record_in
+from mmlab.runner.outbox import merged, record_in
 from mmlab.runner.spool import (
     ENTRY,
     FOLDER,
@@ -31,7 +31,6 @@ from mmlab.runner.spool import (
     Record,
     Release,
     lock,
-    merged,
     read_records,
 )
 from mmlab.runner.wire import FRAME, read_frames, unpack
