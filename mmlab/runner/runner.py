@@ -70,7 +70,7 @@ def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> l
     stays in the queue. Raises SpecError or PluginError before anything is stored, KeyboardInterrupt
     after Ctrl-C and StoppedError after another signal.
     """
-    if options.in_process or "TORCHELASTIC_RUN_ID" in os.environ:
+    if options.in_process or int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as `open_group` sees it
         outcomes: list[Outcome] = _in_process().run_specs(paths, options, display)
         return outcomes
     with ChildProcess(options.device, options.cell_timeout) as child:

@@ -271,11 +271,11 @@ def newest(lab: Lab) -> int:
 
 
 def command(lab: Lab, spec: Path, *overrides: str) -> subprocess.Popen[str]:
-    """`mmlab run` in a process of its own."""
+    """`mmlab run` in a process of its own, which executes cells in a child of it."""
     given = [part for override in overrides for part in ("--set", override)]
     return subprocess.Popen(
         [sys.executable, "-m", "mmlab", "run", spec, "--db", lab.db, "--device", "cpu", *given],
-        env=child_environment(),
+        env={**child_environment(), "MMLAB_IN_PROCESS": "0"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
