@@ -1,4 +1,4 @@
-"""Commands that train are killed at random, or their children: the numbers are the same."""
+"""Commands that train, or their children, are killed at random: the numbers are the same."""
 
 from __future__ import annotations
 
