@@ -6,14 +6,20 @@ machine would leave weights where the next one does not find them.
 
 from __future__ import annotations
 
+import math
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from mmlab.errors import UsageError, explain
+from mmlab.runner.sync import sync_folder
 from mmlab.store import Store
 
 #: Lines of 32 hexadecimal digits.
 TOKENS = ".mmlab-databases"
+#: Sealed spools are looked for so often.
+_RECORD_SECONDS = 60.0
 
 
 class RunsFolder:
@@ -27,9 +33,16 @@ class RunsFolder:
         require_folder(path)
         self.store = store
         self.path = path
+        self._recorded_at = -math.inf
         self._is_adopted = store.runs_token in _tokens(path)
         if not self._is_adopted and store.runs_token is not None and store.artifact_paths():
             raise UsageError(_anothers(store, path))
+
+    def record_sealed(self, note: Callable[[str], None]) -> None:
+        """Record runs that ended while the database was away, every minute at the most."""
+        if time.monotonic() - self._recorded_at >= _RECORD_SECONDS:
+            sync_folder(self.store, self.path, note, self.store.database_id)
+            self._recorded_at = time.monotonic()
 
     def adopt(self) -> None:
         """Make it the database's, before a run leaves its first file."""
