@@ -228,7 +228,7 @@ def _create_parts() -> None:
         sa.Column(
             "work", sa.Text(), nullable=False, comment="what is made, in words and as hashes"
         ),
-        sa.Column("part", sa.Integer(), nullable=False, comment="number of the part, from 0"),
+        sa.Column("part", sa.Integer(), nullable=False, comment="its place in the work, from 0"),
         sa.Column(
             "first",
             sa.BigInteger(),

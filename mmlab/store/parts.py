@@ -17,9 +17,9 @@ from mmlab.store.tables import evaluation_parts as parts
 
 
 def list_parts(connection: Connection, run_id: str, evaluation: str) -> list[Part]:
-    """The parts of an evaluation, work by work, in the order of their numbers."""
+    """The parts of an evaluation, work by work, the first in front."""
     query = select(parts).where(parts.c.run_id == run_id, parts.c.evaluation_hash == evaluation)
-    rows = connection.execute(query.order_by(parts.c.work, parts.c.part)).mappings()
+    rows = connection.execute(query.order_by(parts.c.work, parts.c.first)).mappings()
     return [
         Part(
             evaluation=row["evaluation_hash"],
@@ -94,6 +94,12 @@ def finish_part(connection: Connection, who: Evaluating, made: Part) -> bool:
         "digest": made.sha256,
     }
     return connection.execute(update(parts).where(is_held).values(values)).rowcount == 1
+
+
+def is_finished(connection: Connection, who: Evaluating, made: Part) -> bool:
+    """Whether a part is done by this very file: the answer to its commit was lost, say."""
+    query = select(parts.c.path, parts.c.digest).where(_is(who.run_id, made))
+    return connection.execute(query).one_or_none() == (made.path, made.sha256)
 
 
 def drop_part(connection: Connection, who: Evaluating, part: Part) -> None:

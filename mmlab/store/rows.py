@@ -204,8 +204,8 @@ class Part:
     """A range of the items of what an evaluation has to make: `count` from `first` on.
 
     `evaluation` is the evaluation's identity; `work` says what is made and has a hash of all that
-    it depends on; `number` counts its parts from 0. `path`, in the runs folder, and `sha256` are of
-    the file that was made of it: None until there is one.
+    it depends on; `number` is its place, equal for whoever would make the same. `path`, in the runs
+    folder, and `sha256` are of the file that was made of it: None until there is one.
     """
 
     evaluation: str

@@ -475,7 +475,7 @@ class Store:
     # --- evaluations that are under way -----------------------------------------------------
 
     def parts(self, run_id: str, evaluation: str) -> list[Part]:
-        """The parts of an evaluation that is not recorded yet, in the order of their numbers."""
+        """The parts of an evaluation that is not recorded yet, the first of each work in front."""
         from mmlab.store import parts  # only where an evaluation takes long
 
         with self._database.read() as connection:
@@ -488,8 +488,7 @@ class Store:
         """
         from mmlab.store import parts
 
-        with self._database.write() as connection:
-            return parts.claim_part(connection, who, asked)
+        return self._database.transact(lambda connection: parts.claim_part(connection, who, asked))
 
     def finish_part(self, who: Evaluating, made: Part) -> bool:
         """Mark a part as done, with its file; False if another process has claimed it since.
@@ -498,15 +497,16 @@ class Store:
         """
         from mmlab.store import parts
 
-        with self._database.write() as connection:
-            return parts.finish_part(connection, who, made)
+        return self._database.transact(
+            lambda connection: parts.finish_part(connection, who, made),
+            lambda connection: parts.is_finished(connection, who, made) or None,
+        )
 
     def drop_part(self, who: Evaluating, part: Part) -> None:
         """Forget a part whose file is of no use, unless it was claimed since."""
         from mmlab.store import parts
 
-        with self._database.write() as connection:
-            parts.drop_part(connection, who, part)
+        self._database.transact(lambda connection: parts.drop_part(connection, who, part))
 
     def evaluated_runs(self) -> set[str]:
         """Runs of which a process makes a part of an evaluation at this moment."""

@@ -253,7 +253,7 @@ evaluation_parts = Table(
     _key("runs.id", "the run that is evaluated", is_primary=True),
     Column("evaluation_hash", Text, primary_key=True, comment="as of the evaluation to be"),
     Column("work", Text, primary_key=True, comment="what is made, in words and as hashes"),
-    Column("part", Integer, primary_key=True, comment="number of the part, from 0"),
+    Column("part", Integer, primary_key=True, comment="its place in the work, from 0"),
     Column(
         "first", BigInteger, nullable=False, comment="its first item (sample, text, ...), from 0"
     ),
