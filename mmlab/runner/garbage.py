@@ -21,12 +21,15 @@ from safetensors import SafetensorError, safe_open
 
 from mmlab.errors import MmlabError, explain
 from mmlab.runner.checkpoints import FOLDER
+from mmlab.runner.kept import PARTS_ENDING
+from mmlab.runner.score import PARTS_FOLDER
 from mmlab.store import Store
 
-Kind = Literal["features", "inputs", "weights", "checkpoints"]
+Kind = Literal["features", "inputs", "weights", "checkpoints", "parts"]
 
 _RUN = re.compile(r"[0-9a-f]{32}\Z")
 _WEIGHTS = re.compile(r"(\.[^/]+\.safetensors\.[0-9a-f]+\.partial|[^/.][^/]*\.safetensors)\Z")
+_KEY = re.compile(r"[0-9a-f]{64}\Z")
 _FEATURES = re.compile(r"[0-9a-f]{64}\.safetensors\Z")
 _UNFINISHED = re.compile(r"\.([0-9a-f]{64})(\.safetensors\.[0-9a-f]+\.partial|\.lock)\Z")
 #: States of a run whose files may yet be needed.
@@ -47,6 +50,9 @@ class Garbage:
 def find_features(cache: Path) -> list[Garbage]:
     """Every file of features or inputs in a folder, and what killed processes left there."""
     found = []
+    for folder in _unfinished(cache):
+        reason = "left by a process that ended early"
+        found.append(_of_folder("features", folder, "unfinished", reason))
     for path in _files(cache):
         if _FEATURES.match(path.name):
             kind, content = _describe(path)
@@ -70,8 +76,8 @@ def find_weights(runs: Path, store: Store) -> list[Garbage]:
         status = statuses.get(run_id)
         is_kept = status in _UNENDED or f"{run_id}/{path.name}" in named
         if _WEIGHTS.match(path.name) and not is_kept:
-            reason = "no such run in the database" if status is None else f"a {status} run"
-            found.append(_garbage("weights", path, f"{path.stem} of run {run_id[:12]}", reason))
+            about = f"{path.stem} of run {run_id[:12]}"
+            found.append(_garbage("weights", path, about, _why(status)))
     return found
 
 
@@ -84,23 +90,38 @@ def find_checkpoints(runs: Path, store: Store) -> list[Garbage]:
         run_id = path.parent.name
         status = statuses.get(run_id)
         if status not in _UNENDED:
-            reason = "no such run in the database" if status is None else f"a {status} run"
-            size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
             about = f"checkpoints of run {run_id[:12]}"
-            found.append(Garbage("checkpoints", path, size, about, reason))
+            found.append(_of_folder("checkpoints", path, about, _why(status)))
+    return found
+
+
+def find_parts(runs: Path, store: Store) -> list[Garbage]:
+    """Parts of evaluations of runs that will not go on by themselves, and nobody is at.
+
+    They are asked after before the database is: a part is claimed before it has a file.
+    """
+    folders = [path for run in _folders(runs) if (path := run / PARTS_FOLDER).is_dir()]
+    statuses, evaluated = store.run_statuses(), store.evaluated_runs()
+    found = []
+    for path in (path for path in folders if not path.is_symlink()):
+        run_id = path.parent.name
+        status = statuses.get(run_id)
+        if status not in _UNENDED and run_id not in evaluated:
+            about = f"parts of evaluations of run {run_id[:12]}"
+            found.append(_of_folder("parts", path, about, _why(status)))
     return found
 
 
 def delete(garbage: Garbage) -> None:
     """Delete a file, and its run's folder once that is empty. Raises MmlabError where it cannot."""
     try:
-        if garbage.kind == "checkpoints":
+        if garbage.path.is_dir():
             shutil.rmtree(garbage.path)
         else:
             garbage.path.unlink(missing_ok=True)
     except OSError as error:
         raise _undeletable(garbage.path, error) from error
-    if garbage.kind in ("weights", "checkpoints"):
+    if garbage.kind in ("weights", "checkpoints", "parts"):
         with suppress(OSError):  # it is not empty
             garbage.path.parent.rmdir()
 
@@ -115,6 +136,23 @@ def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
+
+
+def _unfinished(cache: Path) -> Iterator[Path]:
+    """The folders of parts of features that nobody makes."""
+    for path in sorted(cache.glob(f"*{PARTS_ENDING}")):
+        is_ours = path.is_dir() and not path.is_symlink() and _KEY.match(path.stem)
+        if is_ours and _is_abandoned(path, path.stem):
+            yield path
+
+
+def _why(status: str | None) -> str:
+    return "no such run in the database" if status is None else f"a {status} run"
+
+
+def _of_folder(kind: Kind, path: Path, content: str, reason: str) -> Garbage:
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return Garbage(kind, path, size, content, reason)
 
 
 def _garbage(kind: Kind, path: Path, content: str, reason: str) -> Garbage:
