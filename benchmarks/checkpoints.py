@@ -4,8 +4,9 @@
 
 A contrastive training with AdamW and an average of its weights writes checkpoints by itself
 (`train.checkpoint_every = "auto"`), on the disk of --folder, for so many seconds a size; where it
-writes none in that time, there is no share to tell. All is elapsed time: waiting for the disk is
-the greater part. The lease and the curves, of which each
+writes none in that time, there is no share to tell. "Before training" is the trial: the state is
+saved, loaded back and written once. All is elapsed time: waiting for the disk is the greater part,
+for which a trial of less than a megabyte does not wait. The lease and the curves, of which each
 checkpoint makes sure in the database first, are left out.
 """
 
@@ -33,7 +34,7 @@ from mmlab.train.loop import Trainer
 from mmlab.train.state import TrainingState
 
 #: Width, batch, blocks.
-SIZES = {"tiny": (16, 8, 1), "real": (64, 128, 2), "large": (256, 16, 2)}
+SIZES = {"least": (4, 8, 1), "tiny": (16, 8, 1), "real": (64, 128, 2), "large": (256, 16, 2)}
 
 
 def main() -> None:
@@ -43,11 +44,16 @@ def main() -> None:
     for row in rows:
         print(
             f"{row['size']:5} {row['parameters']:>11,} parameters, {row['megabytes']:8.1f} MB: "
+            f"{row['trial']['median']:.1f} ms before training, "
             f"{row['milliseconds']['median']:.1f} ms each; {row['checkpoints']} in "
             f"{row['seconds']} s, {100 * (row['share'] or 0):.2f} % of the time; "
             f"where none is due {row['not_due_us']:.2f} us"
         )
-    found = {"goal": "share <= 0.011 at every size", "clock": "elapsed", "rows": rows}
+    found = {
+        "goal": "share <= 0.011 at every size; trial of the least <= 5 ms",
+        "clock": "elapsed",
+        "rows": rows,
+    }
     keep_result("checkpoints", device, ("torch", "safetensors"), found)
 
 
@@ -72,7 +78,7 @@ def measure(size: str, device: torch.device, options: argparse.Namespace) -> dic
         checkpoints = Checkpoints(Path(folder, "run"), {}, print)
         state = TrainingState(trainer, generators=Generators())
         keeper = Keeper(checkpoints, state, "auto", lambda: None, lambda: None)
-        keeper.try_out()
+        tried = [seconds_of(keeper.try_out) for _ in range(options.rounds)]
         written = [seconds_of(lambda at=at: keeper.write(at)) for at in range(options.rounds)]
         newest = max(Path(folder).rglob("step-*")).iterdir()
         megabytes = sum(path.stat().st_size for path in newest) / 1e6
@@ -83,6 +89,7 @@ def measure(size: str, device: torch.device, options: argparse.Namespace) -> dic
         "size": size,
         "parameters": sum(p.numel() for p in step.parameters()),
         "megabytes": round(megabytes, 1),
+        "trial": spread([1e3 * seconds for seconds in tried]),
         "milliseconds": spread([1e3 * seconds for seconds in written]),
         "steps": len(calls),
         "seconds": round(total, 1),

@@ -10,7 +10,7 @@ from support.checkout import ROOT, TESTS
 
 FILES = sorted([*TESTS.rglob("*.py"), *ROOT.glob("plugins/*/tests/**/*.py")])
 #: Folders of tests that are not about one folder of mmlab.
-OTHERS = {"docs", "end_to_end", "golden", "old_databases", "stranger", "support"}
+OTHERS = {"chaos", "docs", "end_to_end", "golden", "old_databases", "stranger", "support"}
 
 
 def imports_of_tests(files: Sequence[Path]) -> list[str]:

@@ -61,7 +61,7 @@ def work(
     \b
     Examples:
       mmlab work
-      mmlab work --db postgresql://me@host/results --runs /shared/mmlab-runs --device cuda:1
+      mmlab work --db postgresql://me@host/results --runs /shared/runs
       mmlab work --idle-exit 10m
     """
     from mmlab.cli.display import make_display

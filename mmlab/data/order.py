@@ -99,7 +99,7 @@ class Generators:
             "torch": torch.random.get_rng_state(),
             "cuda": _cuda_states(),
             "numpy": [torch.from_numpy(np.asarray(keys, np.int64)), *numpy],
-            "python": [version, torch.tensor(words), gauss],
+            "python": [version, torch.from_numpy(np.asarray(words, np.int64)), gauss],
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:  # as above

@@ -132,11 +132,13 @@ class CellRunner:
 
     def _attempt(self, queued: QueuedCell, coordinator: Coordinator) -> Ended:
         plan = self._prepared.get(_key(queued.cell))
+        # What this process has submitted itself is what is here.
+        asked_hash = queued.asked_hash if plan is None else None
         try:
             plan = plan or prepare(read_cell(queued.cell), self.registry)
         except RAISED as fault:
             return Ended("failed", error=str(fault))
-        return self.attempt(plan, partial(self.run, coordinator, queued.asked_hash))
+        return self.attempt(plan, partial(self.run, coordinator, asked_hash))
 
     def run(self, coordinator: Coordinator, asked_hash: str | None, plan: Plan) -> Ended:
         """Identify a cell, claim its run, produce what is missing, and record it."""

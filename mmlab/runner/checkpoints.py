@@ -54,6 +54,8 @@ KEPT = 2
 NEEDED = 3
 #: What asks a training to stop: a person, schedulers, a terminal that closes.
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+#: So many bytes are tried without waiting for the disk: seconds that this takes, at a guess.
+SMALL, WAITING = 1_000_000, 0.005
 #: "auto": training takes so many times what a checkpoint costs.
 AUTO = 100
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -148,7 +150,10 @@ class Checkpoints:
         return None
 
     def try_out(self, files: Mapping[str, bytes]) -> None:
-        """Write such files and remove them again. RunError where that, or three, does not go."""
+        """Write such files and remove them again. RunError where that, or three, does not go.
+
+        Of few bytes it does not wait for the disk, which would cost more than a small cell's step.
+        """
         size = sum(map(len, files.values()))
         with self._writing(size):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -156,7 +161,10 @@ class Checkpoints:
             if free < NEEDED * size:
                 raise _no_space(self.folder, free, size)
             with self._temporary() as temporary:
-                _write_all(temporary, files)
+                for name, data in files.items():
+                    (temporary / name).write_bytes(data)
+                    if size > SMALL:  # some disks say only then that they are full
+                        sync(temporary / name)
 
     def write(self, step: int, files: Mapping[str, bytes], best: Artifact | None) -> None:
         """Write a checkpoint, with the best weights so far, and delete all but the last.
@@ -314,7 +322,7 @@ class Keeper:
         self.state.load_state_dict(unpack(files or pack(states)))
         del states
         self._on_main(lambda checkpoints: checkpoints.try_out(files))
-        self._wrote(began)
+        self._wrote(began - WAITING)
 
     def __call__(self, step: int) -> None:
         """Write a checkpoint after so many steps, if it is due."""

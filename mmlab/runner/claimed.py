@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from mmlab.errors import RunError, StoreError, explain
 from mmlab.metric import Metric
 from mmlab.records import Artifact, EvaluationResult, Progress, SkippedSample
 from mmlab.runner.coordinator import Display
+from mmlab.runner.runs_folder import RunsFolder
 from mmlab.runner.sync import replay
 from mmlab.runner.writer import RunWriter, Sealed
 from mmlab.store import (
@@ -110,7 +110,7 @@ class StoreCoordinator:
     def __init__(
         self,
         store: Store,
-        runs: Path,
+        runs: RunsFolder,
         worker: str,
         display: Display,
         *,
@@ -196,11 +196,18 @@ class StoreCoordinator:
         if claim is None:
             return None
         self.lease.run, self.wanted = claim, wanted
+        self.runs.adopt()
         database = self.store.database_id
-        if replay(self.store, claim, self.runs, self.note, database):
+        if replay(self.store, claim, self.runs.path, self.note, database):
             return None
         self.writer = RunWriter(
-            self.store, claim, self.runs, declared, self.note, database=database, cell=self.cell
+            self.store,
+            claim,
+            self.runs.path,
+            declared,
+            self.note,
+            database=database,
+            cell=self.cell,
         )
         return claim
 

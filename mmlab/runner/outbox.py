@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mmlab.errors import RunError, StoreError, explain
 from mmlab.metric import Metric
+from mmlab.records import MetricPoint
 from mmlab.runner.spool import (
     Ending,
     Fail,
@@ -20,7 +21,6 @@ from mmlab.runner.spool import (
     Release,
     Rewind,
     Spool,
-    merged,
     spool_path,
 )
 from mmlab.store import CellClaim, Claim, DatabaseReplaced, LeaseLost, Store
@@ -30,6 +30,8 @@ from mmlab.store.engine import backoff
 FLUSH_SECONDS = 2.0
 #: Nor do more records than this wait for the disk.
 FLUSH_RECORDS = 100
+#: Of curves, so many points are written in one transaction.
+BATCH_POINTS = 10_000
 
 
 def record_in(
@@ -59,6 +61,23 @@ def record_in(
     return True
 
 
+def merged(entries: Iterable[tuple[Record, int]]) -> Iterator[tuple[Record, int]]:
+    """Records and where each ends; points that follow each other become one record."""
+    waiting, until = list[MetricPoint](), 0
+    for record, end in entries:
+        is_points = isinstance(record, Points)
+        if waiting and (len(waiting) >= BATCH_POINTS or not is_points):
+            yield Points(tuple(waiting)), until
+            waiting = []
+        if isinstance(record, Points):
+            waiting += record.points
+            until = end
+        else:
+            yield record, end
+    if waiting:
+        yield Points(tuple(waiting)), until
+
+
 class Outbox:
     """The records of one claim on their way: in the spool when `add` returns, then in the database.
 
@@ -77,7 +96,7 @@ class Outbox:
         cell: CellClaim | None = None,
     ) -> None:
         whose = (claim.run_id, claim.fence, claim.worker, claim.lease_seconds)
-        self.spool = Spool(spool_path(runs, claim), Header(database, *whose, declared))
+        self.spool = Spool(spool_path(runs, claim), Header(database, *whose, declared, cell))
         self.claim = claim
         self.cell = cell
         self.ending: Ending | None = None
@@ -121,6 +140,7 @@ class Outbox:
                 self._changed.notify_all()
                 self.spool.append(ending)
             self.spool.sync()
+            self.spool.require()
         finally:
             self._start()
 

@@ -27,7 +27,7 @@ from mmlab.runner.coordinator import (
     Outcome,
     Prepared,
 )
-from mmlab.runner.runs_folder import require_runs
+from mmlab.runner.runs_folder import RunsFolder
 from mmlab.runner.stopping import Stop
 from mmlab.runner.sync import sync_folder
 from mmlab.runner.worker import Worker, WorkOptions
@@ -70,7 +70,7 @@ def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> l
     stays in the queue. Raises SpecError or PluginError before anything is stored, KeyboardInterrupt
     after Ctrl-C and StoppedError after another signal.
     """
-    if options.in_process or "TORCHELASTIC_RUN_ID" in os.environ:
+    if options.in_process or int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as `open_group` sees it
         outcomes: list[Outcome] = _in_process().run_specs(paths, options, display)
         return outcomes
     with ChildProcess(options.device, options.cell_timeout) as child:
@@ -121,18 +121,18 @@ def submit(store: Store, prepared: Prepared, options: RunOptions) -> dict[int, s
     return dict(zip(store.submit_cells(rows), names, strict=True))
 
 
-def begin(executor: Executor, store: Store, options: RunOptions, notes: Notes) -> Path:
+def begin(executor: Executor, store: Store, options: RunOptions, notes: Notes) -> RunsFolder:
     """Tell the executor where files are kept; gives the folder of weights, which can be written.
 
     Runs that ended while the database was away are recorded first.
     """
     runs = options.runs or store.runs_folder
-    require_runs(store, runs)
+    folder = RunsFolder(store, runs)
     sync_folder(store, runs, notes.note, store.database_id)
     cache = options.cache or store.cache_folder
     kept = str(cache.absolute()) if options.keeps_features else None
     executor.begin(ExecutionOptions(str(runs.absolute()), kept, options.restart))
-    return runs
+    return folder
 
 
 def _executor(options: RunOptions) -> Any:  # Any: a context manager that gives an executor

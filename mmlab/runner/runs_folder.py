@@ -16,28 +16,35 @@ from mmlab.store import Store
 TOKENS = ".mmlab-databases"
 
 
-def require_runs(store: Store, runs: Path) -> None:
-    """Raise UsageError unless files can be left in a folder, and it is this database's.
+class RunsFolder:
+    """A folder for the runs of an open store."""
 
-    The first folder that a database's runs use is its own from then on; it may be another one for
-    as long as no run has left a file.
-    """
-    require_folder(runs)
-    token, known = store.runs_token, _tokens(runs)
-    if token is None or (token not in known and not store.artifact_paths()):
-        token = store.adopt_runs(store.database_id)
-        _add(runs, token)
-        known = _tokens(runs)
-    if token not in known:
-        raise UsageError(_anothers(store, runs))
+    def __init__(self, store: Store, path: Path) -> None:
+        """UsageError unless files can be left in it, and it is this database's, or may become so.
+
+        The first folder in which a run of the database leaves files is its own from then on.
+        """
+        require_folder(path)
+        self.store = store
+        self.path = path
+        self._is_adopted = store.runs_token in _tokens(path)
+        if not self._is_adopted and store.runs_token is not None and store.artifact_paths():
+            raise UsageError(_anothers(store, path))
+
+    def adopt(self) -> None:
+        """Make it the database's, before a run leaves its first file."""
+        if self._is_adopted:
+            return
+        adopt(self.store, self.path)
+        self._is_adopted = True
 
 
-def adopt(store: Store, runs: Path) -> None:
-    """Make a folder the one of a database's runs, whatever was before. UsageError as above."""
-    require_folder(runs)
+def adopt(store: Store, path: Path) -> None:
+    """Make a folder the one of a database's runs. Raises UsageError where no file can be left."""
+    require_folder(path)
     token = store.adopt_runs(store.database_id)
-    if token not in _tokens(runs):
-        _add(runs, token)
+    if token not in _tokens(path):
+        _add(path, token)
 
 
 def require_folder(runs: Path) -> None:

@@ -13,7 +13,7 @@ import io
 import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ from mmlab.files import size_text, sync
 from mmlab.metric import Metric
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
 from mmlab.runner.wire import FRAME, frame, pack, read_frames, unpack
-from mmlab.store import Claim
+from mmlab.store import CellClaim, Claim
 
 #: The folder of spools in that of runs.
 FOLDER = "spool"
@@ -34,13 +34,14 @@ FOLDER = "spool"
 VERSION = 1
 #: The number of a record, and its kind.
 ENTRY = struct.Struct("<QB")
-#: Of curves, so many points are written in one transaction.
-BATCH_POINTS = 10_000
 
 
 @dataclass(frozen=True)
 class Header:
-    """Whose spool it is: of which claim, in which database; `declared` are its curves' metrics."""
+    """Whose spool it is: of which claim, in which database.
+
+    `declared` are its curves' metrics, `cell` the claim of its cell in the queue.
+    """
 
     database: str
     run_id: str
@@ -48,6 +49,7 @@ class Header:
     worker: str
     lease_seconds: float
     declared: tuple[Metric, ...] = ()
+    cell: CellClaim | None = None
     host: str = field(default_factory=socket.gethostname)
     version: int = VERSION
 
@@ -105,23 +107,6 @@ Record = Points | Rewind | Ending
 KINDS: tuple[type, ...] = (Header, Points, Rewind, Finish, Fail, Release)
 
 
-def merged(entries: Iterable[tuple[Record, int]]) -> Iterator[tuple[Record, int]]:
-    """Records and where each ends; points that follow each other become one record."""
-    waiting, until = list[MetricPoint](), 0
-    for record, end in entries:
-        is_points = isinstance(record, Points)
-        if waiting and (len(waiting) >= BATCH_POINTS or not is_points):
-            yield Points(tuple(waiting)), until
-            waiting = []
-        if isinstance(record, Points):
-            waiting += record.points
-            until = end
-        else:
-            yield record, end
-    if waiting:
-        yield Points(tuple(waiting)), until
-
-
 def spool_path(runs: Path, claim: Claim) -> Path:
     """The file of a claim in a folder of runs."""
     return runs / FOLDER / f"{claim.run_id}-{claim.fence}-{claim.worker[:8]}.bin"
@@ -167,6 +152,11 @@ class Spool:
                 sync(self.path.parent.parent)
                 self._is_named = True
         self._synced = max(self._synced, count)
+
+    def require(self) -> None:
+        """Raise RunError where somebody has deleted the file meanwhile."""
+        with self._writing():
+            self.path.stat()
 
     def read(self, begin: int, end: int) -> Iterator[tuple[Record, int]]:
         """The records between two places of the file, and where each ends."""

@@ -18,7 +18,7 @@ from typing import Literal
 import msgspec
 
 from mmlab.errors import explain, visible
-from mmlab.runner.outbox import record_in
+from mmlab.runner.outbox import merged, record_in
 from mmlab.runner.spool import (
     ENTRY,
     FOLDER,
@@ -31,7 +31,6 @@ from mmlab.runner.spool import (
     Record,
     Release,
     lock,
-    merged,
     read_records,
 )
 from mmlab.runner.wire import FRAME, read_frames, unpack
@@ -188,18 +187,31 @@ def _record_alone(store: Store, spool: Spooled) -> Synced | None:
 def _record(store: Store, spool: Spooled) -> Synced:
     """Record a sealed spool under its own claim."""
     header, ending = spool.header, None
-    about = (spool.path, header.run_id)
+    about, taken_over = (spool.path, header.run_id), "kept: the run was taken over meanwhile"
     try:
         for record in spool.records():
-            is_ours = record_in(store, header.claim, record, header.declared)
-            ending = record if isinstance(record, Ending) and is_ours else None
+            if isinstance(record, Ending):
+                ending = record
+            else:
+                record_in(store, header.claim, record, header.declared)
+        if ending is not None and not _record_ending(store, header, ending):
+            return Synced("waiting", *about, taken_over)
     except LeaseLost:
-        return Synced("waiting", *about, "kept: the run was taken over meanwhile")
+        return Synced("waiting", *about, taken_over)
     if ending is None:
         return Synced("damaged", *about, "kept: its last record cannot be read")
     spool.path.unlink(missing_ok=True)
     ended = {Finish: "done", Fail: "failed", Release: "queued again"}[type(ending)]
     return Synced("recorded", *about, f"recorded: run {header.run_id} is {ended}")
+
+
+def _record_ending(store: Store, header: Header, ending: Ending) -> bool:
+    """End the run, with its cell in the queue unless that is another's by now."""
+    if header.cell is not None:
+        with suppress(LeaseLost):
+            if record_in(store, header.claim, ending, header.declared, header.cell):
+                return True
+    return record_in(store, header.claim, ending, header.declared)
 
 
 def _let_go(spool: Spooled, run: RunRow) -> Synced | None:

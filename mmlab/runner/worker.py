@@ -13,11 +13,11 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from mmlab.errors import StoreError
 from mmlab.runner.claimed import LEASE_SECONDS, StoreCoordinator
 from mmlab.runner.coordinator import Died, Display, Ended, Executor, Outcome
+from mmlab.runner.runs_folder import RunsFolder
 from mmlab.runner.stopping import Stop
 from mmlab.store import CellClaim, CellState, LeaseLost, Store
 
@@ -54,7 +54,7 @@ class Worker:
     def __init__(
         self,
         store: Store,
-        runs: Path,
+        runs: RunsFolder,
         executor: Executor,
         display: Display,
         options: WorkOptions,

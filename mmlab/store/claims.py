@@ -306,9 +306,9 @@ def complete(
         "finished_at": db_now(connection),
         "summary": to_json(summary),
     }
+    _end(connection, held, values, "ok", None, None)
     if cell is not None:
         end_cell(connection, cell, "done", held.run_id, None)
-    _end(connection, held, values, "ok", None, None)
 
 
 def _end(

@@ -39,6 +39,8 @@ from mmlab.store.waiting import Group, are_waited_for, settle, unblock
 OPEN = ("queued", "running", "blocked")
 #: The order in which cells are claimed.
 ORDER = (queue.c.priority.desc(), queue.c.id)
+#: What a place is rid of when its cell is asked for again.
+FRESH: Mapping[str, Any] = {"reason": None, "ended_at": None, "deaths": 0, "death": None}
 
 
 def submit_cells(connection: Connection, submissions: Sequence[Submission]) -> list[int]:
@@ -133,10 +135,9 @@ def _ask_again(connection: Connection, asked: Sequence[tuple[int, Mapping[str, A
             now[place] = changed[place] = after
     if changed:
         again = update(queue).where(queue.c.id == bindparam("place"))
-        fresh = {"reason": None, "ended_at": None, "deaths": 0, "death": None}
         new: dict[str, object] = {name: bindparam(f"new_{name}") for name in columns}
         connection.execute(
-            again.values({**new, **fresh}),
+            again.values({**new, **FRESH}),
             [
                 {"place": place, **{f"new_{name}": after[name] for name in columns}}
                 for place, after in changed.items()

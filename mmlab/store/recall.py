@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, exists, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, exists, not_, or_, select, update
 
 from mmlab.errors import UsageError, explain
 from mmlab.store.bulk import any_of, db_now, lock_queue
 from mmlab.store.cells import without_run
 from mmlab.store.claims import close_attempts
-from mmlab.store.queue import OPEN, cell_states, insert_places, new_place
+from mmlab.store.queue import FRESH, OPEN, cell_states, insert_places, new_place
 from mmlab.store.rows import CellState, RunRow
-from mmlab.store.runs import find_run, present_runs
+from mmlab.store.runs import as_run, find_run, present_runs
 from mmlab.store.tables import cells, queue, runs
 from mmlab.store.waiting import newest_spec, unblock
 
@@ -67,70 +68,56 @@ def _run_named(connection: Connection, name: str) -> RunRow | None:
 
 def _retry_experiment(connection: Connection, name: str) -> list[int]:
     """Of its present version; what a former version of its spec asked for is left alone."""
-    blocked = _unblock(connection, queue.c.experiment == name)
-    present = any_of(connection, runs.c.id, present_runs(connection, name))
-    failed = select(runs.c.id).where(present, runs.c.status.in_(_FAILED))
-    failed = failed.order_by(runs.c.created_at, runs.c.id)
-    again = [
-        place
-        for run_id in connection.scalars(failed).all()
-        for place in _retry_run(connection, find_run(connection, run_id))
-    ]
-    return [*blocked, *again, *_retry_unbegun(connection, name)]
-
-
-def _retry_unbegun(connection: Connection, name: str) -> list[int]:
-    """Cells that failed or were cancelled before they were runs, of the newest spec."""
-    last = select(func.max(queue.c.id)).where(queue.c.experiment == name).group_by(queue.c.cell_id)
-    query = select(queue).join_from(queue, cells)
-    query = query.where(
-        queue.c.id.in_(last),
-        queue.c.run_id.is_(None),
-        queue.c.status.in_(_FAILED),
-        cells.c.spec_id == newest_spec(connection, name),
+    present = present_runs(connection, name)
+    of_newest = select(cells.c.id).where(cells.c.spec_id == newest_spec(connection, name))
+    is_present = or_(
+        queue.c.status == "blocked",
+        queue.c.cell_id.in_(of_newest),
+        any_of(connection, queue.c.run_id, present),
     )
-    rows = [
-        new_place(row.cell_id, name, row.priority, row.waits_for, row.asked_hash, row.rerun)
-        for row in connection.execute(query.order_by(queue.c.id))
-    ]
-    return insert_places(connection, rows)
+    opened = _open_again(connection, and_(queue.c.experiment == name, is_present))
+    failed = select(runs).where(any_of(connection, runs.c.id, present), runs.c.status.in_(_FAILED))
+    ordered = connection.execute(failed.order_by(runs.c.created_at, runs.c.id)).all()
+    return [*opened, *(place for row in ordered for place in _retry_run(connection, as_run(row)))]
 
 
 def _retry_run(connection: Connection, run: RunRow) -> list[int]:
-    """The place of a run that failed or was cancelled, or whose cell is blocked; else none."""
+    """The place of a run that failed or was cancelled, or whose cell was; else none."""
     is_theirs = queue.c.run_id == run.run_id
-    if blocked := _unblock(connection, is_theirs):
-        return blocked
-    is_open = exists().where(is_theirs, queue.c.status.in_(OPEN))
-    if run.status not in _FAILED or connection.scalar(select(is_open)):
+    if opened := _open_again(connection, is_theirs):
+        return opened
+    if run.status not in _FAILED:
         return []
+    query = select(queue.c.id).where(is_theirs, queue.c.status.in_(OPEN))
+    if (waiting := connection.scalar(query)) is not None:
+        return [waiting]
     cell_id = without_run(connection, run.run_id)
-    if cell_id is None:
-        return []
+    return [] if cell_id is None else [_place_for(connection, run, cell_id)]
+
+
+def _place_for(connection: Connection, run: RunRow, cell_id: int) -> int:
+    """The place of a run's cell, which is another run by now, or has never had a place."""
+    is_rerun = run.replicate > 0
     same = and_(queue.c.cell_id == cell_id, not_(queue.c.rerun))
-    asked = connection.scalar(select(queue.c.id).where(same, queue.c.status.in_(OPEN)))
-    if run.replicate == 0 and asked is not None:
-        return _unblock(connection, queue.c.id == asked) or [asked]
-    newest_first = select(queue).where(or_(is_theirs, queue.c.cell_id == cell_id))
-    former = connection.execute(newest_first.order_by(queue.c.id.desc()).limit(1)).first()
-    priority, waits_for = (former.priority, former.waits_for) if former else (0, "[]")
-    row = new_place(
-        cell_id,
-        run.experiment,
-        priority,
-        waits_for,
-        run.train_hash,
-        run.replicate > 0,
-        run.run_id,
-    )
-    return insert_places(connection, [row])
+    known = select(queue.c.id).where(same)
+    place: int | None = None if is_rerun else connection.scalar(known)
+    if place is None:
+        asked: dict[str, Any] = {"asked_hash": run.train_hash, "run_id": run.run_id}
+        row = new_place(cell_id, run.experiment, rerun=is_rerun, **asked)
+        return insert_places(connection, [row])[0]
+    _open_again(connection, queue.c.id == place, ("done", *_FAILED, "blocked"))
+    return place
 
 
-def _unblock(connection: Connection, condition: ColumnElement[bool]) -> list[int]:
-    blocked = select(queue.c.id).where(queue.c.status == "blocked", condition)
-    places = list(connection.scalars(blocked.order_by(queue.c.id)))
+def _open_again(
+    connection: Connection,
+    condition: ColumnElement[bool],
+    statuses: Sequence[str] = (*_FAILED, "blocked"),
+) -> list[int]:
+    chosen = select(queue.c.id).where(queue.c.status.in_(statuses), condition)
+    places = list(connection.scalars(chosen.order_by(queue.c.id)))
     again = update(queue).where(any_of(connection, queue.c.id, places))
-    connection.execute(again.values(status="queued", reason=None))
+    connection.execute(again.values(status="queued", **FRESH))
     return places
 
 

@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -222,12 +223,19 @@ def _plain(value: object, where: tuple[str, ...], tensors: dict[str, Tensor]) ->
 
 def _savable(value: Tensor, where: tuple[str, ...]) -> Tensor:
     """A tensor on the host, one after the other. RunError for a kind that has no place in files."""
+    if value.layout != torch.strided or not _has_place(value.dtype):
+        raise _unsavable(where, f"torch.Tensor ({value.dtype}, {value.layout})")
+    return value.detach().cpu().contiguous()
+
+
+@cache
+def _has_place(dtype: torch.dtype) -> bool:
+    """Whether a file can hold tensors of a type; to look costs more than to save a small one."""
     try:
-        found = value.detach().cpu().contiguous()
-        save({"": found[:0] if found.ndim else found})
-    except (ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        raise _unsavable(where, f"torch.Tensor ({value.dtype}, {value.layout})") from error
-    return found
+        save({"": torch.empty(0, dtype=dtype)})
+    except (ValueError, KeyError, RuntimeError, SafetensorError):
+        return False
+    return True
 
 
 def _restored(

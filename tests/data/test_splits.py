@@ -81,13 +81,13 @@ def test_a_training_split_must_fill_a_batch(
 
 
 def test_an_empty_split_is_not_evaluated(sqlite_lab: Lab) -> None:
-    before = sqlite_lab.dump()
+    before = sqlite_lab.kept()
     spec = sqlite_lab.write("toy", (DATASET + 'empty = ["test"]\n', *TOY[1:]))
     (outcome,) = sqlite_lab.run(spec)
     assert outcome.status == "failed"
     for part in ("evaluate.classification: the test split is empty", "allowed: ", "next: "):
         assert part in (outcome.error or "")
-    assert sqlite_lab.dump() == before
+    assert sqlite_lab.kept() == before
 
 
 @pytest.mark.parametrize("known", [0, 1])

@@ -35,7 +35,7 @@ from support.bad_inputs import (
 from support.bad_options import CASES as OPTIONS
 from support.bad_specs import CASES as SPECS
 from support.hostile import ODD_LABELS
-from support.store_values import dump
+from support.store_values import dump, results_of
 from support.strange import install
 
 CASES = [*FILES, *SPECS, *FUSIONS, *DATA, *COMPONENTS, *OPTIONS, *DATABASES]
@@ -88,9 +88,9 @@ def results(finished: Path, folder: Path) -> Path:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_bad_input_is_named_and_nothing_is_stored_half(case: Case, results: Path) -> None:
     case.write(results)
-    before, files = dump("mmlab.db"), content(results)
+    before, files = results_of("mmlab.db"), content(results)
     check_message(case, call(*case.arguments))
-    check_rows(case, before, dump("mmlab.db"))
+    check_rows(case, before, results_of("mmlab.db"))
     check_files(case, files, content(results))
 
 
@@ -229,13 +229,13 @@ def test_a_process_ends_with_the_code_and_says_it_to_stderr(
 
 @pytest.mark.slow
 def test_a_full_disk_keeps_no_half_of_the_weights(results: Path) -> None:
-    before, files = dump("mmlab.db"), content(results)
+    before, files = results_of("mmlab.db"), content(results)
     room = Path("mmlab.db").stat().st_size + 400_000
     write_spec(("width = 32", "width = 512"))
     done = run_in_a_child("run", "spec.toml", "--device", "cpu", file_bytes=room)
     assert done.returncode == 1, done.stderr
     case = Case("", 1, Says("", "", "", "", ""), leaves="a failed run")
-    check_rows(case, before, dump("mmlab.db"))
+    check_rows(case, before, results_of("mmlab.db"))
     assert "the checkpoint cannot be written" in done.stderr
     assert all(part in done.stderr for part in ("found: File too large", "allowed: ", "next: free"))
     files["spec.toml"] = Path("spec.toml").read_bytes()
@@ -246,11 +246,11 @@ def test_a_full_disk_keeps_no_half_of_the_weights(results: Path) -> None:
 
 @pytest.mark.slow
 def test_a_full_disk_leaves_the_database_without_half_a_result(results: Path) -> None:
-    before = dump("mmlab.db")
+    before = results_of("mmlab.db")
     write_spec(*UNTRAINED)
     done = run_in_a_child("run", "spec.toml", "--device", "cpu", file_bytes=FEW_PAGES)
     check_child(Says("sqlite:////", "cannot be used", "", "written", "free some"), 5, done)
-    after = dump("mmlab.db")
+    after = results_of("mmlab.db")
     assert {name for name in after if after[name] != before[name]} <= NOTES
 
 

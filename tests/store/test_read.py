@@ -15,7 +15,7 @@ from support.store_values import claimed, evaluation, finish, identity, points
 from mmlab.store import Store, open_store, tables, views
 
 #: What differs between two databases that were given the same: ids and times.
-_OWN = ("run_id", "left_run_id", "right_run_id", "id", "evaluation_hash", "path")
+_OWN = ("run_id", "left_run_id", "right_run_id", "id", "evaluation_hash", "path", "value")
 _TABLES = [*tables.metadata.sorted_tables, *views.metadata.sorted_tables]
 
 

@@ -19,7 +19,7 @@ from mmlab.runner.runner import RunOptions, run_specs
 from mmlab.runner.worker import WorkOptions
 from mmlab.spec import Override
 from mmlab.store import RunDetail, Store, open_store
-from support.store_values import dump
+from support.store_values import dump, results_of
 
 DATASET = '[dataset]\nuse = "clusters"\n'
 ENCODERS = '[encoders.image]\nuse = "toy"\n\n[encoders.text]\nuse = "toy"\n'
@@ -125,8 +125,7 @@ class Lab:
 
     def kept(self) -> dict[str, list[tuple[object, ...]]]:
         """Every row but those that say what was asked, and when."""
-        asked = ("specs", "cells", "queue")
-        return {name: rows for name, rows in self.dump().items() if name not in asked}
+        return results_of(self.db)
 
     def row_counts(self) -> dict[str, int]:
         """How many rows each table has."""

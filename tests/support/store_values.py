@@ -66,10 +66,11 @@ def taken(store: Store, lease_seconds: float = 60, worker: str = "worker") -> Ce
     return cell
 
 
-def begun(store: Store, cell: CellClaim, name: str = "one") -> Claim:
+def begun(store: Store, cell: CellClaim) -> Claim:
     """The claimed run that a claimed cell becomes."""
-    seed = cell.queued.cell.seed
-    of_cell = replace(identity(name, seed), cell=cell.queued.cell)
+    asked = cell.queued.cell
+    name = "one" if asked.experiment == "emoji" else asked.experiment
+    of_cell = replace(identity(name, asked.seed), cell=asked)
     run = store.submit(of_cell, cell=cell)
     claim = store.claim(run.run_id, cell.worker, cell.lease_seconds, cell=cell)
     assert claim is not None, "the run is free"
@@ -165,6 +166,15 @@ def finish(
     hashes = {result.name: f"evaluation-{claim.run_id}"}
     files = [artifact(claim.run_id)]
     store.finish(claim, [result], hashes, files, {"seconds": 1.5}, step=7, cell=cell)
+
+
+#: Tables that say what was asked, and of whom; all others say what came of it.
+ASKED = ("specs", "cells", "queue", "identities", "properties")
+
+
+def results_of(url: str) -> dict[str, list[tuple[object, ...]]]:
+    """Every row of every table, but those that say what was asked."""
+    return {name: rows for name, rows in dump(url).items() if name not in ASKED}
 
 
 def dump(url: str) -> dict[str, list[tuple[object, ...]]]:
