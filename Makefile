@@ -1,5 +1,6 @@
 # make run: install, run every experiment, print the leaderboard and where the report is.
 # make fuzz: generated files of every dataset reader against plain readers, 5,000 examples each.
+# make migrations: upgrade databases of every revision, killed before every single statement.
 # make test: install with the test tools and run the whole suite, on SQLite and Postgres.
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ MANIFESTS := pyproject.toml plugins/requirements.txt plugins/weights.txt tests/p
 EXAMPLES ?= 5000
 SEED := $(or $(SEED),$(shell $(PYTHON) -c 'import secrets; print(secrets.randbelow(10**9))'))
 
-.PHONY: run test fuzz clean
+.PHONY: run test fuzz migrations clean
 
 run: .venv/.run
 	$(BIN)/mmlab run experiments/*.toml
@@ -23,6 +24,9 @@ test: .venv/.test
 fuzz: .venv/.test
 	@echo "fuzz: $(EXAMPLES) examples a reader, SEED=$(SEED)"
 	MMLAB_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m fuzz --hypothesis-seed=$(SEED) plugins/datasets/tests
+
+migrations: .venv/.test
+	MMLAB_MIGRATIONS=all $(BIN)/python -m pytest tests/store/test_migrate.py tests/store/test_upgrade.py tests/store/test_upgrade_stopped.py
 
 # A stamp is newer than all that decides what is installed, so that nothing is installed twice.
 .venv/.run: $(MANIFESTS)

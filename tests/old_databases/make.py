@@ -2,7 +2,8 @@
 
     python tests/old_databases/make.py
 
-Run it once, before a revision is first released; a kept database is never made anew.
+Run it once, before a revision is first released; a kept database is never made anew. It also writes
+`schema.txt`, which tests compare with the schemas of SQLite and Postgres.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 sys.path.insert(0, str(FOLDER.parent))
 
+from sqlalchemy import create_engine  # noqa: E402
+from support.snapshots import schema_lines  # noqa: E402
 from support.store_values import claimed, evaluation, finish, points, queued, taken  # noqa: E402  # needs the path above
 
 from mmlab.metric import Metric  # noqa: E402
@@ -60,6 +63,8 @@ def main() -> None:
         connection = sqlite3.connect(path)
         target.write_text("\n".join(connection.iterdump()) + "\n")
         connection.close()
+        lines = schema_lines(create_engine(f"sqlite:///{path}"))
+        (FOLDER / "schema.txt").write_text("\n".join(lines) + "\n")
     print(f"{target}: {target.stat().st_size:,} bytes")
 
 

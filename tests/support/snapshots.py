@@ -62,7 +62,13 @@ def _of_file(file: sqlite3.Connection) -> Snapshot:
     found = file.execute("SELECT name, type, sql FROM sqlite_master ORDER BY name").fetchall()
     readable = [name for name, kind, _ in found if kind in ("table", "view")]
     rows = {name: _rows(file.execute(f'SELECT * FROM "{name}"')) for name in readable}
-    return Snapshot({"": found}, rows)
+    return Snapshot({"": [(name, kind, *_lines(kind, sql)) for name, kind, sql in found]}, rows)
+
+
+def _lines(kind: str, sql: str | None) -> list[str]:
+    """A definition; a table's columns and constraints stand in an order that is chance."""
+    lines = [line.strip().rstrip(", ") for line in (sql or "").splitlines()]
+    return sorted(lines) if kind == "table" else lines
 
 
 _SERVER = {
