@@ -478,8 +478,9 @@ class Store:
         """The parts of an evaluation that is not recorded yet, the first of each work in front."""
         from mmlab.store import parts  # only where an evaluation takes long
 
-        with self._database.read() as connection:
-            return parts.list_parts(connection, run_id, evaluation)
+        return self._database.query(
+            lambda connection: parts.list_parts(connection, run_id, evaluation)
+        )
 
     def claim_part(self, who: Evaluating, asked: Part) -> Part | None:
         """Take a part; None where it is done, or another process is at it.
@@ -499,7 +500,7 @@ class Store:
 
         return self._database.transact(
             lambda connection: parts.finish_part(connection, who, made),
-            lambda connection: parts.is_finished(connection, who, made) or None,
+            lambda connection, given: parts.is_finished(connection, who, made) or None,
         )
 
     def drop_part(self, who: Evaluating, part: Part) -> None:
