@@ -295,4 +295,5 @@ def test_what_could_not_be_saved_is_found_before_the_first_step(
     assert outcome.status == "failed"
     assert all(words in (outcome.error or "") for words in said), outcome.error
     assert sqlite_lab.shown.progressed == []
-    assert not list(sqlite_lab.runs.rglob("*.*"))
+    folder = sqlite_lab.runs / sqlite_lab.detail("@last").run.run_id
+    assert not list(folder.rglob("*.*"))
