@@ -227,7 +227,7 @@ class CellExecutor:
         )
         keeper = self._keeper(trainer, record, summary, saved)
         del saved  # it is as large as the model and the optimiser together
-        progresses = train(trainer, batches, evaluation.validate, start, keeper)
+        progresses = train(trainer, batches, evaluation.validate, start, keeper, keeper.end)
         with keeper.finishing_steps(), closing(progresses):
             for progress in progresses:
                 record.update(progress)

@@ -28,7 +28,7 @@ from mmlab.errors import RunError
 from mmlab.evaluate import label_features, subject
 from mmlab.evaluate.subject import Piece
 from mmlab.plugin import Sample
-from mmlab.runner import kept_encode, parts, score
+from mmlab.runner import checkpoints, kept_encode, parts, score
 from mmlab.runner.evaluate_more import evaluate_runs
 from mmlab.runner.garbage import delete, find_features, find_parts
 from mmlab.runner.runner import RunOptions
@@ -86,12 +86,14 @@ def asking(*names: str, size: int | None = None) -> list[str]:
     return [f'[[evaluate]]\nuse = "{name}"\n{ASKED[name]}{more}' for name in names]
 
 
-def stop_at(lab: Lab, spec: Path, sample: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def stop_at(
+    lab: Lab, spec: Path, sample: int, monkeypatch: pytest.MonkeyPatch, *overrides: str
+) -> None:
     """Run a spec until a sample is read."""
     with monkeypatch.context() as patched:
         patched.setenv(slow_data.STOP, str(sample))
         with pytest.raises(KeyboardInterrupt):
-            lab.run(spec)
+            lab.run(spec, *overrides)
     clear_log()
 
 
@@ -130,6 +132,27 @@ def test_two_and_seven_parts_give_what_one_gives(
     assert left(other) == left(sqlite_lab)
     assert files(other) == []
     assert not list(other.runs.glob("*/parts"))
+
+
+@pytest.mark.slow
+def test_a_training_that_took_long_is_not_repeated_for_its_evaluation(
+    sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoints, "LAST_SECONDS", 0.0)
+    monkeypatch.setattr(checkpoints, "LAST", 0.0)
+    other = twin(sqlite_lab, "stopped")
+    more = ("train.epochs=9", "train.ema=0.5", "train.patience=2", "train.best=zero_shot/top1")
+    tables = (*TRAINED, *asking("zero_shot", "classification"))
+    sqlite_lab.run_one(sqlite_lab.write("cell", tables), *more)
+    spec = other.write("cell", tables)
+    stop_at(other, spec, 40, monkeypatch, *more)
+    detail = other.run_one(spec, *more)
+    (said,) = [note for note in other.shown.notes if note.startswith("goes on from")]
+    steps = max(point.step for shown in sqlite_lab.shown.progressed for point in shown.points)
+    assert said == f"goes on from step {steps} of 63"
+    assert steps < 63
+    assert [a.outcome for a in detail.attempts] == ["interrupted", "ok"]
+    assert left(other) == left(sqlite_lab)
 
 
 @pytest.mark.slow
