@@ -129,6 +129,7 @@ class StoreCoordinator:
         self.lease = Lease(store, lease_seconds, cell)
         self.wanted: Mapping[str, str] = {}
         self.writer: RunWriter | None = None
+        self.is_recorded = False
 
     def __enter__(self) -> StoreCoordinator:
         """Begin to renew the lease."""
@@ -194,7 +195,9 @@ class StoreCoordinator:
         declared: Sequence[Metric],
     ) -> Claim | None:
         """Take the run; None where another process has it, or what it left shows it done."""
-        claim = self.store.claim(run_id, self.worker, self.lease.seconds, provenance)
+        claim = self.store.claim(
+            run_id, self.worker, self.lease.seconds, provenance, cell=self.cell
+        )
         if claim is None:
             return None
         self.lease.run, self.wanted = claim, wanted
@@ -243,7 +246,9 @@ class StoreCoordinator:
         """Record everything final, and that the run is done, in one transaction."""
         self.lease.check()
         final = (results, self.wanted, artifacts, summary, best_step, skipped)
-        return self._told(self._writer.finish(*final))
+        is_kept = self._told(self._writer.finish(*final))
+        self.is_recorded = True
+        return is_kept
 
     def fail(self, outcome: str, message: str, traceback: str) -> None:
         """Record that the run failed, and why, with the points of its curves until then."""

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from mmlab.errors import StoreError
+from mmlab.errors import RunError, StoreError
 from mmlab.runner.claimed import LEASE_SECONDS, StoreCoordinator
 from mmlab.runner.coordinator import Died, Display, Ended, Executor, Outcome
 from mmlab.runner.runs_folder import RunsFolder
@@ -175,6 +175,9 @@ class Worker:
                 ended = self._bury(claim, coordinator, death)
             except LeaseLost as error:  # suspended for too long, before its run was claimed
                 ended = Ended("held", error=str(error))
+            except RunError as error:  # what a child has told cannot be kept
+                ended = _failed(coordinator, error)
+            ended = _corrected(coordinator, ended)
             self._settle(claim, ended)
         for change in ended.left_behind:
             self.display.note(f"a component left its process other than it was: {change}")
@@ -196,8 +199,8 @@ class Worker:
             with suppress(StoreError):  # its lease runs out
                 coordinator.release(_AT_ONCE) if run else self.store.give_back(claim)
             return Ended("interrupted", run_id)
-        if coordinator.lease.is_lost:
-            return Ended("failed", run_id, str(coordinator.lease.loss()))
+        if coordinator.lease.is_lost or coordinator.is_recorded:
+            return Ended("failed", run_id)
         coordinator.let_go()
         limit = self.options.max_attempts
         is_failed = self.store.died(
@@ -210,7 +213,8 @@ class Worker:
         if ended.status in ("evaluated", "skipped"):
             self.store.end_cell(claim, "done", run_id=ended.run_id)
         elif ended.status == "held":
-            self._resting[claim.id] = time.monotonic() + REST_SECONDS
+            rest = min(REST_SECONDS, self.options.lease_seconds / 4)
+            self._resting[claim.id] = time.monotonic() + rest
             self.store.give_back(claim)
         elif ended.status == "interrupted" and ended.run_id is None:
             self.store.give_back(claim)
@@ -233,6 +237,24 @@ class Worker:
         own = [key for key, name in (self.own or {}).items() if name == experiment]
         states = self.store.cell_states(own).values()
         return [s.run_id for s in states if s.run_id] or self.store.present_runs(experiment)
+
+
+def _failed(coordinator: StoreCoordinator, error: RunError) -> Ended:
+    """Record that a run failed whose child was stopped in the middle of it."""
+    run = coordinator.lease.run
+    if run is not None and not coordinator.lease.is_lost:
+        coordinator.fail(error.reason, str(error), "")
+    return Ended("failed", run.run_id if run else None, str(error))
+
+
+def _corrected(coordinator: StoreCoordinator, ended: Ended) -> Ended:
+    """How a cell really ended: its run may be done, another process's, or cancelled meanwhile."""
+    if ended.status in ("interrupted", "failed") and coordinator.is_recorded:
+        return Ended("done", ended.run_id)
+    if ended.status != "failed" or not coordinator.lease.is_lost:
+        return ended
+    loss = coordinator.lease.loss()
+    return Ended("failed" if loss.reason == "cancelled" else "held", ended.run_id, str(loss))
 
 
 #: How a cell stands that another worker has ended, and how that is told.

@@ -43,9 +43,10 @@ def retry(connection: Connection, names: Sequence[str]) -> list[CellState]:
 
 
 def confirm_retried(connection: Connection, places: list[CellState]) -> list[CellState] | None:
-    """Places that were put into the queue again, if they are there and none is blocked."""
+    """Places that were put into the queue again, if none stands there as it did before."""
     states = cell_states(connection, [place.id for place in places if place.id is not None])
-    is_so = len(states) == len(places) and "blocked" not in {s.status for s in states.values()}
+    before = {*_FAILED, "blocked"} & {state.status for state in states.values()}
+    is_so = len(states) == len(places) and not before
     return places if is_so else None
 
 

@@ -77,8 +77,8 @@ class Thief(Shown):
 
 def test_a_run_that_was_taken_over_is_left_to_the_other_process(lab: Lab) -> None:
     spec, thief = lab.write("toy"), Thief(db=lab.db)
-    (outcome,) = run_specs([spec], here(lab.db), thief)
-    assert outcome.status == "failed"
+    (outcome,) = run_specs([spec], here(lab.db, waits=False), thief)
+    assert outcome.status == "held"
     assert "another process has taken it over" in (outcome.error or "")
     detail = lab.detail("toy")
     assert (detail.run.status, detail.run.fence) == ("running", 2)
@@ -88,6 +88,6 @@ def test_a_run_that_was_taken_over_is_left_to_the_other_process(lab: Lab) -> Non
 
 def test_no_weights_are_written_once_another_process_has_the_run(sqlite_lab: Lab) -> None:
     spec, thief = sqlite_lab.write("toy"), Thief(db=sqlite_lab.db)
-    run_specs([spec], here(sqlite_lab.db), thief)
+    run_specs([spec], here(sqlite_lab.db, waits=False), thief)
     assert thief.stolen
     assert list(sqlite_lab.runs.rglob("*.safetensors")) == []

@@ -25,7 +25,9 @@ from mmlab.store import (
     CellState,
     Claim,
     DatabaseReplaced,
+    Evaluating,
     ImportedRun,
+    Part,
     RunRow,
     Store,
     StoreAway,
@@ -50,6 +52,7 @@ def cell(name: str) -> CellRow:
     return replace(identity(name).cell, experiment=name)
 
 
+PART = Part("evaluation", "test abc def", 0, 0, 64)
 Act = Callable[[Store, Given], object]
 NAMES = ("image", "text")
 IMPORTED = ImportedRun("open-clip", "ViT", {}, "imported", [(n, evaluation(n)) for n in NAMES])
@@ -92,8 +95,18 @@ ACTS: dict[str, Act] = {
     "add_evaluations": lambda store, given: store.add_evaluations(
         given.run.run_id, [evaluation("more")], {"more": "more"}
     ),
+    "claim_part": lambda store, given: store.claim_part(evaluating(given), PART),
+    "finish_part": lambda store, given: store.finish_part(
+        evaluating(given), replace(PART, fence=1, path="run/parts/file", sha256="0f")
+    ),
+    "drop_part": lambda store, given: store.drop_part(evaluating(given), replace(PART, fence=1)),
     "add_imported": lambda store, given: store.add_imported([IMPORTED]),
 }
+
+
+def evaluating(given: Given) -> Evaluating:
+    """The process that executes the run."""
+    return Evaluating(given.run.run_id, given.run.worker, given.run.lease_seconds, given.run)
 
 
 def held(given: Given) -> CellClaim:
@@ -109,6 +122,8 @@ def _prepared(store: Store, name: str) -> Given:
     claim = None if name in free else store.claim_cell("worker", 60, among=[place])
     if name == "add_evaluations":
         finish(store, run)
+    if name in ("finish_part", "drop_part"):
+        store.claim_part(evaluating(Given(run, place, claim)), PART)
     if name == "claim":
         store.release(run)
     if name == "retry":
