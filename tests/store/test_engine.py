@@ -25,7 +25,9 @@ from mmlab.store import (
     CellState,
     Claim,
     DatabaseReplaced,
+    Evaluating,
     ImportedRun,
+    Part,
     RunRow,
     Store,
     StoreAway,
@@ -53,6 +55,15 @@ def cell(name: str) -> CellRow:
 Act = Callable[[Store, Given], object]
 NAMES = ("image", "text")
 IMPORTED = ImportedRun("open-clip", "ViT", {}, "imported", [(n, evaluation(n)) for n in NAMES])
+
+PART = Part("evaluation", "test abc def", 0, 0, 64)
+MADE = replace(PART, fence=1, path="run/parts/file", sha256="0f")
+
+
+def evaluating(run: Claim) -> Evaluating:
+    """Whoever executes a run evaluates it."""
+    return Evaluating(run.run_id, run.worker, run.lease_seconds, run)
+
 
 #: Every method that writes; what it gives is compared too.
 ACTS: dict[str, Act] = {
@@ -92,6 +103,9 @@ ACTS: dict[str, Act] = {
     "add_evaluations": lambda store, given: store.add_evaluations(
         given.run.run_id, [evaluation("more")], {"more": "more"}
     ),
+    "claim_part": lambda store, given: store.claim_part(evaluating(given.run), PART),
+    "finish_part": lambda store, given: store.finish_part(evaluating(given.run), MADE),
+    "drop_part": lambda store, given: store.drop_part(evaluating(given.run), MADE),
     "add_imported": lambda store, given: store.add_imported([IMPORTED]),
 }
 
@@ -111,6 +125,8 @@ def _prepared(store: Store, name: str) -> Given:
         finish(store, run)
     if name == "claim":
         store.release(run)
+    if name in ("finish_part", "drop_part"):
+        store.claim_part(evaluating(run), PART)
     if name == "retry":
         assert claim is not None
         store.end_cell(claim, "failed", reason="no")
