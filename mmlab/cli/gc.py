@@ -31,7 +31,7 @@ _HASH = re.compile(r"[0-9a-f]{32,64}")
 
 @click.command(short_help="List files that no run needs, or delete them.")
 @click.option("--features", "only_features", is_flag=True, help="Features and inputs only.")
-@click.option("--weights", "only_weights", is_flag=True, help="Weights and checkpoints only.")
+@click.option("--weights", "only_weights", is_flag=True, help="Weights, checkpoints, parts only.")
 @click.option(
     "--dry-run/--yes", "dry_run", default=True, help="List only (the default), or delete."
 )

@@ -98,7 +98,7 @@ def find_checkpoints(runs: Path, store: Store) -> list[Garbage]:
 def find_parts(runs: Path, store: Store) -> list[Garbage]:
     """Parts of evaluations of runs that will not go on by themselves, and nobody is at.
 
-    They are asked after before the database is: a part is claimed before it has a file.
+    Folders are listed before the database is asked: a part is claimed before it has a file.
     """
     folders = [path for run in _folders(runs) if (path := run / PARTS_FOLDER).is_dir()]
     statuses, evaluated = store.run_statuses(), store.evaluated_runs()

@@ -72,18 +72,29 @@ def _claimed(connection: Connection, who: Evaluating, asked: Part) -> dict[str, 
     }
 
 
-def finish_part(connection: Connection, who: Evaluating, made: Part) -> bool:
-    """Mark a claimed part as done; False where another process has claimed it since.
+def is_held(connection: Connection, who: Evaluating, claimed: Part | None) -> bool:
+    """Whether a part was claimed by this very claim: the answer to its commit was lost, say."""
+    if claimed is None:
+        return False
+    query = select(parts.c.fence).where(_is_held(who, claimed))
+    return connection.scalar(query) is not None
 
-    Its range may have become another one. Raises LeaseLost where the run is another process's.
-    """
-    _guard(connection, who)
-    is_held = and_(
-        _is(who.run_id, made),
-        parts.c.fence == made.fence,
+
+def _is_held(who: Evaluating, claimed: Part) -> ColumnElement[bool]:
+    return and_(
+        _is(who.run_id, claimed),
+        parts.c.fence == claimed.fence,
         parts.c.worker == who.worker,
         parts.c.status == "running",
     )
+
+
+def finish_part(connection: Connection, who: Evaluating, made: Part) -> bool:
+    """Mark a claimed part as done; False if another process has claimed it since.
+
+    Its range may be another than was claimed. Raises LeaseLost where the run is another process's.
+    """
+    _guard(connection, who)
     values = {
         "status": "done",
         "first": made.first,
@@ -93,11 +104,11 @@ def finish_part(connection: Connection, who: Evaluating, made: Part) -> bool:
         "path": made.path,
         "digest": made.sha256,
     }
-    return connection.execute(update(parts).where(is_held).values(values)).rowcount == 1
+    return connection.execute(update(parts).where(_is_held(who, made)).values(values)).rowcount == 1
 
 
 def is_finished(connection: Connection, who: Evaluating, made: Part) -> bool:
-    """Whether a part is done by this very file: the answer to its commit was lost, say."""
+    """Whether a part is done by this very file."""
     query = select(parts.c.path, parts.c.digest).where(_is(who.run_id, made))
     return connection.execute(query).one_or_none() == (made.path, made.sha256)
 

@@ -489,7 +489,10 @@ class Store:
         """
         from mmlab.store import parts
 
-        return self._database.transact(lambda connection: parts.claim_part(connection, who, asked))
+        return self._database.transact(
+            lambda connection: parts.claim_part(connection, who, asked),
+            lambda connection, gave: gave if parts.is_held(connection, who, gave) else None,
+        )
 
     def finish_part(self, who: Evaluating, made: Part) -> bool:
         """Mark a part as done, with its file; False if another process has claimed it since.
@@ -500,7 +503,7 @@ class Store:
 
         return self._database.transact(
             lambda connection: parts.finish_part(connection, who, made),
-            lambda connection, given: parts.is_finished(connection, who, made) or None,
+            lambda connection, gave: (gave and parts.is_finished(connection, who, made)) or None,
         )
 
     def drop_part(self, who: Evaluating, part: Part) -> None:

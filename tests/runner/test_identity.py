@@ -42,6 +42,7 @@ def _hash(lab: Lab, plan: Plan) -> Hashes:
         "dataset.strict_splits=true",
         'meta.author="someone"',
         "evaluate.0.k=3",
+        "evaluate.0.part_size=3",
         'evaluate.0.split="validation"',
         "encoders.image.dim=8",
     ],

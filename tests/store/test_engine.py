@@ -52,10 +52,18 @@ def cell(name: str) -> CellRow:
     return replace(identity(name).cell, experiment=name)
 
 
-PART = Part("evaluation", "test abc def", 0, 0, 64)
 Act = Callable[[Store, Given], object]
 NAMES = ("image", "text")
 IMPORTED = ImportedRun("open-clip", "ViT", {}, "imported", [(n, evaluation(n)) for n in NAMES])
+
+PART = Part("evaluation", "test abc def", 0, 0, 64)
+MADE = replace(PART, fence=1, path="run/parts/file", sha256="0f")
+
+
+def evaluating(run: Claim) -> Evaluating:
+    """Whoever executes a run evaluates it."""
+    return Evaluating(run.run_id, run.worker, run.lease_seconds, run)
+
 
 #: Every method that writes; what it gives is compared too.
 ACTS: dict[str, Act] = {
@@ -95,18 +103,11 @@ ACTS: dict[str, Act] = {
     "add_evaluations": lambda store, given: store.add_evaluations(
         given.run.run_id, [evaluation("more")], {"more": "more"}
     ),
-    "claim_part": lambda store, given: store.claim_part(evaluating(given), PART),
-    "finish_part": lambda store, given: store.finish_part(
-        evaluating(given), replace(PART, fence=1, path="run/parts/file", sha256="0f")
-    ),
-    "drop_part": lambda store, given: store.drop_part(evaluating(given), replace(PART, fence=1)),
+    "claim_part": lambda store, given: store.claim_part(evaluating(given.run), PART),
+    "finish_part": lambda store, given: store.finish_part(evaluating(given.run), MADE),
+    "drop_part": lambda store, given: store.drop_part(evaluating(given.run), MADE),
     "add_imported": lambda store, given: store.add_imported([IMPORTED]),
 }
-
-
-def evaluating(given: Given) -> Evaluating:
-    """The process that executes the run."""
-    return Evaluating(given.run.run_id, given.run.worker, given.run.lease_seconds, given.run)
 
 
 def held(given: Given) -> CellClaim:
@@ -122,10 +123,10 @@ def _prepared(store: Store, name: str) -> Given:
     claim = None if name in free else store.claim_cell("worker", 60, among=[place])
     if name == "add_evaluations":
         finish(store, run)
-    if name in ("finish_part", "drop_part"):
-        store.claim_part(evaluating(Given(run, place, claim)), PART)
     if name == "claim":
         store.release(run)
+    if name in ("finish_part", "drop_part"):
+        store.claim_part(evaluating(run), PART)
     if name == "retry":
         assert claim is not None
         store.end_cell(claim, "failed", reason="no")
