@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 
+from mmlab.data.tables import abandoned
 from mmlab.errors import MmlabError, explain
 from mmlab.runner.checkpoints import FOLDER
 from mmlab.store import Store
@@ -28,7 +28,6 @@ Kind = Literal["features", "inputs", "weights", "checkpoints"]
 _RUN = re.compile(r"[0-9a-f]{32}\Z")
 _WEIGHTS = re.compile(r"(\.[^/]+\.safetensors\.[0-9a-f]+\.partial|[^/.][^/]*\.safetensors)\Z")
 _FEATURES = re.compile(r"[0-9a-f]{64}\.safetensors\Z")
-_UNFINISHED = re.compile(r"\.([0-9a-f]{64})(\.safetensors\.[0-9a-f]+\.partial|\.lock)\Z")
 #: States of a run whose files may yet be needed.
 _UNENDED = ("queued", "running")
 
@@ -51,10 +50,9 @@ def find_features(cache: Path) -> list[Garbage]:
         if _FEATURES.match(path.name):
             kind, content = _describe(path)
             found.append(_garbage(kind, path, content, "can be computed again"))
-        elif (unfinished := _UNFINISHED.match(path.name)) and _is_abandoned(path, unfinished[1]):
-            reason = "left by a process that ended early"
-            found.append(_garbage("features", path, "unfinished", reason))
-    return found
+    reason = "left by a process that ended early"
+    left = [path for path in abandoned(cache) if not path.is_symlink()]
+    return found + [_garbage("features", path, "unfinished", reason) for path in left]
 
 
 def find_weights(runs: Path, store: Store) -> list[Garbage]:
@@ -85,16 +83,15 @@ def find_checkpoints(runs: Path, store: Store) -> list[Garbage]:
         status = statuses.get(run_id)
         if status not in _UNENDED:
             reason = "no such run in the database" if status is None else f"a {status} run"
-            size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
             about = f"checkpoints of run {run_id[:12]}"
-            found.append(Garbage("checkpoints", path, size, about, reason))
+            found.append(_garbage("checkpoints", path, about, reason))
     return found
 
 
 def delete(garbage: Garbage) -> None:
     """Delete a file, and its run's folder once that is empty. Raises MmlabError where it cannot."""
     try:
-        if garbage.kind == "checkpoints":
+        if garbage.path.is_dir():
             shutil.rmtree(garbage.path)
         else:
             garbage.path.unlink(missing_ok=True)
@@ -118,7 +115,13 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _garbage(kind: Kind, path: Path, content: str, reason: str) -> Garbage:
-    return Garbage(kind, path, path.stat().st_size, content, reason)
+    return Garbage(kind, path, _size(path), content, reason)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
 
 
 def _describe(path: Path) -> tuple[Kind, str]:
@@ -133,18 +136,6 @@ def _describe(path: Path) -> tuple[Kind, str]:
         return kind, f"{encoder} on {dataset['use']}, {dataset['split']}"
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return "features", "damaged"
-
-
-def _is_abandoned(path: Path, key: str) -> bool:
-    """Whether no process holds the lock under which a file is made."""
-    lock = path.with_name(f".{key}.lock")
-    if not lock.exists():
-        return True
-    try:
-        with FileLock(lock, timeout=0, fallback_to_soft=False, preserve_lock_file=True):
-            return True
-    except OSError:  # also where the time is up
-        return False
 
 
 def _undeletable(path: Path, error: OSError) -> MmlabError:

@@ -7,9 +7,13 @@ machine would leave weights where the next one does not find them.
 from __future__ import annotations
 
 import os
+import re
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 from mmlab.errors import UsageError, explain
+from mmlab.runner.spool import FOLDER as SPOOLS
 from mmlab.store import Store
 
 #: Lines of 32 hexadecimal digits.
@@ -64,6 +68,46 @@ def require_folder(runs: Path) -> None:
             next_step="choose another folder with --runs, or mend this one",
         )
     )
+
+
+#: Files that are written whole under another name first, and weights of a former claim that was not
+#: sure of the run.
+_LEFT_OF_RUN = re.compile(r"\..+\.[0-9a-f]+\.partial|(best|final)-\d{1,9}\.safetensors")
+#: What `mmlab.runner.checkpoints`, which imports torch, calls its folder in that of a run.
+CHECKPOINTS = "checkpoints"
+_LEFT_OF_CHECKPOINTS = re.compile(r"\.tmp-[0-9a-f]+")
+
+
+def clear_leftovers(run: Path) -> None:
+    """Delete what killed processes have left unfinished of a run that has just been claimed.
+
+    `run` is its folder. Whoever had it before may write no more; what that has finished stays, and
+    so does what cannot be deleted. Call it once what spools hold is recorded.
+    """
+    spools = [path for path in _paths(run.parent / SPOOLS) if path.name.startswith(f"{run.name}-")]
+    found = [
+        *(path for path in _paths(run) if _LEFT_OF_RUN.fullmatch(path.name)),
+        *(path for path in _paths(run / CHECKPOINTS) if _LEFT_OF_CHECKPOINTS.fullmatch(path.name)),
+        *(path for path in spools if _is_empty(path)),
+    ]
+    for path in found:
+        with suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
+
+def _paths(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except OSError:
+        return []
+
+
+def _is_empty(spool: Path) -> bool:
+    """Whether a process was killed before it wrote what the spool is of."""
+    return spool.suffix == ".bin" and spool.is_file() and not spool.stat().st_size
 
 
 def _tokens(runs: Path) -> list[str]:
