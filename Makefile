@@ -1,17 +1,18 @@
 # make run: install, run every experiment, print the leaderboard and where the report is.
 # make fuzz: generated files of every dataset reader against plain readers, 5,000 examples each.
 # make migrations: upgrade databases of every revision, killed before every single statement.
+# make chaos: workers killed 1,000 times on each database, and frozen; see tests/chaos/README.md.
 # make test: install with the test tools and run the whole suite, on SQLite and Postgres.
 
 PYTHON ?= python3
 BIN := .venv/bin
 MANIFESTS := pyproject.toml plugins/requirements.txt plugins/weights.txt tests/peers.txt $(wildcard plugins/*/pyproject.toml)
 
-# Examples of a reader, and the seed that draws them: `make fuzz SEED=7` repeats a run.
+# Examples of a reader; and the seed that draws them, or the kills: `make fuzz SEED=7` repeats a run.
 EXAMPLES ?= 5000
 SEED := $(or $(SEED),$(shell $(PYTHON) -c 'import secrets; print(secrets.randbelow(10**9))'))
 
-.PHONY: run test fuzz migrations clean
+.PHONY: run test fuzz migrations chaos clean
 
 run: .venv/.run
 	$(BIN)/mmlab run experiments/*.toml
@@ -27,6 +28,12 @@ fuzz: .venv/.test
 
 migrations: .venv/.test
 	MMLAB_MIGRATIONS=all $(BIN)/python -m pytest tests/store/test_migrate.py tests/store/test_upgrade.py tests/store/test_upgrade_stopped.py
+
+chaos: .venv/.test
+	@echo "chaos: SEED=$(SEED)"
+	PYTHONPATH=tests $(BIN)/python -m support.chaos.storm --kills 1000 --freezes 60 --seed $(SEED)
+	PYTHONPATH=tests $(BIN)/python -m support.chaos.storm --kills 1000 --freezes 60 --outages 10 --seed $(SEED) --postgres
+	MMLAB_CHAOS=long $(BIN)/python -m pytest -n0 tests/chaos
 
 # A stamp is newer than all that decides what is installed, so that nothing is installed twice.
 .venv/.run: $(MANIFESTS)

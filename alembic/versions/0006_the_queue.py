@@ -225,11 +225,17 @@ def _create_parts() -> None:
         sa.Column(
             "evaluation_hash", sa.Text(), nullable=False, comment="as of the evaluation to be"
         ),
-        sa.Column("part", sa.Integer(), nullable=False, comment="number of the part, from 0"),
         sa.Column(
-            "first", sa.BigInteger(), nullable=False, comment="position of its first sample, from 0"
+            "work", sa.Text(), nullable=False, comment="what is made, in words and as hashes"
         ),
-        sa.Column("count", sa.BigInteger(), nullable=False, comment="how many samples it has"),
+        sa.Column("part", sa.Integer(), nullable=False, comment="its place in the work, from 0"),
+        sa.Column(
+            "first",
+            sa.BigInteger(),
+            nullable=False,
+            comment="its first item (sample, text, ...), from 0",
+        ),
+        sa.Column("count", sa.BigInteger(), nullable=False, comment="how many items it has"),
         sa.Column("status", sa.Text(), nullable=False, comment="queued, running or done"),
         sa.Column(
             "fence", sa.Integer(), nullable=False, comment="times claimed; older claims are void"
@@ -248,7 +254,7 @@ def _create_parts() -> None:
         ),
         sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f("fk_evaluation_parts_run_id")),
         sa.PrimaryKeyConstraint(
-            "run_id", "evaluation_hash", "part", name=op.f("pk_evaluation_parts")
+            "run_id", "evaluation_hash", "work", "part", name=op.f("pk_evaluation_parts")
         ),
         sa.CheckConstraint(
             "status IN ('queued', 'running', 'done')", name=op.f("ck_evaluation_parts_status")

@@ -53,8 +53,9 @@ def gc(
     """List files that no run needs; with --yes, delete them.
 
     These are features of frozen encoders and inputs of others, which are made again when they are
-    needed, weights that no run of this database names, and checkpoints of runs that failed. Where
-    several databases share a folder of weights, leave these alone: each knows its own runs only.
+    needed, weights that no run of this database names, checkpoints of runs that failed, and parts
+    of evaluations that nobody went on with. Where several databases share a folder of weights,
+    leave these alone: each knows its own runs only.
 
     \b
     Examples:
@@ -62,7 +63,13 @@ def gc(
       mmlab gc --features --yes      delete all features and inputs
       mmlab gc --weights --json      names and reasons of files, whole
     """
-    from mmlab.runner.garbage import delete, find_checkpoints, find_features, find_weights
+    from mmlab.runner.garbage import (
+        delete,
+        find_checkpoints,
+        find_features,
+        find_parts,
+        find_weights,
+    )
     from mmlab.store import open_store
 
     chooses_all = only_features == only_weights
@@ -73,6 +80,7 @@ def gc(
         if only_weights or chooses_all:
             found += find_weights(runs or store.runs_folder, store)
             found += find_checkpoints(runs or store.runs_folder, store)
+            found += find_parts(runs or store.runs_folder, store)
     for garbage in () if dry_run else found:
         delete(garbage)
     if as_json:

@@ -35,11 +35,11 @@ def kept_equal_batches(
 
 
 def kept_evaluation_batches(
-    kept: CachedSplit, dataset: Dataset, keys: Iterable[str], batch_size: int
+    kept: CachedSplit, dataset: Dataset, keys: Iterable[str], batch_size: int, first: int = 0
 ) -> Iterator[Batch]:
     """The batches that `evaluation_batches` would read."""
     batches = _Batches(kept, dataset, keys, seed=0)
-    for start in range(0, len(dataset), batch_size):
+    for start in range(first, len(dataset), batch_size):
         stop = min(start + batch_size, len(dataset))
         yield batches.at([(-1, index) for index in range(start, stop)])
 

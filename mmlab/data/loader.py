@@ -152,10 +152,15 @@ def training_batches(
 
 
 def evaluation_batches(
-    dataset: Dataset, readers: Mapping[str, Reader], batch_size: int, *, workers: int = 0
+    dataset: Dataset,
+    readers: Mapping[str, Reader],
+    batch_size: int,
+    *,
+    workers: int = 0,
+    first: int = 0,
 ) -> Iterator[Batch]:
-    """Every sample once, in the dataset's order, through the evaluation transforms."""
-    return _evaluation_batches(_Samples(dataset, readers), batch_size, workers)
+    """Every sample from the first on once, in the dataset's order, by evaluation transforms."""
+    return _evaluation_batches(_Samples(dataset, readers), batch_size, workers, first)
 
 
 def equal_batches(
@@ -179,8 +184,10 @@ def equal_batches(
     return itertools.islice(_evaluation_batches(samples, size or 1, workers), full)
 
 
-def _evaluation_batches(samples: _Samples, batch_size: int, workers: int) -> Iterator[Batch]:
-    rows = [(-1, index) for index in range(len(samples.dataset))]
+def _evaluation_batches(
+    samples: _Samples, batch_size: int, workers: int, first: int = 0
+) -> Iterator[Batch]:
+    rows = [(-1, index) for index in range(first, len(samples.dataset))]
     chunks = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
     return iter(_data_loader(samples, chunks, workers))
 

@@ -262,12 +262,20 @@ _UNFINISHED = re.compile(
 
 def abandoned(folder: Path) -> list[Path]:
     """What killed processes left in a folder of tables: nobody holds the lock of such a file."""
-    found = []
-    for key, paths in _unfinished(folder):
-        lock = _lock(folder, key)
-        if not os.path.exists(lock.lock_file) or _is_free(lock):
-            found += paths
-    return found
+    left = [paths for key, paths in _unfinished(folder) if not is_being_made(folder, key)]
+    return [path for paths in left for path in paths]
+
+
+def is_being_made(folder: Path, key: str) -> bool:
+    """Whether a process holds the lock under which a table is made."""
+    lock = _lock(folder, key)
+    if not os.path.exists(lock.lock_file):
+        return False
+    try:
+        with lock:
+            return False
+    except OSError:  # also where the time is up
+        return True
 
 
 def clear_abandoned(folder: Path) -> None:
@@ -275,7 +283,7 @@ def clear_abandoned(folder: Path) -> None:
     for key, paths in _unfinished(folder):
         lock = _lock(folder, key)
         with suppress(OSError), lock:  # where there are no locks, nobody knows who lives
-            _delete({*paths, Path(lock.lock_file)})
+            _delete([*paths, Path(lock.lock_file)])
 
 
 def _unfinished(folder: Path) -> list[tuple[str, list[Path]]]:
@@ -292,14 +300,6 @@ def _lock(folder: Path, key: str) -> FileLock:
     """The lock under which a table is made, which is had at once or not at all: OSError."""
     file = folder / f".{key}.lock"
     return FileLock(file, timeout=0, fallback_to_soft=False, preserve_lock_file=True)
-
-
-def _is_free(lock: FileLock) -> bool:
-    try:
-        with lock:
-            return True
-    except OSError:
-        return False
 
 
 def _delete(paths: Iterable[Path]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -16,7 +16,7 @@ from mmlab.data.samples import SampleIndex, check_sample, known_labels, target_n
 from mmlab.data.skipped import SampleSubset
 from mmlab.data.tables import CachedSplit, FeatureTable, join_rows, take_rows
 from mmlab.errors import DataError, explain
-from mmlab.evaluate.subject import EvaluatedModel
+from mmlab.evaluate.subject import EvaluatedModel, Piece, Work
 from mmlab.plugin import Batch, Dataset, Features, Sample, Split
 
 
@@ -99,12 +99,27 @@ def encode_split(
     read = {key: r for key, r in readers.items() if r.modality in dataset.modalities}
     found = {key: _from_table(subject, kept.tables[key]) for key in read if key in kept.tables}
     rest = {key: reader for key, reader in read.items() if key not in found}
-    if kept.index is not None and kept.covers(read):
+    is_known = kept.index is not None and kept.covers(read)
+    if kept.index is not None and is_known:
         recorder.know(kept.index)
-        batches = kept_evaluation_batches(kept, dataset, rest, batch_size) if rest else iter(())
-    else:
-        batches = evaluation_batches(recorder, rest, batch_size)
-    found |= _encode_inputs(subject, batches, rest)
+
+    def make(first: int) -> Iterator[Piece]:
+        if is_known:
+            batches = kept_evaluation_batches(kept, dataset, rest, batch_size, first)
+        else:
+            batches = evaluation_batches(recorder, rest, batch_size, first=first)
+        for batch in batches:
+            encoded = _encode_batch(subject, to_device(batch, subject.device), rest)
+            samples = () if is_known else recorder.those(batch.index.tolist())
+            yield Piece.of(len(batch.index), encoded, *samples)
+
+    if rest or not is_known:
+        work = Work(split, len(dataset), batch_size, lambda: _about(dataset, batch_size, rest))
+        pieces = list(recorder.watch(subject.parts.each(work, make)))
+        found |= {
+            key: join_rows([piece.features(key, subject.device) for piece in pieces])
+            for key in rest
+        }
     features = {
         key: found[key] if key in read else _absent(subject, key, len(dataset)) for key in readers
     }
@@ -118,16 +133,14 @@ def _from_table(subject: EvaluatedModel, table: FeatureTable) -> Features:
     return subject.as_read(features.map(lambda x: x.to(subject.device)))
 
 
-def _encode_inputs(
-    subject: EvaluatedModel, batches: Iterable[Batch], keys: Iterable[str]
+def _encode_batch(
+    subject: EvaluatedModel, batch: Batch, keys: Iterable[str]
 ) -> dict[str, Features]:
-    parts: dict[str, list[Features]] = {key: [] for key in keys}
-    for batch in batches:
-        on_device = to_device(batch, subject.device)
-        for key, encoded in parts.items():
-            found = subject.encode(key, on_device.inputs[key], on_device.present[key])
-            encoded.append(found)
-    return {key: join_rows(encoded) for key, encoded in parts.items()}
+    return {key: subject.encode(key, batch.inputs[key], batch.present[key]) for key in keys}
+
+
+def _about(dataset: Dataset, batch_size: int, keys: Iterable[str]) -> dict[str, object]:
+    return {"revision": dataset.revision, "at_once": batch_size, "inputs": sorted(keys)}
 
 
 def _absent(subject: EvaluatedModel, key: str, count: int) -> Features:
@@ -168,6 +181,18 @@ class _Recorder:
     def know(self, index: SampleIndex) -> None:
         """Remember what an outline says; no sample is read."""
         self.samples = {i: _without_values(sample) for i, sample in enumerate(index.samples)}
+
+    def those(self, indexes: Iterable[int]) -> list[Sample]:
+        """What was remembered of some samples."""
+        return [self.samples[index] for index in indexes]
+
+    def watch(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        """The pieces of all samples; what they say of these is remembered too."""
+        first = 0
+        for piece in pieces:
+            self.samples |= dict(enumerate(piece.samples, start=first))
+            first += piece.count
+            yield piece
 
     def encoded(
         self, split: Split, features: Mapping[str, Features], readers: Mapping[str, Reader]

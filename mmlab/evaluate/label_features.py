@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from mmlab.data.tables import join_rows
 from mmlab.evaluate.prompts import Prompts
-from mmlab.evaluate.subject import EvaluatedModel
+from mmlab.evaluate.subject import EvaluatedModel, Piece, Work
 from mmlab.files import Scratch
 from mmlab.model.device import gather
 from mmlab.plugin import Features
@@ -100,13 +101,26 @@ def encode_labels(
     features are averaged.
     """
     step = max(1, PROMPTS_AT_ONCE // prompts.most)
-    parts = []
-    for start in range(labels.start, labels.stop, step):
-        chosen = slice(start, min(start + step, labels.stop))
-        projected = subject.project(key, subject.encode_raws(key, prompts.texts(chosen)))
-        counts = torch.tensor(prompts.counts(chosen))
-        parts.append(average(projected, counts) if averages else projected)
-    return join_rows(parts)
+
+    def make(first: int) -> Iterator[Piece]:
+        for start in range(labels.start + first, labels.stop, step):
+            chosen = slice(start, min(start + step, labels.stop))
+            projected = subject.project(key, subject.encode_raws(key, prompts.texts(chosen)))
+            if averages:
+                projected = average(projected, torch.tensor(prompts.counts(chosen)))
+            yield Piece.of(chosen.stop - chosen.start, {key: projected})
+
+    def about() -> dict[str, object]:
+        return {
+            "prompts": prompts.identity,
+            "from": labels.start,
+            "averages": averages,
+            "at_once": step,
+        }
+
+    work = Work(f"prompts {key}", labels.stop - labels.start, step, about)
+    found = subject.parts.each(work, make)
+    return join_rows([piece.features(key, subject.device) for piece in found])
 
 
 def average(prompts: Features, counts: Tensor) -> Features:

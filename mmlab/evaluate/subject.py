@@ -1,6 +1,7 @@
 """The model that is evaluated, on its device: features, scores, predictions, all finite.
 
-NaN and infinity are refused where they enter.
+NaN and infinity are refused where they enter. What takes long is made piece by piece, so that the
+runner can keep some of it for a process that goes on where this one is killed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor
@@ -17,9 +18,10 @@ from torch import Tensor
 from mmlab.data.reader import Reader
 from mmlab.data.tables import join_rows
 from mmlab.errors import RunError, explain
+from mmlab.hashing import digest
 from mmlab.model.device import autocast
 from mmlab.model.model import Model
-from mmlab.plugin import Calibration, Features, Fusion, SimilarityFusion, Trimmed
+from mmlab.plugin import Calibration, Features, Fusion, Sample, SimilarityFusion, Trimmed
 
 #: Raw values (prompts, captions) encoded at a time.
 RAW_BATCH_SIZE = 256
@@ -51,6 +53,72 @@ class Remembered:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """What was made of `count` items that follow each other: tensors, their first axis being rows.
+
+    `samples` are these items without their large values, where to know them is to read them.
+    """
+
+    count: int
+    tensors: Mapping[str, Tensor]
+    samples: Sequence[Sample] = ()
+
+    @classmethod
+    def of(cls, count: int, features: Mapping[str, Features], *samples: Sample) -> Piece:
+        """Features by name."""
+        tensors = {
+            f"{name}.{part}": x
+            for name, each in features.items()
+            for part in ("pooled", "tokens", "mask", "present")
+            if (x := getattr(each, part)) is not None
+        }
+        return cls(count, tensors, samples)
+
+    def features(self, name: str, device: torch.device) -> Features:
+        """Those of a name, on a device."""
+        parts = ("pooled", "tokens", "mask", "present")
+        found = [self.tensors.get(f"{name}.{part}") for part in parts]
+        pooled, tokens, mask, present = (None if x is None else x.to(device) for x in found)
+        return Features(cast(Tensor, pooled), tokens, mask, cast(Tensor, present))
+
+
+@dataclass(frozen=True)
+class Work:
+    """Something long that is made of `count` items in their order, `step` of them at a time.
+
+    `name` tells it from other work of the same evaluation. `about` gives all that it is a function
+    of, as JSON, but the model and how it is run.
+    """
+
+    name: str
+    count: int
+    step: int
+    about: Callable[[], Mapping[str, object]]
+
+
+Make = Callable[[int], Iterator[Piece]]
+
+
+class Parts(Protocol):
+    """Keeps what takes long in parts, so that a process that is killed costs one of them."""
+
+    def each(self, work: Work, make: Make) -> Iterator[Piece]:
+        """All pieces of a work: kept by an earlier process, or made now and kept for the next.
+
+        `make(n)` makes those from item n on, n being 0 or where a piece has ended. It is called
+        when all pieces before were taken.
+        """
+
+
+class Unkept:
+    """Keeps nothing."""
+
+    def each(self, work: Work, make: Make) -> Iterator[Piece]:
+        """All pieces, made now."""
+        return make(0)
+
+
+@dataclass(frozen=True)
 class EvaluatedModel:
     """What is evaluated: a model in eval mode, how its inputs are read, and what its scores mean.
 
@@ -68,6 +136,8 @@ class EvaluatedModel:
     note: Callable[[str], None] = lambda text: None
     #: what was looked at and found right, or told
     checked: set[tuple[str, ...]] = field(default_factory=set)
+    #: keeps what takes long
+    parts: Parts = field(default_factory=Unkept)
 
     @property
     def fusion(self) -> Fusion:
@@ -103,15 +173,32 @@ class EvaluatedModel:
 
     def encode_raws(self, key: str, raws: Sequence[object]) -> Features:
         """Features of raw values that are no samples: prompts, captions."""
+        return join_rows(list(self._encode_raws(key, raws)))
+
+    def encode_captions(self, key: str, texts: Sequence[str]) -> Features:
+        """As `encode_raws`, of so many that it may take long: kept in parts."""
+
+        def make(first: int) -> Iterator[Piece]:
+            for part in self._encode_raws(key, texts[first:]):
+                yield Piece.of(len(part.pooled), {key: part})
+
+        work = Work(
+            f"captions {key}",
+            len(texts),
+            RAW_BATCH_SIZE,
+            lambda: {"texts": digest(list(texts)), "at_once": RAW_BATCH_SIZE},
+        )
+        found = self.parts.each(work, make)
+        return join_rows([piece.features(key, self.device) for piece in found])
+
+    def _encode_raws(self, key: str, raws: Sequence[object]) -> Iterator[Features]:
         encoder = self.readers[key].encoder
-        parts = []
         for start in range(0, len(raws), RAW_BATCH_SIZE):
             rows = [encoder.transform(raw, False) for raw in raws[start : start + RAW_BATCH_SIZE]]
             x = torch.stack(rows)
             if isinstance(encoder, Trimmed) and encoder.trims_text and not self.reads_tokens:
                 x = without_padding(x, encoder.vocabulary.pad)
-            parts.append(self.encode(key, x.to(self.device)))
-        return join_rows(parts)
+            yield self.encode(key, x.to(self.device))
 
     def project(self, key: str, features: Features) -> Features:
         """The fusion's part that depends on one input alone, in float32.

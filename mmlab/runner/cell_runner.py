@@ -54,6 +54,7 @@ from mmlab.runner.provenance import (
     outcome_of,
 )
 from mmlab.runner.record import RunRecord, curve_metrics, write_scores
+from mmlab.runner.score import PartsOfRun
 from mmlab.runner.surroundings import Surroundings
 from mmlab.spec import Override
 from mmlab.store import CellRow, LeaseLost, QueuedCell, RunRow
@@ -193,12 +194,14 @@ class CellRunner:
         evaluation = self.executor.evaluation(built)
         evaluation.check(missing)
         table = plan.cell.spec.train
+        parts = PartsOfRun(coordinator, runs, row.run_id, missing)
         with determinism(table is not None and table.deterministic):
-            results = list(evaluation.evaluate(missing))
+            results = list(evaluation.evaluate(missing, parts=parts))
         results = write_scores(runs, row.run_id, results, missing)
         step = cast(int | None, detail.summary.get("best_step"))
         skipped = self.splits.skipped(plan)
         coordinator.add_evaluations(row.run_id, results, missing, step, skipped)
+        parts.clear()
         return Ended("evaluated", row.run_id)
 
     def _lead(self, plan: Plan, assignment: Assignment, record: RunRecord) -> Ended:

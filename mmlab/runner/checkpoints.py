@@ -56,6 +56,8 @@ NEEDED = 3
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 #: So many bytes are tried without waiting for the disk: seconds that this takes, at a guess.
 SMALL, WAITING = 1_000_000, 0.005
+#: After the last step, if the time since the newest is so many times its cost, and so long.
+LAST, LAST_SECONDS = 10, 10.0
 #: "auto": training takes so many times what a checkpoint costs.
 AUTO = 100
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -333,6 +335,17 @@ class Keeper:
             self.write(step)
         if is_asked:
             self._stop()
+
+    def end(self, step: int) -> None:
+        """Write a checkpoint after the last step, if those since the newest took long.
+
+        The evaluations that follow may take long too, and would cost these steps again.
+        """
+        seconds = time.monotonic() - self._begun
+        is_long = seconds >= max(LAST_SECONDS, LAST * self._cost)
+        (is_due,) = self.group.any(is_long and self.checkpoints is not None)
+        if is_due:
+            self.write(step)
 
     def write(self, step: int) -> None:
         """Write a checkpoint after so many steps. RunError("nan") if one of them was not finite."""

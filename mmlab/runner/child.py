@@ -91,8 +91,8 @@ class ChildProcess:
         """Execute a claimed cell. Raises `Died` where the child did."""
         if self._child is not None and self._child.age > MAX_AGE_SECONDS:
             self._retire()
-        child = self._ready(coordinator)
         try:
+            child = self._ready(coordinator)
             ended: Ended = self._ask(child, "execute", coordinator, queued)
         except Died:
             self._retire()
@@ -118,6 +118,9 @@ class ChildProcess:
     def _ready(self, served: Notes, *, prepares: bool = True) -> _Child:
         """A child that knows what this object knows."""
         if self._child is None:
+            if self._template.is_gone:
+                self._template.close()
+                self._template = _Template()
             self._child = child = self._template.fork()
             self._ask(child, "start", served, self.device)
             if self._specs is not None and prepares:
@@ -205,18 +208,27 @@ class _Template:
         with suppress(OSError):  # it died, which shows when it is to fork
             self.control.sendall(LENGTH.pack(len(paths)) + paths)
         self._ended: dict[int, int] = {}
+        self._has_forked = False
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was killed, after it had imported all that it needs."""
+        return self._has_forked and self._process.poll() is not None
 
     def fork(self) -> _Child:
-        """A new child. RunError where the template is gone."""
+        """A new child. Raises RunError where the template could not import; Died, if killed."""
         ours, theirs = make_pipe()
         try:
             socket.send_fds(self.control, [b"f"], [theirs.fileno()])
             while True:
                 number, status = self._hear()
                 if status == STARTED:
+                    self._has_forked = True
                     return _Child(number, Pipe(ours))
                 self._ended[number] = status
         except (EOFError, OSError) as error:
+            if self._has_forked:
+                raise self._own_death() from error
             raise RunError(_no_template(self._process.poll()), "died") from error
         finally:
             theirs.close()
@@ -230,9 +242,14 @@ class _Template:
             try:
                 number, status = self._hear()
             except (EOFError, OSError):
-                return Died("template", _no_template(self._process.poll()))
+                return self._own_death()
             self._ended[number] = status
         return _death(self._ended[child.number])
+
+    def _own_death(self) -> Died:
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GONE_SECONDS)
+        return Died("template", _no_template(self._process.poll()))
 
     def forget(self, child: _Child) -> None:
         """Wait until a child that was killed is gone."""

@@ -20,6 +20,8 @@ from mmlab.store import (
     BestWeights,
     CellClaim,
     Claim,
+    Evaluating,
+    Part,
     RunDetail,
     RunIdentity,
     RunRow,
@@ -261,6 +263,33 @@ class StoreCoordinator:
     ) -> None:
         """Add evaluations to a done run."""
         self.store.add_evaluations(run_id, results, wanted, best_step, skipped)
+
+    # --- parts of evaluations that take long ------------------------------------------------
+
+    def parts(self, run_id: str, evaluation: str) -> list[Part]:
+        """Those of an evaluation, work by work, the first in front."""
+        return self._impatient.parts(run_id, evaluation)
+
+    def claim_part(self, run_id: str, asked: Part) -> Part | None:
+        """Take a part; None where it is done, or another process is at it."""
+        return self._impatient.claim_part(self._evaluating(run_id), asked)
+
+    def finish_part(self, run_id: str, made: Part) -> bool:
+        """Mark a claimed part as done; False if another process has claimed it since."""
+        return self._impatient.finish_part(self._evaluating(run_id), made)
+
+    def drop_part(self, run_id: str, part: Part) -> None:
+        """Forget a part whose file is of no use."""
+        self._impatient.drop_part(self._evaluating(run_id), part)
+
+    @property
+    def _impatient(self) -> Store:
+        return self.store.with_patience(0)  # what is not kept is made again, if ever
+
+    def _evaluating(self, run_id: str) -> Evaluating:
+        run = self.lease.run
+        claim = run if run is not None and run.run_id == run_id else None
+        return Evaluating(run_id, self.worker, self.lease.seconds, claim)
 
     def let_go(self) -> None:
         """Let the database have what the spool has of curves; what it does not take stays there."""

@@ -14,7 +14,16 @@ from typing import Literal, Protocol
 from mmlab.metric import Metric
 from mmlab.records import Artifact, EvaluationResult, Progress, SkippedSample
 from mmlab.spec import Override
-from mmlab.store import BestWeights, CellRow, Claim, QueuedCell, RunDetail, RunIdentity, RunRow
+from mmlab.store import (
+    BestWeights,
+    CellRow,
+    Claim,
+    Part,
+    QueuedCell,
+    RunDetail,
+    RunIdentity,
+    RunRow,
+)
 
 #: How the execution of a cell ended. "held": another process has its run, or trains what it starts
 #: from. "given back": this machine cannot execute it as it was submitted. "died": its process did,
@@ -159,6 +168,20 @@ class Coordinator(Notes, Protocol):
         skipped: Sequence[SkippedSample],
     ) -> None:
         """Add evaluations to a done run."""
+
+    # --- parts of evaluations that take long, of the claimed run or of one that is done -------
+
+    def parts(self, run_id: str, evaluation: str) -> list[Part]:
+        """Those of an evaluation, work by work, the first in front. StoreError at once if away."""
+
+    def claim_part(self, run_id: str, asked: Part) -> Part | None:
+        """Take a part; None where it is done, or another process is at it."""
+
+    def finish_part(self, run_id: str, made: Part) -> bool:
+        """Mark a claimed part as done; False if another process has claimed it since."""
+
+    def drop_part(self, run_id: str, part: Part) -> None:
+        """Forget a part whose file is of no use."""
 
 
 @dataclass(frozen=True)

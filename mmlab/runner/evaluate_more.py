@@ -7,6 +7,7 @@ What is asked is read from a file and added to the run's plan. A file is a whole
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -47,7 +48,7 @@ def evaluate_runs(
     registry, runner = Registry.discover(BUILTINS), CellRunner(options.device)
     with open_store(options.db) as store:
         runs = begin(runner, store, options, display)
-        coordinator = StoreCoordinator(store, runs, "", display)
+        coordinator = StoreCoordinator(store, runs, uuid.uuid4().hex, display)
         asked = []
         for row in find_runs(store, run, every=every):
             plan = plan_of(store.run_detail(row.run_id), registry)

@@ -35,7 +35,7 @@ from mmlab.records import EvaluationResult, Progress
 from mmlab.runner.checkpoints import Keeper, Saved, share
 from mmlab.runner.kept import FeatureCache, FeatureCacheForRun
 from mmlab.runner.provenance import describe_weights, peak_memory_bytes, reset_peak_memory
-from mmlab.runner.score import CellEvaluation
+from mmlab.runner.score import CellEvaluation, PartsOfRun
 from mmlab.spec import TrainTable
 from mmlab.train.loop import Trainer, train
 from mmlab.train.parallel import gather_state, shard_state
@@ -64,6 +64,9 @@ class Record(Protocol):
 
     def best(self) -> Mapping[str, Tensor] | None:
         """The best weights that were kept, if this process keeps any."""
+
+    def parts_of_run(self) -> PartsOfRun | None:
+        """Where evaluations keep what takes long, if this process keeps any."""
 
     def finish(
         self,
@@ -98,6 +101,9 @@ class Unrecorded:
 
     def best(self) -> Mapping[str, Tensor] | None:
         """None: the main process has them."""
+
+    def parts_of_run(self) -> PartsOfRun | None:
+        """None."""
 
     def finish(
         self,
@@ -167,7 +173,8 @@ class CellExecutor:
             if table is not None:
                 evaluation.check_best()
                 self._fit(built, evaluation, record, summary)
-            results = list(evaluation.evaluate(wanted))
+            parts = record.parts_of_run() if self.group.size == 1 else None
+            results = list(evaluation.evaluate(wanted, parts=parts))
         kept = evaluation.features.keys if evaluation.features else []
         numbers = {**summary.as_dict(built), **evaluation.cost(), "weights": origins}
         numbers["kept_features"] = kept
@@ -220,7 +227,7 @@ class CellExecutor:
         )
         keeper = self._keeper(trainer, record, summary, saved)
         del saved  # it is as large as the model and the optimiser together
-        progresses = train(trainer, batches, evaluation.validate, start, keeper)
+        progresses = train(trainer, batches, evaluation.validate, start, keeper, keeper.end)
         with keeper.finishing_steps(), closing(progresses):
             for progress in progresses:
                 record.update(progress)

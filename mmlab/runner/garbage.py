@@ -18,15 +18,18 @@ from typing import Literal
 
 from safetensors import SafetensorError, safe_open
 
-from mmlab.data.tables import abandoned
+from mmlab.data.tables import abandoned, is_being_made
 from mmlab.errors import MmlabError, explain
 from mmlab.runner.checkpoints import FOLDER
+from mmlab.runner.kept import PARTS_ENDING
+from mmlab.runner.score import PARTS_FOLDER
 from mmlab.store import Store
 
-Kind = Literal["features", "inputs", "weights", "checkpoints"]
+Kind = Literal["features", "inputs", "weights", "checkpoints", "parts"]
 
 _RUN = re.compile(r"[0-9a-f]{32}\Z")
 _WEIGHTS = re.compile(r"(\.[^/]+\.safetensors\.[0-9a-f]+\.partial|[^/.][^/]*\.safetensors)\Z")
+_KEY = re.compile(r"[0-9a-f]{64}\Z")
 _FEATURES = re.compile(r"[0-9a-f]{64}\.safetensors\Z")
 #: States of a run whose files may yet be needed.
 _UNENDED = ("queued", "running")
@@ -45,14 +48,14 @@ class Garbage:
 
 def find_features(cache: Path) -> list[Garbage]:
     """Every file of features or inputs in a folder, and what killed processes left there."""
-    found = []
+    left = [*_unfinished(cache), *(path for path in abandoned(cache) if not path.is_symlink())]
+    reason = "left by a process that ended early"
+    found = [_garbage("features", path, "unfinished", reason) for path in left]
     for path in _files(cache):
         if _FEATURES.match(path.name):
             kind, content = _describe(path)
             found.append(_garbage(kind, path, content, "can be computed again"))
-    reason = "left by a process that ended early"
-    left = [path for path in abandoned(cache) if not path.is_symlink()]
-    return found + [_garbage("features", path, "unfinished", reason) for path in left]
+    return found
 
 
 def find_weights(runs: Path, store: Store) -> list[Garbage]:
@@ -68,8 +71,8 @@ def find_weights(runs: Path, store: Store) -> list[Garbage]:
         status = statuses.get(run_id)
         is_kept = status in _UNENDED or f"{run_id}/{path.name}" in named
         if _WEIGHTS.match(path.name) and not is_kept:
-            reason = "no such run in the database" if status is None else f"a {status} run"
-            found.append(_garbage("weights", path, f"{path.stem} of run {run_id[:12]}", reason))
+            about = f"{path.stem} of run {run_id[:12]}"
+            found.append(_garbage("weights", path, about, _why(status)))
     return found
 
 
@@ -82,9 +85,25 @@ def find_checkpoints(runs: Path, store: Store) -> list[Garbage]:
         run_id = path.parent.name
         status = statuses.get(run_id)
         if status not in _UNENDED:
-            reason = "no such run in the database" if status is None else f"a {status} run"
             about = f"checkpoints of run {run_id[:12]}"
-            found.append(_garbage("checkpoints", path, about, reason))
+            found.append(_garbage("checkpoints", path, about, _why(status)))
+    return found
+
+
+def find_parts(runs: Path, store: Store) -> list[Garbage]:
+    """Parts of evaluations of runs that will not go on by themselves, and nobody is at.
+
+    They are asked after before the database is: a part is claimed before it has a file.
+    """
+    folders = [path for run in _folders(runs) if (path := run / PARTS_FOLDER).is_dir()]
+    statuses, evaluated = store.run_statuses(), store.evaluated_runs()
+    found = []
+    for path in (path for path in folders if not path.is_symlink()):
+        run_id = path.parent.name
+        status = statuses.get(run_id)
+        if status not in _UNENDED and run_id not in evaluated:
+            about = f"parts of evaluations of run {run_id[:12]}"
+            found.append(_garbage("parts", path, about, _why(status)))
     return found
 
 
@@ -97,7 +116,7 @@ def delete(garbage: Garbage) -> None:
             garbage.path.unlink(missing_ok=True)
     except OSError as error:
         raise _undeletable(garbage.path, error) from error
-    if garbage.kind in ("weights", "checkpoints"):
+    if garbage.kind in ("weights", "checkpoints", "parts"):
         with suppress(OSError):  # it is not empty
             garbage.path.parent.rmdir()
 
@@ -112,6 +131,18 @@ def _files(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
     return sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
+
+
+def _unfinished(cache: Path) -> Iterator[Path]:
+    """The folders of parts of features that nobody makes."""
+    for path in sorted(cache.glob(f"*{PARTS_ENDING}")):
+        is_ours = path.is_dir() and not path.is_symlink() and _KEY.match(path.stem)
+        if is_ours and not is_being_made(cache, path.stem):
+            yield path
+
+
+def _why(status: str | None) -> str:
+    return "no such run in the database" if status is None else f"a {status} run"
 
 
 def _garbage(kind: Kind, path: Path, content: str, reason: str) -> Garbage:

@@ -8,6 +8,7 @@ kept as their transforms give them, so that a picture is decoded once and not at
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar, cast
@@ -28,16 +29,20 @@ from mmlab.data.tables import (
     read_table,
     write_table,
 )
+from mmlab.evaluate.subject import Parts, Unkept
 from mmlab.files import size_text
 from mmlab.hashing import digest
 from mmlab.model.build import BuiltCell
 from mmlab.plan.component import Resolved
 from mmlab.plugin import Dataset, Split
 from mmlab.runner.kept_encode import (
+    PART_SECONDS,
     Computing,
+    Lasting,
     Note,
     Reporter,
     Values,
+    WhenLong,
     describe_computing,
     describe_encoder,
     describe_split,
@@ -49,6 +54,8 @@ from mmlab.runner.kept_encode import (
 )
 from mmlab.train.loop import count_steps
 
+#: The ending of a folder of parts of a table that is not there yet.
+PARTS_ENDING = ".parts"
 #: Inputs of one encoder and split that would take more are read at every epoch.
 INPUT_BYTES = 1 << 30
 
@@ -163,7 +170,7 @@ class FeatureCacheForRun:
         return self.cache.get(
             name,
             {**self._about, "encoder": self._encoders[key], "dataset": about},
-            lambda: encode_values(self.built, key, values, how, report),
+            lambda parts: encode_values(self.built, key, values, how, report, parts),
         )
 
     def _inputs(self, key: str, values: Values, about: Mapping[str, object]) -> InputTable:
@@ -172,7 +179,7 @@ class FeatureCacheForRun:
         return self.cache.get(
             name,
             {"inputs": self._transforms[key], "dataset": about},
-            lambda: transform_values(values, self._computing.workers, report),
+            lambda parts: transform_values(values, self._computing.workers, report),
         )
 
 
@@ -207,8 +214,11 @@ class FeatureCache:
             self._said.add(text)
             self.note(text)
 
-    def get(self, name: str, about: Mapping[str, object], compute: Callable[[], T]) -> T:
-        """The table that is what `about` says: from memory, from its file, or computed now."""
+    def get(self, name: str, about: Mapping[str, object], compute: Callable[[Parts], T]) -> T:
+        """The table that is what `about` says: from memory, from its file, or computed now.
+
+        What takes long may be kept in parts, which go when the table is there.
+        """
         key = digest(about)
         if key not in self._tables:
             path = self.folder / f"{key}{ENDING}"
@@ -220,7 +230,7 @@ class FeatureCache:
         path: Path,
         name: str,
         about: Mapping[str, object],
-        compute: Callable[[], Table],
+        compute: Callable[[Parts], Table],
     ) -> Table:
         if not self._is_cleared:
             clear_abandoned(self.folder)
@@ -233,8 +243,18 @@ class FeatureCache:
             found = self._read(path, name)  # another process may have made it meanwhile
             if found is not None:
                 return found
-            table = compute()
-            return self._written(path, name, about, table) if is_ready else table
+            if not is_ready:
+                return compute(Unkept())
+            folder = path.with_suffix(PARTS_ENDING)
+            table = compute(WhenLong(folder, lambda: self._kept_in(folder, name)))
+            table = self._written(path, name, about, table)
+            shutil.rmtree(folder, ignore_errors=True)
+            return table
+
+    def _kept_in(self, folder: Path, name: str) -> Lasting:
+        from mmlab.runner.parts import kept_in_folder  # only where something takes long
+
+        return kept_in_folder(folder, name, self.note, PART_SECONDS)
 
     def _read(self, path: Path, name: str) -> Table | None:
         try:

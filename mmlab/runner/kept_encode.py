@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,8 @@ from mmlab.data.loader import worker_arguments
 from mmlab.data.reader import Reader
 from mmlab.data.samples import SampleIndex, captions_of
 from mmlab.data.tables import LAYOUT, FeatureTable, InputTable, content_sha256, join_rows
+from mmlab.evaluate.label_features import weights_sha256
+from mmlab.evaluate.subject import Make, Parts, Piece, Work
 from mmlab.model.build import BuiltCell
 from mmlab.model.device import autocast
 from mmlab.plan.component import Resolved
@@ -65,16 +69,34 @@ def encode_values(
     values: Values,
     how: Computing,
     report: Callable[[int], None],
+    parts: Parts,
 ) -> FeatureTable:
-    """Encode every value of a split, and the placeholder last."""
+    """Encode every value of a split, and the placeholder last, which counts as a sample here."""
     counts: list[int] = []
-    parts: list[Features] = []
-    for rows in _chunks(_transformed(values, how.workers, counts)):
-        with autocast(how.device, how.precision):
-            features = built.model.encode(key, rows.to(how.device))
-        parts.append(features.map(lambda x: x.cpu()))
-        report(len(counts))
-    return FeatureTable(join_rows(parts), _starts(counts))
+    found: list[Features] = []
+
+    def make(first: int) -> Iterator[Piece]:
+        done = sum(len(each.pooled) for each in found)  # some of them of the next sample
+        ends, read = sum(counts), counts.copy()
+        whole = first
+        for rows in _chunks(_transformed(values, how.workers, read, first), done - ends):
+            with autocast(how.device, how.precision):
+                features = built.model.encode(key, rows.to(how.device))
+            done += len(rows)
+            before = whole
+            known = [*read, 1] if len(read) == len(values) else read
+            while whole < len(known) and ends + known[whole] <= done:
+                ends, whole = ends + known[whole], whole + 1
+            piece = Piece.of(whole - before, {"row": features.map(lambda x: x.cpu())})
+            own = torch.tensor(known[before:whole], dtype=torch.int64)
+            yield replace(piece, tensors={**piece.tensors, "counts": own})
+            report(len(read))
+
+    work = Work("features", len(values) + 1, 1, dict)
+    for piece in parts.each(work, make):
+        counts += piece.tensors["counts"].tolist()
+        found.append(piece.features("row", torch.device("cpu")))
+    return FeatureTable(join_rows(found), _starts(counts[:-1]))
 
 
 def transform_values(values: Values, workers: int, report: Callable[[int], None]) -> InputTable:
@@ -87,9 +109,15 @@ def transform_values(values: Values, workers: int, report: Callable[[int], None]
     return InputTable(torch.cat(parts), _starts(counts))
 
 
-def _transformed(values: Values, workers: int, counts: list[int]) -> Iterator[Tensor]:
-    """The values of each sample, then the placeholder; how many each has goes into `counts`."""
-    for stack in DataLoader(values, batch_size=None, **worker_arguments(workers)):
+def _transformed(
+    values: Values, workers: int, counts: list[int], first: int = 0
+) -> Iterator[Tensor]:
+    """The values of each sample from the first on, then the placeholder.
+
+    How many each has goes into `counts`.
+    """
+    rest = range(first, len(values))
+    for stack in DataLoader(values, batch_size=None, sampler=rest, **worker_arguments(workers)):
         counts.append(len(stack))
         yield stack
     yield values.reader.placeholder[None]
@@ -99,11 +127,12 @@ def _starts(counts: list[int]) -> Tensor:
     return torch.tensor([0, *counts]).cumsum(0)
 
 
-def _chunks(stacks: Iterable[Tensor]) -> Iterator[Tensor]:
-    """The same rows, ROWS at a time."""
+def _chunks(stacks: Iterable[Tensor], skipped: int = 0) -> Iterator[Tensor]:
+    """The same rows, ROWS at a time, without the first so many."""
     waiting: list[Tensor] = []
     for stack in stacks:
-        waiting.append(stack)
+        waiting.append(stack[skipped:])
+        skipped = max(0, skipped - len(stack))
         if sum(map(len, waiting)) >= ROWS:
             joined = torch.cat(waiting)
             whole = len(joined) // ROWS * ROWS
@@ -112,6 +141,44 @@ def _chunks(stacks: Iterable[Tensor]) -> Iterator[Tensor]:
     rest = torch.cat(waiting)
     if len(rest):
         yield rest
+
+
+#: What takes longer than this is kept in parts that take as long.
+PART_SECONDS = 60.0
+
+
+class Lasting(Parts, Protocol):
+    """Parts that last: those of `mmlab.runner.parts`."""
+
+    def go_on(self, work: Work, made: list[Piece], pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """The rest of a work that turned out to take long; `made` becomes its first part."""
+
+
+@dataclass(frozen=True)
+class WhenLong:
+    """Keeps parts once something takes long, or has before: what is short pays nothing.
+
+    `folder` is there where an earlier process has kept some; `size` is that of parts, if it is
+    given; `open` makes what keeps them.
+    """
+
+    folder: Path
+    open: Callable[[], Lasting]
+    size: int | None = None
+
+    def each(self, work: Work, make: Make) -> Iterator[Piece]:
+        """All pieces of a work."""
+        if (self.size or work.count) < work.count or self.folder.is_dir():
+            yield from self.open().each(work, make)
+            return
+        made, pieces = list[Piece](), make(0)
+        until = time.monotonic() + PART_SECONDS
+        for piece in pieces:
+            yield piece
+            made.append(piece)
+            if time.monotonic() >= until:
+                yield from self.open().go_on(work, made, pieces)
+                return
 
 
 class Reporter:
@@ -215,6 +282,18 @@ def describe_computing(device: torch.device, precision: str) -> dict[str, object
         "device": device.type,
         "precision": precision,
         "libraries": _versions(),
+    }
+
+
+def describe_model(built: BuiltCell, device: torch.device, precision: str) -> dict[str, object]:
+    """Everything of a model that decides what it makes of data, and how it is run."""
+    encoders = {key: _component(resolved) for key, resolved in built.plan.encoders.items()}
+    read = {key: reader.encoder.preprocessing for key, reader in built.readers.items()}
+    return {
+        **describe_computing(device, precision),
+        "encoders": encoders,
+        "preprocessing": read,
+        "weights": weights_sha256(built.model),
     }
 
 

@@ -20,6 +20,7 @@ from mmlab.plan.plan import Plan
 from mmlab.records import Artifact, EvaluationResult, Progress, SkippedSample
 from mmlab.runner.checkpoints import Checkpoints, Keeper, Saved
 from mmlab.runner.coordinator import Coordinator
+from mmlab.runner.score import PartsOfRun
 from mmlab.store import Claim
 from mmlab.train.progress import TRAINING
 from mmlab.train.state import Stateful, TrainingState
@@ -83,6 +84,11 @@ class RunRecord:
         """The best weights, read back and checked against what was written."""
         return self.weights.load("best")
 
+    def parts_of_run(self) -> PartsOfRun:
+        """Where evaluations keep what takes long."""
+        run_id = self.claim.run_id
+        return PartsOfRun(self.coordinator, self.runs, run_id, self.wanted, is_executed=True)
+
     def finish(
         self,
         results: Sequence[EvaluationResult],
@@ -95,6 +101,7 @@ class RunRecord:
         artifacts = self.weights.artifacts()
         if self.coordinator.finish(results, artifacts, numbers, best_step, self.skipped):
             self.checkpoints.clear()
+            self.parts_of_run().clear()
 
 
 def curve_metrics(plan: Plan) -> tuple[Metric, ...]:

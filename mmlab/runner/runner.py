@@ -29,7 +29,6 @@ from mmlab.runner.coordinator import (
 )
 from mmlab.runner.runs_folder import RunsFolder
 from mmlab.runner.stopping import Stop
-from mmlab.runner.sync import sync_folder
 from mmlab.runner.worker import Worker, WorkOptions
 from mmlab.spec import Override
 from mmlab.store import CellState, Store, Submission, open_store
@@ -128,7 +127,7 @@ def begin(executor: Executor, store: Store, options: RunOptions, notes: Notes) -
     """
     runs = options.runs or store.runs_folder
     folder = RunsFolder(store, runs)
-    sync_folder(store, runs, notes.note, store.database_id)
+    folder.record_sealed(notes.note)
     cache = options.cache or store.cache_folder
     kept = str(cache.absolute()) if options.keeps_features else None
     executor.begin(ExecutionOptions(str(runs.absolute()), kept, options.restart))

@@ -6,18 +6,24 @@ machine would leave weights where the next one does not find them.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from mmlab.errors import UsageError, explain
 from mmlab.runner.spool import FOLDER as SPOOLS
+from mmlab.runner.sync import sync_folder
 from mmlab.store import Store
 
 #: Lines of 32 hexadecimal digits.
 TOKENS = ".mmlab-databases"
+#: Sealed spools are looked for so often.
+_RECORD_SECONDS = 60.0
 
 
 class RunsFolder:
@@ -31,9 +37,16 @@ class RunsFolder:
         require_folder(path)
         self.store = store
         self.path = path
+        self._recorded_at = -math.inf
         self._is_adopted = store.runs_token in _tokens(path)
         if not self._is_adopted and store.runs_token is not None and store.artifact_paths():
             raise UsageError(_anothers(store, path))
+
+    def record_sealed(self, note: Callable[[str], None]) -> None:
+        """Record runs that ended while the database was away, every minute at the most."""
+        if time.monotonic() - self._recorded_at >= _RECORD_SECONDS:
+            sync_folder(self.store, self.path, note, self.store.database_id)
+            self._recorded_at = time.monotonic()
 
     def adopt(self) -> None:
         """Make it the database's, before a run leaves its first file."""
@@ -70,12 +83,13 @@ def require_folder(runs: Path) -> None:
     )
 
 
-#: Files that are written whole under another name first, and weights of a former claim that was not
-#: sure of the run.
-_LEFT_OF_RUN = re.compile(r"\..+\.[0-9a-f]+\.partial|(best|final)-\d{1,9}\.safetensors")
-#: What `mmlab.runner.checkpoints`, which imports torch, calls its folder in that of a run.
-CHECKPOINTS = "checkpoints"
-_LEFT_OF_CHECKPOINTS = re.compile(r"\.tmp-[0-9a-f]+")
+#: What modules that import torch call their folders in that of a run.
+CHECKPOINTS, PARTS = "checkpoints", "parts"
+#: A file that gets its name when it is whole; a folder that is no checkpoint yet, or none any more;
+#: weights of a claim that was not sure of its run.
+_PARTIAL = re.compile(r"\..+\.[0-9a-f]+\.partial")
+_TEMPORARY = re.compile(r"\.tmp-[0-9a-f]+")
+_UNSURE = re.compile(r"(best|final)-\d{1,9}\.safetensors")
 
 
 def clear_leftovers(run: Path) -> None:
@@ -84,10 +98,12 @@ def clear_leftovers(run: Path) -> None:
     `run` is its folder. Whoever had it before may write no more; what that has finished stays, and
     so does what cannot be deleted. Call it once what spools hold is recorded.
     """
+    folders = [run, run / PARTS, *_paths(run / PARTS)]
     spools = [path for path in _paths(run.parent / SPOOLS) if path.name.startswith(f"{run.name}-")]
     found = [
-        *(path for path in _paths(run) if _LEFT_OF_RUN.fullmatch(path.name)),
-        *(path for path in _paths(run / CHECKPOINTS) if _LEFT_OF_CHECKPOINTS.fullmatch(path.name)),
+        *(path for folder in folders for path in _paths(folder, _PARTIAL)),
+        *_paths(run, _UNSURE),
+        *_paths(run / CHECKPOINTS, _TEMPORARY),
         *(path for path in spools if _is_empty(path)),
     ]
     for path in found:
@@ -98,9 +114,10 @@ def clear_leftovers(run: Path) -> None:
                 path.unlink()
 
 
-def _paths(folder: Path) -> list[Path]:
+def _paths(folder: Path, names: re.Pattern[str] = re.compile(".*")) -> list[Path]:
+    """What is in a folder, if it is one, and has such a name."""
     try:
-        return sorted(folder.iterdir())
+        return sorted(path for path in folder.iterdir() if names.fullmatch(path.name))
     except OSError:
         return []
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
-from functools import partial
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -15,7 +18,7 @@ from mmlab.data.splits import Splits, lacks_split
 from mmlab.data.tables import CachedSplit
 from mmlab.errors import DataError, SpecError
 from mmlab.evaluate import Encoded, EvaluatedModel, Evaluator, encode_split, learnt_splits
-from mmlab.evaluate.subject import Remembered
+from mmlab.evaluate.subject import Parts, Remembered
 from mmlab.model.build import BuiltCell
 from mmlab.model.width import count_flops
 from mmlab.plan.best_metric import undefined_best
@@ -23,7 +26,9 @@ from mmlab.plan.component import Resolved
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Batch, Dataset, Published, Sectioned, Split
 from mmlab.records import EvaluationResult
+from mmlab.runner.coordinator import Coordinator
 from mmlab.runner.kept import FeatureCacheForRun
+from mmlab.runner.kept_encode import PART_SECONDS, Lasting, WhenLong, describe_model
 from mmlab.train.loop import mean_losses
 
 #: Samples encoded at a time where the spec has no [train] table to say so.
@@ -35,6 +40,57 @@ COST_SAMPLES = 2
 
 #: Options of evaluators in validation, whose results are only numbers.
 UNKEPT: Mapping[str, object] = {"cards": 0, "keep_scores": False}
+
+
+#: The folder of parts in that of a run.
+PARTS_FOLDER = "parts"
+
+
+@dataclass(frozen=True)
+class PartsOfRun:
+    """Where evaluations of a run keep what takes long until they are recorded.
+
+    `hashes` are their identities by name; each has a folder of its own. `is_executed`: by this
+    process, which alone is at it; else it is done, and asked more.
+    """
+
+    coordinator: Coordinator
+    runs: Path
+    run_id: str
+    hashes: Mapping[str, str]
+    is_executed: bool = False
+
+    def of(
+        self,
+        name: str,
+        made_with: Callable[[], Mapping[str, object]],
+        tell: Callable[[str], None],
+        size: int | None,
+    ) -> Parts:
+        """The parts of one evaluation; arguments as those of `KeptParts`."""
+        folder = self._folder(name)
+
+        def open_parts() -> Lasting:
+            from mmlab.runner.parts import KeptParts, PartsOfEvaluation  # only where it takes long
+
+            store = PartsOfEvaluation(self.coordinator, self.run_id, self.hashes[name])
+            where = (self.runs, folder, f"evaluate.{name}")
+            return KeptParts(store, *where, made_with, tell, PART_SECONDS, size)
+
+        return WhenLong(folder, open_parts, size)
+
+    def clear(self) -> None:
+        """Delete the files of what is recorded by now; of a run that has just ended, all."""
+        folder = self.runs / self.run_id / PARTS_FOLDER
+        if not folder.is_dir():
+            return
+        for each in [folder] if self.is_executed else map(self._folder, self.hashes):
+            shutil.rmtree(each, ignore_errors=True)
+        with suppress(OSError):  # others are at it
+            folder.rmdir()
+
+    def _folder(self, name: str) -> Path:
+        return self.runs / self.run_id / PARTS_FOLDER / self.hashes[name][:16]
 
 
 class CellEvaluation:
@@ -80,13 +136,17 @@ class CellEvaluation:
             raise SpecError(said)
 
     def evaluate(
-        self, names: Iterable[str], split: Split | None = None
+        self, names: Iterable[str], split: Split | None = None, parts: PartsOfRun | None = None
     ) -> Iterator[EvaluationResult]:
         """Results of the named evaluations, each on its own split or on the given one."""
         self.built.step.eval()
         subject = self._subject()
+        made_with = cache(lambda: describe_model(self.built, self.device, self.precision))
         known: dict[int, Encoded] = {}
         for name in names:
+            if parts is not None:
+                size = self.plan.evaluate_tables[name].part_size
+                subject = replace(subject, parts=parts.of(name, made_with, self.note, size))
             encoded = self._encode(subject, known, name, split)
             evaluator = self._evaluator(name, cards=split is None)
             other = partial(self._encode, subject, known, name)

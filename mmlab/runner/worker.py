@@ -19,7 +19,7 @@ from mmlab.runner.claimed import LEASE_SECONDS, StoreCoordinator
 from mmlab.runner.coordinator import Died, Display, Ended, Executor, Outcome
 from mmlab.runner.runs_folder import RunsFolder
 from mmlab.runner.stopping import Stop
-from mmlab.store import CellClaim, CellState, LeaseLost, Store
+from mmlab.store import CellClaim, CellState, LeaseLost, Store, StoreAway
 
 #: A worker that finds nothing looks again after this long.
 POLL_SECONDS = 0.5
@@ -80,18 +80,28 @@ class Worker:
         """Execute cells until none is left for this worker, or it is stopped."""
         busy = time.monotonic()
         while not self.stop.is_asked and not self._is_enough():
-            claim = self._claim()
-            if claim is not None:
-                self._attempt(claim)
-                busy = time.monotonic()
-            elif self._goes_on(time.monotonic() - busy):
-                self.stop.wait(POLL_SECONDS)
-            else:
-                return
+            try:
+                if (claim := self._claim()) is not None:
+                    self._attempt(claim)
+                    busy = time.monotonic()
+                    continue
+                if not self._goes_on(time.monotonic() - busy):
+                    return
+            except StoreAway as error:
+                self._endure(error)
+            self.stop.wait(POLL_SECONDS)
 
     def states(self) -> dict[int, CellState]:
         """Cells of its own of which it does not know how they ended."""
         return self.store.cell_states([key for key in self.own or () if key not in self.outcomes])
+
+    def _endure(self, error: StoreAway) -> None:
+        """Wait for the database, if this worker is to work for ever."""
+        if self.own is not None or self.options.idle_seconds is not None:
+            raise error
+        if str(error) not in self._is_told:
+            self._is_told.add(str(error))
+            self.display.note(f"{error}\nthis worker waits for it")
 
     # --- which cell -------------------------------------------------------------------------
 
@@ -115,6 +125,7 @@ class Worker:
         """Whether there may be something to do later."""
         if self.own is None:
             limit = self.options.idle_seconds
+            self.runs.record_sealed(self.display.note)
             return limit is None or idle < limit
         held = []
         for key, state in self.states().items():

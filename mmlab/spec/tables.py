@@ -176,6 +176,14 @@ class EvaluateTable(Component):
     dataset: Annotated[DatasetTable | None, Field(description="other data than the spec's own")] = (
         None
     )
+    part_size: Annotated[
+        Positive | None,
+        Field(
+            description="samples of a part, which is what a process that is killed loses; "
+            "by default as many as take a minute"
+        ),
+        WithoutEffect(),
+    ] = None
 
 
 #: The tables of components of which mmlab reads more than `use`, by kind.

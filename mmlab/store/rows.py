@@ -187,6 +187,38 @@ class CellState:
 
 
 @dataclass(frozen=True)
+class Evaluating:
+    """Who evaluates a run: the process that executes it, by its claim, or one that asks more.
+
+    Without a claim the run is done, and several processes may ask it at once.
+    """
+
+    run_id: str
+    worker: str
+    lease_seconds: float
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True)
+class Part:
+    """A range of the items of what an evaluation has to make: `count` from `first` on.
+
+    `evaluation` is the evaluation's identity; `work` says what is made and has a hash of all that
+    it depends on; `number` is its place, equal for whoever would make the same. `path`, in the runs
+    folder, and `sha256` are of the file that was made of it: None until there is one.
+    """
+
+    evaluation: str
+    work: str
+    number: int
+    first: int
+    count: int
+    fence: int = 0
+    path: str | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class AttemptRow:
     """One try at a run; `outcome` is None while it goes on."""
 

@@ -22,7 +22,9 @@ from mmlab.store.rows import (
     CellClaim,
     CellState,
     Claim,
+    Evaluating,
     ImportedRun,
+    Part,
     QueuedCell,
     RunDetail,
     RunIdentity,
@@ -47,6 +49,7 @@ from mmlab.store.write import (
     add_imported,
     check_points,
     check_results,
+    delete_parts,
     delete_results,
     evaluation_hashes,
     write_artifacts,
@@ -453,6 +456,7 @@ class Store:
                 if identity not in known:
                     write_result(connection, run_id, result, identity, step)
             write_skipped(connection, run_id, skipped)
+            delete_parts(connection, run_id, set(hashes.values()))
 
         self._database.transact(work)
 
@@ -467,6 +471,50 @@ class Store:
         self._database.transact(work)
         # All or none: where a repetition finds nothing to add, the try before has added them.
         return next(filter(None, reversed(counts)), 0)
+
+    # --- evaluations that are under way -----------------------------------------------------
+
+    def parts(self, run_id: str, evaluation: str) -> list[Part]:
+        """The parts of an evaluation that is not recorded yet, the first of each work in front."""
+        from mmlab.store import parts  # only where an evaluation takes long
+
+        return self._database.query(
+            lambda connection: parts.list_parts(connection, run_id, evaluation)
+        )
+
+    def claim_part(self, who: Evaluating, asked: Part) -> Part | None:
+        """Take a part; None where it is done, or another process is at it.
+
+        Raises LeaseLost if the run is another process's.
+        """
+        from mmlab.store import parts
+
+        return self._database.transact(lambda connection: parts.claim_part(connection, who, asked))
+
+    def finish_part(self, who: Evaluating, made: Part) -> bool:
+        """Mark a part as done, with its file; False if another process has claimed it since.
+
+        Raises LeaseLost if the run is another process's.
+        """
+        from mmlab.store import parts
+
+        return self._database.transact(
+            lambda connection: parts.finish_part(connection, who, made),
+            lambda connection, given: parts.is_finished(connection, who, made) or None,
+        )
+
+    def drop_part(self, who: Evaluating, part: Part) -> None:
+        """Forget a part whose file is of no use, unless it was claimed since."""
+        from mmlab.store import parts
+
+        self._database.transact(lambda connection: parts.drop_part(connection, who, part))
+
+    def evaluated_runs(self) -> set[str]:
+        """Runs of which a process makes a part of an evaluation at this moment."""
+        from mmlab.store import parts
+
+        with self._database.read() as connection:
+            return parts.live_parts(connection)
 
     # --- reading ----------------------------------------------------------------------------
 

@@ -252,9 +252,12 @@ evaluation_parts = Table(
     metadata,
     _key("runs.id", "the run that is evaluated", is_primary=True),
     Column("evaluation_hash", Text, primary_key=True, comment="as of the evaluation to be"),
-    Column("part", Integer, primary_key=True, comment="number of the part, from 0"),
-    Column("first", BigInteger, nullable=False, comment="position of its first sample, from 0"),
-    Column("count", BigInteger, nullable=False, comment="how many samples it has"),
+    Column("work", Text, primary_key=True, comment="what is made, in words and as hashes"),
+    Column("part", Integer, primary_key=True, comment="its place in the work, from 0"),
+    Column(
+        "first", BigInteger, nullable=False, comment="its first item (sample, text, ...), from 0"
+    ),
+    Column("count", BigInteger, nullable=False, comment="how many items it has"),
     Column("status", Text, nullable=False, comment="queued, running or done"),
     Column("fence", Integer, nullable=False, comment="times claimed; older claims are void"),
     Column("worker", Text, comment="the process computing it; NULL unless running"),

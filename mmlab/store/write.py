@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -42,6 +42,7 @@ from mmlab.store.runs import lock_done_run
 from mmlab.store.tables import (
     artifacts,
     confusions,
+    evaluation_parts,
     evaluations,
     label_metrics,
     metrics,
@@ -265,13 +266,21 @@ def write_artifacts(
 
 
 def delete_results(connection: Connection, run_id: str) -> None:
-    """Remove a run's evaluations, with all their rows, and its artifacts."""
+    """Remove a run's evaluations, with all their rows and parts, and its artifacts."""
     mine = select(evaluations.c.id).where(evaluations.c.run_id == run_id)
     for table in _PER_EVALUATION:
         connection.execute(delete(table).where(table.c.evaluation_id.in_(mine)))
     connection.execute(delete(artifacts).where(artifacts.c.run_id == run_id))
     connection.execute(delete(skipped_samples).where(skipped_samples.c.run_id == run_id))
     connection.execute(delete(evaluations).where(evaluations.c.run_id == run_id))
+    connection.execute(delete(evaluation_parts).where(evaluation_parts.c.run_id == run_id))
+
+
+def delete_parts(connection: Connection, run_id: str, hashes: Collection[str]) -> None:
+    """Remove the parts of some of a run's evaluations: their results are recorded."""
+    mine = evaluation_parts.c.run_id == run_id
+    these = evaluation_parts.c.evaluation_hash.in_(hashes)
+    connection.execute(delete(evaluation_parts).where(mine, these))
 
 
 def evaluation_hashes(connection: Connection, run_id: str) -> set[str]:

@@ -129,11 +129,13 @@ def train(
     validate: Validate,
     start: int = 0,
     before_step: Callable[[int], None] | None = None,
+    after_last: Callable[[int], None] | None = None,
 ) -> Generator[Progress, None, None]:
     """Run every step, yielding at each emission and each validation; close it to stop before.
 
     `start` steps have been made already, and `batches` begins after them. `before_step` is called
-    with how many are made: then the state of the training is whole. Its time is not training's.
+    with how many are made, `after_last` once all are: then the state of the training is whole.
+    Their time is not training's.
 
     Stops early when `train.patience` validations in a row brought nothing better. Where weights are
     averaged, validations judge the average; it is in the model whenever one is told of, and at the
@@ -144,6 +146,7 @@ def train(
     if "/" in table.best and not start:
         best.require(_validation_points(trainer, validate, 0))
     trainer.step.train()
+    made = start
     for index in range(start, trainer.total_steps):
         if best.has_stalled:
             break
@@ -152,6 +155,7 @@ def train(
                 before_step(index)
         batch = to_device(next(batches), trainer.device)
         trainer.update(batch, index)
+        made = index + 1
         clock.count(len(batch.target) * trainer.group.size)
         is_last = index + 1 == trainer.total_steps
         is_validation = (index + 1) % trainer.validate_every == 0 or is_last
@@ -166,6 +170,8 @@ def train(
             raise
         trainer.group.barrier()
         clock.restart()
+    if after_last is not None and made > start:
+        after_last(made)
     if trainer.average is not None:
         trainer.average.swap()
 

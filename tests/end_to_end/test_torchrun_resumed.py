@@ -36,7 +36,7 @@ def begin(lab: Lab, *settings: str, every: int = 3) -> list[subprocess.Popen[str
     given = [part for override in overrides for part in ("--set", override)]
     spec = lab.write("cell", TOY)
     command = ["-m", "mmlab", "run", spec.name, "--device", "cpu", *given]
-    variables = {"MMLAB_DB": lab.db, "MMLAB_GROUP_TIMEOUT": "30"}
+    variables = {"MMLAB_DB": lab.db, "MMLAB_GROUP_TIMEOUT": "30", "MMLAB_IN_PROCESS": "0"}
     return start([command] * 2, lab.folder, **variables)
 
 

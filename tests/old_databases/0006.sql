@@ -14,8 +14,8 @@ CREATE TABLE artifacts (
 	CONSTRAINT fk_artifacts_sample_id FOREIGN KEY(sample_id) REFERENCES samples (id), 
 	CONSTRAINT uq_artifacts_run_id_path UNIQUE (run_id, path)
 );
-INSERT INTO "artifacts" VALUES(1,'2aa63f0014324435b7f5382a8ec30c55',NULL,NULL,'best','2aa63f0014324435b7f5382a8ec30c55/best.safetensors','abababababababababababababababababababababababababababababababab',12);
-INSERT INTO "artifacts" VALUES(2,'d6ef7be43eeb40279bf06f61b1f5f18b',NULL,NULL,'best','d6ef7be43eeb40279bf06f61b1f5f18b/best.safetensors','abababababababababababababababababababababababababababababababab',12);
+INSERT INTO "artifacts" VALUES(1,'46330f02c91940e5b86359dac62f71a2',NULL,NULL,'best','46330f02c91940e5b86359dac62f71a2/best.safetensors','abababababababababababababababababababababababababababababababab',12);
+INSERT INTO "artifacts" VALUES(2,'4c6d8caba2db4a0f92f299926e7e648c',NULL,NULL,'best','4c6d8caba2db4a0f92f299926e7e648c/best.safetensors','abababababababababababababababababababababababababababababababab',12);
 CREATE TABLE "attempts" (
 	run_id TEXT NOT NULL, 
 	fence INTEGER NOT NULL, 
@@ -26,14 +26,14 @@ CREATE TABLE "attempts" (
 	message TEXT, 
 	traceback TEXT, 
 	CONSTRAINT pk_attempts PRIMARY KEY (run_id, fence), 
-	CONSTRAINT fk_attempts_run_id FOREIGN KEY(run_id) REFERENCES runs (id), 
-	CONSTRAINT ck_attempts_outcome CHECK (outcome IN ('ok', 'error', 'oom', 'nan', 'disk_full', 'preempted', 'lost', 'interrupted', 'died', 'timeout', 'cancelled'))
+	CONSTRAINT ck_attempts_outcome CHECK (outcome IN ('ok', 'error', 'oom', 'nan', 'disk_full', 'preempted', 'lost', 'interrupted', 'died', 'timeout', 'cancelled')), 
+	CONSTRAINT fk_attempts_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
 );
-INSERT INTO "attempts" VALUES('2aa63f0014324435b7f5382a8ec30c55',1,'worker','2026-11-30 15:17:04.219','2026-11-30 15:17:04.889','ok',NULL,NULL);
-INSERT INTO "attempts" VALUES('d6ef7be43eeb40279bf06f61b1f5f18b',1,'worker','2026-11-30 15:17:05.282','2026-11-30 15:17:05.495','ok',NULL,NULL);
-INSERT INTO "attempts" VALUES('c495b74212b147b28c03084df8ce98fa',1,'worker','2026-11-30 15:17:05.639','2026-11-30 15:17:05.760','nan','not finite','Traceback');
-INSERT INTO "attempts" VALUES('683f0410553e4d82b2c17f9c81155fd0',1,'worker','2026-11-30 15:17:05.933','2026-11-30 15:17:06.019','interrupted',NULL,NULL);
-INSERT INTO "attempts" VALUES('97e830f8119e4a1aa9a4e53fac2372b5',1,'worker','2026-11-30 15:17:06.258',NULL,NULL,NULL,NULL);
+INSERT INTO "attempts" VALUES('46330f02c91940e5b86359dac62f71a2',1,'worker','2026-11-30 15:54:08.865','2026-11-30 15:54:08.895','ok',NULL,NULL);
+INSERT INTO "attempts" VALUES('4c6d8caba2db4a0f92f299926e7e648c',1,'worker','2026-11-30 15:54:08.915','2026-11-30 15:54:08.923','ok',NULL,NULL);
+INSERT INTO "attempts" VALUES('8b67a73afb88459a865efe362cead7d4',1,'worker','2026-11-30 15:54:08.938','2026-11-30 15:54:08.943','nan','not finite','Traceback');
+INSERT INTO "attempts" VALUES('c4be6b451c604a7aa033eb869f803765',1,'worker','2026-11-30 15:54:08.959','2026-11-30 15:54:08.963','interrupted',NULL,NULL);
+INSERT INTO "attempts" VALUES('bbd48e4f87ea4bb990e720dcc231daf2',1,'worker','2026-11-30 15:54:08.975',NULL,NULL,NULL,NULL);
 CREATE TABLE cells (
 	id INTEGER NOT NULL, 
 	spec_id INTEGER NOT NULL, 
@@ -54,17 +54,17 @@ CREATE TABLE cells (
 	CONSTRAINT fk_cells_run_id FOREIGN KEY(run_id) REFERENCES runs (id), 
 	CONSTRAINT uq_cells_run_id_spec_id_hash UNIQUE (run_id, spec_id, hash)
 );
-INSERT INTO "cells" VALUES(1,1,'2aa63f0014324435b7f5382a8ec30c55','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:17:04.083','2026-11-30 15:17:04.083');
-INSERT INTO "cells" VALUES(2,1,'d6ef7be43eeb40279bf06f61b1f5f18b','91c3a366a38dbe86c6185116b137435ae65dab236753e3ffd498af4c6cb0dc3d','emoji',2,1,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:17:05.233','2026-11-30 15:17:05.233');
-INSERT INTO "cells" VALUES(3,2,'c495b74212b147b28c03084df8ce98fa','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:17:05.552','2026-11-30 15:17:05.552');
-INSERT INTO "cells" VALUES(4,3,'683f0410553e4d82b2c17f9c81155fd0','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:17:05.872','2026-11-30 15:17:05.872');
-INSERT INTO "cells" VALUES(5,4,'97e830f8119e4a1aa9a4e53fac2372b5','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:17:06.137','2026-11-30 15:17:06.137');
-INSERT INTO "cells" VALUES(6,5,NULL,'087acef90b2f3ff4d8a7367536f2fce44f23eab3331f8806acfd65ee3ce1d9f4','queued',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:17:06.284000','2026-11-30 15:17:06.284000');
-INSERT INTO "cells" VALUES(7,5,NULL,'3399c545ba44b1473bac58828f468d709ab39caec49e6bb0e891291019b66fcf','queued',2,1,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:17:06.284000','2026-11-30 15:17:06.284000');
-INSERT INTO "cells" VALUES(8,5,NULL,'fcb2bf14142cacf802476b7b288528a9fbf99e76d6c3ca485f6d559a3a5db5fc','queued',2,2,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:17:06.284000','2026-11-30 15:17:06.284000');
-INSERT INTO "cells" VALUES(9,5,NULL,'4edac75aa4645a4d51c6987e3682fe8ba9d5672b651195a3f5e5610b75c11678','queued',2,3,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:17:06.284000','2026-11-30 15:17:06.284000');
-INSERT INTO "cells" VALUES(10,5,NULL,'66936523e5832350fce8f207a1a1ec28da6fb9e6dedba0dcd8ea303667e95602','queued',2,4,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:17:06.284000','2026-11-30 15:17:06.284000');
-INSERT INTO "cells" VALUES(11,5,NULL,'66266801647e575c4671242177646e0ecbee2c94ae46fb4f95e8f65249f90f51','queued',2,9,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:17:07.187000','2026-11-30 15:17:07.187000');
+INSERT INTO "cells" VALUES(1,1,'46330f02c91940e5b86359dac62f71a2','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:54:08.853','2026-11-30 15:54:08.853');
+INSERT INTO "cells" VALUES(2,1,'4c6d8caba2db4a0f92f299926e7e648c','91c3a366a38dbe86c6185116b137435ae65dab236753e3ffd498af4c6cb0dc3d','emoji',2,1,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:54:08.911','2026-11-30 15:54:08.911');
+INSERT INTO "cells" VALUES(3,2,'8b67a73afb88459a865efe362cead7d4','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:54:08.933','2026-11-30 15:54:08.933');
+INSERT INTO "cells" VALUES(4,3,'c4be6b451c604a7aa033eb869f803765','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:54:08.951','2026-11-30 15:54:08.951');
+INSERT INTO "cells" VALUES(5,4,'bbd48e4f87ea4bb990e720dcc231daf2','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:54:08.967','2026-11-30 15:54:08.967');
+INSERT INTO "cells" VALUES(6,5,NULL,'087acef90b2f3ff4d8a7367536f2fce44f23eab3331f8806acfd65ee3ce1d9f4','queued',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:54:08.979000','2026-11-30 15:54:08.979000');
+INSERT INTO "cells" VALUES(7,5,NULL,'3399c545ba44b1473bac58828f468d709ab39caec49e6bb0e891291019b66fcf','queued',2,1,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:54:08.979000','2026-11-30 15:54:08.979000');
+INSERT INTO "cells" VALUES(8,5,NULL,'fcb2bf14142cacf802476b7b288528a9fbf99e76d6c3ca485f6d559a3a5db5fc','queued',2,2,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:54:08.979000','2026-11-30 15:54:08.979000');
+INSERT INTO "cells" VALUES(9,5,NULL,'4edac75aa4645a4d51c6987e3682fe8ba9d5672b651195a3f5e5610b75c11678','queued',2,3,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:54:08.979000','2026-11-30 15:54:08.979000');
+INSERT INTO "cells" VALUES(10,5,NULL,'66936523e5832350fce8f207a1a1ec28da6fb9e6dedba0dcd8ea303667e95602','queued',2,4,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:54:08.979000','2026-11-30 15:54:08.979000');
+INSERT INTO "cells" VALUES(11,5,NULL,'66266801647e575c4671242177646e0ecbee2c94ae46fb4f95e8f65249f90f51','queued',2,9,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 15:54:09.050000','2026-11-30 15:54:09.050000');
 CREATE TABLE column_docs (
 	table_name TEXT NOT NULL, 
 	column_name TEXT NOT NULL, 
@@ -173,9 +173,10 @@ INSERT INTO "column_docs" VALUES('cells','submitted_at','last submitted, UTC');
 INSERT INTO "column_docs" VALUES('evaluation_parts','','One row per part of an evaluation that is not merged yet');
 INSERT INTO "column_docs" VALUES('evaluation_parts','run_id','the run that is evaluated');
 INSERT INTO "column_docs" VALUES('evaluation_parts','evaluation_hash','as of the evaluation to be');
-INSERT INTO "column_docs" VALUES('evaluation_parts','part','number of the part, from 0');
-INSERT INTO "column_docs" VALUES('evaluation_parts','first','position of its first sample, from 0');
-INSERT INTO "column_docs" VALUES('evaluation_parts','count','how many samples it has');
+INSERT INTO "column_docs" VALUES('evaluation_parts','work','what is made, in words and as hashes');
+INSERT INTO "column_docs" VALUES('evaluation_parts','part','its place in the work, from 0');
+INSERT INTO "column_docs" VALUES('evaluation_parts','first','its first item (sample, text, ...), from 0');
+INSERT INTO "column_docs" VALUES('evaluation_parts','count','how many items it has');
 INSERT INTO "column_docs" VALUES('evaluation_parts','status','queued, running or done');
 INSERT INTO "column_docs" VALUES('evaluation_parts','fence','times claimed; older claims are void');
 INSERT INTO "column_docs" VALUES('evaluation_parts','worker','the process computing it; NULL unless running');
@@ -462,6 +463,7 @@ INSERT INTO "confusions" VALUES(3,2,2,1);
 CREATE TABLE evaluation_parts (
 	run_id TEXT NOT NULL, 
 	evaluation_hash TEXT NOT NULL, 
+	work TEXT NOT NULL, 
 	part INTEGER NOT NULL, 
 	first BIGINT NOT NULL, 
 	count BIGINT NOT NULL, 
@@ -471,7 +473,7 @@ CREATE TABLE evaluation_parts (
 	lease_until DATETIME, 
 	digest TEXT, 
 	path TEXT, 
-	CONSTRAINT pk_evaluation_parts PRIMARY KEY (run_id, evaluation_hash, part), 
+	CONSTRAINT pk_evaluation_parts PRIMARY KEY (run_id, evaluation_hash, work, part), 
 	CONSTRAINT fk_evaluation_parts_run_id FOREIGN KEY(run_id) REFERENCES runs (id), 
 	CONSTRAINT ck_evaluation_parts_status CHECK (status IN ('queued', 'running', 'done')), 
 	CONSTRAINT ck_evaluation_parts_lease CHECK ((status = 'running') = (worker IS NOT NULL) AND (status = 'running') = (lease_until IS NOT NULL))
@@ -503,9 +505,9 @@ CREATE TABLE evaluations (
 	CONSTRAINT fk_evaluations_run_id FOREIGN KEY(run_id) REFERENCES runs (id), 
 	CONSTRAINT uq_evaluations_run_id_evaluation_hash_name_condition UNIQUE (run_id, evaluation_hash, name, condition)
 );
-INSERT INTO "evaluations" VALUES(1,'2aa63f0014324435b7f5382a8ec30c55','zero_shot','zero_shot','','test','revision-1',7,'evaluation-2aa63f0014324435b7f5382a8ec30c55','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 15:17:04.600',NULL,NULL);
-INSERT INTO "evaluations" VALUES(2,'2aa63f0014324435b7f5382a8ec30c55','again','zero_shot','','test','revision-1',NULL,'again','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',2,'["a photo of a {}."]',3,1,'2026-11-30 15:17:05.004',NULL,NULL);
-INSERT INTO "evaluations" VALUES(3,'d6ef7be43eeb40279bf06f61b1f5f18b','zero_shot','zero_shot','','test','revision-1',7,'evaluation-d6ef7be43eeb40279bf06f61b1f5f18b','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 15:17:05.341',NULL,NULL);
+INSERT INTO "evaluations" VALUES(1,'46330f02c91940e5b86359dac62f71a2','zero_shot','zero_shot','','test','revision-1',7,'evaluation-46330f02c91940e5b86359dac62f71a2','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 15:54:08.887',NULL,NULL);
+INSERT INTO "evaluations" VALUES(2,'46330f02c91940e5b86359dac62f71a2','again','zero_shot','','test','revision-1',NULL,'again','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',2,'["a photo of a {}."]',3,1,'2026-11-30 15:54:08.904',NULL,NULL);
+INSERT INTO "evaluations" VALUES(3,'4c6d8caba2db4a0f92f299926e7e648c','zero_shot','zero_shot','','test','revision-1',7,'evaluation-4c6d8caba2db4a0f92f299926e7e648c','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 15:54:08.919',NULL,NULL);
 CREATE TABLE identities (
 	hash TEXT NOT NULL, 
 	content TEXT NOT NULL, 
@@ -622,24 +624,24 @@ CREATE TABLE metrics (
 	CONSTRAINT fk_metrics_evaluation_id FOREIGN KEY(evaluation_id) REFERENCES evaluations (id), 
 	CONSTRAINT fk_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
 );
-INSERT INTO "metrics" VALUES('2aa63f0014324435b7f5382a8ec30c55',NULL,'train/loss',1,1.0,'finite',1);
-INSERT INTO "metrics" VALUES('2aa63f0014324435b7f5382a8ec30c55',NULL,'train/loss',2,NULL,'nan',1);
-INSERT INTO "metrics" VALUES('2aa63f0014324435b7f5382a8ec30c55',NULL,'train/loss',3,NULL,'-inf',1);
-INSERT INTO "metrics" VALUES('2aa63f0014324435b7f5382a8ec30c55',1,'top1',NULL,0.5,'finite',2);
-INSERT INTO "metrics" VALUES('2aa63f0014324435b7f5382a8ec30c55',1,'top5',NULL,NULL,'undefined',3);
-INSERT INTO "metrics" VALUES('2aa63f0014324435b7f5382a8ec30c55',1,'nan',NULL,NULL,'nan',NULL);
-INSERT INTO "metrics" VALUES('2aa63f0014324435b7f5382a8ec30c55',1,'up',NULL,NULL,'inf',NULL);
-INSERT INTO "metrics" VALUES('2aa63f0014324435b7f5382a8ec30c55',1,'down',NULL,NULL,'-inf',4);
-INSERT INTO "metrics" VALUES('2aa63f0014324435b7f5382a8ec30c55',2,'top1',NULL,0.5,'finite',2);
-INSERT INTO "metrics" VALUES('2aa63f0014324435b7f5382a8ec30c55',2,'top5',NULL,NULL,'undefined',3);
-INSERT INTO "metrics" VALUES('2aa63f0014324435b7f5382a8ec30c55',2,'nan',NULL,NULL,'nan',NULL);
-INSERT INTO "metrics" VALUES('2aa63f0014324435b7f5382a8ec30c55',2,'up',NULL,NULL,'inf',NULL);
-INSERT INTO "metrics" VALUES('2aa63f0014324435b7f5382a8ec30c55',2,'down',NULL,NULL,'-inf',4);
-INSERT INTO "metrics" VALUES('d6ef7be43eeb40279bf06f61b1f5f18b',3,'top1',NULL,0.5,'finite',2);
-INSERT INTO "metrics" VALUES('d6ef7be43eeb40279bf06f61b1f5f18b',3,'top5',NULL,NULL,'undefined',3);
-INSERT INTO "metrics" VALUES('d6ef7be43eeb40279bf06f61b1f5f18b',3,'nan',NULL,NULL,'nan',NULL);
-INSERT INTO "metrics" VALUES('d6ef7be43eeb40279bf06f61b1f5f18b',3,'up',NULL,NULL,'inf',NULL);
-INSERT INTO "metrics" VALUES('d6ef7be43eeb40279bf06f61b1f5f18b',3,'down',NULL,NULL,'-inf',4);
+INSERT INTO "metrics" VALUES('46330f02c91940e5b86359dac62f71a2',NULL,'train/loss',1,1.0,'finite',1);
+INSERT INTO "metrics" VALUES('46330f02c91940e5b86359dac62f71a2',NULL,'train/loss',2,NULL,'nan',1);
+INSERT INTO "metrics" VALUES('46330f02c91940e5b86359dac62f71a2',NULL,'train/loss',3,NULL,'-inf',1);
+INSERT INTO "metrics" VALUES('46330f02c91940e5b86359dac62f71a2',1,'top1',NULL,0.5,'finite',2);
+INSERT INTO "metrics" VALUES('46330f02c91940e5b86359dac62f71a2',1,'top5',NULL,NULL,'undefined',3);
+INSERT INTO "metrics" VALUES('46330f02c91940e5b86359dac62f71a2',1,'nan',NULL,NULL,'nan',NULL);
+INSERT INTO "metrics" VALUES('46330f02c91940e5b86359dac62f71a2',1,'up',NULL,NULL,'inf',NULL);
+INSERT INTO "metrics" VALUES('46330f02c91940e5b86359dac62f71a2',1,'down',NULL,NULL,'-inf',4);
+INSERT INTO "metrics" VALUES('46330f02c91940e5b86359dac62f71a2',2,'top1',NULL,0.5,'finite',2);
+INSERT INTO "metrics" VALUES('46330f02c91940e5b86359dac62f71a2',2,'top5',NULL,NULL,'undefined',3);
+INSERT INTO "metrics" VALUES('46330f02c91940e5b86359dac62f71a2',2,'nan',NULL,NULL,'nan',NULL);
+INSERT INTO "metrics" VALUES('46330f02c91940e5b86359dac62f71a2',2,'up',NULL,NULL,'inf',NULL);
+INSERT INTO "metrics" VALUES('46330f02c91940e5b86359dac62f71a2',2,'down',NULL,NULL,'-inf',4);
+INSERT INTO "metrics" VALUES('4c6d8caba2db4a0f92f299926e7e648c',3,'top1',NULL,0.5,'finite',2);
+INSERT INTO "metrics" VALUES('4c6d8caba2db4a0f92f299926e7e648c',3,'top5',NULL,NULL,'undefined',3);
+INSERT INTO "metrics" VALUES('4c6d8caba2db4a0f92f299926e7e648c',3,'nan',NULL,NULL,'nan',NULL);
+INSERT INTO "metrics" VALUES('4c6d8caba2db4a0f92f299926e7e648c',3,'up',NULL,NULL,'inf',NULL);
+INSERT INTO "metrics" VALUES('4c6d8caba2db4a0f92f299926e7e648c',3,'down',NULL,NULL,'-inf',4);
 CREATE TABLE mmlab_alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT mmlab_alembic_version_pkc PRIMARY KEY (version_num)
@@ -650,7 +652,7 @@ CREATE TABLE properties (
 	value TEXT NOT NULL, 
 	CONSTRAINT pk_properties PRIMARY KEY ("key")
 );
-INSERT INTO "properties" VALUES('id','1821571cbeb747ee9f8b4a7185b28c71');
+INSERT INTO "properties" VALUES('id','e4721d6934524b72ad71af918569cfb5');
 INSERT INTO "properties" VALUES('runs_folder','token of a folder');
 CREATE TABLE queue (
 	id INTEGER NOT NULL, 
@@ -677,12 +679,12 @@ CREATE TABLE queue (
 	CONSTRAINT ck_queue_lease CHECK ((status = 'running') = (worker IS NOT NULL) AND (status = 'running') = (lease_until IS NOT NULL)), 
 	CONSTRAINT ck_queue_ended CHECK ((status IN ('done', 'failed', 'cancelled')) = (ended_at IS NOT NULL))
 );
-INSERT INTO "queue" VALUES(1,6,'queued','failed',0,'[]',NULL,0,NULL,1,NULL,NULL,0,NULL,'a plugin is missing 🦜','2026-11-30 15:17:06.414000','2026-11-30 15:17:06.703');
-INSERT INTO "queue" VALUES(2,7,'queued','cancelled',-1,'[]',NULL,0,NULL,1,NULL,NULL,0,NULL,NULL,'2026-11-30 15:17:06.414000','2026-11-30 15:17:06.811');
-INSERT INTO "queue" VALUES(3,8,'queued','running',-2,'[]',NULL,0,NULL,3,'worker','2026-11-30 15:18:07.108',1,'signal 9',NULL,'2026-11-30 15:17:06.414000',NULL);
-INSERT INTO "queue" VALUES(4,9,'queued','queued',-3,'[]',NULL,0,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 15:17:06.414000',NULL);
-INSERT INTO "queue" VALUES(5,10,'queued','queued',-4,'[]',NULL,0,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 15:17:06.414000',NULL);
-INSERT INTO "queue" VALUES(6,11,'queued','queued',0,'["trained"]',NULL,1,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 15:17:07.215000',NULL);
+INSERT INTO "queue" VALUES(1,6,'queued','failed',0,'[]',NULL,0,NULL,1,NULL,NULL,0,NULL,'a plugin is missing 🦜','2026-11-30 15:54:08.983000','2026-11-30 15:54:09.002');
+INSERT INTO "queue" VALUES(2,7,'queued','cancelled',-1,'[]',NULL,0,NULL,1,NULL,NULL,0,NULL,NULL,'2026-11-30 15:54:08.983000','2026-11-30 15:54:09.014');
+INSERT INTO "queue" VALUES(3,8,'queued','running',-2,'[]',NULL,0,NULL,3,'worker','2026-11-30 15:55:09.041',1,'signal 9',NULL,'2026-11-30 15:54:08.983000',NULL);
+INSERT INTO "queue" VALUES(4,9,'queued','queued',-3,'[]',NULL,0,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 15:54:08.983000',NULL);
+INSERT INTO "queue" VALUES(5,10,'queued','queued',-4,'[]',NULL,0,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 15:54:08.983000',NULL);
+INSERT INTO "queue" VALUES(6,11,'queued','queued',0,'["trained"]',NULL,1,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 15:54:09.052000',NULL);
 CREATE TABLE rankings (
 	evaluation_id INTEGER NOT NULL, 
 	sample_id INTEGER NOT NULL, 
@@ -769,11 +771,11 @@ CREATE TABLE runs (
 	CONSTRAINT fk_runs_spec_id FOREIGN KEY(spec_id) REFERENCES specs (id), 
 	CONSTRAINT uq_runs_train_hash_replicate UNIQUE (train_hash, replicate)
 );
-INSERT INTO "runs" VALUES('2aa63f0014324435b7f5382a8ec30c55',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-0','group-done',0,0,'done',1,NULL,NULL,'2026-11-30 15:17:04.023','2026-11-30 15:17:04.166','2026-11-30 15:17:04.887','{"git": null}','{"seconds": 1.5}',NULL,NULL);
-INSERT INTO "runs" VALUES('d6ef7be43eeb40279bf06f61b1f5f18b',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-1','group-done',1,0,'done',1,NULL,NULL,'2026-11-30 15:17:05.176','2026-11-30 15:17:05.247','2026-11-30 15:17:05.493','{"git": null}','{"seconds": 1.5}',NULL,NULL);
-INSERT INTO "runs" VALUES('c495b74212b147b28c03084df8ce98fa',2,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-failed-0','group-failed',0,0,'failed',1,NULL,NULL,'2026-11-30 15:17:05.551','2026-11-30 15:17:05.637','2026-11-30 15:17:05.758','{"git": null}','{}','not finite',NULL);
-INSERT INTO "runs" VALUES('683f0410553e4d82b2c17f9c81155fd0',3,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-released-0','group-released',0,0,'queued',1,NULL,NULL,'2026-11-30 15:17:05.870','2026-11-30 15:17:05.931',NULL,'{"git": null}','{}',NULL,NULL);
-INSERT INTO "runs" VALUES('97e830f8119e4a1aa9a4e53fac2372b5',4,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-running-0','group-running',0,0,'running',1,'worker','2026-11-30 15:18:06.168','2026-11-30 15:17:06.068','2026-11-30 15:17:06.168',NULL,'{"git": null}','{}',NULL,NULL);
+INSERT INTO "runs" VALUES('46330f02c91940e5b86359dac62f71a2',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-0','group-done',0,0,'done',1,NULL,NULL,'2026-11-30 15:54:08.851','2026-11-30 15:54:08.863','2026-11-30 15:54:08.895','{"git": null}','{"seconds": 1.5}',NULL,NULL);
+INSERT INTO "runs" VALUES('4c6d8caba2db4a0f92f299926e7e648c',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-1','group-done',1,0,'done',1,NULL,NULL,'2026-11-30 15:54:08.910','2026-11-30 15:54:08.914','2026-11-30 15:54:08.923','{"git": null}','{"seconds": 1.5}',NULL,NULL);
+INSERT INTO "runs" VALUES('8b67a73afb88459a865efe362cead7d4',2,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-failed-0','group-failed',0,0,'failed',1,NULL,NULL,'2026-11-30 15:54:08.933','2026-11-30 15:54:08.937','2026-11-30 15:54:08.943','{"git": null}','{}','not finite',NULL);
+INSERT INTO "runs" VALUES('c4be6b451c604a7aa033eb869f803765',3,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-released-0','group-released',0,0,'queued',1,NULL,NULL,'2026-11-30 15:54:08.950','2026-11-30 15:54:08.958',NULL,'{"git": null}','{}',NULL,NULL);
+INSERT INTO "runs" VALUES('bbd48e4f87ea4bb990e720dcc231daf2',4,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-running-0','group-running',0,0,'running',1,'worker','2026-11-30 15:55:08.974','2026-11-30 15:54:08.967','2026-11-30 15:54:08.974',NULL,'{"git": null}','{}',NULL,NULL);
 CREATE TABLE sample_results (
 	evaluation_id INTEGER NOT NULL, 
 	sample_id INTEGER NOT NULL, 
@@ -905,15 +907,15 @@ CREATE TABLE specs (
 	CONSTRAINT uq_specs_hash UNIQUE (hash)
 );
 INSERT INTO "specs" VALUES(1,'e12362867f8728f975bac03123874a178c2eac011cfb504df6bd0f044ffeb86b','emoji.toml','name = "emoji" # done 🦜
-','{"name": "emoji"}','2026-11-30 15:17:03.953');
+','{"name": "emoji"}','2026-11-30 15:54:08.849');
 INSERT INTO "specs" VALUES(2,'1b87ca647a8e805d3aae47d86956f3c4bb806910153c2feca3ddd456a21ce0c3','emoji.toml','name = "emoji" # failed 🦜
-','{"name": "emoji"}','2026-11-30 15:17:05.550');
+','{"name": "emoji"}','2026-11-30 15:54:08.932');
 INSERT INTO "specs" VALUES(3,'bc591cbd6652bccbe6f42101632328abe8f7e85a7344fecee6bdf214c9e6c0a5','emoji.toml','name = "emoji" # released 🦜
-','{"name": "emoji"}','2026-11-30 15:17:05.816');
+','{"name": "emoji"}','2026-11-30 15:54:08.950');
 INSERT INTO "specs" VALUES(4,'d0971237a8dbfefc3ea431aac15808f457474dcecfb24088bc202bf642e0542c','emoji.toml','name = "emoji" # running 🦜
-','{"name": "emoji"}','2026-11-30 15:17:06.067');
+','{"name": "emoji"}','2026-11-30 15:54:08.966');
 INSERT INTO "specs" VALUES(5,'380893809810c7a4b8bd1464f2624406fd5b4d5813f931924698bd65e8062346','emoji.toml','name = "emoji" # one 🦜
-','{"name": "emoji"}','2026-11-30 15:17:06.283');
+','{"name": "emoji"}','2026-11-30 15:54:08.978');
 CREATE TABLE thumbnails (
 	sample_id INTEGER NOT NULL, 
 	image BLOB NOT NULL, 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from support.lab import ENCODERS, TOY, Lab, child_environment
 
+from mmlab.runner.child import ChildProcess, _Child
+
 SEEDS = "[sweep]\nseeds = [0, 1, 2]\n"
 
 
@@ -86,6 +88,33 @@ def test_a_cell_that_hangs_is_ended_in_time(sqlite_lab: Lab) -> None:
     (attempt,) = lab.detail("hang").attempts
     assert attempt.outcome == "timeout"
     assert "nothing heard of it for 4 s" in str(attempt.message)
+
+
+@pytest.mark.slow
+def test_a_template_that_is_killed_costs_one_cell(sqlite_lab: Lab) -> None:
+    lab = sqlite_lab
+    specs = [wild(lab, "kill_parent", 2), lab.write("tame")]
+    outcomes = lab.run(specs, in_process=False, max_attempts=1)
+    assert [outcome.status for outcome in outcomes] == ["failed", "done"]
+    assert "from which those that execute cells are forked" in str(outcomes[0].error)
+
+
+@pytest.mark.slow
+def test_so_does_a_child_that_dies_before_it_is_ready(
+    sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, killed = ChildProcess._ask, list[str]()
+
+    def ask_and_kill(self: ChildProcess, child: _Child, name: str, *values: object) -> object:
+        if name == "begin" and not killed:
+            killed.append(name)
+            child.kill()
+        return ask(self, child, name, *values)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ChildProcess, "_ask", ask_and_kill)
+    specs = [sqlite_lab.write("first"), sqlite_lab.write("second")]
+    outcomes = sqlite_lab.run(specs, in_process=False, max_attempts=1)
+    assert [outcome.status for outcome in outcomes] == ["failed", "done"]
 
 
 #: What the loss leaves behind, and how that is told.

@@ -14,13 +14,13 @@ import pytest
 import torch
 
 from mmlab.data.tables import ENDING, FeatureTable, clear_abandoned, locked, write_table
-from mmlab.evaluate.label_features import Scratch
+from mmlab.files import Scratch
 from mmlab.model.weights import save_weights
 from mmlab.plugin import Features
 from mmlab.records import Artifact, MetricPoint
-from mmlab.runner import checkpoints
+from mmlab.runner import checkpoints, score
 from mmlab.runner.checkpoints import Checkpoints
-from mmlab.runner.runs_folder import CHECKPOINTS, clear_leftovers
+from mmlab.runner.runs_folder import CHECKPOINTS, PARTS, clear_leftovers
 from mmlab.runner.spool import Header, Points, Spool, spool_path
 
 RUN = "0123456789abcdef" * 2
@@ -37,6 +37,7 @@ def weights(runs: Path) -> None:
     """As training writes them, and evaluators their scores."""
     save_weights(runs / RUN / "best.safetensors", {"a": torch.zeros(999)})
     save_weights(runs / RUN / "zero_shot-0123456789ab.safetensors", {"scores": torch.zeros(999)})
+    save_weights(runs / RUN / PARTS / "0123" / "scores-0.safetensors", {"x": torch.zeros(999)})
 
 
 def checkpoint(runs: Path) -> None:
@@ -148,6 +149,8 @@ def is_final(runs: Path, path: Path) -> bool:
     """Whether a file has the name that a whole one gets."""
     if path.parts[0] == "spool":
         return len(path.parts) == 1 or (runs / path).stat().st_size > 0
+    if path.parts[1:2] == (PARTS,):
+        return path.suffix != ".partial"
     if path.parts[1:2] == (CHECKPOINTS,):
         return len(path.parts) == 2 or path.parts[2].startswith("step-")
     return len(path.parts) == 1 or path.name in WHOLE
@@ -181,8 +184,8 @@ def test_weights_of_a_claim_that_was_not_sure_of_its_run_go(tmp_path: Path) -> N
     assert files(tmp_path / RUN) == {"best.safetensors", scores}
 
 
-def test_the_folder_of_checkpoints_is_known_by_its_name() -> None:
-    assert checkpoints.FOLDER == CHECKPOINTS
+def test_folders_in_that_of_a_run_are_known_by_their_names() -> None:
+    assert (checkpoints.FOLDER, score.PARTS_FOLDER) == (CHECKPOINTS, PARTS)
 
 
 def test_using_the_cache_clears_what_a_killed_process_left_there(tmp_path: Path) -> None:

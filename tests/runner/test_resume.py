@@ -29,7 +29,6 @@ from mmlab.hashing import digest
 from mmlab.records import Progress
 from mmlab.runner.garbage import delete, find_checkpoints
 from mmlab.runner.runner import run_specs
-from mmlab.runner.runs_folder import TOKENS
 from mmlab.store.address import parse_address
 from mmlab.store.tables import metrics
 
@@ -296,4 +295,5 @@ def test_what_could_not_be_saved_is_found_before_the_first_step(
     assert outcome.status == "failed"
     assert all(words in (outcome.error or "") for words in said), outcome.error
     assert sqlite_lab.shown.progressed == []
-    assert [path.name for path in sqlite_lab.runs.rglob("*.*")] == [TOKENS]
+    folder = sqlite_lab.runs / sqlite_lab.detail("@last").run.run_id
+    assert not list(folder.rglob("*.*"))

@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from support.chaos.cells import NAMES, submissions
 from support.chaos.executor import Silent, TorchFree
 
-from mmlab.runner.coordinator import Coordinator, Ended, ExecutionOptions
+from mmlab.runner.coordinator import Coordinator, Ended
+from mmlab.runner.runner import RunOptions, begin
 from mmlab.runner.stopping import Stop
 from mmlab.runner.worker import Worker, WorkOptions
 from mmlab.store import QueuedCell, Store
 
 
-@dataclass
-class Disturbed:
+class Disturbed(TorchFree):
     """An executor before whose first cell something happens."""
 
-    happens: Callable[[], object]
-    executor: TorchFree
+    def __init__(self, happens: Callable[[], object]) -> None:
+        super().__init__()
+        self.happens = happens
 
     def execute(self, queued: QueuedCell, coordinator: Coordinator) -> Ended:
         happens, self.happens = self.happens, bool
         happens()
-        return self.executor.execute(queued, coordinator)
+        return super().execute(queued, coordinator)
 
 
 def disturbed(store: Store, runs: Path, happens: Callable[[], object]) -> Worker:
     """A worker that has worked on whatever was queued."""
-    executor = TorchFree()
-    executor.begin(ExecutionOptions(str(runs), None))
+    executor = Disturbed(happens)
+    folder = begin(executor, store, RunOptions("", runs), Silent())
     with Stop(executor.ask_to_stop, executor.kill) as stop:
-        cells = Disturbed(happens, executor)
-        worker = Worker(store, runs, cells, Silent(), WorkOptions(), stop)  # type: ignore[arg-type]
+        worker = Worker(store, folder, executor, Silent(), WorkOptions(), stop)
         worker.work()
     return worker
 

@@ -50,9 +50,11 @@ NONSENSE = (
     "UPDATE queue SET run_id = '99'",
     "INSERT INTO queue (cell_id, experiment, status, priority, waits_for, rerun, fence, deaths,"
     " created_at) SELECT cell_id, '', 'queued', 0, '[]', rerun, 0, 0, created_at FROM queue",
-    "INSERT INTO evaluation_parts VALUES ('99', '', 0, 0, 1, 'queued', 0, NULL, NULL, NULL, NULL)",
-    "INSERT INTO evaluation_parts (run_id, evaluation_hash, part, first, count, status, fence)"
-    " SELECT id, '', 0, 0, 1, 'running', 1 FROM runs",
+    "INSERT INTO evaluation_parts VALUES ('99', '', '', 0, 0, 1, 'queued', 0,"
+    " NULL, NULL, NULL, NULL)",
+    "INSERT INTO evaluation_parts"
+    " (run_id, evaluation_hash, work, part, first, count, status, fence)"
+    " SELECT id, '', '', 0, 0, 1, 'running', 1 FROM runs",
     "INSERT INTO properties SELECT * FROM properties",
 )
 

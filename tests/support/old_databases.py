@@ -78,7 +78,8 @@ _OF_TABLES = {
         finished_at
     FROM cells JOIN runs ON runs.id = run_id WHERE train_hash = 'train-done-0'""",
     "evaluation_parts": """INSERT INTO evaluation_parts
-    SELECT id, 'evaluation of parts', 0, 0, 9, 'done', 1, NULL, NULL, 'ab', '🦜' FROM runs""",
+    SELECT id, 'evaluation of parts', 'images', 0, 0, 9, 'done', 1, NULL, NULL, 'ab', '🦜'
+    FROM runs""",
     "skipped_samples": """INSERT INTO skipped_samples
     SELECT id, 'revision-1', 'test', 4, 'x 🦜', 'broken' FROM runs WHERE status = 'done'""",
     "cells": """INSERT INTO cells (spec_id, run_id, hash, experiment, position, seed, label, axes,

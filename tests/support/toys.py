@@ -159,6 +159,7 @@ _WILD: Mapping[str, Callable[[], object]] = {
     "segfault": lambda: ctypes.string_at(0),
     "abort": os.abort,
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
+    "kill_parent": lambda: os.kill(os.getppid(), signal.SIGKILL),
     "hang": lambda: time.sleep(600),
     "fork": os.fork,
     "close_output": lambda: os.close(1),

@@ -189,7 +189,7 @@ def make_side(
     rows = [(index, place) for index in indexes for place in range(len(captions[index]))]
     texts = [captions[index][place] for index, place in rows]
     if prefix or any(len(captions[index]) != 1 for index in indexes):
-        features = subject.encode_raws(key, [prefix + text for text in texts])
+        features = subject.encode_captions(key, [prefix + text for text in texts])
     ids = [_caption_id(encoded.ids[index], place, len(captions[index])) for index, place in rows]
     return Side(key, subject.project(key, features), ids, [index for index, _ in rows], texts)
 

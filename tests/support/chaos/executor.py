@@ -37,18 +37,21 @@ from support.chaos.cells import (
 
 
 class TorchFree:
-    """An executor whose steps are naps of `nap_seconds` in the mean. See `Executor`.
+    """An executor whose steps are naps of `nap_seconds`, without a seed exactly. See `Executor`.
 
     `at_work` is told when it begins a cell, and when that has ended.
     """
 
     def __init__(
-        self, nap_seconds: float = 0.0, seed: int = 0, at_work: Callable[[bool], None] = bool
+        self,
+        nap_seconds: float = 0.0,
+        seed: int | None = None,
+        at_work: Callable[[bool], object] = bool,
     ) -> None:
         self.nap_seconds = nap_seconds
         self.at_work = at_work
         self.is_asked = False
-        self._random = random.Random(seed)
+        self._random = None if seed is None else random.Random(seed)
 
     def __enter__(self) -> Self:
         return self
@@ -124,7 +127,8 @@ class TorchFree:
 
     def _nap(self) -> None:
         if self.nap_seconds:
-            time.sleep(self._random.uniform(0, 2 * self.nap_seconds))
+            draw = self._random.uniform(0, 2) if self._random else 1.0
+            time.sleep(draw * self.nap_seconds)
 
 
 class Silent:

@@ -106,10 +106,14 @@ def work(url: str, folder: Path, weather: Weather, beats: Beats, number: int) ->
     watch.tell_claims()
     seed = weather.seed * 100_003 + number
     executor = TorchFree(weather.nap, seed, functools.partial(beats.beat, number))
-    runner._executor = lambda options: nullcontext(executor)
-    options = WorkOptions(weather.lease, idle_seconds=None)
     with suppress(StoppedError):
-        runner.work(RunOptions(url, folder / "runs", work=options), Silent())
+        work_with(executor, url, folder / "runs", WorkOptions(weather.lease, idle_seconds=None))
+
+
+def work_with(executor: TorchFree, url: str, runs: Path, options: WorkOptions) -> None:
+    """`mmlab work` with this executor in the place of child processes."""
+    runner._executor = lambda options: nullcontext(executor)
+    runner.work(RunOptions(url, runs, work=options), Silent())
 
 
 @dataclass
