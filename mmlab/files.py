@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -119,6 +122,47 @@ def is_disk_full(error: BaseException) -> bool:
     """Whether it says that a disk, a quota or the largest size of a file left no space."""
     full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     return isinstance(error, OSError) and error.errno in full
+
+
+class Scratch:
+    """A new folder for temporary files, which may be large, until `close`.
+
+    Whoever makes one clears those of killed processes first. A living process holds a lock on its
+    own; of another user's none is touched.
+    """
+
+    def __init__(self) -> None:
+        for path in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+            _remove_dead(path)
+        self._folder = tempfile.TemporaryDirectory(prefix=_SCRATCH)
+        self.path = Path(self._folder.name)
+        self._handle = os.open(self.path, os.O_RDONLY)
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def close(self) -> None:
+        """Delete it."""
+        self._folder.cleanup()
+        os.close(self._handle)
+
+
+_SCRATCH = "mmlab-scratch-"
+#: An empty folder of this age has not been locked yet, perhaps.
+_NEW_SECONDS = 10
+
+
+def _remove_dead(folder: Path) -> None:
+    """Delete a scratch folder of this user that no process holds."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            made = os.fstat(handle)
+            is_new = not os.listdir(handle) and time.time() - made.st_mtime < _NEW_SECONDS
+            if made.st_uid == os.geteuid() and not is_new:
+                shutil.rmtree(folder)
+        finally:
+            os.close(handle)
 
 
 def _unwritable(path: Path, what: str, found: str) -> UsageError:

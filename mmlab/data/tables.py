@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -187,10 +190,16 @@ def write_table(path: Path, table: Table, about: Mapping[str, object]) -> None:
     tensors = _tensors(table)
     facts = {"about": about, "sha256": content_sha256(tensors)}
     with atomic_file(path) as partial:
+        # Its writer has a temporary file of its own, of whatever name, beside the one it is given.
+        inside = partial.with_suffix(".folder")
+        inside.mkdir()
         try:
-            save_file(tensors, partial, {"mmlab": json.dumps(facts)})
-        except SafetensorError as error:  # what its writer makes of a full disk, say
+            save_file(tensors, inside / path.name, {"mmlab": json.dumps(facts)})
+            (inside / path.name).replace(partial)
+        except SafetensorError as error:  # what it makes of a full disk, say
             raise OSError(str(error)) from error
+        finally:
+            shutil.rmtree(inside, ignore_errors=True)
         partial.chmod(0o644)  # its writer keeps it to this user; others may share the folder
 
 
@@ -243,6 +252,63 @@ def locked(path: Path) -> Iterator[None]:
             with suppress(OSError):
                 file.unlink()
             lock.release()
+
+
+#: What is there while a file is made, by the file's key.
+_UNFINISHED = re.compile(
+    rf"\.([0-9a-f]{{64}})({re.escape(ENDING)}\.[0-9a-f]+\.(partial|folder)|\.lock)\Z"
+)
+
+
+def abandoned(folder: Path) -> list[Path]:
+    """What killed processes left in a folder of tables: nobody holds the lock of such a file."""
+    left = [paths for key, paths in _unfinished(folder) if not is_being_made(folder, key)]
+    return [path for paths in left for path in paths]
+
+
+def is_being_made(folder: Path, key: str) -> bool:
+    """Whether a process holds the lock under which a table is made."""
+    lock = _lock(folder, key)
+    if not os.path.exists(lock.lock_file):
+        return False
+    try:
+        with lock:
+            return False
+    except OSError:  # also where the time is up
+        return True
+
+
+def clear_abandoned(folder: Path) -> None:
+    """Delete what killed processes left in a folder of tables. What cannot be deleted stays."""
+    for key, paths in _unfinished(folder):
+        lock = _lock(folder, key)
+        with suppress(OSError), lock:  # where there are no locks, nobody knows who lives
+            _delete([*paths, Path(lock.lock_file)])
+
+
+def _unfinished(folder: Path) -> list[tuple[str, list[Path]]]:
+    """Keys of tables that are or were being made, each with what there is of it."""
+    found: dict[str, list[Path]] = {}
+    with suppress(OSError):
+        for name in sorted(os.listdir(folder)):
+            if match := _UNFINISHED.match(name):
+                found.setdefault(match[1], []).append(folder / name)
+    return list(found.items())
+
+
+def _lock(folder: Path, key: str) -> FileLock:
+    """The lock under which a table is made, which is had at once or not at all: OSError."""
+    file = folder / f".{key}.lock"
+    return FileLock(file, timeout=0, fallback_to_soft=False, preserve_lock_file=True)
+
+
+def _delete(paths: Iterable[Path]) -> None:
+    for path in paths:
+        with suppress(OSError):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
 
 def _facts(metadata: Mapping[str, str] | None) -> dict[str, Any]:  # Any: JSON

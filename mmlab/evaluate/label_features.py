@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -16,6 +14,7 @@ from torch import Tensor, nn
 from mmlab.data.tables import join_rows
 from mmlab.evaluate.prompts import Prompts
 from mmlab.evaluate.subject import EvaluatedModel, Piece, Work
+from mmlab.files import Scratch
 from mmlab.model.device import gather
 from mmlab.plugin import Features
 
@@ -41,7 +40,7 @@ class LabelFeatures:
         self.key = key
         self.prompts = prompts
         self.averages = averages
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Scratch | None = None
         self._last: tuple[slice, Features] | None = None
 
     def __enter__(self) -> Self:
@@ -57,7 +56,7 @@ class LabelFeatures:
         """Delete the temporary folder."""
         self._last = None
         if self._folder is not None:
-            self._folder.cleanup()
+            self._folder.close()
 
     def whole(self) -> Features:
         """Features of all labels, from memory where the weights and the prompts are the same."""
@@ -79,8 +78,8 @@ class LabelFeatures:
 
     def _read(self, labels: slice) -> Features:
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="mmlab-labels-")
-        path = Path(self._folder.name, str(labels.start))
+            self._folder = Scratch()
+        path = self._folder.path / str(labels.start)
         if not path.exists():
             self._last = None  # two blocks in memory would be one too many
             features = self._encode(labels)

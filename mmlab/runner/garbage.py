@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 
+from mmlab.data.tables import abandoned, is_being_made
 from mmlab.errors import MmlabError, explain
 from mmlab.runner.checkpoints import FOLDER
 from mmlab.runner.kept import PARTS_ENDING
@@ -31,7 +31,6 @@ _RUN = re.compile(r"[0-9a-f]{32}\Z")
 _WEIGHTS = re.compile(r"(\.[^/]+\.safetensors\.[0-9a-f]+\.partial|[^/.][^/]*\.safetensors)\Z")
 _KEY = re.compile(r"[0-9a-f]{64}\Z")
 _FEATURES = re.compile(r"[0-9a-f]{64}\.safetensors\Z")
-_UNFINISHED = re.compile(r"\.([0-9a-f]{64})(\.safetensors\.[0-9a-f]+\.partial|\.lock)\Z")
 #: States of a run whose files may yet be needed.
 _UNENDED = ("queued", "running")
 
@@ -49,17 +48,13 @@ class Garbage:
 
 def find_features(cache: Path) -> list[Garbage]:
     """Every file of features or inputs in a folder, and what killed processes left there."""
-    found = []
-    for folder in _unfinished(cache):
-        reason = "left by a process that ended early"
-        found.append(_of_folder("features", folder, "unfinished", reason))
+    left = [*_unfinished(cache), *(path for path in abandoned(cache) if not path.is_symlink())]
+    reason = "left by a process that ended early"
+    found = [_garbage("features", path, "unfinished", reason) for path in left]
     for path in _files(cache):
         if _FEATURES.match(path.name):
             kind, content = _describe(path)
             found.append(_garbage(kind, path, content, "can be computed again"))
-        elif (unfinished := _UNFINISHED.match(path.name)) and _is_abandoned(path, unfinished[1]):
-            reason = "left by a process that ended early"
-            found.append(_garbage("features", path, "unfinished", reason))
     return found
 
 
@@ -91,7 +86,7 @@ def find_checkpoints(runs: Path, store: Store) -> list[Garbage]:
         status = statuses.get(run_id)
         if status not in _UNENDED:
             about = f"checkpoints of run {run_id[:12]}"
-            found.append(_of_folder("checkpoints", path, about, _why(status)))
+            found.append(_garbage("checkpoints", path, about, _why(status)))
     return found
 
 
@@ -108,7 +103,7 @@ def find_parts(runs: Path, store: Store) -> list[Garbage]:
         status = statuses.get(run_id)
         if status not in _UNENDED and run_id not in evaluated:
             about = f"parts of evaluations of run {run_id[:12]}"
-            found.append(_of_folder("parts", path, about, _why(status)))
+            found.append(_garbage("parts", path, about, _why(status)))
     return found
 
 
@@ -142,7 +137,7 @@ def _unfinished(cache: Path) -> Iterator[Path]:
     """The folders of parts of features that nobody makes."""
     for path in sorted(cache.glob(f"*{PARTS_ENDING}")):
         is_ours = path.is_dir() and not path.is_symlink() and _KEY.match(path.stem)
-        if is_ours and _is_abandoned(path, path.stem):
+        if is_ours and not is_being_made(cache, path.stem):
             yield path
 
 
@@ -150,13 +145,14 @@ def _why(status: str | None) -> str:
     return "no such run in the database" if status is None else f"a {status} run"
 
 
-def _of_folder(kind: Kind, path: Path, content: str, reason: str) -> Garbage:
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    return Garbage(kind, path, size, content, reason)
-
-
 def _garbage(kind: Kind, path: Path, content: str, reason: str) -> Garbage:
-    return Garbage(kind, path, path.stat().st_size, content, reason)
+    return Garbage(kind, path, _size(path), content, reason)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)
 
 
 def _describe(path: Path) -> tuple[Kind, str]:
@@ -171,18 +167,6 @@ def _describe(path: Path) -> tuple[Kind, str]:
         return kind, f"{encoder} on {dataset['use']}, {dataset['split']}"
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError):
         return "features", "damaged"
-
-
-def _is_abandoned(path: Path, key: str) -> bool:
-    """Whether no process holds the lock under which a file is made."""
-    lock = path.with_name(f".{key}.lock")
-    if not lock.exists():
-        return True
-    try:
-        with FileLock(lock, timeout=0, fallback_to_soft=False, preserve_lock_file=True):
-            return True
-    except OSError:  # also where the time is up
-        return False
 
 
 def _undeletable(path: Path, error: OSError) -> MmlabError:

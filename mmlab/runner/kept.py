@@ -24,6 +24,7 @@ from mmlab.data.tables import (
     FeatureTable,
     InputTable,
     Table,
+    clear_abandoned,
     locked,
     read_table,
     write_table,
@@ -205,6 +206,7 @@ class FeatureCache:
         self.note = note
         self._said: set[str] = set()
         self._tables: dict[str, Table] = {}
+        self._is_cleared = False
 
     def say_once(self, text: str) -> None:
         """Tell a person, unless that was said before."""
@@ -230,6 +232,9 @@ class FeatureCache:
         about: Mapping[str, object],
         compute: Callable[[Parts], Table],
     ) -> Table:
+        if not self._is_cleared:
+            clear_abandoned(self.folder)
+            self._is_cleared = True
         found = self._read(path, name)
         if found is not None:
             return found

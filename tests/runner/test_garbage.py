@@ -17,6 +17,7 @@ from mmlab.cli import main
 from mmlab.data.tables import locked
 from mmlab.files import atomic_file
 from mmlab.runner.garbage import find_features, find_weights
+from mmlab.runner.runs_folder import TOKENS
 
 FROZEN = '[encoders.image]\nuse = "toy"\nfreeze = true\n[encoders.text]\nuse = "toy"\n'
 TABLES = (DATASET, FROZEN, CONCAT, SCRIPTED, TRAIN, CLASSIFICATION)
@@ -28,10 +29,11 @@ def gc(lab: Lab, *options: str) -> Result:
 
 
 def everything(lab: Lab) -> dict[str, int]:
-    """Every file of both folders, with its size."""
+    """Every file of both folders, but for that which says whose runs they hold, with its size."""
     folders = (lab.runs, lab.folder / "mmlab-cache")
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    return {str(path.relative_to(lab.folder)): path.stat().st_size for path in files}
+    found = {str(path.relative_to(lab.folder)): path.stat().st_size for path in files}
+    return {name: size for name, size in found.items() if Path(name).name != TOKENS}
 
 
 def leftover(lab: Lab, run_id: str = UNKNOWN, name: str = "best.safetensors") -> Path:

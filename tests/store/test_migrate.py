@@ -52,8 +52,9 @@ NONSENSE = (
     " created_at) SELECT cell_id, '', 'queued', 0, '[]', rerun, 0, 0, created_at FROM queue",
     "INSERT INTO evaluation_parts VALUES ('99', '', '', 0, 0, 1, 'queued', 0,"
     " NULL, NULL, NULL, NULL)",
-    "INSERT INTO evaluation_parts (run_id, evaluation_hash, work, part, first, count, status,"
-    " fence) SELECT id, '', '', 0, 0, 1, 'running', 1 FROM runs",
+    "INSERT INTO evaluation_parts"
+    " (run_id, evaluation_hash, work, part, first, count, status, fence)"
+    " SELECT id, '', '', 0, 0, 1, 'running', 1 FROM runs",
     "INSERT INTO properties SELECT * FROM properties",
 )
 
