@@ -43,6 +43,8 @@ _WAITS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 45_000,  # milliseconds
 }
+#: What the driver raises in making a connection, of options that it does not take, say.
+_NO_DEFECTS = (TypeError, ValueError, OverflowError)
 _WRITE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 
 #: What a driver's words mean for the user: a part of the message -> the next step.
@@ -208,21 +210,26 @@ class Database:
 
     def explain(self, error: Exception) -> str:
         """What the driver said, without secrets, and what to do about it."""
-        original = _original(error)
-        said = " ".join(self.address.redact(str(original)).split())
-        steps = (step for part, step in _NEXT_STEPS.items() if part in str(original))
-        step = next(steps, "correct {address}, or mend the database, then try again")
-        return explain(
-            self.address.display,
-            "the database cannot be used",
-            found=said or type(original).__name__,
-            allowed="a database that can be reached, read and written",
-            next_step=step.format(address=ADDRESS, display=self.address.display),
-        )
+        return explain_fault(self.address, error)
 
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+def explain_fault(address: Address, error: Exception) -> str:
+    """What the driver said of a database, without secrets, and what to do about it."""
+    original = _original(error)
+    said = " ".join(address.redact(str(original)).split())
+    steps = (step for part, step in _NEXT_STEPS.items() if part in str(original))
+    step = next(steps, "correct {address}, or mend the database, then try again")
+    return explain(
+        address.display,
+        "the database cannot be used",
+        found=said or type(original).__name__,
+        allowed="a database that can be reached, read and written",
+        next_step=step.format(address=ADDRESS, display=address.display),
+    )
 
 
 def backoff() -> Iterator[float]:
@@ -341,7 +348,10 @@ def _postgres_engine(address: Address) -> Engine:
         positional: Sequence[str],
         options: Mapping[str, Any],  # Any: a driver's arguments
     ) -> DBAPIConnection:
-        connection = dialect.connect(*positional, **options)
+        try:
+            connection = dialect.connect(*positional, **options)
+        except (*_NO_DEFECTS, dialect.loaded_dbapi.ProgrammingError) as error:
+            raise StoreError(explain_fault(address, error)) from error
         encoding = connection.info.parameter_status("server_encoding")
         if encoding != "UTF8":
             connection.close()

@@ -87,7 +87,11 @@ def _read_postgres(database: Database, query: AnySelect | str, schema: Schema) -
     statement, parameters = _numbered(query)
     uri = database.address.url.set(drivername="postgresql").render_as_string(hide_password=False)
     try:
-        with dbapi.connect(uri) as connection, connection.cursor() as cursor:
+        opened = dbapi.connect(uri)
+    except dbapi.Error as error:
+        raise StoreError(database.explain(error)) from error
+    try:
+        with opened as connection, connection.cursor() as cursor:
             cursor.execute(statement, parameters)
             frame: pl.DataFrame = cursor.fetch_polars()
     except dbapi.Error as error:
