@@ -21,7 +21,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from mmlab.errors import StoreError, explain
+from mmlab.errors import MmlabError, StoreError, explain
 from mmlab.store.address import ADDRESS, ALLOWED, Address
 
 BUSY_SECONDS = 30
@@ -196,17 +196,41 @@ class Database:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Turn faults of driver and server into StoreError; defects of ours stay as they are."""
+        """Turn faults of driver and server into StoreError; defects of ours stay as they are.
+
+        What looks like one may come of a damaged database; then that is said, and where.
+        """
         driver = self.engine.dialect.loaded_dbapi
         try:
             yield
         except (DBAPIError, driver.Error) as error:
-            if _is_defect(error):
+            is_defect = _is_defect(error)
+            if is_defect or "decode" in str(error):
+                self.require_sound(error)
+            if is_defect:
                 raise
             kind = StoreAway if _is_away(error, driver) else StoreError
             if self._was_there and _is_gone(error):
                 kind = DatabaseReplaced
             raise kind(self.explain(error)) from error
+        except Exception as error:
+            if not isinstance(error, MmlabError):
+                self.require_sound(error)
+            raise
+
+    def require_sound(self, error: Exception) -> None:
+        """Raise StoreError if the database holds what explains an error that nobody expected."""
+        from mmlab.store.damage import find_damage
+
+        try:
+            with self.engine.connect() as connection:
+                found = find_damage(connection, self.address)
+        except DBAPIError as other:
+            if _is_away(other, self.engine.dialect.loaded_dbapi):
+                return
+            raise StoreError(self.explain(other)) from error
+        if found is not None:
+            raise found from error
 
     def explain(self, error: Exception) -> str:
         """What the driver said, without secrets, and what to do about it."""
