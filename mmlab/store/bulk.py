@@ -102,6 +102,12 @@ def sound(row: Row[Any], table: Table, prefix: str = "") -> Row[Any]:
     return row
 
 
+def all_texts(*values: object) -> None:
+    """Raise ValueError for what is no text, where `sound` cannot know: in a joined table's rows."""
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError("no text")
+
+
 def _finite(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _finite(item) for key, item in value.items()}

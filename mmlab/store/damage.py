@@ -26,6 +26,7 @@ from sqlalchemy import (
     Text,
     and_,
     cast,
+    false,
     func,
     inspect,
     literal_column,
@@ -179,8 +180,9 @@ def _is_wrong(column: AnyColumn, names: Sequence[str]) -> ColumnElement[bool]:
     if isinstance(column.type, Boolean):
         wrong = or_(wrong, plain.not_in([literal_column("0"), literal_column("1")]))
     if isinstance(column.type, DateTime):
-        # A date that the calendar lacks has no number of days.
-        is_time = and_(plain.op("GLOB")(_TIME), func.julianday(column).is_not(None))
+        # A day that the calendar lacks is another one to SQLite, or none.
+        is_day = func.date(column) == func.substr(column, 1, 10)
+        is_time = and_(plain.op("GLOB")(_TIME), func.coalesce(is_day, false()))
         wrong = and_(plain.is_not(None), or_(wrong, not_(is_time)))
     # SQLite takes a column's word that it is not NULL, and would not look.
     return wrong if column.nullable else or_(wrong, func.typeof(column) == "null")

@@ -97,16 +97,17 @@ def _read_sqlite(database: Database, query: AnySelect | str, schema: Schema) -> 
     with database.read() as connection:
         # The driver's own rows: SQLAlchemy would make an object of each.
         rows = connection.execute(statement).cursor.fetchall()
-        _check_integers(rows, carried)
+        _check_kinds(rows, carried)
         frame = pl.DataFrame(rows, schema=carried, orient="row")
         return frame.with_columns(_cast(name, dtype) for name, dtype in schema.items())
 
 
-def _check_integers(rows: Sequence[tuple[object, ...]], schema: Schema) -> None:
-    """Raise ValueError for a fraction in a column of integers, of which Polars drops a part."""
+def _check_kinds(rows: Sequence[tuple[object, ...]], schema: Schema) -> None:
+    """Raise ValueError for a fraction among integers, or a text among bytes: Polars changes it."""
     for place, (name, dtype) in enumerate(schema.items()):
-        if dtype == pl.Int64 and float in set(map(type, map(itemgetter(place), rows))):
-            raise ValueError(f"a fraction in {name}")
+        kind = {pl.Int64: int, pl.Binary: bytes}.get(dtype)
+        if kind and not {*map(type, map(itemgetter(place), rows))} <= {kind, type(None)}:
+            raise ValueError(f"values of several kinds in {name}")
 
 
 def _cast(name: str, dtype: pl.DataType | type[pl.DataType]) -> pl.Expr:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, Select, Table, exists, select, true
 
 from mmlab.errors import UsageError, explain
 from mmlab.metric import by_number
-from mmlab.store.bulk import db_now, from_json, sound
+from mmlab.store.bulk import all_texts, db_now, from_json, sound
 from mmlab.store.cells import newest_cell
 from mmlab.store.rows import ArtifactRow, AttemptRow, BestWeights, EvaluationRow, RunDetail, RunRow
 from mmlab.store.tables import (
@@ -138,6 +138,8 @@ def run_detail(connection: Connection, run_id: str) -> RunDetail:
     ).first()
     if row is None:
         raise UsageError(_no_such_run(connection, run_id, []))
+    if row.spec_id is not None:
+        all_texts(row.spec_name, row.spec_text)
     return RunDetail(
         run=as_run(row),
         cell=newest_cell(connection, run_id),
@@ -153,7 +155,7 @@ def run_detail(connection: Connection, run_id: str) -> RunDetail:
 
 
 def _sound(connection: Connection, query: Select[Any], table: Table) -> Iterator[AnyRow]:
-    """Rows with all columns of a table. All are fetched: an open cursor would keep a file locked."""
+    """Rows with all columns of a table, all fetched: an open cursor would keep a file locked."""
     return (sound(row, table) for row in connection.execute(query).all())
 
 
