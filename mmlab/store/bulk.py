@@ -65,7 +65,7 @@ def to_json(value: object) -> str:
 
 
 #: Columns of JSON that hold no table.
-_LISTS = ("templates",)
+_LISTS = ("templates", "waits_for")
 _ANY = ("content",)
 
 

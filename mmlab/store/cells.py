@@ -123,9 +123,7 @@ def as_cell(row: Row[Any]) -> CellRow:
     sound(row, cells, "cell_")
     sound(row, specs, "spec_")
     return CellRow(
-        spec=SpecRow(
-            row.spec_name, row.spec_text, from_json(row.spec_resolved, specs.c.resolved)
-        ),
+        spec=SpecRow(row.spec_name, row.spec_text, from_json(row.spec_resolved, specs.c.resolved)),
         experiment=row.cell_experiment,
         position=row.cell_position,
         seed=row.cell_seed,

@@ -57,6 +57,11 @@ use = "retrieval"
 #: Every command with `--db`.
 VERBS = {
     "run": ("run", "spec.toml", "--device", "cpu"),
+    "work": ("work", "--device", "cpu"),
+    "retry": ("retry", "@last"),
+    "cancel": ("cancel", "@last"),
+    "sync": ("sync",),
+    "db runs": ("db", "runs", "folder"),
     "evaluate": ("evaluate", "@last", "spec.toml", "--device", "cpu"),
     "ls": ("ls",),
     "ls --json": ("ls", "--json"),
