@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from urllib.parse import unquote
 
 
 class MmlabError(Exception):
@@ -141,10 +142,19 @@ def check_text(place: str, text: str) -> None:
 
 #: The password of a URL, up to the last @ that is in front of a ": " of prose.
 _IN_URL = re.compile(
-    r"(\bpostgres[\w+]*:/{1,2}[^\s:/@]*:)(?:(?!: ).)+@|(\b\w[\w+.-]*:/{1,2}[^\s:/@]*:)[^\s/?#]+@"
+    r"(\bpostgres[\w+]*:/{1,2}[^\s:/@]*:)(?:(?!: ).)+@|(\b\w[\w+.-]*:/{1,2}[^\s:/@]*:)[^\s/?#]+@",
+    re.IGNORECASE,
 )
+#: The same without a scheme: `me:password@host`, where no path goes before it.
+_BARE = re.compile(r"((?<![\w/@.+-])[\w.+-]+:)(?![\s/:])[^\s'\"]{1,200}@(?=[\w\[.])")
 #: One that is named: `password=...`, as options of URLs and libpq have it.
-_NAMED = re.compile(r"(\b\w*password\s*=\s*)(?:'[^']*'|\"[^\"]*\"|[^\s&'\"]+)", re.IGNORECASE)
+_NAMED = re.compile(
+    r"(\b(?:\w*(?:password|passwd|passphrase)|pass|pwd)(?:\s*=\s*|%3d))"
+    r"(?:'(?:[^'\\]|\\.)*'|\"[^\"]*\"|['\"]?[^\s&'\"]+)",
+    re.IGNORECASE,
+)
+#: How often a text may be percent-encoded; none is on purpose.
+_ENCODED = 5
 
 
 def without_passwords(text: str) -> str:
@@ -154,7 +164,22 @@ def without_passwords(text: str) -> str:
     'postgresql://me:***@host/db: no such file; sslpassword=***'
     """
     shown = _IN_URL.sub(lambda found: f"{found[1] or found[2]}***@", text)
-    return _NAMED.sub(r"\1***", shown)
+    return _NAMED.sub(r"\1***", _BARE.sub(r"\1***@", shown))
+
+
+def shows_password(text: str) -> bool:
+    """Whether a text shows a password, were it percent-encoded.
+
+    >>> shows_password("db%253Fpassword%253Da"), shows_password("postgresql://me@host/db")
+    (True, False)
+    """
+    for _ in range(_ENCODED):
+        if without_passwords(text) != text:
+            return True
+        before, text = text, unquote(text)
+        if text == before:
+            return False
+    return True
 
 
 def harmless(text: str, keep: str = "\n\t") -> str:

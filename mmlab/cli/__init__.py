@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
+import threading
 from collections.abc import Iterator, MutableMapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import click
@@ -26,7 +30,14 @@ from mmlab.cli.output import (
     verbosity_options,
 )
 from mmlab.cli.settings import defaults_by_verb, read_settings
-from mmlab.errors import MmlabError, UsageError, explain, unstorable, without_passwords
+from mmlab.errors import (
+    MmlabError,
+    UsageError,
+    explain,
+    shows_password,
+    unstorable,
+    without_passwords,
+)
 
 INTERRUPTED = 130
 #: What the system says when a disk, or a user's part of it, holds no more.
@@ -87,6 +98,7 @@ class Verbs(click.Group):
     def main(self, *arguments: Any, **options: Any) -> Any:  # Any: click's own signature
         """Act on a command line; that nobody reads what it prints ends it no earlier."""
         endure_lost_output()
+        sys.excepthook, threading.excepthook = _print_unexpected, _print_of_thread
         try:
             return super().main(*arguments, **options)
         except SystemExit as ended:
@@ -117,8 +129,9 @@ class Verbs(click.Group):
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         try:
             _require_unicode(ctx.meta["mmlab.unfit"])
-            ctx.default_map = defaults_by_verb(read_settings(Path.cwd()), self.commands)
-            result: object = super().invoke(ctx)
+            with _kept_secret(ctx):
+                ctx.default_map = defaults_by_verb(read_settings(Path.cwd()), self.commands)
+                result: object = super().invoke(ctx)
         except MmlabError as error:
             fail(error)
         except click.UsageError as error:
@@ -136,6 +149,32 @@ class Verbs(click.Group):
         return result
 
 
+@contextmanager
+def _kept_secret(ctx: click.Context) -> Iterator[None]:
+    """Keep passwords from other processes; without one there is nothing to import."""
+    given = (*sys.argv, os.environ.get("MMLAB_DB", ""))
+    if not any("@" in each or shows_password(each) for each in given):
+        yield
+        return
+    from mmlab.cli.secrets import kept_secret
+
+    with kept_secret(sys.argv) as ctx.meta["mmlab.db"]:
+        yield
+
+
+def _print_unexpected(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    from mmlab.cli.secrets import print_unexpected
+
+    print_unexpected(kind, error, trace)
+
+
+def _print_of_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None and args.exc_type is not SystemExit:
+        _print_unexpected(args.exc_type, args.exc_value, args.exc_traceback)
+
+
 def _require_unicode(unfit: Sequence[str]) -> None:
     if not unfit:
         return
@@ -143,7 +182,7 @@ def _require_unicode(unfit: Sequence[str]) -> None:
         explain(
             "the command line",
             "an argument is not UTF-8",
-            found=ascii(unfit[0]),
+            found="not shown, for it may hold a password" if "@" in unfit[0] else ascii(unfit[0]),
             allowed="arguments and file names in UTF-8",
             next_step="rename the file, or write the argument in UTF-8",
         )

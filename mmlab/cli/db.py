@@ -22,10 +22,13 @@ def db() -> None:
 
 
 @db.command()
+@click.option(
+    "--force", is_flag=True, help="Add them to another program's file, too; it is copied first."
+)
 @db_option
 @color_option
 @verbosity_options
-def init(db: str) -> None:
+def init(force: bool, db: str) -> None:
     """Make the tables of mmlab in a new or empty database; an older one is left as it is.
 
     \b
@@ -33,7 +36,7 @@ def init(db: str) -> None:
       mmlab db init
       mmlab db init --db postgresql://me@host/results
     """
-    _upgrade(db, is_new=True)
+    _upgrade(db, is_new=True, beside_others=force)
 
 
 @db.command()
@@ -100,15 +103,16 @@ def runs(folder: Path, db: str) -> None:
         say(f"runs of {store.url_display} leave their files in {folder.absolute()}")
 
 
-def _upgrade(url: str, *, is_new: bool) -> None:
+def _upgrade(url: str, *, is_new: bool, beside_others: bool = False) -> None:
     from mmlab.store.address import parse_address
     from mmlab.store.migrate import upgrade as upgrade_database
 
-    done = upgrade_database(url, is_new=is_new)
+    done = upgrade_database(url, is_new=is_new, beside_others=beside_others)
     name = parse_address(url).display
     if done.before == done.after:
         say(f"{name} is at revision {done.after} already")
         return
     if done.backup is not None:
         say(f"the database as it was: {done.backup}")
-    say(f"{name} is now at revision {done.after} (was {done.before or 'empty'})")
+    before = done.before or ("empty" if done.backup is None else "another program's")
+    say(f"{name} is now at revision {done.after} (was {before})")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NoReturn, TypeVar, cast
 
 import click
 
+from mmlab.cli.settings import DatabaseOption
 from mmlab.errors import MmlabError, harmless, visible
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ json_option = click.option(
 
 db_option = click.option(
     "--db",
+    cls=DatabaseOption,
     envvar="MMLAB_DB",
     default="sqlite:///mmlab.db",
     show_default=True,
@@ -117,7 +119,11 @@ def _set_quiet(ctx: click.Context, option: click.Parameter, value: bool) -> None
 def _set_verbose(ctx: click.Context, option: click.Parameter, count: int) -> None:
     if count:
         level = logging.INFO if count == 1 else logging.DEBUG
-        logging.basicConfig(level=level, stream=sys.stderr, format="%(name)s: %(message)s")
+        from mmlab.cli.secrets import Redacting
+
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(Redacting("%(name)s: %(message)s"))
+        logging.basicConfig(level=level, handlers=[handler])
 
 
 def is_quiet() -> bool:

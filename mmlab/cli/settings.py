@@ -9,16 +9,28 @@ variables win over them. They say where results go, never what an experiment is.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
-from mmlab.errors import UsageError, explain, without_passwords
+import click
+
+from mmlab.errors import UsageError, explain, shows_password
 
 #: What may be set, as options are named; those in PATHS are relative to the file.
 SETTINGS = ("cache", "db", "device", "lease", "runs")
 PATHS = ("cache", "db", "runs")
+#: The verbs that have others below them, which cannot be asked without importing them.
+BELOW = {
+    "db": ("init", "upgrade", "current", "runs"),
+    "import": ("clip-benchmark", "open-clip"),
+    "export": ("clip-benchmark",),
+}
 _SQLITE = "sqlite:///"
+#: How URLs begin, understood or not.
+_URL = re.compile(r"[A-Za-z][\w+.-]*:")
 
 
 def read_settings(folder: Path) -> dict[str, str]:
@@ -35,9 +47,19 @@ def read_settings(folder: Path) -> dict[str, str]:
 
 
 def defaults_by_verb(settings: Mapping[str, str], verbs: Iterable[str]) -> dict[str, Any]:
-    """The settings as click wants them: for each verb, and for the verbs of `mmlab db` below it."""
-    below = {verb: settings for verb in ("init", "upgrade", "current", "runs")}
-    return {verb: {**settings, **below} if verb == "db" else dict(settings) for verb in verbs}
+    """The settings as click wants them: for each verb, and for those below it."""
+    return {
+        verb: {**settings, **{below: settings for below in BELOW.get(verb, ())}} for verb in verbs
+    }
+
+
+class DatabaseOption(click.Option):
+    """`--db`, whose variable may have been taken out of the environment."""
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """What the variable was when the command began."""
+        taken: str | None = ctx.find_root().meta.get("mmlab.db")
+        return taken or super().resolve_envvar_value(ctx)
 
 
 def _read(path: Path) -> Mapping[str, object] | None:
@@ -64,15 +86,17 @@ def _checked(path: Path, key: str, value: object) -> str:
         raise UsageError(_unknown(path, key, value))
     if key == "db" and _has_password(value):
         raise UsageError(_password(path))
-    if key not in PATHS or (key == "db" and "://" in value and not value.startswith(_SQLITE)):
+    if key not in PATHS or (key == "db" and _URL.match(value) and not value.startswith(_SQLITE)):
         return value
-    return str(path.parent / value.removeprefix(_SQLITE))
+    if key == "db" and value.startswith(_SQLITE):
+        value = unquote(value.removeprefix(_SQLITE))
+    return str(path.parent / value)
 
 
 def _has_password(address: str) -> bool:
     """Whether an address, or what was meant to be one, shows a password."""
     who, at, _ = (address.partition("://")[2] or address).rpartition("@")
-    return (bool(at) and ":" in who) or without_passwords(address) != address
+    return (bool(at) and ":" in who) or shows_password(address)
 
 
 def _unreadable(path: Path, error: Exception) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from mmlab.errors import StoreError, explain, unstorable, without_passwords
+from mmlab.errors import StoreError, explain, shows_password, unstorable, without_passwords
 
 #: Where an address is given: an option, a variable, and an argument in Python or a setting.
 ADDRESS = "--db, MMLAB_DB or db ="
@@ -37,9 +37,12 @@ _SECRET_OPTIONS = (
 )
 _KNOWN_OPTIONS = (*_OPTIONS.split(), *_SECRET_OPTIONS)
 _QUERY = re.compile(r"\?(?=[A-Za-z]\w*=)")
-#: What people give who mean a server: a URL without its slashes, or libpq's own form.
-_SERVER = re.compile(
-    r"postgres(?:ql)?(?:\+\w+)?:|[^/:@]{2,}:[^@]*@|(?:.*\s)?\w*password\s*=", re.DOTALL
+#: How URLs begin, and what libpq reads as `host=... user=...`.
+_URL = re.compile(r"[A-Za-z][\w+.-]*:")
+_CONNINFO = re.compile(rf"\s*(?:{'|'.join(_KNOWN_OPTIONS)}|server|uid|user id)\s*=", re.IGNORECASE)
+#: Other kinds of databases; any other word in front of :// may be a part of a password.
+_OTHERS = re.compile(
+    r"(?:postgres\w*|mysql|mariadb|oracle|mssql|duckdb|mongodb|redis|jdbc:\w+|https?)(?:\+\w+)?"
 )
 _UTF8 = frozenset(["auto", "unicode", "utf8"])
 
@@ -75,17 +78,19 @@ def parse_address(text: str) -> Address:
     A password may be in the user part, which ends at the last `@`, or in `?password=`; no part of
     it is ever shown.
     """
+    if unstorable(text) is not None:
+        raise _refusal("database", "an address is text without NUL", "a NUL, or what is not UTF-8")
     scheme, slashes, rest = text.partition("://")
-    if not slashes and _SERVER.match(text) and not os.path.exists(text):
-        fault = "a server is named by a URL, and a file with a colon and an @ as ./FILE"
-        raise _refusal("database", fault, "no postgresql:// in front")
+    kind = scheme.lower()
     if not slashes:
         return _sqlite(text)
-    if scheme in ("sqlite", "sqlite+pysqlite"):
+    if text != text.strip() or not text.isprintable():
+        raise _refusal("database", "a URL is one line", "space around it, or a control character")
+    if kind in ("sqlite", "sqlite+pysqlite"):
         return _sqlite_url(text)
-    if scheme in _POSTGRES:
+    if kind in _POSTGRES:
         return _postgres(rest)
-    shown = scheme if re.fullmatch(r"[\w+.-]*", scheme) else "..."
+    shown = kind if _OTHERS.fullmatch(kind) else "..."
     raise _refusal(f"{shown}://...", "no such kind of database", shown)
 
 
@@ -103,12 +108,39 @@ def _sqlite_url(text: str) -> Address:
 def _sqlite(path: str) -> Address:
     if path in ("", ":memory:"):
         raise _refusal("database", "results need a file to be kept in", repr(path))
-    if path.startswith("file:"):
-        raise _refusal(path, "a SQLite database is named by its path, not by a URI", path)
-    if unstorable(path) is not None:
-        raise _refusal("database", "a path is text without NUL", ascii(path))
-    absolute = str(Path(path).expanduser().absolute())
-    return Address(URL.create("sqlite", database=absolute), f"sqlite:///{absolute}", ())
+    absolute = str(Path(os.path.expanduser(path)).absolute())
+    if not os.path.exists(absolute) and _may_be_a_server(path, os.path.dirname(absolute)):
+        if path.startswith("file:"):
+            raise _refusal(
+                "file:...", "a SQLite database is named by its path, not by a URI", "file:"
+            )
+        fault = "a server is named by a URL, and a file with : @ = or ? in its name as ./FILE"
+        found = "no postgresql:// in front; the rest is not shown, it may hold a password"
+        raise _refusal(
+            "database", fault, found, f"correct {ADDRESS}; a file's folder is made first"
+        )
+    shown = absolute.replace("%", "%25").replace("?", "%3F")  # as it is read back
+    return Address(URL.create("sqlite", database=absolute), f"sqlite:///{shown}", ())
+
+
+def _may_be_a_server(path: str, folder: str) -> bool:
+    """Whether what should be a new file was meant as a server's address, and may hold a password.
+
+    A file in a folder that is there may have an @ in its name, and after `./` a colon too.
+    """
+    plain = _decoded(path)
+    return (
+        shows_password(path)
+        or any(form.match(plain) for form in (_URL, _CONNINFO))
+        or _QUERY.search(plain) is not None
+        or ("@" in plain and not os.path.isdir(folder))
+    )
+
+
+def _decoded(text: str) -> str:
+    while (plain := unquote(text)) != text:
+        text = plain
+    return text
 
 
 def _postgres(rest: str) -> Address:
@@ -123,6 +155,8 @@ def _postgres(rest: str) -> Address:
     except (ArgumentError, ValueError):
         # SQLAlchemy's words may quote a part of the URL that holds the password.
         raise _unreadable("an invalid URL") from None
+    if unstorable(unquote(head)) is not None:
+        raise _unreadable("a NUL")
     if "/" in user or "?" in f"{user}{server}":
         raise _unreadable("a / or ? in an unusual place")
     hidden = [value for key in _SECRET_OPTIONS for value in options.get(key, ())]
@@ -131,7 +165,10 @@ def _postgres(rest: str) -> Address:
     url = url.set(username=unquote(user) if at else None, password=password, query=kept)
     shown = url.difference_update_query(_SECRET_OPTIONS)._replace(password=None)
     shown = shown.set(drivername="postgresql")
-    secrets = _spellings([unquote(raw_password), raw_password, *hidden])
+    if shows_password(shown.render_as_string()) or ":" in f"{url.username}{options.get('user')}":
+        raise _unreadable("a password in an unusual place, or what looks like one")
+    given = os.environ.get("PGPASSWORD", "")
+    secrets = _spellings([unquote(raw_password), raw_password, *hidden, given])
     url = url.update_query_dict({"client_encoding": "utf8"})  # whatever PGCLIENTENCODING says
     return Address(url, shown.render_as_string(), secrets)
 
@@ -139,12 +176,16 @@ def _postgres(rest: str) -> Address:
 def _options(query: str) -> dict[str, tuple[str, ...]]:
     """The options of a URL. StoreError, which quotes none of them, for what is none of libpq's."""
     options: dict[str, tuple[str, ...]] = {}
+    if unstorable(unquote(query)) is not None:
+        raise _unreadable("a NUL")
     for part in filter(None, query.split("&")):
         pairs = parse_qsl(part, keep_blank_values=True) if "=" in part else [(part, "")]
         key, value = pairs[0]
         if key not in _KNOWN_OPTIONS or (key in options and key != "host"):
             raise _no_option(key, known=key in _KNOWN_OPTIONS)
         options[key] = (*options.get(key, ()), value)
+    if any(value and not value.isdecimal() for value in options.get("port", ())):
+        raise _unreadable("a port that is no number")
     for value in options.pop("client_encoding", ()):
         if value.lower().replace("-", "") not in _UTF8:
             fault = "mmlab writes and reads text as UTF-8"

@@ -27,6 +27,7 @@ from sqlalchemy import (
     Double,
     Integer,
     LargeBinary,
+    Row,
     SmallInteger,
     Table,
     Text,
@@ -61,6 +62,50 @@ def digest(text: str) -> str:
 def to_json(value: object) -> str:
     """JSON with sorted keys. Numbers that JSON lacks become the texts "nan", "inf" and "-inf"."""
     return json.dumps(_finite(value), sort_keys=True, ensure_ascii=False, allow_nan=False)
+
+
+#: Columns of JSON that hold no table.
+_LISTS = ("templates", "waits_for")
+_ANY = ("content",)
+
+
+def is_json(column: ColumnElement[Any]) -> bool:
+    """Whether a column of a table or view holds JSON, as its comment says."""
+    return isinstance(column, Column) and (column.comment or "").startswith("JSON:")
+
+
+# JSON: values of whatever type.
+def from_json(written: str, column: Column[Any]) -> Any:
+    """What a JSON text of a column says. ValueError where it is none that mmlab wrote there.
+
+    Wherever that is raised from a transaction, it becomes a StoreError that names the row.
+    """
+    try:
+        value = json.loads(written)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"no JSON: {error}") from error
+    kind, word = (list, "a list") if column.name in _LISTS else (dict, "a table")
+    if column.name not in _ANY and not isinstance(value, kind):
+        raise ValueError(f"JSON of another kind than {word}")
+    return value
+
+
+def sound(row: Row[Any], table: Table, prefix: str = "") -> Row[Any]:
+    """A row with all columns of a table. ValueError where a value is of another type, or is NULL.
+
+    Only a damaged file holds such; what reads on would take one thing for another.
+    """
+    for column in table.columns:
+        value = getattr(row, f"{prefix}{column.name}")
+        if not (column.nullable if value is None else isinstance(value, column.type.python_type)):
+            raise ValueError(f"{table.name}.{column.name}: {type(value).__name__}")
+    return row
+
+
+def all_texts(*values: object) -> None:
+    """Raise ValueError for what is no text, where `sound` cannot know: in a joined table's rows."""
+    if not all(isinstance(value, str) for value in values):
+        raise ValueError("no text")
 
 
 def _finite(value: object) -> object:

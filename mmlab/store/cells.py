@@ -5,14 +5,13 @@ Also the few facts about a database itself.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, select, update
 
 from mmlab.hashing import ordered_json
-from mmlab.store.bulk import any_of, db_now, digest, insert_into, insert_missing
+from mmlab.store.bulk import any_of, db_now, digest, from_json, insert_into, insert_missing, sound
 from mmlab.store.rows import CellRow, SpecRow
 from mmlab.store.tables import cells, identities, properties, specs
 
@@ -121,23 +120,30 @@ WHOLE = (
 
 def as_cell(row: Row[Any]) -> CellRow:
     """A row that has the columns WHOLE, as a value."""
+    sound(row, cells, "cell_")
+    sound(row, specs, "spec_")
     return CellRow(
-        spec=SpecRow(row.spec_name, row.spec_text, json.loads(row.spec_resolved)),
+        spec=SpecRow(row.spec_name, row.spec_text, from_json(row.spec_resolved, specs.c.resolved)),
         experiment=row.cell_experiment,
         position=row.cell_position,
         seed=row.cell_seed,
         label=row.cell_label,
-        axes=json.loads(row.cell_axes),
-        overrides=None if row.cell_overrides is None else json.loads(row.cell_overrides),
+        axes=from_json(row.cell_axes, cells.c.axes),
+        overrides=None
+        if row.cell_overrides is None
+        else from_json(row.cell_overrides, cells.c.overrides),
         budget=row.cell_budget,
-        resolved=json.loads(row.cell_resolved),
+        resolved=from_json(row.cell_resolved, cells.c.resolved),
     )
 
 
 def read_contents(connection: Connection, hashes: Collection[str]) -> dict[str, str]:
     """Contents as JSON texts, by hash; hashes of which nothing is kept are left out."""
     query = select(identities).where(identities.c.hash.in_(hashes))
-    return {row.hash: row.content for row in connection.execute(query)}
+    rows = [sound(row, identities) for row in connection.execute(query).all()]
+    for row in rows:
+        from_json(row.content, identities.c.content)
+    return {row.hash: row.content for row in rows}
 
 
 def keep_contents(connection: Connection, contents: Mapping[str, str]) -> None:

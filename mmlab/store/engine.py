@@ -21,7 +21,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from mmlab.errors import StoreError, explain
+from mmlab.errors import MmlabError, StoreError, explain
 from mmlab.store.address import ADDRESS, ALLOWED, Address
 
 BUSY_SECONDS = 30
@@ -43,6 +43,8 @@ _WAITS = {
     "keepalives_count": 3,
     "tcp_user_timeout": 45_000,  # milliseconds
 }
+#: What the driver raises in making a connection, of options that it does not take, say.
+_NO_DEFECTS = (TypeError, ValueError, OverflowError)
 _WRITE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 
 #: What a driver's words mean for the user: a part of the message -> the next step.
@@ -194,35 +196,64 @@ class Database:
 
     @contextmanager
     def translated(self) -> Iterator[None]:
-        """Turn faults of driver and server into StoreError; defects of ours stay as they are."""
+        """Turn faults of driver and server into StoreError; defects of ours stay as they are.
+
+        What looks like one may come of a damaged database; then that is said, and where.
+        """
         driver = self.engine.dialect.loaded_dbapi
         try:
             yield
         except (DBAPIError, driver.Error) as error:
-            if _is_defect(error):
+            is_defect = _is_defect(error)
+            if is_defect or "decode" in str(error):
+                self.require_sound(error)
+            if is_defect:
                 raise
             kind = StoreAway if _is_away(error, driver) else StoreError
             if self._was_there and _is_gone(error):
                 kind = DatabaseReplaced
             raise kind(self.explain(error)) from error
+        except Exception as error:
+            if not isinstance(error, MmlabError):
+                self.require_sound(error)
+            raise
+
+    def require_sound(self, error: Exception) -> None:
+        """Raise StoreError if the database holds what explains an error that nobody expected."""
+        from mmlab.store.damage import find_damage
+
+        try:
+            with self.engine.connect() as connection:
+                found = find_damage(connection, self.address)
+        except DBAPIError as other:
+            if _is_away(other, self.engine.dialect.loaded_dbapi):
+                return
+            raise StoreError(self.explain(other)) from error
+        if found is not None:
+            raise found from error
 
     def explain(self, error: Exception) -> str:
         """What the driver said, without secrets, and what to do about it."""
-        original = _original(error)
-        said = " ".join(self.address.redact(str(original)).split())
-        steps = (step for part, step in _NEXT_STEPS.items() if part in str(original))
-        step = next(steps, "correct {address}, or mend the database, then try again")
-        return explain(
-            self.address.display,
-            "the database cannot be used",
-            found=said or type(original).__name__,
-            allowed="a database that can be reached, read and written",
-            next_step=step.format(address=ADDRESS, display=self.address.display),
-        )
+        return explain_fault(self.address, error)
 
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+
+
+def explain_fault(address: Address, error: Exception) -> str:
+    """What the driver said of a database, without secrets, and what to do about it."""
+    original = _original(error)
+    said = " ".join(address.redact(str(original)).split())
+    steps = (step for part, step in _NEXT_STEPS.items() if part in str(original))
+    step = next(steps, "correct {address}, or mend the database, then try again")
+    return explain(
+        address.display,
+        "the database cannot be used",
+        found=said or type(original).__name__,
+        allowed="a database that can be reached, read and written",
+        next_step=step.format(address=ADDRESS, display=address.display),
+    )
 
 
 def backoff() -> Iterator[float]:
@@ -341,7 +372,10 @@ def _postgres_engine(address: Address) -> Engine:
         positional: Sequence[str],
         options: Mapping[str, Any],  # Any: a driver's arguments
     ) -> DBAPIConnection:
-        connection = dialect.connect(*positional, **options)
+        try:
+            connection = dialect.connect(*positional, **options)
+        except (*_NO_DEFECTS, dialect.loaded_dbapi.ProgrammingError) as error:
+            raise StoreError(explain_fault(address, error)) from error
         encoding = connection.info.parameter_status("server_encoding")
         if encoding != "UTF8":
             connection.close()

@@ -73,18 +73,19 @@ def current(url: str) -> str | None:
         return revision_of(connection)
 
 
-def upgrade(url: str, *, is_new: bool | None = None) -> Upgrade:
+def upgrade(url: str, *, is_new: bool | None = None, beside_others: bool = False) -> Upgrade:
     """Bring a database to this program's revision, all or nothing; a missing file is made.
 
     An existing SQLite file is copied first, beside itself. Several at once wait for each other:
     one migrates. With `is_new` false, what has no tables of mmlab is refused, and with true what
-    has those of another revision.
+    has those of another revision. With `beside_others` another program's file is given mmlab's
+    tables, too.
     """
     address = parse_address(url)
     if is_new is False:
         check_file(address)
     with closing(_database_at(address)) as database:
-        return upgrade_database(database, is_new=is_new)
+        return upgrade_database(database, is_new=is_new, beside_others=beside_others)
 
 
 def _database_at(address: Address) -> Database:
@@ -93,19 +94,21 @@ def _database_at(address: Address) -> Database:
     return Database(check_file(address))
 
 
-def upgrade_database(database: Database, *, is_new: bool | None = None) -> Upgrade:
+def upgrade_database(
+    database: Database, *, is_new: bool | None = None, beside_others: bool = False
+) -> Upgrade:
     """`upgrade` for a database that is already connected."""
     done = list[Upgrade]()
 
     def begin(connection: Connection) -> None:
         """With the lock, when nobody else can change what is found."""
         before = revision_of(connection)
-        _require_a_way(database, connection, before, is_new)
-        backup = _back_up(database) if before not in (None, REVISION) else None
+        others = _require_a_way(database, connection, before, is_new, beside_others)
+        backup = _back_up(database) if others or before not in (None, REVISION) else None
         done[:] = [Upgrade(before, REVISION, backup)]
 
     with database.read() as connection:  # what is refused takes no lock, and changes no file
-        _require_a_way(database, connection, revision_of(connection), is_new)
+        _require_a_way(database, connection, revision_of(connection), is_new, beside_others)
     with database.translated():
         _migrate(database, begin)
     return done[0]
@@ -135,17 +138,27 @@ def _is_in_the_way(cause: BaseException | None) -> bool:
 
 
 def _require_a_way(
-    database: Database, connection: Connection, before: str | None, is_new: bool | None
-) -> None:
-    """Raise StoreError unless migrations lead from what a database is to this program's."""
-    if before is None and (others := _others(connection)):
-        raise StoreError(_explain_others(database, others))
+    database: Database,
+    connection: Connection,
+    before: str | None,
+    is_new: bool | None,
+    beside_others: bool,
+) -> list[str]:
+    """The other tables that mmlab's will stand beside; nearly always none.
+
+    Raises StoreError unless migrations lead from what a database is to this program's.
+    """
+    others = _others(connection) if before is None else []
+    in_the_way = _OURS.intersection(others)
+    if in_the_way or (others and not beside_others):
+        raise StoreError(_explain_others(database, sorted(in_the_way) or others))
     if before == REVISION or (before is None and is_new is not False):
-        return
+        return others
     if before is None or is_new or not is_older(before):
         raise StoreError(explain_revision(database.address, before))
     if before not in _known_revisions():
         raise StoreError(_explain_no_way(database, before))
+    return others
 
 
 def _known_revisions() -> set[str]:
@@ -159,18 +172,22 @@ def _others(connection: Connection) -> list[str]:
     inspector = inspect(connection)
     found = {*inspector.get_table_names(), *inspector.get_view_names()} - {VERSION_TABLE}
     if connection.dialect.name != "sqlite":
-        found &= {*tables.metadata.tables, *views.metadata.tables}
+        found &= _OURS
     return sorted(found)
+
+
+_OURS = {*tables.metadata.tables, *views.metadata.tables}
 
 
 def _explain_others(database: Database, names: Sequence[str]) -> str:
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    beside = "" if _OURS.intersection(names) else ", or add mmlab's tables: mmlab db init --force"
     return explain(
         database.address.display,
         "the database holds tables of another program",
         found=", ".join(names[:5]) + more,
         allowed="a database of mmlab, an empty one, or a file yet to be made",
-        next_step=f"name another database with {ADDRESS}",
+        next_step=f"name another database with {ADDRESS}{beside}",
     )
 
 
@@ -192,6 +209,7 @@ def _back_up(database: Database) -> Path | None:
     path = database.address.path
     if path is None:
         return None
+    path = Path(os.path.realpath(path))  # beside the file itself, not beside a link to it
     for leftover in path.parent.glob(f".{glob.escape(path.name)}.*.backup.*.partial*"):
         leftover.unlink(missing_ok=True)
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime())

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from mmlab.errors import explain, storable
-from mmlab.store.bulk import any_of, db_now, has_expired, listed, lock_queue
+from mmlab.store.bulk import any_of, db_now, from_json, has_expired, listed, lock_queue, sound
 from mmlab.store.cells import WHOLE, add_cells, as_cell
 from mmlab.store.rows import CellClaim, CellState, LeaseLost, QueuedCell, Submission
 from mmlab.store.runs import as_utc
@@ -381,12 +381,13 @@ def _whole() -> Select[Any]:
 
 def as_queued(row: Row[Any]) -> QueuedCell:
     """A row of `queue` that has the columns WHOLE, too, as a value."""
+    sound(row, queue)
     return QueuedCell(
         id=row.id,
         cell=as_cell(row),
         status=row.status,
         priority=row.priority,
-        waits_for=json.loads(row.waits_for),
+        waits_for=from_json(row.waits_for, queue.c.waits_for),
         asked_hash=row.asked_hash,
         rerun=row.rerun,
         run_id=row.run_id,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import polars as pl
@@ -10,9 +11,11 @@ from sqlalchemy import (
     REAL,
     BigInteger,
     Boolean,
+    Column,
     DateTime,
     Double,
     Integer,
+    Join,
     LargeBinary,
     Select,
     SmallInteger,
@@ -20,9 +23,11 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql import visitors
 
 from mmlab.errors import StoreError, explain
 from mmlab.store.address import ALLOWED
+from mmlab.store.bulk import from_json, is_json
 from mmlab.store.engine import Database
 
 UTC_TIME = pl.Datetime("us", "UTC")
@@ -58,19 +63,51 @@ def read_frame(
     if schema is None:
         assert not isinstance(query, str), "a text does not know its dtypes"
         schema = schema_of(query)
-    if database.is_sqlite:
-        return _read_sqlite(database, query, schema)
-    return _read_postgres(database, query, schema)
+    read = _read_sqlite if database.is_sqlite else _read_postgres
+    frame = read(database, query, schema)
+    if not isinstance(query, str):
+        with database.translated():
+            _check(query, frame)
+    return frame
+
+
+def _check(query: AnySelect, frame: pl.DataFrame) -> None:
+    """Raise ValueError for NULL and for JSON that nobody stores."""
+    may_lack = _may_lack(query)
+    for selected in query.selected_columns:
+        for column in selected.base_columns:
+            if not isinstance(column, Column) or len(selected.base_columns) > 1:
+                continue
+            values = frame[selected.name]
+            if not column.nullable and column.table not in may_lack and values.null_count():
+                raise ValueError(f"NULL in {column}")
+            for written in values.drop_nulls().unique() if is_json(column) else ():
+                from_json(written, column)
+
+
+def _may_lack(query: AnySelect) -> set[object]:
+    """The tables of which a row may have none: those at the right of an outer join."""
+    parts = (part for source in query.get_final_froms() for part in visitors.iterate(source))
+    return {part.right for part in parts if isinstance(part, Join) and part.isouter}
 
 
 def _read_sqlite(database: Database, query: AnySelect | str, schema: Schema) -> pl.DataFrame:
     statement = text(query) if isinstance(query, str) else query
+    carried = {name: _CARRIED.get(dtype, dtype) for name, dtype in schema.items()}
     with database.read() as connection:
         # The driver's own rows: SQLAlchemy would make an object of each.
         rows = connection.execute(statement).cursor.fetchall()
-    carried = {name: _CARRIED.get(dtype, dtype) for name, dtype in schema.items()}
-    frame = pl.DataFrame(rows, schema=carried, orient="row")
-    return frame.with_columns(_cast(name, dtype) for name, dtype in schema.items())
+        _check_kinds(rows, carried)
+        frame = pl.DataFrame(rows, schema=carried, orient="row")
+        return frame.with_columns(_cast(name, dtype) for name, dtype in schema.items())
+
+
+def _check_kinds(rows: Sequence[tuple[object, ...]], schema: Schema) -> None:
+    """Raise ValueError for a fraction among integers, or a text among bytes: Polars changes it."""
+    for place, (name, dtype) in enumerate(schema.items()):
+        kind = {pl.Int64: int, pl.Binary: bytes}.get(dtype)
+        if kind and not {*map(type, map(itemgetter(place), rows))} <= {kind, type(None)}:
+            raise ValueError(f"values of several kinds in {name}")
 
 
 def _cast(name: str, dtype: pl.DataType | type[pl.DataType]) -> pl.Expr:
@@ -87,7 +124,11 @@ def _read_postgres(database: Database, query: AnySelect | str, schema: Schema) -
     statement, parameters = _numbered(query)
     uri = database.address.url.set(drivername="postgresql").render_as_string(hide_password=False)
     try:
-        with dbapi.connect(uri) as connection, connection.cursor() as cursor:
+        opened = dbapi.connect(uri)
+    except dbapi.Error as error:
+        raise StoreError(database.explain(error)) from error
+    try:
+        with opened as connection, connection.cursor() as cursor:
             cursor.execute(statement, parameters)
             frame: pl.DataFrame = cursor.fetch_polars()
     except dbapi.Error as error:

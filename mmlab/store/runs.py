@@ -5,16 +5,15 @@ Weights that others may start from are those of an experiment's present version.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, exists, select, true
+from sqlalchemy import Connection, Row, Select, Table, exists, select, true
 
 from mmlab.errors import UsageError, explain
 from mmlab.metric import by_number
-from mmlab.store.bulk import db_now
+from mmlab.store.bulk import all_texts, db_now, from_json, sound
 from mmlab.store.cells import newest_cell
 from mmlab.store.rows import ArtifactRow, AttemptRow, BestWeights, EvaluationRow, RunDetail, RunRow
 from mmlab.store.tables import (
@@ -33,11 +32,12 @@ AnyRow = Row[Any]
 
 def as_run(row: AnyRow) -> RunRow:
     """A row of `runs` as a value."""
+    sound(row, runs)
     return RunRow(
         run_id=row.id,
         experiment=row.experiment,
         cell=row.cell,
-        axes=json.loads(row.axes),
+        axes=from_json(row.axes, runs.c.axes),
         seed=row.seed,
         replicate=row.replicate,
         status=row.status,
@@ -70,7 +70,7 @@ def list_runs(
         .order_by(runs.c.created_at.desc(), runs.c.id)
         .limit(limit)
     )
-    return [as_run(row) for row in connection.execute(query)]
+    return [as_run(row) for row in connection.execute(query).all()]
 
 
 def find_run(connection: Connection, name: str) -> RunRow:
@@ -138,18 +138,25 @@ def run_detail(connection: Connection, run_id: str) -> RunDetail:
     ).first()
     if row is None:
         raise UsageError(_no_such_run(connection, run_id, []))
+    if row.spec_id is not None:
+        all_texts(row.spec_name, row.spec_text)
     return RunDetail(
         run=as_run(row),
         cell=newest_cell(connection, run_id),
         spec_name=row.spec_name or "",
         spec_text=row.spec_text or "",
-        resolved=json.loads(row.resolved),
-        provenance=json.loads(row.provenance),
-        summary=json.loads(row.summary),
+        resolved=from_json(row.resolved, runs.c.resolved),
+        provenance=from_json(row.provenance, runs.c.provenance),
+        summary=from_json(row.summary, runs.c.summary),
         attempts=_attempts(connection, run_id),
         evaluations=_evaluations(connection, run_id),
         artifacts=_artifacts(connection, run_id),
     )
+
+
+def _sound(connection: Connection, query: Select[Any], table: Table) -> Iterator[AnyRow]:
+    """Rows with all columns of a table, all fetched: an open cursor would keep a file locked."""
+    return (sound(row, table) for row in connection.execute(query).all())
 
 
 def _attempts(connection: Connection, run_id: str) -> list[AttemptRow]:
@@ -164,7 +171,7 @@ def _attempts(connection: Connection, run_id: str) -> list[AttemptRow]:
             message=row.message,
             traceback=row.traceback,
         )
-        for row in connection.execute(query)
+        for row in _sound(connection, query, attempts)
     ]
 
 
@@ -182,15 +189,15 @@ def _evaluations(connection: Connection, run_id: str) -> list[EvaluationRow]:
             step=row.step,
             evaluation_hash=row.evaluation_hash,
             protocol_hash=row.protocol_hash,
-            protocol=json.loads(row.protocol),
-            subject=json.loads(row.subject),
-            templates=json.loads(row.templates),
+            protocol=from_json(row.protocol, evaluations.c.protocol),
+            subject=from_json(row.subject, evaluations.c.subject),
+            templates=from_json(row.templates, evaluations.c.templates),
             sample_count=row.sample_count,
             skipped_count=row.skipped_count,
             metrics=values.get(row.id, {}),
             test_set=row.test_set,
         )
-        for row in connection.execute(query)
+        for row in _sound(connection, query, evaluations)
     ]
 
 
@@ -201,7 +208,10 @@ def _final_metrics(connection: Connection, run_id: str) -> Mapping[int, dict[str
         .outerjoin(metric_declarations)
         .where(metrics.c.run_id == run_id, metrics.c.evaluation_id.is_not(None))
     )
-    rows = connection.execute(query).all()
+    rows = list(_sound(connection, query, metrics))
+    declared = [row for row in rows if row.metric_declaration_id is not None]
+    if not all(isinstance(row.position, int) for row in declared):
+        raise ValueError("metric_declarations.position")
     values: dict[int, dict[str, float | None]] = {}
     for row in sorted(rows, key=lambda row: (*_place(row.position), by_number(row.name))):
         values.setdefault(row.evaluation_id, {})[row.name] = as_value(row.value, row.value_kind)
@@ -222,7 +232,7 @@ def _artifacts(connection: Connection, run_id: str) -> list[ArtifactRow]:
     query = select(artifacts).where(artifacts.c.run_id == run_id).order_by(artifacts.c.path)
     return [
         ArtifactRow(row.role, row.path, row.sha256, row.size_bytes)
-        for row in connection.execute(query)
+        for row in _sound(connection, query, artifacts)
     ]
 
 
@@ -262,8 +272,8 @@ def best_weights(connection: Connection, run_ids: Collection[str]) -> list[BestW
         .order_by(runs.c.finished_at.desc(), runs.c.id)
     )
     return [
-        BestWeights(row.id, row.path, row.sha256, json.loads(row.summary))
-        for row in connection.execute(query)
+        BestWeights(row.id, row.path, row.sha256, from_json(row.summary, runs.c.summary))
+        for row in connection.execute(query).all()
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -83,6 +84,13 @@ def open_store(url: str, *, create: bool = False) -> Store:
     return Store(database, is_new=is_new)
 
 
+def _may_come_of_damage(error: Exception) -> bool:
+    """Whether it is what reading raises of values that nobody stores, not what a person hears."""
+    kinds = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+    is_of_frames = type(error).__module__.partition(".")[0] == "polars"
+    return is_of_frames or isinstance(error, (*kinds, RecursionError))
+
+
 def _make_tables(database: Database) -> None:
     # Alembic takes a while to import, and most commands do not need it.
     from mmlab.store.migrate import upgrade_database
@@ -121,7 +129,8 @@ class Store:
     @property
     def _folder(self) -> Path:
         path = self._database.address.path
-        return path.parent if path else Path.cwd()
+        # A link to a file is that file: its weights are found by whatever name it is opened.
+        return Path(os.path.realpath(path)).parent if path else Path.cwd()
 
     def __enter__(self) -> Self:
         """The store itself."""
@@ -133,8 +142,12 @@ class Store:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close it."""
-        self.close()
+        """Close it; an error that nobody expected is explained where the database is damaged."""
+        try:
+            if isinstance(error, Exception) and _may_come_of_damage(error):
+                self._database.require_sound(error)
+        finally:
+            self.close()
 
     def with_patience(self, seconds: float) -> Store:
         """The same store, which waits for so long where its database is away; closed with it."""

@@ -31,34 +31,39 @@ metadata = MetaData()
 AnyColumn = Column[Any]
 
 
+def _given(name: str, kind: Any, comment: str) -> AnyColumn:
+    """A column that is never NULL; a view cannot say so itself."""
+    return Column(name, kind, nullable=False, comment=comment)
+
+
 def _run(side: str = "") -> list[AnyColumn]:
     """Which run a row is about."""
     return [
-        Column(f"{side}run_id", Text, comment="the run"),
-        Column(f"{side}experiment", Text, comment="the spec's name"),
-        Column(f"{side}cell", Text, comment="what differs from its sweep's other cells"),
-        Column(f"{side}axes", Text, comment="JSON: the sweep's dotted paths and their values"),
-        Column(f"{side}seed", BigInteger, comment="seed of all randomness"),
-        Column(f"{side}replicate", Integer, comment="0, or more for wanted repetitions"),
-        Column(f"{side}group_hash", Text, comment="equal for runs that differ in seed only"),
+        _given(f"{side}run_id", Text, comment="the run"),
+        _given(f"{side}experiment", Text, comment="the spec's name"),
+        _given(f"{side}cell", Text, comment="what differs from its sweep's other cells"),
+        _given(f"{side}axes", Text, comment="JSON: the sweep's dotted paths and their values"),
+        _given(f"{side}seed", BigInteger, comment="seed of all randomness"),
+        _given(f"{side}replicate", Integer, comment="0, or more for wanted repetitions"),
+        _given(f"{side}group_hash", Text, comment="equal for runs that differ in seed only"),
     ]
 
 
 def _evaluation() -> list[AnyColumn]:
     """Which evaluation a row is about."""
     return [
-        Column("evaluation", Text, comment="the evaluation's name in the spec"),
-        Column("condition", Text, comment="which of its results; usually empty"),
-        Column("split", Text, comment="train, validation or test"),
-        Column("dataset_revision", Text, comment="identifies the dataset's content"),
-        Column("protocol_hash", Text, comment="results compare only where it is equal"),
+        _given("evaluation", Text, comment="the evaluation's name in the spec"),
+        _given("condition", Text, comment="which of its results; usually empty"),
+        _given("split", Text, comment="train, validation or test"),
+        _given("dataset_revision", Text, comment="identifies the dataset's content"),
+        _given("protocol_hash", Text, comment="results compare only where it is equal"),
     ]
 
 
 def _value() -> list[AnyColumn]:
     return [
         Column("value", Double, comment="the value; NULL unless value_kind is finite"),
-        Column("value_kind", Text, comment="finite, nan, inf, -inf, or undefined: no value"),
+        _given("value_kind", Text, comment="finite, nan, inf, -inf, or undefined: no value"),
     ]
 
 
@@ -83,12 +88,12 @@ leaderboard = Table(
     "leaderboard",
     metadata,
     *_run(),
-    Column("evaluation_id", Integer, comment="number of the evaluation"),
+    _given("evaluation_id", Integer, comment="number of the evaluation"),
     *_evaluation(),
-    Column("evaluator", Text, comment="the evaluator: zero_shot, retrieval, ..."),
-    Column("sample_count", Integer, comment="samples scored"),
-    Column("skipped_count", Integer, comment="samples that could not take part"),
-    Column("metric", Text, comment="the metric's name"),
+    _given("evaluator", Text, comment="the evaluator: zero_shot, retrieval, ..."),
+    _given("sample_count", Integer, comment="samples scored"),
+    _given("skipped_count", Integer, comment="samples that could not take part"),
+    _given("metric", Text, comment="the metric's name"),
     *_value(),
     Column("finished_at", DateTime(timezone=True), comment="when the run was done, UTC"),
     Column("origin", Text, comment="what the run was imported from; NULL if executed here"),
@@ -102,13 +107,13 @@ label_rankings = Table(
     "label_rankings",
     metadata,
     *_run(),
-    Column("evaluation_id", Integer, comment="number of the evaluation"),
+    _given("evaluation_id", Integer, comment="number of the evaluation"),
     *_evaluation(),
-    Column("sample", Text, comment="the dataset's own id of the sample"),
-    Column("rank", SmallInteger, comment="1 for the label ranked first"),
-    Column("label", Text, comment="the label at this rank"),
+    _given("sample", Text, comment="the dataset's own id of the sample"),
+    _given("rank", SmallInteger, comment="1 for the label ranked first"),
+    _given("label", Text, comment="the label at this rank"),
     Column("score", REAL, comment="its probability, or score; NULL if not a number"),
-    Column("is_truth", Boolean, comment="whether it is a true label of the sample"),
+    _given("is_truth", Boolean, comment="whether it is a true label of the sample"),
     comment="One row per ranked label of every evaluated sample of a done run",
 )
 
@@ -116,8 +121,8 @@ curves = Table(
     "curves",
     metadata,
     *_run(),
-    Column("metric", Text, comment="train/loss, validation/zero_shot/top1, ..."),
-    Column("step", BigInteger, comment="training step"),
+    _given("metric", Text, comment="train/loss, validation/zero_shot/top1, ..."),
+    _given("step", BigInteger, comment="training step"),
     *_value(),
     *_declared(),
     comment="One row per point of a done run's training curves",
@@ -127,7 +132,7 @@ comparisons = Table(
     "comparisons",
     metadata,
     *_evaluation(),
-    Column("sample", Text, comment="the dataset's own id of the sample"),
+    _given("sample", Text, comment="the dataset's own id of the sample"),
     *_side("left_"),
     *_side("right_"),
     comment="One row per sample and pair of runs that may be compared; filter by both run ids",
@@ -137,11 +142,11 @@ label_confusions = Table(
     "label_confusions",
     metadata,
     *_run(),
-    Column("evaluation_id", Integer, comment="number of the evaluation"),
+    _given("evaluation_id", Integer, comment="number of the evaluation"),
     *_evaluation(),
-    Column("truth", Text, comment="a true label"),
-    Column("predicted", Text, comment="the label ranked first"),
-    Column("sample_count", Integer, comment="samples of this pair"),
+    _given("truth", Text, comment="a true label"),
+    _given("predicted", Text, comment="the label ranked first"),
+    _given("sample_count", Integer, comment="samples of this pair"),
     comment="One row per pair of a true label and a label ranked first, in done runs",
 )
 
@@ -149,10 +154,10 @@ target_predictions = Table(
     "target_predictions",
     metadata,
     *_run(),
-    Column("evaluation_id", Integer, comment="number of the evaluation"),
+    _given("evaluation_id", Integer, comment="number of the evaluation"),
     *_evaluation(),
-    Column("sample", Text, comment="the dataset's own id of the sample"),
-    Column("target", Text, comment="what was predicted, by its name"),
+    _given("sample", Text, comment="the dataset's own id of the sample"),
+    _given("target", Text, comment="what was predicted, by its name"),
     Column("truth", Double, comment="its value; NULL where it is unknown"),
     Column("prediction", Double, comment="in the same unit; NULL if not a number"),
     comment="One row per number predicted for every evaluated sample of a done run",
@@ -162,12 +167,12 @@ reliability_bins = Table(
     "reliability_bins",
     metadata,
     *_run(),
-    Column("evaluation_id", Integer, comment="number of the evaluation"),
+    _given("evaluation_id", Integer, comment="number of the evaluation"),
     *_evaluation(),
-    Column("bin", SmallInteger, comment="from 0, by the first label's probability"),
-    Column("low", REAL, comment="probabilities in the bin are above this"),
-    Column("high", REAL, comment="and at most this"),
-    Column("sample_count", Integer, comment="samples in the bin"),
+    _given("bin", SmallInteger, comment="from 0, by the first label's probability"),
+    _given("low", REAL, comment="probabilities in the bin are above this"),
+    _given("high", REAL, comment="and at most this"),
+    _given("sample_count", Integer, comment="samples in the bin"),
     Column("probability", REAL, comment="their mean; NULL in an empty bin"),
     Column("accuracy", REAL, comment="share whose first label is true; NULL in an empty bin"),
     comment="One row per evaluation of a done run and bin of probabilities",
@@ -176,13 +181,13 @@ reliability_bins = Table(
 submitted_cells = Table(
     "submitted_cells",
     metadata,
-    Column("cell_id", Integer, comment="number of the cell, higher if newer"),
-    Column("spec", Text, comment="file name of its spec, without the folder"),
-    Column("experiment", Text, comment="the spec's name"),
+    _given("cell_id", Integer, comment="number of the cell, higher if newer"),
+    _given("spec", Text, comment="file name of its spec, without the folder"),
+    _given("experiment", Text, comment="the spec's name"),
     Column("position", Integer, comment="place in its sweep, from 0; NULL where it is unknown"),
-    Column("cell", Text, comment="what differs from its sweep's other cells"),
-    Column("axes", Text, comment="JSON: the sweep's dotted paths and their values"),
-    Column("seed", BigInteger, comment="seed of all randomness"),
+    _given("cell", Text, comment="what differs from its sweep's other cells"),
+    _given("axes", Text, comment="JSON: the sweep's dotted paths and their values"),
+    _given("seed", BigInteger, comment="seed of all randomness"),
     Column("overrides", Text, comment="JSON: texts of --set, files of --set-file, or NULL"),
     Column("budget", BigInteger, comment="parameters of fusion and head to meet; NULL if none"),
     Column("created_at", DateTime(timezone=True), comment="first submitted, UTC"),

@@ -5,7 +5,6 @@ Cells of one experiment that wait for the same are a group; what holds for one h
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from mmlab.store.bulk import any_of, listed
+from mmlab.store.bulk import any_of, from_json, listed
 from mmlab.store.runs import present_runs
 from mmlab.store.tables import cells, queue, runs
 
@@ -53,7 +52,7 @@ def _groups(connection: Connection, status: str) -> list[Group]:
 def _names(group: Group) -> set[str]:
     """What a group waits for; an experiment that starts from its own earlier runs does not wait."""
     experiment, waits_for = group
-    return {name for name in json.loads(waits_for) if name != experiment}
+    return {name for name in from_json(waits_for, queue.c.waits_for) if name != experiment}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mmlab.cli import main
-from mmlab.cli.settings import read_settings
+from mmlab.cli.settings import BELOW, read_settings
 
 
 @pytest.fixture
@@ -32,6 +32,27 @@ def test_the_database_of_a_project_is_used_from_every_folder_of_it(project: Path
     assert (project / "kept" / "results.db").is_file()
     assert call("ls").exit_code == 0
     assert list((project / "inside").iterdir()) == []
+
+
+def test_published_figures_go_into_the_database_of_a_project(project: Path) -> None:
+    figures = (
+        '{"dataset": "cifar10", "model": "ViT-B-32", "pretrained": "openai", '
+        '"task": "zeroshot_classification", "metrics": {"acc1": 0.5}}'
+    )
+    (project / "inside" / "figures.json").write_text(figures)
+    assert call("import", "clip-benchmark", "figures.json").exit_code == 0
+    assert (project / "kept" / "results.db").is_file()
+    assert call("export", "clip-benchmark").exit_code == 0
+    assert [path.name for path in (project / "inside").iterdir()] == ["figures.json"]
+
+
+def test_all_verbs_below_others_have_the_settings() -> None:
+    found = {}
+    for verb, command in main.commands.items():
+        below = getattr(command, "commands", {})
+        if any(param.name == "db" for each in below.values() for param in each.params):
+            found[verb] = set(below)
+    assert found == {verb: set(names) for verb, names in BELOW.items()}
 
 
 def test_the_environment_wins_over_settings_and_the_command_line_over_both(project: Path) -> None:

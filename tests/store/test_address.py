@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
+from support.secret_addresses import CANARY, REFUSED, UNREACHABLE
 
 from mmlab.errors import StoreError
 from mmlab.store.address import parse_address
@@ -100,6 +101,54 @@ def test_a_message_of_a_driver_is_cleaned_however_it_writes_the_password(passwor
 )
 def test_no_form_of_an_address_shows_a_password(text: str) -> None:
     assert "SECRET" not in shown(text)
+
+
+@pytest.mark.parametrize("text", REFUSED)
+def test_an_address_that_is_not_understood_is_never_repeated(text: str) -> None:
+    with pytest.raises(StoreError, match="next: "):
+        parse_address(text)
+    assert CANARY not in shown(text)
+
+
+@pytest.mark.parametrize("text", UNREACHABLE)
+def test_an_address_that_is_understood_shows_no_password(text: str) -> None:
+    assert parse_address(text).url.drivername == "postgresql+psycopg"
+    assert CANARY not in shown(text)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my results.db",
+        "lr=0.1.db",
+        "12:30.db",
+        "me@home.db",
+        "a%20b.db",
+        "./12:30@home.db",
+        "./a:b",
+    ],
+)
+def test_odd_names_of_files_are_names_of_files(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert parse_address(name).path == tmp_path / name
+    assert parse_address(f"sqlite:///{name.replace('%', '%25')}").path == tmp_path / name
+    assert parse_address(parse_address(name).display).path == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    "name", ["host=a.db", "mysql:a.db", "a?b=c.db", "user:password=a.db", "password=a.db"]
+)
+def test_a_file_that_is_there_is_a_file_whatever_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StoreError):
+        parse_address(name)
+    (tmp_path / name).touch()
+    assert parse_address(name).path == tmp_path / name
+    assert parse_address(parse_address(name).display).path == tmp_path / name
 
 
 @pytest.mark.parametrize(

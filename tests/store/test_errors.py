@@ -91,6 +91,56 @@ def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+def test_another_programs_file_is_given_tables_when_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as driver:
+        driver.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        driver.execute("INSERT INTO alembic_version VALUES ('0005')")
+        driver.execute("CREATE VIEW letters AS SELECT version_num FROM alembic_version")
+        driver.commit()
+    assert "mmlab db init --force" in _refused(upgrade, str(path))
+    done = upgrade(str(path), beside_others=True)
+    assert done.before is None
+    assert done.backup is not None
+    with closing(sqlite3.connect(done.backup)) as driver:
+        assert driver.execute("SELECT name FROM sqlite_schema").fetchall() == [
+            ("alembic_version",),
+            ("letters",),
+        ]
+    with open_store(str(path)) as store:
+        assert store.submit(identity()).status == "queued"
+    with closing(sqlite3.connect(path)) as driver:
+        assert driver.execute("SELECT version_num FROM letters").fetchall() == [("0005",)]
+
+
+def test_tables_called_like_ours_are_never_written_into(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as driver:
+        driver.execute("CREATE TABLE runs (id INTEGER)")
+        driver.execute("CREATE TABLE letters (sent TEXT)")
+    before = path.read_bytes()
+    message = _refused(upgrade, str(path), beside_others=True)
+    assert "found: runs\n" in message
+    assert "--force" not in message
+    assert path.read_bytes() == before
+
+
+def test_a_link_to_a_file_is_that_file(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "linked").mkdir()
+    path, link = tmp_path / "real" / "mmlab.db", tmp_path / "linked" / "other.db"
+    link.symlink_to("../real/mmlab.db")
+    with open_store(str(link), create=True) as store:  # made through the link
+        held = claimed(store)
+        finish(store, held)
+        assert path.is_file()
+        with open_store(str(path)) as other:
+            assert store.runs_folder == other.runs_folder == tmp_path / "real" / "mmlab-runs"
+            assert store.cache_folder == other.cache_folder == tmp_path / "real" / "mmlab-cache"
+            assert other.run_detail(held.run_id).run.status == "done"
+    assert list((tmp_path / "linked").iterdir()) == [link]
+
+
 def test_a_folder_is_no_database(tmp_path: Path) -> None:
     assert "a folder" in _refused(open_store, str(tmp_path))
     assert "a folder" in _refused(open_store, str(tmp_path), create=True)

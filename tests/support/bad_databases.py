@@ -136,7 +136,7 @@ CASES = [
     ),
     *each(
         "a URI of SQLite",
-        Says("file:mmlab.db", "by its path, not by a URI", "mode=ro", "a path to", "correct --db"),
+        Says("file:...", "by its path, not by a URI", "file:", "a path to", "correct --db"),
         db="file:mmlab.db?mode=ro",
         commands=FEW,
     ),
