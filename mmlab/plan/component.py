@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from mmlab.errors import PluginError, RunError, SpecError, explain
+from mmlab.errors import PluginError, RunError, SpecError, explain, message_of
 from mmlab.metric import LOSS, Metric, find
 from mmlab.plan.content import Content, hashed, map_paths, path_content, whole
 from mmlab.plan.options import check_options, describe_options, supplied
@@ -53,7 +53,7 @@ class Resolved:
             with oom_as_fault(name_table(self.document, self.table), f"this {self.entry.kind}"):
                 return self.factory(*wanted, **self.options)
         except SpecError as error:
-            raise SpecError(place_message(str(error), self.document, self.table)) from error
+            raise SpecError(place_message(message_of(error), self.document, self.table)) from error
 
     def declares(self, attribute: str) -> frozenset[str]:
         """A set of words that the factory carries: `reads` of fusions and losses, say.
@@ -259,7 +259,7 @@ _SIZE = re.compile(r"tried to allocate [\d.]+ [KMGT]iB", re.IGNORECASE)
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory was lacking."""
-    if isinstance(error, RuntimeError) and any(text in str(error) for text in _LACKING):
+    if isinstance(error, RuntimeError) and any(text in message_of(error) for text in _LACKING):
         return True
     # By name, since whoever checks a spec need not import torch.
     return isinstance(error, MemoryError) or "OutOfMemoryError" in (
@@ -273,7 +273,7 @@ def describe_request(error: BaseException) -> str:
     >>> describe_request(RuntimeError("can't allocate memory: you tried to allocate 1600 bytes."))
     'tried to allocate 1,600 bytes'
     """
-    said = str(error)
+    said = message_of(error)
     if found := _BYTES.search(said):
         return f"tried to allocate {int(found[1]):,} bytes"
     if found := _SIZE.search(said):

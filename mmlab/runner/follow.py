@@ -72,6 +72,8 @@ class _Follower:
         plan = self.plans[assignment.spec, assignment.index]
         try:
             self._execute(plan, assignment)
+        except KeyboardInterrupt:
+            raise
         except RAISED as error:  # whatever a component raises, the main process hears of it
             return describe_failure(error, plan)
         return None

@@ -9,7 +9,6 @@ Read `run_specs` first (its plans come from `mmlab.plan.resolve`), then `Runner.
 from __future__ import annotations
 
 import time
-import traceback
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +21,7 @@ import torch
 
 from mmlab.data.skipped import describe_skipped
 from mmlab.data.splits import Splits
-from mmlab.errors import GroupError, MmlabError, StoreError
+from mmlab.errors import GroupError, MmlabError, StoreError, traceback_of
 from mmlab.model.device import determinism, resolve_device
 from mmlab.model.width import WidthMatcher
 from mmlab.plan.plan import Plan
@@ -213,7 +212,7 @@ class Runner:
         started = time.perf_counter()
         try:
             ended = execute(plan)
-        except (StoreError, GroupError):
+        except (StoreError, GroupError, KeyboardInterrupt):
             raise
         except RAISED as fault:  # whatever a component raises, the other cells go on
             ended = Ended("failed", error=describe_failure(fault, plan))
@@ -322,11 +321,11 @@ class Runner:
             return str(error)
         except StoreError as error:
             with suppress(StoreError):  # it may be too broken to say so
-                self.store.fail(lease.claim, "error", str(error), traceback.format_exc())
+                self.store.fail(lease.claim, "error", str(error), traceback_of(error))
             raise
         except RAISED as error:  # whatever a component raises, the run is stored as failed
             message = describe_failure(error, plan)
-            self.store.fail(lease.claim, outcome_of(error), message, traceback.format_exc())
+            self.store.fail(lease.claim, outcome_of(error), message, traceback_of(error))
             return message
         return None
 

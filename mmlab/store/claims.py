@@ -24,7 +24,7 @@ from sqlalchemy import (
     update,
 )
 
-from mmlab.errors import explain, storable
+from mmlab.errors import explain, shortened, storable
 from mmlab.hashing import ordered_json
 from mmlab.store.bulk import db_now, insert_missing, to_json
 from mmlab.store.cells import add_cell, add_spec
@@ -169,7 +169,7 @@ def fail(connection: Connection, held: Claim, outcome: str, message: str, traceb
     """Mark a run failed and keep why; False if it is another's by now."""
     # A plugin's error may name a reason of its own; the message says more than the word.
     outcome = outcome if outcome in OUTCOMES else "error"
-    message, traceback = storable(message), storable(traceback)
+    message, traceback = shortened(storable(message)), shortened(storable(traceback))
     values = {"status": "failed", "finished_at": db_now(connection), "error": message}
     return _end(connection, held, values, outcome, message, traceback)
 
