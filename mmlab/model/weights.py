@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from mmlab.data.reader import Reader
 from mmlab.data.splits import ReferenceData
 from mmlab.errors import RunError, WeightsError, explain
-from mmlab.files import atomic_file
+from mmlab.files import atomic_file, open_file
 
 
 def save_weights(
@@ -118,11 +118,11 @@ _HEADER_BYTES = 100_000_000
 @contextmanager
 def _opened(path: Path) -> Iterator[BufferedReader]:
     """The file, open; whatever is wrong with it is a WeightsError."""
-    if not path.is_file():
-        raise _unreadable(path, "the file does not exist", "nothing")
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             yield file
+    except FileNotFoundError as error:
+        raise _unreadable(path, "the file does not exist", "nothing") from error
     except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
         raise _unreadable(path, "cannot be read as safetensors", str(error)) from error
 

@@ -27,6 +27,9 @@ from mmlab.errors import explain as explain
 from mmlab.files import atomic_file as atomic_file
 from mmlab.files import decode_text as decode_text
 from mmlab.files import file_sha256 as file_sha256
+from mmlab.files import kind_at as kind_at
+from mmlab.files import open_file as open_file
+from mmlab.files import read_file as read_file
 from mmlab.files import tree_sha256 as tree_sha256
 from mmlab.metric import LOSS as LOSS
 from mmlab.metric import SHARE as SHARE

@@ -26,7 +26,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from mmlab.errors import RunError, explain
-from mmlab.files import size_text, sync
+from mmlab.files import read_file, size_text, sync
 from mmlab.hashing import digest
 from mmlab.records import Artifact
 from mmlab.train.state import TENSORS, VALUES, State, TrainingState, pack, unpack
@@ -177,7 +177,7 @@ class Checkpoints:
 
     def _put_best_back(self, folder: Path) -> None:
         """Weights that were best at a later step must not be found."""
-        if not (folder / BEST).exists():
+        if not os.path.exists(folder / BEST):
             return
         partial = self.run / f".{BEST}.{uuid.uuid4().hex[:12]}.partial"
         _link(folder / BEST, partial)
@@ -340,7 +340,7 @@ def _read(folder: Path) -> Saved:
 
 def _checked(path: Path, sha256: str) -> bytes:
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise Damaged(f"{path.name}: {error.strerror or error}") from error
     if hashlib.sha256(data).hexdigest() != sha256:
@@ -350,7 +350,7 @@ def _checked(path: Path, sha256: str) -> bytes:
 
 def _read_manifest(folder: Path) -> dict[str, Any]:  # Any: JSON
     try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
+        manifest = json.loads(read_file(folder / MANIFEST))
         body: dict[str, Any] = manifest["body"]
         is_whole = manifest["sha256"] == digest(body) and folder.name == _name(body["step"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:

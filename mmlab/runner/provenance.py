@@ -21,6 +21,7 @@ import torch
 
 import mmlab
 from mmlab.errors import KEPT_BYTES, MmlabError, RunError, explain, message_of, shortened
+from mmlab.files import said_of
 from mmlab.hashing import digest
 from mmlab.model.build import BuiltCell, InitialWeights
 from mmlab.plan.component import Resolved, describe_request, is_out_of_memory
@@ -167,6 +168,8 @@ def describe_failure(error: BaseException, plan: Plan) -> str:
     """Why a cell failed: mmlab's own words for an expected error, else which component raised."""
     if isinstance(error, MmlabError):
         return message_of(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return shortened(_unusable_file(error, plan))
     if is_out_of_memory(error):
         return _out_of_memory(error, plan)
     frames = traceback.extract_tb(error.__traceback__)
@@ -183,6 +186,17 @@ def _out_of_memory(error: BaseException, plan: Plan) -> str:
         found=size + describe_request(error),
         allowed="a batch that fits; mmlab never makes it smaller by itself",
         next_step="lower train.batch_size, or choose smaller encoders",
+    )
+
+
+def _unusable_file(error: OSError, plan: Plan) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return explain(
+        f"{plan.cell.source.path}: {_origin(plan, frames) or 'mmlab'}",
+        "a file or folder cannot be used",
+        found=said_of(error),
+        allowed="files and folders that this user may read, and those of results may be written",
+        next_step="correct the path that leads there, or mend what is there",
     )
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from mmlab.plugin import DataError, Origin, Sample, Source, Split, explain
+from mmlab.plugin import DataError, Origin, Sample, Source, Split, explain, open_file
 from mmlab_datasets.idx import read_idx
 from mmlab_datasets.sound import read_sound
 
@@ -132,7 +132,7 @@ class AvMnist:
 
     def open_source(self, index: int, modality: str) -> BinaryIO:
         """The bytes of the recording."""
-        return (self._sounds / self._pairs[index].recording).open("rb")
+        return open_file(self._sounds / self._pairs[index].recording)
 
 
 def _recordings(folder: Path) -> dict[str, tuple[int, str]]:

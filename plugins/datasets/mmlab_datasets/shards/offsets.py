@@ -102,6 +102,8 @@ def _kept(path: Path, stamp: tuple[int, ...], reading: Reading) -> Table | None:
 
 
 def _read_kept(place: Path, stamp: tuple[int, ...]) -> Table | None:
+    if not os.path.isfile(place):  # reading a pipe would wait
+        return None
     try:
         frame = pl.read_parquet(place)
     except (OSError, pl.exceptions.PolarsError):

@@ -13,7 +13,7 @@ import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmlab.plugin import DataError, explain
+from mmlab.plugin import DataError, explain, open_file
 from mmlab_datasets.shards.names import is_clutter, plain_name, split_name
 
 TEXT_BYTES = 64 * 1024
@@ -76,7 +76,7 @@ def _require_end(path: Path, offset: int) -> None:
     One that was cut between members has none; after a damaged header, or where two tars stand in
     one file, what follows would be lost.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         file.seek(offset)
         while chunk := file.read(_CHUNK):
             if chunk.strip(b"\0"):
@@ -149,7 +149,7 @@ class MemberReader:
 def read_member(path: Path, offset: int, size: int) -> bytes:
     """The bytes of a member. Raises DataError where the tar is not what it was."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             file.seek(offset)
             content = file.read(size)
     except OSError as error:
