@@ -198,6 +198,30 @@ def read_file(path: Path | str) -> bytes:
         return file.read()
 
 
+#: A zip may say that it holds so many bytes for each of its own, and this much in any case.
+ZIP_RATIO, ZIP_FREE_BYTES = 100, 1 << 20
+
+
+def check_zip(path: Path) -> None:
+    """Raise ValueError for a zip, as torch's files are, that unpacks to far more than it is.
+
+    Of what is no zip nothing is said. Raises OSError as `open_file` does.
+    """
+    import zipfile  # which costs as long as all of this module, and few ask for
+
+    with open_file(path) as file:
+        if not zipfile.is_zipfile(file):
+            return
+        allowed = max(ZIP_FREE_BYTES, ZIP_RATIO * os.fstat(file.fileno()).st_size)
+        try:
+            with zipfile.ZipFile(file) as found:
+                size = sum(member.file_size for member in found.infolist())
+        except (zipfile.BadZipFile, NotImplementedError) as error:
+            raise ValueError(f"a damaged zip: {error}") from error
+    if size > allowed:
+        raise ValueError(f"a zip that unpacks to {size:,} bytes; at most {allowed:,} are read")
+
+
 #: A file changed so recently may change again within the same tick of its file system's clock.
 _SETTLED_NS = 2_000_000_000
 

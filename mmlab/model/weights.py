@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from mmlab.data.reader import Reader
 from mmlab.data.splits import ReferenceData
-from mmlab.errors import RunError, WeightsError, explain
-from mmlab.files import atomic_file, open_file
+from mmlab.errors import RunError, WeightsError, explain, message_of
+from mmlab.files import atomic_file, open_file, size_text
 
 
 def save_weights(
@@ -124,7 +124,10 @@ def _opened(path: Path) -> Iterator[BufferedReader]:
     except FileNotFoundError as error:
         raise _unreadable(path, "the file does not exist", "nothing") from error
     except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
-        raise _unreadable(path, "cannot be read as safetensors", str(error)) from error
+        raise _unreadable(path, "cannot be read as safetensors", message_of(error)) from error
+    except MemoryError as error:
+        fault = "the memory does not hold its tensors"
+        raise _unreadable(path, fault, size_text(path.stat().st_size)) from error
 
 
 def _read_header(file: BinaryIO) -> dict[str, object]:

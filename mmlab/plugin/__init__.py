@@ -24,7 +24,9 @@ from mmlab.errors import PluginError as PluginError
 from mmlab.errors import SpecError as SpecError
 from mmlab.errors import WeightsError as WeightsError
 from mmlab.errors import explain as explain
+from mmlab.errors import message_of as message_of
 from mmlab.files import atomic_file as atomic_file
+from mmlab.files import check_zip as check_zip
 from mmlab.files import decode_text as decode_text
 from mmlab.files import file_sha256 as file_sha256
 from mmlab.files import kind_at as kind_at

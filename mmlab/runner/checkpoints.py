@@ -334,7 +334,7 @@ def _read(folder: Path) -> Saved:
     files = {name: _checked(folder / name, sha256) for name, sha256 in listed.items()}
     try:
         return Saved(manifest["step"], unpack({name: files[name] for name in (TENSORS, VALUES)}))
-    except (KeyError, ValueError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
         raise Damaged(f"not a training state: {error}") from error
 
 

@@ -188,7 +188,7 @@ def _read_config(path: Path) -> Config:
     """Read open_clip's own description of a model. Raises WeightsError."""
     try:
         config = json.loads(read_file(path))
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise _bad_config(path, str(error)) from error
     if not isinstance(config, dict) or not isinstance(config.get("model_cfg"), dict):
         raise _bad_config(path, "no table model_cfg")

@@ -118,7 +118,7 @@ def _from_folder(folder: Path, architecture: str | None) -> Recipe:
         config = json.loads(read_file(path))
         name = checked_architecture(config["architecture"])
         recipe = _from_settings(name, config["pretrained_cfg"], folder / "model.safetensors")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _no_repository(path, error) from error
     if architecture is not None and architecture.partition(".")[0] != name:
         raise _other_architecture(architecture, name, folder)

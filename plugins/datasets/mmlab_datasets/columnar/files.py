@@ -134,7 +134,7 @@ def _features(path: Path) -> Feature:
     try:
         told = json.loads(pl.read_parquet_metadata(path).get("huggingface", "{}"))
         features = told["info"]["features"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, RecursionError, TypeError, ValueError):
         return {}
     return features if isinstance(features, dict) else {}
 

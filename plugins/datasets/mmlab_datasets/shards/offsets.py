@@ -115,7 +115,7 @@ def _read_kept(place: Path, stamp: tuple[int, ...]) -> Table | None:
         return None
     try:
         counts, firsts = json.loads(told[0][1])
-    except (TypeError, ValueError):
+    except (RecursionError, TypeError, ValueError):
         return None
     return Table(frame.select(*SCHEMA), Unread(counts, firsts))
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mmlab.plugin import DataError, explain, open_file
 from mmlab_datasets.shards.names import is_clutter, plain_name, split_name
+from mmlab_datasets.tar_headers import open_tar
 
 TEXT_BYTES = 64 * 1024
 BLOCK = 512
@@ -60,13 +61,15 @@ def list_members(path: Path, unread: Unread) -> dict[str, Members]:
     """
     samples: dict[str, Members] = {}
     try:
-        with tarfile.open(path, "r:") as tar:
+        with open_file(path) as file, open_tar(file) as tar:
             for header in tar:
                 _add(path, samples, header, unread)
             end = tar.offset
         _require_end(path, end)
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+    except (tarfile.TarError, OSError, EOFError, ValueError, RecursionError) as error:
         raise unreadable(path, error) from error
+    except MemoryError as error:
+        raise unreadable(path, "its headers take more memory than there is") from error
     return samples
 
 
