@@ -36,6 +36,7 @@ from mmlab.files import tree_sha256 as tree_sha256
 from mmlab.metric import LOSS as LOSS
 from mmlab.metric import SHARE as SHARE
 from mmlab.metric import Metric as Metric
+from mmlab.plugin.contracts import LARGEST_SIZE as LARGEST_SIZE
 from mmlab.plugin.contracts import RESERVED_OPTIONS as RESERVED_OPTIONS
 from mmlab.plugin.contracts import SPLITS as SPLITS
 from mmlab.plugin.contracts import SUPPLIED as SUPPLIED
@@ -62,6 +63,7 @@ from mmlab.plugin.contracts import Published as Published
 from mmlab.plugin.contracts import ReadTogether as ReadTogether
 from mmlab.plugin.contracts import Sectioned as Sectioned
 from mmlab.plugin.contracts import SimilarityFusion as SimilarityFusion
+from mmlab.plugin.contracts import Size as Size
 from mmlab.plugin.contracts import Split as Split
 from mmlab.plugin.contracts import Staged as Staged
 from mmlab.plugin.contracts import Stepped as Stepped

@@ -12,7 +12,17 @@ from typing import Annotated, BinaryIO
 
 from pydantic import Field
 
-from mmlab.plugin import DataError, Origin, Sample, Source, Split, explain, open_file, read_file
+from mmlab.plugin import (
+    DataError,
+    Origin,
+    Sample,
+    Size,
+    Source,
+    Split,
+    explain,
+    open_file,
+    read_file,
+)
 from mmlab_datasets.media import read_picture
 
 #: The file's own name of a split -> ours.
@@ -60,7 +70,7 @@ class Captions:
         path: Annotated[Path, Field(description="JSON file of splits and captions")],
         root: Annotated[Path, Field(description="folder of the pictures")],
         captions: Annotated[
-            int | None, Field(ge=1, description="captions of a picture, the first ones; all")
+            Size | None, Field(description="captions of a picture, the first ones; all")
         ] = None,
     ) -> None:
         document = _read(path)
