@@ -119,6 +119,7 @@ def _chosen(document: Document, sweep: SweepTable) -> Iterable[Point]:
     bare = document.without("sweep")
     size = math.prod(map(len, axes))
     if sweep.strategy == "random":
+        _require_few(sweep, size)
         drawn = (_point_at(axes, index) for index in _draws(sweep, size))
         kept = (point for point in drawn if not is_excluded(bare, sweep, point))
         return _first(kept, sweep.samples or 0)
@@ -129,6 +130,15 @@ def _chosen(document: Document, sweep: SweepTable) -> Iterable[Point]:
     else:
         points = itertools.product(*axes)
     return [point for point in points if not is_excluded(bare, sweep, point)]
+
+
+def _require_few(sweep: SweepTable, size: int) -> None:
+    """Raise SweepError, before any is drawn, for more points than there may be, or are."""
+    samples = sweep.samples or 0
+    if samples * len(sweep.seeds) > max(_POINTS, sweep.max_cells):
+        raise SweepError([_too_many_cells(samples * len(sweep.seeds), sweep)])
+    if samples > max(_POINTS, size):
+        raise SweepError([_too_few_points(samples, size)])
 
 
 def _side_by_side(axes: Axes) -> list[Point]:
