@@ -13,12 +13,14 @@ MmlabError
 A message says, in this order: the place, what is wrong, what was found, what is allowed, and
 what to do next. `explain` puts the five parts together so that none is forgotten.
 
-Beside them stand the guards of text: what a database can hold, and what a terminal may be shown.
+Beside them stand the guards of text: what others raised in words, what a database can hold and how
+much of it, and what a terminal may be shown.
 """
 
 from __future__ import annotations
 
 import re
+import traceback
 import unicodedata
 from urllib.parse import unquote
 
@@ -97,6 +99,58 @@ def explain(place: str, fault: str, *, found: object, allowed: str, next_step: s
       next: set it
     """
     return f"{place}: {fault}\n  found: {found}\n  allowed: {allowed}\n  next: {next_step}"
+
+
+#: Bytes of UTF-8 that are kept of a message, of a traceback, of whatever a component says.
+KEPT_BYTES = 64 * 1024
+
+
+def shortened(text: str, limit: int = KEPT_BYTES) -> str:
+    """A text of at most `limit` bytes: of a longer one its two ends, and how much lies between.
+
+    >>> shortened("a" * 1000, 96)
+    'aaaaaaaa [... 984 of 1,000 characters are left out ...] aaaaaaaa'
+    """
+    ends = text[:limit], text[-limit:]
+    if len(text) <= limit and len(_utf_8(text)) <= limit:
+        return text
+    room = max(0, limit - 80) // 2
+    first = _utf_8(ends[0])[:room].decode(errors="ignore")
+    last = _utf_8(ends[1])[-room or limit :].decode(errors="ignore")
+    count = len(text) - len(first) - len(last)
+    return f"{first} [... {count:,} of {len(text):,} characters are left out ...] {last}"
+
+
+def _utf_8(text: str) -> bytes:
+    return text.encode(errors="backslashreplace")
+
+
+def message_of(error: BaseException, limit: int = KEPT_BYTES) -> str:
+    """What an exception says, shortened; that it cannot be said, where its `__str__` raises.
+
+    >>> message_of(ValueError("too small"))
+    'too small'
+    """
+    try:
+        return shortened(
+            str.__str__(str(error)), limit
+        )  # a text of a class of its own as plain text
+    except KeyboardInterrupt:
+        raise
+    except BaseException as fault:  # its author's code
+        return f"what it says cannot be read: its __str__ raised {type(fault).__name__}"
+
+
+def traceback_of(error: BaseException) -> str:
+    """The whole traceback of an exception, shortened; its frames alone, where it cannot be said."""
+    try:
+        text = "".join(traceback.format_exception(error))
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # as above
+        frames = "".join(traceback.format_tb(error.__traceback__))
+        text = f"{frames}{type(error).__name__}: {message_of(error)}"
+    return shortened(text)
 
 
 #: A NUL; halves of surrogate pairs, which also stand for bytes that are not UTF-8.

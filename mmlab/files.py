@@ -1,4 +1,7 @@
-"""Files written whole or not at all (atomic writes), decoded as UTF-8, and hashed (sha256)."""
+"""Files written whole or not at all (atomic writes), decoded as UTF-8, and hashed (sha256).
+
+Nothing here waits for what is no file: a pipe would be waited for until somebody writes to it.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,18 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
+from io import BufferedReader
 from pathlib import Path
+from typing import NoReturn
 
-from mmlab.errors import UsageError, explain
+from mmlab.errors import UsageError, explain, message_of
 
 
 def size_text(size_bytes: int) -> str:
@@ -177,6 +183,104 @@ def _unwritable(path: Path, what: str, found: str) -> UsageError:
     )
 
 
+#: What may stand in the place of a file, by the type in its mode.
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def kind_at(path: Path | str) -> str | None:
+    """What is at a path: "a file", "a folder", "a pipe", "a socket", "a device"; None for nothing.
+
+    Raises OSError where that cannot be known: in a folder that may not be entered, for a name that
+    is too long, or holds a NUL, and for links in a circle.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error), ascii(str(path))) from error
+    return _KINDS.get(stat.S_IFMT(mode), "a file")
+
+
+def path_fault(path: Path | str) -> str | None:
+    """Why nothing can be read at a path; None for a file, a folder, and where nothing is.
+
+    >>> path_fault("/dev/null"), path_fault("/"), path_fault("n" * 300)
+    ('a device', None, 'File name too long')
+    """
+    try:
+        kind = kind_at(path)
+    except OSError as error:
+        return error.strerror or str(error)
+    return None if kind in (None, "a file", "a folder") else kind
+
+
+def said_of(error: OSError) -> str:
+    """The file that an error is about, if it names one, and what is wrong with it.
+
+    >>> said_of(PermissionError(13, "Permission denied", "a.txt"))
+    'a.txt: Permission denied'
+    """
+    said, name = error.strerror or message_of(error), error.filename
+    if name is None:
+        return said
+    return f"{os.fsdecode(name) if isinstance(name, bytes) else name}: {said}"
+
+
+def open_file(path: Path | str) -> BufferedReader:
+    """A file of bytes, open. Raises OSError for whatever is no file, and for what no name is."""
+    try:
+        # A pipe is open at once then; of a file it says nothing.
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error), ascii(str(path))) from error
+    try:
+        kind = _KINDS.get(stat.S_IFMT(os.fstat(handle).st_mode))
+        if kind is not None:
+            number = errno.EISDIR if kind == "a folder" else errno.EINVAL
+            raise OSError(number, f"it is {kind}, not an ordinary file", str(path))
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
+def read_file(path: Path | str) -> bytes:
+    """All bytes of a file. Raises as `open_file` does."""
+    with open_file(path) as file:
+        return file.read()
+
+
+#: A zip may say that it holds so many bytes for each of its own, and this much in any case.
+ZIP_RATIO, ZIP_FREE_BYTES = 100, 1 << 20
+
+
+def check_zip(path: Path) -> None:
+    """Raise ValueError for a zip, as torch's files are, that unpacks to far more than it is.
+
+    Of what is no zip nothing is said. Raises OSError as `open_file` does.
+    """
+    import zipfile  # which costs as long as all of this module, and few ask for
+
+    with open_file(path) as file:
+        if not zipfile.is_zipfile(file):
+            return
+        allowed = max(ZIP_FREE_BYTES, ZIP_RATIO * os.fstat(file.fileno()).st_size)
+        try:
+            with zipfile.ZipFile(file) as found:
+                size = sum(member.file_size for member in found.infolist())
+        except (zipfile.BadZipFile, NotImplementedError) as error:
+            raise ValueError(f"a damaged zip: {error}") from error
+    if size > allowed:
+        raise ValueError(f"a zip that unpacks to {size:,} bytes; at most {allowed:,} are read")
+
+
 #: A file changed so recently may change again within the same tick of its file system's clock.
 _SETTLED_NS = 2_000_000_000
 
@@ -200,19 +304,38 @@ def _known_sha256(path: Path, device: int, inode: int, size_bytes: int, changed_
 
 
 def _read_sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tree_sha256(path: Path) -> str:
     """Identity of a file, or of a folder: names, sizes and bytes of all files below it.
 
-    Raises OSError where one cannot be read.
+    Links to folders are not followed. Raises OSError where a file or a folder cannot be read.
     """
-    if not path.is_dir():
+    if kind_at(path) != "a folder":
         return file_sha256(path)
     content = hashlib.sha256()
-    for file in sorted(file for file in path.rglob("*") if file.is_file()):
+    for file in sorted(_files_below(path)):
         name = json.dumps(file.relative_to(path).as_posix())
         content.update(f"{name} {file.stat().st_size} {file_sha256(file)}\n".encode())
     return content.hexdigest()
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    for inside, _, names in os.walk(folder, onerror=_refuse):
+        yield from filter(_is_file, (Path(inside, name) for name in names))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return kind_at(path) == "a file"
+    except OSError as error:
+        if error.errno == errno.ELOOP:  # links that lead nowhere
+            return False
+        raise
+
+
+def _refuse(error: OSError) -> NoReturn:
+    """A folder that cannot be listed is no empty one."""
+    raise error

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmlab.errors import DataError, check_text, harmless, storable, unstorable, visible
+from mmlab.errors import (
+    KEPT_BYTES,
+    DataError,
+    check_text,
+    harmless,
+    message_of,
+    shortened,
+    storable,
+    traceback_of,
+    unstorable,
+    visible,
+)
 
 #: Every character, lone surrogates among them.
 ANY = st.text(st.characters(codec=None))
@@ -81,3 +93,63 @@ def test_a_value_shows_what_would_steer_a_terminal_and_keeps_joined_emoji() -> N
 def test_whatever_a_terminal_is_shown_is_on_one_line(text: str) -> None:
     assert len(visible(f"a{text}").splitlines()) == 1
     assert len(harmless(f"a{text}", keep="").splitlines()) == 1
+
+
+@given(ANY, st.integers(128, 400), st.integers(1, 9))
+def test_a_shortened_text_fits_and_says_how_much_it_was(text: str, limit: int, times: int) -> None:
+    text = text * times
+    kept = shortened(text, limit)
+    size = len(text.encode(errors="backslashreplace"))
+    assert (kept == text) == (size <= limit)
+    assert len(kept.encode(errors="backslashreplace")) <= limit
+    if kept != text:
+        assert f" of {len(text):,} characters are left out" in kept
+
+
+def test_the_ends_of_a_long_text_are_kept() -> None:
+    text = "begin" + "\N{GRINNING FACE}" * 200_000 + "end"
+    kept = shortened(text)
+    first, last = re.split(r" \[\.\.\..*\.\.\.\] ", kept)
+    assert (text.startswith(first), text.endswith(last)) == (True, True)
+    assert KEPT_BYTES - 100 < len(kept.encode()) <= KEPT_BYTES
+    assert shortened("a" * KEPT_BYTES) == "a" * KEPT_BYTES
+
+
+class Mute(BaseException):
+    """What cannot be said."""
+
+    def __init__(self, *said: object) -> None:
+        self.said = said
+
+    def __str__(self) -> str:
+        return self.said[0]  # type: ignore[return-value]
+
+    __repr__ = None  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ValueError("too small"), "too small"),
+        (SystemExit(3), "3"),
+        (KeyError("x"), "'x'"),
+        (Mute(), "what it says cannot be read: its __str__ raised IndexError"),
+        (Mute(7), "what it says cannot be read: its __str__ raised TypeError"),
+    ],
+)
+def test_what_an_exception_says_is_a_text_whatever_it_is(error: BaseException, said: str) -> None:
+    assert message_of(error) == said
+
+
+def test_a_traceback_is_told_of_errors_that_cannot_be_said() -> None:
+    odd = SyntaxError("odd")
+    odd.lineno, odd.text, odd.offset = "no number", "text", "none"  # type: ignore[assignment]
+    odd.filename = "file.py"
+    for error in (Mute(), odd, ValueError("a" * 10**6)):
+        try:
+            raise error
+        except BaseException as raised:
+            told = traceback_of(raised)
+        assert 'test_errors.py", line' in told
+        assert type(error).__name__ in told
+        assert len(told) <= KEPT_BYTES

@@ -9,9 +9,21 @@ from pathlib import Path
 
 import pytest
 from support.full_disk import largest_file
+from support.odd_paths import ODD, bound_by_permissions, odd_path
 
 from mmlab.errors import DataError, UsageError
-from mmlab.files import atomic_file, decode_text, file_sha256, tree_sha256, write_whole
+from mmlab.files import (
+    atomic_file,
+    decode_text,
+    file_sha256,
+    kind_at,
+    open_file,
+    path_fault,
+    read_file,
+    said_of,
+    tree_sha256,
+    write_whole,
+)
 
 #: Long before any tick of a clock that two writes could share.
 LONG_AGO_NS = time.time_ns() - 3_600_000_000_000
@@ -172,3 +184,60 @@ def test_a_byte_order_mark_is_no_part_of_a_text(content: bytes) -> None:
 def test_another_encoding_is_named(content: bytes, word: str) -> None:
     with pytest.raises(ValueError, match=word):
         decode_text(content)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_is_no_file_is_told_at_once(tmp_path: Path, name: str) -> None:
+    path = odd_path(tmp_path, name)
+    assert path_fault(path) == ODD[name]
+    for read in (open_file, read_file, file_sha256, tree_sha256):
+        with pytest.raises(OSError, match=f"{ODD[name]}|No such device") as told:
+            read(path)
+        assert said_of(told.value).startswith(f"{path}: ")
+
+
+def test_what_is_at_a_path_is_told(tmp_path: Path) -> None:
+    path = written(tmp_path / "a", b"content")
+    (tmp_path / "link").symlink_to(path)
+    (tmp_path / "broken").symlink_to(tmp_path / "nothing")
+    assert [kind_at(one) for one in (path, tmp_path / "link", tmp_path)] == [
+        "a file",
+        "a file",
+        "a folder",
+    ]
+    for nothing in (tmp_path / "nothing", path / "below a file", tmp_path / "broken"):
+        assert (kind_at(nothing), path_fault(nothing)) == (None, None)
+    assert (path_fault(path), path_fault(tmp_path)) == (None, None)
+    assert path_fault(tmp_path / "a\0b") is not None
+    assert read_file(path) == b"content"
+    with pytest.raises(IsADirectoryError, match="it is a folder, not an ordinary file"):
+        open_file(tmp_path)
+    with pytest.raises(OSError, match="null"):
+        open_file("a\0b")
+
+
+def test_a_folder_is_identified_without_what_is_no_file(tmp_path: Path) -> None:
+    """Links to folders and in circles, pipes and sockets are not there, as in every version."""
+    folder = tmp_path / "data"
+    written(folder / "b" / "c.txt", b"c")
+    written(folder / "a.txt", b"a")
+    alone = tree_sha256(folder)
+    lines = [f'"a.txt" 1 {sha256(b"a")}', f'"b/c.txt" 1 {sha256(b"c")}']
+    assert alone == sha256("".join(f"{line}\n" for line in lines).encode())
+    for name in ("loop", "pipe", "socket"):
+        odd_path(folder, name)
+    (folder / "again").symlink_to(folder / "b")
+    assert tree_sha256(folder) == alone
+    (folder / "a link").symlink_to(folder / "a.txt")
+    assert tree_sha256(folder) != alone
+
+
+def test_a_folder_with_one_that_may_not_be_entered_has_no_identity(tmp_path: Path) -> None:
+    closed = tmp_path / "data" / "closed"
+    written(closed / "a.txt", b"a")
+    closed.chmod(0)
+    code = "import sys; from mmlab.files import *; print(tree_sha256(Path(sys.argv[1])))"
+    told = bound_by_permissions(["-c", code, tmp_path / "data"], tmp_path)
+    closed.chmod(0o700)
+    assert told.stderr.endswith(f"PermissionError: [Errno 13] Permission denied: '{closed}'\n")
+    assert tree_sha256(tmp_path / "data") == sha256(f'"closed/a.txt" 1 {sha256(b"a")}\n'.encode())

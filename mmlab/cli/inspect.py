@@ -20,7 +20,7 @@ from mmlab.cli.output import (
     print_json,
     verbosity_options,
 )
-from mmlab.errors import MmlabError
+from mmlab.errors import MmlabError, message_of
 
 if TYPE_CHECKING:
     from mmlab.data.facts import TextLengths
@@ -107,7 +107,7 @@ def _measure(
     try:
         return measure_texts(spec, overrides, cells, texts)
     except MmlabError as error:  # something else of the spec is wrong, which validate tells
-        why = " ".join(str(error).split())
+        why = " ".join(message_of(error).split())
         return [TextLengths("*", "", name, len(own), error=why) for name, own in texts.items()]
 
 

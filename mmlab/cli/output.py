@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NoReturn, TypeVar, cast
 import click
 
 from mmlab.cli.settings import DatabaseOption
-from mmlab.errors import MmlabError, harmless, visible
+from mmlab.errors import MmlabError, harmless, message_of, visible
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -173,7 +173,7 @@ def fail(error: MmlabError) -> NoReturn:
 
 def tell(error: MmlabError) -> None:
     """Print an expected error."""
-    text = harmless(str(error))
+    text = harmless(message_of(error))
     prefix = "" if text.startswith("error") else click.style("error: ", fg="red", bold=True)
     click.echo(prefix + text, err=True, color=_present_color())
 

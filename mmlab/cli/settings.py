@@ -9,6 +9,7 @@ variables win over them. They say where results go, never what an experiment is.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -64,7 +65,7 @@ class DatabaseOption(click.Option):
 
 def _read(path: Path) -> Mapping[str, object] | None:
     """The table of settings of a file; None where it has none."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     import tomllib
 

@@ -16,6 +16,7 @@ from PIL import Image, UnidentifiedImageError
 
 from mmlab.data.samples import NamedSplit, captions_of
 from mmlab.data.skipped import READ_ERRORS
+from mmlab.errors import message_of
 from mmlab.plugin import Sample, Traced
 
 #: What reading a picture may raise.
@@ -168,7 +169,9 @@ def in_short(error: Exception) -> str:
     >>> in_short(ValueError("a.png: cut short\n  found: 3 bytes\n  allowed: a whole file"))
     'a.png: cut short (found: 3 bytes)'
     """
-    fault, *parts = [line.strip() for line in str(error).splitlines()] or [type(error).__name__]
+    fault, *parts = [line.strip() for line in message_of(error).splitlines()] or [
+        type(error).__name__
+    ]
     found = [part for part in parts if part.startswith("found: ")]
     return f"{fault} ({found[0]})" if found else fault
 

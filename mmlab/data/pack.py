@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from PIL import Image
 
 from mmlab.data.samples import check_sample, new_notes, prompt_names
 from mmlab.errors import DataError, UsageError, explain
+from mmlab.files import path_fault
 from mmlab.plan.component import Resolved
 from mmlab.plan.registry import Registry
 from mmlab.plan.resolve import Finder
@@ -234,9 +236,10 @@ class _Shards:
 
 # --- what cannot be packed --------------------------------------------------------------------
 def _require_new(out: Path) -> None:
-    if out.exists():
-        raise _unwritable(out, "there is something already")
-    if not out.parent.is_dir():
+    fault = path_fault(out)
+    if fault is not None or os.path.exists(out):
+        raise _unwritable(out, fault or "there is something already")
+    if not os.path.isdir(out.parent):
         raise _unwritable(out, f"there is no folder {out.parent}")
 
 

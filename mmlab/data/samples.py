@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from mmlab.errors import DataError, check_text, explain, harmless
+from mmlab.errors import DataError, check_text, explain, harmless, shortened
 from mmlab.plan.component import Resolved
 from mmlab.plugin import (
     Dataset,
@@ -54,7 +54,7 @@ def known_labels(sample: Sample, *, is_multi_label: bool) -> tuple[int, ...] | N
 def new_notes(dataset: Dataset, told: set[str]) -> list[str]:
     """What a dataset tells of its reading that is not among what was told, and is from now on."""
     notes = dataset.notes if isinstance(dataset, Noted) else ()
-    lines = dict.fromkeys(harmless(note, keep="") for note in notes)
+    lines = dict.fromkeys(shortened(harmless(note, keep="")) for note in notes)
     new = [line for line in lines if line not in told]
     told.update(new)
     return new

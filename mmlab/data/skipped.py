@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mmlab.errors import DataError, explain
+from mmlab.errors import DataError, explain, message_of
 from mmlab.plugin import Dataset, Outlined, Sample, Sectioned, Split, Traced
 from mmlab.records import SkippedSample
 
@@ -72,7 +72,7 @@ def without_unreadable(
         try:
             dataset[position]
         except READ_ERRORS as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = " ".join(message_of(error).split()) or type(error).__name__
             sample = _id_of(dataset, position)
             found.append(SkippedSample(dataset.revision, split, position, sample, reason))
     if not found:

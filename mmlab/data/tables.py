@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mmlab.data.samples import SampleIndex
-from mmlab.files import atomic_file
+from mmlab.files import atomic_file, kind_at
 from mmlab.plugin import Features
 
 
@@ -208,9 +208,12 @@ def read_table(path: Path) -> Table | None:
 
     Raises Damaged where the bytes are not those that were written.
     """
-    if not path.exists():
-        return None
     try:
+        kind = kind_at(path)
+        if kind is None:
+            return None
+        if kind != "a file":
+            raise Damaged(f"it is {kind}, not an ordinary file")
         with safe_open(path, framework="pt") as file:
             facts = _facts(file.metadata())
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 
 from mmlab.data.reader import fills_input, is_cut
 from mmlab.errors import DataError, check_text, explain
-from mmlab.files import decode_text
+from mmlab.files import decode_text, read_file
 from mmlab.plugin import Encoder, Measured
 
 PLACEHOLDER = "{}"
@@ -127,7 +127,7 @@ def read_prompts(path: Path, labels: Sequence[str]) -> tuple[tuple[str, ...], ..
 # Any: what a file holds, before it is checked.
 def _read_table(path: Path) -> dict[str, Any]:
     try:
-        text = io.StringIO(decode_text(path.read_bytes()), newline=None).read()
+        text = io.StringIO(decode_text(read_file(path)), newline=None).read()
         if path.suffix == ".json":
             table = json.loads(text, object_pairs_hook=_without_repetition)
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def read_results(paths: Sequence[Path]) -> list[Figures]:
 
 
 def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
+    if not os.path.isdir(path):  # nor what no name is, which reading says
         return [path]
     files = sorted(path.glob("*.json"))
     if files:

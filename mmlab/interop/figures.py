@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmlab.errors import DataError, MmlabError, explain, unstorable
+from mmlab.files import open_file
 from mmlab.interop.faults import Faults
 from mmlab.interop.names import is_share
 
@@ -61,12 +62,12 @@ class Figures:
 def read_file(path: Path) -> File:
     """The bytes of a file. Raises DataError where there is none or it is too large."""
     try:
-        size = path.stat().st_size
-        content = path.read_bytes() if size <= FILE_BYTES else b""
+        with open_file(path) as file:
+            content = file.read(FILE_BYTES + 1)
     except OSError as error:
         raise unreadable(str(path), "it cannot be read", error.strerror) from error
-    if size > FILE_BYTES:
-        raise unreadable(str(path), "it is too large", f"{size:,} bytes")
+    if len(content) > FILE_BYTES:
+        raise unreadable(str(path), "it is too large", f"more than {FILE_BYTES:,} bytes")
     return File(path, content, hashlib.sha256(content).hexdigest())
 
 

@@ -18,7 +18,13 @@ from mmlab.data.samples import raw_values
 from mmlab.data.splits import ReferenceData, Splits, output_count, reference_data, require_labels
 from mmlab.errors import SpecError, WeightsError
 from mmlab.model.adapters import adapt
-from mmlab.model.components import encoder_key, make_encoders, make_fusion_and_head, make_losses
+from mmlab.model.components import (
+    encoder_key,
+    make_encoders,
+    make_fusion_and_head,
+    make_losses,
+)
+from mmlab.model.device import Room
 from mmlab.model.heads import Standardized
 from mmlab.model.model import Model, Step
 from mmlab.model.weights import Description, WeightsReader, describe, description_of, restore
@@ -75,6 +81,7 @@ def build(
     *,
     trained: InitialWeights | None = None,
     files: WeightsReader | None = None,
+    room: Room | None = None,
 ) -> BuiltCell:
     """Make the modules of a cell for its reference data: the training split, or the evaluated one.
 
@@ -83,11 +90,11 @@ def build(
     encoders that start from weights; the others learn their vocabulary from the dataset. `trained`
     is the file of a whole run, which brings everything: weights, vocabularies and what else was
     read of the data, which need not be there then. `files` knows those that were read to identify
-    the cell. Raises DataError, WeightsError, PluginError or
-    what a component raises for its options.
+    the cell. `room` says, before anything is made, whether it will fit. Raises DataError,
+    WeightsError, PluginError, RunError or what a component raises for its options.
     """
     with random_scope(plan.cell.seed, "build"):
-        return _build(plan, splits, initial, trained, files or WeightsReader())
+        return _build(plan, splits, initial, trained, files or WeightsReader(), room)
 
 
 def _build(
@@ -96,8 +103,9 @@ def _build(
     initial: Mapping[str, InitialWeights],
     trained: InitialWeights | None,
     files: WeightsReader,
+    room: Room | None,
 ) -> BuiltCell:
-    encoders, whole, known = make_encoders(plan), None, None
+    encoders, whole, known = make_encoders(plan, room), None, None
     if trained is not None:
         whole = files.read(trained.path, trained.sha256)
         known = description_of(whole, encoders.keys())
@@ -109,8 +117,8 @@ def _build(
     if trained is None:  # trained weights hold what adapters have learnt
         frozen += _adapt(plan, encoders, frozen)
     data = reference_data(plan, splits) if known is None else known.data
-    model = _make_model(plan, encoders, data, frozen)
-    losses = make_losses(plan, encoders, model.fusion, data)
+    model = _make_model(plan, encoders, data, frozen, room)
+    losses = make_losses(plan, encoders, model.fusion, data, room)
     weights = {name: table.weight for name, table in plan.loss_tables.items()}
     step = Step(model, losses, weights)
     readers = _make_readers(plan, encoders, splits, known)
@@ -181,13 +189,14 @@ def _make_model(
     encoders: Mapping[str, nn.Module],
     data: ReferenceData,
     frozen_stages: Sequence[nn.Module],
+    room: Room | None,
 ) -> Model:
     inputs = plan.inputs
     dims = [cast(Encoder, encoders[key]).dim for key in inputs]
     token_dims = [cast(Encoder, encoders[key]).token_dim for key in inputs]
     if plan.head is not None:
         require_labels(plan, data)
-    made = make_fusion_and_head(plan, dims, token_dims, output_count(plan, data))
+    made = make_fusion_and_head(plan, dims, token_dims, output_count(plan, data), room)
     head, statistics = made.head, data.statistics
     if head is not None and statistics is not None and plan.predicts_targets:
         head = Standardized(head, statistics.target_means, statistics.target_deviations)

@@ -16,6 +16,7 @@ from torch.nn.parameter import is_lazy
 from mmlab.data.order import random_scope
 from mmlab.data.splits import ReferenceData
 from mmlab.errors import PluginError, explain
+from mmlab.model.device import Room
 from mmlab.plan.component import Resolved, name_table
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Encoder, Shapes, SimilarityFusion, Tokenized, Vocabulary
@@ -39,17 +40,22 @@ class BuildContext:
         return cast(T, self._made[key])
 
 
-def make_encoders(plan: Plan) -> dict[str, nn.Module]:
-    """The encoders of a plan by key, as they start: without weights or vocabularies of the spec."""
+def make_encoders(plan: Plan, room: Room | None = None) -> dict[str, nn.Module]:
+    """The encoders of a plan by key, as they start: without weights or vocabularies of the spec.
+
+    `room` is asked for each before it is made.
+    """
     context = BuildContext(plan.reads, plan.cell.seed)
-    return {key: make_encoder(plan, key, context) for key in plan.encoders}
+    return {key: make_encoder(plan, key, context, room) for key in plan.encoders}
 
 
-def make_encoder(plan: Plan, key: str, context: BuildContext | None = None) -> nn.Module:
+def make_encoder(
+    plan: Plan, key: str, context: BuildContext | None = None, room: Room | None = None
+) -> nn.Module:
     """One of them."""
     context = context or BuildContext(plan.reads, plan.cell.seed)
     named = {"modality": plan.modality(key), "context": context}
-    encoder: nn.Module = _make(plan, plan.encoders[key], encoder_key(key), **named)
+    encoder: nn.Module = _make(plan, plan.encoders[key], encoder_key(key), room, **named)
     return encoder
 
 
@@ -80,15 +86,21 @@ class FusionAndHead:
 
 
 def make_fusion_and_head(
-    plan: Plan, dims: Sequence[int], token_dims: Sequence[int | None], outputs: int
+    plan: Plan,
+    dims: Sequence[int],
+    token_dims: Sequence[int | None],
+    outputs: int,
+    room: Room | None = None,
 ) -> FusionAndHead:
-    """Make them for encoders of these widths; `outputs` is 0 where nothing is to be predicted."""
-    fusion = _make(
-        plan, plan.fusion, "fusion", dims=dims, token_dims=token_dims, outputs=outputs or None
-    )
+    """Make them for encoders of these widths; `outputs` is 0 where nothing is to be predicted.
+
+    `room` is asked for each before it is made.
+    """
+    widths = {"dims": dims, "token_dims": token_dims}
+    fusion = _make(plan, plan.fusion, "fusion", room, **widths, outputs=outputs or None)
     head = None
     if plan.head is not None:
-        head = _make(plan, plan.head, "head", dim=fusion.dim, outputs=outputs)
+        head = _make(plan, plan.head, "head", room, dim=fusion.dim, outputs=outputs)
     scorer = None
     if plan.needs_similarity and not isinstance(fusion, SimilarityFusion):
         with random_scope(plan.cell.seed, "build", "scorer"):
@@ -97,14 +109,18 @@ def make_fusion_and_head(
 
 
 def make_losses(
-    plan: Plan, encoders: Mapping[str, nn.Module], fusion: nn.Module, data: ReferenceData
+    plan: Plan,
+    encoders: Mapping[str, nn.Module],
+    fusion: nn.Module,
+    data: ReferenceData,
+    room: Room | None = None,
 ) -> dict[str, nn.Module]:
-    """The losses of a plan by name; none where it has none."""
+    """The losses of a plan by name; none where it has none. `room` is asked as before."""
     if data.statistics is None:
         return {}
     shapes = _shapes(encoders, fusion, data)
     return {
-        name: _make(plan, resolved, f"losses.{name}", shapes=shapes)
+        name: _make(plan, resolved, f"losses.{name}", room, shapes=shapes)
         for name, resolved in plan.losses.items()
     }
 
@@ -139,10 +155,16 @@ def _token_dims(encoders: Mapping[str, nn.Module]) -> dict[str, int]:
     return {key: width for key, width in widths.items() if width is not None}
 
 
-def _make(plan: Plan, resolved: Resolved, key: str, **given: object) -> Any:  # as `Resolved.make`
+def _make(
+    plan: Plan, resolved: Resolved, key: str, room: Room | None, **given: object
+) -> Any:  # as `Resolved.make`
     """A component in the scope of its key. Raises PluginError where it would draw only later."""
-    with random_scope(plan.cell.seed, "build", key):
-        made = resolved.make(**given)
+
+    def make() -> Any:
+        with random_scope(plan.cell.seed, "build", key):
+            return resolved.make(**given)
+
+    made = make() if room is None else room.making(key, resolved, make)
     if lazy := lazy_tensors(made):
         raise _draws_later(resolved, lazy)
     return made

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmlab.errors import SpecError, explain
+from mmlab.plugin import LARGEST_SIZE, Size
 
 Activation = Literal["relu", "gelu", "silu", "tanh"]
 
@@ -52,8 +53,12 @@ class MLP(nn.Module):
         outputs: int,
         *,
         hidden: Annotated[
-            Sequence[Annotated[int, Field(ge=1)]],
-            Field(min_length=1, description="widths of the hidden layers, the first one first"),
+            Sequence[Size],
+            Field(
+                min_length=1,
+                max_length=LARGEST_SIZE,
+                description="widths of the hidden layers, the first one first",
+            ),
         ] = (256,),
         dropout: Annotated[
             float, Field(ge=0, lt=1, description="share of every hidden layer left out in training")

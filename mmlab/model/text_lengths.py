@@ -11,7 +11,7 @@ from torch import nn
 from mmlab.data.facts import TextLengths
 from mmlab.data.order import random_scope
 from mmlab.data.reader import is_cut
-from mmlab.errors import MmlabError
+from mmlab.errors import MmlabError, message_of
 from mmlab.hashing import digest
 from mmlab.model.components import encoder_key, make_encoder
 from mmlab.plan.plan import Plan
@@ -63,7 +63,9 @@ def _measure(plan: Plan, key: str, texts: Sequence[str]) -> TextLengths:
             return TextLengths(*named, cut, encoder.length, max(counts))
         return TextLengths(*named, sum(is_cut(cast(Encoder, encoder), text) for text in texts))
     except NOT_MADE as error:
-        return TextLengths(*named, error=" ".join(str(error).split()) or type(error).__name__)
+        return TextLengths(
+            *named, error=" ".join(message_of(error).split()) or type(error).__name__
+        )
 
 
 def _fit(encoder: nn.Module, texts: Sequence[str], plan: Plan, key: str) -> None:

@@ -23,8 +23,8 @@ from torch import Tensor, nn
 
 from mmlab.data.reader import Reader
 from mmlab.data.splits import ReferenceData
-from mmlab.errors import RunError, WeightsError, explain
-from mmlab.files import atomic_file, is_disk_full
+from mmlab.errors import RunError, WeightsError, explain, message_of
+from mmlab.files import atomic_file, is_disk_full, open_file, size_text
 
 
 def save_weights(
@@ -117,13 +117,16 @@ _HEADER_BYTES = 100_000_000
 @contextmanager
 def _opened(path: Path) -> Iterator[BufferedReader]:
     """The file, open; whatever is wrong with it is a WeightsError."""
-    if not path.is_file():
-        raise _unreadable(path, "the file does not exist", "nothing")
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             yield file
+    except FileNotFoundError as error:
+        raise _unreadable(path, "the file does not exist", "nothing") from error
     except (SafetensorError, OSError, KeyError, ValueError, RecursionError) as error:
-        raise _unreadable(path, "cannot be read as safetensors", str(error)) from error
+        raise _unreadable(path, "cannot be read as safetensors", message_of(error)) from error
+    except MemoryError as error:
+        fault = "the memory does not hold its tensors"
+        raise _unreadable(path, fault, size_text(path.stat().st_size)) from error
 
 
 def _read_header(file: BinaryIO) -> dict[str, object]:

@@ -14,7 +14,12 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from mmlab.data.splits import Splits, output_count, reference_names
 from mmlab.errors import PluginError, SpecError, explain
 from mmlab.hashing import digest
-from mmlab.model.components import FusionAndHead, make_encoders, make_fusion_and_head
+from mmlab.model.components import (
+    FusionAndHead,
+    make_encoders,
+    make_fusion_and_head,
+)
+from mmlab.model.device import Room
 from mmlab.model.model import Model, Step
 from mmlab.plan.options import check_options
 from mmlab.plan.plan import Plan
@@ -141,7 +146,7 @@ class WidthMatcher:
             + [list(plan.inputs), sorted(plan.reads)]
         )
         if key not in self._known:
-            encoders = make_encoders(plan)
+            encoders = make_encoders(plan, Room(plan, torch.device("cpu")))
             used = [cast(Encoder, encoders[name]) for name in plan.inputs]
             self._known[key] = [e.dim for e in used], [e.token_dim for e in used]
         dims, token_dims = self._known[key]

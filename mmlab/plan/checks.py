@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from mmlab.plan.best_metric import best_faults, new_best_faults
@@ -101,7 +102,7 @@ def contradictions(plan: Plan) -> list[Fault]:
 
 def new_contradictions(plan: Plan) -> list[Fault]:
     """What a cell that is yet to be run may not ask for, though runs that are stored may have."""
-    return [*_idle_nesterov(plan), *new_best_faults(plan)]
+    return [*_idle_nesterov(plan), *_too_many_workers(plan), *new_best_faults(plan)]
 
 
 def unmet_needs(plan: Plan, evaluators: Mapping[str, Resolved]) -> list[Fault]:
@@ -282,6 +283,32 @@ def _idle_nesterov(plan: Plan) -> Iterator[Fault]:
             allowed="momentum > 0, or nesterov = false",
             next_step="set momentum = 0.9, say, or remove nesterov",
         )
+
+
+#: Processes that read samples, for each core of the machine; more only wait for each other.
+WORKERS_PER_CORE = 4
+
+
+def _too_many_workers(plan: Plan) -> Iterator[Fault]:
+    """More processes that read samples than this machine can keep busy."""
+    train, cores = plan.cell.spec.train, core_count()
+    most = WORKERS_PER_CORE * cores
+    if train is None or train.workers <= most:
+        return
+    yield Fault(
+        ("train", "workers"),
+        "this machine has too few cores for so many processes that read samples",
+        found=f"workers = {train.workers:,}, and {cores} core{'s' if cores > 1 else ''}",
+        allowed=f"0 to {most}: at most {WORKERS_PER_CORE} for each core",
+        next_step=f"set workers = {cores}, say",
+    )
+
+
+def core_count() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _matched_width(plan: Plan, option: str) -> Fault:

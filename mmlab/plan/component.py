@@ -7,6 +7,7 @@ What a component says while it is made is shown where the spec asks for it; memo
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,9 +15,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from mmlab.errors import PluginError, RunError, SpecError, explain
+from mmlab.errors import (
+    DataError,
+    PluginError,
+    RunError,
+    SpecError,
+    explain,
+    message_of,
+    shortened,
+)
+from mmlab.files import path_fault, said_of
 from mmlab.metric import LOSS, Metric, find
-from mmlab.plan.content import Content, hashed, map_paths, path_content, whole
+from mmlab.plan.content import Content, hashed, map_paths, map_placed_paths, path_content, whole
 from mmlab.plan.options import check_options, describe_options, supplied
 from mmlab.plan.registry import OWN, ComponentEntry
 from mmlab.spec.document import Document
@@ -45,15 +55,38 @@ class Resolved:
     def make(self, **given: object) -> Any:  # as above
         """Call the factory with those of the given values that it names, and its options.
 
-        Raises SpecError, naming the table, where the component refuses them, and RunError where the
-        memory does not hold it.
+        Raises SpecError, naming the table, where the component refuses them, RunError where the
+        memory does not hold it, and DataError where a file that it reads cannot be.
         """
         wanted = [given[name] for name in supplied(self.factory)]
+        map_placed_paths(self.options, self._require_readable)
         try:
             with oom_as_fault(name_table(self.document, self.table), f"this {self.entry.kind}"):
                 return self.factory(*wanted, **self.options)
         except SpecError as error:
-            raise SpecError(place_message(str(error), self.document, self.table)) from error
+            raise SpecError(place_message(message_of(error), self.document, self.table)) from error
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise self._unreadable((), said_of(error)) from error
+
+    def _require_readable(self, path: Path, where: Where) -> None:
+        """Raise DataError for a path at which nothing can be read; that nothing is there may be."""
+        fault = path_fault(path)
+        if fault is not None:
+            raise self._unreadable(where, f"{path}: {fault}")
+
+    def _unreadable(self, where: Where, found: str) -> DataError:
+        message = explain(
+            dotted((*self.table, *where)),
+            "the file or folder cannot be read",
+            found=shortened(found, 1024),
+            allowed="a file or folder that this user may read; a path begins at the spec's folder",
+            next_step="correct the path, or mend what is there",
+        )
+        if self.document is None:
+            return DataError(message)
+        return DataError(render_explained(self.document.place((*self.table, *where)), message))
 
     def declares(self, attribute: str) -> frozenset[str]:
         """A set of words that the factory carries: `reads` of fusions and losses, say.
@@ -129,7 +162,7 @@ class Resolved:
         return {"version": self.entry.version, "source": self.entry.source_hash}
 
     def _path(self, option: str, path: Path) -> str:
-        if self.entry.kind == "dataset" and not path.is_file():
+        if self.entry.kind == "dataset" and not os.path.isfile(path):  # nor where none can be
             return FOLDER
         return path_content(self.factory, option, path)
 
@@ -259,7 +292,7 @@ _SIZE = re.compile(r"tried to allocate [\d.]+ [KMGT]iB", re.IGNORECASE)
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory was lacking."""
-    if isinstance(error, RuntimeError) and any(text in str(error) for text in _LACKING):
+    if isinstance(error, RuntimeError) and any(text in message_of(error) for text in _LACKING):
         return True
     # By name, since whoever checks a spec need not import torch.
     return isinstance(error, MemoryError) or "OutOfMemoryError" in (
@@ -273,7 +306,7 @@ def describe_request(error: BaseException) -> str:
     >>> describe_request(RuntimeError("can't allocate memory: you tried to allocate 1600 bytes."))
     'tried to allocate 1,600 bytes'
     """
-    said = str(error)
+    said = message_of(error)
     if found := _BYTES.search(said):
         return f"tried to allocate {int(found[1]):,} bytes"
     if found := _SIZE.search(said):

@@ -125,7 +125,9 @@ def load(offer: Offer) -> Loaded:
             raise HookError("entry_points.txt cannot be read")
         plugin = offer.point.load()
         return Loaded(offer, tuple(_ask(plugin, f"{offer.distribution}:{offer.entry_point}")))
-    except (Exception, SystemExit) as error:  # a plugin may fail in any way while loading
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin may fail in any way while loading
         return Loaded(offer, error=error)
 
 

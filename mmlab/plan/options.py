@@ -11,6 +11,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin
 
+from annotated_types import Le
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaWarningKind
@@ -19,7 +20,7 @@ from pydantic_core import SchemaError, to_json
 from mmlab.errors import PluginError, explain
 from mmlab.plan.content import Content
 from mmlab.plan.describe import adapter_of, describe, mark_later, neutrals
-from mmlab.plugin import RESERVED_OPTIONS, SUPPLIED, EncoderKey, Nested
+from mmlab.plugin import LARGEST_SIZE, RESERVED_OPTIONS, SUPPLIED, EncoderKey, Nested
 from mmlab.spec.faults import Fault, unknown_name
 from mmlab.spec.tables import READ_BESIDE, Component
 from mmlab.spec.validation import validation_faults
@@ -150,6 +151,12 @@ def encoder_options(factory: Factory) -> list[str]:
         for field in fields
         if any(isinstance(mark, EncoderKey) for mark in field.metadata)
     ]
+
+
+def has_sizes(factory: Factory) -> bool:
+    """Whether an option says how large something is made, by its annotation `Size`."""
+    fields = option_model(factory).model_fields.values()
+    return any(Le(LARGEST_SIZE) in field.metadata for field in fields)
 
 
 def nested_options(factory: Factory) -> dict[str, Nested]:

@@ -6,7 +6,6 @@ What core itself offers is named like a plugin's.
 from __future__ import annotations
 
 import hashlib
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from mmlab import __version__
-from mmlab.errors import PluginError, explain
+from mmlab.errors import PluginError, explain, message_of, traceback_of
 from mmlab.files import file_sha256
 from mmlab.plan.discover import Loaded, find_offers, is_editable, load
 from mmlab.spec.faults import nearest
@@ -159,8 +158,7 @@ def _entry(loaded: Loaded, kind: str, name: str, target: str) -> ComponentEntry:
 def _failure(loaded: Loaded) -> PluginFailure:
     offer, error = loaded.offer, loaded.error
     assert error is not None, "only asked for where loading failed"
-    text = "".join(traceback.format_exception(error))
-    reason = describe_error(error)
+    reason, text = describe_error(error), traceback_of(error)
     return PluginFailure(offer.distribution, offer.version, offer.entry_point, reason, text)
 
 
@@ -205,7 +203,9 @@ def _import(entry: ComponentEntry) -> Callable[..., Any]:
         found: Any = import_module(module)
         for name in attribute.split("."):
             found = getattr(found, name)
-    except (Exception, SystemExit) as error:  # a plugin may fail in any way while loading
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin may fail in any way while loading
         raise _unimportable(entry, describe_error(error)) from error
     if not callable(found):
         raise _unimportable(entry, f"{entry.target} is not callable")
@@ -227,7 +227,7 @@ def _unimportable(entry: ComponentEntry, reason: str) -> PluginError:
 
 def describe_error(error: BaseException) -> str:
     """An exception in one line, with the file and line of a syntax error."""
-    text = " ".join(str(error).split())[:_REASON_CHARACTERS]
+    text = " ".join(message_of(error).split())[:_REASON_CHARACTERS]
     if isinstance(error, SyntaxError) and error.filename:
         text = f"{error.msg} ({error.filename}, line {error.lineno})"
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -24,13 +24,19 @@ from mmlab.errors import PluginError as PluginError
 from mmlab.errors import SpecError as SpecError
 from mmlab.errors import WeightsError as WeightsError
 from mmlab.errors import explain as explain
+from mmlab.errors import message_of as message_of
 from mmlab.files import atomic_file as atomic_file
+from mmlab.files import check_zip as check_zip
 from mmlab.files import decode_text as decode_text
 from mmlab.files import file_sha256 as file_sha256
+from mmlab.files import kind_at as kind_at
+from mmlab.files import open_file as open_file
+from mmlab.files import read_file as read_file
 from mmlab.files import tree_sha256 as tree_sha256
 from mmlab.metric import LOSS as LOSS
 from mmlab.metric import SHARE as SHARE
 from mmlab.metric import Metric as Metric
+from mmlab.plugin.contracts import LARGEST_SIZE as LARGEST_SIZE
 from mmlab.plugin.contracts import RESERVED_OPTIONS as RESERVED_OPTIONS
 from mmlab.plugin.contracts import SPLITS as SPLITS
 from mmlab.plugin.contracts import SUPPLIED as SUPPLIED
@@ -57,6 +63,7 @@ from mmlab.plugin.contracts import Published as Published
 from mmlab.plugin.contracts import ReadTogether as ReadTogether
 from mmlab.plugin.contracts import Sectioned as Sectioned
 from mmlab.plugin.contracts import SimilarityFusion as SimilarityFusion
+from mmlab.plugin.contracts import Size as Size
 from mmlab.plugin.contracts import Split as Split
 from mmlab.plugin.contracts import Staged as Staged
 from mmlab.plugin.contracts import Stepped as Stepped

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import (
     TYPE_CHECKING,
+    Annotated,
     Any,
     BinaryIO,
     ClassVar,
@@ -14,6 +15,8 @@ from typing import (
     TypeVar,
     runtime_checkable,
 )
+
+from annotated_types import Ge, Le
 
 from mmlab.plugin.values import (
     Batch,
@@ -29,6 +32,14 @@ from mmlab.plugin.values import (
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+
+#: The largest depth, width, number of heads, ... that a component is asked for.
+LARGEST_SIZE = 10_000
+#: An option that says how large something is made: `Annotated[Size, Field(description="...")]`. One
+#: beyond all bounds is then told at its line, before anything is made; of a component with such an
+#: option the parameters are counted first, by making it on torch's meta device.
+Size = Annotated[int, Ge(1), Le(LARGEST_SIZE)]
 
 
 @dataclass(frozen=True)

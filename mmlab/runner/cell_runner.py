@@ -9,7 +9,6 @@ reached through the coordinator alone, which may be in another process.
 from __future__ import annotations
 
 import json
-import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ from typing import cast
 
 from mmlab.data.skipped import describe_skipped
 from mmlab.data.splits import Splits
-from mmlab.errors import GroupError, StoreError, explain
+from mmlab.errors import GroupError, StoreError, explain, message_of, traceback_of
 from mmlab.hashing import canonical_json, digest
 from mmlab.model.build import InitialWeights
 from mmlab.model.device import determinism, resolve_device
@@ -88,8 +87,13 @@ class CellRunner:
         for plan in plans:
             row, asked_hash = write_cell(plan), None
             self._prepared[_key(row)] = plan
-            with suppress(*RAISED):  # what is wrong is told when the cell is executed
+            try:
                 asked = self._asked(plan, weights_of_files(plan, files))
+            except KeyboardInterrupt:
+                raise
+            except RAISED:  # what is wrong is told when the cell is executed
+                asked = None
+            if asked is not None:
                 asked_hash = digest(hashed(asked))
                 contents[asked_hash] = canonical_json(whole(asked))
             cells.append(PreparedCell(row, sorted(weights_needed(plan)), asked_hash))
@@ -137,8 +141,10 @@ class CellRunner:
         asked_hash = queued.asked_hash if plan is None else None
         try:
             plan = plan or prepare(read_cell(queued.cell), self.registry)
+        except KeyboardInterrupt:
+            return Ended("interrupted")
         except RAISED as fault:
-            return Ended("failed", error=str(fault))
+            return Ended("failed", error=message_of(fault))
         return self.attempt(plan, partial(self.run, coordinator, asked_hash))
 
     def run(self, coordinator: Coordinator, asked_hash: str | None, plan: Plan) -> Ended:
@@ -232,11 +238,11 @@ class CellRunner:
             return Ended("failed", run_id, str(error))
         except StoreError as error:
             with suppress(StoreError):  # it may be too broken to say so
-                coordinator.fail("error", str(error), traceback.format_exc())
+                coordinator.fail("error", str(error), traceback_of(error))
             raise
         except RAISED as error:  # whatever a component raises, the run is stored as failed
             message = describe_failure(error, plan)
-            coordinator.fail(outcome_of(error), message, traceback.format_exc())
+            coordinator.fail(outcome_of(error), message, traceback_of(error))
             return Ended("failed", run_id, message)
         return Ended("done", run_id)
 

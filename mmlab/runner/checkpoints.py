@@ -27,7 +27,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from mmlab.errors import RunError, explain
-from mmlab.files import is_disk_full, size_text, sync, sync_names
+from mmlab.files import is_disk_full, read_file, size_text, sync, sync_names
 from mmlab.hashing import digest
 from mmlab.records import Artifact
 from mmlab.train.processes import ProcessGroup
@@ -223,7 +223,7 @@ class Checkpoints:
 
     def _put_best_back(self, folder: Path) -> None:
         """Weights that were best at a later step must not be found."""
-        if not (folder / BEST).exists():
+        if not os.path.exists(folder / BEST):
             return
         partial = self.run / f".{BEST}.{uuid.uuid4().hex[:12]}.partial"
         _link(folder / BEST, partial)
@@ -428,7 +428,7 @@ def _read(folder: Path) -> Saved:
     processes = manifest["made_with"].get(PROCESSES, 1)
     try:
         return Saved(manifest["step"], unpack(files), processes, unpack_others(files))
-    except (KeyError, ValueError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError, SafetensorError) as error:
         raise Damaged(f"not a training state: {error}") from error
 
 
@@ -446,7 +446,7 @@ _LOST = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.EIO)
 def _bytes(path: Path) -> bytes:
     """What is in a file. Raises Damaged; RunError where it may be whole but cannot be read now."""
     try:
-        return path.read_bytes()
+        return read_file(path)
     except OSError as error:
         if error.errno in _LOST:
             raise Damaged(f"{path.name}: {error.strerror or error}") from error

@@ -13,7 +13,7 @@ from mmlab.errors import RunError, StoreError, explain
 from mmlab.metric import Metric
 from mmlab.records import Artifact, EvaluationResult, Progress, SkippedSample
 from mmlab.runner.coordinator import Display
-from mmlab.runner.runs_folder import RunsFolder
+from mmlab.runner.runs_folder import RunsFolder, clear_leftovers
 from mmlab.runner.sync import replay
 from mmlab.runner.writer import RunWriter, Sealed
 from mmlab.store import (
@@ -202,6 +202,7 @@ class StoreCoordinator:
             return None
         self.lease.run, self.wanted = claim, wanted
         self.runs.adopt()
+        clear_leftovers(self.runs.path / run_id)
         database = self.store.database_id
         if replay(self.store, claim, self.runs.path, self.note, database):
             return None

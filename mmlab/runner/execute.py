@@ -24,7 +24,7 @@ from mmlab.data.splits import Splits
 from mmlab.data.tables import CachedSplit
 from mmlab.model.adapters import merge_state, split_state
 from mmlab.model.build import BuiltCell, InitialWeights, build
-from mmlab.model.device import determinism, resolve_precision
+from mmlab.model.device import Room, determinism, free_bytes, resolve_precision
 from mmlab.model.weights import WeightsReader, require_tensors
 from mmlab.model.width import count_parameters
 from mmlab.plan.best_metric import train_table
@@ -119,7 +119,7 @@ class CellExecutor:
     """Executes cells on one device; `note` takes what is worth a line.
 
     `cache` keeps features of frozen encoders and inputs of others, if any are to be kept; `files`
-    has read the weights that identify the cell.
+    has read the weights that identify the cell; `free` gives the free bytes of a device.
     """
 
     splits: Splits
@@ -128,6 +128,7 @@ class CellExecutor:
     note: Callable[[str], None]
     cache: FeatureCache | None = None
     files: WeightsReader = field(default_factory=WeightsReader)
+    free: Callable[[torch.device], int] = free_bytes
     _said: set[str] = field(default_factory=set)
 
     def say_once(self, text: str) -> None:
@@ -163,8 +164,10 @@ class CellExecutor:
             self.note(str(plan.match))
         with determinism(table is not None and table.deterministic):
             with oom_as_fault(str(plan.cell.source.path), "the modules of this spec"):
-                built = build(plan, self.splits, initial, files=self.files)
+                room = Room(plan, self.device, self.group.size, self.free)
+                built = build(plan, self.splits, initial, files=self.files, room=room)
                 self.files.clear()
+                room.fits()
                 built.step.to(self.device)
             origins = self._tell_weights(built, initial)
             evaluation = self.evaluation(built, trains=table is not None)

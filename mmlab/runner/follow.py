@@ -10,10 +10,11 @@ from pathlib import Path
 import torch
 
 from mmlab.data.splits import Splits
-from mmlab.errors import SpecError
+from mmlab.errors import DataError, SpecError, message_of
 from mmlab.hashing import digest
 from mmlab.model.build import InitialWeights
 from mmlab.model.width import WidthMatcher
+from mmlab.plan.component import Resolved
 from mmlab.plan.plan import Plan
 from mmlab.runner.execute import CellExecutor, Unrecorded
 from mmlab.runner.identity import hash_cell
@@ -72,6 +73,8 @@ class _Follower:
         plan = self.plans[assignment.spec, assignment.index]
         try:
             self._execute(plan, assignment)
+        except KeyboardInterrupt:
+            raise
         except RAISED as error:  # whatever a component raises, the main process hears of it
             return describe_failure(error, plan)
         return None
@@ -88,12 +91,22 @@ def require_equal_plans(plans: Sequence[Plan], group: ProcessGroup) -> None:
 
     Raises SpecError where a batch cannot be divided between them.
     """
+    if group.size == 1:  # which may have much to read, and cells that cannot be
+        return
     identities = [[plan.cell.source.spec.model_dump(mode="json"), plan.cell.seed] for plan in plans]
-    components = [[found.identity() for _, found in plan.components()] for plan in plans]
+    components = [[_identity(found) for _, found in plan.components()] for plan in plans]
     require_equal(group, digest([identities, components]))
     faults = [fault for plan in plans if (fault := _uneven(plan, group.size))]
     if faults:
         raise SpecError("\n\n".join(dict.fromkeys(faults)))
+
+
+def _identity(found: Resolved) -> object:
+    """What a component is, or why that cannot be known: its own cell is told so again."""
+    try:
+        return found.identity()
+    except DataError as error:
+        return message_of(error)
 
 
 def _uneven(plan: Plan, size: int) -> str | None:

@@ -8,6 +8,7 @@ of a run that may go on.
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 
 from mmlab.data.tables import abandoned, is_being_made
 from mmlab.errors import MmlabError, explain
+from mmlab.files import kind_at
 from mmlab.runner.checkpoints import FOLDER
 from mmlab.runner.kept import PARTS_ENDING
 from mmlab.runner.score import PARTS_FOLDER
@@ -78,7 +80,7 @@ def find_weights(runs: Path, store: Store) -> list[Garbage]:
 
 def find_checkpoints(runs: Path, store: Store) -> list[Garbage]:
     """The checkpoints of runs that will not go on by themselves: done, failed, or unknown here."""
-    folders = [path for run in _folders(runs) if (path := run / FOLDER).is_dir()]
+    folders = [path for run in _folders(runs) if os.path.isdir(path := run / FOLDER)]
     statuses = store.run_statuses()
     found = []
     for path in (path for path in folders if not path.is_symlink()):
@@ -122,15 +124,28 @@ def delete(garbage: Garbage) -> None:
 
 
 def _folders(runs: Path) -> Iterator[Path]:
-    if runs.is_dir():
-        folders = (path for path in runs.iterdir() if _RUN.match(path.name) and path.is_dir())
-        yield from sorted(path for path in folders if not path.is_symlink())
+    folders = (path for path in _listed(runs) if _RUN.match(path.name) and os.path.isdir(path))
+    yield from (path for path in folders if not path.is_symlink())
 
 
 def _files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return sorted(path for path in folder.iterdir() if path.is_file() and not path.is_symlink())
+    return [path for path in _listed(folder) if os.path.isfile(path) and not path.is_symlink()]
+
+
+def _listed(folder: Path) -> list[Path]:
+    """What is in a folder, by name; nothing where there is none. MmlabError where it may not be."""
+    try:
+        return sorted(folder.iterdir()) if kind_at(folder) == "a folder" else []
+    except OSError as error:
+        raise MmlabError(
+            explain(
+                str(folder),
+                "the folder cannot be listed",
+                found=error.strerror or str(error),
+                allowed="a folder that this user may enter and read",
+                next_step="mend the folder's permissions, then run the command again",
+            )
+        ) from error
 
 
 def _unfinished(cache: Path) -> Iterator[Path]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
 from mmlab.errors import WeightsError, explain
+from mmlab.files import path_fault
 from mmlab.model.build import InitialWeights
 from mmlab.model.weights import WeightsReader
 from mmlab.plan.plan import Plan
@@ -97,12 +99,13 @@ def weights_of_files(plan: Plan, files: WeightsReader) -> dict[str, InitialWeigh
 def _from_file(plan: Plan, key: str, table: WeightsTable, files: WeightsReader) -> InitialWeights:
     assert table.file is not None, "a weights table names a run or a file"
     path = plan.cell.source.document.folder(("encoders", key, "weights", "file")) / table.file
-    if not path.is_file():
+    if not os.path.isfile(path):
+        fault = path_fault(path) or ("a folder" if os.path.isdir(path) else None)
         raise WeightsError(
             plan.explain(
                 ("encoders", key, "weights", "file"),
                 "there is no such weights file",
-                found=f"{path} is a folder" if path.is_dir() else str(path),
+                found=f"{path}: {fault}" if fault else str(path),
                 allowed="a safetensors file; the path is relative to the file that names it",
                 next_step="correct the path",
             )

@@ -21,8 +21,8 @@ from typing import cast
 import torch
 
 import mmlab
-from mmlab.errors import MmlabError, RunError, explain
-from mmlab.files import is_disk_full
+from mmlab.errors import KEPT_BYTES, MmlabError, RunError, explain, message_of, shortened
+from mmlab.files import is_disk_full, said_of
 from mmlab.hashing import digest
 from mmlab.model.build import BuiltCell, InitialWeights
 from mmlab.plan.component import Resolved, describe_request, is_out_of_memory
@@ -107,7 +107,7 @@ def describe_weights(built: BuiltCell, initial: Mapping[str, InitialWeights]) ->
         if key in initial:
             described[key] = _describe_source(initial[key])
         elif isinstance(encoder, Pretrained):
-            described[key] = encoder.weights_description
+            described[key] = shortened(encoder.weights_description)
         else:
             described[key] = "random"
     return described
@@ -164,8 +164,9 @@ def _git(folder: Path, *words: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-#: What components may raise besides `Exception`: one that ends the program ends only its run.
-RAISED = (Exception, SystemExit)
+#: What components may raise, and it ends only their run: anything. Ctrl-C is the user's, and those
+#: who catch this let a KeyboardInterrupt pass first.
+RAISED = BaseException
 
 
 def outcome_of(error: BaseException) -> str:
@@ -180,12 +181,14 @@ def outcome_of(error: BaseException) -> str:
 def describe_failure(error: BaseException, plan: Plan) -> str:
     """Why a cell failed: mmlab's own words for an expected error, else which component raised."""
     if isinstance(error, MmlabError):
-        return str(error)
+        return message_of(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return shortened(_unusable_file(error, plan))
     if is_out_of_memory(error):
         return _out_of_memory(error, plan)
     frames = traceback.extract_tb(error.__traceback__)
     kept = [frame for frame in frames if _is_others(frame)]
-    return "\n".join([_raised(error, plan, kept), *_shown(kept or frames)])
+    return shortened("\n".join([_raised(error, plan, kept), *_shown(kept or frames)]))
 
 
 def _out_of_memory(error: BaseException, plan: Plan) -> str:
@@ -197,6 +200,17 @@ def _out_of_memory(error: BaseException, plan: Plan) -> str:
         found=size + describe_request(error),
         allowed="a batch that fits; mmlab never makes it smaller by itself",
         next_step="lower train.batch_size, or choose smaller encoders",
+    )
+
+
+def _unusable_file(error: OSError, plan: Plan) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    return explain(
+        f"{plan.cell.source.path}: {_origin(plan, frames) or 'mmlab'}",
+        "a file or folder cannot be used",
+        found=said_of(error),
+        allowed="files and folders that this user may read, and those of results may be written",
+        next_step="correct the path that leads there, or mend what is there",
     )
 
 
@@ -213,7 +227,7 @@ def _raised(error: BaseException, plan: Plan, frames: Sequence[traceback.FrameSu
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+    return message_of(error, KEPT_BYTES // 2).strip().partition("\n")[0]
 
 
 def _origin(plan: Plan, frames: Sequence[traceback.FrameSummary]) -> str | None:

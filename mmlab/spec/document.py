@@ -88,19 +88,25 @@ def _inside(container: object, part: str | int) -> object:
 
 def merge(under: Document, over: Document) -> Document:
     """Tables of both merged key by key; where not both are tables, `over` replaces."""
-    places = dict(under.places)
-    values = _merged(under.values, over.values, (), places)
-    return Document(over.main, values, {**places, **over.places})
+    replaced = set[Where]()
+    values = _merged(under.values, over.values, (), replaced)
+    kept = {
+        path: place
+        for path, place in under.places.items()
+        if not any(path[:length] in replaced for length in range(1, len(path) + 1))
+    }
+    return Document(over.main, values, {**kept, **over.places})
 
 
-def _merged(under: Values, over: Values, path: Where, places: dict[Where, Place]) -> Values:
+def _merged(under: Values, over: Values, path: Where, replaced: set[Where]) -> Values:
+    """The merged values; the paths of those that are replaced are noted."""
     values = dict(under)
     for key, value in over.items():
         present = values.get(key)
         if isinstance(present, Mapping) and isinstance(value, Mapping):
-            values[key] = _merged(present, value, (*path, key), places)
+            values[key] = _merged(present, value, (*path, key), replaced)
         else:
-            _forget(places, (*path, key))
+            replaced.add((*path, key))
             values[key] = value
     return values
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import math
 import re
-import stat
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from mmlab.errors import SpecError, storable, unstorable
+from mmlab.files import open_file
 from mmlab.spec.document import Document, merge
 from mmlab.spec.faults import NOT_FINITE, Fault, Where, show
 from mmlab.spec.places import Place, Places, SourceText, render_located
@@ -110,9 +110,7 @@ def _resolve(path: Path) -> Path:
 def _read_source(path: Path) -> SourceText:
     """The text of a file. Line ends become newlines, as in tomllib."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise _FileError(_unreadable(path, "it is not an ordinary file"))
-        with path.open("rb") as file:
+        with open_file(path) as file:
             content = file.read(FILE_BYTES + 1)
     except OSError as error:
         raise _FileError(_unreadable(path, error.strerror or str(error))) from error

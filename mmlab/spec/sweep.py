@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from mmlab.spec.document import Document, MissingTableError, assign
 from mmlab.spec.faults import Fault, Where, dotted, show
-from mmlab.spec.places import Places
+from mmlab.spec.places import Place, Places
 from mmlab.spec.positions import split_path
 from mmlab.spec.tables import SweepTable
 
@@ -42,6 +42,8 @@ class Setting:
 
 Point = tuple[Setting, ...]
 Axes = Sequence[Sequence[Setting]]
+#: Parts of the path at which a member of an axis stands, or a setting of a point.
+_ORIGIN = 4
 
 
 class SweepError(Exception):
@@ -74,9 +76,23 @@ def _at_axis(fault: Fault, setting: Setting) -> Fault:
     return replace(fault, path=path, message=f"{named}: {fault.message}", at_key=True)
 
 
-def _setting(document: Document, path: str, value: object, origin: Where) -> Setting:
-    depth = len(origin)
-    places = {p[depth:]: place for p, place in document.places.items() if p[:depth] == origin}
+#: The places of what members of axes and points hold, by their origins: ("sweep", "axes", path, 3).
+_Inside = Mapping[Where, Places]
+
+
+def _inside_sweep(document: Document) -> _Inside:
+    """All of them at once, for there may be thousands of members."""
+    found: dict[Where, dict[Where, Place]] = {}
+    for path, place in document.places.items():
+        if path[0] == "sweep":
+            found.setdefault(path[:_ORIGIN], {})[path[_ORIGIN:]] = place
+    return found
+
+
+def _setting(
+    document: Document, inside: _Inside, path: str, value: object, origin: Where
+) -> Setting:
+    places = dict(inside[origin])
     # What is wrong with the key is wrong with the axis: it is told there, and once for all members.
     axis = origin if origin[1] == "include" else origin[:-1]
     places[()] = places[()]._replace(key=document.place(axis).key)
@@ -84,9 +100,10 @@ def _setting(document: Document, path: str, value: object, origin: Where) -> Set
 
 
 def _axes(document: Document, sweep: SweepTable) -> Axes:
+    inside = _inside_sweep(document)
     return [
         [
-            _setting(document, path, member, ("sweep", "axes", path, position))
+            _setting(document, inside, path, member, ("sweep", "axes", path, position))
             for position, member in enumerate(members)
         ]
         for path, members in sweep.axes.items()
@@ -94,9 +111,10 @@ def _axes(document: Document, sweep: SweepTable) -> Axes:
 
 
 def _included(document: Document, sweep: SweepTable) -> list[Point]:
+    inside = _inside_sweep(document)
     return [
         tuple(
-            _setting(document, path, value, ("sweep", "include", position, path))
+            _setting(document, inside, path, value, ("sweep", "include", position, path))
             for path, value in settings.items()
         )
         for position, settings in enumerate(sweep.include)
@@ -119,6 +137,7 @@ def _chosen(document: Document, sweep: SweepTable) -> Iterable[Point]:
     bare = document.without("sweep")
     size = math.prod(map(len, axes))
     if sweep.strategy == "random":
+        _require_few(sweep, size)
         drawn = (_point_at(axes, index) for index in _draws(sweep, size))
         kept = (point for point in drawn if not is_excluded(bare, sweep, point))
         return _first(kept, sweep.samples or 0)
@@ -129,6 +148,15 @@ def _chosen(document: Document, sweep: SweepTable) -> Iterable[Point]:
     else:
         points = itertools.product(*axes)
     return [point for point in points if not is_excluded(bare, sweep, point)]
+
+
+def _require_few(sweep: SweepTable, size: int) -> None:
+    """Raise SweepError, before any is drawn, for more points than there may be, or are."""
+    samples = sweep.samples or 0
+    if samples * len(sweep.seeds) > max(_POINTS, sweep.max_cells):
+        raise SweepError([_too_many_cells(samples * len(sweep.seeds), sweep)])
+    if samples > max(_POINTS, size):
+        raise SweepError([_too_few_points(samples, size)])
 
 
 def _side_by_side(axes: Axes) -> list[Point]:

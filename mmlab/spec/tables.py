@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from mmlab.plugin import Split
+from mmlab.plugin import LARGEST_SIZE, Size, Split
 
 SCHEMA_VERSION = 1
 
@@ -22,7 +22,9 @@ SCHEMA_VERSION = 1
 Name = Annotated[str, Field(pattern=r"^\w[\w.-]*$", max_length=100)]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$", max_length=100)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
-Positive = Annotated[int, Field(ge=1)]
+#: Steps, epochs, and what else is counted: more than that nobody waits for.
+Positive = Annotated[int, Field(ge=1, le=10**9)]
+Cells = Annotated[int, Field(ge=1, le=10**6)]
 #: Steps, a time, or what costs one per cent.
 CheckpointInterval = (
     Positive
@@ -115,7 +117,7 @@ class WeightsTable(Table):
 class LoraTable(Table):
     """Low-rank adapters: the encoder stays as it is, and small additions to its maps learn."""
 
-    rank: Annotated[Positive, Field(description="rank of what is added to each linear map")] = 8
+    rank: Annotated[Size, Field(description="rank of what is added to each linear map")] = 8
     alpha: Annotated[
         float | None, Field(gt=0, description="scales what is added by alpha / rank; rank itself")
     ] = None
@@ -132,7 +134,7 @@ class EncoderTable(Component):
         Name | None, Field(description="what it reads; by default the key of the table")
     ] = None
     freeze: Annotated[
-        bool | Annotated[int, Field(ge=0)],
+        bool | Annotated[int, Field(ge=0, le=LARGEST_SIZE)],
         Field(
             description="train nothing of it, or nothing of its first stages, given their number"
         ),
@@ -201,7 +203,7 @@ class TrainTable(Table):
 
     epochs: Annotated[Positive | None, Field(description="passes over the training split")] = None
     max_steps: Annotated[Positive | None, Field(description="stop after so many steps")] = None
-    batch_size: Annotated[Positive, Field(description="samples per step")]
+    batch_size: Annotated[int, Field(ge=1, le=10**7, description="samples per step")]
     microbatch: Annotated[
         Positive | None,
         Field(description="samples encoded at a time, to save memory; same gradients as at once"),
@@ -248,7 +250,9 @@ class TrainTable(Table):
         WithoutEffect(),
     ] = "ddp"
     workers: Annotated[
-        int, Field(ge=0, description="processes that read samples"), WithoutEffect()
+        int,
+        Field(ge=0, le=10**9, description="processes that read samples: at most 4 for each core"),
+        WithoutEffect(),
     ] = 0
     evaluate_every: Annotated[
         Positive, Field(description="epochs between evaluations of the validation split")
@@ -287,7 +291,7 @@ class SweepTable(Table):
         dict[str, Annotated[list[object], Field(min_length=1)]],
         Field(description='"dotted.path" = [members]; a member may be a whole table'),
     ] = {}
-    samples: Annotated[Positive | None, Field(description="points of a random sweep")] = None
+    samples: Annotated[Cells | None, Field(description="points of a random sweep")] = None
     seed: Annotated[Seed, Field(description="which points a random sweep draws")] = 0
     exclude: Annotated[
         list[dict[str, object]],
@@ -302,9 +306,10 @@ class SweepTable(Table):
         Field(description="set each fusion's width so that its and the head's parameters meet it"),
     ] = None
     budget: Annotated[
-        Positive | None, Field(description="how many parameters fusion and head may have together")
+        int | None,
+        Field(ge=1, le=10**12, description="how many parameters fusion and head may have together"),
     ] = None
-    max_cells: Annotated[Positive, Field(description="more cells than this are refused")] = 1000
+    max_cells: Annotated[Cells, Field(description="more cells than this are refused")] = 1000
 
 
 class Spec(Table):

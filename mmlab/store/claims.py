@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from mmlab.errors import explain, storable
+from mmlab.errors import explain, shortened, storable
 from mmlab.hashing import ordered_json
 from mmlab.store.bulk import any_of, db_now, has_expired, insert_missing, to_json
 from mmlab.store.cells import add_cell, add_spec
@@ -237,7 +237,7 @@ def fail(
     """Mark a run failed and keep why, if that is not done; False if it is another's by now."""
     # A plugin's error may name a reason of its own; the message says more than the word.
     outcome = outcome if outcome in OUTCOMES else "error"
-    message, traceback = storable(message), storable(traceback)
+    message, traceback = shortened(storable(message)), shortened(storable(traceback))
     if _has_ended(connection, held, outcome):
         return True
     if cell is not None and not end_cell(connection, cell, "failed", held.run_id, message):
@@ -262,7 +262,7 @@ def died(
     deaths = count_death(connection, cell, signature)
     if deaths is None:
         return False
-    message, traceback = storable(message), storable(traceback)
+    message, traceback = shortened(storable(message)), shortened(storable(traceback))
     is_failed = deaths >= max_attempts
     if is_failed:
         message = f"{_died_often(cell, deaths, signature, max_attempts)}\n{message}"

@@ -176,7 +176,7 @@ def _kind(column: AnyColumn) -> tuple[tuple[str, ...], str]:
 
 def _is_wrong(column: AnyColumn, names: Sequence[str]) -> ColumnElement[bool]:
     plain = type_coerce(column, NullType())
-    wrong = func.typeof(column).not_in([*names, "null"])
+    wrong: ColumnElement[bool] = func.typeof(column).not_in([*names, "null"])
     if isinstance(column.type, Boolean):
         wrong = or_(wrong, plain.not_in([literal_column("0"), literal_column("1")]))
     if isinstance(column.type, DateTime):

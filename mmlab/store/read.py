@@ -104,8 +104,9 @@ def _read_sqlite(database: Database, query: AnySelect | str, schema: Schema) -> 
 
 def _check_kinds(rows: Sequence[tuple[object, ...]], schema: Schema) -> None:
     """Raise ValueError for a fraction among integers, or a text among bytes: Polars changes it."""
+    kinds: dict[object, type] = {pl.Int64: int, pl.Binary: bytes}
     for place, (name, dtype) in enumerate(schema.items()):
-        kind = {pl.Int64: int, pl.Binary: bytes}.get(dtype)
+        kind = kinds.get(dtype)
         if kind and not {*map(type, map(itemgetter(place), rows))} <= {kind, type(None)}:
             raise ValueError(f"values of several kinds in {name}")
 

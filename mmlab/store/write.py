@@ -15,7 +15,7 @@ from dataclasses import asdict
 import numpy as np
 from sqlalchemy import Connection, delete, insert, select
 
-from mmlab.errors import DataError, explain
+from mmlab.errors import DataError, explain, shortened, storable
 from mmlab.metric import Metric
 from mmlab.records import (
     Artifact,
@@ -238,7 +238,10 @@ def _write_shots(connection: Connection, evaluation_id: int, result: EvaluationR
 
 def write_skipped(connection: Connection, run_id: str, skipped: Sequence[SkippedSample]) -> None:
     """Add the samples a run left out; those it has already stay as they are."""
-    rows = [{"run_id": run_id, **asdict(one)} for one in skipped]
+    rows = [
+        {"run_id": run_id, **asdict(one), "reason": shortened(storable(one.reason))}
+        for one in skipped
+    ]
     if rows:
         insert_missing(connection, skipped_samples, rows)
 

@@ -36,6 +36,7 @@ class Muon:
     """
 
     parallel = WHOLE_ONLY
+    copies = 1
 
     def __init__(
         self,

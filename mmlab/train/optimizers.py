@@ -37,7 +37,8 @@ class Optimizer(Protocol):
 
     `groups` are parameter groups; before each step "lr" of each is set to the schedule's rate times
     the group's "scale". `matrices` holds the weights of hidden linear maps. `parallel` names the
-    values of `train.parallel` that the optimiser goes with.
+    values of `train.parallel` that the optimiser goes with. One that also has `copies` says how
+    many numbers it keeps for each that it changes, at least.
     """
 
     parallel: ClassVar[frozenset[str]]
@@ -72,6 +73,7 @@ class AdamW(torch.optim.AdamW):
     """
 
     parallel = ANY_SHARE
+    copies = 2
 
     def __init__(
         self,
@@ -101,6 +103,7 @@ class SGD(torch.optim.SGD):
     """
 
     parallel = ANY_SHARE
+    copies = 1  # none without momentum
 
     def __init__(
         self,

@@ -107,6 +107,8 @@ HOOK = "from mmlab.plugin import hookimpl\n@hookimpl\n"
     ("code", "reason"),
     [
         ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise GeneratorExit('early')", "GeneratorExit: early"),
+        ("raise type('Mute', (BaseException,), {'__str__': lambda self: 1 / 0})", "Mute: what it"),
         ("def f(:\n    pass", "SyntaxError: invalid syntax ("),
         ("import no_such_module_at_all", "No module named 'no_such_module_at_all'"),
         ("1 / 0", "ZeroDivisionError: division by zero"),

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.lab import DATASET, PAIRED, TOY, Lab
+from support.lab import DATASET, PAIRED, SCRIPTED, TOY, Lab
 
+from mmlab.errors import KEPT_BYTES
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import prepare
@@ -167,6 +168,49 @@ def test_a_retry_records_where_it_was_made(sqlite_lab: Lab, repository: Path) ->
         patch.chdir(repository)
         assert sqlite_lab.statuses(spec, script) == ["done"]
     assert sqlite_lab.detail("toy").provenance["git"]["is_dirty"] is False
+
+
+@pytest.mark.parametrize(
+    ("word", "raised", "said"),
+    [
+        ("base", "BaseException", "more than an Exception"),
+        ("generator", "GeneratorExit", "out of a generator"),
+        ("exit", "SystemExit", "a component that ends the program"),
+        ("mute", "Mute", "what it says cannot be read: its __str__ raised SystemExit"),
+    ],
+)
+def test_whatever_a_component_raises_costs_its_cell_alone(
+    sqlite_lab: Lab, word: str, raised: str, said: str
+) -> None:
+    lab = sqlite_lab
+    lab.script(f"3 {word}")
+    loss = f'[[losses]]\nuse = "scripted"\nscript = "{lab.folder / "script"}"\n'
+    tables = [loss if table == SCRIPTED else table for table in TOY]
+    specs = [lab.write("broken", tables), lab.write("whole")]
+    broken, whole = lab.run(specs)
+    assert (broken.status, whole.status) == ("failed", "done")
+    assert broken.error is not None
+    assert f"{raised} was raised in a component\n  found: {said}\n" in broken.error
+    detail = lab.detail("broken")
+    assert (detail.run.status, detail.run.error) == ("failed", broken.error)
+    (attempt,) = detail.attempts
+    assert attempt.outcome == "error"
+    assert attempt.traceback is not None
+    assert "in _obey" in attempt.traceback
+
+
+def test_of_a_message_of_30_mb_the_ends_are_kept(sqlite_lab: Lab) -> None:
+    lab = sqlite_lab
+    (outcome,) = lab.run(lab.write("toy"), lab.script("1 endless"))
+    detail = lab.detail("toy")
+    (attempt,) = detail.attempts
+    for text in (outcome.error, detail.run.error, attempt.message, attempt.traceback):
+        assert text is not None
+        assert len(text.encode()) <= KEPT_BYTES
+        assert "characters are left out ...]" in text
+    assert str(attempt.traceback).startswith("Traceback (most recent call last):")
+    assert "in _obey" in str(attempt.traceback)
+    assert "ValueError was raised in a component" in str(outcome.error)
 
 
 def test_memory_of_the_process_is_measured_in_bytes() -> None:

@@ -63,7 +63,7 @@ def test_what_is_no_file_is_refused(tmp_path: Path, name: str) -> None:
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
 def test_a_pipe_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.toml")
-    assert "it is not an ordinary file" in refuse(tmp_path / "pipe.toml")
+    assert "it is a pipe, not an ordinary file" in refuse(tmp_path / "pipe.toml")
 
 
 CRAFTED = {

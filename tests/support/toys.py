@@ -172,6 +172,24 @@ _WILD: Mapping[str, Callable[[], object]] = {
 }
 
 
+class Mute(Exception):
+    """An error that cannot say what it is."""
+
+    def __str__(self) -> str:
+        raise SystemExit("there are no words for it")
+
+    __repr__ = __str__
+
+
+#: What the scripted loss raises beside the usual, by the word for it.
+ODD: Mapping[str, BaseException] = {
+    "base": BaseException("more than an Exception"),
+    "generator": GeneratorExit("out of a generator"),
+    "mute": Mute(),
+    "endless": ValueError("a" * 30_000_000),
+}
+
+
 class Scripted(nn.Module):
     """Cross entropy (softmax or sigmoid), and what a script says from which step on.
 
@@ -221,6 +239,8 @@ class Scripted(nn.Module):
             sys.exit("a component that ends the program")
         if self.word == "interrupt":
             raise KeyboardInterrupt
+        if self.word in ODD:
+            raise ODD[self.word]
         if self.word == "memory":
             raise torch.OutOfMemoryError("tried to allocate 80 GiB")
         if self.word == "sleep":

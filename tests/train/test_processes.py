@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from support import group_steps
 from support.group_steps import MODES
-from support.lab import Lab
+from support.lab import PAIRED, Lab
 from support.processes import start, wait
 from support.rules import OPTIMIZERS
 from torch import Tensor
@@ -99,6 +99,13 @@ def test_a_batch_that_processes_cannot_divide_is_refused(sqlite_lab: Lab) -> Non
     for error in both(lambda group: require_equal_plans(plans, group)):
         assert isinstance(error, SpecError)
         assert "batch_size 7, 2 processes" in str(error)
+
+
+def test_a_file_that_cannot_be_read_is_no_difference_between_processes(sqlite_lab: Lab) -> None:
+    """Its cell fails when its turn comes; the others are executed."""
+    spec = sqlite_lab.write("odd", PAIRED)
+    plans = plan_specs([spec], [f'evaluate.0.prompts_file="{"n" * 300}.toml"'])
+    assert both(lambda group: require_equal_plans(plans, group)) == [None, None]
 
 
 def test_an_assignment_survives_as_a_message() -> None:

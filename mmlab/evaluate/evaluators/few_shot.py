@@ -81,7 +81,7 @@ class FewShot:
         self,
         *,
         shots: Annotated[
-            Sequence[Annotated[int, Field(ge=1)]],
+            Sequence[Annotated[int, Field(ge=1, le=10**6)]],
             Field(min_length=1, description="training samples a label, each number by itself"),
         ] = (1, 2, 4, 8, 16),
         seeds: Annotated[

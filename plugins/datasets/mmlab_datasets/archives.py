@@ -7,19 +7,24 @@ refused, and never renamed or left out.
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import shutil
 import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
-from mmlab.plugin import DataError, explain
+from mmlab.plugin import DataError, explain, message_of, open_file
+from mmlab_datasets.tar_headers import Tar, open_tar
 
 CHUNK = 1 << 20
 #: The flag of a zip's member whose name is UTF-8; without it zipfile reads code page 437.
@@ -94,50 +99,72 @@ def unpack(archive: Path, target: Path, limits: Limits | None = None) -> list[st
         shutil.rmtree(inside, ignore_errors=True)
 
 
-# The two kinds of archive, read through one pair: its members in order, and a member's bytes.
 class _Reader:
-    def __init__(self, file: tarfile.TarFile | zipfile.ZipFile) -> None:
+    """The two kinds of archive, read through one pair: members in order, and a member's bytes."""
+
+    def __init__(self, file: Tar | zipfile.ZipFile) -> None:
         self.file = file
 
     def members(self) -> Iterator[_Member]:
-        if isinstance(self.file, tarfile.TarFile):
+        if isinstance(self.file, Tar):
             yield from (_Member(header, header) for header in self.file)
         else:
             yield from map(_zip_member, self.file.infolist())
 
     def open(self, member: _Member) -> IO[bytes]:
-        if isinstance(self.file, tarfile.TarFile):
+        """The bytes of the member that was given last."""
+        if isinstance(self.file, Tar):
             assert isinstance(member.handle, tarfile.TarInfo), "a tar has its own members"
-            file = self.file.extractfile(member.handle)
-            assert file is not None, "a regular file has content"
-            return file
+            return self.file.content(member.handle)
         assert isinstance(member.handle, zipfile.ZipInfo), "a zip has its own members"
         return self.file.open(member.handle)
 
 
-def _open(archive: Path) -> tarfile.TarFile | zipfile.ZipFile:
-    if zipfile.is_zipfile(archive):
-        return zipfile.ZipFile(archive)
-    return tarfile.open(archive, "r:*")  # the caller closes it
+#: How compressed files begin, and the module that opens them.
+_PACKED: Mapping[bytes, Any] = {
+    b"\x1f\x8b": gzip,
+    b"BZh": bz2,
+    b"\xfd7zXZ\0": lzma,
+    b"\x5d\0\0": lzma,
+}
+
+
+@contextmanager
+def _read(file: BufferedReader) -> Iterator[_Reader]:
+    if zipfile.is_zipfile(file):
+        with zipfile.ZipFile(file) as found:
+            yield _Reader(found)
+        return
+    file.seek(0)
+    head = file.peek(16)
+    module = next((module for magic, module in _PACKED.items() if head.startswith(magic)), None)
+    with module.open(file) if module else file as plain, open_tar(plain) as tar:
+        yield _Reader(tar)
 
 
 @contextmanager
 def _opened(archive: Path) -> Iterator[tuple[Iterator[_Member], _Reader]]:
     try:
-        with _open(archive) as file:
-            reader = _Reader(file)
+        with open_file(archive) as file, _read(file) as reader:
             yield reader.members(), reader
     except (
         tarfile.TarError,
         zipfile.BadZipFile,
         zlib.error,
+        lzma.LZMAError,
         EOFError,
+        MemoryError,
         NotImplementedError,
         OSError,
         RuntimeError,
         UnicodeError,
     ) as error:
-        raise _refused(archive, "it cannot be unpacked", error or "it ends early") from error
+        found = message_of(error) or _SAID.get(type(error), type(error).__name__)
+        raise _refused(archive, "it cannot be unpacked", found) from error
+
+
+#: What errors mean that say nothing.
+_SAID = {EOFError: "it ends early", MemoryError: "it needs more memory than there is"}
 
 
 def _write_all(
@@ -167,6 +194,8 @@ def _safe(archive: Path, member: _Member, inside: Path) -> PurePosixPath:
         raise _leads_out(archive, name) from error  # a ValueError is a NUL in the name
     except tarfile.FilterError as error:
         raise _no_file(archive, name) from error
+    if member.header.sparse is not None:  # whose size says nothing of what is read
+        raise _no_file(archive, name)
     if not _is_plain(name, member.header.isdir()):
         raise _leads_out(archive, name)
     if not (member.header.isdir() or member.header.isreg()):  # a link that stays inside

@@ -17,7 +17,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from mmlab.plugin import DataError, Origin, Sample, Source, Split, explain
+from mmlab.plugin import DataError, Origin, Sample, Size, Source, Split, explain, open_file
 from mmlab_datasets.idx import read_idx
 from mmlab_datasets.sound import read_sound
 
@@ -71,7 +71,7 @@ class AvMnist:
         test_speakers: Annotated[Speakers, Field(description="speakers of the test split")] = (
             "yweweler",
         ),
-        pictures: Annotated[int, Field(ge=1, description="pictures paired with a recording")] = 1,
+        pictures: Annotated[Size, Field(description="pictures paired with a recording")] = 1,
         image_energy: Annotated[
             float, Field(gt=0, le=1, description="share of the pictures' variance to keep")
         ] = 1.0,
@@ -132,7 +132,7 @@ class AvMnist:
 
     def open_source(self, index: int, modality: str) -> BinaryIO:
         """The bytes of the recording."""
-        return (self._sounds / self._pairs[index].recording).open("rb")
+        return open_file(self._sounds / self._pairs[index].recording)
 
 
 def _recordings(folder: Path) -> dict[str, tuple[int, str]]:

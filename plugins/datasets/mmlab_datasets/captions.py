@@ -12,7 +12,17 @@ from typing import Annotated, BinaryIO
 
 from pydantic import Field
 
-from mmlab.plugin import DataError, Origin, Sample, Source, Split, explain
+from mmlab.plugin import (
+    DataError,
+    Origin,
+    Sample,
+    Size,
+    Source,
+    Split,
+    explain,
+    open_file,
+    read_file,
+)
 from mmlab_datasets.media import read_picture
 
 #: The file's own name of a split -> ours.
@@ -60,7 +70,7 @@ class Captions:
         path: Annotated[Path, Field(description="JSON file of splits and captions")],
         root: Annotated[Path, Field(description="folder of the pictures")],
         captions: Annotated[
-            int | None, Field(ge=1, description="captions of a picture, the first ones; all")
+            Size | None, Field(description="captions of a picture, the first ones; all")
         ] = None,
     ) -> None:
         document = _read(path)
@@ -101,13 +111,13 @@ class Captions:
 
     def open_source(self, index: int, modality: str) -> BinaryIO:
         """The bytes of the picture."""
-        return (self._root / self._pictures[index].file).open("rb")
+        return open_file(self._root / self._pictures[index].file)
 
 
 # A document of JSON: whatever its values are.
 def _read(path: Path) -> dict[str, object]:
     try:
-        document = json.loads(path.read_bytes())
+        document = json.loads(read_file(path))
     except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(str(path), "it cannot be read", error) from error
     if not isinstance(document, dict) or not isinstance(document.get("images"), list):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from mmlab.plugin import open_file
+
 #: So many bytes are enough to name a file.
 HEAD_BYTES = 1024
 _SHOWN_BYTES = 16
@@ -90,13 +92,13 @@ def describe(content: bytes) -> str:
 
 def read_head(file: Path) -> bytes:
     """The first bytes of a file, enough to name it. Raises OSError."""
-    with file.open("rb") as content:
+    with open_file(file) as content:
         return content.read(HEAD_BYTES)
 
 
 def read_content(file: Path, limit: int) -> bytes:
     """All bytes of a file. Raises OSError, and ValueError where there are more than the limit."""
-    with file.open("rb") as content:
+    with open_file(file) as content:
         found = content.read(limit + 1)
     if len(found) > limit:
         raise ValueError(f"more than {limit:,} bytes")

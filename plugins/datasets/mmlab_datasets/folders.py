@@ -8,11 +8,21 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, BinaryIO, Literal, NoReturn
 
 from pydantic import Field
 
-from mmlab.plugin import SPLITS, DataError, Origin, Sample, Source, Split, explain, file_sha256
+from mmlab.plugin import (
+    SPLITS,
+    DataError,
+    Origin,
+    Sample,
+    Source,
+    Split,
+    explain,
+    file_sha256,
+    open_file,
+)
 from mmlab_datasets.media import read_picture
 from mmlab_datasets.sound import read_sound
 from mmlab_datasets.splits import draw_splits
@@ -132,13 +142,13 @@ class Folders:
 
     def open_source(self, index: int, modality: str) -> BinaryIO:
         """The bytes of the file."""
-        return (self._path / self._files[index].name).open("rb")
+        return open_file(self._path / self._files[index].name)
 
 
 def _find(root: Path) -> tuple[list[_File], list[str]]:
     """The files of known endings below the labels' folders, and names of all others, sorted."""
-    if not root.is_dir():
-        found = "a file" if root.exists() else "nothing"
+    if not os.path.isdir(root):
+        found = "a file" if os.path.exists(root) else "nothing"
         raise _unusable(root, "there is no such folder", found, "correct dataset.path")
     media, others = list[str](), list[str]()
     for name in sorted(_walk(root)):
@@ -169,13 +179,23 @@ def _require_labels(root: Path, media: Sequence[str], splits: set[str], others: 
 def _walk(root: Path) -> Iterator[str]:
     """Every file below a folder, by its path from there; links to folders are followed once."""
     seen = set[str]()
-    for folder, inner, files in os.walk(root, followlinks=True):
+    for folder, inner, files in os.walk(root, onerror=_refuse, followlinks=True):
+        inner[:] = [name for name in inner if name not in _SYSTEMS]
         real = os.path.realpath(folder)
         if real in seen:
             inner.clear()
             continue
         seen.add(real)
         yield from (Path(folder, name).relative_to(root).as_posix() for name in files)
+
+
+#: A folder of the file system's own, which nobody but the system may enter.
+_SYSTEMS = ("lost+found",)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    """A folder that may not be entered is told: nobody knows what of the data lies in it."""
+    raise error
 
 
 def _is_hidden(name: str) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mmlab.plugin import DataError, explain
+from mmlab.plugin import DataError, explain, open_file
 from mmlab_datasets.content import read_head
 
 #: Bytes of the largest file read, unpacked: MNIST's training pictures take 47 million.
@@ -23,10 +23,10 @@ def read_idx(path: Path, axes: int) -> npt.NDArray[np.uint8]:
     """The bytes of a file in their shape. Raises DataError for any other content."""
     try:
         is_gzipped = read_head(path).startswith(_GZIP)  # some browsers unpack, and keep the name
-        with gzip.open(path) if is_gzipped else path.open("rb") as file:
+        with open_file(path) as plain, gzip.open(plain) if is_gzipped else plain as file:
             content = file.read(IDX_BYTES + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise _unreadable(path, str(error)) from error
+    except (OSError, EOFError, MemoryError, zlib.error) as error:
+        raise _unreadable(path, str(error) or type(error).__name__) from error
     if len(content) > IDX_BYTES:
         raise _unreadable(path, f"more than {IDX_BYTES:,} bytes")
     start = 4 + 4 * axes

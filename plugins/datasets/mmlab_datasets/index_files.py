@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from mmlab.plugin import DataError, explain
+from mmlab.plugin import DataError, explain, read_file
 from mmlab_datasets.csv_table import read_csv
 from mmlab_datasets.damage import damaged
 from mmlab_datasets.index import Index
@@ -36,7 +36,7 @@ def read_index(path: Path) -> Index:
     if ending not in READERS:
         raise _unreadable(path, "its ending is unknown", ending or "no ending")
     try:
-        content = path.read_bytes()
+        content = read_file(path)
     except OSError as error:
         raise _unreadable(path, "it cannot be read", error.strerror) from error
     if not content.strip():

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmlab.plugin import DataError, decode_text, explain
+from mmlab.plugin import DataError, decode_text, explain, open_file
 from mmlab_datasets.texts import read_lines
 
 #: Tux Paint writes English first and without a code.
@@ -49,7 +49,7 @@ def read_stamps(root: Path) -> list[Stamp]:
         explain(
             str(root),
             "there are no stamps",
-            found="no folder" if not root.is_dir() else "no .png files in folders below it",
+            found="no folder" if not os.path.isdir(root) else "no .png files in folders below it",
             allowed="the folder `stamps` of Tux Paint",
             next_step="apt install tuxpaint-stamps-default, or set dataset.path",
         )
@@ -65,9 +65,15 @@ def languages(stamps: Sequence[Stamp], what: str) -> list[str]:
     return sorted(counts, key=lambda language: (-counts[language], language))
 
 
+def _refuse(error: OSError) -> None:
+    """A folder that may not be entered is told; where there is none, others say so."""
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise error
+
+
 def _folders(root: Path) -> Iterator[Path]:
     """All folders below the root; links are not followed, for they may lead out of it."""
-    for folder, _, _ in os.walk(root):
+    for folder, _, _ in os.walk(root, onerror=_refuse):
         if Path(folder) != root:
             yield Path(folder)
 
@@ -102,7 +108,7 @@ def read_captions(file: Path) -> dict[str, str]:
     Raises DataError for a file that is too large or no UTF-8.
     """
     try:
-        with file.open("rb") as content:
+        with open_file(file) as content:
             text = content.read(CAPTION_BYTES + 1)
         if len(text) > CAPTION_BYTES:
             raise ValueError(f"more than {CAPTION_BYTES:,} bytes")

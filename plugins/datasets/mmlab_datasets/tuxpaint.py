@@ -13,7 +13,7 @@ from typing import Annotated, BinaryIO
 from PIL import Image
 from pydantic import Field
 
-from mmlab.plugin import DataError, Origin, Sample, Source, Split, explain
+from mmlab.plugin import DataError, Origin, Sample, Source, Split, explain, open_file
 from mmlab_datasets.media import read_picture
 from mmlab_datasets.sound import read_sound
 from mmlab_datasets.splits import draw_splits
@@ -88,7 +88,7 @@ class TuxPaint:
 
     def open_source(self, index: int, modality: str) -> BinaryIO:
         """The bytes of a picture or a sound."""
-        return self._file(self._stamps[index], modality).open("rb")
+        return open_file(self._file(self._stamps[index], modality))
 
     def _file(self, stamp: Stamp, modality: str) -> Path:
         picture = self._root / f"{stamp.name}.png"

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from mmlab.plugin import open_file
 from mmlab_datasets.content import HEAD_BYTES, name_format
 
 #: The boxes that hold an MP4's pictures and say where they are; others may be garbage at its end.
@@ -20,7 +21,7 @@ def check_whole(file: Path) -> None:
 
     Files of other formats do not say how long they are, nor do those that were written to a pipe.
     """
-    with file.open("rb") as content:
+    with open_file(file) as content:
         kind = name_format(content.read(HEAD_BYTES))
         end = _ENDS[kind](content) if kind in _ENDS else 0
         size = os.fstat(content.fileno()).st_size

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
+import lzma
 import os
 import stat
+import subprocess
+import sys
 import tarfile
+import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmlab_datasets.archives import Limits, unpack
+from support.odd_paths import odd_path
 
 from mmlab.plugin import DataError
 
@@ -200,6 +208,141 @@ def test_a_bomb_is_refused_before_it_fills_the_disk(tmp_path: Path, target: Path
         assert archive.stat().st_size < 100_000
         with pytest.raises(DataError, match="too much"):
             unpack(archive, target)
+
+
+LONG = "/".join(["n" * 200] * 4)  # more than the 100 bytes that a header has for a name
+
+
+@pytest.mark.parametrize("format", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
+@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
+def test_long_names_and_what_else_headers_tell_are_read(
+    tmp_path: Path, target: Path, format: int, mode: str
+) -> None:
+    archive = tmp_path / "a"
+    with tarfile.open(archive, mode, format=format) as file:  # type: ignore[call-overload]
+        file.pax_headers = {"comment": "c" * 20_000} if format == tarfile.PAX_FORMAT else {}
+        for name in (LONG, "short"):
+            info = tarfile.TarInfo(name)
+            info.size = len(name)
+            info.pax_headers = {"SCHILY.xattr.user.note": "x" * 20_000}
+            file.addfile(info, io.BytesIO(name.encode()))
+    unpack(archive, target)
+    expected = {LONG: LONG.encode(), "short": b"short", "mine.txt": b"mine"}
+    assert tree(target) == expected
+
+
+def header(kind: bytes, size: int) -> bytes:
+    """The block of a member of this kind that says it is so long."""
+    info = tarfile.TarInfo("data/odd")
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def endless(kind: bytes) -> Iterator[bytes]:
+    """A header that goes on for 30 MB."""
+    yield header(kind, 30_000_000)
+    yield b"\0" * 30_000_000
+
+
+def chained(kind: bytes) -> Iterator[bytes]:
+    """Headers of headers, 2,000 of them."""
+    yield from (header(kind, 4) + b"0\n".ljust(512, b"\0") for _ in range(2000))
+    yield from (header(tarfile.REGTYPE, 1), b"a".ljust(512, b"\0"), bytes(1024))
+
+
+def piled(kind: bytes) -> Iterator[bytes]:
+    """A file for each of 20 headers that hold for all that follow."""
+    for number in range(20):
+        record = f"10000 k{number:02d}=".encode() + b"v" * (10_000 - 11) + b"\n"
+        yield header(kind, len(record)) + record.ljust(10_240, b"\0")
+        yield tarfile.TarInfo(f"data/{number}").tobuf()
+
+
+@pytest.mark.parametrize("pack", [gzip.open, bz2.open, lzma.open], ids=["gz", "bz2", "xz"])
+@pytest.mark.parametrize(
+    ("made", "kind"),
+    [
+        (endless, tarfile.GNUTYPE_LONGNAME),
+        (endless, tarfile.GNUTYPE_LONGLINK),
+        (endless, tarfile.XHDTYPE),
+        (endless, tarfile.XGLTYPE),
+        (endless, tarfile.SOLARIS_XHDTYPE),
+        (chained, tarfile.XHDTYPE),
+        (chained, tarfile.GNUTYPE_LONGNAME),
+        (piled, tarfile.XGLTYPE),
+    ],
+)
+def test_headers_that_take_more_than_headers_need_are_refused_unread(
+    tmp_path: Path,
+    target: Path,
+    pack: Callable[..., BinaryIO],
+    made: Callable[[bytes], Iterator[bytes]],
+    kind: bytes,
+) -> None:
+    archive = tmp_path / "a"
+    with pack(archive, "wb") as file:
+        for block in made(kind):
+            file.write(block)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=r"cannot be unpacked\n  found: (the|its) headers"):
+        unpack(archive, target)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 12_000_000
+    assert tree(target) == {"mine.txt": b"mine"}
+
+
+def test_a_sparse_file_is_refused_whatever_size_it_says(tmp_path: Path, target: Path) -> None:
+    block = bytearray(header(tarfile.GNUTYPE_SPARSE, 10**12))
+    block[483:495] = b"00000000001\0"  # the size of what it stands for
+    block[148:156] = b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    archive = tmp_path / "a"
+    with gzip.open(archive, "wb") as file:
+        file.write(bytes(block) + bytes(10_000_000))
+    with pytest.raises(DataError, match="neither a file nor a folder"):
+        unpack(archive, target)
+
+
+@pytest.mark.parametrize("name", ["pipe", "device"])
+def test_what_is_no_file_is_no_archive(tmp_path: Path, target: Path, name: str) -> None:
+    with pytest.raises(DataError, match=f"it is a {name}, not an ordinary file"):
+        unpack(odd_path(tmp_path, name), target)
+
+
+MEMORY_LIMITED = """
+import resource, sys
+from pathlib import Path
+from mmlab.plugin import DataError
+from mmlab_datasets.archives import unpack
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 200_000_000,) * 2)
+try:
+    unpack(Path(sys.argv[1]), Path(sys.argv[2]))
+except DataError as error:
+    print(error)
+"""
+
+
+def test_an_archive_that_needs_more_memory_than_there_is_is_refused(
+    tmp_path: Path, target: Path
+) -> None:
+    """xz may ask for a dictionary of 1.5 GB before it has given a byte."""
+    archive = tmp_path / "a"
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 1 << 20}]
+    packed = lzma.compress(b"a" * 100_000, filters=filters)
+    flag, checked = packed.index(b"\x21\x01\x10"), packed[12 : 12 + 4 * (packed[12] + 1)]
+    block = checked[: flag - 12] + b"\x21\x01\x25" + checked[flag - 9 : -4]
+    block += zlib.crc32(block).to_bytes(4, "little")
+    archive.write_bytes(packed[:12] + block + packed[12 + len(checked) :])
+    done = subprocess.run(
+        [sys.executable, "-c", MEMORY_LIMITED, archive, target],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "cannot be unpacked\n  found: it needs more memory than there is" in done.stdout, done
+    assert tree(target) == {"mine.txt": b"mine"}
 
 
 def test_a_size_that_lies_is_found_while_writing(tmp_path: Path, target: Path) -> None:

@@ -349,6 +349,43 @@ def test_a_pickle_of_anything_else_is_refused(value: object) -> None:
         read_pickle(pickle.dumps(value, 2))
 
 
+def itself() -> dict[str, object]:
+    """A dict that holds itself, in a list."""
+    value: dict[str, object] = {"labels": [1]}
+    value["data"] = [value]
+    return value
+
+
+def deep(levels: int) -> list[object]:
+    """Lists in lists."""
+    value: list[object] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+def test_a_pickle_that_holds_itself_is_told() -> None:
+    with pytest.raises(PickleError, match="it holds itself"):
+        read_pickle(pickle.dumps(itself(), 2))
+    nested = b"\x80\x02" + b"]" * 5000 + b"a" * 4999 + b"."
+    with pytest.raises(PickleError, match="it is nested too deeply"):
+        read_pickle(nested)
+    assert read_pickle(pickle.dumps(deep(50))) == deep(50)
+
+
+def test_what_a_pickle_says_over_and_over_is_made_once() -> None:
+    value: list[object] = [1]
+    for _ in range(40):  # 2 ** 40 numbers, were each list another
+        value = [value, value]
+    found = read_pickle(pickle.dumps({"data": value}))
+    assert isinstance(found, dict)
+    inner = found["data"]
+    for _ in range(40):
+        assert inner[0] is inner[1]
+        inner = inner[0]
+    assert inner == [1]
+
+
 def test_a_pickle_cut_anywhere_is_refused() -> None:
     whole = pickle.dumps({"data": np.arange(4, dtype=np.uint8), "labels": [1, 2]}, 2)
     for size in range(len(whole)):

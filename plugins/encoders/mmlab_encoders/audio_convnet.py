@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Context, Features
+from mmlab.plugin import Context, Features, Size
 from mmlab_encoders.convnet import group_norm, residual_level
 from mmlab_encoders.sound import (
     AnyPart,
@@ -44,9 +44,9 @@ class AudioConvNet(SoundEncoder):
         window: Window = 0.025,
         hop: Hop = 0.01,
         mels: Mels = 64,
-        width: Annotated[int, Field(ge=8, description="channels of the first level")] = 32,
-        levels: Annotated[int, Field(ge=1, description="maps of different size")] = 3,
-        depth: Annotated[int, Field(ge=1, description="residual blocks in each level")] = 1,
+        width: Annotated[Size, Field(ge=8, description="channels of the first level")] = 32,
+        levels: Annotated[Size, Field(description="maps of different size")] = 3,
+        depth: Annotated[Size, Field(description="residual blocks in each level")] = 1,
     ) -> None:
         widths = [width * 2**level for level in range(levels)]
         transform = SoundTransform(rate, seconds, any_part=any_part)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Context, Features
+from mmlab.plugin import Context, Features, Size
 from mmlab_encoders.blocks import Trunk
 from mmlab_encoders.sound import (
     AnyPart,
@@ -45,10 +45,10 @@ class AudioTransformer(SoundEncoder):
         window: Window = 0.025,
         hop: Hop = 0.01,
         mels: Mels = 64,
-        patch: Annotated[int, Field(ge=1, description="frames in a token")] = 4,
-        width: Annotated[int, Field(ge=1, description="width of a token and of the result")] = 128,
-        depth: Annotated[int, Field(ge=1, description="number of blocks")] = 2,
-        heads: Annotated[int, Field(ge=1, description="attention heads; they divide width")] = 4,
+        patch: Annotated[Size, Field(description="frames in a token")] = 4,
+        width: Annotated[Size, Field(description="width of a token and of the result")] = 128,
+        depth: Annotated[Size, Field(description="number of blocks")] = 2,
+        heads: Annotated[Size, Field(description="attention heads; they divide width")] = 4,
     ) -> None:
         transform = SoundTransform(rate, seconds, any_part=any_part)
         super().__init__(context, width, transform, LogMel(rate, window, hop, mels))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Context, Features
+from mmlab.plugin import Context, Features, Size
 from mmlab_encoders.images import (
     JITTER_SHARE,
     Blur,
@@ -43,9 +43,9 @@ class ConvNet(nn.Module):
         context: Context,
         *,
         image_size: ImageSize = 64,
-        width: Annotated[int, Field(ge=8, description="channels of the first level")] = 64,
-        levels: Annotated[int, Field(ge=1, description="maps of different size")] = 3,
-        depth: Annotated[int, Field(ge=1, description="residual blocks in each level")] = 1,
+        width: Annotated[Size, Field(ge=8, description="channels of the first level")] = 64,
+        levels: Annotated[Size, Field(description="maps of different size")] = 3,
+        depth: Annotated[Size, Field(description="residual blocks in each level")] = 1,
         crop: Crop = 1.0,
         flip: Flip = False,
         jitter: Jitter = 0.0,

@@ -10,7 +10,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
-from mmlab.plugin import DataError, explain
+from mmlab.plugin import DataError, Size, explain
 from mmlab_encoders.resize import middle, to_tensor
 
 Crop = Annotated[
@@ -34,7 +34,7 @@ Grey = Annotated[float, Field(ge=0, le=1, description="share of training picture
 Blur = Annotated[
     float, Field(ge=0, le=1, description="share of training pictures that are blurred")
 ]
-ImageSize = Annotated[int, Field(ge=8, description="height and width of the input in pixels")]
+ImageSize = Annotated[Size, Field(ge=8, description="height and width of the input in pixels")]
 
 _Step = Callable[[Tensor], Tensor]
 

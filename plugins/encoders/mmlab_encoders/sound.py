@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Context, DataError, Features, SpecError, explain
+from mmlab.plugin import Context, DataError, Features, Size, SpecError, explain
 from mmlab_encoders.blocks import masked_mean
 
 Rate = Annotated[int, Field(ge=1000, le=192_000, description="samples per second to resample to")]
@@ -20,7 +20,7 @@ Seconds = Annotated[
 AnyPart = Annotated[
     bool, Field(description="training takes any part of a longer sound, not its middle")
 ]
-Mels = Annotated[int, Field(ge=4, description="mel bands of a frame")]
+Mels = Annotated[Size, Field(ge=4, description="mel bands of a frame")]
 Window = Annotated[float, Field(gt=0, le=1, description="seconds that a frame covers")]
 Hop = Annotated[float, Field(gt=0, le=1, description="seconds from one frame to the next")]
 

@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Context, Features
+from mmlab.plugin import LARGEST_SIZE, Context, Features, Size
 from mmlab_encoders.blocks import Trunk, masked_mean
 from mmlab_encoders.columns import MISSING, NUMBER, UNKNOWN, UNUSED, Columns
 
@@ -31,13 +31,13 @@ class Tabular(nn.Module):
         self,
         context: Context,
         *,
-        columns: Annotated[int, Field(ge=1, description="most columns there may be")] = 32,
+        columns: Annotated[Size, Field(description="most columns there may be")] = 32,
         categories: Annotated[
-            int, Field(ge=1, description="categories with a vector, over all columns")
+            int, Field(ge=1, le=10**7, description="categories with a vector, over all columns")
         ] = 1024,
-        width: Annotated[int, Field(ge=1, description="width of a token and of the result")] = 64,
-        depth: Annotated[int, Field(ge=0, description="number of blocks")] = 2,
-        heads: Annotated[int, Field(ge=1, description="attention heads; they divide width")] = 4,
+        width: Annotated[Size, Field(description="width of a token and of the result")] = 64,
+        depth: Annotated[int, Field(ge=0, le=LARGEST_SIZE, description="number of blocks")] = 2,
+        heads: Annotated[Size, Field(description="attention heads; they divide width")] = 4,
     ) -> None:
         super().__init__()
         self.dim = width

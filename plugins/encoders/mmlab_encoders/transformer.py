@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Context, DataError, Features, SpecError, Vocabulary, explain
+from mmlab.plugin import Context, DataError, Features, Size, SpecError, Vocabulary, explain
 from mmlab_encoders.blocks import Trunk, masked_mean
 from mmlab_encoders.vocabulary import MASK, PAD, START, ByteVocabulary, Ids, WordVocabulary
 
@@ -45,12 +45,16 @@ class TextTransformer(nn.Module):
         ] = "words",
         vocabulary_size: Annotated[
             int | None,
-            Field(ge=8, description=f"rows of the embedding of words, {WORDS} unless given"),
+            Field(
+                ge=8, le=10**7, description=f"rows of the embedding of words, {WORDS} unless given"
+            ),
         ] = None,
-        length: Annotated[int, Field(ge=2, description="ids per text; longer texts are cut")] = 32,
-        width: Annotated[int, Field(ge=1, description="width of a token and of the result")] = 128,
-        depth: Annotated[int, Field(ge=1, description="number of blocks")] = 2,
-        heads: Annotated[int, Field(ge=1, description="attention heads; they divide width")] = 4,
+        length: Annotated[
+            int, Field(ge=2, le=10**6, description="ids per text; longer texts are cut")
+        ] = 32,
+        width: Annotated[Size, Field(description="width of a token and of the result")] = 128,
+        depth: Annotated[Size, Field(description="number of blocks")] = 2,
+        heads: Annotated[Size, Field(description="attention heads; they divide width")] = 4,
         pool: Annotated[
             Literal["mean", "start", "end"],
             Field(description="mean over tokens, the start token, or an end token"),

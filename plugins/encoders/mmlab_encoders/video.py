@@ -11,7 +11,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Context, DataError, Features, explain
+from mmlab.plugin import Context, DataError, Features, Size, explain
 from mmlab_encoders.convnet import ConvNet
 from mmlab_encoders.images import Crop, Flip, ImageSize, ImageTransform
 from mmlab_encoders.resize import to_tensor
@@ -42,9 +42,9 @@ class Video(nn.Module):
             Literal["convnet", "vit"], Field(description="image encoder of a frame")
         ] = "convnet",
         image_size: ImageSize = 64,
-        width: Annotated[int, Field(ge=8, description="width of the image encoder")] = 64,
-        depth: Annotated[int, Field(ge=1, description="depth of the image encoder")] = 1,
-        frames: Annotated[int, Field(ge=1, description="frames that are looked at")] = 8,
+        width: Annotated[Size, Field(ge=8, description="width of the image encoder")] = 64,
+        depth: Annotated[Size, Field(description="depth of the image encoder")] = 1,
+        frames: Annotated[Size, Field(description="frames that are looked at")] = 8,
         pool: Annotated[
             Literal["mean", "attention"], Field(description="how frames become one vector")
         ] = "mean",

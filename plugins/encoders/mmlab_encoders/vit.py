@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Context, Features, SpecError, explain
+from mmlab.plugin import Context, Features, Size, SpecError, explain
 from mmlab_encoders.blocks import Trunk
 from mmlab_encoders.images import (
     JITTER_SHARE,
@@ -41,10 +41,10 @@ class ViT(nn.Module):
         context: Context,
         *,
         image_size: ImageSize = 64,
-        patch_size: Annotated[int, Field(ge=1, description="side of a patch in pixels")] = 8,
-        width: Annotated[int, Field(ge=1, description="width of a token and of the result")] = 128,
-        depth: Annotated[int, Field(ge=1, description="number of blocks")] = 4,
-        heads: Annotated[int, Field(ge=1, description="attention heads; they divide width")] = 4,
+        patch_size: Annotated[Size, Field(description="side of a patch in pixels")] = 8,
+        width: Annotated[Size, Field(description="width of a token and of the result")] = 128,
+        depth: Annotated[Size, Field(description="number of blocks")] = 4,
+        heads: Annotated[Size, Field(description="attention heads; they divide width")] = 4,
         patch_dropout: Annotated[
             float, Field(ge=0, lt=1, description="share of patches left out in training")
         ] = 0.0,

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, Size
 from mmlab_fusions.inputs import (
     present_or_zero,
     require_heads,
@@ -51,8 +51,8 @@ class Attention(nn.Module):
         self,
         dims: Sequence[int],
         *,
-        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
-        heads: Annotated[int, Field(ge=1, description="parts with weights of their own")] = 1,
+        dim: Annotated[Size, Field(description="width of the result")] = 256,
+        heads: Annotated[Size, Field(description="parts with weights of their own")] = 1,
         static: Annotated[bool, Field(description="the same weights for all samples")] = False,
     ) -> None:
         super().__init__()

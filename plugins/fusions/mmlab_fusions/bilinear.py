@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, Size
 from mmlab_fusions.fold import Fold, Rule, operands
 from mmlab_fusions.inputs import present_or_zero
 from mmlab_fusions.weight_tensor import bilinear_form, weight_tensor
@@ -51,8 +51,10 @@ class Bilinear(nn.Module):
         self,
         dims: Sequence[int],
         *,
-        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
-        limit_mib: Annotated[int, Field(ge=1, description="most memory for the weights")] = 256,
+        dim: Annotated[Size, Field(description="width of the result")] = 256,
+        limit_mib: Annotated[
+            int, Field(ge=1, le=10**9, description="most memory for the weights")
+        ] = 256,
         fold: Rule = "pairwise",
     ) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, Size
 from mmlab_fusions.inputs import require_heads, zero_where_all_absent
 from mmlab_fusions.token_layers import TokenLayer, TokenMaps, broadcast_tokens
 
@@ -47,10 +47,10 @@ class Bottleneck(nn.Module):
         dims: Sequence[int],
         token_dims: Sequence[int | None],
         *,
-        dim: Annotated[int, Field(ge=1, description="width of tokens and result")] = 256,
-        heads: Annotated[int, Field(ge=1, description="attention heads of each layer")] = 4,
-        depth: Annotated[int, Field(ge=1, description="layers of each input")] = 2,
-        bottlenecks: Annotated[int, Field(ge=1, description="shared tokens")] = 4,
+        dim: Annotated[Size, Field(description="width of tokens and result")] = 256,
+        heads: Annotated[Size, Field(description="attention heads of each layer")] = 4,
+        depth: Annotated[Size, Field(description="layers of each input")] = 2,
+        bottlenecks: Annotated[Size, Field(description="shared tokens")] = 4,
     ) -> None:
         super().__init__()
         require_heads(dim, heads)

@@ -55,7 +55,7 @@ class CompactBilinear(nn.Module):
         self,
         dims: Sequence[int],
         *,
-        dim: Annotated[int, Field(ge=1, description="width of the sketch")] = 1024,
+        dim: Annotated[int, Field(ge=1, le=100_000, description="width of the sketch")] = 1024,
         hash_seed: Annotated[int, Field(ge=0, description="seed of the hash functions")] = 0,
         normalize: Annotated[bool, Field(description="signed square root, then length 1")] = False,
     ) -> None:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, Size
 from mmlab_fusions.inputs import present_or_zero
 
 
@@ -34,7 +34,7 @@ class Concat(nn.Module):
         self,
         dims: Sequence[int],
         *,
-        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
+        dim: Annotated[Size, Field(description="width of the result")] = 256,
         bias: Annotated[bool, Field(description="add a learnt constant")] = False,
     ) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, Size
 from mmlab_fusions.inputs import require_heads
 from mmlab_fusions.token_layers import TokenLayer, TokenMaps, masked_mean
 
@@ -46,9 +46,9 @@ class CrossAttention(nn.Module):
         dims: Sequence[int],
         token_dims: Sequence[int | None],
         *,
-        dim: Annotated[int, Field(ge=1, description="width of tokens and result")] = 256,
-        heads: Annotated[int, Field(ge=1, description="attention heads of each layer")] = 4,
-        depth: Annotated[int, Field(ge=1, description="layers for each ordered pair")] = 1,
+        dim: Annotated[Size, Field(description="width of tokens and result")] = 256,
+        heads: Annotated[Size, Field(description="attention heads of each layer")] = 4,
+        depth: Annotated[Size, Field(description="layers for each ordered pair")] = 1,
     ) -> None:
         super().__init__()
         require_heads(dim, heads)

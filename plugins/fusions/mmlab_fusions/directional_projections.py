@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features, Scores, normalize
+from mmlab.plugin import Features, Scores, Size, normalize
 from mmlab_fusions.inputs import at_least_float32, present_or_zero
 
 
@@ -38,7 +38,7 @@ class DirectionalProjections(nn.Module):
         self,
         dims: Sequence[int],
         *,
-        dim: Annotated[int, Field(ge=1, description="joint width of each direction")] = 256,
+        dim: Annotated[Size, Field(description="joint width of each direction")] = 256,
     ) -> None:
         super().__init__()
         self.projections = nn.ModuleList(nn.Linear(width, 2 * dim, bias=False) for width in dims)

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, Size
 from mmlab_fusions.fold import Fold, Rule
 from mmlab_fusions.inputs import present_or_zero
 
@@ -46,7 +46,7 @@ class FiLM(nn.Module):
         self,
         dims: Sequence[int],
         *,
-        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
+        dim: Annotated[Size, Field(description="width of the result")] = 256,
         scalar: Annotated[bool, Field(description="one scale for all dimensions")] = False,
         fold: Rule = "pairwise",
     ) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, Size
 from mmlab_fusions.fold import Fold, Rule
 from mmlab_fusions.inputs import present_or_zero
 
@@ -45,7 +45,7 @@ class Gating(nn.Module):
         self,
         dims: Sequence[int],
         *,
-        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
+        dim: Annotated[Size, Field(description="width of the result")] = 256,
         gate: Annotated[
             Literal["u", "v"], Field(description="the input that gates: u the first, v the second")
         ] = "u",

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features, Scores, SpecError, explain, normalize
+from mmlab.plugin import Features, Scores, Size, SpecError, explain, normalize
 from mmlab_fusions.fold import Fold
 from mmlab_fusions.inputs import at_least_float32, present_or_zero
 
@@ -48,7 +48,7 @@ class InnerProduct(nn.Module):
         dims: Sequence[int],
         *,
         dim: Annotated[
-            int | None, Field(ge=1, description="joint width; no projection unless given")
+            Size | None, Field(description="joint width; no projection unless given")
         ] = None,
         cosine: Annotated[bool, Field(description="divide by the vectors' lengths")] = True,
     ) -> None:

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features, SpecError, explain
+from mmlab.plugin import Features, Size, SpecError, explain
 from mmlab_fusions.inputs import present_or_zero, side_by_side
 
 Rule = Literal["mean", "product", "learned"]
@@ -56,7 +56,7 @@ class LateFusion(nn.Module):
         *,
         rule: Annotated[Rule, Field(description="how the logits are joined")] = "mean",
         hidden: Annotated[
-            int | None, Field(ge=1, description="hidden width of each expert; none unless given")
+            Size | None, Field(description="hidden width of each expert; none unless given")
         ] = None,
     ) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features, Scores, SpecError, explain, normalize
+from mmlab.plugin import Features, Scores, Size, SpecError, explain, normalize
 from mmlab_fusions.inputs import at_least_float32
 
 #: Elements of the largest temporary: similarities of the tokens of some rows with all columns'.
@@ -43,7 +43,7 @@ class LateInteraction(nn.Module):
         dims: Sequence[int],
         token_dims: Sequence[int | None],
         *,
-        dim: Annotated[int, Field(ge=1, description="width that tokens are projected to")] = 256,
+        dim: Annotated[Size, Field(description="width that tokens are projected to")] = 256,
     ) -> None:
         super().__init__()
         self.projections = nn.ModuleList(

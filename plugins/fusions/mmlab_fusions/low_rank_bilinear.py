@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, Size
 from mmlab_fusions.inputs import present_or_zero, product
 
 
@@ -38,8 +38,8 @@ class LowRankBilinear(nn.Module):
         self,
         dims: Sequence[int],
         *,
-        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
-        rank: Annotated[int, Field(ge=1, description="width of the joint space")] = 64,
+        dim: Annotated[Size, Field(description="width of the result")] = 256,
+        rank: Annotated[Size, Field(description="width of the joint space")] = 64,
         tanh: Annotated[bool, Field(description="squash each factor to [-1, 1]")] = False,
     ) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, Size
 from mmlab_fusions.inputs import present_or_zero
 
 
@@ -40,8 +40,8 @@ class LowRankTensorFusion(nn.Module):
         self,
         dims: Sequence[int],
         *,
-        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
-        rank: Annotated[int, Field(ge=1, description="number of products summed")] = 4,
+        dim: Annotated[Size, Field(description="width of the result")] = 256,
+        rank: Annotated[Size, Field(description="number of products summed")] = 4,
     ) -> None:
         super().__init__()
         self.dim = dim

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, Size
 from mmlab_fusions.inputs import present_or_zero, zero_where_all_absent
 
 
@@ -36,7 +36,7 @@ class Max(nn.Module):
         self,
         dims: Sequence[int],
         *,
-        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
+        dim: Annotated[Size, Field(description="width of the result")] = 256,
     ) -> None:
         super().__init__()
         self.dim = dim

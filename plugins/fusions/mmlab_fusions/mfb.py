@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, Size
 from mmlab_fusions.inputs import present_or_zero, product
 from mmlab_fusions.signed_root import normalized
 
@@ -48,9 +48,9 @@ class MFB(nn.Module):
         self,
         dims: Sequence[int],
         *,
-        dim: Annotated[int, Field(ge=1, description="sums of each block")] = 256,
-        window: Annotated[int, Field(ge=1, description="products in each sum")] = 5,
-        order: Annotated[int, Field(ge=1, description="blocks: 1 is MFB, more are MFH")] = 1,
+        dim: Annotated[Size, Field(description="sums of each block")] = 256,
+        window: Annotated[Size, Field(description="products in each sum")] = 5,
+        order: Annotated[Size, Field(description="blocks: 1 is MFB, more are MFH")] = 1,
         normalize: Annotated[bool, Field(description="signed square root, then length 1")] = False,
     ) -> None:
         super().__init__()

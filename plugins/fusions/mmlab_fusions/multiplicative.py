@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, Size
 from mmlab_fusions.inputs import present_or_zero, product
 
 
@@ -39,7 +39,7 @@ class Multiplicative(nn.Module):
         self,
         dims: Sequence[int],
         *,
-        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
+        dim: Annotated[Size, Field(description="width of the result")] = 256,
         bias: Annotated[bool, Field(description="add a learnt constant to each factor")] = False,
     ) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, Size
 from mmlab_fusions.fold import Fold, Rule, operands
 from mmlab_fusions.inputs import present_or_zero
 from mmlab_fusions.weight_tensor import bilinear_form, weight_tensor
@@ -48,8 +48,10 @@ class MultiplicativeInteractions(nn.Module):
         self,
         dims: Sequence[int],
         *,
-        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
-        limit_mib: Annotated[int, Field(ge=1, description="most memory for the weights")] = 256,
+        dim: Annotated[Size, Field(description="width of the result")] = 256,
+        limit_mib: Annotated[
+            int, Field(ge=1, le=10**9, description="most memory for the weights")
+        ] = 256,
         fold: Rule = "pairwise",
     ) -> None:
         super().__init__()

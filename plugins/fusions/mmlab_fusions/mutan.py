@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features
+from mmlab.plugin import Features, Size
 from mmlab_fusions.inputs import present_or_zero, product
 
 
@@ -42,9 +42,9 @@ class Mutan(nn.Module):
         self,
         dims: Sequence[int],
         *,
-        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
-        inner_dim: Annotated[int, Field(ge=1, description="width of the core's axes")] = 64,
-        rank: Annotated[int, Field(ge=1, description="rank of the core's slices")] = 5,
+        dim: Annotated[Size, Field(description="width of the result")] = 256,
+        inner_dim: Annotated[Size, Field(description="width of the core's axes")] = 64,
+        rank: Annotated[Size, Field(description="rank of the core's slices")] = 5,
         tanh: Annotated[bool, Field(description="squash what the core takes to [-1, 1]")] = False,
     ) -> None:
         super().__init__()

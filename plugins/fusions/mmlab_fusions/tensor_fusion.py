@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Features, SpecError, explain
+from mmlab.plugin import Features, Size, SpecError, explain
 from mmlab_fusions.inputs import present_or_zero
 
 
@@ -42,9 +42,11 @@ class TensorFusion(nn.Module):
         dims: Sequence[int],
         *,
         inner_dim: Annotated[
-            int | None, Field(ge=1, description="width of each input; no map unless given")
+            Size | None, Field(description="width of each input; no map unless given")
         ] = None,
-        limit: Annotated[int, Field(ge=1, description="most width of the result")] = 100_000,
+        limit: Annotated[
+            int, Field(ge=1, le=10**9, description="most width of the result")
+        ] = 100_000,
     ) -> None:
         super().__init__()
         widths = [width if inner_dim is None else inner_dim for width in dims]

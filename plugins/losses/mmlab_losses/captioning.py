@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, Features, Metric, Outputs, Shapes, SpecError, explain
+from mmlab.plugin import Batch, Encode, Features, Metric, Outputs, Shapes, Size, SpecError, explain
 from mmlab_losses.blocks import full
 from mmlab_losses.encoders import require_encoder
 from mmlab_losses.scalars import ACCURACY, IN_NATS
@@ -43,9 +43,9 @@ class Captioning(nn.Module):
         text: Annotated[
             str, Field(description="key of the encoder whose texts are written")
         ] = "text",
-        width: Annotated[int, Field(ge=2, description="width of the decoder")] = 128,
-        depth: Annotated[int, Field(ge=1, description="blocks of the decoder")] = 2,
-        heads: Annotated[int, Field(ge=1, description="attention heads; they divide width")] = 4,
+        width: Annotated[Size, Field(ge=2, description="width of the decoder")] = 128,
+        depth: Annotated[Size, Field(description="blocks of the decoder")] = 2,
+        heads: Annotated[Size, Field(description="attention heads; they divide width")] = 4,
     ) -> None:
         super().__init__()
         require_encoder("captioning", "image", image, shapes.token_dims)

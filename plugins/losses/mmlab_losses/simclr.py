@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, Metric, Outputs, Shapes, normalize
+from mmlab.plugin import Batch, Encode, Metric, Outputs, Shapes, Size, normalize
 from mmlab_losses.blocks import Chunk, full, in_blocks, own, require_several
 from mmlab_losses.encoders import TrainedEncoder, require_encoder, two_views
 from mmlab_losses.scalars import IN_NATS
@@ -37,8 +37,8 @@ class SimCLR(nn.Module):
         shapes: Shapes,
         *,
         encoder: TrainedEncoder = "image",
-        dim: Annotated[int, Field(ge=1, description="width of a projection")] = 128,
-        hidden: Annotated[int, Field(ge=1, description="width inside the projector")] = 512,
+        dim: Annotated[Size, Field(description="width of a projection")] = 128,
+        hidden: Annotated[Size, Field(description="width inside the projector")] = 512,
         temperature: Annotated[
             float, Field(ge=0.01, description="cosines are divided by it")
         ] = 0.1,

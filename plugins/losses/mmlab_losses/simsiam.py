@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, Metric, Outputs, Shapes, normalize
+from mmlab.plugin import Batch, Encode, Metric, Outputs, Shapes, Size, normalize
 from mmlab_losses.batch_norm import BatchNorm
 from mmlab_losses.blocks import require_several
 from mmlab_losses.encoders import TrainedEncoder, require_encoder, two_views
@@ -44,11 +44,11 @@ class SimSiam(nn.Module):
         shapes: Shapes,
         *,
         encoder: TrainedEncoder = "image",
-        dim: Annotated[int, Field(ge=4, description="width of a projection")] = 256,
-        hidden: Annotated[int, Field(ge=1, description="width inside the projector")] = 512,
+        dim: Annotated[Size, Field(ge=4, description="width of a projection")] = 256,
+        hidden: Annotated[Size, Field(description="width inside the projector")] = 512,
         predictor: Annotated[
-            int | None,
-            Field(ge=1, description="width inside the predictor; a quarter of dim unless given"),
+            Size | None,
+            Field(description="width inside the predictor; a quarter of dim unless given"),
         ] = None,
     ) -> None:
         super().__init__()

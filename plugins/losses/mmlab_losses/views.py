@@ -11,10 +11,10 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from mmlab.plugin import Batch, Encode, Features, Outputs, Similarity, SpecError, explain
+from mmlab.plugin import Batch, Encode, Features, Outputs, Similarity, Size, SpecError, explain
 
 Views = Annotated[
-    Mapping[str, Annotated[int, Field(ge=1)]],
+    Mapping[str, Size],
     Field(description="further augmented views by encoder key, each paired with each"),
 ]
 ViewWeight = Annotated[

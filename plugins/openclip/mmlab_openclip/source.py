@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmlab.plugin import WeightsError, explain, file_sha256
+from mmlab.plugin import WeightsError, explain, file_sha256, read_file
 from mmlab_openclip.hub import hub_file
 from mmlab_openclip.names import FOLDER, HUB, checked_architecture, nearest
 
@@ -169,7 +170,7 @@ def _from_folder(folder: Path) -> _Settings:
 
 def _folder_weights(folder: Path) -> Path:
     for name in FOLDER_WEIGHTS:
-        if (folder / name).is_file():
+        if os.path.isfile(folder / name):
             return folder / name
     raise WeightsError(
         explain(
@@ -186,8 +187,8 @@ def _folder_weights(folder: Path) -> Path:
 def _read_config(path: Path) -> Config:
     """Read open_clip's own description of a model. Raises WeightsError."""
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        config = json.loads(read_file(path))
+    except (OSError, RecursionError, ValueError) as error:
         raise _bad_config(path, str(error)) from error
     if not isinstance(config, dict) or not isinstance(config.get("model_cfg"), dict):
         raise _bad_config(path, "no table model_cfg")

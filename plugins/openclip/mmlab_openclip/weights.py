@@ -13,7 +13,7 @@ from typing import Any, cast
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from mmlab.plugin import WeightsError, explain
+from mmlab.plugin import WeightsError, check_zip, explain
 from mmlab_openclip.source import Recipe, Source, resolve
 from mmlab_openclip.temperature import Temperature
 
@@ -24,6 +24,7 @@ UNREADABLE = (
     AttributeError,
     EOFError,
     KeyError,
+    MemoryError,
     OSError,
     RuntimeError,
     SafetensorError,
@@ -92,6 +93,7 @@ def _fill(model: nn.Module, path: Path, *, is_local: bool) -> None:
     from open_clip.factory import load_checkpoint
 
     try:
+        check_zip(path)
         if is_local and path.suffix not in (".npz", ".npy"):
             _check_fit(model, path)
         load_checkpoint(model, str(path), strict=True, weights_only=True)

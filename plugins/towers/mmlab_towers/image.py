@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode, v2
 
-from mmlab.plugin import Context, DataError, Features, explain
+from mmlab.plugin import Context, DataError, Features, Size, explain
 from mmlab_towers.lite0 import with_timm_names
 from mmlab_towers.packages import LITE0, installed
 from mmlab_towers.recipe import (
@@ -70,7 +70,7 @@ class Timm(nn.Module):
             Field(gt=0, le=1, description="share of the shorter side that evaluation keeps"),
         ] = None,
         image_size: Annotated[
-            int | None, Field(ge=8, description="height and width in pixels, if not the weights'")
+            Size | None, Field(ge=8, description="height and width in pixels, if not the weights'")
         ] = None,
         crop: Annotated[
             float,

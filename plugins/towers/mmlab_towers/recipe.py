@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from mmlab.plugin import SpecError, WeightsError, explain
+from mmlab.plugin import SpecError, WeightsError, explain, read_file
 from mmlab_towers.packages import PackagedPath, described
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -63,7 +64,7 @@ def resolve(
         if architecture is not None or checkpoint is not None:
             raise _two_sources()
         return wanted.over(_packaged(package))
-    if checkpoint is not None and checkpoint.is_dir():
+    if checkpoint is not None and os.path.isdir(checkpoint):
         return wanted.over(_from_folder(checkpoint, architecture))
     if architecture is None:
         raise _no_architecture()
@@ -114,10 +115,10 @@ def _from_folder(folder: Path, architecture: str | None) -> Recipe:
     """A model's repository: config.json and model.safetensors, as timm writes them."""
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(read_file(path))
         name = checked_architecture(config["architecture"])
         recipe = _from_settings(name, config["pretrained_cfg"], folder / "model.safetensors")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise _no_repository(path, error) from error
     if architecture is not None and architecture.partition(".")[0] != name:
         raise _other_architecture(architecture, name, folder)

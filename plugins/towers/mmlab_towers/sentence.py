@@ -49,7 +49,8 @@ class Sentence(nn.Module):
             bool | None, Field(description="divide by the length of the vector; the folder's")
         ] = None,
         length: Annotated[
-            int | None, Field(ge=4, description="ids per text; longer texts are cut; the folder's")
+            int | None,
+            Field(ge=4, le=10**6, description="ids per text; longer texts are cut; the folder's"),
         ] = None,
         random: Annotated[bool, Field(description="leave the folder's weights unread")] = False,
     ) -> None:

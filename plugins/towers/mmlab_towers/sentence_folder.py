@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 from tokenizers import Tokenizer
 
-from mmlab.plugin import SpecError, WeightsError, explain
+from mmlab.plugin import SpecError, WeightsError, explain, read_file
 from mmlab_towers.architectures import ARCHITECTURES, Architecture, architecture_of
 from mmlab_towers.transformer import Size
 
@@ -100,11 +101,11 @@ def _pool(config: Mapping[str, Any]) -> Pool:  # Any: JSON
 
 
 def _json(path: Path) -> Any:  # Any: JSON
-    return json.loads(path.read_text())
+    return json.loads(read_file(path))
 
 
 def _optional(path: Path) -> Any:  # Any: JSON
-    return _json(path) if path.exists() else None
+    return _json(path) if os.path.exists(path) else None
 
 
 def _no_model(path: Path, error: Exception) -> WeightsError:

@@ -11,11 +11,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mmlab.plugin import WeightsError, explain, file_sha256
+from mmlab.plugin import WeightsError, check_zip, explain, file_sha256
 
 #: Where training scripts keep the model inside a torch file, the averaged weights first.
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")
-_UNREADABLE = (EOFError, OSError, RuntimeError, SafetensorError, ValueError, pickle.UnpicklingError)
+_UNREADABLE = (
+    EOFError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SafetensorError,
+    ValueError,
+    pickle.UnpicklingError,
+)
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -25,6 +33,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     Raises WeightsError for any other content.
     """
     try:
+        check_zip(path)
         content = (
             load_file(path)
             if path.suffix == ".safetensors"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 import timm
 import torch
 from mmlab_towers.image import Timm
+from mmlab_towers.weights import read_weights
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from timm.data import create_transform
@@ -172,6 +175,35 @@ def test_a_file_that_is_no_checkpoint_is_refused(
         options: Any = {"architecture": "test_resnet", "mean": (0, 0, 0), "std": (1, 1, 1)}
         with pytest.raises(WeightsError, match="cannot be read"):
             Timm(context, checkpoint=tmp_path / name, **options)
+
+
+def test_a_checkpoint_that_holds_itself_gives_its_tensors(tmp_path: Path) -> None:
+    weights: dict[str, Any] = {"a": torch.ones(2)}
+    weights["itself"] = [weights]
+    torch.save(weights, tmp_path / "weights.pth")
+    found = read_weights(tmp_path / "weights.pth")
+    assert found.keys() == {"a"}
+    assert found["a"].tolist() == [1.0, 1.0]
+
+
+def test_a_torch_file_that_unpacks_to_far_more_than_it_is_is_refused(tmp_path: Path) -> None:
+    torch.save({"x": torch.zeros(1_000_000)}, tmp_path / "plain.pth")
+    assert read_weights(tmp_path / "plain.pth")["x"].sum() == 0
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as plain,
+        zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for name in plain.namelist():
+            bomb.writestr(name, plain.read(name))
+    with pytest.raises(WeightsError, match="a zip that unpacks to 4,000,"):
+        read_weights(tmp_path / "bomb.pth")
+
+
+@pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
+def test_a_pipe_is_no_checkpoint(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(WeightsError, match="it is a pipe, not an ordinary file"):
+        read_weights(tmp_path / name)
 
 
 def test_a_pickle_of_code_is_refused_unrun(tmp_path: Path, context: BuildContext) -> None:

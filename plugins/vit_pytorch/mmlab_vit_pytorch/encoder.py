@@ -11,8 +11,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode, v2
 
-from mmlab.plugin import Context, DataError, Features, PluginError, explain
+from mmlab.plugin import LARGEST_SIZE, Context, DataError, Features, PluginError, Size, explain
 from mmlab_vit_pytorch.models import make_model
+
+#: A number among the model's arguments: a depth or a width, or what is smaller anyway.
+Number = Annotated[int, Field(ge=-LARGEST_SIZE, le=LARGEST_SIZE)]
+Real = Annotated[float, Field(ge=-LARGEST_SIZE, le=LARGEST_SIZE)]
 
 _BICUBIC = InterpolationMode.BICUBIC
 
@@ -42,12 +46,12 @@ class VitPytorch(nn.Module):
                 description="the library's module: vit, simple_vit, deepvit, cait, levit, ...",
             ),
         ] = "vit",
-        dim: Annotated[int, Field(ge=1, description="width of the result")] = 256,
+        dim: Annotated[Size, Field(description="width of the result")] = 256,
         image_size: Annotated[
-            int, Field(ge=8, description="height and width of the input in pixels")
+            Size, Field(ge=8, description="height and width of the input in pixels")
         ] = 64,
         arguments: Annotated[
-            Mapping[str, bool | int | float | str | list[int] | list[list[int]]],
+            Mapping[str, bool | Number | Real | str | list[Number] | list[list[Number]]],
             Field(
                 description="the model's other arguments under the library's names; arrays stand "
                 "for tuples. num_classes and image_size are given already"

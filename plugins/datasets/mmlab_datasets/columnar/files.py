@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from mmlab.plugin import DataError, explain
+from mmlab.plugin import DataError, explain, kind_at
 from mmlab_datasets.celltypes import fields_of, parted, within
 from mmlab_datasets.index import nearest
 
@@ -95,14 +95,22 @@ def find_files(pattern: Path | None) -> list[Path]:
     found = sorted(Path(name) for name in glob.glob(text))
     if not found:
         raise unusable(str(pattern), "there is no such file", "none")
-    folder = next((path for path in found if path.is_dir()), None)
-    if folder is not None:
-        raise unusable(str(folder), "it is a folder, not a file", "a folder", f"{folder}/*.parquet")
+    for path in found:
+        if (kind := _kind(path)) != "a file":
+            step = f"{path}/*.parquet" if kind == "a folder" else "correct the pattern"
+            raise unusable(str(path), "it is no file", kind or "nothing", READABLE, step)
     size = sum(path.stat().st_size for path in found)
     if size > SPLIT_BYTES:
         found_size = f"{size:,} bytes"
         raise unusable(str(pattern), "its files are too large to keep in memory", found_size)
     return found
+
+
+def _kind(path: Path) -> str | None:
+    try:
+        return kind_at(path)
+    except OSError as error:
+        raise unusable(str(path), "it cannot be read", error.strerror) from error
 
 
 def read_file(path: Path, names: Sequence[str]) -> ParquetFile:
@@ -126,7 +134,7 @@ def _features(path: Path) -> Feature:
     try:
         told = json.loads(pl.read_parquet_metadata(path).get("huggingface", "{}"))
         features = told["info"]["features"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, RecursionError, TypeError, ValueError):
         return {}
     return features if isinstance(features, dict) else {}
 

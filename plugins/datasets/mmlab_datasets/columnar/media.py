@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 import polars as pl
 from PIL import Image
 
-from mmlab.plugin import DataError, Source
+from mmlab.plugin import DataError, Source, open_file
 from mmlab_datasets.celltypes import as_lists, is_list, is_text, item_type, offer_fields
 from mmlab_datasets.columnar.files import Origins, ParquetFile, unusable
 from mmlab_datasets.index import Index
@@ -104,7 +104,7 @@ class Media:
     def open(self, row: int) -> BinaryIO:
         """The bytes of a row that has the modality."""
         file = self.files[row]
-        return io.BytesIO(self.content[row]) if file is None else file.open("rb")
+        return io.BytesIO(self.content[row]) if file is None else open_file(file)
 
     @cached_property
     def content_bytes(self) -> Sequence[int]:

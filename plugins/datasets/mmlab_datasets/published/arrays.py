@@ -7,6 +7,7 @@ pickle is read without ever being executed.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from mmlab.plugin import Split
+from mmlab.plugin import Split, open_file
 from mmlab_datasets.idx import read_idx
 from mmlab_datasets.published.listing import Folder, Listing, require_count
 from mmlab_datasets.published.pickled import PickleError, read_pickle
@@ -67,15 +68,15 @@ def idx(folder: Folder, split: Split) -> Listing:
 
 def _compressed_or_not(folder: Folder, name: str) -> Path:
     plain, packed = folder.root / name, folder.root / f"{name}.gz"
-    if not (plain.is_file() or packed.is_file()):
+    if not (os.path.isfile(plain) or os.path.isfile(packed)):
         raise folder.missing([packed.name])
-    return plain if plain.is_file() else packed
+    return plain if os.path.isfile(plain) else packed
 
 
 def _read(folder: Folder, path: Path) -> bytes:
     """The bytes of a file. Raises DataError where it is larger than any of these is."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             content = file.read(FILE_BYTES + 1)
     except OSError as error:
         raise folder.missing([path.name]) from error
@@ -101,7 +102,7 @@ def cifar(folder: Folder, split: Split) -> Listing:
 
 def _read_batch(folder: Folder, name: str) -> tuple[Pixels, Labels]:
     path = folder.root / name
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise folder.missing([name])
     try:
         batch = read_pickle(_read(folder, path))
@@ -126,7 +127,7 @@ def stl10(folder: Folder, split: Split) -> Listing:
     names = folder.test_set.files.get(split)
     if names is None:
         return _nothing(folder, split)
-    absent = [name for name in names if not (folder.root / name).is_file()]
+    absent = [name for name in names if not os.path.isfile(folder.root / name)]
     if absent:
         raise folder.missing(absent)
     pixels, labels = (_bytes(folder, name, size) for name, size in _sizes(names))

@@ -31,7 +31,7 @@ def fetch(name: str, folder: Path, description: Description) -> None:
     """Fetch and unpack what is not in the folder yet. Raises DataError where that cannot be."""
     if not description.archives:
         raise _no_address(name, description)
-    missing = [one for one in description.archives if not (folder / one.gives).exists()]
+    missing = [one for one in description.archives if not os.path.exists(folder / one.gives)]
     if not missing:
         return
     total = sum(one.megabytes for one in missing)

@@ -149,7 +149,7 @@ def _matrix(folder: Folder, name: str, key: str) -> list[int]:
     from scipy.io.matlab import MatReadError
 
     path = folder.root / name
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise folder.missing([name])
     try:
         values = loadmat(path, variable_names=[key])[key]

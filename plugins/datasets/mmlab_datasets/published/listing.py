@@ -11,7 +11,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from mmlab.plugin import DataError, Split, decode_text, explain
+from mmlab.plugin import DataError, Split, decode_text, explain, read_file
 from mmlab_datasets.media import read_picture
 from mmlab_datasets.published.catalogue import Description, TestSet
 from mmlab_datasets.texts import read_lines as text_lines
@@ -34,7 +34,7 @@ class Folder:
     def root(self) -> Path:
         """The folder that the archive unpacks to: the named one, or the one within."""
         inner = self.path / self.description.folder
-        return inner if inner.is_dir() else self.path
+        return inner if os.path.isdir(inner) else self.path
 
     def incomplete(self, fault: str, found: object, allowed: str) -> DataError:
         """The error for what lacks, with what to fetch."""
@@ -123,7 +123,7 @@ def require_count(folder: Folder, split: Split, count: int) -> None:
 def read_lines(folder: Folder, name: str) -> list[str]:
     """The lines of a text file below the root that are neither empty nor comments."""
     try:
-        lines = text_lines(decode_text((folder.root / name).read_bytes()))
+        lines = text_lines(decode_text(read_file(folder.root / name)))
     except OSError as error:
         raise folder.missing([name]) from error
     except ValueError as error:

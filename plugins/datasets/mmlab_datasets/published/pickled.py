@@ -55,23 +55,52 @@ def read_pickle(content: bytes) -> object:
     try:
         for opcode, argument, _ in pickletools.genops(content):
             machine.step(opcode.name, argument)
+        return _Finisher().of(machine.result)
     except PickleError:
         raise
-    except (ValueError, IndexError, KeyError, TypeError, RecursionError) as error:
+    except MemoryError as error:
+        raise PickleError("it needs more memory than there is") from error
+    except RecursionError as error:
+        raise PickleError("it is nested too deeply") from error
+    except (ValueError, IndexError, KeyError, TypeError) as error:
         raise PickleError(f"not a whole pickle of plain data: {error}") from error
-    return _finished(machine.result)
 
 
-def _finished(value: object) -> object:
-    """The value with its arrays in place of their descriptions."""
+class _Finisher:
+    """Puts arrays in the place of their descriptions.
+
+    What is there several times is finished once: a few bytes can say "this list, ten times" over
+    and over, and also that a list holds itself.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, object] = {}  # by id: the machine's values stay alive
+
+    def of(self, value: object) -> object:
+        """The value, finished. Raises PickleError for one that holds itself."""
+        if not isinstance(value, (dict, list)):
+            return _plain(value)
+        if id(value) not in self._known:
+            self._known[id(value)] = _UNFINISHED
+            self._known[id(value)] = (
+                {key: self.of(item) for key, item in value.items()}
+                if isinstance(value, dict)
+                else [self.of(item) for item in value]
+            )
+        found = self._known[id(value)]
+        if found is _UNFINISHED:
+            raise PickleError("it holds itself")
+        return found
+
+
+_UNFINISHED = object()
+
+
+def _plain(value: object) -> object:
     if isinstance(value, _Array):
         if value.value is None:
             raise PickleError("an array without content")
         return value.value
-    if isinstance(value, dict):
-        return {key: _finished(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finished(item) for item in value]
     if isinstance(value, (_Name, _Dtype)) or value is _MARK:
         raise PickleError("an instruction is left over")
     return value

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
 from pydantic import Field
 
-from mmlab.plugin import Added, DataError, Origin, Sample, Split, decode_text, explain
+from mmlab.plugin import Added, DataError, Origin, Sample, Split, decode_text, explain, read_file
 from mmlab_datasets.columns import given_labels
 from mmlab_datasets.shards.reading import PICTURES, Reading
 from mmlab_datasets.shards.samples import Shards
@@ -109,7 +110,7 @@ class ClipBenchmarkFolder:
 
 def _shards(path: Path, split: Split) -> tuple[Path | None, list[Path]]:
     """A split's folder and shards; none where it has no folder. The test split must have some."""
-    folder = next((path / name for name in FOLDERS[split] if (path / name).is_dir()), None)
+    folder = next((path / name for name in FOLDERS[split] if os.path.isdir(path / name)), None)
     if folder is None:
         if split == "test":
             raise _incomplete(path, "there is no folder test", path)
@@ -118,7 +119,7 @@ def _shards(path: Path, split: Split) -> tuple[Path | None, list[Path]]:
     if not (text.isdecimal() and len(text) < 10 and 0 < int(text) <= 100_000):
         raise _incomplete(path, f"{folder / 'nshards.txt'} is damaged", repr(text[:40]))
     paths = [folder / f"{number}.tar" for number in range(int(text))]
-    missing = [one for one in paths if not one.is_file()]
+    missing = [one for one in paths if not os.path.isfile(one)]
     if missing:
         found = f"no {missing[0]}" + f" and {len(missing) - 1:,} more" * (len(missing) > 1)
         raise _incomplete(path, "a shard is missing", found)
@@ -137,7 +138,7 @@ def _further_shards(folder: Path | None, count: int) -> list[str]:
 
 
 def _read_type(path: Path) -> str:
-    if not (path / "dataset_type.txt").is_file():
+    if not os.path.isfile(path / "dataset_type.txt"):
         return ""
     kind = _read(path, "dataset_type.txt").strip()
     if kind not in TYPES:
@@ -183,7 +184,7 @@ def _templates(path: Path) -> tuple[str, ...]:
 
 def _read(folder: Path, name: str) -> str:
     try:
-        return decode_text((folder / name).read_bytes())
+        return decode_text(read_file(folder / name))
     except (OSError, ValueError) as error:
         raise _incomplete(folder, f"{name} cannot be read", error) from error
 

@@ -102,6 +102,8 @@ def _kept(path: Path, stamp: tuple[int, ...], reading: Reading) -> Table | None:
 
 
 def _read_kept(place: Path, stamp: tuple[int, ...]) -> Table | None:
+    if not os.path.isfile(place):  # reading a pipe would wait
+        return None
     try:
         frame = pl.read_parquet(place)
     except (OSError, pl.exceptions.PolarsError):
@@ -113,7 +115,7 @@ def _read_kept(place: Path, stamp: tuple[int, ...]) -> Table | None:
         return None
     try:
         counts, firsts = json.loads(told[0][1])
-    except (TypeError, ValueError):
+    except (RecursionError, TypeError, ValueError):
         return None
     return Table(frame.select(*SCHEMA), Unread(counts, firsts))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -76,7 +77,7 @@ def find_shards(pattern: Path) -> list[Path]:
     repeated = next((path for path, count in Counter(paths).items() if count > 1), None)
     if repeated is not None:
         raise _bad_pattern(str(pattern), f"{repeated} twice")
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in paths if not os.path.isfile(path)]
     if missing:
         more = f" and {len(missing) - 1:,} more of {len(paths):,}" if len(missing) > 1 else ""
         raise unreadable(missing[0], f"there is no such file{more}")

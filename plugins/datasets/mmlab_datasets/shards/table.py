@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import polars as pl
 
-from mmlab.plugin import DataError, explain
+from mmlab.plugin import DataError, explain, open_file
 from mmlab_datasets.shards import values
 from mmlab_datasets.shards.names import (
     is_document,
@@ -68,7 +68,7 @@ def read_tar(path: Path, reading: Reading) -> Table:
     unread = Unread()
     samples = list_members(path, unread)
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             reader = _SampleReader(MemberReader(path, file), reading, unread)
             rows = [reader.row(key, members) for key, members in samples.items()]
     except OSError as error:

@@ -13,8 +13,9 @@ import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmlab.plugin import DataError, explain
+from mmlab.plugin import DataError, explain, open_file
 from mmlab_datasets.shards.names import is_clutter, plain_name, split_name
+from mmlab_datasets.tar_headers import open_tar
 
 TEXT_BYTES = 64 * 1024
 BLOCK = 512
@@ -60,13 +61,15 @@ def list_members(path: Path, unread: Unread) -> dict[str, Members]:
     """
     samples: dict[str, Members] = {}
     try:
-        with tarfile.open(path, "r:") as tar:
+        with open_file(path) as file, open_tar(file) as tar:
             for header in tar:
                 _add(path, samples, header, unread)
             end = tar.offset
         _require_end(path, end)
-    except (tarfile.TarError, OSError, EOFError, ValueError) as error:
+    except (tarfile.TarError, OSError, EOFError, ValueError, RecursionError) as error:
         raise unreadable(path, error) from error
+    except MemoryError as error:
+        raise unreadable(path, "its headers take more memory than there is") from error
     return samples
 
 
@@ -76,7 +79,7 @@ def _require_end(path: Path, offset: int) -> None:
     One that was cut between members has none; after a damaged header, or where two tars stand in
     one file, what follows would be lost.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         file.seek(offset)
         while chunk := file.read(_CHUNK):
             if chunk.strip(b"\0"):
@@ -149,7 +152,7 @@ class MemberReader:
 def read_member(path: Path, offset: int, size: int) -> bytes:
     """The bytes of a member. Raises DataError where the tar is not what it was."""
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             file.seek(offset)
             content = file.read(size)
     except OSError as error:
