@@ -113,27 +113,29 @@ def newest_cell(connection: Connection, run_id: str) -> CellRow | None:
 
 #: All columns of a whole cell, from `cells` joined to `specs`.
 WHOLE = (
-    *(column.label(f"cell_{column.name}") for column in cells.columns),
-    *(column.label(f"spec_{column.name}") for column in specs.columns),
+    *(column.label(f"of_cell_{column.name}") for column in cells.columns),
+    *(column.label(f"of_spec_{column.name}") for column in specs.columns),
 )
 
 
 def as_cell(row: Row[Any]) -> CellRow:
     """A row that has the columns WHOLE, as a value."""
-    sound(row, cells, "cell_")
-    sound(row, specs, "spec_")
+    sound(row, cells, "of_cell_")
+    sound(row, specs, "of_spec_")
     return CellRow(
-        spec=SpecRow(row.spec_name, row.spec_text, from_json(row.spec_resolved, specs.c.resolved)),
-        experiment=row.cell_experiment,
-        position=row.cell_position,
-        seed=row.cell_seed,
-        label=row.cell_label,
-        axes=from_json(row.cell_axes, cells.c.axes),
+        spec=SpecRow(
+            row.of_spec_name, row.of_spec_text, from_json(row.of_spec_resolved, specs.c.resolved)
+        ),
+        experiment=row.of_cell_experiment,
+        position=row.of_cell_position,
+        seed=row.of_cell_seed,
+        label=row.of_cell_label,
+        axes=from_json(row.of_cell_axes, cells.c.axes),
         overrides=None
-        if row.cell_overrides is None
-        else from_json(row.cell_overrides, cells.c.overrides),
-        budget=row.cell_budget,
-        resolved=from_json(row.cell_resolved, cells.c.resolved),
+        if row.of_cell_overrides is None
+        else from_json(row.of_cell_overrides, cells.c.overrides),
+        budget=row.of_cell_budget,
+        resolved=from_json(row.of_cell_resolved, cells.c.resolved),
     )
 
 
