@@ -2,8 +2,9 @@
 
     python benchmarks/queue_claims.py [--queued 10000] [--claims 200] [--workers 4]
 
-Arms: a plain claim; one `among` all the cells that a command has submitted; one `without` as many
-that it could not execute; and one where every cell waits for an experiment that is still running.
+Arms: a plain claim; one `among` all the cells that a command has submitted, in one piece or with
+gaps; one `without` as many that it could not execute; and one behind as many cells that wait for
+an experiment that is still running.
 Workers are threads with a connection of their own, each claiming in turn; the clock counts what a
 worker waits for the others. CPU is this process', the server's is not in it. Each claim is one
 transaction, which SQLite syncs to disk.
@@ -83,6 +84,7 @@ def compare(url: str, options: argparse.Namespace) -> dict[str, dict[str, float]
     found = {
         "plain": spent(),
         "among": spent(among=places),
+        "among, with gaps": spent(among=places[::2]),
         "without": spent(without=others),
     }
     let_wait(url, options.queued)

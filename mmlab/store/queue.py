@@ -16,9 +16,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
-    Select,
     and_,
     bindparam,
+    false,
     insert,
     not_,
     or_,
@@ -39,6 +39,12 @@ from mmlab.store.waiting import Group, are_waited_for, settle, unblock
 OPEN = ("queued", "running", "blocked")
 #: The order in which cells are claimed.
 ORDER = (queue.c.priority.desc(), queue.c.id)
+# Statements with this many columns take longer to make than to execute.
+_JOINED = queue.join(cells, cells.c.id == queue.c.cell_id)
+_WHOLE = select(queue, *WHOLE).select_from(_JOINED.join(specs, specs.c.id == cells.c.spec_id))
+_WHOLE_AT = _WHOLE.where(queue.c.id == bindparam("place"))
+#: So many ranges of places are compared one by one; more of them are looked up.
+_FEW = 8
 #: What a place is rid of when its cell is asked for again.
 FRESH: Mapping[str, Any] = {"reason": None, "ended_at": None, "deaths": 0, "death": None}
 
@@ -229,10 +235,22 @@ def _take(
 def _is_among(connection: Connection, ids: Collection[int] | None) -> ColumnElement[bool]:
     if ids is None:
         return true()
-    # Rows are read in the order of claiming, and each looked up in a table of these ids, once made.
-    # As it stands, without the 0 or `IS TRUE`, planners would look up each id, and sort the rows.
-    members = select(listed(connection, ids, queue.c.id.type))
-    return (queue.c.id + 0).in_(members).is_(True)
+    # Adding 0 keeps planners from looking each of the ids up, and sorting what they found: rows are
+    # read in the order of claiming.
+    place = queue.c.id + 0
+    ranges = _ranges(ids)
+    if len(ranges) <= _FEW:
+        return or_(false(), *(place.between(first, last) for first, last in ranges))
+    # `IS TRUE` for the same reason: rows are looked up in a table of the ids, which is made once.
+    return place.in_(select(listed(connection, ids, queue.c.id.type))).is_(True)
+
+
+def _ranges(ids: Collection[int]) -> list[tuple[int, int]]:
+    """The first and last of each row of ids without a gap; what one command submits has none."""
+    ordered = sorted(set(ids))
+    starts = [n for n, one in enumerate(ordered) if n == 0 or one != ordered[n - 1] + 1]
+    ends = [*(n - 1 for n in starts[1:]), len(ordered) - 1]
+    return [(ordered[first], ordered[last]) for first, last in zip(starts, ends, strict=False)]
 
 
 def _is_not_among(connection: Connection, ids: Collection[int]) -> ColumnElement[bool]:
@@ -361,22 +379,15 @@ def _is_held(held: CellClaim) -> ColumnElement[bool]:
 
 def whole_cell(connection: Connection, place: int) -> QueuedCell:
     """A cell of the queue, whole."""
-    return as_queued(connection.execute(_whole().where(queue.c.id == place)).one())
+    return as_queued(connection.execute(_WHOLE_AT, {"place": place}).one())
 
 
 def queued_cells(connection: Connection, experiment: str | None) -> list[QueuedCell]:
     """The open cells of an experiment, or of all, in the order in which they are claimed."""
-    query = _whole().where(queue.c.status.in_(OPEN)).order_by(*ORDER)
+    query = _WHOLE.where(queue.c.status.in_(OPEN)).order_by(*ORDER)
     if experiment is not None:
         query = query.where(queue.c.experiment == experiment)
     return [as_queued(row) for row in connection.execute(query)]
-
-
-def _whole() -> Select[Any]:
-    joined = queue.join(cells, cells.c.id == queue.c.cell_id).join(
-        specs, specs.c.id == cells.c.spec_id
-    )
-    return select(queue, *WHOLE).select_from(joined)
 
 
 def as_queued(row: Row[Any]) -> QueuedCell:

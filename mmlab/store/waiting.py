@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     and_,
+    bindparam,
     exists,
     func,
     or_,
@@ -28,6 +29,11 @@ from mmlab.store.tables import cells, queue, runs
 
 #: An experiment, and the JSON list of what its cells wait for.
 Group = tuple[str, str]
+_GROUPS = (
+    select(queue.c.experiment, queue.c.waits_for)
+    .where(queue.c.status == bindparam("status"), text("waits_for <> '[]'"))  # as in the index
+    .distinct()
+)
 
 
 def settle(connection: Connection) -> list[Group]:
@@ -44,9 +50,8 @@ def settle(connection: Connection) -> list[Group]:
 
 def _groups(connection: Connection, status: str) -> list[Group]:
     """Experiments with cells of this status that wait for something, and for what."""
-    waits = text("waits_for <> '[]'")  # as in the index
-    query = select(queue.c.experiment, queue.c.waits_for).where(queue.c.status == status, waits)
-    return [(row.experiment, row.waits_for) for row in connection.execute(query.distinct())]
+    rows = connection.execute(_GROUPS, {"status": status})
+    return [(row.experiment, row.waits_for) for row in rows]
 
 
 def _names(group: Group) -> set[str]:

@@ -118,6 +118,16 @@ def test_a_process_may_ask_for_some_cells_and_without_others(store: Store) -> No
     assert last.id == places[4]
 
 
+@pytest.mark.parametrize("step", [1, 2, 5, 40])
+def test_places_with_and_without_gaps_are_chosen_from_alike(store: Store, step: int) -> None:
+    places = store.submit_cells([queued(seed) for seed in range(40)])
+    chosen = places[step - 1 :: step]
+    found = [store.claim_cell("me", 60, among=chosen[::-1]) for _ in range(3)]
+    assert [cell.id for cell in found if cell] == chosen[:3]
+    others = store.claim_cell("me", 60, without=chosen)
+    assert (others.id if others else None) == next((p for p in places if p not in chosen), None)
+
+
 @pytest.mark.slow
 def test_ten_thousand_cells_are_queued_and_chosen_from(store: Store) -> None:
     places = store.submit_cells([queued(seed) for seed in range(10_000)])
@@ -126,7 +136,7 @@ def test_ten_thousand_cells_are_queued_and_chosen_from(store: Store) -> None:
     cell = store.claim_cell("me", 60, without=places[:-1])
     assert cell is not None
     assert (cell.id, cell.queued.cell.seed) == (places[-1], 9_999)
-    first = store.claim_cell("me", 60, among=places[5_000:])
+    first = store.claim_cell("me", 60, among=places[5_000::2])
     assert first is not None
     assert first.id == places[5_000]
     assert taken(store).id == places[0]
