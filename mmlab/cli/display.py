@@ -31,6 +31,7 @@ WORDS = {
     "skipped": "already done",
     "held": "another process is at it",
     "failed": "failed",
+    "cancelled": "cancelled",
     "given back": "given back to the queue",
     "interrupted": "interrupted, and back in the queue",
     "died": "its process died; back in the queue",

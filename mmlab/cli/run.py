@@ -236,16 +236,16 @@ def _is_follower() -> bool:
 
 
 def conclude(outcomes: Sequence[Outcome], db: str, *, as_json: bool) -> None:
-    """Print what there is now, and end with 1 if a cell failed, 75 if cells are left."""
+    """Print what there is; end with 1 if a cell failed or was cancelled, 75 if some are left."""
     if as_json:
         print_json(outcomes=[asdict(outcome) for outcome in outcomes])
     else:
         _show_results(db, {o.experiment for o in outcomes if o.status in FINISHED})
-    counts = {status: 0 for status in (*FINISHED, *LEFT, "failed")}
+    counts = {status: 0 for status in (*FINISHED, *LEFT, "failed", "cancelled")}
     for outcome in outcomes:
         counts[outcome.status] += 1
     say(", ".join(f"{count} {status}" for status, count in counts.items() if count))
-    if counts["failed"]:
+    if counts["failed"] or counts["cancelled"]:
         click.get_current_context().exit(1)
     if any(counts[status] for status in LEFT):
         _tell_left(outcomes)

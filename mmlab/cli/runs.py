@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -71,14 +71,15 @@ def ls(experiment: str | None, status: str | None, limit: int, db: str, as_json:
 
     with open_store(db) as store:
         rows = store.runs(experiment=experiment, status=status, limit=limit)
-        cells = [cell for cell in store.queued_cells(experiment) if cell.run_id is None]
+        queue = store.queued_cells(experiment)
         name = store.url_display
-    cells = [cell for cell in cells if status in (None, cell.status)]
+    cells = [one for one in queue if one.run_id is None and status in (None, one.status)]
+    again = {one.run_id for one in queue if one.status == "queued"}
     if as_json:
         waiting = [_as_json(cell) for cell in cells]
         print_json(database=name, runs=[asdict(row) for row in rows], queue=waiting)
         return
-    lines = [*map(_waiting, cells[:limit]), *map(_line, rows)]
+    lines = [*map(_waiting, cells[:limit]), *(_line(row, again) for row in rows)]
     console().print(table(COLUMNS, lines, whole=WHOLE))
     for cell in cells[:limit]:
         if cell.reason:
@@ -104,20 +105,22 @@ def _as_json(cell: QueuedCell) -> dict[str, object]:
     return {**about, **state, "waits_for": list(cell.waits_for)}
 
 
-def _line(row: RunRow) -> tuple[object, ...]:
+def _line(row: RunRow, again: Container[str | None]) -> tuple[object, ...]:
     return (
         row.run_id[:SHORT],
         row.experiment,
         row.cell,
         row.seed,
-        f"{row.status} (imported)" if row.origin else _status(row),
+        f"{row.status} (imported)" if row.origin else _status(row, again),
         "" if row.started_at is None else row.started_at.strftime("%Y-%m-%d %H:%MZ"),
         _seconds(row.started_at, row.finished_at),
     )
 
 
-def _status(row: RunRow) -> str:
+def _status(row: RunRow, again: Container[str | None] = ()) -> str:
     """The status as a person reads it; the database has an interrupted run queued."""
+    if row.status in ("failed", "cancelled") and row.run_id in again:
+        return f"{row.status}, queued again"
     return "interrupted" if row.is_interrupted else row.status
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,6 +24,9 @@ from mmlab.cli.run import (
     runs_option,
     worker_options,
 )
+
+if TYPE_CHECKING:
+    from mmlab.store import CellState
 
 
 @click.command(short_help="Execute cells that are queued in the database, whoever submitted them.")
@@ -113,7 +117,7 @@ def retry(names: tuple[str, ...], db: str, as_json: bool) -> None:
     if as_json:
         print_json(cells=[asdict(state) for state in states])
     for state in states:
-        say(f"queued: {state.experiment} {state.label} seed={state.seed}")
+        say(f"queued: {_named(state)}")
 
 
 @click.command(short_help="Take runs out of the queue, or stop them.")
@@ -140,4 +144,9 @@ def cancel(names: tuple[str, ...], db: str, as_json: bool) -> None:
     if as_json:
         print_json(cells=[asdict(state) for state in states])
     for state in states:
-        say(f"cancelled: {state.experiment} {state.label} seed={state.seed}")
+        say(f"cancelled: {_named(state)}")
+
+
+def _named(state: CellState) -> str:
+    """A cell in a line."""
+    return " ".join(filter(None, (state.experiment, state.label, f"seed={state.seed}")))

@@ -28,7 +28,17 @@ from mmlab.store import (
 #: How the execution of a cell ended. "held": another process has its run, or trains what it starts
 #: from. "given back": this machine cannot execute it as it was submitted. "died": its process did,
 #: and it is tried again.
-End = Literal["done", "evaluated", "skipped", "held", "failed", "given back", "interrupted", "died"]
+End = Literal[
+    "done",
+    "evaluated",
+    "skipped",
+    "held",
+    "failed",
+    "cancelled",
+    "given back",
+    "interrupted",
+    "died",
+]
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,7 @@ class Worker:
             self.display.note(f"a component left its process other than it was: {change}")
         seconds = time.perf_counter() - began
         outcome = Outcome(ended.status, cell.experiment, label, ended.run_id, ended.error, seconds)
-        if ended.status in ("done", "evaluated", "skipped", "failed"):
+        if ended.status in ("done", "evaluated", "skipped", "failed", "cancelled"):
             self.outcomes[claim.id] = outcome
         else:
             self.unfinished[claim.id] = outcome
@@ -254,11 +254,11 @@ def _corrected(coordinator: StoreCoordinator, ended: Ended) -> Ended:
     if ended.status != "failed" or not coordinator.lease.is_lost:
         return ended
     loss = coordinator.lease.loss()
-    return Ended("failed" if loss.reason == "cancelled" else "held", ended.run_id, str(loss))
+    return Ended("cancelled" if loss.reason == "cancelled" else "held", ended.run_id, str(loss))
 
 
 #: How a cell stands that another worker has ended, and how that is told.
-_ENDS = {"done": "skipped", "failed": "failed", "cancelled": "failed"}
+_ENDS = {"done": "skipped", "failed": "failed", "cancelled": "cancelled"}
 
 
 def _ended_elsewhere(state: CellState) -> Outcome:
