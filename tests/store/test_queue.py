@@ -376,7 +376,7 @@ def test_neither_lost_leases_nor_cells_given_back_count_as_deaths(store: Store) 
     store.died(taken(store), None, "9", "", max_attempts=3)
     taken(store, lease_seconds=0.05)
     time.sleep(0.1)
-    store.give_back(taken(store), "no GPU")
+    store.give_back(taken(store, lease_seconds=0.05), "no GPU")
     assert taken(store).queued.deaths == 1
 
 
