@@ -96,7 +96,7 @@ def sound(row: Row[Any], table: Table, prefix: str = "") -> Row[Any]:
     Only a damaged file holds such; what reads on would take one thing for another.
     """
     for column in table.columns:
-        value = getattr(row, f"{prefix}{column.name}")
+        value = row._mapping[f"{prefix}{column.name}"]
         if not (column.nullable if value is None else isinstance(value, column.type.python_type)):
             raise ValueError(f"{table.name}.{column.name}: {type(value).__name__}")
     return row

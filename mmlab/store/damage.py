@@ -86,10 +86,16 @@ def find_damage(connection: Connection, address: Address) -> StoreError | None:
 def _describe(
     address: Address, table: Table, key: Values, named: str, fault: str, found: str, allowed: str
 ) -> StoreError:
-    pairs = zip(table.primary_key, key, strict=True)
+    pairs = zip(_key(table), key, strict=True)
     row = ", ".join(f"{column.name} {_shown(value)}" for column, value in pairs)
     place = f"{address.display}: table {table.name}, row {row}, {named}"
     return _error(place, f"the database is damaged: {fault}", found, allowed)
+
+
+def _key(table: Table) -> Sequence[AnyColumn]:
+    """What tells a row: the primary key, or all that unique indexes are of."""
+    indexed = (column for index in table.indexes if index.unique for column in index.columns)
+    return list(table.primary_key) or [*dict.fromkeys(indexed)]
 
 
 def _present(connection: Connection) -> Iterator[Table]:
@@ -144,7 +150,7 @@ def _rows(
     where: ColumnElement[bool],
 ) -> Iterator[tuple[Values, Values]]:
     """Keys and values of rows, as the driver gives them."""
-    key = [_raw(connection, column) for column in table.primary_key]
+    key = [_raw(connection, column) for column in _key(table)]
     # Closed, for an open cursor would keep the file locked.
     with closing(connection.execute(select(*key, *values).where(where))) as rows:
         for row in rows:
@@ -181,7 +187,7 @@ def _is_wrong(column: AnyColumn, names: Sequence[str]) -> ColumnElement[bool]:
         wrong = or_(wrong, plain.not_in([literal_column("0"), literal_column("1")]))
     if isinstance(column.type, DateTime):
         # A day that the calendar lacks is another one to SQLite, or none.
-        is_day = func.date(column) == func.substr(column, 1, 10)
+        is_day = func.date(func.julianday(column)) == func.substr(column, 1, 10)
         is_time = and_(plain.op("GLOB")(_TIME), func.coalesce(is_day, false()))
         wrong = and_(plain.is_not(None), or_(wrong, not_(is_time)))
     # SQLite takes a column's word that it is not NULL, and would not look.

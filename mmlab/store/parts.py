@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, or_, select, update
 
-from mmlab.store.bulk import db_now, has_expired, insert_into
+from mmlab.store.bulk import db_now, has_expired, insert_into, sound
 from mmlab.store.claims import guard
 from mmlab.store.rows import Evaluating, Part
 from mmlab.store.runs import lock_done_run
@@ -19,7 +19,8 @@ from mmlab.store.tables import evaluation_parts as parts
 def list_parts(connection: Connection, run_id: str, evaluation: str) -> list[Part]:
     """The parts of an evaluation, work by work, the first in front."""
     query = select(parts).where(parts.c.run_id == run_id, parts.c.evaluation_hash == evaluation)
-    rows = connection.execute(query.order_by(parts.c.work, parts.c.first)).mappings()
+    found = connection.execute(query.order_by(parts.c.work, parts.c.first)).all()
+    rows = [sound(row, parts)._mapping for row in found]
     return [
         Part(
             evaluation=row["evaluation_hash"],

@@ -387,7 +387,7 @@ def queued_cells(connection: Connection, experiment: str | None) -> list[QueuedC
     query = _WHOLE.where(queue.c.status.in_(OPEN)).order_by(*ORDER)
     if experiment is not None:
         query = query.where(queue.c.experiment == experiment)
-    return [as_queued(row) for row in connection.execute(query)]
+    return [as_queued(row) for row in connection.execute(query).all()]
 
 
 def as_queued(row: Row[Any]) -> QueuedCell:

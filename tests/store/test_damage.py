@@ -47,6 +47,9 @@ READERS: list[Callable[[Results], object]] = [
     lambda found: [found.store.run_detail(run.run_id) for run in found.store.runs()],
     lambda found: found.store.best_weights([run.run_id for run in found.store.runs()]),
     lambda found: found.store.contents(["group-one"]),
+    lambda found: found.store.queued_cells(),
+    lambda found: found.store.parts(found.store.find_run("emoji").run_id, "hash"),
+    lambda found: (found.store.database_id, found.store.runs_token),
     lambda found: found.store.run_statuses(),
     lambda found: found.store.artifact_paths(),
     lambda found: found.runs().to_dicts(),
@@ -106,7 +109,6 @@ def check_words(damage: Damage, message: str) -> None:
         ("show", "@last", "--json"),
         ("report", "--json"),
         ("report", "--out", "page.html"),
-        ("export", "clip-benchmark"),
         ("show", "@last", "--sample", "a"),
     ],
 )
@@ -115,14 +117,11 @@ def test_a_command_ends_in_words(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     damage = Damage("runs", "axes", "[1]")
-    if arguments[0] == "export" or "--sample" in arguments:
+    if "--sample" in arguments:
         damage = Damage("evaluations", "templates", '{"a": 1}')
     shutil.copy(sound, "mmlab.db")
-    apply(damage, Path("mmlab.db"))
+    apply(damage, Path("mmlab.db"), everywhere=True)
     done = CliRunner().invoke(main, arguments)
-    if arguments[0] == "export":  # which does not read them
-        assert done.exit_code == 0
-        return
     assert done.exit_code == 5, done.output
     assert "Traceback" not in done.stderr
     check_words(damage, done.stderr)

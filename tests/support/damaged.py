@@ -13,8 +13,9 @@ from sqlalchemy import REAL, Boolean, Column, DateTime, Double, Integer, LargeBi
 
 from mmlab.records import SkippedSample
 from mmlab.store import open_store
+from mmlab.store.rows import Evaluating, Part
 from mmlab.store.tables import metadata
-from support.store_values import claimed, evaluation, finish, points
+from support.store_values import claimed, evaluation, finish, points, queued
 
 #: Texts that are no JSON, and JSON of another kind than a column holds.
 NO_JSON = ("", "{", '{"a": }', "nul", "'a'", "[" * 100_000, '{"a": "\\ud8"')
@@ -45,6 +46,10 @@ def make_database(path: Path) -> None:
         store.keep_contents({"group-one": '{"a": 1}'})
         skipped = [SkippedSample("revision-1", "test", 3, "d", "no picture")]
         store.add_evaluations(claim.run_id, [], {}, skipped=skipped)
+        store.submit_cells([queued(waits_for=["another"])])
+        done = Evaluating(claim.run_id, "worker", 60)
+        store.claim_part(done, Part("hash", "images", 0, 0, 9))
+        store.adopt_runs("token")
 
 
 def _let_null_into(driver: sqlite3.Connection, damage: Damage) -> str:
@@ -62,16 +67,18 @@ def _declare(driver: sqlite3.Connection, table: str, declared: str) -> None:
     driver.execute("PRAGMA writable_schema = RESET")
 
 
-def apply(damage: Damage, path: Path) -> None:
-    """Put the value into the table's first row that has one in this column."""
-    keys = ", ".join(f'"{key.name}"' for key in metadata.tables[damage.table].primary_key)
-    first = f'SELECT {keys} FROM {damage.table} ORDER BY "{damage.column}" IS NULL, {keys} LIMIT 1'
+def apply(damage: Damage, path: Path, *, everywhere: bool = False) -> None:
+    """Put the value into the table's first row that has one in this column, or into all rows."""
+    table = damage.table
+    keys = ", ".join(f'"{key.name}"' for key in metadata.tables[table].primary_key) or "rowid"
+    first = f'SELECT {keys} FROM {table} ORDER BY "{damage.column}" IS NULL, {keys} LIMIT 1'
+    where = "" if everywhere else f" WHERE ({keys}) = ({first})"
     with closing(sqlite3.connect(path, isolation_level=None)) as driver:
         driver.execute("PRAGMA ignore_check_constraints = ON")
         declared = _let_null_into(driver, damage)
-        change = f'UPDATE {damage.table} SET "{damage.column}" = ? WHERE ({keys}) = ({first})'
-        assert driver.execute(change, [damage.value]).rowcount == 1, damage
-        _declare(driver, damage.table, declared)
+        change = f'UPDATE {table} SET "{damage.column}" = ?{where}'
+        assert driver.execute(change, [damage.value]).rowcount >= 1, damage
+        _declare(driver, table, declared)
 
 
 def damages() -> Iterator[Damage]:
