@@ -276,7 +276,7 @@ WEIGHTS = [
         Says(
             "spec.toml:14:20: encoders.image.weights",
             "no such weights file",
-            "is a folder",
+            "a folder",
             "a safetensors file",
             "correct the path",
         ),
