@@ -35,12 +35,12 @@ CASES = [
     ),
     fusion(
         "a bilinear form over the limit of memory",
-        'use = "bilinear"\ndim = 1_000_000_000',
+        'use = "bilinear"\ndim = 10_000\nlimit_mib = 1',
         Says(
-            "spec.toml:20:1: fusion.limit_mib",
+            "spec.toml:23:13: fusion.limit_mib",
             "more memory than the limit",
-            "1000000000 x 4 x 32 = 128000000000 weights, 488281 MiB",
-            "up to 256 MiB",
+            "10000 x 4 x 32 = 1280000 weights, 5 MiB",
+            "up to 1 MiB",
             "low_rank_bilinear",
         ),
     ),
