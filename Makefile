@@ -1,5 +1,6 @@
 # make run: install, run every experiment, print the leaderboard and where the report is.
-# make fuzz: generated files of every dataset reader against plain readers, 5,000 examples each.
+# make fuzz: generated files of every dataset reader against plain readers, 5,000 examples each,
+# and specs that nobody would write.
 # make migrations: upgrade databases of every revision, killed before every single statement.
 # make chaos: workers killed 1,000 times on each database, and frozen; see tests/chaos/README.md.
 # make test: install with the test tools and run the whole suite, on SQLite and Postgres.
@@ -24,7 +25,7 @@ test: .venv/.test
 
 fuzz: .venv/.test
 	@echo "fuzz: $(EXAMPLES) examples a reader, SEED=$(SEED)"
-	MMLAB_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m fuzz --hypothesis-seed=$(SEED) plugins/datasets/tests
+	MMLAB_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m fuzz --hypothesis-seed=$(SEED) plugins/datasets/tests tests/spec
 
 migrations: .venv/.test
 	MMLAB_MIGRATIONS=all $(BIN)/python -m pytest tests/store/test_migrate.py tests/store/test_upgrade.py tests/store/test_upgrade_stopped.py

@@ -125,9 +125,9 @@ class Registry:
         known, suggestion = self.names(kind), self.likely(kind, name)
         hint = f' (did you mean "{suggestion}"?)' if suggestion else ""
         message = explain(
-            f'{kind} "{name}"',
+            f'{kind} "{name[:_REASON_CHARACTERS]}"',
             f"no installed plugin has it{hint}",
-            found=name,
+            found=name[:_REASON_CHARACTERS],
             allowed=", ".join(known) or f"nothing: no {kind} is installed",
             next_step=f'use "{suggestion}"' if suggestion else "install the plugin that has it",
         )

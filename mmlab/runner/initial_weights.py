@@ -100,12 +100,12 @@ def _from_file(plan: Plan, key: str, table: WeightsTable, files: WeightsReader) 
     assert table.file is not None, "a weights table names a run or a file"
     path = plan.cell.source.document.folder(("encoders", key, "weights", "file")) / table.file
     if not os.path.isfile(path):
-        fault = path_fault(path) or ("a folder" if os.path.isdir(path) else None)
+        is_folder, fault = os.path.isdir(path), path_fault(path)
         raise WeightsError(
             plan.explain(
                 ("encoders", key, "weights", "file"),
                 "there is no such weights file",
-                found=f"{path}: {fault}" if fault else str(path),
+                found=f"{path} is a folder" if is_folder else f"{path}: {fault or 'nothing'}",
                 allowed="a safetensors file; the path is relative to the file that names it",
                 next_step="correct the path",
             )

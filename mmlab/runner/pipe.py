@@ -18,7 +18,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 import mmlab.errors
-from mmlab.errors import MmlabError, RunError
+from mmlab.errors import MmlabError, RunError, message_of
 from mmlab.runner.wire import pack, unpack
 from mmlab.store import LeaseLost
 
@@ -151,7 +151,7 @@ def send_error(pipe: Pipe, error: MmlabError) -> None:
     """Send an error that mmlab raises on purpose, to be raised at the other end."""
     names = [kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _ERRORS]
     reason = error.reason if isinstance(error, RunError) else ""
-    pipe.send(RAISED, names[0], str(error), reason)
+    pipe.send(RAISED, names[0], message_of(error), reason)
 
 
 def result_of(message: Message, kind: Any) -> Any:  # of any type

@@ -137,7 +137,8 @@ def assign(document: Document, path: Where, value: object, places: Places) -> Do
     values = _assigned(document.values, path, 0, value)
     assert isinstance(values, Mapping), "the root of a document is a table"
     known = dict(document.places)
-    _forget(known, path)
+    if document.look_up(path) is not None:
+        _forget(known, path)
     for length in range(1, len(path)):
         known.setdefault(path[:length], places[()])
     known |= {(*path, *inner): place for inner, place in places.items()}
@@ -191,7 +192,7 @@ def missing_table(path: Where, container: Values) -> Fault:
     return Fault(
         path,
         "there is no such table" + (f' (did you mean "{suggestion}"?)' if suggestion else ""),
-        found=str(path[-1]),
+        found=str(path[-1]) or show(""),
         allowed=", ".join(known) or "nothing: there are no tables here",
         next_step=f'write "{suggestion}"' if suggestion else "add the table to the spec",
         at_key=True,

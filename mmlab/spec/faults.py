@@ -109,17 +109,18 @@ def unknown_name(
     `table` is where other tools' names are looked up: see `mmlab.spec.synonyms`.
     """
     name, names = str(path[-1]), list(known)
+    found = name[:_SHOWN_CHARACTERS] or show("")
     allowed = ", ".join(names) or "nothing"
     meant = meant_by(table, name)
     if meant is not None:
         message, step = f"unknown {what}: this is {meant.meaning}", meant.next_step
-        return Fault(path, message, name, allowed, step, at_key=True)
+        return Fault(path, message, found, allowed, step, at_key=True)
     suggestion = nearest(name, [*names, *also])
     hint = f' (did you mean "{suggestion}"?)' if suggestion else ""
     return Fault(
         path,
         f"unknown {what}{hint}",
-        found=name,
+        found=found,
         allowed=allowed,
         next_step=f'rename it to "{suggestion}", or remove it' if suggestion else "remove it",
         at_key=True,

@@ -151,7 +151,11 @@ class FusionTable(Component):
 
     inputs: Annotated[
         list[str] | None,
-        Field(min_length=1, description="encoder keys in order; by default all as they appear"),
+        Field(
+            min_length=1,
+            max_length=1000,
+            description="encoder keys in order; by default all as they appear",
+        ),
     ] = None
     modality_dropout: Annotated[
         float,

@@ -63,7 +63,7 @@ def registry() -> Registry:
 
 def planned(path: Path, given: Sequence[Override] = ()) -> tuple[SpecFile, list[Plan]] | None:
     """What `mmlab validate` does with a file; None where it is refused, in words."""
-    refusal: MmlabError
+
     try:
         with in_time():
             file = load_spec(path, given, partial(component_faults, registry(), path))
@@ -102,7 +102,7 @@ def test_no_bytes_escape_as_another_error(content: bytes) -> None:
         assert planned(write(folder, content)) is None
 
 
-@fuzzed(spliced())
+@fuzzed(spliced(), one_in=8)
 def test_no_change_of_a_spec_s_text_escapes_as_another_error(content: bytes) -> None:
     with fresh_folder() as folder:
         found = planned(write(folder, content))
@@ -110,7 +110,7 @@ def test_no_change_of_a_spec_s_text_escapes_as_another_error(content: bytes) -> 
             assert found[0].document.values == tomllib.loads(content.decode("utf-8-sig"))
 
 
-@fuzzed(st.data())
+@fuzzed(st.data(), one_in=8)
 def test_no_change_of_a_spec_s_values_escapes_as_another_error(data: st.DataObject) -> None:
     document = data.draw(changed(data.draw(st.sampled_from(PARSED))))
     text = document_text(document)
@@ -120,7 +120,7 @@ def test_no_change_of_a_spec_s_values_escapes_as_another_error(data: st.DataObje
             assert found[0].document.values == tomllib.loads(text)
 
 
-@fuzzed(st.sampled_from(EXAMPLES), overrides())
+@fuzzed(st.sampled_from(EXAMPLES), overrides(), one_in=8)
 def test_no_override_escapes_as_another_error(example: str, given: list[str]) -> None:
     with fresh_folder() as folder:
         found = planned(write(folder, example.encode()), given)
@@ -128,7 +128,7 @@ def test_no_override_escapes_as_another_error(example: str, given: list[str]) ->
             assert found[0].overrides == tuple(given)
 
 
-@fuzzed(st.sampled_from(EXAMPLES), st.data())
+@fuzzed(st.sampled_from(EXAMPLES), st.data(), one_in=8)
 def test_no_patch_escapes_as_another_error(example: str, data: st.DataObject) -> None:
     patch = data.draw(soups() | st.sampled_from(PARSED).flatmap(changed).map(_text) | spliced())
     with fresh_folder() as folder:
@@ -147,6 +147,11 @@ def _text(document: dict[str, object]) -> bytes:
     return document_text(document).encode()
 
 
+def for_ever() -> None:
+    for _ in itertools.repeat(None):
+        pass
+
+
 def test_a_block_that_takes_too_long_is_noticed() -> None:
     with pytest.raises(TooSlow), in_time(0.05):
-        all(itertools.repeat(True))
+        for_ever()

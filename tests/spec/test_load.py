@@ -116,7 +116,7 @@ def test_a_wrong_value_is_pointed_at_itself(tmp_path: Path) -> None:
         '  27 | batch_size =  "8" # eight\n'
         "     |               ^^^\n"
         '  found: "8"\n'
-        "  allowed: an integer >= 1\n"
+        "  allowed: an integer >= 1 and <= 10000000\n"
         "  next: write a value of this type, without quotes"
     )
 

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select
 from support.store_values import LABELS, artifact, claimed, dump, evaluation, finish, points
 
-from mmlab.errors import DataError, UsageError
+from mmlab.errors import KEPT_BYTES, DataError, UsageError
 from mmlab.metric import Metric
 from mmlab.records import EvaluationResult, MetricPoint, SkippedSample
 from mmlab.store import BestWeights, Claim, Store, open_store, tables, views
@@ -209,6 +209,18 @@ def test_samples_left_out_are_recorded_once(store: Store) -> None:
     store.add_evaluations(held.run_id, [], {}, skipped=[skipped])
     rows = store.frame(select(tables.skipped_samples)).rows()
     assert rows == [(held.run_id, "revision-1", "test", 3, "d", "no picture")]
+
+
+def test_why_a_sample_was_left_out_is_kept_as_far_as_a_database_takes_it(store: Store) -> None:
+    held = claimed(store)
+    odd = SkippedSample("revision-1", "test", 3, "d", "a\0b\ud800")
+    long = dataclasses.replace(odd, position=4, sample="e", reason="a" * 30_000_000)
+    store.finish(held, [], {}, skipped=[odd, long])
+    rows = store.frame(select(tables.skipped_samples.c.reason)).rows()
+    first, second = sorted((reason for (reason,) in rows), key=len)
+    assert first == "a\\x00b\\ud800"
+    assert len(second) <= KEPT_BYTES
+    assert "of 30,000,000 characters are left out" in second
 
 
 def test_a_file_belongs_to_its_evaluation(store: Store) -> None:

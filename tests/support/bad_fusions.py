@@ -37,9 +37,9 @@ CASES = [
         "a bilinear form over the limit of memory",
         'use = "bilinear"\ndim = 10_000\nlimit_mib = 1',
         Says(
-            "fusion.limit_mib",
+            "spec.toml:23:13: fusion.limit_mib",
             "more memory than the limit",
-            "10000 x 4 x 32 = 1280000 weights",
+            "10000 x 4 x 32 = 1280000 weights, 5 MiB",
             "up to 1 MiB",
             "low_rank_bilinear",
         ),

@@ -76,9 +76,9 @@ CASES = [
         1,
         Says(
             "spec.toml:20:1: fusion: ",
-            "too little memory for the parameters",
-            "bytes needed for",
-            "what is free on cpu",
+            "too little memory for the parameters of this model",
+            "bytes needed for 3,6",
+            "bytes: what is free on cpu",
             "smaller widths",
         ),
         arguments=("run", "spec.toml", "--device", "cpu", "--set", "fusion.dim=99999999999999"),

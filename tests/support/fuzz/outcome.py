@@ -23,12 +23,14 @@ EXAMPLES = int(os.environ.get("MMLAB_FUZZ_EXAMPLES", SHORT))
 Test = Callable[..., None]
 
 
-def fuzzed(*strategies: st.SearchStrategy[Any], **named: st.SearchStrategy[Any]) -> Any:
-    """A test of as many examples as the environment asks for."""
+def fuzzed(
+    *strategies: st.SearchStrategy[Any], one_in: int = 1, **named: st.SearchStrategy[Any]
+) -> Any:
+    """A test of as many examples as the environment asks for, or of one in so many."""
 
     def decorate(test: Test) -> Test:
         chosen = settings(
-            max_examples=EXAMPLES,
+            max_examples=max(1, EXAMPLES // one_in),
             deadline=None,
             derandomize="MMLAB_FUZZ_EXAMPLES" not in os.environ,
             database=None,
