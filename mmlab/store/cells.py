@@ -158,7 +158,8 @@ def keep_contents(connection: Connection, contents: Mapping[str, str]) -> None:
 
 def read_property(connection: Connection, key: str) -> str | None:
     """A fact about the database itself; None where it has none of this name."""
-    return connection.scalar(select(properties.c.value).where(properties.c.key == key))
+    row = connection.execute(select(properties).where(properties.c.key == key)).first()
+    return None if row is None else str(sound(row, properties).value)
 
 
 def keep_property(connection: Connection, key: str, value: str, *, replace: bool) -> str:
