@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mmlab.errors import RunError, StoreError, explain
+from mmlab.errors import RunError, StoreError, explain, without_passwords
 from mmlab.files import size_text
 from mmlab.metric import Metric
 from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
@@ -156,6 +156,8 @@ class RunWriter:
         self, outcome: str, message: str, traceback: str, patience_seconds: float | None = None
     ) -> Sealed | None:
         """Record that the run has failed, unless it is another's; what is kept where that waits."""
+        # The store takes every form of a password out; a file keeps none in the meantime, either.
+        message, traceback = without_passwords(message), without_passwords(traceback)
         return self._end(Fail(outcome, message, traceback), patience_seconds)
 
     def release(

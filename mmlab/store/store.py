@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace as changed
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -306,6 +307,10 @@ class Store:
     def _redact(self) -> Callable[[str], str]:
         return self._database.address.redact
 
+    def _without_passwords(self, skipped: Sequence[SkippedSample]) -> list[SkippedSample]:
+        """A dataset's words on what it could not read may name the database."""
+        return [changed(sample, reason=self._redact(sample.reason)) for sample in skipped]
+
     def _clean(self, reason: str | None) -> str | None:
         return None if reason is None else self._redact(reason)
 
@@ -445,7 +450,7 @@ class Store:
                 identity = hashes[result.name]
                 write_result(connection, claim.run_id, result, identity, step)
             write_artifacts(connection, claim.run_id, artifacts)
-            write_skipped(connection, claim.run_id, skipped)
+            write_skipped(connection, claim.run_id, self._without_passwords(skipped))
             claims.complete(connection, claim, summary or {}, cell)
 
         self._database.transact(work)
@@ -468,7 +473,7 @@ class Store:
                 identity = hashes[result.name]
                 if identity not in known:
                     write_result(connection, run_id, result, identity, step)
-            write_skipped(connection, run_id, skipped)
+            write_skipped(connection, run_id, self._without_passwords(skipped))
             delete_parts(connection, run_id, set(hashes.values()))
 
         self._database.transact(work)

@@ -222,8 +222,9 @@ def run_process(
     """The command in a process of its own, watched by its number until it ends."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), **variables}
     command = [sys.executable, "-m", "mmlab", *arguments]
-    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, env=environment, text=True, **streams) as process:
+    with subprocess.Popen(
+        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         watcher = threading.Thread(target=watch, args=(process.pid,))
         watcher.start()
         out, err = process.communicate(timeout=120)

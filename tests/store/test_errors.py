@@ -17,6 +17,7 @@ from support.postgres_server import create_database, drop_database
 from support.store_values import claimed, dump, evaluation, finish, identity
 
 from mmlab.errors import StoreError
+from mmlab.records import SkippedSample
 from mmlab.store import open_store
 from mmlab.store.address import parse_address
 from mmlab.store.migrate import current, upgrade
@@ -248,6 +249,15 @@ def test_a_failure_is_kept_without_the_password(postgres_url: str) -> None:
     assert kept.count("a component failed with postgresql+psycopg://me:***@") == 3
     assert password not in kept
     assert "postgresql://you:***@host/db" in kept
+
+
+def test_what_a_dataset_says_of_a_sample_is_kept_without_the_password(sqlite_url: str) -> None:
+    said = "no row in postgresql://me:CANARY@host/db"
+    with open_store(sqlite_url) as store:
+        held = claimed(store)
+        store.finish(held, [], {}, skipped=[SkippedSample("revision", "test", 0, "a", said)])
+        kept = store.frame("SELECT reason FROM skipped_samples", {"reason": pl.String()})
+    assert kept["reason"].to_list() == ["no row in postgresql://me:***@host/db"]
 
 
 def _is_let_in(url: URL) -> bool:
