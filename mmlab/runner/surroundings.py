@@ -17,7 +17,7 @@ import torch
 from torch.nn.modules import module as torch_modules
 
 #: Signals whose handlers are compared: those that a person or a scheduler sends.
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGCHLD)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM)
 
 
 @dataclass(frozen=True)

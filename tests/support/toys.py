@@ -167,7 +167,7 @@ _WILD: Mapping[str, Callable[[], object]] = {
     "double": lambda: torch.set_default_dtype(torch.float64),
     "no_grad": lambda: torch.set_grad_enabled(False),
     "variable": lambda: os.environ.update(LEFT_BY="a component"),
-    "handler": lambda: signal.signal(signal.SIGUSR1, signal.SIG_IGN),
+    "handler": lambda: signal.signal(signal.SIGALRM, signal.SIG_IGN),
     "path": lambda: sys.path.append("somewhere"),
 }
 
