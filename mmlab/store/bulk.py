@@ -87,6 +87,8 @@ def from_json(written: str, column: Column[Any]) -> Any:
     kind, word = (list, "a list") if column.name in _LISTS else (dict, "a table")
     if column.name not in _ANY and not isinstance(value, kind):
         raise ValueError(f"JSON of another kind than {word}")
+    if kind is list and not all(isinstance(item, str) for item in value):
+        raise ValueError("a list of other things than texts")
     return value
 
 

@@ -27,8 +27,12 @@ from mmlab.store.tables import metadata, runs
 JOINED = {"id", "spec_id", "run_id", "evaluation_id", "sample_id", "label_id", "label_set_id"} | {
     *("metric_declaration_id", "top_label_id", "truth_id", "predicted_id"),
 }
-#: Where a lookup finds nothing, as if there were none.
-LOOKED_UP = {("identities", "hash"), ("properties", "key"), ("thumbnails", "image")}
+#: Where a lookup finds nothing, as if there were none; and what is not 0 is true.
+LOOKED_UP = {
+    *(("identities", "hash"), ("properties", "key"), ("thumbnails", "image")),
+    *(("evaluation_parts", "evaluation_hash"), ("queue", "cell_id"), ("queue", "status")),
+    ("queue", "rerun"),
+}
 TABLES = sorted({damage.table for damage in damages()} - {"queue"})
 
 

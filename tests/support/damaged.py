@@ -108,7 +108,7 @@ def _values(column: Column[object]) -> Iterator[object]:
             yield from NO_JSON
             if column.name != "content":
                 yield from OTHER_JSON
-                yield "{}" if column.name == "templates" else "[1]"
+                yield from ("{}", "[1]") if column.name in ("templates", "waits_for") else ("[1]",)
     elif isinstance(column.type, LargeBinary):
         yield "text"
     elif isinstance(column.type, DateTime):
