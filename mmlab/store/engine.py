@@ -198,7 +198,8 @@ class Database:
     def translated(self) -> Iterator[None]:
         """Turn faults of driver and server into StoreError; defects of ours stay as they are.
 
-        What looks like one may come of a damaged database; then that is said, and where.
+        What looks like one may come of a damaged database; then that is said, and where. A fault of
+        another file does not.
         """
         driver = self.engine.dialect.loaded_dbapi
         try:
@@ -214,7 +215,7 @@ class Database:
                 kind = DatabaseReplaced
             raise kind(self.explain(error)) from error
         except Exception as error:
-            if not isinstance(error, MmlabError):
+            if not isinstance(error, MmlabError | OSError):
                 self.require_sound(error)
             raise
 

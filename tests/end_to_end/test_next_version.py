@@ -69,9 +69,7 @@ def test_a_new_minor_version_with_more_keys_and_components_runs_nothing_again(
     version = Version(tmp_path / "next")
     version.change("mmlab/__init__.py", '__version__ = "0.1.0"', '__version__ = "0.2.0"')
     tables = "mmlab/spec/tables.py"
-    version.change(
-        tables, "from mmlab.plugin import Split", "from mmlab.plugin import Added, Split"
-    )
+    version.change(tables, "from mmlab.plugin import ", "from mmlab.plugin import Added, ")
     version.change(tables, "class TrainTable(Table):", PACE)
     version.change(tables, "    compile: Annotated[", f"{MORE}    compile: Annotated[")
     head = '"linear": "mmlab.model.heads:Linear",'

@@ -99,7 +99,8 @@ def restore(revision: str, target: Path) -> str:
 
     What differs between kept databases by chance, ids of runs and times, is the same in all.
     """
-    script = (FOLDER / f"{revision}.sql").read_text()
+    # As bytes: a label holds a carriage return, which reading a text would leave out.
+    script = (FOLDER / f"{revision}.sql").read_bytes().decode()
     for run_id, train_hash in _RUN_ROW.findall(script):
         script = script.replace(run_id, hashlib.sha256(train_hash.encode()).hexdigest()[:32])
     with closing(sqlite3.connect(target)) as connection:

@@ -347,7 +347,7 @@ def test_only_a_star_is_a_pattern(tmp_path: Path) -> None:
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", {"text": ["a"]})
-    with pytest.raises(DataError, match="it is a folder, not a file"):
+    with pytest.raises(DataError, match=r"it is no file\n  found: a folder"):
         captions(tmp_path)
 
 
