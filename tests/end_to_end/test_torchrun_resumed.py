@@ -13,7 +13,7 @@ from support.stopped import expire_leases, left, twin, wait_for
 
 pytestmark = pytest.mark.slow
 
-#: 18 steps that are slow enough to be stopped amid.
+#: 18 steps that wait for each other.
 PLAIN = (
     "losses.0.use=slow",
     "train.epochs=6",
@@ -30,14 +30,16 @@ def _keeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(monkeypatch, tmp_path / "keeping", "keeping")
 
 
-def begin(lab: Lab, *settings: str, every: int = 3) -> list[subprocess.Popen[str]]:
-    """Two processes that run one cell."""
+def begin(
+    lab: Lab, *settings: str, every: int = 3, pace: float = 0.05
+) -> list[subprocess.Popen[str]]:
+    """Two processes that run one cell, with steps of `pace` seconds."""
     overrides = (*settings, f"train.checkpoint_every={every}")
     given = [part for override in overrides for part in ("--set", override)]
     spec = lab.write("cell", TOY)
     command = ["-m", "mmlab", "run", spec.name, "--device", "cpu", *given]
     variables = {"MMLAB_DB": lab.db, "MMLAB_GROUP_TIMEOUT": "30", "MMLAB_IN_PROCESS": "0"}
-    return start([command] * 2, lab.folder, **variables)
+    return start([command] * 2, lab.folder, **variables, MMLAB_TEST_PACE=str(pace))
 
 
 def run(lab: Lab, *settings: str) -> Ended:
@@ -74,7 +76,8 @@ def test_killed_together_they_end_as_if_they_had_not_been(sqlite_lab: Lab, mode:
 
 def stopped(lab: Lab, rank: int, number: signal.Signals) -> int:
     """Ask one of two processes to stop; the step of the one checkpoint that is left."""
-    both = begin(lab, *PLAIN, every=1000)
+    # A step takes longer than points take to the database, on a busy machine too.
+    both = begin(lab, *PLAIN, every=1000, pace=0.7)
     wait_for(lambda: lab.row_counts()["metrics"], both)
     both[rank].send_signal(number)
     first, second = wait(both)
