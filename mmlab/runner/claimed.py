@@ -202,10 +202,10 @@ class StoreCoordinator:
             return None
         self.lease.run, self.wanted = claim, wanted
         self.runs.adopt()
-        clear_leftovers(self.runs.path / run_id)
         database = self.store.database_id
         if replay(self.store, claim, self.runs.path, self.note, database):
             return None
+        clear_leftovers(self.runs.path / run_id)
         self.writer = RunWriter(
             self.store,
             claim,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,10 +10,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, update
+from support.lab import Shown
 from support.spooled import curve, finish, losses, recording, spools, steps, take_over
 from support.store_values import artifact, claimed, dump, evaluation, identity
 
 from mmlab.records import MetricPoint
+from mmlab.runner.claimed import StoreCoordinator
+from mmlab.runner.runs_folder import RunsFolder
 from mmlab.runner.spool import (
     Fail,
     Finish,
@@ -321,6 +325,27 @@ def test_a_run_that_had_finished_is_done_without_training_it_again(
     assert (detail.run.status, detail.run.fence, len(detail.evaluations)) == ("done", 2, 1)
     assert curve(store, claim.run_id) == losses(5)
     assert spools(folder) == []
+
+
+def test_weights_that_a_sealed_spool_names_are_no_leftovers(
+    sqlite_store: Store, sqlite_url: str, folder: Path
+) -> None:
+    """They carry the number of a claim until the database has them."""
+    claim = claimed(sqlite_store)
+    weights = replace(artifact(claim.run_id), path=f"{claim.run_id}/best-1.safetensors")
+    (folder / claim.run_id).mkdir(parents=True)
+    (folder / weights.path).write_bytes(b"x" * 12)
+    final = replace(finished(claim.run_id), artifacts=(weights,))
+    leave(folder, claim, final, database=sqlite_store.database_id)
+    past = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+    take_over(sqlite_url, claim, worker=claim.worker, fence=claim.fence, lease_until=past)
+
+    runs_folder = RunsFolder(sqlite_store, folder)
+    with StoreCoordinator(sqlite_store, runs_folder, "another", Shown()) as coordinator:
+        assert coordinator.claim(claim.run_id, {}, {}, ()) is None
+
+    assert (folder / weights.path).is_file()
+    assert sqlite_store.run_detail(claim.run_id).run.status == "done"
 
 
 @pytest.mark.parametrize("why", ["its weights are gone", "another was between", "it had failed"])
