@@ -76,8 +76,8 @@ class ChildProcess:
         """Read and check specs. Raises SpecError or PluginError with all that is wrong."""
         given = [["file", str(one)] if isinstance(one, Path) else ["set", one] for one in overrides]
         self._specs = [str(spec) for spec in specs], given
-        child = self._ready(notes, prepares=False)
         try:
+            child = self._ready(notes, prepares=False)
             prepared: Prepared = self._ask(child, "prepare", notes, *self._specs)
         except Died as death:
             raise RunError(_died_preparing(death), "died") from death

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.lab import ENCODERS, TOY, Lab, child_environment
+from support.lab import ENCODERS, TOY, Lab, child_environment, install
 
 from mmlab.runner.child import ChildProcess, _Child
 
@@ -240,6 +240,18 @@ def test_a_signal_ends_the_step_writes_a_checkpoint_and_queues_the_run(
     detail = lab.detail("sleep")
     assert (detail.run.status, detail.attempts[0].outcome) == ("queued", "interrupted")
     assert list(lab.runs.glob("*/checkpoints/step-*"))
+
+
+@pytest.mark.slow
+def test_a_plugin_that_ends_every_process_that_asks_it_is_told(
+    sqlite_lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(monkeypatch, tmp_path / "leaving", "leaving")
+    with command(sqlite_lab, "run", sqlite_lab.write("toy")) as process:
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "the process that reads the specs: it died\n  found: exit code 3" in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.slow
