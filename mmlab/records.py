@@ -22,6 +22,15 @@ Halves = npt.NDArray[np.float16]
 SHARED_CAPTIONS = "shared_captions"
 
 
+def cell_name(label: str, seed: int) -> str:
+    """A cell in a few words: what differs from the sweep's other cells, and its seed.
+
+    >>> cell_name("fusion=concat", 3)
+    'fusion=concat seed=3'
+    """
+    return f"{label} seed={seed}".strip()
+
+
 @dataclass(frozen=True)
 class MetricPoint:
     """One value of one training curve: `name` such as "train/loss" or "validation/zero_shot/top1".

@@ -190,8 +190,6 @@ def run(
         show_plans(specs, (*patches, *overrides), as_json=as_json)
         return
 
-    # Read when torch is imported. DDP would warn, once in every process, of what is meant to be.
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from mmlab.cli.display import make_display
     from mmlab.runner.runner import RunOptions, run_specs
     from mmlab.runner.worker import WorkOptions

@@ -95,7 +95,9 @@ def _waiting(cell: QueuedCell) -> tuple[object, ...]:
 
 
 def _label(cell: QueuedCell) -> str:
-    return f"{cell.cell.label} seed={cell.cell.seed}".strip()
+    from mmlab.records import cell_name
+
+    return cell_name(cell.cell.label, cell.cell.seed)
 
 
 def _as_json(cell: QueuedCell) -> dict[str, object]:

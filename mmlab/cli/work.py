@@ -149,4 +149,6 @@ def cancel(names: tuple[str, ...], db: str, as_json: bool) -> None:
 
 def _named(state: CellState) -> str:
     """A cell in a line."""
-    return " ".join(filter(None, (state.experiment, state.label, f"seed={state.seed}")))
+    from mmlab.records import cell_name
+
+    return f"{state.experiment} {cell_name(state.label, state.seed)}"

@@ -32,6 +32,7 @@ from mmlab.plan.component import Resolved
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import Finder, component_faults
 from mmlab.plugin import SPLITS, Dataset, Outlined, Split
+from mmlab.records import cell_name
 from mmlab.spec import Cell, Override, Spec, expand, load_spec
 
 #: Samples that are shown.
@@ -149,7 +150,7 @@ def inspect_data(use: Use, seed: int) -> DataFacts:
     names = {name: resolved.entry.name for name, (resolved, _) in use.others.items()}
     return DataFacts(
         dataset=use.resolved.entry.name,
-        cells=tuple(f"{cell.label} seed={cell.seed}".strip() for cell in use.cells),
+        cells=tuple(cell_name(cell.label, cell.seed) for cell in use.cells),
         labels=tuple(main.labels),
         is_multi_label=main.is_multi_label,
         splits={

@@ -29,6 +29,7 @@ from mmlab.plan.content import Content, differences, hashed, whole
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import plan_specs, prepare, weights_needed
+from mmlab.records import cell_name
 from mmlab.runner.cells import describe_run, read_cell, write_cell
 from mmlab.runner.checkpoints import Checkpoints
 from mmlab.runner.coordinator import (
@@ -41,7 +42,7 @@ from mmlab.runner.coordinator import (
 )
 from mmlab.runner.execute import CellExecutor
 from mmlab.runner.follow import Assignment
-from mmlab.runner.identity import Confirmer, describe_training, hash_cell
+from mmlab.runner.identity import Confirmer, describe_training, hash_cell, list_differences
 from mmlab.runner.initial_weights import BeingTrained, WeightsFinder, weights_of_files
 from mmlab.runner.kept import FeatureCache
 from mmlab.runner.load import rebuild
@@ -267,9 +268,9 @@ class CellRunner:
         stored = json.loads(coordinator.contents([asked_hash]).get(asked_hash, "{}"))
         found = list(differences(stored, asked)) if stored else []
         return explain(
-            f"{plan.cell.experiment} {label_of(plan)}",
+            f"{plan.cell.experiment} {cell_name(plan.cell.label, plan.cell.seed)}",
             "this machine would execute another cell than the one that was submitted",
-            found="; ".join(map(str, found[:SHOWN])) or "another identity",
+            found=list_differences(found) or "another identity",
             allowed="the data, files, plugins and versions with which it was submitted",
             next_step="bring them here, or submit it from here: mmlab run",
         )
@@ -300,15 +301,6 @@ class CellRunner:
     def _say(self, text: str) -> None:
         """Tell whoever holds the display at this moment."""
         self.note(text)
-
-
-#: Differences that a message lists.
-SHOWN = 5
-
-
-def label_of(plan: Plan) -> str:
-    """A cell in a few words: what differs from the sweep's other cells, and the seed."""
-    return f"{plan.cell.label} seed={plan.cell.seed}".strip()
 
 
 def _key(row: CellRow) -> str:

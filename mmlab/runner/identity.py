@@ -259,6 +259,11 @@ class Confirmer:
 
 
 def _describe(found: list[Difference]) -> str:
+    listed = list_differences(found)
+    return f"what is stored under the same hash differs, so this runs as new: {listed}"
+
+
+def list_differences(found: Sequence[Difference]) -> str:
+    """The first few of them in a line, and how many more there are."""
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-    shown = ", ".join(str(one) for one in found[:_SHOWN])
-    return f"what is stored under the same hash differs, so this runs as new: {shown}{more}"
+    return ", ".join(str(one) for one in found[:_SHOWN]) + more

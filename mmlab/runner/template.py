@@ -42,8 +42,6 @@ def _imports(control: socket.socket) -> Callable[[Connection], None]:
     """Import all that cells need; gives what a child does."""
     (length,) = LENGTH.unpack(control.recv(LENGTH.size, socket.MSG_WAITALL))
     sys.path[:] = control.recv(length, socket.MSG_WAITALL).decode().split("\0")
-    # Read when torch is imported. DDP would warn, once in every process, of what is meant to be.
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     from mmlab.plan.registry import BUILTINS, Registry
     from mmlab.runner.serve import serve
 

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from mmlab.errors import RunError, StoreError
+from mmlab.records import cell_name
 from mmlab.runner.claimed import LEASE_SECONDS, StoreCoordinator
 from mmlab.runner.coordinator import Died, Display, Ended, Executor, Outcome
 from mmlab.runner.runs_folder import RunsFolder
@@ -46,10 +47,7 @@ class WorkOptions:
 
 
 class Worker:
-    """One claim loop. `own` are the cells in the queue that a command has submitted, if it has.
-
-    `runs_of` gives the runs of an experiment's present version.
-    """
+    """One claim loop."""
 
     def __init__(
         self,
@@ -70,6 +68,7 @@ class Worker:
         self.stop = stop
         self.id = uuid.uuid4().hex
         self.own = own
+        self._positions = {key: position for position, key in enumerate(own or (), start=1)}
         self.outcomes: dict[int, Outcome] = {}
         self.given_back: dict[int, str] = {}
         self.unfinished: dict[int, Outcome] = {}
@@ -157,9 +156,9 @@ class Worker:
     def _attempt(self, claim: CellClaim) -> None:
         """Have a claimed cell executed, and tell the queue and the display what became of it."""
         cell, began = claim.queued.cell, time.perf_counter()
-        label = f"{cell.label} seed={cell.seed}".strip()
-        position = list(self.own).index(claim.id) if self.own else len(self.outcomes)
-        self.display.started(cell.experiment, label, position + 1, len(self.own) if self.own else 0)
+        label = cell_name(cell.label, cell.seed)
+        position = self._positions.get(claim.id, len(self.outcomes) + 1)
+        self.display.started(cell.experiment, label, position, len(self._positions))
         with StoreCoordinator(
             self.store,
             self.runs,
@@ -262,6 +261,6 @@ _ENDS = {"done": "skipped", "failed": "failed", "cancelled": "cancelled"}
 
 
 def _ended_elsewhere(state: CellState) -> Outcome:
-    label = f"{state.label} seed={state.seed}".strip()
+    label = cell_name(state.label, state.seed)
     reason = state.reason or ("it was cancelled" if state.status == "cancelled" else None)
     return Outcome(_ENDS[state.status], state.experiment, label, state.run_id, reason)
