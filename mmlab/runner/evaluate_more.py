@@ -20,12 +20,14 @@ from mmlab.plan.component import Resolved
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import Finder, component_faults
-from mmlab.runner.cell_runner import CellRunner, label_of
+from mmlab.records import cell_name
+from mmlab.runner.cell_runner import CellRunner
 from mmlab.runner.cells import plan_of
 from mmlab.runner.claimed import StoreCoordinator
 from mmlab.runner.coordinator import Coordinator, Display, Ended, Outcome
 from mmlab.runner.identity import Confirmer
 from mmlab.runner.runner import RunOptions, begin
+from mmlab.runner.stopping import Stop
 from mmlab.spec import DatasetTable, EvaluateTable, Spec
 from mmlab.spec.checks import check_part
 from mmlab.spec.document import Document
@@ -43,7 +45,8 @@ def evaluate_runs(
 
     `run` is as in `Store.find_run`; with `every` it is an experiment, and all its done runs are
     asked. What a run has been asked before is left alone; what is new lands in one transaction a
-    run. Raises UsageError, SpecError or PluginError before anything is evaluated.
+    run. Raises UsageError, SpecError or PluginError before anything is evaluated, KeyboardInterrupt
+    after Ctrl-C and StoppedError after another signal; runs that were evaluated until then are.
     """
     registry, runner = Registry.discover(BUILTINS), CellRunner(options.device)
     with open_store(options.db) as store:
@@ -53,23 +56,22 @@ def evaluate_runs(
         for row in find_runs(store, run, every=every):
             plan = plan_of(store.run_detail(row.run_id), registry)
             asked.append((row, *add_evaluations(plan, paths, registry)))
-        outcomes = []
-        for position, (row, plan, names) in enumerate(asked, start=1):
-            display.started(row.experiment, label_of(plan), position, len(asked))
-            began = time.perf_counter()
-            ended = runner.attempt(plan, partial(_ask, runner, row, names, coordinator))
-            seconds = time.perf_counter() - began
-            outcomes.append(
-                Outcome(
-                    ended.status,
-                    row.experiment,
-                    label_of(plan),
-                    ended.run_id,
-                    ended.error,
-                    seconds,
+        outcomes = list[Outcome]()
+        with Stop(runner.ask_to_stop, runner.kill) as stop:
+            for position, (row, plan, names) in enumerate(asked, start=1):
+                label = cell_name(plan.cell.label, plan.cell.seed)
+                display.started(row.experiment, label, position, len(asked))
+                began = time.perf_counter()
+                ended = runner.attempt(plan, partial(_ask, runner, row, names, coordinator))
+                seconds = time.perf_counter() - began
+                outcomes.append(
+                    Outcome(ended.status, row.experiment, label, ended.run_id, ended.error, seconds)
                 )
-            )
-            display.finished(outcomes[-1])
+                display.finished(outcomes[-1])
+                if ended.status == "interrupted":  # by whomever
+                    stop.ask()
+                    break
+        stop.raise_if_asked(": the same command asks what is left", display.note)
     return outcomes
 
 

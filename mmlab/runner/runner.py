@@ -10,14 +10,13 @@ process holds the database and the display, and imports no torch.
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mmlab.errors import StoppedError
+from mmlab.records import cell_name
 from mmlab.runner.child import ChildProcess
 from mmlab.runner.coordinator import (
     Display,
@@ -141,6 +140,8 @@ def _executor(options: RunOptions) -> Any:  # Any: a context manager that gives 
 
 
 def _in_process() -> Any:  # Any: a module, imported only here, for it imports torch
+    # Read when torch is imported. DDP would warn, once in every process, of what is meant to be.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     return import_module("mmlab.runner.in_process")
 
 
@@ -149,18 +150,13 @@ def _unfinished(state: CellState, worker: Worker) -> Outcome:
     if state.id in worker.unfinished and state.status == "queued":
         return worker.unfinished[state.id]
     status = "held" if state.status == "running" else state.status
-    label = f"{state.label} seed={state.seed}".strip()
+    label = cell_name(state.label, state.seed)
     return Outcome(status, state.experiment, label, state.run_id, state.reason)
 
 
 def _raise_if_stopped(stop: Stop, worker: Worker, display: Display) -> None:
     """Raise KeyboardInterrupt or StoppedError where a signal has ended the work."""
-    if stop.number is None:
-        return
-    left = len(worker.states())
-    more = f"; {left} of its cells are left in the queue" if left else ""
-    name = signal.Signals(stop.number).name
-    if stop.number == signal.SIGINT:
-        display.note(f"stopped{more}: the same command, or mmlab work, goes on")
-        raise KeyboardInterrupt
-    raise StoppedError(f"stopped by {name}{more}: the same command, or mmlab work, goes on")
+    if stop.is_asked:
+        left = len(worker.states())
+        more = f"; {left} of its cells are left in the queue" if left else ""
+        stop.raise_if_asked(f"{more}: the same command, or mmlab work, goes on", display.note)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Self
 
+from mmlab.errors import StoppedError
+
 #: A person sends the first; schedulers, terminals that close and `kill` send the others.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
@@ -38,6 +40,18 @@ class Stop:
         """Stop as if by this signal."""
         self.number = self.number or number
         self._is_asked.set()
+
+    def raise_if_asked(self, rest: str, note: Callable[[str], None]) -> None:
+        """Raise KeyboardInterrupt after Ctrl-C, StoppedError after another signal; nothing if none.
+
+        `rest` says what is left, and how that goes on; after Ctrl-C it is a note.
+        """
+        if self.number is None:
+            return
+        if self.number == signal.SIGINT:
+            note(f"stopped{rest}")
+            raise KeyboardInterrupt
+        raise StoppedError(f"stopped by {signal.Signals(self.number).name}{rest}")
 
     def wait(self, seconds: float) -> None:
         """Wait so long, or until it is asked."""

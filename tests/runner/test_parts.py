@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGINT, SIGKILL, SIGTERM
 
 import pytest
 import torch
@@ -166,7 +166,7 @@ def test_a_killed_process_costs_one_part(
     spec = other.write("cell", tables)
     clear_log()
     monkeypatch.setenv(slow_data.SECONDS, "0.002")
-    with command(other, spec) as process:
+    with command(other, "run", spec) as process:
         wait_for(lambda: len(files(other)) >= 3)
         victim = process.pid if killed == "command" else last_descendant(process.pid)
         os.kill(victim, SIGKILL)
@@ -199,10 +199,10 @@ def last_descendant(pid: int) -> int:
     return pid
 
 
-def command(lab: Lab, spec: Path) -> subprocess.Popen[str]:
-    """`mmlab run` in a process of its own."""
+def command(lab: Lab, *words: str | Path) -> subprocess.Popen[str]:
+    """A command in a process of its own."""
     return subprocess.Popen(
-        [sys.executable, "-m", "mmlab", "run", spec, "--db", lab.db, "--device", "cpu"],
+        [sys.executable, "-m", "mmlab", *words, "--db", lab.db, "--device", "cpu"],
         env={**child_environment(), "MMLAB_IN_PROCESS": "0"},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -354,13 +354,37 @@ def test_a_finished_run_that_is_asked_more_goes_on_too(
     assert ask(sqlite_lab, None) == "evaluated"
     with monkeypatch.context() as patched:
         patched.setenv(slow_data.STOP, "240")
-        assert ask(other, 64) == "interrupted"
+        with pytest.raises(KeyboardInterrupt):
+            ask(other, 64)
     assert len(files(other)) == 3
     clear_log()
     assert ask(other, 64) == "evaluated"
     assert read_samples() == list(range(192, 448))
     assert left(other) == left(sqlite_lab)
     assert not list(other.runs.glob("*/parts"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(SIGINT, 130), (SIGTERM, 75)])
+def test_who_stops_evaluate_stops_all_that_it_was_to_ask(
+    sqlite_lab: Lab, number: int, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = "[sweep]\nseeds = [0, 1]\n"
+    sqlite_lab.run(sqlite_lab.write("cell", (*UNTRAINED, *asking("zero_shot"), seeds)))
+    before = sqlite_lab.dump()
+    more = sqlite_lab.folder / "more.toml"
+    more.write_text("".join(asking("retrieval", size=64)))
+    monkeypatch.setenv(slow_data.SECONDS, "0.02")
+    with command(sqlite_lab, "evaluate", "cell", more, "--all") as process:
+        wait_for(lambda: files(sqlite_lab))
+        process.send_signal(number)
+        said = process.communicate()[1]
+    assert process.returncode == code, said
+    assert "the same command asks what is left" in said
+    assert "Traceback" not in said
+    after = sqlite_lab.dump()
+    assert all(after[name] == before[name] for name in ("runs", "evaluations", "metrics"))
+    assert len({row[0] for row in after["evaluation_parts"]}) == 1
 
 
 def ask(lab: Lab, size: int | None) -> str:
