@@ -28,7 +28,8 @@ from step import make
 from mmlab.data.loader import to_device, training_batches
 from mmlab.data.order import Generators, Order
 from mmlab.plugin import Batch
-from mmlab.runner.checkpoints import Checkpoints, Keeper
+from mmlab.runner.checkpoints import Checkpoints
+from mmlab.runner.keeper import Keeper
 from mmlab.spec import TrainTable
 from mmlab.train.loop import Trainer
 from mmlab.train.state import TrainingState

@@ -24,9 +24,9 @@ from mmlab.model.components import (
     make_fusion_and_head,
     make_losses,
 )
-from mmlab.model.device import Room
 from mmlab.model.heads import Standardized
 from mmlab.model.model import Model, Step
+from mmlab.model.room import Room
 from mmlab.model.weights import Description, WeightsReader, describe, description_of, restore
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Calibrated, Calibration, Encoder, Fitted, Staged

@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 from mmlab.data.order import random_scope
 from mmlab.data.splits import ReferenceData
 from mmlab.errors import PluginError, explain
-from mmlab.model.device import Room
+from mmlab.model.room import Room
 from mmlab.plan.component import Resolved, name_table
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Encoder, Shapes, SimilarityFusion, Tokenized, Vocabulary

@@ -19,8 +19,8 @@ from mmlab.model.components import (
     make_encoders,
     make_fusion_and_head,
 )
-from mmlab.model.device import Room
 from mmlab.model.model import Model, Step
+from mmlab.model.room import Room
 from mmlab.plan.options import check_options
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Batch, Encoder, Features

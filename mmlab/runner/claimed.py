@@ -13,7 +13,8 @@ from mmlab.errors import RunError, StoreError, explain
 from mmlab.metric import Metric
 from mmlab.records import Artifact, EvaluationResult, Progress, SkippedSample
 from mmlab.runner.coordinator import Display
-from mmlab.runner.runs_folder import RunsFolder, clear_leftovers
+from mmlab.runner.leftovers import clear_leftovers
+from mmlab.runner.runs_folder import RunsFolder
 from mmlab.runner.sync import replay
 from mmlab.runner.writer import RunWriter, Sealed
 from mmlab.store import (

@@ -24,7 +24,8 @@ from mmlab.data.splits import Splits
 from mmlab.data.tables import CachedSplit
 from mmlab.model.adapters import merge_state, split_state
 from mmlab.model.build import BuiltCell, InitialWeights, build
-from mmlab.model.device import Room, determinism, free_bytes, resolve_precision
+from mmlab.model.device import determinism, resolve_precision
+from mmlab.model.room import Room, free_bytes
 from mmlab.model.weights import WeightsReader, require_tensors
 from mmlab.model.width import count_parameters
 from mmlab.plan.best_metric import train_table
@@ -32,7 +33,8 @@ from mmlab.plan.component import oom_as_fault
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Batch, Outlined
 from mmlab.records import EvaluationResult, Progress
-from mmlab.runner.checkpoints import Keeper, Saved, share
+from mmlab.runner.checkpoints import Saved, share
+from mmlab.runner.keeper import Keeper
 from mmlab.runner.kept import FeatureCache, FeatureCacheForRun
 from mmlab.runner.provenance import describe_weights, peak_memory_bytes, reset_peak_memory
 from mmlab.runner.score import CellEvaluation, PartsOfRun

@@ -18,8 +18,9 @@ from mmlab.metric import LOSS, Metric
 from mmlab.model.weights import load_weights, save_weights
 from mmlab.plan.plan import Plan
 from mmlab.records import Artifact, EvaluationResult, Progress, SkippedSample
-from mmlab.runner.checkpoints import Checkpoints, Keeper, Saved
+from mmlab.runner.checkpoints import Checkpoints, Saved
 from mmlab.runner.coordinator import Coordinator
+from mmlab.runner.keeper import Keeper
 from mmlab.runner.score import PartsOfRun
 from mmlab.store import Claim
 from mmlab.train.progress import TRAINING

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 import math
 import os
-import re
-import shutil
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from mmlab.errors import UsageError, explain
-from mmlab.runner.spool import FOLDER as SPOOLS
 from mmlab.runner.sync import sync_folder
 from mmlab.store import Store
 
@@ -81,50 +77,6 @@ def require_folder(runs: Path) -> None:
             next_step="choose another folder with --runs, or mend this one",
         )
     )
-
-
-#: What modules that import torch call their folders in that of a run.
-CHECKPOINTS, PARTS = "checkpoints", "parts"
-#: A file that gets its name when it is whole; a folder that is no checkpoint yet, or none any more;
-#: weights of a claim that was not sure of its run.
-_PARTIAL = re.compile(r"\..+\.[0-9a-f]+\.partial")
-_TEMPORARY = re.compile(r"\.tmp-[0-9a-f]+")
-_UNSURE = re.compile(r"(best|final)-\d{1,9}\.safetensors")
-
-
-def clear_leftovers(run: Path) -> None:
-    """Delete what killed processes have left unfinished of a run that has just been claimed.
-
-    `run` is its folder. Whoever had it before may write no more; what that has finished stays, and
-    so does what cannot be deleted. Call it once what spools hold is recorded.
-    """
-    folders = [run, run / PARTS, *_paths(run / PARTS)]
-    spools = [path for path in _paths(run.parent / SPOOLS) if path.name.startswith(f"{run.name}-")]
-    found = [
-        *(path for folder in folders for path in _paths(folder, _PARTIAL)),
-        *_paths(run, _UNSURE),
-        *_paths(run / CHECKPOINTS, _TEMPORARY),
-        *(path for path in spools if _is_empty(path)),
-    ]
-    for path in found:
-        with suppress(OSError):
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
-
-
-def _paths(folder: Path, names: re.Pattern[str] = re.compile(".*")) -> list[Path]:
-    """What is in a folder, if it is one, and has such a name."""
-    try:
-        return sorted(path for path in folder.iterdir() if names.fullmatch(path.name))
-    except OSError:
-        return []
-
-
-def _is_empty(spool: Path) -> bool:
-    """Whether a process was killed before it wrote what the spool is of."""
-    return spool.suffix == ".bin" and spool.is_file() and not spool.stat().st_size
 
 
 def _tokens(runs: Path) -> list[str]:

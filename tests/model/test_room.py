@@ -16,7 +16,7 @@ from mmlab.data.splits import Splits
 from mmlab.errors import RunError
 from mmlab.model.build import build
 from mmlab.model.components import make_encoder, make_encoders
-from mmlab.model.device import Room, control_group_rooms, free_bytes
+from mmlab.model.room import Room, control_group_rooms, free_bytes
 from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
 

@@ -20,7 +20,7 @@ from mmlab.plugin import Features
 from mmlab.records import Artifact, MetricPoint
 from mmlab.runner import checkpoints, score
 from mmlab.runner.checkpoints import Checkpoints
-from mmlab.runner.runs_folder import CHECKPOINTS, PARTS, clear_leftovers
+from mmlab.runner.leftovers import CHECKPOINTS, PARTS, clear_leftovers
 from mmlab.runner.spool import Header, Points, Spool, spool_path
 
 RUN = "0123456789abcdef" * 2
