@@ -26,6 +26,7 @@ HOOKS: Mapping[str, str] = {
     "dataset": "mmlab_datasets",
 }
 
+_NAME_LINE = re.compile(r"^name:[ \t]*(\S+)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _NAME = re.compile(r"\w[\w.-]*\Z")
 _TARGET = re.compile(r"[^\W\d][\w.]*:[^\W\d][\w.]*\Z")
 
@@ -88,7 +89,10 @@ def _offers(distribution: Distribution, name: str) -> Iterator[Offer]:
 
 def _name(distribution: Distribution) -> str:
     try:
-        name = distribution.metadata["Name"]
+        # `distribution.metadata` parses whole files, of which the name is one of the first lines.
+        text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+        written = _NAME_LINE.search(text.partition("\n\n")[0])
+        name = written[1] if written else distribution.metadata["Name"]
     except Exception:  # absent or malformed metadata
         name = None
     return name or f"a distribution without name in {distribution.locate_file('')}"
