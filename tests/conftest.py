@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A child process takes seconds to start; tests of processes ask for one.
 os.environ.setdefault("MMLAB_IN_PROCESS", "1")
+# A shell ignores these for what it starts in the background, and so would all that tests start.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        is_sigint = number == signal.SIGINT
+        signal.signal(number, signal.default_int_handler if is_sigint else signal.SIG_DFL)
 # Nor do the tables of tests depend on how wide somebody's terminal is.
 os.environ.pop("COLUMNS", None)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +23,7 @@ from mmlab.model.build import BuiltCell
 from mmlab.model.device import autocast
 from mmlab.plan.component import Resolved
 from mmlab.plugin import Augmented, Dataset, Features, Inquiring, Split
+from mmlab.runner.provenance import library_versions
 
 #: Values encoded at a time: always as many, so that no batch size changes a bit of what is kept.
 ROWS = 64
@@ -298,7 +298,8 @@ def describe_model(built: BuiltCell, device: torch.device, precision: str) -> di
 
 
 def _versions() -> dict[str, str]:
-    return {name: version(name) for name in _LIBRARIES}
+    found = library_versions()
+    return {name: found[name] for name in _LIBRARIES}
 
 
 def _state_sha256(encoder: nn.Module) -> str:

@@ -40,7 +40,7 @@ def describe_origin(plan: Plan, device: torch.device, precision: str) -> dict[st
     return {
         "git": _git_at_first(Path.cwd()),
         "plugins": _describe_plugins(plan),
-        "libraries": _library_versions(),
+        "libraries": library_versions(),
         "python": platform.python_version(),
         "machine": describe_machine(device),
         "precision": precision,
@@ -60,7 +60,7 @@ def _git_at_first(folder: Path) -> dict[str, object] | None:
 
 
 @cache
-def _library_versions() -> dict[str, str]:
+def library_versions() -> dict[str, str]:
     """Those of what this process has imported: reading them takes milliseconds a distribution."""
     return {name: version(name) for name in _LIBRARIES}
 

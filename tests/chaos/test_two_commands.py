@@ -16,6 +16,8 @@ def test_two_commands_with_one_spec_do_each_cell_once_and_both_end_well(lab: Lab
         lab.write("toy", TOY, "[sweep]\nseeds = [0, 1, 2, 3, 4, 5]\n"),
         lab.script("1 sleep"),
     )
+    if lab.db.startswith("sqlite"):
+        (lab.folder / "mmlab.db").unlink()  # they also make it at once
     with commands(lab, uuid.uuid4().hex) as group:
         both = [group.start("run", spec.name, "--set", script) for _ in range(2)]
         assert [one.wait(180) for one in both] == [0, 0], group.said
@@ -26,3 +28,6 @@ def test_two_commands_with_one_spec_do_each_cell_once_and_both_end_well(lab: Lab
     attempts = [attempt for one in details for attempt in one.attempts]
     assert [attempt.outcome for attempt in attempts] == ["ok"] * 6
     assert len({attempt.worker for attempt in attempts}) == 2, "one has done all"
+    assert lab.row_counts()["evaluations"] == 6
+    assert lab.trained_steps == 36
+    assert lab.statuses(spec, script) == ["skipped"] * 6

@@ -54,9 +54,8 @@ def checkpoints(lab: Lab) -> list[int]:
     return sorted(int(path.name[5:]) for path in lab.runs.glob("*/checkpoints/step-*"))
 
 
-@pytest.mark.parametrize("mode", ["ddp", "fsdp"])
-def test_killed_together_they_end_as_if_they_had_not_been(sqlite_lab: Lab, mode: str) -> None:
-    settings = (*PLAIN[1:], *OWN, f"train.parallel={mode}")
+def test_killed_together_they_end_as_if_they_had_not_been(sqlite_lab: Lab) -> None:
+    settings = (*PLAIN[1:], *OWN, "train.parallel=fsdp")
     other = twin(sqlite_lab, "killed")
     run(sqlite_lab, *settings)
     both = begin(other, *settings)

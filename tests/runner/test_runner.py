@@ -253,23 +253,6 @@ def _wait_for_steps(lab: Lab, count: int) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.slow
-def test_two_processes_at_once_share_the_cells(lab: Lab) -> None:
-    if lab.db.startswith("sqlite"):
-        (lab.folder / "mmlab.db").unlink()  # they also make it at once
-    script = lab.script("1 sleep")
-    spec = lab.write("toy", TOY, "[sweep]\nseeds = [0, 1, 2, 3, 4, 5]\n")
-    both = [start(lab, spec, script, lease_seconds=60) for _ in range(2)]
-    said = [process.communicate(timeout=120)[0] for process in both]
-    assert [process.returncode for process in both] == [0, 0]
-    assert sum(text.count("'done'") for text in said) == 6, said
-    assert not any("failed" in text for text in said), said
-    counts = lab.row_counts()
-    assert (counts["runs"], counts["attempts"], counts["evaluations"]) == (6, 6, 6)
-    assert lab.trained_steps == 36
-    assert lab.statuses(spec, script) == ["skipped"] * 6
-
-
 def test_a_faulty_spec_stops_the_command_before_anything_is_written(sqlite_lab: Lab) -> None:
     before = sqlite_lab.dump()
     broken = sqlite_lab.write("broken", [*TOY[:4], "[train]\nepohcs = 2\nbatch_size = 8\n"])
