@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: the only revision of a database that this program works with.
-REVISION = "0006"
+REVISION = "0007"
 
 metadata = MetaData(
     naming_convention={
@@ -336,6 +336,7 @@ evaluations = Table(
     ),
     UniqueConstraint("run_id", "evaluation_hash", "name", "condition"),
     Index(None, "protocol_hash"),
+    Index(None, "run_id", "protocol_hash", "condition"),
     comment="One row per result of an evaluator on a run; more may be added to a finished run",
 )
 
@@ -395,8 +396,9 @@ metrics = Table(
     comment="One row per value: points of training curves, and final metrics of evaluations",
 )
 
+# `artifacts` is a view.
 artifacts = Table(
-    "artifacts",
+    "run_artifacts",
     metadata,
     Column("id", Integer, primary_key=True, comment="number of the artifact"),
     _key("runs.id", "the run that left it"),

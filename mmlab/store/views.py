@@ -1,6 +1,7 @@
-"""The views of the store: what analysts read. They stay stable, and show done runs only.
+"""The views of the store: what analysts and reports read. They stay stable.
 
-`submitted_cells` alone shows what is not done, too.
+They show done runs only, but for those of runs, attempts, cells, artifacts and the queue, and
+`live_curves`. SELECT on them is enough for all that only reads: no table is read but by them.
 
 Their SQL is in the migrations, which is where a database gets it from; here are their columns, so
 that `select(views.leaderboard)` works and frames get their types.
@@ -24,6 +25,8 @@ from sqlalchemy import (
     Text,
 )
 
+from mmlab.store import tables
+
 #: Apart from the tables' metadata, so that migrations do not take a view for a table.
 metadata = MetaData()
 
@@ -34,6 +37,15 @@ AnyColumn = Column[Any]
 def _given(name: str, kind: Any, comment: str) -> AnyColumn:
     """A column that is never NULL; a view cannot say so itself."""
     return Column(name, kind, nullable=False, comment=comment)
+
+
+def _of(table: Table, *names: str, **renamed: str) -> list[AnyColumn]:
+    """Columns as a table has them; `renamed` are the view's names and the table's."""
+    found = {**{name: name for name in names}, **renamed}
+    return [
+        Column(name, own.type, nullable=own.nullable, comment=own.comment)
+        for name, own in ((name, table.c[there]) for name, there in found.items())
+    ]
 
 
 def _run(side: str = "") -> list[AnyColumn]:
@@ -114,6 +126,7 @@ label_rankings = Table(
     _given("label", Text, comment="the label at this rank"),
     Column("score", REAL, comment="its probability, or score; NULL if not a number"),
     _given("is_truth", Boolean, comment="whether it is a true label of the sample"),
+    *_of(tables.rankings, "sample_id"),
     comment="One row per ranked label of every evaluated sample of a done run",
 )
 
@@ -194,4 +207,160 @@ submitted_cells = Table(
     Column("run_id", Text, comment="the run it is; NULL where none was found yet"),
     Column("status", Text, comment="of that run; before it, of its place in the queue, or NULL"),
     comment="One row per cell that was ever submitted, and the run it is",
+)
+
+all_runs = Table(
+    "all_runs",
+    metadata,
+    *_run(),
+    *_of(tables.runs, "status"),
+    *_of(tables.runs, attempts="fence"),
+    Column("outcome", Text, comment="how the last attempt ended: ok, error, nan, ..., or NULL"),
+    *_of(tables.runs, "error"),
+    Column("seconds", Double, comment="from the last claim to its end; NULL if it has not ended"),
+    Column("memory_bytes", BigInteger, comment="peak of the device, or process; NULL if unknown"),
+    Column("parameters", BigInteger, comment="of the whole model; NULL if unknown"),
+    Column("code_revision", Text, comment="commit of the work tree it was run in; NULL if unknown"),
+    Column("data_revisions", Text, comment="of its datasets, each once, by comma; NULL if unknown"),
+    *_of(tables.runs, "created_at", "started_at", "finished_at", "worker", "lease_until"),
+    *_of(tables.runs, "train_hash", "origin", "spec_id"),
+    Column("spec", Text, comment="file name of its spec, without the folder; NULL if imported"),
+    Column("spec_text", Text, comment="the TOML file, exactly; NULL for imported results"),
+    *_of(tables.runs, "resolved", "provenance", "summary"),
+    comment="One row per run, whatever its status: how it went and what it cost",
+)
+
+run_attempts = Table(
+    "run_attempts",
+    metadata,
+    *_run(),
+    *_of(tables.attempts, attempt="fence"),
+    *_of(tables.attempts, "worker", "started_at", "finished_at", "outcome"),
+    *_of(tables.attempts, "message", "traceback"),
+    comment="One row per claim of a run, whatever its status",
+)
+
+run_evaluations = Table(
+    "run_evaluations",
+    metadata,
+    *_run(),
+    _given("evaluation_id", Integer, comment="number of the evaluation"),
+    *_evaluation(),
+    *_of(tables.evaluations, "evaluator", "step", "evaluation_hash", "protocol", "subject_hash"),
+    *_of(tables.evaluations, "subject", "templates"),
+    Column("label_count", Integer, comment="labels scored against; NULL if none"),
+    *_of(tables.evaluations, "sample_count", "skipped_count", "created_at", "test_set"),
+    *_of(tables.evaluations, "main_metric"),
+    comment="One row per result of an evaluator on a done run, with all that it was asked",
+)
+
+declared_metrics = Table(
+    "declared_metrics",
+    metadata,
+    *_of(tables.metric_declarations, metric_declaration_id="id", metric="name"),
+    *_of(tables.metric_declarations, "better", "unit", "position", "mean_of", "low_of", "high_of"),
+    *_of(tables.metric_declarations, "board", "has_gain"),
+    comment="One row per declaration of a metric, as whoever gave it made it with the results",
+)
+
+live_curves = Table(
+    "live_curves",
+    metadata,
+    *_run(),
+    *_of(tables.runs, "status"),
+    _given("metric", Text, comment="train/loss, validation/zero_shot/top1, ..."),
+    _given("step", BigInteger, comment="training step"),
+    *_value(),
+    *_declared(),
+    comment="One row per point of training curves of every run, also of those that are running",
+)
+
+label_results = Table(
+    "label_results",
+    metadata,
+    *_run(),
+    _given("evaluation_id", Integer, comment="number of the evaluation"),
+    *_evaluation(),
+    *_of(tables.labels, label="text"),
+    *_of(tables.labels, "position"),
+    *_of(tables.label_metrics, metric="name"),
+    *_of(tables.label_metrics, "value"),
+    *_declared(),
+    comment="One row per metric of a label in an evaluation of a done run",
+)
+
+sample_outcomes = Table(
+    "sample_outcomes",
+    metadata,
+    *_run(),
+    _given("evaluation_id", Integer, comment="number of the evaluation"),
+    *_evaluation(),
+    *_of(tables.sample_results, "sample_id"),
+    *_of(tables.samples, sample="stable_id"),
+    *_of(tables.sample_results, "rank", "probability"),
+    Column("top_label", Text, comment="the label ranked first, if any"),
+    *_of(tables.sample_results, "top_probability", "has_tie", "outcome"),
+    comment="One row per sample (or query) of an evaluation of a done run",
+)
+
+true_labels = Table(
+    "true_labels",
+    metadata,
+    *_run(),
+    _given("evaluation_id", Integer, comment="number of the evaluation"),
+    *_evaluation(),
+    *_of(tables.sample_truths, "sample_id"),
+    *_of(tables.samples, sample="stable_id"),
+    *_of(tables.labels, label="text"),
+    *_of(tables.labels, "position"),
+    comment="One row per true label of a sample that a done run was asked",
+)
+
+sample_pictures = Table(
+    "sample_pictures",
+    metadata,
+    *_of(tables.thumbnails, "sample_id"),
+    *_of(tables.samples, "dataset_revision", "split", sample="stable_id"),
+    *_of(tables.thumbnails, "image"),
+    comment="One row per sample that has a small picture",
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    *_of(tables.artifacts, "id"),
+    *_run(),
+    *_of(tables.runs, "status"),
+    *_of(tables.artifacts, "evaluation_id", "sample_id", "role", "path", "sha256", "size_bytes"),
+    comment="One row per file that a run left, whatever its status",
+)
+
+whole_cells = Table(
+    "whole_cells",
+    metadata,
+    *_of(tables.cells, cell_id="id"),
+    *_of(tables.cells, "run_id", "experiment", cell="label"),
+    *_of(tables.cells, "axes", "seed", "position", "overrides", "budget", "hash", "resolved"),
+    *_of(tables.cells, "created_at", "submitted_at", "spec_id"),
+    *_of(tables.specs, spec="name", spec_text="text", spec_resolved="resolved"),
+    *_of(tables.specs, spec_hash="hash", spec_created_at="created_at"),
+    comment="One row per cell and run that it is, with its spec: several cells may be one run",
+)
+
+queue_places = Table(
+    "queue_places",
+    metadata,
+    *_of(tables.queue, place="id"),
+    *_of(tables.queue, "cell_id", "experiment", "status", "priority", "waits_for", "asked_hash"),
+    *_of(tables.queue, "rerun", "run_id", claims="fence"),
+    *_of(tables.queue, "worker", "lease_until", "deaths", "death", "reason"),
+    *_of(tables.queue, "created_at", "ended_at"),
+    comment="One row per submitted cell and per rerun: what is to be done, and who does it",
+)
+
+schema_revision = Table(
+    "schema_revision",
+    metadata,
+    _given("revision", Text, comment="the newest migration that the database has seen"),
+    comment="One row: which version of the tables this is",
 )

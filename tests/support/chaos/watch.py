@@ -19,7 +19,7 @@ from mmlab.store import Claim, Store
 #: Methods of the store that write for a claim.
 _WRITES = ("record_points", "rewind", "finish", "fail", "release")
 #: Tables whose rows belong to a run, and what is done to them.
-_OF_RUNS = ("metrics", "evaluations", "artifacts")
+_OF_RUNS = ("metrics", "evaluations", "run_artifacts")
 _EVENTS = {"INSERT": "NEW", "UPDATE": "NEW", "DELETE": "OLD"}
 _present = threading.local()
 
