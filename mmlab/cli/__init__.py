@@ -57,6 +57,7 @@ COMMANDS = {
     "ls": "mmlab.cli.runs:ls",
     "show": "mmlab.cli.runs:show",
     "report": "mmlab.cli.report:report",
+    "compare": "mmlab.cli.compare:compare",
     "import": "mmlab.cli.interop:import_",
     "export": "mmlab.cli.interop:export",
     "pack": "mmlab.cli.pack:pack",

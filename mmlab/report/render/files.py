@@ -106,24 +106,25 @@ def report_format(path: Path, format: str | None = None) -> Format:
 
 
 def _markdown_board(board: Board) -> str:
-    header = ["#", "experiment", *(_plain(metric) for metric in board.metrics), "seeds"]
+    header = ["#", "experiment", *(plain(metric) for metric in board.metrics), "seeds"]
     rows = [
-        [str(entry.place or ""), _plain(entry.label), *_figures(entry), str(entry.seeds)]
+        [str(entry.place or ""), plain(entry.label), *_figures(entry), str(entry.seeds)]
         for entry in board.entries
     ]
     rule = ["--:", "---", *("--:" for _ in board.metrics), "--:"]
-    lines = [f"### {_plain(board.title)}", "", *map(_markdown_row, [header, rule, *rows]), ""]
-    return "\n".join([*lines, _plain("; ".join(board.notes)), ""])
+    lines = [f"### {plain(board.title)}", "", *map(markdown_row, [header, rule, *rows]), ""]
+    return "\n".join([*lines, plain("; ".join(board.notes)), ""])
 
 
 def _figures(entry: Entry) -> list[str]:
     return [f"**{f.text}**" if f.is_best else f.text for f in entry.figures]
 
 
-def _markdown_row(cells: Sequence[str]) -> str:
+def markdown_row(cells: Sequence[str]) -> str:
+    """A row of a GitHub table."""
     return f"| {' | '.join(cells)} |"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Text that Markdown shows as it is."""
     return text.translate(_SPECIAL)

@@ -8,29 +8,42 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from mmlab import __version__
 from mmlab.report.boards.board import Board
 from mmlab.report.cards import Card
 from mmlab.report.charts import COLOURS, DOT_WIDTH, HEIGHT, WIDTH
+from mmlab.report.compare.tables import Section
 from mmlab.report.page import Page
 
 
 def render_page(page: Page) -> str:
     """The whole report as one HTML document."""
     environment = _environment()
-    style = environment.get_template("style.css").render()
     script = environment.get_template("sort.js").render()
-    policy = (
-        f"default-src 'none'; img-src data:; style-src {_source(style)}; "
-        f"script-src {_source(script)}; base-uri 'none'; form-action 'none'"
-    )
+    policy = _policy(_source(script))
     return environment.get_template("page.html.j2").render(page=page, policy=policy)
+
+
+def render_comparison(summary: Sequence[str], sections: Sequence[Section]) -> str:
+    """A comparison as one HTML document. Holds no script."""
+    template = _environment().get_template("comparison.html.j2")
+    facts = {"summary": summary, "sections": sections, "version": __version__}
+    return template.render(policy=_policy("'none'"), **facts)
+
+
+def _policy(scripts: str) -> str:
+    style = _environment().get_template("style.css").render()
+    return (
+        f"default-src 'none'; img-src data:; style-src {_source(style)}; "
+        f"script-src {scripts}; base-uri 'none'; form-action 'none'"
+    )
 
 
 def render_card(card: Card) -> str:

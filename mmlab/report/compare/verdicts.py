@@ -1,0 +1,105 @@
+"""Whether one side is better than another: the difference, its interval, tests and a verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from mmlab.report.compare.questions import Answers, Question
+from mmlab.statistics.crossed import measure, stacked
+from mmlab.statistics.differences import Difference, paired_difference
+from mmlab.statistics.multiple import holm
+from mmlab.statistics.pairs import (
+    chance_to_be_better,
+    exact_mcnemar,
+    permutation_of_ranks,
+    standardised,
+)
+from mmlab.statistics.variance import SeedScatter, board_scatter
+
+Word = Literal["better", "worse", "no difference shown", "cannot tell"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One side beside the baseline, the first, under one question.
+
+    `difference` is the side's mean less the baseline's, in the metric's unit, with its 95 %
+    interval. `adjusted_p` is Holm's over all verdicts of a comparison. `mcnemar_p` is of one seed
+    each alone, and `rank_p` of ranks, by permutation: both are of these models, other seeds are not
+    in them. `effect` is Cohen's d for pairs, above 0 where the value is higher; `chance` how often
+    the side does better on a sample, ties half.
+    """
+
+    question: Question
+    baseline: str
+    side: str
+    baseline_mean: float
+    mean: float
+    difference: Difference
+    mcnemar_p: float | None
+    rank_p: float | None
+    effect: float | None
+    chance: float
+    adjusted_p: float | None = None
+
+    @property
+    def word(self) -> Word:
+        """What can be said of the side, at 5 % over all verdicts of the comparison."""
+        if self.difference.p_value is None and not self.difference.is_real:
+            return "cannot tell"
+        is_shown = self.adjusted_p is None or self.adjusted_p < 0.05
+        if not self.difference.is_real or not is_shown:
+            return "no difference shown"
+        is_higher = self.difference.value > 0
+        return "better" if is_higher == (self.question.better == "higher") else "worse"
+
+
+def judge(answers: Answers, names: Sequence[str]) -> list[Verdict]:
+    """Every side that answered but the first beside the first. `names` are all sides'."""
+    scatter, places = scatter_of(answers), answers.question.places
+    return [
+        _verdict(answers, row, (names[0], names[places[row]]), scatter)
+        for row in range(1, len(places))
+    ]
+
+
+def scatter_of(answers: Answers) -> SeedScatter | None:
+    """What seeds do, pooled over the sides: of three at least that have several seeds."""
+    rows = [measure(side).squares for side in answers.values]
+    return board_scatter(stacked(rows), answers.scale)
+
+
+def _verdict(
+    answers: Answers, row: int, names: tuple[str, str], scatter: SeedScatter | None
+) -> Verdict:
+    before, after = answers.values[0], answers.values[row]
+    found = paired_difference(after, before, scale=answers.scale, scatter=scatter)
+    sign = 1 if answers.question.better == "higher" else -1
+    are_single = len(before) == len(after) == 1
+    ranks = answers.ranks
+    return Verdict(
+        question=answers.question,
+        baseline=names[0],
+        side=names[1],
+        baseline_mean=float(before.mean()),
+        mean=float(after.mean()),
+        difference=found,
+        mcnemar_p=(
+            exact_mcnemar(before[0], after[0]) if are_single and answers.scale == "share" else None
+        ),
+        rank_p=permutation_of_ranks(ranks[row], ranks[0]) if ranks else None,
+        effect=standardised(after, before),
+        chance=chance_to_be_better(sign * after, sign * before),
+    )
+
+
+def adjusted(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """The same, with p values that account for how many differences are looked at."""
+    known = [one.difference.p_value for one in verdicts if one.difference.p_value is not None]
+    steps = iter(holm(known))
+    return [
+        one if one.difference.p_value is None else replace(one, adjusted_p=next(steps))
+        for one in verdicts
+    ]

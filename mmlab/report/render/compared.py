@@ -1,0 +1,102 @@
+"""A comparison in the terminal, as Markdown, as an HTML page and as plain facts for JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from mmlab.errors import UsageError, explain, visible
+from mmlab.files import write_whole
+from mmlab.report.compare.comparison import Comparison
+from mmlab.report.compare.labels import Details
+from mmlab.report.compare.tables import Section, sections, summary
+from mmlab.report.compare.verdicts import Verdict
+from mmlab.report.render.files import markdown_row, plain
+
+FORMATS = ("md", "html", "json")
+JSON_SCHEMA_VERSION = 1
+
+
+def draw_section(section: Section) -> Group:
+    """A table for a rich console, with its title and notes."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for place, column in enumerate(section.columns):
+        side: Literal["right", "left"] = "right" if section.is_number(place) else "left"
+        table.add_column(visible(column), overflow="fold", justify=side)
+    for row in section.rows:
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    notes = Text("\n".join(map(visible, section.notes)), style="dim")
+    title = Text(visible(section.title), style="bold underline")
+    return Group(title, *([table] if section.rows else []), notes)
+
+
+def facts_of(comparison: Comparison) -> dict[str, object]:
+    """All of a comparison as plain values: `verdicts`, `sides`, `changes`, `details`."""
+    return {
+        "summary": summary(comparison),
+        "sides": [asdict(side) for side in comparison.sides],
+        "verdicts": [_verdict(one) for one in comparison.verdicts],
+        "changes": [asdict(change) for change in comparison.changes],
+        "details": [
+            {"verdict": place, **_of_details(found)} for place, found in comparison.details.items()
+        ],
+        "left_out": {"sides": comparison.left_out, "samples": comparison.dropped},
+    }
+
+
+def write_comparison(comparison: Comparison, path: Path) -> None:
+    """Write a comparison to a file, whole or not at all. UsageError for an unknown ending."""
+    ending = path.suffix.lower().removeprefix(".")
+    if ending not in FORMATS:
+        raise UsageError(
+            explain(
+                str(path),
+                "no such format of comparisons",
+                found=ending or "no ending",
+                allowed=", ".join(f".{each}" for each in FORMATS),
+                next_step="name a file that ends in one of these",
+            )
+        )
+    write_whole(path, _content(comparison, ending).encode(), "comparison")
+
+
+def _content(comparison: Comparison, ending: str) -> str:
+    if ending == "html":
+        from mmlab.report.render.html import render_comparison
+
+        return render_comparison(summary(comparison), sections(comparison))
+    if ending == "md":
+        return to_markdown(comparison)
+    document = {"schema_version": JSON_SCHEMA_VERSION, **facts_of(comparison)}
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+
+
+def to_markdown(comparison: Comparison) -> str:
+    """What was found as a list, then a GitHub table for each section."""
+    lines = [f"- {plain(line)}" for line in summary(comparison)]
+    for section in sections(comparison):
+        columns = range(len(section.columns))
+        rule = ["--:" if section.is_number(place) else "---" for place in columns]
+        rows = [[plain(cell) for cell in row] for row in section.rows]
+        header = [plain(column) for column in section.columns]
+        table = [markdown_row(row) for row in (header, rule, *rows)] if rows else []
+        notes = [plain(note) + "  " for note in section.notes]
+        lines += ["", f"### {plain(section.title)}", "", *table, "", *notes]
+    return "\n".join(lines) + "\n"
+
+
+def _verdict(verdict: Verdict) -> dict[str, object]:
+    question = {k: v for k, v in asdict(verdict.question).items() if k != "evaluations"}
+    told = {k: v for k, v in asdict(verdict).items() if k != "question"}
+    return {**question, **told, "verdict": verdict.word, "is_real": verdict.difference.is_real}
+
+
+def _of_details(found: Details) -> dict[str, object]:
+    labels = [{**asdict(one), "is_marked": one.is_marked} for one in found.labels]
+    return {**asdict(found), "labels": labels}
