@@ -67,7 +67,7 @@ def _parts(row: Values) -> Iterator[tuple[str, str]]:
     for group, word in (("libraries", "version of"), ("plugins", "plugin"), ("weights", "weights")):
         found = origin.get(group)
         for name, value in found.items() if isinstance(found, Mapping) else ():
-            yield f"{word} {name}", _short(value)
+            yield f"{word} {name}", _version(value) if group == "plugins" else _short(value)
     machine = origin.get("machine")
     if isinstance(machine, Mapping):
         yield "device", _short(machine.get("device", machine.get("device_type")))
@@ -86,6 +86,12 @@ def _flat(values: Values, *where: str) -> Iterator[tuple[str, str]]:
             yield from _flat({str(place): one for place, one in enumerate(value)}, *where, key)
         else:
             yield ".".join((*where, key)), _short(value)
+
+
+def _version(plugin: Values) -> str:
+    """A distribution's version, and the start of its source's hash where that can change."""
+    source = plugin.get("source")
+    return f"{plugin.get('version')} ({source[:7]})" if source else str(plugin.get("version"))
 
 
 def _short(value: object) -> str:

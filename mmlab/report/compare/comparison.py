@@ -12,7 +12,7 @@ from mmlab.report.compare.changes import Change, find_changes
 from mmlab.report.compare.labels import Details, read_details
 from mmlab.report.compare.questions import Question, find_questions, read_answers
 from mmlab.report.compare.sides import Side, find_sides
-from mmlab.report.compare.verdicts import Verdict, adjusted, judge
+from mmlab.report.compare.verdicts import Verdict, adjusted, judge, with_needs
 from mmlab.store import Store
 
 
@@ -57,6 +57,8 @@ def compare(
     shown = [side.name for side in sides]
     rows = [(one, row) for one in answers for row in range(1, len(one.question.places))]
     verdicts = adjusted([verdict for one in answers for verdict in judge(one, shown)])
+    if len(sides) == 2:
+        verdicts = [with_needs(one, *where) for one, where in zip(verdicts, rows, strict=True)]
     details = {
         number: read_details(store, *where)
         for number, where in enumerate(rows if with_details else ())

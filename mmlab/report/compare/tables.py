@@ -14,6 +14,7 @@ from mmlab.report.compare.labels import Details
 from mmlab.report.compare.sides import Side
 from mmlab.report.compare.verdicts import Verdict
 from mmlab.statistics.differences import Difference
+from mmlab.statistics.planning import MOST_CLUSTERS, MOST_SEEDS, Needed
 
 T = TypeVar("T")
 
@@ -138,8 +139,44 @@ def _notes(comparison: Comparison, verdicts: Sequence[Verdict]) -> Iterator[str]
         "chance: how often the side does better on a sample, with a seed of each; ties half. "
         "effect: Cohen's d for pairs"
     )
+    yield from _needs(verdicts)
     if any(one.rank_p is not None or one.mcnemar_p is not None for one in verdicts):
-        yield "p (ranks), by permutation, and McNemar's are of these models: other seeds are not in them"
+        yield "p (ranks), by permutation, and p (McNemar) are of these models, without other seeds"
+
+
+def _needs(verdicts: Sequence[Verdict]) -> Iterator[str]:
+    """What could have been shown, and for a single verdict what would show the difference."""
+    known = [one for one in verdicts if one.detectable is not None]
+    if not known:
+        return
+    least, most = (
+        min(one.detectable or 0 for one in known),
+        max(one.detectable or 0 for one in known),
+    )
+    sizes = [_size(verdicts[0], size) for size in (least, most)]
+    shown = sizes[0] if sizes[0] == sizes[1] else " to ".join(sizes)
+    yield f"a difference of {shown} would be shown four times in five"
+    for one in known:
+        if one.seeds_needed is not None and one.samples_needed is not None:
+            size = _size(one, abs(one.difference.value))
+            yield (
+                f"to show {size}: {_needed(one.seeds_needed, 'seeds', MOST_SEEDS)}; "
+                f"{_needed(one.samples_needed, 'samples', MOST_CLUSTERS)}"
+            )
+
+
+def _size(verdict: Verdict, value: float) -> str:
+    is_share = verdict.question.unit == SHARE
+    return f"{100 * value:.1f} points" if is_share else f"{value:.3g}"
+
+
+def _needed(needed: Needed, what: str, most: int) -> str:
+    if needed.likely is None:
+        return f"more than {most:,} {what}" if needed.low else f"{what} alone cannot"
+    if needed.low == needed.high or (needed.low is None and needed.high is None):
+        return f"about {needed.likely:,} {what}"
+    ends = [f"{end:,}" if end else f"more than {most:,}" for end in (needed.low, needed.high)]
+    return f"about {needed.likely:,} {what} ({ends[0]} to {ends[1]})"
 
 
 def _covers(difference: Difference) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mmlab.report.compare.questions import Answers, Question
+from mmlab.report.compare.questions import Answers, Array, Question
 from mmlab.statistics.crossed import measure, stacked
 from mmlab.statistics.differences import Difference, paired_difference
 from mmlab.statistics.multiple import holm
@@ -15,6 +15,13 @@ from mmlab.statistics.pairs import (
     exact_mcnemar,
     permutation_of_ranks,
     standardised,
+)
+from mmlab.statistics.planning import (
+    Needed,
+    clusters_needed,
+    design_of,
+    seeds_needed,
+    smallest_detectable,
 )
 from mmlab.statistics.variance import SeedScatter, board_scatter
 
@@ -29,7 +36,9 @@ class Verdict:
     interval. `adjusted_p` is Holm's over all verdicts of a comparison. `mcnemar_p` is of one seed
     each alone, and `rank_p` of ranks, by permutation: both are of these models, other seeds are not
     in them. `effect` is Cohen's d for pairs, above 0 where the value is higher; `chance` how often
-    the side does better on a sample, ties half.
+    the side does better on a sample, ties half. `detectable` is the smallest difference that would
+    be shown four times in five; where none is shown and there are two sides, `seeds_needed` and
+    `samples_needed` (or groups of them) say what would show the one that was found.
     """
 
     question: Question
@@ -42,7 +51,10 @@ class Verdict:
     rank_p: float | None
     effect: float | None
     chance: float
+    detectable: float | None
     adjusted_p: float | None = None
+    seeds_needed: Needed | None = None
+    samples_needed: Needed | None = None
 
     @property
     def word(self) -> Word:
@@ -92,7 +104,26 @@ def _verdict(
         rank_p=permutation_of_ranks(ranks[row], ranks[0]) if ranks else None,
         effect=standardised(after, before),
         chance=chance_to_be_better(sign * after, sign * before),
+        detectable=_detectable(after, before, answers, scatter) if found.low is not None else None,
     )
+
+
+def _detectable(
+    after: Array, before: Array, answers: Answers, scatter: SeedScatter | None
+) -> float:
+    design = design_of(after, before, scale=answers.scale, scatter=scatter)
+    return smallest_detectable(design)
+
+
+def with_needs(verdict: Verdict, answers: Answers, row: int) -> Verdict:
+    """The same, with what would show the difference, if it is not shown and could be."""
+    value = verdict.difference.value
+    if verdict.word != "no difference shown" or value == 0:
+        return verdict
+    before, after = answers.values[0], answers.values[row]
+    design = design_of(after, before, scale=answers.scale, scatter=scatter_of(answers))
+    needs = seeds_needed(design, value), clusters_needed(design, value)
+    return replace(verdict, seeds_needed=needs[0], samples_needed=needs[1])
 
 
 def adjusted(verdicts: Sequence[Verdict]) -> list[Verdict]:
