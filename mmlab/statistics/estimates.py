@@ -1,0 +1,116 @@
+"""What an interval says: an estimate, its confidence limits, what they cover, and why none stand.
+
+Every interval of this package is a 95 % confidence interval. What it covers is its estimand:
+
+- "seeds and samples": the recipe's mean on new samples of this kind, trained with a new seed. It is
+  what a reader of a table wants to know, and needs two seeds at least.
+- "samples": this one trained model's mean on new samples of this kind. Another seed is not in it.
+- "none": no interval is honest; `reason` and `advice` say why, and what would help.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+LEVEL = 0.95
+#: The quantile that leaves half of 1 - LEVEL above it.
+UPPER = 0.5 + LEVEL / 2
+
+Covers = Literal["seeds and samples", "samples", "none"]
+COVERS: tuple[Covers, ...] = get_args(Covers)
+#: The estimand in words, for a legend or a title.
+ESTIMANDS: Mapping[Covers, str] = {
+    "seeds and samples": "the recipe on new samples of this kind and new seeds",
+    "samples": "this model, new samples; another seed is not in it",
+    "none": "no interval",
+}
+
+#: What outcomes are: hits and misses, numbers that cannot leave [0, 1], or any numbers.
+Scale = Literal["share", "bounded", "unbounded"]
+
+TOO_FEW_SAMPLES = "too few samples"
+TOO_FEW_SEEDS = "too few seeds"
+NOT_FINITE = "not finite"
+A_THIRD_SEED = "a third seed would about halve this"
+
+#: Half the width, of means in [0, 1], above which an interval is of no use.
+WIDEST_HALF = 0.25
+#: How many times wider than from samples alone an interval is that a third seed would halve.
+_SEEDS_RULE = 1.5
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean, a quantile or a difference, with its 95 % confidence interval where one holds.
+
+    `low` and `high` are None where `covers` is "none", and then `reason` says why. A `reason`
+    beside an interval marks it as too wide to be of use. `advice` says what would help. `clusters`
+    counts what was drawn independently: the samples, where none of them belong together.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    covers: Covers
+    seeds: int
+    samples: int
+    clusters: int
+    reason: str | None = None
+    advice: str | None = None
+
+    @property
+    def estimand(self) -> str:
+        """What the interval covers, in words."""
+        return ESTIMANDS[self.covers]
+
+
+def fewest_clusters(scale: Scale) -> int:
+    """The fewest clusters that carry an interval: below, simulated ones did not hold."""
+    return 20 if scale == "unbounded" else 5
+
+
+def no_estimate(
+    value: float, seeds: int, samples: int, clusters: int, needed: int
+) -> Estimate | None:
+    """The estimate without an interval where there are too few clusters, or a value that is none.
+
+    None where an interval can be given. `needed` is the fewest clusters that carry one.
+    """
+    if not math.isfinite(value):
+        advice = "look at the failed or diverged seeds"
+        return Estimate(value, None, None, "none", seeds, samples, clusters, NOT_FINITE, advice)
+    if clusters >= needed:
+        return None
+    kind = "samples" if clusters == samples else "independent groups of samples"
+    advice = f"it needs at least {needed} {kind}, here are {clusters}"
+    return Estimate(value, None, None, "none", seeds, samples, clusters, TOO_FEW_SAMPLES, advice)
+
+
+def covers_of(seeds: int) -> Covers:
+    """What an interval over samples covers, given the number of seeds."""
+    return "seeds and samples" if seeds > 1 else "samples"
+
+
+def judge_width(
+    width: float, width_alone: float, seeds: int, scale: Scale = "share"
+) -> tuple[str | None, str | None]:
+    """Why an interval is too wide to be of use, if it is, and what would make it narrower.
+
+    `width_alone` is what the samples alone leave open. Without bounds no width is too wide.
+    """
+    is_wide = scale != "unbounded" and width > 2 * WIDEST_HALF
+    needs_seeds = width_alone <= 2 * WIDEST_HALF
+    reason = (TOO_FEW_SEEDS if needs_seeds else TOO_FEW_SAMPLES) if is_wide else None
+    if seeds == 2 and width > _SEEDS_RULE * width_alone:
+        return reason, A_THIRD_SEED
+    if is_wide and needs_seeds:
+        return reason, "more seeds would make this narrower"
+    return reason, "four times as many samples would about halve this" if is_wide else None

@@ -1,0 +1,73 @@
+"""Intervals of means without bounds: the bootstrap-t against a slow loop and Student's t."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from mmlab.statistics.estimates import TOO_FEW_SAMPLES
+from mmlab.statistics.means import bootstrap_t_quantiles, estimate_mean
+
+
+def losses(seeds: int, samples: int, seed_sd: float = 0.1) -> np.ndarray:
+    draw = np.random.default_rng([8, seeds, samples])
+    logs = draw.normal(size=samples) + seed_sd * draw.normal(size=(seeds, 1))
+    return np.exp(logs + 0.1 * draw.normal(size=(seeds, samples)))
+
+
+def test_quantiles_of_t_are_those_of_a_slow_loop() -> None:
+    values = losses(1, 25)[0]
+    stream, found = np.random.default_rng(25), []
+    for _ in range(400):
+        resample = values[stream.integers(0, 25, 25)]
+        found.append((resample.mean() - values.mean()) / (resample.std(ddof=1) / 5))
+    low, high = bootstrap_t_quantiles(values[None], 400)
+    assert (low[0], high[0]) == pytest.approx(np.quantile(found, [0.025, 0.975]))
+
+
+def test_a_skewed_mean_reaches_further_up_than_down() -> None:
+    found = estimate_mean(losses(1, 40))
+    assert found.low is not None
+    assert found.high is not None
+    assert found.high - found.value > 1.3 * (found.value - found.low)
+
+
+def test_shift_scale_and_sign_of_outcomes_are_those_of_the_interval() -> None:
+    outcomes = losses(3, 60)
+    found, moved = estimate_mean(outcomes), estimate_mean(7 - 3 * outcomes)
+    assert found.low is not None
+    assert found.high is not None
+    assert (moved.high, moved.low) == pytest.approx((7 - 3 * found.low, 7 - 3 * found.high))
+
+
+def test_many_samples_of_one_seed_have_student_s_interval() -> None:
+    outcomes = losses(1, 2500)
+    expected = stats.ttest_1samp(outcomes[0], 0).confidence_interval(0.95)
+    found = estimate_mean(outcomes)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
+
+
+def test_outcomes_that_differ_by_seed_alone_have_student_s_interval_over_seeds() -> None:
+    values = np.array([0.1, 0.2, 0.6])
+    found = estimate_mean(np.tile(values[:, None], (1, 50)))
+    # The freedom is that of seeds, at least 2; all variance is theirs.
+    expected = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
+    assert (found.low, found.high) == pytest.approx(expected)
+
+
+def test_constant_outcomes_are_certain_of_one_seed() -> None:
+    found = estimate_mean(np.full((1, 30), 2.0))
+    assert (found.low, found.value, found.high) == (2, 2, 2)
+
+
+def test_two_seeds_are_told_that_a_third_would_help() -> None:
+    outcomes = losses(2, 60) + np.array([[0.0], [2.0]])
+    assert estimate_mean(outcomes).advice == "a third seed would about halve this"
+    assert estimate_mean(np.vstack([outcomes, outcomes[:1] + 0.2])).advice is None
+
+
+def test_nineteen_clusters_carry_no_interval() -> None:
+    found = estimate_mean(losses(3, 38), np.arange(38) // 2)
+    assert (found.covers, found.reason) == ("none", TOO_FEW_SAMPLES)
+    assert estimate_mean(losses(3, 40), np.arange(40) // 2).covers == "seeds and samples"
