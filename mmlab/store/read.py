@@ -28,7 +28,7 @@ from sqlalchemy.sql import visitors
 from mmlab.errors import StoreError, explain
 from mmlab.store.address import ALLOWED
 from mmlab.store.bulk import from_json, is_json
-from mmlab.store.engine import Database
+from mmlab.store.engine import Database, is_refusal
 
 UTC_TIME = pl.Datetime("us", "UTC")
 Schema = Mapping[str, "pl.DataType | type[pl.DataType]"]
@@ -133,7 +133,7 @@ def _read_postgres(database: Database, query: AnySelect | str, schema: Schema) -
             cursor.execute(statement, parameters)
             frame: pl.DataFrame = cursor.fetch_polars()
     except dbapi.Error as error:
-        if isinstance(error, dbapi.ProgrammingError):
+        if isinstance(error, dbapi.ProgrammingError) and not is_refusal(error):
             raise
         raise StoreError(database.explain(error)) from error
     return frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
