@@ -267,7 +267,8 @@ def among(column: ColumnElement[Any], values: Collection[int | str]) -> ColumnEl
 
     They are one parameter: Postgres takes no more than 65,535 of them, and SQLite fewer.
     """
-    kind = _Numbers if isinstance(column.type, Integer) else _Texts
+    has_numbers = isinstance(column.type, Integer) or isinstance(next(iter(values), ""), int)
+    kind = _Numbers if has_numbers else _Texts
     is_in = column.op("IN", is_comparison=True, return_type=Boolean())
     return is_in(kind(bindparam(None, json.dumps(list(values)), type_=Text())))
 

@@ -52,6 +52,7 @@ _WRITE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 
 #: What a driver's words mean for the user: a part of the message -> the next step.
 _NEXT_STEPS = {
+    "permission denied": "ask the database's owner for the right; for reading: mmlab db grants",
     "password": "correct the user and password in {address} (in a URL write % as %25)",
     "role ": "correct the user and password in {address} (in a URL write % as %25)",
     "refused": "start the server, or correct host and port in {address}",
@@ -63,7 +64,6 @@ _NEXT_STEPS = {
     "does not exist": "make the database with createdb, then run: mmlab db init --db {display}",
     "readonly": "make the file and its folder writable for this user",
     "read-only": "use a user or server that may write",
-    "permission denied": "ask the database's owner for the right; for reading: mmlab db grants",
     "unable to open": "make the file and its folder readable and writable for this user",
     "not a database": "name another file; this one is something else, or damaged",
     "malformed": "restore the file from a copy; it is damaged",
@@ -104,7 +104,7 @@ class Database:
     @property
     def notice(self) -> str | None:
         """What whoever reads must know of how it is read; nearly always nothing."""
-        return self._source and self._source.notice
+        return None if self._source is None else self._source.notice
 
     @property
     def is_sqlite(self) -> bool:

@@ -334,10 +334,10 @@ def revision_of(connection: Connection) -> str | None:
     """The revision of a connected database; None if it has no tables of mmlab."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    query = select(column("version_num")).select_from(table(VERSION_TABLE))
-    if not _may_read(connection, VERSION_TABLE):
-        query = select(views.schema_revision.c.revision)
-    found = connection.scalar(query)
+    if _may_read(connection, VERSION_TABLE):
+        found = connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)))
+    else:
+        found = connection.scalar(select(views.schema_revision.c.revision))
     return None if found is None else str(found)
 
 

@@ -127,7 +127,7 @@ def require_done(run_id: str, status: str | None) -> None:
 
 def run_detail(connection: Connection, run_id: str) -> RunDetail:
     """All about one run. Raises UsageError if there is none of this id."""
-    query = select(*_SEEN, _seen.spec.label("spec_name"), _seen.spec_text)
+    query: Select[Any] = select(*_SEEN, _seen.spec.label("spec_name"), _seen.spec_text)
     row = connection.execute(query.where(_seen.run_id == run_id)).first()
     if row is None:
         raise UsageError(_no_such_run(connection, run_id, []))
