@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal, get_args
 
 import polars as pl
 
@@ -63,7 +63,7 @@ def write_report(
     elif table is not None and table not in TABLES:
         content = _view(store, runs, chosen, table)
     else:
-        content = _table(store, read_contents(store, runs), chosen, cast("Table | None", table))
+        content = _table(store, read_contents(store, runs), chosen, table)
     write_whole(path, content, "report")
 
 
