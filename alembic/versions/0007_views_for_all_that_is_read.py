@@ -45,7 +45,9 @@ POSTGRES = {
     "number": """CASE WHEN json_typeof(CAST(runs.summary AS json) -> '{0}') = 'number'
         THEN CAST(trunc(CAST(CAST(runs.summary AS json) ->> '{0}' AS numeric)) AS bigint) END""",
     "code_revision": "CAST(runs.provenance AS json) -> 'git' ->> 'commit'",
-    "data_revisions": """(SELECT string_agg(found.value, ', ' ORDER BY found.value COLLATE "C") FROM (
+    "data_revisions": """(SELECT string_agg(
+        found.value, ', ' ORDER BY found.value COLLATE "C"
+    ) FROM (
         SELECT DISTINCT value FROM json_each_text(
             CASE WHEN json_typeof(CAST(runs.provenance AS json) -> 'data') = 'object'
             THEN CAST(runs.provenance AS json) -> 'data' ELSE '{{}}' END
@@ -80,7 +82,7 @@ SELECT {RUN}, {EVALUATION}, evaluations.evaluator, evaluations.step,
     evaluations.evaluation_hash, evaluations.protocol, evaluations.subject_hash,
     evaluations.subject, evaluations.templates, label_sets.label_count,
     evaluations.sample_count, evaluations.skipped_count, evaluations.created_at,
-    evaluations.test_set, evaluations.main_metric
+    evaluations.test_set, evaluations.main_metric, evaluations.label_set_id
 FROM evaluations
 JOIN runs ON runs.id = evaluations.run_id
 LEFT JOIN label_sets ON label_sets.id = evaluations.label_set_id

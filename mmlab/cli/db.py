@@ -103,6 +103,27 @@ def runs(folder: Path, db: str) -> None:
         say(f"runs of {store.url_display} leave their files in {folder.absolute()}")
 
 
+@db.command()
+@click.argument("role")
+@db_option
+@color_option
+@verbosity_options
+def grants(role: str, db: str) -> None:
+    """Print the SQL that lets ROLE read all results on Postgres, and change nothing.
+
+    SELECT on the views is enough for ls, show, report and mmlab.results. Nothing is executed: make
+    the role, and let the database's owner execute what is printed, after each mmlab db upgrade too.
+
+    \b
+    Example:
+      mmlab db grants analyst --db postgresql://me@host/results | psql results
+    """
+    from mmlab.store import open_store
+
+    with open_store(db) as store:
+        click.echo(store.grants(role), nl=False)
+
+
 def _upgrade(url: str, *, is_new: bool, beside_others: bool = False) -> None:
     from mmlab.store.address import parse_address
     from mmlab.store.migrate import upgrade as upgrade_database

@@ -14,6 +14,7 @@ from mmlab.cli.output import (
     db_option,
     json_option,
     print_json,
+    reading,
     say,
     verbosity_options,
 )
@@ -128,9 +129,8 @@ def export_clip_benchmark(runs: tuple[str, ...], out: Path | None, db: str) -> N
     """
     from mmlab.interop.exporting import as_documents, left_out
     from mmlab.report.boards.words import counted
-    from mmlab.store import open_store
 
-    with open_store(db) as store:
+    with reading(db) as store:
         ids = _done_runs(store, runs)
         details = [store.run_detail(run_id) for run_id in ids]
         unnamed = sum(row.origin is not None for row in store.runs(status="done"))

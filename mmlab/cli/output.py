@@ -10,8 +10,8 @@ import math
 import os
 import select
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, NoReturn, TypeVar, cast
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
     from rich.console import Console
     from rich.table import Table
+
+    from mmlab.store import Store
 
 
 SCHEMA_VERSION = 1
@@ -163,6 +165,17 @@ def say(text: str) -> None:
     """One line for the person at the terminal, not for a pipe; `-q` silences it."""
     if not is_quiet():
         click.echo(text, err=True)
+
+
+@contextmanager
+def reading(db: str) -> Iterator[Store]:
+    """An open store for a verb that only reads; says what must be known of how it is read."""
+    from mmlab.store import open_store
+
+    with open_store(db) as store:
+        if store.notice is not None:
+            say(store.notice)
+        yield store
 
 
 def fail(error: MmlabError) -> NoReturn:

@@ -14,17 +14,19 @@ from mmlab.cli.output import (
     console,
     db_option,
     json_option,
+    reading,
     say,
     verbosity_options,
 )
 
 if TYPE_CHECKING:
-    from mmlab.report.contents import Contents, Table
+    from mmlab.report.contents import Contents, Table, ViewName
     from mmlab.store import Store
 
 
 FORMATS = ("html", "md", "csv", "json", "parquet")
-TABLES = ("leaderboard", "fusion_gain", "robustness")
+TABLES = ("leaderboard", "fusion_gain", "robustness", "failures")
+VIEWS = ("all_runs", "label_results", "sample_outcomes", "live_curves", "artifacts")
 
 
 @click.command(short_help="Print the leaderboard, or write it as HTML, Markdown, CSV, ...")
@@ -35,8 +37,9 @@ TABLES = ("leaderboard", "fusion_gain", "robustness")
 )
 @click.option(
     "--table",
-    type=click.Choice(TABLES),
-    help="Only this one.  [default: all; in CSV and Parquet the leaderboard]",
+    type=click.Choice([*TABLES, *VIEWS]),
+    help="Only this one; all_runs and what follows, whole views, as JSON, CSV or Parquet.  "
+    "[default: all but those; in CSV and Parquet the leaderboard]",
 )
 @db_option
 @json_option
@@ -68,6 +71,8 @@ def report(
     chosen = "json" if as_json else file_format
     if out is not None:
         _write(runs, out, chosen, table, db)
+    elif table in VIEWS:
+        _print_view(runs, chosen, cast("ViewName", table), db)
     elif chosen is None:
         show_leaderboard(db, runs, table)
     else:
@@ -77,10 +82,9 @@ def report(
 def show_leaderboard(db: str, runs: Collection[str] = (), table: Table | None = None) -> None:
     """Print all tables, or one, of all runs, or of these runs and experiments."""
     from mmlab.report.contents import all_boards, read_contents
-    from mmlab.report.render.text import board_width, draw_board
-    from mmlab.store import open_store
+    from mmlab.report.render.text import board_width, draw_board, draw_failures
 
-    with open_store(db) as store:
+    with reading(db) as store:
         contents = read_contents(store, _run_ids(store, runs))
         say(f"results in {store.url_display}")
         shown = list(all_boards(store, contents, table))
@@ -89,7 +93,25 @@ def show_leaderboard(db: str, runs: Collection[str] = (), table: Table | None = 
         for board in shown:
             out.print(draw_board(board, out.width))
             out.print()
+        if table in (None, "failures") and not contents.failures.is_empty():
+            out.print(draw_failures(contents.failures))
+            out.print()
     _say_if_empty(contents, table)
+
+
+def _print_view(runs: Collection[str], file_format: str | None, name: ViewName, db: str) -> None:
+    """Print a whole view as JSON or CSV."""
+    from mmlab.report.contents import VIEWS as FOUND
+    from mmlab.report.frames import of_view
+    from mmlab.report.render.files import to_csv, view_to_json
+
+    if file_format not in ("json", "csv"):
+        raise click.UsageError(
+            f"{name} is for programs; add --json or --format csv, or --out {name}.parquet"
+        )
+    with reading(db) as store:
+        rows = of_view(store, FOUND[name], _run_ids(store, runs))
+    click.echo(view_to_json(name, rows) if file_format == "json" else to_csv(rows), nl=False)
 
 
 def _say_if_empty(contents: Contents, table: Table | None) -> None:
@@ -111,14 +133,14 @@ def _print_text(runs: Collection[str], file_format: str, table: Table | None, db
     """Print the tables as Markdown or JSON, or one as CSV."""
     from mmlab.report.contents import all_boards, read_contents
     from mmlab.report.render.files import to_csv, to_json, to_markdown
-    from mmlab.store import open_store
 
     if file_format in ("html", "parquet"):
         raise click.UsageError(f"{file_format} is for files; add --out report.{file_format}")
-    with open_store(db) as store:
+    with reading(db) as store:
         contents = read_contents(store, _run_ids(store, runs))
         if file_format == "md":
-            text = to_markdown(all_boards(store, contents, table))
+            failures = contents.failures if table in (None, "failures") else None
+            text = to_markdown(all_boards(store, contents, table), failures)
         elif file_format == "csv":
             text = to_csv(contents.table(table or "leaderboard"))
         else:
@@ -132,13 +154,12 @@ def _write(
 ) -> None:
     from mmlab.report.contents import read_contents
     from mmlab.report.render.files import Format, report_format, write_report
-    from mmlab.store import open_store
 
     if table and report_format(out, file_format) == "html":
         raise click.UsageError("an HTML page shows every table; leave out --table")
-    with open_store(db) as store:
+    with reading(db) as store:
         ids = _run_ids(store, runs)
         write_report(store, ids, out, cast("Format | None", file_format), table=table)
-        if table:
+        if table and table not in VIEWS:
             _say_if_empty(read_contents(store, ids), table)
     say(f"wrote {out}")

@@ -18,6 +18,7 @@ from mmlab.cli.output import (
     db_option,
     json_option,
     print_json,
+    reading,
     say,
     table,
     verbosity_options,
@@ -67,9 +68,7 @@ def ls(experiment: str | None, status: str | None, limit: int, db: str, as_json:
       mmlab ls --experiment emoji-fusion --status failed
       mmlab ls --limit 1000 --json
     """
-    from mmlab.store import open_store
-
-    with open_store(db) as store:
+    with reading(db) as store:
         rows = store.runs(experiment=experiment, status=status, limit=limit)
         queue = store.queued_cells(experiment)
         name = store.url_display
@@ -165,9 +164,7 @@ def show(
       mmlab show emoji-contrastive --sample 1F923
       mmlab show 3fa8 --env --json
     """
-    from mmlab.store import open_store
-
-    with open_store(db) as store:
+    with reading(db) as store:
         run_id = store.find_run(run).run_id
         if sample is not None:
             _show_cards(store, run_id, sample, evaluation, as_json=as_json)

@@ -12,16 +12,13 @@ from sqlalchemy import Select, and_, func, select
 
 from mmlab.report.cards import Bar, Card, no_cards, not_asked, not_done, prompt_parts, spread
 from mmlab.store import Store
-from mmlab.store.tables import (
-    evaluations,
-    label_sets,
-    labels,
-    rankings,
-    runs,
-    sample_results,
-    sample_truths,
-    samples,
-    thumbnails,
+from mmlab.store.bulk import among
+from mmlab.store.views import (
+    label_rankings,
+    run_evaluations,
+    sample_outcomes,
+    sample_pictures,
+    true_labels,
 )
 
 #: How cards are chosen, for the reader of a report.
@@ -76,52 +73,52 @@ def sample_cards(store: Store, run: str, sample: str, evaluation: str | None = N
         raise no_cards(store, run, evaluation)
     cards = []
     for ranked in evaluated:
-        query = select(samples.c.id).join(sample_results)
-        query = query.where(sample_results.c.evaluation_id == ranked.evaluation_id)
-        found = store.frame(query.where(samples.c.stable_id == sample))
-        cards += _cards(store, ranked, found["id"].to_list())
+        row = sample_outcomes.c
+        query = select(row.sample_id).where(row.evaluation_id == ranked.evaluation_id)
+        found = store.frame(query.where(row.sample == sample))
+        cards += _cards(store, ranked, found["sample_id"].to_list())
     if not cards:
         raise not_asked(store, run, sample, [it.evaluation_id for it in evaluated])
     return cards
 
 
 def _ranked(store: Store, run: str, evaluation: str | None) -> list[Ranked]:
-    row = evaluations.c
+    row = run_evaluations.c
+    is_ranked = label_rankings.c.evaluation_id == row.evaluation_id
     query = (
         select(
-            row.id.label("evaluation_id"),
-            runs.c.id.label("run_id"),
-            runs.c.experiment,
-            runs.c.cell,
-            runs.c.seed,
-            row.name.label("evaluation"),
+            row.evaluation_id,
+            row.run_id,
+            row.experiment,
+            row.cell,
+            row.seed,
+            row.evaluation,
             row.condition,
             row.templates,
-            label_sets.c.label_count,
+            row.label_count,
         )
-        .join(runs, runs.c.id == row.run_id)
-        .join(label_sets, label_sets.c.id == row.label_set_id)
-        .where(runs.c.id == run, runs.c.status == "done")
-        .where(select(rankings.c.rank).where(rankings.c.evaluation_id == row.id).exists())
-        .order_by(row.id)
+        .where(row.run_id == run, row.label_count.is_not(None))
+        .where(select(label_rankings.c.rank).where(is_ranked).exists())
+        .order_by(row.evaluation_id)
     )
     if evaluation is not None:
-        query = query.where(row.name == evaluation)
+        query = query.where(row.evaluation == evaluation)
     found = store.frame(query).to_dicts()
     return [Ranked(**it | {"templates": tuple(json.loads(it["templates"]))}) for it in found]
 
 
 def _chosen(store: Store, evaluation_id: int, count: int) -> list[int]:
     """Ids of the samples to show, by the rank of their truth."""
-    result = sample_results.c
+    result = sample_outcomes.c
     known = and_(result.evaluation_id == evaluation_id, result.rank.is_not(None))
-    pictured = select(thumbnails.c.sample_id).where(thumbnails.c.sample_id == result.sample_id)
+    picture = sample_pictures.c
+    pictured = select(picture.sample_id).where(picture.sample_id == result.sample_id)
     for condition in (and_(known, pictured.exists()), known):
         total = int(store.frame(select(func.count().label("n")).where(condition))["n"][0])
         if total:
             order = func.row_number().over(order_by=(result.rank, result.sample_id)) - 1
             ordered = select(result.sample_id, order.label("place")).where(condition).subquery()
-            query = select(ordered.c.sample_id).where(ordered.c.place.in_(spread(total, count)))
+            query = select(ordered.c.sample_id).where(among(ordered.c.place, spread(total, count)))
             return store.frame(query.order_by(ordered.c.place))["sample_id"].to_list()
     return []
 
@@ -136,39 +133,36 @@ def _cards(store: Store, ranked: Ranked, ids: Sequence[int]) -> list[Card]:
 
 
 def _results(ranked: Ranked, ids: Sequence[int]) -> Select[Any]:
-    row = sample_results.c
+    row, picture = sample_outcomes.c, sample_pictures
     return (
         select(
             row.sample_id,
-            samples.c.stable_id,
+            row.sample,
             row.rank,
             row.probability,
             row.top_probability,
             row.has_tie,
-            thumbnails.c.image,
+            picture.c.image,
         )
-        .join(samples, samples.c.id == row.sample_id)
-        .outerjoin(thumbnails, thumbnails.c.sample_id == row.sample_id)
-        .where(row.evaluation_id == ranked.evaluation_id, row.sample_id.in_(ids))
+        .outerjoin(picture, picture.c.sample_id == row.sample_id)
+        .where(row.evaluation_id == ranked.evaluation_id, among(row.sample_id, ids))
     )
 
 
 def _truths(ranked: Ranked, ids: Sequence[int]) -> Select[Any]:
-    row = sample_truths.c
+    row = true_labels.c
     return (
-        select(row.sample_id, row.label_id, labels.c.text)
-        .join(labels, labels.c.id == row.label_id)
-        .where(row.evaluation_id == ranked.evaluation_id, row.sample_id.in_(ids))
-        .order_by(row.sample_id, labels.c.position)
+        select(row.sample_id, row.label)
+        .where(row.evaluation_id == ranked.evaluation_id, among(row.sample_id, ids))
+        .order_by(row.sample_id, row.position)
     )
 
 
 def _first_labels(ranked: Ranked, ids: Sequence[int]) -> Select[Any]:
-    row = rankings.c
+    row = label_rankings.c
     return (
-        select(row.sample_id, row.rank, row.label_id, labels.c.text, row.score)
-        .join(labels, labels.c.id == row.label_id)
-        .where(row.evaluation_id == ranked.evaluation_id, row.sample_id.in_(ids))
+        select(row.sample_id, row.rank, row.label, row.score, row.is_truth)
+        .where(row.evaluation_id == ranked.evaluation_id, among(row.sample_id, ids))
         .order_by(row.sample_id, row.rank)
     )
 
@@ -182,12 +176,11 @@ def _by_sample(rows: pl.DataFrame) -> dict[int, list[Row]]:
 
 def _card(ranked: Ranked, result: Row, truths: list[Row], first: list[Row]) -> Card:
     before, after = prompt_parts(ranked.templates)
-    true_ids = {row["label_id"] for row in truths}
     bars = [
-        Bar(row["rank"], (row["text"],), before, after, row["score"], row["label_id"] in true_ids)
+        Bar(row["rank"], (row["label"],), before, after, row["score"], row["is_truth"])
         for row in first
     ]
-    texts = tuple(row["text"] for row in truths)
+    texts = tuple(row["label"] for row in truths)
     if result["rank"] is not None and result["rank"] > len(first):
         beyond = Bar(result["rank"], texts, before, after, result["probability"], True, True)
         bars.append(beyond)
@@ -198,7 +191,7 @@ def _card(ranked: Ranked, result: Row, truths: list[Row], first: list[Row]) -> C
         seed=ranked.seed,
         evaluation=ranked.evaluation,
         condition=ranked.condition,
-        sample=result["stable_id"],
+        sample=result["sample"],
         truths=texts,
         rank=result["rank"],
         label_count=ranked.label_count,

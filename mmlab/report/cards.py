@@ -14,7 +14,8 @@ from sqlalchemy import select
 
 from mmlab.errors import UsageError, explain
 from mmlab.store import RunRow, Store
-from mmlab.store.tables import evaluations, rankings, sample_results, samples
+from mmlab.store.bulk import among
+from mmlab.store.views import label_rankings, run_evaluations, sample_outcomes
 
 
 @dataclass(frozen=True)
@@ -156,8 +157,9 @@ def not_done(run: RunRow) -> UsageError:
 
 def no_cards(store: Store, run: str, evaluation: str | None) -> UsageError:
     """For a run none of whose evaluations, or not the named one, ranked labels."""
-    query = select(evaluations.c.name).where(evaluations.c.run_id == run).distinct()
-    names = store.frame(query.order_by(evaluations.c.name))["name"].to_list()
+    row = run_evaluations.c
+    query = select(row.evaluation).where(row.run_id == run).distinct()
+    names = sorted(store.frame(query)["evaluation"])
     if evaluation is not None and evaluation not in names:
         fault, found = "no such evaluation", f"{evaluation!a}; it has {_listed(names)}"
     else:
@@ -180,8 +182,8 @@ def no_cards(store: Store, run: str, evaluation: str | None) -> UsageError:
 
 def _rankers(store: Store) -> str:
     """The evaluators of this database that do, if any."""
-    row = evaluations.c
-    ranks = select(rankings.c.rank).where(rankings.c.evaluation_id == row.id).exists()
+    row, ranked = run_evaluations.c, label_rankings.c
+    ranks = select(ranked.rank).where(ranked.evaluation_id == row.evaluation_id).exists()
     query = select(row.evaluator).where(ranks).distinct()
     names = sorted(store.frame(query)["evaluator"])
     return f": here those by {', '.join(names)}" if names else ""
@@ -189,11 +191,11 @@ def _rankers(store: Store) -> str:
 
 def not_asked(store: Store, run: str, sample: str, evaluated: Sequence[int]) -> UsageError:
     """For a sample that none of these evaluations, of which there are some, ranked labels for."""
-    chosen = evaluations.c.id.in_(evaluated)
-    splits = store.frame(select(evaluations.c.split).where(chosen).distinct())["split"].to_list()
-    query = select(samples.c.stable_id).join(sample_results).order_by(samples.c.id).limit(3)
-    query = query.where(sample_results.c.evaluation_id == evaluated[0])
-    known = store.frame(query)["stable_id"].to_list()
+    row, asked = run_evaluations.c, sample_outcomes.c
+    chosen = among(row.evaluation_id, evaluated)
+    splits = store.frame(select(row.split).where(chosen).distinct())["split"].to_list()
+    query = select(asked.sample).where(asked.evaluation_id == evaluated[0])
+    known = store.frame(query.order_by(asked.sample_id).limit(3))["sample"].to_list()
     words = " and ".join(sorted(splits))
     return UsageError(
         explain(

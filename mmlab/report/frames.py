@@ -6,16 +6,21 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import polars as pl
-from sqlalchemy import ColumnElement, Double, Integer, Select, case, cast, func, select
+from sqlalchemy import BigInteger, ColumnElement, Double, Select, Table, case, func, select
 
 from mmlab.metric import by_number
 from mmlab.store import Store, views
-from mmlab.store.tables import evaluations, label_metrics, labels, metric_declarations, runs
+from mmlab.store.bulk import among
 
 #: Points of one drawn curve; longer ones are averaged over stretches of equal length.
 DRAWN_POINTS = 200
 
 _LABEL_INDEX = ("experiment", "cell", "group_hash", "evaluation", "condition", "protocol_hash")
+#: How rows of views are ordered: the same on every database.
+_ORDER = (
+    *("experiment", "cell", "group_hash", "seed", "replicate", "run_id", "evaluation_id"),
+    *("position", "sample_id", "metric", "step", "path"),
+)
 
 
 def in_number(names: pl.Series) -> pl.Expr:
@@ -26,10 +31,10 @@ def in_number(names: pl.Series) -> pl.Expr:
 
 def done_runs(store: Store, ids: Runs = None) -> pl.DataFrame:
     """One row per done run, oldest first, with `provenance` and `summary` as JSON text."""
-    row = runs.c
+    row = views.all_runs.c
     query = (
         select(
-            row.id.label("run_id"),
+            row.run_id,
             row.experiment,
             row.cell,
             row.axes,
@@ -44,7 +49,16 @@ def done_runs(store: Store, ids: Runs = None) -> pl.DataFrame:
         .where(row.status == "done")
         .order_by(row.created_at, row.experiment, row.cell, row.seed, row.replicate)
     )
-    return store.frame(of_runs(query, row.id, ids))
+    return store.frame(of_runs(query, row.run_id, ids))
+
+
+def of_view(store: Store, view: Table, ids: Runs = None) -> pl.DataFrame:
+    """The rows of a view that are of these runs, all columns, in an order that is always the same.
+
+    Mind what there is of it: `sample_outcomes` has a row for every sample of every evaluation.
+    """
+    found = store.frame(of_runs(select(view), view.c.run_id, ids))
+    return found.sort(*(name for name in _ORDER if name in found.columns), nulls_last=True)
 
 
 def submitted_cells(store: Store, ids: Runs = None) -> pl.DataFrame:
@@ -93,117 +107,133 @@ def label_table(store: Store, ids: Runs = None) -> pl.DataFrame:
     A value is the mean over the runs in which it is defined, null where it is in none; `runs`
     counts the runs of the group. Labels are in the order of their label set.
     """
-    long = store.frame(of_runs(_label_means(), runs.c.id, ids))
-    index = [*_LABEL_INDEX, "position", "label", "runs"]
-    return long.sort(*index, in_number(long["name"])).pivot(on="name", index=index, values="value")
+    row = views.label_results.c
+    query = select(row.evaluation_id, row.position, row.label, row.metric, row.value)
+    long = store.frame(of_runs(query, row.run_id, ids))
+    long = long.join(_evaluated(store, ids), on="evaluation_id").sort("seed", "evaluation_id")
+    index = [*_LABEL_INDEX, "position", "label"]
+    means = long.group_by(*index, "metric", maintain_order=True).agg(
+        pl.col("value").cast(pl.Float64).mean(), pl.col("run_id").n_unique().alias("runs")
+    )
+    index.append("runs")
+    means = means.sort(*index, in_number(means["metric"]))
+    return means.pivot(on="metric", index=index, values="value")
 
 
-# Statements of several column types; the store reads them from the statement.
-def _label_means() -> Select[Any]:
-    group = (
-        runs.c.experiment,
-        runs.c.cell,
-        runs.c.group_hash,
-        evaluations.c.name,
-        evaluations.c.condition,
-        evaluations.c.protocol_hash,
-        labels.c.position,
-        labels.c.text,
-        label_metrics.c.name,
-    )
-    source = (
-        label_metrics.join(evaluations, evaluations.c.id == label_metrics.c.evaluation_id)
-        .join(runs, runs.c.id == evaluations.c.run_id)
-        .join(labels, labels.c.id == label_metrics.c.label_id)
-    )
-    names = [column.label(name) for column, name in zip(group, _LABEL_NAMES, strict=True)]
-    mean = func.avg(cast(label_metrics.c.value, Double), type_=Double)
-    count = func.count(runs.c.id.distinct())
-    query = select(*names, mean.label("value"), count.label("runs")).select_from(source)
-    return query.where(runs.c.status == "done").group_by(*group)
+def _evaluated(store: Store, ids: Runs) -> pl.DataFrame:
+    """What each evaluation is: by it rows are grouped that are too many to have it each."""
+    row = views.run_evaluations.c
+    names = [row[name] for name in _LABEL_INDEX]
+    query = select(row.evaluation_id, row.run_id, row.seed, *names)
+    return store.frame(of_runs(query, row.run_id, ids))
 
 
 def label_units(store: Store, ids: Runs = None) -> dict[str, str]:
     """The units of the metrics of labels that runs have, in the order in which they are shown."""
-    row, declared = label_metrics.c, metric_declarations.c
+    row, declared = views.label_results.c, views.declared_metrics
+    is_its = declared.c.metric_declaration_id == row.metric_declaration_id
+    query = select(row.metric, row.unit, declared.c.position).outerjoin(declared, is_its).distinct()
+    found = store.frame(of_runs(query, row.run_id, ids))
+    found = found.sort("position", in_number(found["metric"]), nulls_last=True)
+    named = found.unique("metric", keep="first", maintain_order=True)
+    return dict(named.select("metric", pl.col("unit").fill_null("")).iter_rows())
+
+
+def curve_metrics(store: Store, ids: Runs = None) -> pl.DataFrame:
+    """The metrics of each experiment's curves, in the order in which they are shown.
+
+    `position` is the metric's place among them, null where nobody declares it. Of every curve one
+    point is read.
+    """
+    lengths, last = _lengths(ids).subquery(), views.curves.c
+    is_last = (last.run_id == lengths.c.run_id) & (last.metric == lengths.c.metric)
+    declared = views.declared_metrics
     query = (
-        select(row.name, declared.unit, declared.position)
-        .join(evaluations, evaluations.c.id == row.evaluation_id)
-        .join(runs, runs.c.id == evaluations.c.run_id)
-        .outerjoin(metric_declarations, declared.id == row.metric_declaration_id)
+        select(last.experiment, last.metric, declared.c.position)
+        .select_from(lengths)
+        .join(views.curves, is_last & (last.step == lengths.c.last))
+        .outerjoin(declared, declared.c.metric_declaration_id == last.metric_declaration_id)
         .distinct()
     )
-    found = store.frame(of_runs(query, runs.c.id, ids))
-    found = found.sort("position", in_number(found["name"]), nulls_last=True)
-    named = found.unique("name", keep="first", maintain_order=True)
-    return dict(named.select("name", pl.col("unit").fill_null("")).iter_rows())
+    found = store.frame(query)
+    found = found.group_by("experiment", "metric").agg(pl.col("position").min())
+    return found.sort("experiment", "position", in_number(found["metric"]), nulls_last=True)
 
 
-_LABEL_NAMES = (*_LABEL_INDEX, "position", "label", "name")
-
-
-def drawn_curves(store: Store, ids: Runs = None, points: int = DRAWN_POINTS) -> pl.DataFrame:
+def drawn_curves(
+    store: Store,
+    ids: Runs = None,
+    points: int = DRAWN_POINTS,
+    metrics: Collection[str] | None = None,
+) -> pl.DataFrame:
     """The curves of every group of seeds in at most `points` points each, averaged in the database.
 
-    A point is the mean over a stretch of a run's consecutive finite values, at the stretch's last
-    step; `mean`, `low` and `high` are then mean, least and greatest over the group's runs. Null
-    where a stretch has no finite value. `position` is the metric's place among the experiment's
-    curves, null where nobody declares it.
+    A point is the mean over a run's finite values in a stretch of steps, at the last of them; of
+    a group's curves whose longest has no more than `points`, every step is a stretch of its own.
+    `mean`, `low` and `high` are then mean, least and greatest over the group's runs. Null where a
+    stretch has no finite value. `position` is as in `curve_metrics`.
     """
-    binned = store.frame(_binned(ids, points))
-    positions = store.frame(_positions(ids))
+    binned = store.frame(_binned(ids, points, metrics))
     group = ("experiment", "cell", "group_hash", "metric", "bin")
     return (
-        binned.group_by(group)
+        binned.sort("run_id")
+        .group_by(group, maintain_order=True)
         .agg(
             pl.col("step").max(),
             pl.col("value").mean().alias("mean"),
             pl.col("value").min().alias("low"),
             pl.col("value").max().alias("high"),
         )
-        .join(positions, on=["experiment", "metric"], how="left")
+        .join(curve_metrics(store, ids), on=["experiment", "metric"], how="left")
         .sort(group)
     )
 
 
-def _positions(ids: Runs) -> Select[Any]:
-    """Where each metric stands among the curves of its experiment."""
-    row, declared = views.curves.c, metric_declarations.c
-    place = func.min(declared.position, type_=Integer).label("position")
-    query = select(row.experiment, row.metric, place).join(
-        metric_declarations, declared.id == row.metric_declaration_id
-    )
-    return of_runs(query, row.run_id, ids).group_by(row.experiment, row.metric)
-
-
-def _binned(ids: Runs, points: int) -> Select[Any]:
+# Statements of several column types; the store reads them from the statement.
+def _lengths(ids: Runs, metrics: Collection[str] | None = None) -> Select[Any]:
+    """How many points each curve has, and from where to where: an index alone tells it."""
     row = views.curves.c
-    series = (row.run_id, row.metric)
-    position = func.row_number().over(partition_by=series, order_by=row.step) - 1
-    point: Select[Any] = select(
+    query = select(
+        row.run_id,
+        row.experiment,
+        row.group_hash,
+        row.metric,
+        func.count().label("total"),
+        func.min(row.step, type_=BigInteger).label("first"),
+        func.max(row.step, type_=BigInteger).label("last"),
+    )
+    if metrics is not None:
+        query = query.where(among(row.metric, metrics))
+    query = of_runs(query, row.run_id, ids)
+    return query.group_by(row.run_id, row.experiment, row.group_hash, row.metric)
+
+
+def _binned(ids: Runs, points: int, metrics: Collection[str] | None) -> Select[Any]:
+    row, lengths = views.curves.c, _lengths(ids, metrics).subquery().c
+    extent = select(
+        lengths.experiment,
+        lengths.group_hash,
+        lengths.metric,
+        func.max(lengths.total).label("total"),
+        func.min(lengths.first).label("first"),
+        (func.max(lengths.last) - func.min(lengths.first) + 1).label("steps"),
+    ).group_by(lengths.experiment, lengths.group_hash, lengths.metric)
+    group = extent.subquery()
+    spread = (row.step - group.c.first) * points // group.c.steps
+    number = case((group.c.total > points, spread), else_=row.step - group.c.first)
+    columns = (
         row.run_id,
         row.experiment,
         row.cell,
         row.group_hash,
         row.metric,
-        row.step,
-        row.value,
-        position.label("position"),
-        func.count().over(partition_by=series).label("total"),
+        number.label("bin"),
     )
-    inner = of_runs(point, row.run_id, ids).subquery()
-    spread = inner.c.position * points // inner.c.total
-    number = case((inner.c.total > points, spread), else_=inner.c.position).label("bin")
-    group = (
-        inner.c.run_id,
-        inner.c.experiment,
-        inner.c.cell,
-        inner.c.group_hash,
-        inner.c.metric,
-        number,
-    )
-    value = func.avg(inner.c.value, type_=Double).label("value")
-    return select(*group, func.max(inner.c.step).label("step"), value).group_by(*group)
+    value = func.avg(row.value, type_=Double).label("value")
+    is_of = (group.c.experiment == row.experiment) & (group.c.group_hash == row.group_hash)
+    query = select(*columns, func.max(row.step, type_=BigInteger).label("step"), value)
+    query = query.join(group, is_of & (group.c.metric == row.metric))
+    return of_runs(query, row.run_id, ids).group_by(*columns[:-1], number)
 
 
 #: The runs to report on by their ids; None for every run that is done.
@@ -213,7 +243,7 @@ Runs = Sequence[str] | None
 # A statement of whatever columns passes through.
 def of_runs(query: Select[Any], column: ColumnElement[Any], runs: Runs) -> Select[Any]:
     """The statement restricted to these runs."""
-    return query if runs is None else query.where(column.in_(list(runs)))
+    return query if runs is None else query.where(among(column, runs))
 
 
 def run_ids(store: Store, names: Collection[str]) -> list[str]:

@@ -16,6 +16,7 @@ import polars as pl
 
 from mmlab.report.frames import Runs
 from mmlab.report.gain_runs import Family, SeedGroup, costs_of, read_families, read_outcomes
+from mmlab.report.leaderboard import SEED_GROUP, progress
 from mmlab.statistics.intervals import PAIRED_KINDS, Paired, paired_interval
 from mmlab.store import Store
 
@@ -53,7 +54,13 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "gap": pl.Float64,
     "width": pl.String,
     "function_class": pl.String,
+    "planned": pl.Int64,
+    "done": pl.Int64,
+    "failed": pl.Int64,
+    "running": pl.Int64,
+    "failures": pl.String,
 }
+_PROGRESS = ("planned", "done", "failed", "running", "failures")
 _ORDER = ("experiment", "evaluation", "condition", "split", "dataset_revision")
 
 
@@ -80,12 +87,21 @@ def fusion_gain(store: Store, runs: Runs = None) -> pl.DataFrame:
       and `width` where a sweep was matched, `samples_per_second` of training: `Costs`.
     - `function_class`: fusions of one class can express the same functions.
 
-    Ordered by question, then by gain. Repetitions of a seed count as that seed, with their mean.
+    - `planned`, `done`, `failed`, `running`, `failures`: as in the leaderboard.
+
+    Ordered by question, then by gain, groups of which seeds have failed last. Repetitions of a seed
+    count as that seed, with their mean.
     """
     rows = [row for family in read_families(store, runs) for row in _gains(store, family)]
-    return pl.DataFrame(rows, schema=SCHEMA, orient="row").sort(
-        *_ORDER, "gain", "cell", descending=[False] * len(_ORDER) + [True, False]
-    )
+    known = {name: kind for name, kind in SCHEMA.items() if name not in _PROGRESS}
+    gains = pl.DataFrame(rows, schema=known, orient="row")
+    if gains.is_empty():
+        return pl.DataFrame(schema=SCHEMA)
+    gains = gains.join(progress(store, runs), on=list(SEED_GROUP), how="left")
+    has_failed = pl.col("failed") > 0
+    return gains.sort(
+        *_ORDER, has_failed, "gain", "cell", descending=[False] * (len(_ORDER) + 1) + [True, False]
+    ).select(*SCHEMA)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import polars as pl
 from sqlalchemy import Select, select
 
 from mmlab.report.frames import Runs, of_runs
-from mmlab.store import Store
-from mmlab.store.tables import evaluations, metric_declarations, metrics, runs, sample_results
+from mmlab.store import Store, views
+from mmlab.store.bulk import among
 
 # Rows of frames, and JSON of the store: values of whatever type.
 Row = dict[str, Any]
@@ -59,7 +59,7 @@ def read_families(store: Store, ids: Runs = None) -> list[Family]:
     Questions are equal where the protocol is, the list of samples aside: a modality that some
     samples lack is asked of fewer, and the pairs are then those that both were asked.
     """
-    rows = store.frame(of_runs(_answers(), runs.c.id, ids)).to_dicts()
+    rows = store.frame(of_runs(_answers(), views.run_evaluations.c.run_id, ids)).to_dicts()
     questions: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
         questions.setdefault(_question(row), []).append(row)
@@ -70,32 +70,35 @@ def read_families(store: Store, ids: Runs = None) -> list[Family]:
 # A select of columns of several types.
 def _answers() -> Select[Any]:
     """Evaluations with a metric that is declared to tell gains: of several the first declared."""
-    run, row, declared = runs.c, evaluations.c, metric_declarations.c
+    run, row, declared = views.all_runs.c, views.run_evaluations.c, views.declared_metrics.c
+    final = views.leaderboard.c
     return (
         select(
-            run.id.label("run_id"),
-            run.experiment,
-            run.cell,
-            run.axes,
-            run.group_hash,
-            run.seed,
+            row.run_id,
+            row.experiment,
+            row.cell,
+            row.axes,
+            row.group_hash,
+            row.seed,
             run.resolved,
             run.summary,
-            row.id.label("evaluation_id"),
-            row.name.label("evaluation"),
+            row.evaluation_id,
+            row.evaluation,
             row.condition,
             row.split,
             row.dataset_revision,
             row.protocol,
-            declared.name.label("metric"),
+            declared.metric,
             declared.mean_of,
             declared.unit,
         )
-        .join(runs, run.id == row.run_id)
-        .join(metrics, metrics.c.evaluation_id == row.id)
-        .join(metric_declarations, declared.id == metrics.c.metric_declaration_id)
-        .where(run.status == "done", row.sample_count > 0, declared.has_gain)
-        .order_by(run.created_at, run.id, row.id, declared.position.desc(), declared.name)
+        .join(views.all_runs, run.run_id == row.run_id)
+        .join(views.leaderboard, final.evaluation_id == row.evaluation_id)
+        .join(views.declared_metrics, declared.metric_declaration_id == final.metric_declaration_id)
+        .where(row.sample_count > 0, declared.has_gain)
+        .order_by(
+            run.created_at, row.run_id, row.evaluation_id, declared.position.desc(), declared.metric
+        )
     )
 
 
@@ -152,9 +155,9 @@ def read_outcomes(store: Store, groups: Iterable[SeedGroup]) -> dict[tuple[str, 
         for seed, evaluation_ids in group.evaluations.items()
         for evaluation in evaluation_ids
     }
-    row = sample_results.c
+    row = views.sample_outcomes.c
     query = select(row.evaluation_id, row.sample_id, row.outcome)
-    found = store.frame(query.where(row.evaluation_id.in_(places), row.outcome.is_not(None)))
+    found = store.frame(query.where(among(row.evaluation_id, places), row.outcome.is_not(None)))
     parts: dict[tuple[str, int], list[pl.DataFrame]] = {}
     for (evaluation,), part in found.partition_by("evaluation_id", as_dict=True).items():
         parts.setdefault(places[evaluation], []).append(part)

@@ -16,7 +16,8 @@ from sqlalchemy import Double, Integer, Select, case, cast, func, select
 from mmlab.metric import SHARE
 from mmlab.statistics.intervals import normal_half_width, student_half_width, wilson_interval
 from mmlab.store import Store
-from mmlab.store.tables import sample_results
+from mmlab.store.bulk import among
+from mmlab.store.views import sample_outcomes
 
 # How far a metric may be from a mean over samples and still be that mean, relative to it or to 1:
 # outcomes are float32.
@@ -41,7 +42,7 @@ def _moments(store: Store, board: pl.DataFrame) -> pl.DataFrame:
     evaluations = single["evaluation_id"].unique().to_list()
     if not evaluations:
         return pl.DataFrame(schema=_MOMENTS)
-    sums = store.frame(_sums(cutoffs).where(sample_results.c.evaluation_id.in_(evaluations)))
+    sums = store.frame(_sums(cutoffs).where(among(sample_outcomes.c.evaluation_id, evaluations)))
     return pl.concat([_moment(sums, None), *(_moment(sums, k) for k in cutoffs)])
 
 
@@ -57,7 +58,7 @@ _MOMENTS: dict[str, pl.DataType | type[pl.DataType]] = {
 
 # A select of columns of several types.
 def _sums(cutoffs: Iterable[int]) -> Select[Any]:
-    row = sample_results.c
+    row = sample_outcomes.c
     outcome = cast(row.outcome, Double)
     hits = [
         cast(func.sum(case((row.rank <= k, 1), else_=0)), Double).label(f"hits_{k}")

@@ -10,7 +10,7 @@ from mmlab.report.frames import Runs, in_number, of_runs
 from mmlab.report.intervals import give_bounds, with_intervals
 from mmlab.statistics.intervals import INTERVAL_KINDS
 from mmlab.store import Store
-from mmlab.store.tables import metric_declarations
+from mmlab.store.views import all_runs, declared_metrics, queue_places, whole_cells
 from mmlab.store.views import leaderboard as finals
 
 #: What makes two results comparable: within one comparison, and only there, rows have places.
@@ -54,6 +54,11 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "undefined": pl.Int64,
     "samples": pl.Int64,
     "skipped": pl.Int64,
+    "planned": pl.Int64,
+    "done": pl.Int64,
+    "failed": pl.Int64,
+    "running": pl.Int64,
+    "failures": pl.String,
 }
 # Of the protocols of one name, the one with the most rows first.
 _SORTED = (
@@ -87,9 +92,12 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
     - `origin`: the tool that published the figures; null for runs executed here.
     - `test_set`, `main_metric`: what the samples are called elsewhere, and the metric quoted there.
     - `samples`, `skipped`: of one seed's evaluation; the largest where seeds differ.
+    - `planned`, `done`, `failed`, `running`, `failures`: how many seeds were asked for and how they
+      stand, and how failed ones ended ("nan, oom"): `progress`.
     - `place`: 1 for the best mean among rows of equal evaluation, condition, split, protocol hash
-      and metric; equal means share a place. Results under different protocols are never ranked
-      against each other: each has its own place 1. Null where `better` is.
+      and metric; equal means share a place. Groups with failed seeds have the places after those of
+      groups without: a mean over what is left may flatter them. Results under different protocols
+      are never ranked against each other: each has its own place 1. Null where `better` is.
 
     Ordered by comparison, metric (as declared, those without a direction last) and place.
     """
@@ -99,6 +107,9 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
     # Sums of floats depend on their order, which must not depend on the database.
     board = _over_seeds(_per_seed(values.sort("replicate")).sort("seed"))
     board = give_bounds(_with_declarations(store, board, values))
+    board = board.join(
+        progress(store, runs), on=list(SEED_GROUP), how="left", maintain_order="left"
+    )
     return _placed(with_intervals(store, board)).select(
         pl.col(name).cast(kind) for name, kind in SCHEMA.items()
     )
@@ -154,9 +165,9 @@ def _with_declarations(store: Store, board: pl.DataFrame, values: pl.DataFrame) 
 
     One declaration for all rows of a metric: they are ranked against each other.
     """
-    row = metric_declarations.c
+    row = declared_metrics.c
     columns = (row.better, row.unit, row.position, row.mean_of, row.low_of, row.high_of, row.board)
-    declared = store.frame(select(row.id.label("metric_declaration_id"), *columns))
+    declared = store.frame(select(row.metric_declaration_id, *columns))
     key = [*COMPARISON, "metric"]
     newest = (
         values.sort("evaluation_id")
@@ -172,9 +183,71 @@ def _placed(board: pl.DataFrame) -> pl.DataFrame:
     better, mean = pl.col("better"), pl.col("mean")
     numbered = {name: in_number(board[name]) for name in ("condition", "metric")}
     goodness = pl.when(better == "higher").then(mean).when(better == "lower").then(-mean)
+    has_failed, key = (pl.col("failed") > 0).alias("has_failed"), (*COMPARISON, "metric")
+    whole = goodness.filter(~has_failed).count().over(*key).cast(pl.Int64)
+    place = goodness.rank("min", descending=True).over(*key, has_failed).cast(pl.Int64)
     return board.with_columns(
-        goodness.rank("min", descending=True).over(*COMPARISON, "metric").alias("place"),
+        (place + pl.when(has_failed).then(whole).otherwise(0)).alias("place"),
         pl.col("metric").ne_missing(pl.col("main_metric")).alias("is_other"),
         better.is_null().alias("is_aimless"),
         (-pl.len().cast(pl.Int64)).over(*COMPARISON).alias("size"),
     ).sort(*(numbered.get(name, name) for name in _SORTED), nulls_last=True)
+
+
+#: What names a group of seeds.
+SEED_GROUP = ("experiment", "group_hash")
+#: How a run or a cell in the queue stands; a seed counts as the first of these that any of it is.
+_STANDS = ("done", "running", "waiting", "failed", "cancelled")
+_STANDING = {"queued": "waiting", "blocked": "waiting"}
+
+
+def progress(store: Store, runs: Runs = None) -> pl.DataFrame:
+    """How the seeds of every group stand: `planned`, `done`, `failed`, `running`, `failures`.
+
+    Planned are all that were asked for, also those that wait in the queue, but where only some of
+    a group's runs were chosen. `failures` says how failed seeds ended, as attempts do ("nan, oom").
+    """
+    row = all_runs.c
+    columns = (row.run_id, row.experiment, row.cell, row.group_hash, row.seed, row.status)
+    found = store.frame(select(*columns, row.outcome, row.created_at))
+    newest = found.sort("created_at", "run_id").unique(["experiment", "cell"], keep="last")
+    asked = _without_run(store).join(
+        newest.select("experiment", "cell", "group_hash"), on=["experiment", "cell"]
+    )
+    if runs is not None:
+        is_chosen = pl.col("run_id").is_in(list(runs))
+        asked = asked.join(found.filter(~is_chosen), on=list(SEED_GROUP), how="anti")
+        found = found.filter(is_chosen)
+    columns_of_both = [*SEED_GROUP, "seed", "status", "outcome"]
+    seeds = pl.concat([found.select(columns_of_both), asked.select(columns_of_both)])
+    return _counted(seeds)
+
+
+def _without_run(store: Store) -> pl.DataFrame:
+    """The cells in the queue that are to become a run, or have failed to."""
+    place, cell = queue_places.c, whole_cells.c
+    query = (
+        select(cell.experiment, cell.cell, cell.seed, place.status)
+        .join_from(queue_places, whole_cells, cell.cell_id == place.cell_id)
+        .where(place.run_id.is_(None), place.status != "done")
+    )
+    return store.frame(query).with_columns(pl.lit("error").alias("outcome"))
+
+
+def _counted(seeds: pl.DataFrame) -> pl.DataFrame:
+    stands = pl.col("status").replace(_STANDING).cast(pl.Enum(_STANDS))
+    first = (
+        seeds.with_columns(stands.alias("stands"))
+        .sort("stands", "outcome", nulls_last=True)
+        .unique([*SEED_GROUP, "seed"], keep="first", maintain_order=True)
+    )
+    is_failed = pl.col("stands") == "failed"
+    ends = pl.col("outcome").filter(is_failed).drop_nulls().unique().sort().str.join(", ")
+    return first.group_by(SEED_GROUP).agg(
+        pl.len().cast(pl.Int64).alias("planned"),
+        *((pl.col("stands") == name).sum().cast(pl.Int64).alias(name) for name in _COUNTED),
+        pl.when(is_failed.any()).then(ends).alias("failures"),
+    )
+
+
+_COUNTED = ("done", "failed", "running")

@@ -21,8 +21,15 @@ from mmlab.report.boards.words import comparison_label, group_labels, number
 from mmlab.report.card_reading import SELECTION, choose_cards
 from mmlab.report.cards import Card
 from mmlab.report.charts import COLOURS, Chart, curve_charts
-from mmlab.report.contents import all_boards, read_contents
-from mmlab.report.frames import Runs, done_runs, drawn_curves, label_table, label_units
+from mmlab.report.contents import all_boards, failure_cells, read_contents
+from mmlab.report.frames import (
+    Runs,
+    curve_metrics,
+    done_runs,
+    drawn_curves,
+    label_table,
+    label_units,
+)
 from mmlab.report.leaderboard import COMPARISON, comparisons, main_metric
 from mmlab.store import Store
 
@@ -31,6 +38,10 @@ CARDS = 12
 CARD_SETS = 8
 CHARTS = 9
 LABELS = 1000
+#: Of how many experiments curves are drawn, and of how many seeds a group.
+CURVED = 24
+DRAWN_SEEDS = 10
+FAILURES = 500
 
 
 @dataclass(frozen=True)
@@ -52,6 +63,8 @@ class ShownExperiment:
     charts: tuple[Chart, ...]
     hidden_charts: int
     hidden_groups: int
+    is_curved: bool
+    hidden_seeds: int
 
 
 @dataclass(frozen=True)
@@ -88,6 +101,8 @@ class Page:
     hidden_examples: int
     selection: str
     provenance: Provenance
+    failures: tuple[tuple[str, ...], ...]
+    hidden_failures: int
     lacks: str | None
 
 
@@ -101,12 +116,14 @@ def gather(store: Store, runs: Runs = None, cards: int = CARDS) -> Page:
         version=version("mmlab"),
         source=store.url_display,
         run_count=len(found),
-        experiments=tuple(_experiments(found, drawn_curves(store, runs))),
+        experiments=tuple(_experiments(store, found)),
         boards=tuple(all_boards(store, contents)),
         examples=tuple(_examples(store, found, leaders[:CARD_SETS], cards)),
         hidden_examples=max(len(leaders) - CARD_SETS, 0),
         selection=SELECTION,
         provenance=provenance(found),
+        failures=tuple(failure_cells(contents.failures.head(FAILURES))),
+        hidden_failures=max(len(contents.failures) - FAILURES, 0),
         lacks=contents.lacks,
     )
 
@@ -125,18 +142,46 @@ def _leaders(board: pl.DataFrame) -> list[Row]:
     return leaders
 
 
-def _experiments(runs: pl.DataFrame, points: pl.DataFrame) -> Iterable[ShownExperiment]:
-    for part in runs.partition_by("experiment", maintain_order=True):
-        name = part["experiment"][0]
+def _experiments(store: Store, runs: pl.DataFrame) -> Iterable[ShownExperiment]:
+    parts = runs.partition_by("experiment", maintain_order=True)
+    for place, part in enumerate(parts):
         hashes = part["group_hash"].unique(maintain_order=True).to_list()
-        charts = curve_charts(points.filter(pl.col("experiment") == name), hashes)
+        drawn = _drawn(part, hashes[:COLOURS]) if place < CURVED else []
+        charts, hidden = _charts(store, drawn, hashes)
         yield ShownExperiment(
-            name=name,
+            name=part["experiment"][0],
             groups=tuple(_groups(part)),
-            charts=tuple(charts[:CHARTS]),
-            hidden_charts=max(len(charts) - CHARTS, 0),
+            charts=charts,
+            hidden_charts=hidden,
             hidden_groups=max(len(hashes) - COLOURS, 0),
+            is_curved=place < CURVED,
+            hidden_seeds=max(_most_seeds(part, hashes[:COLOURS]) - DRAWN_SEEDS, 0),
         )
+
+
+def _drawn(runs: pl.DataFrame, hashes: Sequence[str]) -> list[str]:
+    """The runs of one experiment whose curves are read: those of the lowest seeds of the groups."""
+    shown = runs.filter(pl.col("group_hash").is_in(hashes))
+    rank = pl.col("seed").rank("dense").over("group_hash")
+    return shown.filter(rank <= DRAWN_SEEDS)["run_id"].to_list()
+
+
+def _most_seeds(runs: pl.DataFrame, hashes: Sequence[str]) -> int:
+    shown = runs.filter(pl.col("group_hash").is_in(hashes))
+    counts = shown.group_by("group_hash").agg(pl.col("seed").n_unique())
+    return max(counts["seed"], default=0)
+
+
+def _charts(
+    store: Store, runs: Sequence[str], hashes: Sequence[str]
+) -> tuple[tuple[Chart, ...], int]:
+    """The first charts of these runs of one experiment, and how many more there would be."""
+    if not runs:
+        return (), 0
+    names = curve_metrics(store, runs)["metric"].to_list()
+    points = drawn_curves(store, runs, metrics=names[:CHARTS]) if names else None
+    charts = [] if points is None else curve_charts(points, hashes)
+    return tuple(charts), max(len(names) - CHARTS, 0)
 
 
 def _groups(runs: pl.DataFrame) -> Iterable[ShownGroup]:

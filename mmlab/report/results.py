@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -13,8 +14,23 @@ import polars as pl
 from mmlab.report.boards.robustness import robustness
 from mmlab.report.card_reading import choose_cards, sample_cards
 from mmlab.report.cards import Card
-from mmlab.report.contents import Table, all_boards, read_contents
-from mmlab.report.frames import curves, done_runs, label_table, rankings, run_ids, submitted_cells
+from mmlab.report.contents import (
+    VIEWS,
+    Table,
+    ViewName,
+    all_boards,
+    read_contents,
+    read_failures,
+)
+from mmlab.report.frames import (
+    curves,
+    done_runs,
+    label_table,
+    of_view,
+    rankings,
+    run_ids,
+    submitted_cells,
+)
 from mmlab.report.gain import fusion_gain
 from mmlab.report.leaderboard import leaderboard
 from mmlab.report.render.files import Format, write_report
@@ -49,10 +65,40 @@ class Results:
     def __init__(self, store: Store) -> None:
         """Read from an open store; `results` opens one by its address."""
         self.store = store
+        if store.notice is not None:
+            warnings.warn(store.notice, stacklevel=3)
 
     def runs(self) -> pl.DataFrame:
         """One row per done run, oldest first."""
         return done_runs(self.store)
+
+    def all_runs(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
+        """One row per run, whatever its status: the view of that name, as are the next four.
+
+        How it went and what it cost: attempts, outcome, error, seconds, memory, parameters,
+        revisions of code and data.
+        """
+        return self._view("all_runs", runs)
+
+    def label_results(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
+        """One row per metric of a label in an evaluation of a done run."""
+        return self._view("label_results", runs)
+
+    def sample_outcomes(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
+        """One row per sample of an evaluation of a done run: mind how many there are."""
+        return self._view("sample_outcomes", runs)
+
+    def live_curves(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
+        """Every point of the curves of runs, also of those that are running."""
+        return self._view("live_curves", runs)
+
+    def artifacts(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
+        """One row per file that a run left."""
+        return self._view("artifacts", runs)
+
+    def failures(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
+        """One row per run that failed, or cell that did before it was a run, and why."""
+        return read_failures(self.store, self._ids(runs))
 
     def cells(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
         """One row per cell that was submitted, done or not, oldest first."""
@@ -97,12 +143,13 @@ class Results:
         path: str | Path,
         format: Format | None = None,
         runs: Sequence[str] | None = None,
-        table: Table | None = None,
+        table: Table | ViewName | None = None,
     ) -> None:
         """Write a report: html, md, csv, json or parquet, by the file's ending if not named.
 
-        `table` is the only one written: "leaderboard", "fusion_gain" or "robustness". Without it
-        CSV and Parquet hold the leaderboard, all else every table.
+        `table` is the only one written: "leaderboard", "fusion_gain", "robustness", "failures", or
+        a view: "all_runs", "label_results", "sample_outcomes", "live_curves", "artifacts". Without
+        it CSV and Parquet hold the leaderboard, all else every table but the views.
         """
         write_report(self.store, self._ids(runs), Path(path), format, table=table)
 
@@ -132,6 +179,9 @@ class Results:
 
         contents = read_contents(self.store)
         return render_boards(all_boards(self.store, contents), contents.lacks)
+
+    def _view(self, name: ViewName, runs: Sequence[str] | None) -> pl.DataFrame:
+        return of_view(self.store, VIEWS[name], self._ids(runs))
 
     def _id(self, name: str) -> str:
         return self.store.find_run(name).run_id

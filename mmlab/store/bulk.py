@@ -42,6 +42,9 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeEngine
 
 from mmlab.errors import DataError, check_text, explain, unstorable
@@ -257,6 +260,42 @@ def any_of(
     if connection.dialect.name == "postgresql":
         return column == any_(_array(values, column.type))
     return column.in_(select(listed(connection, values, column.type)))
+
+
+def among(column: ColumnElement[Any], values: Collection[int | str]) -> ColumnElement[bool]:
+    """Whether a column has one of these values, in a statement of whichever database.
+
+    They are one parameter: Postgres takes no more than 65,535 of them, and SQLite fewer.
+    """
+    has_numbers = isinstance(column.type, Integer) or isinstance(next(iter(values), ""), int)
+    kind = _Numbers if has_numbers else _Texts
+    is_in = column.op("IN", is_comparison=True, return_type=Boolean())
+    return is_in(kind(bindparam(None, json.dumps(list(values)), type_=Text())))
+
+
+class _Texts(FunctionElement[str]):
+    """The texts of a JSON list, as rows in brackets."""
+
+    inherit_cache = True
+    kind = "text"
+
+
+class _Numbers(_Texts):
+    """The integers of a JSON list."""
+
+    inherit_cache = True
+    kind = "bigint"
+
+
+@compiles(_Texts)
+def _rows_of_sqlite(element: _Texts, compiler: SQLCompiler, **options: Any) -> str:
+    return f"(SELECT value FROM json_each({compiler.process(element.clauses, **options)}))"
+
+
+@compiles(_Texts, "postgresql")
+def _rows_of_postgres(element: _Texts, compiler: SQLCompiler, **options: Any) -> str:
+    listed = f"CAST({compiler.process(element.clauses, **options)} AS json)"
+    return f"(SELECT CAST(json_array_elements_text({listed}) AS {element.kind}))"
 
 
 def _array(values: Collection[int | str], kind: TypeEngine[Any]) -> ColumnElement[Any]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from sqlalchemy import Connection, insert, select
 
 from mmlab.metric import Metric, find
-from mmlab.store.bulk import digest, insert_columns, lock_catalogue, to_json
+from mmlab.store.bulk import among, digest, insert_columns, lock_catalogue, to_json
 from mmlab.store.tables import label_sets, labels, metric_declarations, samples
 
 Ids = npt.NDArray[np.int64]
@@ -111,5 +111,5 @@ def _declaration(
 
 def _known_declarations(connection: Connection, hashes: Iterable[str]) -> dict[str, int]:
     row = metric_declarations.c
-    query = select(row.hash, row.id).where(row.hash.in_(set(hashes)))
+    query = select(row.hash, row.id).where(among(row.hash, set(hashes)))
     return {hash: number for hash, number in connection.execute(query)}

@@ -8,10 +8,20 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, select, update
 
 from mmlab.hashing import ordered_json
-from mmlab.store.bulk import any_of, db_now, digest, from_json, insert_into, insert_missing, sound
+from mmlab.store import views
+from mmlab.store.bulk import (
+    among,
+    any_of,
+    db_now,
+    digest,
+    from_json,
+    insert_into,
+    insert_missing,
+    sound,
+)
 from mmlab.store.rows import CellRow, SpecRow
 from mmlab.store.tables import cells, identities, properties, specs
 
@@ -105,8 +115,9 @@ def _newest(column: ColumnElement[Any], run_id: str) -> Select[Any]:
 
 def newest_cell(connection: Connection, run_id: str) -> CellRow | None:
     """The cell submitted last of those that are a run; None for a run that was imported."""
-    newest = _newest(cells.c.id, run_id).scalar_subquery()
-    query = select(*WHOLE).join_from(cells, specs).where(cells.c.id == newest)
+    seen = views.whole_cells.c
+    newest_first = (seen.submitted_at.desc(), seen.cell_id.desc())
+    query = select(*SEEN).where(seen.run_id == run_id).order_by(*newest_first).limit(1)
     row = connection.execute(query).first()
     return None if row is None else as_cell(row)
 
@@ -115,6 +126,28 @@ def newest_cell(connection: Connection, run_id: str) -> CellRow | None:
 WHOLE = (
     *(column.label(f"of_cell_{column.name}") for column in cells.columns),
     *(column.label(f"of_spec_{column.name}") for column in specs.columns),
+)
+
+
+def viewed(table: Table, view: Table, prefix: str = "", **renamed: str) -> list[ColumnElement[Any]]:
+    """The columns of a table as a view shows them; `renamed` are the table's names and the view's.
+
+    Whoever only reads may have no right to the tables.
+    """
+    names = table.columns.keys()
+    return [view.c[renamed.get(name, name)].label(f"{prefix}{name}") for name in names]
+
+
+#: The same columns, from the view of whole cells.
+SEEN = (
+    *viewed(cells, views.whole_cells, "of_cell_", id="cell_id", label="cell"),
+    *viewed(
+        specs,
+        views.whole_cells,
+        "of_spec_",
+        **{"id": "spec_id", "name": "spec", "text": "spec_text", "hash": "spec_hash"},
+        **{"resolved": "spec_resolved", "created_at": "spec_created_at"},
+    ),
 )
 
 
@@ -141,7 +174,7 @@ def as_cell(row: Row[Any]) -> CellRow:
 
 def read_contents(connection: Connection, hashes: Collection[str]) -> dict[str, str]:
     """Contents as JSON texts, by hash; hashes of which nothing is kept are left out."""
-    query = select(identities).where(identities.c.hash.in_(hashes))
+    query = select(identities).where(among(identities.c.hash, hashes))
     rows = [sound(row, identities) for row in connection.execute(query).all()]
     for row in rows:
         from_json(row.content, identities.c.content)

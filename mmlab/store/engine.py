@@ -13,7 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Dialect, Engine, create_engine, event
@@ -23,6 +23,9 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from mmlab.errors import MmlabError, StoreError, explain
 from mmlab.store.address import ADDRESS, ALLOWED, Address
+
+if TYPE_CHECKING:
+    from mmlab.store.read_only import Source
 
 BUSY_SECONDS = 30
 #: A database that was there and is away is asked again for so long, unless the caller waits itself.
@@ -49,6 +52,7 @@ _WRITE = {"sqlite_begin": "BEGIN IMMEDIATE"}
 
 #: What a driver's words mean for the user: a part of the message -> the next step.
 _NEXT_STEPS = {
+    "permission denied": "ask the database's owner for the right; for reading: mmlab db grants",
     "password": "correct the user and password in {address} (in a URL write % as %25)",
     "role ": "correct the user and password in {address} (in a URL write % as %25)",
     "refused": "start the server, or correct host and port in {address}",
@@ -60,7 +64,6 @@ _NEXT_STEPS = {
     "does not exist": "make the database with createdb, then run: mmlab db init --db {display}",
     "readonly": "make the file and its folder writable for this user",
     "read-only": "use a user or server that may write",
-    "permission denied": "ask the database's owner for the right",
     "unable to open": "make the file and its folder readable and writable for this user",
     "not a database": "name another file; this one is something else, or damaged",
     "malformed": "restore the file from a copy; it is damaged",
@@ -86,13 +89,22 @@ class Database:
     """An address and the pool of its connections, safe to use from several threads."""
 
     def __init__(self, address: Address) -> None:
-        """Make the pool; nothing is connected yet."""
+        """Make the pool; nothing is connected yet. A file that cannot be written may be copied."""
         self.address = address
         self.patience_seconds = PATIENCE_SECONDS
-        self.engine = _postgres_engine(address) if address.path is None else _sqlite_engine(address)
+        self._source = _read_only(address)
+        if address.path is None:
+            self.engine = _postgres_engine(address)
+        else:
+            self.engine = _sqlite_engine(address, self._source)
         self._writer = self.engine.execution_options(**_WRITE)
         self._file = _file_id(address)
         self._was_there = False
+
+    @property
+    def notice(self) -> str | None:
+        """What whoever reads must know of how it is read; nearly always nothing."""
+        return None if self._source is None else self._source.notice
 
     @property
     def is_sqlite(self) -> bool:
@@ -112,7 +124,10 @@ class Database:
             self._require_file()
             with self.engine.connect() as connection:
                 self._was_there = True
-                yield connection
+                try:
+                    yield connection
+                finally:
+                    self._require_unchanged()
 
     def query(self, work: Callable[[Connection], T]) -> T:
         """What the work reads, in one transaction; again where the connection was lost in it."""
@@ -182,6 +197,7 @@ class Database:
 
         Raises DatabaseReplaced.
         """
+        self._require_unchanged()
         found = _file_id(self.address)
         if found != self._file:
             raise DatabaseReplaced(
@@ -194,6 +210,16 @@ class Database:
                 )
             )
 
+    def _require_unchanged(self) -> None:
+        """Raise StoreError where a file has changed that is read as one that nobody writes."""
+        if self._source is None or self._source.stamp is None:
+            return
+        from mmlab.store.read_only import explain_changed, stamp_of
+
+        assert self.address.path is not None, "only a file is read so"
+        if stamp_of(self.address.path) != self._source.stamp:
+            raise StoreError(explain_changed(self.address))
+
     @contextmanager
     def translated(self) -> Iterator[None]:
         """Turn faults of driver and server into StoreError; defects of ours stay as they are.
@@ -205,10 +231,10 @@ class Database:
         try:
             yield
         except (DBAPIError, driver.Error) as error:
-            is_defect = _is_defect(error)
-            if is_defect or "decode" in str(error):
+            is_ours = is_defect(error)
+            if is_ours or "decode" in str(error):
                 self.require_sound(error)
-            if is_defect:
+            if is_ours:
                 raise
             kind = StoreAway if _is_away(error, driver) else StoreError
             if self._was_there and _is_gone(error):
@@ -227,7 +253,9 @@ class Database:
             with self.engine.connect() as connection:
                 found = find_damage(connection, self.address)
         except DBAPIError as other:
-            if _is_away(other, self.engine.dialect.loaded_dbapi):
+            # Who may read the views alone cannot look through the tables.
+            is_denied = _sqlstate(other) == _DENIED
+            if is_denied or _is_away(other, self.engine.dialect.loaded_dbapi):
                 return
             raise StoreError(self.explain(other)) from error
         if found is not None:
@@ -240,6 +268,8 @@ class Database:
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
+        if self._source is not None:
+            self._source.close()
 
 
 def explain_fault(address: Address, error: Exception) -> str:
@@ -278,10 +308,14 @@ def _file_id(address: Address) -> tuple[int, int] | None:
 _DENIED, _NO_TABLE = "42501", "42P01"
 
 
-def _is_defect(error: Exception) -> bool:
+def is_defect(error: Exception) -> bool:
     """A broken statement or constraint is our mistake, but a missing right or table is not."""
-    is_ours = _sqlstate(error) not in (_DENIED, _NO_TABLE)
-    return isinstance(error, (IntegrityError, ProgrammingError)) and is_ours
+    return isinstance(error, (IntegrityError, ProgrammingError)) and not is_refusal(error)
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether a server says that this user may not read it, or that it is not there."""
+    return _sqlstate(error) in (_DENIED, _NO_TABLE)
 
 
 def _is_gone(error: Exception) -> bool:
@@ -321,9 +355,23 @@ def _sqlstate(error: Exception) -> str | None:
     return state
 
 
-def _sqlite_engine(address: Address) -> Engine:
+def _read_only(address: Address) -> Source | None:
+    """How a file is read that this user cannot write; None for others, and for a server."""
+    path = address.path
+    if path is None or all(os.access(each, os.W_OK, **_EFFECTIVE) for each in (path, path.parent)):
+        return None
+    from mmlab.store.read_only import find_source  # only where a file cannot be written
+
+    return find_source(address)
+
+
+#: Rights of whoever the process acts as, where the system tells them.
+_EFFECTIVE = {"effective_ids": os.access in os.supports_effective_ids}
+
+
+def _sqlite_engine(address: Address, source: Source | None) -> Engine:
     # mode=rw never creates a file: a wrong path must not look like an empty database.
-    uri = f"file:{quote(str(address.path))}?mode=rw"
+    uri = source.uri if source else f"file:{quote(str(address.path))}?mode=rw"
 
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(
@@ -332,6 +380,8 @@ def _sqlite_engine(address: Address) -> Engine:
         try:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA synchronous = FULL")
+            if source is not None:
+                connection.execute("PRAGMA query_only = ON")  # nothing is lost in a copy
         except BaseException:
             connection.close()
             raise

@@ -19,7 +19,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, column, delete, insert, inspect, select, table, text
+from sqlalchemy import Connection, column, delete, func, insert, inspect, select, table, text
 
 import mmlab
 from mmlab.errors import StoreError, explain
@@ -334,8 +334,20 @@ def revision_of(connection: Connection) -> str | None:
     """The revision of a connected database; None if it has no tables of mmlab."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
-    found = connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)))
+    if _may_read(connection, VERSION_TABLE):
+        found = connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)))
+    else:
+        found = connection.scalar(select(views.schema_revision.c.revision))
     return None if found is None else str(found)
+
+
+def _may_read(connection: Connection, name: str) -> bool:
+    """Whether this user may read a table, or has no view of it either; a file has no rights."""
+    if connection.dialect.name != "postgresql":
+        return True
+    view = views.schema_revision.name
+    may = select(func.has_table_privilege(name, "SELECT"))
+    return bool(connection.scalar(may)) or not inspect(connection).has_table(view)
 
 
 def check_revision(database: Database) -> None:

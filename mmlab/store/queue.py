@@ -29,8 +29,9 @@ from sqlalchemy import (
 )
 
 from mmlab.errors import explain, storable
+from mmlab.store import views
 from mmlab.store.bulk import any_of, db_now, from_json, has_expired, listed, lock_queue, sound
-from mmlab.store.cells import WHOLE, add_cells, as_cell
+from mmlab.store.cells import SEEN, WHOLE, add_cells, as_cell, viewed
 from mmlab.store.rows import CellClaim, CellState, LeaseLost, QueuedCell, Submission
 from mmlab.store.runs import as_utc
 from mmlab.store.tables import cells, queue, specs
@@ -384,9 +385,15 @@ def whole_cell(connection: Connection, place: int) -> QueuedCell:
 
 def queued_cells(connection: Connection, experiment: str | None) -> list[QueuedCell]:
     """The open cells of an experiment, or of all, in the order in which they are claimed."""
-    query = _WHOLE.where(queue.c.status.in_(OPEN)).order_by(*ORDER)
+    place, cell = views.queue_places, views.whole_cells
+    query = (
+        select(*viewed(queue, place, id="place", fence="claims"), *SEEN)
+        .join_from(place, cell, cell.c.cell_id == place.c.cell_id)
+        .where(place.c.status.in_(OPEN))
+        .order_by(place.c.priority.desc(), place.c.place)
+    )
     if experiment is not None:
-        query = query.where(queue.c.experiment == experiment)
+        query = query.where(place.c.experiment == experiment)
     return [as_queued(row) for row in connection.execute(query).all()]
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
+from urllib.parse import quote
 
 import polars as pl
 from sqlalchemy import (
     REAL,
+    URL,
     BigInteger,
     Boolean,
     Column,
@@ -28,7 +30,7 @@ from sqlalchemy.sql import visitors
 from mmlab.errors import StoreError, explain
 from mmlab.store.address import ALLOWED
 from mmlab.store.bulk import from_json, is_json
-from mmlab.store.engine import Database
+from mmlab.store.engine import Database, is_refusal
 
 UTC_TIME = pl.Datetime("us", "UTC")
 Schema = Mapping[str, "pl.DataType | type[pl.DataType]"]
@@ -123,9 +125,8 @@ def _read_postgres(database: Database, query: AnySelect | str, schema: Schema) -
     except ModuleNotFoundError as error:
         raise StoreError(_missing_driver(database, error)) from error
     statement, parameters = _numbered(query)
-    uri = database.address.url.set(drivername="postgresql").render_as_string(hide_password=False)
     try:
-        opened = dbapi.connect(uri)
+        opened = dbapi.connect(_libpq_uri(database.address.url))
     except dbapi.Error as error:
         raise StoreError(database.explain(error)) from error
     try:
@@ -133,10 +134,21 @@ def _read_postgres(database: Database, query: AnySelect | str, schema: Schema) -
             cursor.execute(statement, parameters)
             frame: pl.DataFrame = cursor.fetch_polars()
     except dbapi.Error as error:
-        if isinstance(error, dbapi.ProgrammingError):
+        if isinstance(error, dbapi.ProgrammingError) and not is_refusal(error):
             raise
         raise StoreError(database.explain(error)) from error
     return frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
+
+
+def _libpq_uri(url: URL) -> str:
+    """A URL as libpq reads it, for which neither a space nor a plus is a space."""
+    plain = url.set(drivername="postgresql", query={}).render_as_string(hide_password=False)
+    options = [
+        f"{quote(key, safe='')}={quote(value, safe='')}"
+        for key, values in url.normalized_query.items()
+        for value in values
+    ]
+    return "?".join(filter(None, [plain.replace(" ", "%20"), "&".join(options)]))
 
 
 def _numbered(query: AnySelect | str) -> tuple[str, list[object] | None]:

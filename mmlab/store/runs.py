@@ -9,22 +9,19 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, exists, select, true
+from sqlalchemy import Connection, Row, Select, Table, exists, false, select, true
 
 from mmlab.errors import UsageError, explain
 from mmlab.metric import by_number
-from mmlab.store.bulk import all_texts, db_now, from_json, sound
-from mmlab.store.cells import newest_cell
+from mmlab.store import views
+from mmlab.store.bulk import all_texts, among, db_now, from_json, sound
+from mmlab.store.cells import newest_cell, viewed
 from mmlab.store.rows import ArtifactRow, AttemptRow, BestWeights, EvaluationRow, RunDetail, RunRow
-from mmlab.store.tables import (
-    artifacts,
-    attempts,
-    evaluations,
-    metric_declarations,
-    metrics,
-    runs,
-    specs,
-)
+from mmlab.store.tables import artifacts, attempts, evaluations, runs
+
+#: The columns of `runs`, and the run they are of, from the view: who only reads may see no table.
+_SEEN = viewed(runs, views.all_runs, id="run_id", fence="attempts")
+_seen = views.all_runs.c
 
 # A row of whatever query; its columns are named where it is read.
 AnyRow = Row[Any]
@@ -62,12 +59,12 @@ def list_runs(
 ) -> list[RunRow]:
     """Runs, newest first."""
     query = (
-        select(runs)
+        select(*_SEEN)
         .where(
-            runs.c.experiment == experiment if experiment else true(),
-            runs.c.status == status if status else true(),
+            _seen.experiment == experiment if experiment else true(),
+            _seen.status == status if status else true(),
         )
-        .order_by(runs.c.created_at.desc(), runs.c.id)
+        .order_by(_seen.created_at.desc(), _seen.run_id)
         .limit(limit)
     )
     return [as_run(row) for row in connection.execute(query).all()]
@@ -78,22 +75,20 @@ def find_run(connection: Connection, name: str) -> RunRow:
 
     Raises UsageError when there is none, or when several ids start so.
     """
-    newest = select(runs).order_by(runs.c.created_at.desc(), runs.c.id).limit(1)
+    newest = select(*_SEEN).order_by(_seen.created_at.desc(), _seen.run_id).limit(1)
     if name == "@last":
         found = connection.execute(newest).all()
     else:
-        is_meant = (
-            runs.c.id.startswith(name.lower(), autoescape=True) if name else runs.c.id.is_(None)
-        )
-        found = connection.execute(select(runs).where(is_meant).limit(5)).all()
-        found = found or connection.execute(newest.where(runs.c.experiment == name)).all()
+        is_meant = _seen.run_id.startswith(name.lower(), autoescape=True) if name else false()
+        found = connection.execute(select(*_SEEN).where(is_meant).limit(5)).all()
+        found = found or connection.execute(newest.where(_seen.experiment == name)).all()
     if len(found) == 1:
         return as_run(found[0])
     raise UsageError(_no_such_run(connection, name, [row.id for row in found]))
 
 
 def _no_such_run(connection: Connection, name: str, ids: list[str]) -> str:
-    names = connection.scalars(select(runs.c.experiment).distinct().limit(20)).all()
+    names = connection.scalars(select(_seen.experiment).distinct().limit(20)).all()
     known = ", ".join(sorted(names)) or "none yet"
     return explain(
         f"run {name!r}",
@@ -132,10 +127,8 @@ def require_done(run_id: str, status: str | None) -> None:
 
 def run_detail(connection: Connection, run_id: str) -> RunDetail:
     """All about one run. Raises UsageError if there is none of this id."""
-    query = select(runs, specs.c.name.label("spec_name"), specs.c.text.label("spec_text"))
-    row = connection.execute(
-        query.outerjoin(specs, specs.c.id == runs.c.spec_id).where(runs.c.id == run_id)
-    ).first()
+    query: Select[Any] = select(*_SEEN, _seen.spec.label("spec_name"), _seen.spec_text)
+    row = connection.execute(query.where(_seen.run_id == run_id)).first()
     if row is None:
         raise UsageError(_no_such_run(connection, run_id, []))
     if row.spec_id is not None:
@@ -160,7 +153,9 @@ def _sound(connection: Connection, query: Select[Any], table: Table) -> Iterator
 
 
 def _attempts(connection: Connection, run_id: str) -> list[AttemptRow]:
-    query = select(attempts).where(attempts.c.run_id == run_id).order_by(attempts.c.fence)
+    seen = views.run_attempts
+    query = select(*viewed(attempts, seen, fence="attempt"))
+    query = query.where(seen.c.run_id == run_id).order_by(seen.c.attempt)
     return [
         AttemptRow(
             fence=row.fence,
@@ -176,7 +171,9 @@ def _attempts(connection: Connection, run_id: str) -> list[AttemptRow]:
 
 
 def _evaluations(connection: Connection, run_id: str) -> list[EvaluationRow]:
-    query = select(evaluations).where(evaluations.c.run_id == run_id).order_by(evaluations.c.id)
+    seen = views.run_evaluations
+    query = select(*viewed(evaluations, seen, id="evaluation_id", name="evaluation"))
+    query = query.where(seen.c.run_id == run_id).order_by(seen.c.evaluation_id)
     values = _final_metrics(connection, run_id)
     return [
         EvaluationRow(
@@ -203,18 +200,16 @@ def _evaluations(connection: Connection, run_id: str) -> list[EvaluationRow]:
 
 def _final_metrics(connection: Connection, run_id: str) -> Mapping[int, dict[str, float | None]]:
     """Values by evaluation and name, in the order of their declarations; others by name, last."""
-    query = (
-        select(metrics, metric_declarations.c.position)
-        .outerjoin(metric_declarations)
-        .where(metrics.c.run_id == run_id, metrics.c.evaluation_id.is_not(None))
-    )
-    rows = list(_sound(connection, query, metrics))
+    final, declared_as = views.leaderboard, views.declared_metrics.c
+    is_its = declared_as.metric_declaration_id == final.c.metric_declaration_id
+    query = select(final, declared_as.position).outerjoin(views.declared_metrics, is_its)
+    rows = list(_sound(connection, query.where(final.c.run_id == run_id), final))
     declared = [row for row in rows if row.metric_declaration_id is not None]
     if not all(isinstance(row.position, int) for row in declared):
         raise ValueError("metric_declarations.position")
     values: dict[int, dict[str, float | None]] = {}
-    for row in sorted(rows, key=lambda row: (*_place(row.position), by_number(row.name))):
-        values.setdefault(row.evaluation_id, {})[row.name] = as_value(row.value, row.value_kind)
+    for row in sorted(rows, key=lambda row: (*_place(row.position), by_number(row.metric))):
+        values.setdefault(row.evaluation_id, {})[row.metric] = as_value(row.value, row.value_kind)
     return values
 
 
@@ -229,10 +224,11 @@ def as_value(value: float | None, kind: str) -> float | None:
 
 
 def _artifacts(connection: Connection, run_id: str) -> list[ArtifactRow]:
-    query = select(artifacts).where(artifacts.c.run_id == run_id).order_by(artifacts.c.path)
+    seen = views.artifacts
+    query = select(seen).where(seen.c.run_id == run_id).order_by(seen.c.path)
     return [
         ArtifactRow(row.role, row.path, row.sha256, row.size_bytes)
-        for row in _sound(connection, query, artifacts)
+        for row in _sound(connection, query, seen)
     ]
 
 
@@ -259,7 +255,7 @@ def present_runs(connection: Connection, name: str) -> list[str]:
 def are_running(connection: Connection, run_ids: Collection[str]) -> bool:
     """Whether a process is executing one of these runs at this moment."""
     is_held = (runs.c.status == "running") & (runs.c.lease_until >= db_now(connection))
-    query = select(exists().where(runs.c.id.in_(run_ids), is_held))
+    query = select(exists().where(among(runs.c.id, run_ids), is_held))
     return bool(connection.scalar(query))
 
 
@@ -268,7 +264,7 @@ def best_weights(connection: Connection, run_ids: Collection[str]) -> list[BestW
     query = (
         select(runs.c.id, runs.c.summary, artifacts.c.path, artifacts.c.sha256)
         .join(artifacts, artifacts.c.run_id == runs.c.id)
-        .where(artifacts.c.role == "best", runs.c.status == "done", runs.c.id.in_(run_ids))
+        .where(artifacts.c.role == "best", runs.c.status == "done", among(runs.c.id, run_ids))
         .order_by(runs.c.finished_at.desc(), runs.c.id)
     )
     return [

@@ -113,6 +113,11 @@ class Store:
         return self._database.address.display
 
     @property
+    def notice(self) -> str | None:
+        """What whoever reads must know of how the store is read, in a sentence; mostly None."""
+        return self._database.notice
+
+    @property
     def revision(self) -> str:
         """The revision of its schema."""
         return REVISION
@@ -536,6 +541,15 @@ class Store:
 
         with self._database.read() as connection:
             return parts.live_parts(connection)
+
+    def grants(self, role: str) -> str:
+        """The SQL that lets a role of a Postgres server read every view, and nothing else.
+
+        Raises UsageError for a SQLite file, which has no roles.
+        """
+        from mmlab.store.grants import grants  # only `mmlab db grants` asks for it
+
+        return self._database.query(lambda connection: grants(connection, role))
 
     # --- reading ----------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from mmlab.records import (
     SkippedSample,
 )
 from mmlab.store.bulk import (
+    among,
     check_texts,
     db_now,
     digest,
@@ -282,7 +283,7 @@ def delete_results(connection: Connection, run_id: str) -> None:
 def delete_parts(connection: Connection, run_id: str, hashes: Collection[str]) -> None:
     """Remove the parts of some of a run's evaluations: their results are recorded."""
     mine = evaluation_parts.c.run_id == run_id
-    these = evaluation_parts.c.evaluation_hash.in_(hashes)
+    these = among(evaluation_parts.c.evaluation_hash, hashes)
     connection.execute(delete(evaluation_parts).where(mine, these))
 
 

@@ -9,14 +9,14 @@ CREATE TABLE "attempts" (
 	message TEXT, 
 	traceback TEXT, 
 	CONSTRAINT pk_attempts PRIMARY KEY (run_id, fence), 
-	CONSTRAINT ck_attempts_outcome CHECK (outcome IN ('ok', 'error', 'oom', 'nan', 'disk_full', 'preempted', 'lost', 'interrupted', 'died', 'timeout', 'cancelled')), 
-	CONSTRAINT fk_attempts_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
+	CONSTRAINT fk_attempts_run_id FOREIGN KEY(run_id) REFERENCES runs (id), 
+	CONSTRAINT ck_attempts_outcome CHECK (outcome IN ('ok', 'error', 'oom', 'nan', 'disk_full', 'preempted', 'lost', 'interrupted', 'died', 'timeout', 'cancelled'))
 );
-INSERT INTO "attempts" VALUES('be4ae13251d74acfa75ee2345acca0b9',1,'worker','2026-11-30 18:24:36.509','2026-11-30 18:24:37.214','ok',NULL,NULL);
-INSERT INTO "attempts" VALUES('142bc093601f44f99bdd601d7121b2ff',1,'worker','2026-11-30 18:24:37.630','2026-11-30 18:24:37.730','ok',NULL,NULL);
-INSERT INTO "attempts" VALUES('22bdf2ca0f6b4826b3311a95721b9bf0',1,'worker','2026-11-30 18:24:37.744','2026-11-30 18:24:37.856','nan','not finite','Traceback');
-INSERT INTO "attempts" VALUES('2ddb4b55458e4e198a6bf61a2d60ebf3',1,'worker','2026-11-30 18:24:38.492','2026-11-30 18:24:38.769','interrupted',NULL,NULL);
-INSERT INTO "attempts" VALUES('16997c8913134c97b25ba8e04c1bb29f',1,'worker','2026-11-30 18:24:39.389',NULL,NULL,NULL,NULL);
+INSERT INTO "attempts" VALUES('982cd0dd87f343eda391e766cb5a8227',1,'worker','2026-11-30 18:40:59.660','2026-11-30 18:41:00.362','ok',NULL,NULL);
+INSERT INTO "attempts" VALUES('809f708f3716464380b91cd86e39ccf7',1,'worker','2026-11-30 18:41:00.846','2026-11-30 18:41:00.952','ok',NULL,NULL);
+INSERT INTO "attempts" VALUES('bc114f84989b46fb8fe0fbad912f11e3',1,'worker','2026-11-30 18:41:01.172','2026-11-30 18:41:01.303','nan','not finite','Traceback');
+INSERT INTO "attempts" VALUES('b1bd0950274443239f1e4215164183fc',1,'worker','2026-11-30 18:41:01.407','2026-11-30 18:41:01.492','interrupted',NULL,NULL);
+INSERT INTO "attempts" VALUES('e5ba75c81ac3419294e7af8e6ca90022',1,'worker','2026-11-30 18:41:01.553',NULL,NULL,NULL,NULL);
 CREATE TABLE cells (
 	id INTEGER NOT NULL, 
 	spec_id INTEGER NOT NULL, 
@@ -37,17 +37,17 @@ CREATE TABLE cells (
 	CONSTRAINT fk_cells_run_id FOREIGN KEY(run_id) REFERENCES runs (id), 
 	CONSTRAINT uq_cells_run_id_spec_id_hash UNIQUE (run_id, spec_id, hash)
 );
-INSERT INTO "cells" VALUES(1,1,'be4ae13251d74acfa75ee2345acca0b9','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:24:36.453','2026-11-30 18:24:36.453');
-INSERT INTO "cells" VALUES(2,1,'142bc093601f44f99bdd601d7121b2ff','91c3a366a38dbe86c6185116b137435ae65dab236753e3ffd498af4c6cb0dc3d','emoji',2,1,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:24:37.460','2026-11-30 18:24:37.460');
-INSERT INTO "cells" VALUES(3,2,'22bdf2ca0f6b4826b3311a95721b9bf0','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:24:37.741','2026-11-30 18:24:37.741');
-INSERT INTO "cells" VALUES(4,3,'2ddb4b55458e4e198a6bf61a2d60ebf3','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:24:38.413','2026-11-30 18:24:38.413');
-INSERT INTO "cells" VALUES(5,4,'16997c8913134c97b25ba8e04c1bb29f','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:24:39.373','2026-11-30 18:24:39.373');
-INSERT INTO "cells" VALUES(6,5,NULL,'087acef90b2f3ff4d8a7367536f2fce44f23eab3331f8806acfd65ee3ce1d9f4','queued',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:24:39.492000','2026-11-30 18:24:39.492000');
-INSERT INTO "cells" VALUES(7,5,NULL,'3399c545ba44b1473bac58828f468d709ab39caec49e6bb0e891291019b66fcf','queued',2,1,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:24:39.492000','2026-11-30 18:24:39.492000');
-INSERT INTO "cells" VALUES(8,5,NULL,'fcb2bf14142cacf802476b7b288528a9fbf99e76d6c3ca485f6d559a3a5db5fc','queued',2,2,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:24:39.492000','2026-11-30 18:24:39.492000');
-INSERT INTO "cells" VALUES(9,5,NULL,'4edac75aa4645a4d51c6987e3682fe8ba9d5672b651195a3f5e5610b75c11678','queued',2,3,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:24:39.492000','2026-11-30 18:24:39.492000');
-INSERT INTO "cells" VALUES(10,5,NULL,'66936523e5832350fce8f207a1a1ec28da6fb9e6dedba0dcd8ea303667e95602','queued',2,4,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:24:39.492000','2026-11-30 18:24:39.492000');
-INSERT INTO "cells" VALUES(11,5,NULL,'66266801647e575c4671242177646e0ecbee2c94ae46fb4f95e8f65249f90f51','queued',2,9,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:24:40.546000','2026-11-30 18:24:40.546000');
+INSERT INTO "cells" VALUES(1,1,'982cd0dd87f343eda391e766cb5a8227','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:40:59.419','2026-11-30 18:40:59.419');
+INSERT INTO "cells" VALUES(2,1,'809f708f3716464380b91cd86e39ccf7','91c3a366a38dbe86c6185116b137435ae65dab236753e3ffd498af4c6cb0dc3d','emoji',2,1,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:00.747','2026-11-30 18:41:00.747');
+INSERT INTO "cells" VALUES(3,2,'bc114f84989b46fb8fe0fbad912f11e3','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:01.063','2026-11-30 18:41:01.063');
+INSERT INTO "cells" VALUES(4,3,'b1bd0950274443239f1e4215164183fc','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:01.330','2026-11-30 18:41:01.330');
+INSERT INTO "cells" VALUES(5,4,'e5ba75c81ac3419294e7af8e6ca90022','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:01.547','2026-11-30 18:41:01.547');
+INSERT INTO "cells" VALUES(6,5,NULL,'087acef90b2f3ff4d8a7367536f2fce44f23eab3331f8806acfd65ee3ce1d9f4','queued',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:01.561000','2026-11-30 18:41:01.561000');
+INSERT INTO "cells" VALUES(7,5,NULL,'3399c545ba44b1473bac58828f468d709ab39caec49e6bb0e891291019b66fcf','queued',2,1,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:01.561000','2026-11-30 18:41:01.561000');
+INSERT INTO "cells" VALUES(8,5,NULL,'fcb2bf14142cacf802476b7b288528a9fbf99e76d6c3ca485f6d559a3a5db5fc','queued',2,2,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:01.561000','2026-11-30 18:41:01.561000');
+INSERT INTO "cells" VALUES(9,5,NULL,'4edac75aa4645a4d51c6987e3682fe8ba9d5672b651195a3f5e5610b75c11678','queued',2,3,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:01.561000','2026-11-30 18:41:01.561000');
+INSERT INTO "cells" VALUES(10,5,NULL,'66936523e5832350fce8f207a1a1ec28da6fb9e6dedba0dcd8ea303667e95602','queued',2,4,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:01.561000','2026-11-30 18:41:01.561000');
+INSERT INTO "cells" VALUES(11,5,NULL,'66266801647e575c4671242177646e0ecbee2c94ae46fb4f95e8f65249f90f51','queued',2,9,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:03.239000','2026-11-30 18:41:03.239000');
 CREATE TABLE column_docs (
 	table_name TEXT NOT NULL, 
 	column_name TEXT NOT NULL, 
@@ -548,6 +548,7 @@ INSERT INTO "column_docs" VALUES('run_evaluations','skipped_count','samples that
 INSERT INTO "column_docs" VALUES('run_evaluations','created_at','recorded, UTC');
 INSERT INTO "column_docs" VALUES('run_evaluations','test_set','published name of the samples, split included; NULL if the dataset has none');
 INSERT INTO "column_docs" VALUES('run_evaluations','main_metric','the metric quoted for that test set; NULL for the usual one');
+INSERT INTO "column_docs" VALUES('run_evaluations','label_set_id','the labels scored against; NULL if none');
 INSERT INTO "column_docs" VALUES('sample_outcomes','','One row per sample (or query) of an evaluation of a done run');
 INSERT INTO "column_docs" VALUES('sample_outcomes','run_id','the run');
 INSERT INTO "column_docs" VALUES('sample_outcomes','experiment','the spec''s name');
@@ -711,9 +712,9 @@ CREATE TABLE evaluations (
 	CONSTRAINT fk_evaluations_run_id FOREIGN KEY(run_id) REFERENCES runs (id), 
 	CONSTRAINT uq_evaluations_run_id_evaluation_hash_name_condition UNIQUE (run_id, evaluation_hash, name, condition)
 );
-INSERT INTO "evaluations" VALUES(1,'be4ae13251d74acfa75ee2345acca0b9','zero_shot','zero_shot','','test','revision-1',7,'evaluation-be4ae13251d74acfa75ee2345acca0b9','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 18:24:36.917',NULL,NULL);
-INSERT INTO "evaluations" VALUES(2,'be4ae13251d74acfa75ee2345acca0b9','again','zero_shot','','test','revision-1',NULL,'again','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',2,'["a photo of a {}."]',3,1,'2026-11-30 18:24:37.318',NULL,NULL);
-INSERT INTO "evaluations" VALUES(3,'142bc093601f44f99bdd601d7121b2ff','zero_shot','zero_shot','','test','revision-1',7,'evaluation-142bc093601f44f99bdd601d7121b2ff','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 18:24:37.683',NULL,NULL);
+INSERT INTO "evaluations" VALUES(1,'982cd0dd87f343eda391e766cb5a8227','zero_shot','zero_shot','','test','revision-1',7,'evaluation-982cd0dd87f343eda391e766cb5a8227','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 18:41:00.266',NULL,NULL);
+INSERT INTO "evaluations" VALUES(2,'982cd0dd87f343eda391e766cb5a8227','again','zero_shot','','test','revision-1',NULL,'again','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',2,'["a photo of a {}."]',3,1,'2026-11-30 18:41:00.561',NULL,NULL);
+INSERT INTO "evaluations" VALUES(3,'809f708f3716464380b91cd86e39ccf7','zero_shot','zero_shot','','test','revision-1',7,'evaluation-809f708f3716464380b91cd86e39ccf7','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 18:41:00.917',NULL,NULL);
 CREATE TABLE identities (
 	hash TEXT NOT NULL, 
 	content TEXT NOT NULL, 
@@ -830,24 +831,24 @@ CREATE TABLE metrics (
 	CONSTRAINT fk_metrics_evaluation_id FOREIGN KEY(evaluation_id) REFERENCES evaluations (id), 
 	CONSTRAINT fk_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
 );
-INSERT INTO "metrics" VALUES('be4ae13251d74acfa75ee2345acca0b9',NULL,'train/loss',1,1.0,'finite',1);
-INSERT INTO "metrics" VALUES('be4ae13251d74acfa75ee2345acca0b9',NULL,'train/loss',2,NULL,'nan',1);
-INSERT INTO "metrics" VALUES('be4ae13251d74acfa75ee2345acca0b9',NULL,'train/loss',3,NULL,'-inf',1);
-INSERT INTO "metrics" VALUES('be4ae13251d74acfa75ee2345acca0b9',1,'top1',NULL,0.5,'finite',2);
-INSERT INTO "metrics" VALUES('be4ae13251d74acfa75ee2345acca0b9',1,'top5',NULL,NULL,'undefined',3);
-INSERT INTO "metrics" VALUES('be4ae13251d74acfa75ee2345acca0b9',1,'nan',NULL,NULL,'nan',NULL);
-INSERT INTO "metrics" VALUES('be4ae13251d74acfa75ee2345acca0b9',1,'up',NULL,NULL,'inf',NULL);
-INSERT INTO "metrics" VALUES('be4ae13251d74acfa75ee2345acca0b9',1,'down',NULL,NULL,'-inf',4);
-INSERT INTO "metrics" VALUES('be4ae13251d74acfa75ee2345acca0b9',2,'top1',NULL,0.5,'finite',2);
-INSERT INTO "metrics" VALUES('be4ae13251d74acfa75ee2345acca0b9',2,'top5',NULL,NULL,'undefined',3);
-INSERT INTO "metrics" VALUES('be4ae13251d74acfa75ee2345acca0b9',2,'nan',NULL,NULL,'nan',NULL);
-INSERT INTO "metrics" VALUES('be4ae13251d74acfa75ee2345acca0b9',2,'up',NULL,NULL,'inf',NULL);
-INSERT INTO "metrics" VALUES('be4ae13251d74acfa75ee2345acca0b9',2,'down',NULL,NULL,'-inf',4);
-INSERT INTO "metrics" VALUES('142bc093601f44f99bdd601d7121b2ff',3,'top1',NULL,0.5,'finite',2);
-INSERT INTO "metrics" VALUES('142bc093601f44f99bdd601d7121b2ff',3,'top5',NULL,NULL,'undefined',3);
-INSERT INTO "metrics" VALUES('142bc093601f44f99bdd601d7121b2ff',3,'nan',NULL,NULL,'nan',NULL);
-INSERT INTO "metrics" VALUES('142bc093601f44f99bdd601d7121b2ff',3,'up',NULL,NULL,'inf',NULL);
-INSERT INTO "metrics" VALUES('142bc093601f44f99bdd601d7121b2ff',3,'down',NULL,NULL,'-inf',4);
+INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',NULL,'train/loss',1,1.0,'finite',1);
+INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',NULL,'train/loss',2,NULL,'nan',1);
+INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',NULL,'train/loss',3,NULL,'-inf',1);
+INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',1,'top1',NULL,0.5,'finite',2);
+INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',1,'top5',NULL,NULL,'undefined',3);
+INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',1,'nan',NULL,NULL,'nan',NULL);
+INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',1,'up',NULL,NULL,'inf',NULL);
+INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',1,'down',NULL,NULL,'-inf',4);
+INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',2,'top1',NULL,0.5,'finite',2);
+INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',2,'top5',NULL,NULL,'undefined',3);
+INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',2,'nan',NULL,NULL,'nan',NULL);
+INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',2,'up',NULL,NULL,'inf',NULL);
+INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',2,'down',NULL,NULL,'-inf',4);
+INSERT INTO "metrics" VALUES('809f708f3716464380b91cd86e39ccf7',3,'top1',NULL,0.5,'finite',2);
+INSERT INTO "metrics" VALUES('809f708f3716464380b91cd86e39ccf7',3,'top5',NULL,NULL,'undefined',3);
+INSERT INTO "metrics" VALUES('809f708f3716464380b91cd86e39ccf7',3,'nan',NULL,NULL,'nan',NULL);
+INSERT INTO "metrics" VALUES('809f708f3716464380b91cd86e39ccf7',3,'up',NULL,NULL,'inf',NULL);
+INSERT INTO "metrics" VALUES('809f708f3716464380b91cd86e39ccf7',3,'down',NULL,NULL,'-inf',4);
 CREATE TABLE mmlab_alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT mmlab_alembic_version_pkc PRIMARY KEY (version_num)
@@ -858,7 +859,7 @@ CREATE TABLE properties (
 	value TEXT NOT NULL, 
 	CONSTRAINT pk_properties PRIMARY KEY ("key")
 );
-INSERT INTO "properties" VALUES('id','4a4558c09ebc45a680707890ebb7e50d');
+INSERT INTO "properties" VALUES('id','c1f617bc258d4f0ab373fa2ba3ae4848');
 INSERT INTO "properties" VALUES('runs_folder','token of a folder');
 CREATE TABLE queue (
 	id INTEGER NOT NULL, 
@@ -885,12 +886,12 @@ CREATE TABLE queue (
 	CONSTRAINT ck_queue_lease CHECK ((status = 'running') = (worker IS NOT NULL) AND (status = 'running') = (lease_until IS NOT NULL)), 
 	CONSTRAINT ck_queue_ended CHECK ((status IN ('done', 'failed', 'cancelled')) = (ended_at IS NOT NULL))
 );
-INSERT INTO "queue" VALUES(1,6,'queued','failed',0,'[]',NULL,0,NULL,1,NULL,NULL,0,NULL,'a plugin is missing 🦜','2026-11-30 18:24:39.802000','2026-11-30 18:24:40.032');
-INSERT INTO "queue" VALUES(2,7,'queued','cancelled',-1,'[]',NULL,0,NULL,1,NULL,NULL,0,NULL,NULL,'2026-11-30 18:24:39.802000','2026-11-30 18:24:40.051');
-INSERT INTO "queue" VALUES(3,8,'queued','running',-2,'[]',NULL,0,NULL,3,'worker','2026-11-30 18:25:40.542',1,'signal 9',NULL,'2026-11-30 18:24:39.802000',NULL);
-INSERT INTO "queue" VALUES(4,9,'queued','queued',-3,'[]',NULL,0,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 18:24:39.802000',NULL);
-INSERT INTO "queue" VALUES(5,10,'queued','queued',-4,'[]',NULL,0,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 18:24:39.802000',NULL);
-INSERT INTO "queue" VALUES(6,11,'queued','queued',0,'["trained"]',NULL,1,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 18:24:40.655000',NULL);
+INSERT INTO "queue" VALUES(1,6,'queued','failed',0,'[]',NULL,0,NULL,1,NULL,NULL,0,NULL,'a plugin is missing 🦜','2026-11-30 18:41:01.576000','2026-11-30 18:41:01.625');
+INSERT INTO "queue" VALUES(2,7,'queued','cancelled',-1,'[]',NULL,0,NULL,1,NULL,NULL,0,NULL,NULL,'2026-11-30 18:41:01.576000','2026-11-30 18:41:01.659');
+INSERT INTO "queue" VALUES(3,8,'queued','running',-2,'[]',NULL,0,NULL,3,'worker','2026-11-30 18:42:02.924',1,'signal 9',NULL,'2026-11-30 18:41:01.576000',NULL);
+INSERT INTO "queue" VALUES(4,9,'queued','queued',-3,'[]',NULL,0,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 18:41:01.576000',NULL);
+INSERT INTO "queue" VALUES(5,10,'queued','queued',-4,'[]',NULL,0,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 18:41:01.576000',NULL);
+INSERT INTO "queue" VALUES(6,11,'queued','queued',0,'["trained"]',NULL,1,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 18:41:03.367000',NULL);
 CREATE TABLE rankings (
 	evaluation_id INTEGER NOT NULL, 
 	sample_id INTEGER NOT NULL, 
@@ -964,8 +965,8 @@ CREATE TABLE run_artifacts (
 	CONSTRAINT fk_run_artifacts_sample_id FOREIGN KEY(sample_id) REFERENCES samples (id), 
 	CONSTRAINT uq_run_artifacts_run_id_path UNIQUE (run_id, path)
 );
-INSERT INTO "run_artifacts" VALUES(1,'be4ae13251d74acfa75ee2345acca0b9',NULL,NULL,'best','be4ae13251d74acfa75ee2345acca0b9/best.safetensors','abababababababababababababababababababababababababababababababab',12);
-INSERT INTO "run_artifacts" VALUES(2,'142bc093601f44f99bdd601d7121b2ff',NULL,NULL,'best','142bc093601f44f99bdd601d7121b2ff/best.safetensors','abababababababababababababababababababababababababababababababab',12);
+INSERT INTO "run_artifacts" VALUES(1,'982cd0dd87f343eda391e766cb5a8227',NULL,NULL,'best','982cd0dd87f343eda391e766cb5a8227/best.safetensors','abababababababababababababababababababababababababababababababab',12);
+INSERT INTO "run_artifacts" VALUES(2,'809f708f3716464380b91cd86e39ccf7',NULL,NULL,'best','809f708f3716464380b91cd86e39ccf7/best.safetensors','abababababababababababababababababababababababababababababababab',12);
 CREATE TABLE runs (
 	id TEXT NOT NULL, 
 	spec_id INTEGER, 
@@ -994,11 +995,11 @@ CREATE TABLE runs (
 	CONSTRAINT fk_runs_spec_id FOREIGN KEY(spec_id) REFERENCES specs (id), 
 	CONSTRAINT uq_runs_train_hash_replicate UNIQUE (train_hash, replicate)
 );
-INSERT INTO "runs" VALUES('be4ae13251d74acfa75ee2345acca0b9',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-0','group-done',0,0,'done',1,NULL,NULL,'2026-11-30 18:24:36.450','2026-11-30 18:24:36.498','2026-11-30 18:24:37.173','{"git": null}','{"seconds": 1.5}',NULL,NULL);
-INSERT INTO "runs" VALUES('142bc093601f44f99bdd601d7121b2ff',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-1','group-done',1,0,'done',1,NULL,NULL,'2026-11-30 18:24:37.459','2026-11-30 18:24:37.579','2026-11-30 18:24:37.724','{"git": null}','{"seconds": 1.5}',NULL,NULL);
-INSERT INTO "runs" VALUES('22bdf2ca0f6b4826b3311a95721b9bf0',2,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-failed-0','group-failed',0,0,'failed',1,NULL,NULL,'2026-11-30 18:24:37.732','2026-11-30 18:24:37.743','2026-11-30 18:24:37.855','{"git": null}','{}','not finite',NULL);
-INSERT INTO "runs" VALUES('2ddb4b55458e4e198a6bf61a2d60ebf3',3,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-released-0','group-released',0,0,'queued',1,NULL,NULL,'2026-11-30 18:24:38.136','2026-11-30 18:24:38.491',NULL,'{"git": null}','{}',NULL,NULL);
-INSERT INTO "runs" VALUES('16997c8913134c97b25ba8e04c1bb29f',4,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-running-0','group-running',0,0,'running',1,'worker','2026-11-30 18:25:39.388','2026-11-30 18:24:39.372','2026-11-30 18:24:39.388',NULL,'{"git": null}','{}',NULL,NULL);
+INSERT INTO "runs" VALUES('982cd0dd87f343eda391e766cb5a8227',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-0','group-done',0,0,'done',1,NULL,NULL,'2026-11-30 18:40:59.272','2026-11-30 18:40:59.596','2026-11-30 18:41:00.361','{"git": null}','{"seconds": 1.5}',NULL,NULL);
+INSERT INTO "runs" VALUES('809f708f3716464380b91cd86e39ccf7',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-1','group-done',1,0,'done',1,NULL,NULL,'2026-11-30 18:41:00.741','2026-11-30 18:41:00.832','2026-11-30 18:41:00.951','{"git": null}','{"seconds": 1.5}',NULL,NULL);
+INSERT INTO "runs" VALUES('bc114f84989b46fb8fe0fbad912f11e3',2,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-failed-0','group-failed',0,0,'failed',1,NULL,NULL,'2026-11-30 18:41:01.049','2026-11-30 18:41:01.170','2026-11-30 18:41:01.217','{"git": null}','{}','not finite',NULL);
+INSERT INTO "runs" VALUES('b1bd0950274443239f1e4215164183fc',3,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-released-0','group-released',0,0,'queued',1,NULL,NULL,'2026-11-30 18:41:01.312','2026-11-30 18:41:01.396',NULL,'{"git": null}','{}',NULL,NULL);
+INSERT INTO "runs" VALUES('e5ba75c81ac3419294e7af8e6ca90022',4,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-running-0','group-running',0,0,'running',1,'worker','2026-11-30 18:42:01.551','2026-11-30 18:41:01.532','2026-11-30 18:41:01.551',NULL,'{"git": null}','{}',NULL,NULL);
 CREATE TABLE sample_results (
 	evaluation_id INTEGER NOT NULL, 
 	sample_id INTEGER NOT NULL, 
@@ -1130,15 +1131,15 @@ CREATE TABLE specs (
 	CONSTRAINT uq_specs_hash UNIQUE (hash)
 );
 INSERT INTO "specs" VALUES(1,'e12362867f8728f975bac03123874a178c2eac011cfb504df6bd0f044ffeb86b','emoji.toml','name = "emoji" # done 🦜
-','{"name": "emoji"}','2026-11-30 18:24:36.400');
+','{"name": "emoji"}','2026-11-30 18:40:58.661');
 INSERT INTO "specs" VALUES(2,'1b87ca647a8e805d3aae47d86956f3c4bb806910153c2feca3ddd456a21ce0c3','emoji.toml','name = "emoji" # failed 🦜
-','{"name": "emoji"}','2026-11-30 18:24:37.732');
+','{"name": "emoji"}','2026-11-30 18:41:01.047');
 INSERT INTO "specs" VALUES(3,'bc591cbd6652bccbe6f42101632328abe8f7e85a7344fecee6bdf214c9e6c0a5','emoji.toml','name = "emoji" # released 🦜
-','{"name": "emoji"}','2026-11-30 18:24:38.135');
+','{"name": "emoji"}','2026-11-30 18:41:01.311');
 INSERT INTO "specs" VALUES(4,'d0971237a8dbfefc3ea431aac15808f457474dcecfb24088bc202bf642e0542c','emoji.toml','name = "emoji" # running 🦜
-','{"name": "emoji"}','2026-11-30 18:24:39.370');
+','{"name": "emoji"}','2026-11-30 18:41:01.531');
 INSERT INTO "specs" VALUES(5,'380893809810c7a4b8bd1464f2624406fd5b4d5813f931924698bd65e8062346','emoji.toml','name = "emoji" # one 🦜
-','{"name": "emoji"}','2026-11-30 18:24:39.491');
+','{"name": "emoji"}','2026-11-30 18:41:01.559');
 CREATE TABLE thumbnails (
 	sample_id INTEGER NOT NULL, 
 	image BLOB NOT NULL, 
@@ -1301,7 +1302,7 @@ SELECT runs.id AS run_id, runs.experiment AS experiment, runs.cell AS cell, runs
     evaluations.evaluation_hash, evaluations.protocol, evaluations.subject_hash,
     evaluations.subject, evaluations.templates, label_sets.label_count,
     evaluations.sample_count, evaluations.skipped_count, evaluations.created_at,
-    evaluations.test_set, evaluations.main_metric
+    evaluations.test_set, evaluations.main_metric, evaluations.label_set_id
 FROM evaluations
 JOIN runs ON runs.id = evaluations.run_id
 LEFT JOIN label_sets ON label_sets.id = evaluations.label_set_id

@@ -9,8 +9,8 @@ from itertools import chain
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
-from sqlalchemy import Table, select
-from support.store_values import claimed, evaluation, finish, identity, points
+from sqlalchemy import Table, make_url, select
+from support.store_values import claimed, evaluation, finish, identity, points, queued
 
 from mmlab.store import Store, open_store, tables, views
 
@@ -27,11 +27,13 @@ def _fill(url: str) -> Store:
         finish(store, held)
         more = evaluation("again", labels=("x", "y", "z"))
         store.add_evaluations(held.run_id, [more], {"again": f"again-{name}"})
+    store.submit_cells([queued()])
     return store
 
 
 def _comparable(frame: pl.DataFrame) -> pl.DataFrame:
     times = [name for name, dtype in frame.schema.items() if isinstance(dtype, pl.Datetime)]
+    times += [name for name in ("seconds",) if name in frame.columns]
     own = [name for name in _OWN if frame.schema.get(name) == pl.String]
     frame = frame.with_columns(pl.lit("own").alias(name) for name in own)
     frame = frame.with_columns(pl.col(name).is_null().alias(name) for name in times)
@@ -95,3 +97,11 @@ def test_times_are_in_utc(store: Store) -> None:
     run = store.submit(identity())
     assert store.frame(select(tables.runs.c.created_at)).item() == run.created_at
     assert abs((datetime.now(UTC) - run.created_at).total_seconds()) < 300
+
+
+def test_options_with_spaces_hold_for_frames_too(postgres_url: str) -> None:
+    setting = {"options": "-c application_name=my\\ frames -c statement_timeout=7s"}
+    url = make_url(postgres_url).update_query_dict(setting)
+    with open_store(url.render_as_string(hide_password=False)) as store:
+        said = "SELECT current_setting('application_name') || current_setting('statement_timeout')"
+        assert store.frame(f"{said} AS said", {"said": pl.String}).item().endswith("7s")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import polars as pl
@@ -13,23 +14,30 @@ from sqlalchemy import select
 
 from mmlab.metric import LEADERBOARD
 from mmlab.report.boards.words import (
-    INTERVAL_WORDS,
+    Protocol,
     axis_number,
     comparison_label,
     counted,
     group_labels,
     interval_notes,
+    interval_words,
     listed,
     plus_minus,
+    progress_words,
     tell_differences,
+    words_of,
 )
 from mmlab.report.charts import Dot, Scale, Tick, axis_range, dot, dot_scale, ticks
 from mmlab.report.leaderboard import comparisons, ordered_metrics
 from mmlab.store import Store
-from mmlab.store.tables import evaluations
+from mmlab.store.bulk import among
+from mmlab.store.views import run_evaluations
 
-#: Reasons that are told of a board why it is not comparable with others of its name.
-_TOLD = 3
+#: Reasons that are told of a board why it is not comparable with others of its name, and with how
+#: many it is compared for them: the first ones, which have the most rows.
+_TOLD, _COMPARED = 3, 12
+#: What marks a group of which seeds have failed.
+MARK = "†"
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Entry:
-    """One group of seeds in one comparison."""
+    """One group of seeds in one comparison; `progress` says how many seeds, and what of others."""
 
     place: int | None
     label: str
@@ -52,6 +60,13 @@ class Entry:
     dot: Dot
     seeds: int
     interval: str
+    progress: str
+    has_failed: bool = False
+
+    @property
+    def placing(self) -> str:
+        """The place, with a mark where seeds of the group have failed."""
+        return f"{self.place or ''}{MARK if self.has_failed else ''}"
 
 
 @dataclass(frozen=True)
@@ -87,6 +102,8 @@ class Board:
             notes.insert(1, f"up to {counted(self.skipped, 'sample')} could not take part")
         if self.has_undefined:
             notes.append("no place where a seed's value is not finite or not defined")
+        if any(entry.has_failed for entry in self.entries):
+            notes.append(f"{MARK} {_FAILED}")
         if self.has_imported:
             notes.append("imported figures have no place: their protocol is known in part only")
         return [*notes, *self.apart, *self.remarks]
@@ -95,6 +112,9 @@ class Board:
         if self.is_ranked:
             return f"ranked by {self.main}"
         return f"not ranked: nobody declares which way {self.main} is better"
+
+
+_FAILED = "seeds have failed: below the groups without, for a mean of the others may flatter it"
 
 
 def boards(store: Store, board: pl.DataFrame) -> Iterable[Board]:
@@ -107,21 +127,53 @@ def boards(store: Store, board: pl.DataFrame) -> Iterable[Board]:
     board = board.filter(pl.col("board") == LEADERBOARD)
     is_imported = pl.col("origin").is_not_null()
     own, imported = comparisons(board.filter(~is_imported)), comparisons(board.filter(is_imported))
+    by_subject: dict[tuple[str, ...] | None, list[pl.DataFrame]] = {}
+    for part in imported:
+        by_subject.setdefault(_subject(part), []).append(part)
     shown: set[str] = set()
-    for part in own:
-        beside = [one for one in imported if _subject(one) == _subject(part)]
+    apart = _all_apart(store, own)
+    for part, told in zip(own, apart, strict=True):
+        beside = by_subject.get(_subject(part), [])
         shown |= {one["protocol_hash"][0] for one in beside}
-        yield _told_apart(store, _board(part, beside), part, own)
+        yield replace(_board(part, beside), apart=told)
     others = [part for part in imported if part["protocol_hash"][0] not in shown]
-    for part in others:
-        yield _told_apart(store, _board(part, []), part, others)
+    for part, told in zip(others, _all_apart(store, others), strict=True):
+        yield replace(_board(part, []), apart=told)
 
 
-def _told_apart(
-    store: Store, drawn: Board, part: pl.DataFrame, parts: Sequence[pl.DataFrame]
-) -> Board:
-    rivals = [one for one in parts if _name(one) == _name(part) and one is not part]
-    return replace(drawn, apart=_apart(store, part, rivals)) if rivals else drawn
+def _all_apart(store: Store, parts: Sequence[pl.DataFrame]) -> list[tuple[str, ...]]:
+    """Of every comparison, why it is not comparable with the others of its name."""
+    named: dict[tuple[str, str, str], list[_Part]] = {}
+    made = [_Part(_name(part), part["protocol_hash"][0], part) for part in parts]
+    for one in made:
+        named.setdefault(one.name, []).append(one)
+    several = [one.protocol_hash for ones in named.values() if len(ones) > 1 for one in ones]
+    protocols = _protocols(store, several)
+    return [_apart(one, named[one.name], protocols) for one in made]
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """A comparison with its name, and what its first row and all its rows are called."""
+
+    name: tuple[str, str, str]
+    protocol_hash: str
+    rows: pl.DataFrame
+
+    @cached_property
+    def labels(self) -> frozenset[str]:
+        return frozenset(group_labels(self.rows.iter_rows(named=True)).values())
+
+    @cached_property
+    def first_label(self) -> str:
+        return _first_label(self.rows)
+
+
+def _protocols(store: Store, hashes: Sequence[str]) -> dict[str, Protocol]:
+    row = run_evaluations.c
+    query = select(row.protocol_hash, row.protocol).where(among(row.protocol_hash, hashes))
+    rows = store.frame(query.distinct()).iter_rows(named=True) if hashes else ()
+    return {one["protocol_hash"]: json.loads(one["protocol"]) for one in rows}
 
 
 def _subject(part: pl.DataFrame) -> tuple[str, ...] | None:
@@ -139,20 +191,23 @@ def _name(part: pl.DataFrame) -> tuple[str, str, str]:
     return f"{row['evaluation']}{asked}", row["condition"], row["split"]
 
 
-def _apart(store: Store, part: pl.DataFrame, rivals: Sequence[pl.DataFrame]) -> tuple[str, ...]:
-    """With which other boards of its name a board is not comparable, and why, in whole phrases."""
-    hashes = [one["protocol_hash"][0] for one in (part, *rivals)]
-    query = select(evaluations.c.protocol_hash, evaluations.c.protocol)
-    query = query.where(evaluations.c.protocol_hash.in_(hashes)).distinct()
-    rows = store.frame(query).iter_rows(named=True)
-    found = {row["protocol_hash"]: json.loads(row["protocol"]) for row in rows}
-    here, *others = (found[one] for one in hashes)
+def _apart(
+    part: _Part, named: Sequence[_Part], protocols: Mapping[str, Protocol]
+) -> tuple[str, ...]:
+    """With which other boards of its name a board is not comparable, and why, in whole phrases.
+
+    It is compared with so many of them: comparing each with each takes long where there are many.
+    """
+    rivals = [one for one in named[: _COMPARED + 1] if one is not part][:_COMPARED]
+    here = protocols.get(part.protocol_hash)
     tables: dict[str, list[str]] = {}
-    for name, protocol in zip(_rival_names(part, rivals), others, strict=True):
-        tables.setdefault(tell_differences(here, protocol), []).append(name)
+    for name, rival in zip(_rival_names(part, rivals), rivals, strict=True):
+        assert here is not None, "protocols of rivals are read"
+        differs = tell_differences(here, protocols[rival.protocol_hash])
+        tables.setdefault(differs, []).append(name)
     groups = sorted(tables.items(), key=lambda group: -len(group[1]))
     told = [_not_comparable(names, differs) for differs, names in groups[:_TOLD]]
-    rest = sum(len(names) for _, names in groups[_TOLD:])
+    rest = len(named) - 1 - sum(len(names) for _, names in groups[:_TOLD])
     more = [f"nor with {counted(rest, 'further table')} of this name"] if rest else []
     return (*told, *more)
 
@@ -162,13 +217,12 @@ def _not_comparable(names: Sequence[str], differs: str) -> str:
     return f"not comparable with the {tables} of {listed(names)}, which {differ} in {differs}"
 
 
-def _rival_names(part: pl.DataFrame, rivals: Sequence[pl.DataFrame]) -> list[str]:
+def _rival_names(part: _Part, rivals: Sequence[_Part]) -> list[str]:
     """What a board calls others: by their first row, and by protocol where that is not enough."""
-    own = {*group_labels(part.iter_rows(named=True)).values()}
-    firsts = [_first_label(rival) for rival in rivals]
-    counts = Counter([*own, *firsts])
+    firsts = [rival.first_label for rival in rivals]
+    counts = Counter([*part.labels, *firsts])
     return [
-        label if counts[label] == 1 else f"{label} (protocol {rival['protocol_hash'][0][:8]})"
+        label if counts[label] == 1 else f"{label} (protocol {rival.protocol_hash[:8]})"
         for label, rival in zip(firsts, rivals, strict=True)
     ]
 
@@ -208,8 +262,8 @@ def _board(part: pl.DataFrame, beside: Sequence[pl.DataFrame]) -> Board:
 
 def _intervals(part: pl.DataFrame, metrics: Sequence[str]) -> tuple[str, ...]:
     """What the intervals vary over, in words."""
-    found = {metric: part.filter(pl.col("metric") == metric)["interval"] for metric in metrics}
-    return interval_notes({metric: sorted(set(kinds)) for metric, kinds in found.items()})
+    found = {metric: part.filter(pl.col("metric") == metric) for metric in metrics}
+    return interval_notes({metric: words_of(rows) for metric, rows in found.items()})
 
 
 def _entries(
@@ -247,6 +301,8 @@ def _entry(label: str, rows: dict[str, Row], metrics: Sequence[str], scale: Scal
         dot=dot(scale, main["mean"], main["low"], main["high"]),
         seeds=main["seeds"],
         interval=main["interval"],
+        progress=progress_words(main),
+        has_failed=bool(main["failed"]),
     )
 
 
@@ -256,5 +312,5 @@ _NOT_MEASURED: Row = {"place": None, "mean": None, "low": None, "high": None, "i
 def _figure(row: Row | None) -> Figure:
     if row is None:
         return Figure("", None, False, "not measured")
-    title = INTERVAL_WORDS[row["interval"]]
-    return Figure(plus_minus(row), row["mean"], row["place"] == 1, title)
+    is_best = row["place"] == 1 and not row["failed"]
+    return Figure(plus_minus(row), row["mean"], is_best, interval_words(row))

@@ -9,7 +9,7 @@ import polars as pl
 
 from mmlab.metric import SHARE
 from mmlab.report.boards.board import Board, Entry, Figure
-from mmlab.report.boards.words import comparison_label, group_labels, listed, number
+from mmlab.report.boards.words import comparison_label, group_labels, listed, number, progress_words
 from mmlab.report.charts import Tick, axis_range, dot, dot_scale, ticks
 
 # Rows of frames: values of whatever column.
@@ -45,6 +45,8 @@ def _board(part: pl.DataFrame) -> Board:
             dot=dot(scale, row["gain"], row["low"], row["high"]),
             seeds=row["seeds"],
             interval=row["interval"],
+            progress=progress_words(row),
+            has_failed=row["failed"] > 0,
         )
         for place, row in enumerate(part.iter_rows(named=True), start=1)
     ]
@@ -68,9 +70,9 @@ def _board(part: pl.DataFrame) -> Board:
 def _columns(part: pl.DataFrame) -> dict[str, Callable[[Row], Figure]]:
     """What is shown of each row, by its heading; costs only where any was recorded."""
     measure, unit = part["measure"][0], part["unit"][0]
-    best = part["gain"].max()
+    best = part.filter(pl.col("failed") == 0)["gain"].max()
     columns: dict[str, Callable[[Row], Figure]] = {
-        "gain": lambda row: _gain(row, row["gain"] == best),
+        "gain": lambda row: _gain(row, row["gain"] == best and not row["failed"]),
         measure: lambda row: _plain(number(unit, row["mean"]), row["mean"]),
         "best unimodal": _best_unimodal,
     }

@@ -12,18 +12,21 @@ from sqlalchemy import select
 from mmlab.metric import ROBUSTNESS
 from mmlab.report.boards.board import Board, Entry, Figure
 from mmlab.report.boards.words import (
-    INTERVAL_WORDS,
     axis_number,
     comparison_label,
     group_labels,
     interval_notes,
+    interval_words,
     plus_minus,
+    progress_words,
+    words_of,
 )
 from mmlab.report.charts import Tick, axis_range, dot, dot_scale, ticks
 from mmlab.report.frames import Runs
 from mmlab.report.leaderboard import leaderboard
 from mmlab.store import Store
-from mmlab.store.tables import evaluations
+from mmlab.store.bulk import among
+from mmlab.store.views import run_evaluations
 
 
 def robustness(store: Store, runs: Runs = None) -> pl.DataFrame:
@@ -62,8 +65,9 @@ _CONDITION: dict[str, pl.DataType | type[pl.DataType]] = {
 
 
 def _protocols(store: Store, hashes: Sequence[str]) -> list[tuple[str, str]]:
-    row = evaluations.c
-    query = select(row.protocol_hash, row.protocol).where(row.protocol_hash.in_(hashes)).distinct()
+    row = run_evaluations.c
+    is_one = among(row.protocol_hash, hashes)
+    query = select(row.protocol_hash, row.protocol).where(is_one).distinct()
     return store.frame(query).rows()
 
 
@@ -102,37 +106,47 @@ def robustness_boards(found: pl.DataFrame) -> Iterable[Board]:
     parts = summaries.partition_by(
         ["evaluation", "split", "protocol_hash"], maintain_order=True, include_key=True
     )
-    rows = [_rows(found, part) for part in parts]
-    covered = [_is_covered(one, [other for other in rows if other is not one]) for one in rows]
-    for part, values, is_covered in zip(parts, rows, covered, strict=True):
-        if not is_covered:
+    alike = found.partition_by(["evaluation", "split"], as_dict=True)
+    keys = [(part["evaluation"][0], part["split"][0]) for part in parts]
+    rows = [_rows(alike[key], part) for key, part in zip(keys, parts, strict=True)]
+    sizes = [one["condition"].n_unique() for one in rows]
+    holders: dict[str, list[int]] = {}
+    for place, one in enumerate(rows):
+        for group in set(one["group_hash"]):
+            holders.setdefault(group, []).append(place)
+    for place, (part, values) in enumerate(zip(parts, rows, strict=True)):
+        if not _is_covered(values, sizes[place], sizes, holders):
             yield _board(part, values)
 
 
-def _rows(found: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:
-    """All that belongs to one summary: its own values, and by condition those asked the same."""
+def _rows(alike: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:
+    """All that belongs to one summary: its own values, and by condition those asked the same.
+
+    `alike` are the rows of its evaluation and split.
+    """
     first = summary.row(0, named=True)
     group = (pl.col("group_hash") == first["group_hash"]) & (
         pl.col("experiment") == first["experiment"]
     )
-    same = (pl.col("evaluation") == first["evaluation"]) & (pl.col("split") == first["split"])
-    conditions = found.filter(same & group & (pl.col("condition") != ""))
+    conditions = alike.filter(group & (pl.col("condition") != ""))
     metric = first["metric"].partition("/")[0]
     asked = conditions["protocol_hash"].unique().to_list()
-    values = found.filter(
-        same & pl.col("protocol_hash").is_in(asked) & (pl.col("metric") == metric)
-    )
-    return pl.concat([summary, values])
+    is_asked = pl.col("protocol_hash").is_in(asked) & (pl.col("metric") == metric)
+    return pl.concat([summary, alike.filter(is_asked)])
 
 
-def _is_covered(rows: pl.DataFrame, others: list[pl.DataFrame]) -> bool:
-    """Whether another board has more conditions, and every group of this one in some of them."""
-    mine = set(rows["group_hash"])
-    size = rows["condition"].n_unique()
-    return any(
-        other["condition"].n_unique() > size and mine <= set(other["group_hash"])
-        for other in others
-    )
+def _is_covered(
+    rows: pl.DataFrame,
+    size: int,
+    sizes: Sequence[int],
+    holders: Mapping[str, Sequence[int]],
+) -> bool:
+    """Whether another board has more conditions, and every group of this one in some of them.
+
+    `holders` are the places of the boards that a group is in, by it.
+    """
+    everywhere = [set(holders[group]) for group in set(rows["group_hash"])]
+    return any(sizes[place] > size for place in set.intersection(*everywhere))
 
 
 def _board(summary: pl.DataFrame, rows: pl.DataFrame) -> Board:
@@ -159,6 +173,8 @@ def _board(summary: pl.DataFrame, rows: pl.DataFrame) -> Board:
             dot=dot(scale, *_ends(values.get(main))),
             seeds=next(iter(values.values()))["seeds"],
             interval=next(iter(values.values()))["interval"],
+            progress=progress_words(next(iter(values.values()))),
+            has_failed=bool(next(iter(values.values()))["failed"]),
         )
         for key, values in groups.items()
     ]
@@ -174,8 +190,8 @@ def _board(summary: pl.DataFrame, rows: pl.DataFrame) -> Board:
         protocol_hash=first["protocol_hash"],
         intervals=interval_notes(
             {
-                main.removeprefix(f"{metric}/"): sorted(set(leading["interval"])),
-                "conditions": sorted(set(rows.filter(pl.col("condition") != "")["interval"])),
+                main.removeprefix(f"{metric}/"): words_of(leading),
+                "conditions": words_of(rows.filter(pl.col("condition") != "")),
             }
         ),
         has_undefined=leading["mean"].null_count() > 0,
@@ -201,7 +217,7 @@ def _columns(rows: pl.DataFrame) -> list[str]:
 
 def _best(groups: dict[tuple[str, str], dict[str, Row]], column: str) -> float | None:
     rows = [values[column] for values in groups.values() if column in values]
-    means = [row["mean"] for row in rows if row["mean"] is not None]
+    means = [row["mean"] for row in rows if row["mean"] is not None and not row["failed"]]
     choose = {"higher": max, "lower": min}.get(rows[0]["better"])
     return choose(means) if means and choose else None
 
@@ -213,6 +229,5 @@ def _ends(row: Row | None) -> tuple[float | None, float | None, float | None]:
 def _figure(row: Row | None, best: float | None) -> Figure:
     if row is None:
         return Figure("", None, False, "not asked")
-    is_best = row["mean"] is not None and row["mean"] == best
-    title = INTERVAL_WORDS[row["interval"]]
-    return Figure(plus_minus(row), row["mean"], is_best, title)
+    is_best = row["mean"] is not None and row["mean"] == best and not row["failed"]
+    return Figure(plus_minus(row), row["mean"], is_best, interval_words(row))

@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import polars as pl
+
 from mmlab.hashing import canonical_json
 from mmlab.metric import SHARE
 
@@ -107,6 +109,39 @@ INTERVAL_WORDS = {
 }
 
 
+def interval_words(row: Mapping[str, Any]) -> str:
+    """What the interval of a leaderboard row varies over, or why it has none.
+
+    >>> interval_words({"interval": "none", "seeds": 3, "undefined": 1})
+    'no interval (1 of 3 seeds is not finite or not defined)'
+    """
+    seeds, undefined = row.get("seeds", 1), row.get("undefined", 0)
+    if row["interval"] != "none" or seeds == 1:
+        return INTERVAL_WORDS[row["interval"]]
+    if not undefined:
+        return "no interval"
+    verb = "is" if undefined == 1 else "are"
+    return f"no interval ({undefined} of {seeds} seeds {verb} not finite or not defined)"
+
+
+def progress_words(row: Mapping[str, Any]) -> str:
+    """How many seeds a figure is over, and of a group that is not whole how the others stand.
+
+    >>> whole = {"seeds": 3, "planned": 3, "failed": 0, "running": 0, "failures": None}
+    >>> progress_words(whole)
+    '3'
+    >>> progress_words({**whole, "planned": 6, "failed": 2, "running": 1, "failures": "nan"})
+    '3 of 6; 2 failed: nan; 1 running'
+    """
+    seeds, planned = row["seeds"], row["planned"] or 0
+    if planned <= seeds and not row["failed"]:
+        return str(seeds)
+    ends = f": {row['failures']}" if row["failures"] else ""
+    failed = f"{row['failed']} failed{ends}" if row["failed"] else ""
+    running = f"{row['running']} running" if row["running"] else ""
+    return "; ".join(filter(None, [f"{seeds} of {planned}", failed, running]))
+
+
 def number(unit: str, value: float | None) -> str:
     """A value of a metric of this unit.
 
@@ -163,20 +198,26 @@ def listed(items: Sequence[str]) -> str:
 def interval_notes(kinds: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """What intervals vary over: those of the first, which is the main one, and others that differ.
 
-    >>> interval_notes({"r2": ["none"], "mse": ["normal"], "mae": ["none"]})
-    ('r2: no interval (one seed)', 'mse: 95% normal over samples (one seed)')
+    >>> interval_notes({"r2": ["no interval"], "mse": ["95% normal"], "mae": ["no interval"]})
+    ('r2: no interval', 'mse: 95% normal')
     """
     main = next(iter(kinds))
     others: dict[str, list[str]] = {}
     for name, found in kinds.items():
-        for kind in found:
-            if kind != "none" and kind not in kinds[main]:
-                others.setdefault(kind, []).append(name)
+        for words in found:
+            if not words.startswith("no interval") and words not in kinds[main]:
+                others.setdefault(words, []).append(name)
     prefix = f"{main}: " if others else ""
     return (
-        *(f"{prefix}{INTERVAL_WORDS[kind]}" for kind in kinds[main]),
-        *(f"{', '.join(names)}: {INTERVAL_WORDS[kind]}" for kind, names in others.items()),
+        *(f"{prefix}{words}" for words in kinds[main]),
+        *(f"{', '.join(names)}: {words}" for words, names in others.items()),
     )
+
+
+def words_of(rows: pl.DataFrame) -> list[str]:
+    """`interval_words` of rows, each once."""
+    columns = [name for name in ("interval", "seeds", "undefined") if name in rows.columns]
+    return sorted({interval_words(row) for row in rows.select(columns).unique().to_dicts()})
 
 
 def group_labels(

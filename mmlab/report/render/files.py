@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -13,8 +14,18 @@ import polars as pl
 from mmlab.errors import UsageError, explain
 from mmlab.files import write_whole
 from mmlab.report.boards.board import Board, Entry
-from mmlab.report.contents import TABLES, Contents, Table, all_boards, read_contents
-from mmlab.report.frames import Runs
+from mmlab.report.contents import (
+    FAILURE_HEADINGS,
+    TABLES,
+    VIEWS,
+    Contents,
+    Table,
+    ViewName,
+    all_boards,
+    failure_cells,
+    read_contents,
+)
+from mmlab.report.frames import Runs, of_view
 from mmlab.store import Store
 
 Format = Literal["html", "md", "csv", "json", "parquet"]
@@ -34,14 +45,14 @@ def write_report(
     format: Format | None = None,
     *,
     cards: int = 12,
-    table: Table | None = None,
+    table: Table | ViewName | None = None,
 ) -> None:
     """Write a report on the done runs (all of them for None) to a file, whole or not at all.
 
     Without a format the file's ending decides. Markdown and HTML are for reading; JSON holds the
     rows of every table, CSV and Parquet those of the leaderboard. `table` names the only one that
-    is written instead; an HTML page always shows all. Raises UsageError for a format that is none
-    of FORMATS.
+    is written instead, one of TABLES, or a whole view (VIEWS); an HTML page always shows all.
+    Raises UsageError for a format that is none of FORMATS.
     """
     chosen = report_format(path, format)
     if chosen == "html":
@@ -49,19 +60,24 @@ def write_report(
         from mmlab.report.render.html import render_page
 
         content = render_page(gather(store, runs, cards)).encode()
+    elif table is not None and table not in TABLES:
+        content = _view(store, runs, chosen, table)
     else:
         content = _table(store, read_contents(store, runs), chosen, table)
     write_whole(path, content, "report")
 
 
-def to_markdown(parts: Iterable[Board]) -> str:
-    """GitHub tables, one per comparison, every mean with its interval."""
-    return "\n".join(_markdown_board(part) for part in parts) or "Nothing to show yet.\n"
+def to_markdown(parts: Iterable[Board], failures: pl.DataFrame | None = None) -> str:
+    """GitHub tables, one per comparison, every mean with its interval; and what has failed."""
+    tables = [_markdown_board(part) for part in parts]
+    if failures is not None and not failures.is_empty():
+        tables.append(_markdown_failures(failures))
+    return "\n".join(tables) or "Nothing to show yet.\n"
 
 
 def to_csv(board: pl.DataFrame) -> str:
     """A table as CSV. Text that a spreadsheet would take for a formula gets a `'` first."""
-    harmless = board.with_columns(pl.col("interval").cast(pl.String))
+    harmless = board.with_columns(pl.col(pl.Enum).cast(pl.String))
     text = pl.col(pl.String)
     guarded = pl.when(text.str.contains(_FORMULA)).then(pl.lit("'") + text).otherwise(text)
     return harmless.with_columns(guarded.name.keep()).write_csv()
@@ -71,15 +87,51 @@ def to_json(contents: Contents, table: Table | None = None) -> str:
     """Every table, or one, as one JSON document; what is undefined is null."""
     document: dict[str, object] = {"schema_version": JSON_SCHEMA_VERSION}
     document |= {name: contents.table(name).to_dicts() for name in ([table] if table else TABLES)}
-    return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+    return _dumped(document)
+
+
+def view_to_json(name: str, rows: pl.DataFrame) -> str:
+    """The rows of a view as a JSON document; times as ISO 8601, in UTC."""
+    return _dumped({"schema_version": JSON_SCHEMA_VERSION, name: rows.to_dicts()})
+
+
+def _dumped(document: Mapping[str, object]) -> str:
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1, default=_iso)
+    return text + "\n"
+
+
+def _iso(value: object) -> str:
+    if not isinstance(value, datetime):
+        raise TypeError(type(value).__name__)
+    return value.isoformat()
 
 
 def _table(store: Store, contents: Contents, format: str, table: Table | None) -> bytes:
     if format == "md":
-        return to_markdown(all_boards(store, contents, table)).encode()
+        failures = contents.failures if table in (None, "failures") else None
+        return to_markdown(all_boards(store, contents, table), failures).encode()
     if format == "json":
         return to_json(contents, table).encode()
-    frame = contents.table(table or "leaderboard")
+    return _rows(contents.table(table or "leaderboard"), format)
+
+
+def _view(store: Store, runs: Runs, format: str, name: str) -> bytes:
+    """All rows of a view, for programs. UsageError for Markdown, which is for reading."""
+    if format == "md":
+        raise UsageError(
+            explain(
+                name,
+                "this table is for programs: it may have a million rows",
+                found="Markdown",
+                allowed="csv, json or parquet",
+                next_step=f"name a file that ends so, or add --format csv: {name}.csv, say",
+            )
+        )
+    rows = of_view(store, VIEWS[name], runs)
+    return view_to_json(name, rows).encode() if format == "json" else _rows(rows, format)
+
+
+def _rows(frame: pl.DataFrame, format: str) -> bytes:
     if format == "csv":
         return to_csv(frame).encode()
     buffer = io.BytesIO()
@@ -108,12 +160,19 @@ def report_format(path: Path, format: str | None = None) -> Format:
 def _markdown_board(board: Board) -> str:
     header = ["#", "experiment", *(plain(metric) for metric in board.metrics), "seeds"]
     rows = [
-        [str(entry.place or ""), plain(entry.label), *_figures(entry), str(entry.seeds)]
+        [entry.placing, plain(entry.label), *_figures(entry), plain(entry.progress)]
         for entry in board.entries
     ]
     rule = ["--:", "---", *("--:" for _ in board.metrics), "--:"]
     lines = [f"### {plain(board.title)}", "", *map(markdown_row, [header, rule, *rows]), ""]
     return "\n".join([*lines, plain("; ".join(board.notes)), ""])
+
+
+def _markdown_failures(failures: pl.DataFrame) -> str:
+    rows = [[plain(cell) for cell in row] for row in failure_cells(failures)]
+    header = [*FAILURE_HEADINGS]
+    lines = map(markdown_row, [header, ["---"] * len(header), *rows])
+    return "\n".join(["### failures", "", *lines, ""])
 
 
 def _figures(entry: Entry) -> list[str]:

@@ -20,7 +20,8 @@ from mmlab.report.boards.board import Board
 from mmlab.report.cards import Card
 from mmlab.report.charts import COLOURS, DOT_WIDTH, HEIGHT, WIDTH
 from mmlab.report.compare.tables import Section
-from mmlab.report.page import Page
+from mmlab.report.contents import FAILURE_HEADINGS
+from mmlab.report.page import CURVED, DRAWN_SEEDS, Page
 
 
 def render_page(page: Page) -> str:
@@ -73,7 +74,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     sizes = {"width": WIDTH, "height": HEIGHT, "dot_width": DOT_WIDTH, "colours": COLOURS}
-    environment.globals.update(sizes)
+    limits = {"curved": CURVED, "drawn_seeds": DRAWN_SEEDS, "failure_headings": FAILURE_HEADINGS}
+    environment.globals.update(sizes | limits)
     return environment
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import polars as pl
 from rich.cells import cell_len
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from mmlab.errors import visible
 from mmlab.report.boards.board import Board, Figure
+from mmlab.report.contents import FAILURE_HEADINGS, failure_cells
 
 _LABEL, _SEEDS = "experiment", "seeds"
 _GAP = 2
@@ -46,7 +48,9 @@ def _label_cells(board: Board) -> int:
 
 def _frame_cells(board: Board, label_cells: int) -> int:
     """What a line needs besides its metrics: place, label and seeds."""
-    return len(str(len(board.entries))) + _GAP + label_cells + _GAP + len(_SEEDS)
+    places = max(len(entry.placing) for entry in board.entries)
+    seeds = max(cell_len(visible(entry.progress)) for entry in board.entries)
+    return places + _GAP + label_cells + _GAP + max(len(_SEEDS), seeds)
 
 
 def _cells(board: Board, column: int) -> int:
@@ -80,13 +84,23 @@ def _draw_block(
         table.add_column(_SEEDS, justify="right", no_wrap=True)
     for entry in board.entries:
         table.add_row(
-            str(entry.place or ""),
+            entry.placing,
             Text(visible(entry.label)),
             *(_figure(entry.figures[column]) for column in columns),
-            *([str(entry.seeds)] if has_seeds else []),
+            *([visible(entry.progress)] if has_seeds else []),
         )
     return table
 
 
 def _figure(figure: Figure) -> Text:
     return Text(figure.text, style="green" if figure.is_best else "")
+
+
+def draw_failures(failures: pl.DataFrame) -> Group:
+    """What has failed, a line each, with the first line of why."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in FAILURE_HEADINGS:
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("run", "seed"))
+    for row in failure_cells(failures):
+        table.add_row(*(Text(visible(cell)) for cell in row))
+    return Group(Text("failures", style="bold underline"), table)
