@@ -7,7 +7,14 @@ from pathlib import Path
 import click
 
 from mmlab.cli.output import color_option, db_option, json_option, verbosity_options
-from mmlab.cli.run import cache_option, conclude, device_option, runs_option
+from mmlab.cli.run import (
+    cache_option,
+    cell_timeout_option,
+    conclude,
+    device_option,
+    in_process_option,
+    runs_option,
+)
 
 
 @click.command(short_help="Evaluate a finished run on more, without training.")
@@ -22,6 +29,8 @@ from mmlab.cli.run import cache_option, conclude, device_option, runs_option
 @runs_option
 @cache_option
 @device_option
+@cell_timeout_option
+@in_process_option
 @json_option
 @color_option
 @verbosity_options
@@ -33,6 +42,8 @@ def evaluate(
     runs: Path | None,
     cache: Path | None,
     device: str,
+    cell_timeout: float | None,
+    in_process: bool,
     as_json: bool,
 ) -> None:
     """Evaluate a finished run on more, from the weights it left, without training.
@@ -52,7 +63,15 @@ def evaluate(
     from mmlab.runner.evaluate_more import evaluate_runs
     from mmlab.runner.runner import RunOptions
 
-    options = RunOptions(db, runs, (), device, cache=cache)
+    options = RunOptions(
+        db,
+        runs,
+        (),
+        device,
+        cache=cache,
+        in_process=in_process,
+        cell_timeout=cell_timeout,
+    )
     with make_display() as display:
         outcomes = evaluate_runs(run, files, options, display, every=every)
     conclude(outcomes, db, as_json=as_json)

@@ -54,6 +54,19 @@ class Duration(click.ParamType[float]):
         return seconds
 
 
+cell_timeout_option = click.option(
+    "--cell-timeout",
+    type=Duration(),
+    help="End a cell that shows no progress for so long (90, 10m, 2h).  [default: never]",
+)
+in_process_option = click.option(
+    "--in-process",
+    is_flag=True,
+    envvar="MMLAB_IN_PROCESS",
+    help="Execute cells in this process, not in a child: for debuggers.",
+)
+
+
 def worker_options(command: CommandFunction) -> CommandFunction:
     """Add the options of commands that execute cells of the queue."""
     for option in (
@@ -64,11 +77,7 @@ def worker_options(command: CommandFunction) -> CommandFunction:
             show_default=True,
             help="Seconds after which a cell is free whose process shows no sign of life.",
         ),
-        click.option(
-            "--cell-timeout",
-            type=Duration(),
-            help="End a cell that shows no progress for so long (90, 10m, 2h).  [default: never]",
-        ),
+        cell_timeout_option,
         click.option(
             "--max-attempts",
             type=click.IntRange(1),
@@ -76,12 +85,7 @@ def worker_options(command: CommandFunction) -> CommandFunction:
             show_default=True,
             help="A cell whose process dies equally so often has failed.",
         ),
-        click.option(
-            "--in-process",
-            is_flag=True,
-            envvar="MMLAB_IN_PROCESS",
-            help="Execute cells in this process, not in a child: for debuggers.",
-        ),
+        in_process_option,
     ):
         command = option(command)
     return command

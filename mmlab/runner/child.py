@@ -57,7 +57,7 @@ class ChildProcess:
         self.device = device
         self.cell_timeout = cell_timeout
         self._options: ExecutionOptions | None = None
-        self._specs: tuple[Sequence[str], Sequence[Sequence[str]]] | None = None
+        self._read_first: tuple[str, Sequence[object]] | None = None
         self._child: _Child | None = None
         self._template = _Template()
 
@@ -75,25 +75,42 @@ class ChildProcess:
     ) -> Prepared:
         """Read and check specs. Raises SpecError or PluginError with all that is wrong."""
         given = [["file", str(one)] if isinstance(one, Path) else ["set", one] for one in overrides]
-        self._specs = [str(spec) for spec in specs], given
-        try:
-            child = self._ready(notes, prepares=False)
-            prepared: Prepared = self._ask(child, "prepare", notes, *self._specs)
-        except Died as death:
-            raise RunError(_died_preparing(death), "died") from death
+        prepared: Prepared = self._read("prepare", notes, [str(spec) for spec in specs], given)
         return prepared
 
     def begin(self, options: ExecutionOptions) -> None:
         """Learn how cells are to be executed, before the first is."""
         self._options = options
 
+    def read_questions(
+        self, run_ids: Sequence[str], files: Sequence[Path], coordinator: Coordinator
+    ) -> None:
+        """Read what files ask more of finished runs. Raises SpecError or PluginError."""
+        self._read("read_questions", coordinator, run_ids, [str(file) for file in files])
+
     def execute(self, queued: QueuedCell, coordinator: Coordinator) -> Ended:
         """Execute a claimed cell. Raises `Died` where the child did."""
+        return self._attempt("execute", coordinator, queued)
+
+    def ask(self, run_id: str, coordinator: Coordinator) -> Ended:
+        """Evaluate one of the runs that are asked more. Raises `Died` where the child did."""
+        return self._attempt("ask", coordinator, run_id)
+
+    def _read(self, name: str, served: Notes, *given: object) -> Any:  # what the request gives
+        """Have a child read files, which every later one reads again before it does anything."""
+        self._read_first = name, given
+        try:
+            child = self._ready(served, reads=False)
+            return self._ask(child, name, served, *given)
+        except Died as death:
+            raise RunError(_died_preparing(death), "died") from death
+
+    def _attempt(self, name: str, coordinator: Coordinator, value: object) -> Ended:
         if self._child is not None and self._child.age > MAX_AGE_SECONDS:
             self._retire()
         try:
             child = self._ready(coordinator)
-            ended: Ended = self._ask(child, "execute", coordinator, queued)
+            ended: Ended = self._ask(child, name, coordinator, value)
         except Died:
             self._retire()
             raise
@@ -115,7 +132,7 @@ class ChildProcess:
         if self._child is not None:
             self._child.kill()
 
-    def _ready(self, served: Notes, *, prepares: bool = True) -> _Child:
+    def _ready(self, served: Notes, *, reads: bool = True) -> _Child:
         """A child that knows what this object knows."""
         if self._child is None:
             if self._template.is_gone:
@@ -123,8 +140,9 @@ class ChildProcess:
                 self._template = _Template()
             self._child = child = self._template.fork()
             self._ask(child, "start", served, self.device)
-            if self._specs is not None and prepares:
-                self._ask(child, "prepare", served, *self._specs)
+            if self._read_first is not None and reads:
+                name, given = self._read_first
+                self._ask(child, name, served, *given)
         if self._options is not None and not self._child.has_begun:
             self._ask(self._child, "begin", served, self._options)
             self._child.has_begun = True
@@ -135,7 +153,7 @@ class ChildProcess:
         with suppress(OSError):  # it is dead, which shows below
             child.pipe.send(CALL, name, *values)
         heard = time.monotonic()
-        limit = self.cell_timeout if name == "execute" else None
+        limit = self.cell_timeout if name in ("execute", "ask") else None
         while True:
             left = None if limit is None else max(0.0, heard + limit - time.monotonic())
             ready = wait([child.pipe.connection, self._template.control], left)

@@ -53,6 +53,11 @@ class Ended:
     error: str | None = None
     left_behind: Sequence[str] = ()
 
+    def tell_left_behind(self, notes: Notes) -> None:
+        """Say what components changed of the process, a line each."""
+        for change in self.left_behind:
+            notes.note(f"a component left its process other than it was: {change}")
+
 
 class Notes(Protocol):
     """Whoever takes what is worth one line."""
@@ -242,6 +247,14 @@ class Executor(Protocol):
     def execute(self, queued: QueuedCell, coordinator: Coordinator) -> Ended:
         """Execute a claimed cell. Raises `Died` where the process that did so ended."""
 
+    def read_questions(
+        self, run_ids: Sequence[str], files: Sequence[Path], coordinator: Coordinator
+    ) -> None:
+        """Read what files ask more of finished runs. Raises SpecError or PluginError."""
+
+    def ask(self, run_id: str, coordinator: Coordinator) -> Ended:
+        """Evaluate one of these runs on that. Raises `Died` as `execute` does."""
+
     def ask_to_stop(self) -> None:
         """Let the present cell finish its step, write a checkpoint, and end as interrupted."""
 
@@ -262,6 +275,12 @@ class ChildRequests(Protocol):
         """As an executor's."""
 
     def execute(self, queued: QueuedCell) -> Ended:
+        """As an executor's."""
+
+    def read_questions(self, run_ids: Sequence[str], files: Sequence[str]) -> None:
+        """As an executor's."""
+
+    def ask(self, run_id: str) -> Ended:
         """As an executor's."""
 
 

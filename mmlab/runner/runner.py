@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -81,7 +82,7 @@ def work(options: RunOptions, display: Display) -> list[Outcome]:
 
     Raises as `run_specs` does.
     """
-    with _executor(options) as executor, open_store(options.db) as store:
+    with executor_of(options) as executor, open_store(options.db) as store:
         with Stop(executor.ask_to_stop, executor.kill) as stop:
             runs = begin(executor, store, options, display)
             worker = Worker(store, runs, executor, display, options.work, stop)
@@ -133,9 +134,11 @@ def begin(executor: Executor, store: Store, options: RunOptions, notes: Notes) -
     return folder
 
 
-def _executor(options: RunOptions) -> Any:  # Any: a context manager that gives an executor
+def executor_of(options: RunOptions) -> AbstractContextManager[Executor]:
+    """What executes cells: a child of this process, or this one."""
     if options.in_process:
-        return _in_process().executor(options)
+        here: AbstractContextManager[Executor] = _in_process().executor(options)
+        return here
     return ChildProcess(options.device, options.cell_timeout)
 
 

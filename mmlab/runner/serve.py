@@ -63,6 +63,12 @@ class _Child:
     def execute(self, queued: QueuedCell) -> Ended:
         return self.runner.execute(queued, self.coordinator)
 
+    def read_questions(self, run_ids: Sequence[str], files: Sequence[str]) -> None:
+        self.runner.read_questions(run_ids, [Path(file) for file in files], self.coordinator)
+
+    def ask(self, run_id: str) -> Ended:
+        return self.runner.ask(run_id, self.coordinator)
+
 
 def _override(kind: str, text: str) -> Override:
     return Path(text) if kind == "file" else text

@@ -178,8 +178,7 @@ class Worker:
                 ended = _failed(coordinator, error)
             ended = _corrected(coordinator, ended)
             self._settle(claim, ended)
-        for change in ended.left_behind:
-            self.display.note(f"a component left its process other than it was: {change}")
+        ended.tell_left_behind(self.display)
         seconds = time.perf_counter() - began
         outcome = Outcome(ended.status, cell.experiment, label, ended.run_id, ended.error, seconds)
         if ended.status in ("done", "evaluated", "skipped", "failed", "cancelled"):

@@ -9,7 +9,7 @@ import pytest
 from mmlab.errors import SpecError
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import plan_specs
-from mmlab.runner.evaluate_more import read_request
+from mmlab.runner.questions import read_request
 
 SPEC = """
 schema_version = 1

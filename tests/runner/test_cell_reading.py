@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 from sqlalchemy import select
-from support.lab import CLASSIFICATION, Lab
+from support.lab import CLASSIFICATION, Lab, here
 from support.stored_cells import IMAGE, MANIFEST, TEXT, check_runs, leave, toy, write_rows
 from support.toys import Toy
 
@@ -21,7 +21,6 @@ from mmlab.runner.cells import Tables, plan_of, read_cell
 from mmlab.runner.evaluate_more import evaluate_runs
 from mmlab.runner.identity import hash_cell
 from mmlab.runner.initial_weights import WeightsFinder
-from mmlab.runner.runner import RunOptions
 from mmlab.store import RunDetail
 from mmlab.store.tables import cells
 
@@ -147,8 +146,7 @@ def test_a_run_with_a_budget_is_evaluated_further(
     leave(lab.folder, monkeypatch)
     more = Path("more.toml").absolute()
     more.write_text(f'{CLASSIFICATION}name = "more"\nsplit = "validation"\n')
-    options = RunOptions(lab.db, device="cpu")
-    (outcome,) = evaluate_runs("toy", [more], options, lab.shown)
+    (outcome,) = evaluate_runs("toy", [more], here(lab.db), lab.shown)
     assert (outcome.status, outcome.error) == ("evaluated", None)
 
 

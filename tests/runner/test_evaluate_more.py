@@ -9,20 +9,19 @@ import polars as pl
 import pytest
 import torch
 from safetensors import safe_open
-from support.lab import CLASSIFICATION, DATASET, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab
+from support.lab import CLASSIFICATION, DATASET, PAIRED, RETRIEVAL, TOY, ZERO_SHOT, Lab, here
 from support.toys import LABELS
 
 import mmlab
 from mmlab.errors import PluginError, SpecError, UsageError
 from mmlab.runner.coordinator import Outcome
 from mmlab.runner.evaluate_more import evaluate_runs
-from mmlab.runner.runner import RunOptions
 
 OTHER = '[dataset]\nuse = "clusters"\ncount = 9\n'
 
 
 def ask(lab: Lab, run: str, *files: Path, every: bool = False) -> list[Outcome]:
-    return evaluate_runs(run, files, RunOptions(lab.db, device="cpu"), lab.shown, every=every)
+    return evaluate_runs(run, files, here(lab.db), lab.shown, every=every)
 
 
 def write(lab: Lab, name: str, *tables: str) -> Path:

@@ -20,7 +20,7 @@ import pytest
 import torch
 from sqlalchemy import Update, create_engine, update
 from support import slow_data
-from support.lab import ENCODERS, PAIRED, TOY, Lab, child_environment, install
+from support.lab import ENCODERS, PAIRED, TOY, Lab, child_environment, here, install
 from support.stopped import left, twin
 from torch import Tensor
 
@@ -28,10 +28,9 @@ from mmlab.errors import RunError
 from mmlab.evaluate import label_features, subject
 from mmlab.evaluate.subject import Piece
 from mmlab.plugin import Sample
-from mmlab.runner import checkpoints, kept_encode, parts, score
+from mmlab.runner import keeper, kept_encode, parts, score
 from mmlab.runner.evaluate_more import evaluate_runs
 from mmlab.runner.garbage import delete, find_features, find_parts
-from mmlab.runner.runner import RunOptions
 from mmlab.store import Evaluating, Part
 from mmlab.store.address import parse_address
 from mmlab.store.tables import evaluation_parts, queue, runs
@@ -138,8 +137,8 @@ def test_two_and_seven_parts_give_what_one_gives(
 def test_a_training_that_took_long_is_not_repeated_for_its_evaluation(
     sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoints, "LAST_SECONDS", 0.0)
-    monkeypatch.setattr(checkpoints, "LAST", 0.0)
+    monkeypatch.setattr(keeper, "LAST_SECONDS", 0.0)
+    monkeypatch.setattr(keeper, "LAST", 0.0)
     other = twin(sqlite_lab, "stopped")
     more = ("train.epochs=9", "train.ema=0.5", "train.patience=2", "train.best=zero_shot/top1")
     tables = (*TRAINED, *asking("zero_shot", "classification"))
@@ -387,10 +386,27 @@ def test_who_stops_evaluate_stops_all_that_it_was_to_ask(
     assert len({row[0] for row in after["evaluation_parts"]}) == 1
 
 
+@pytest.mark.slow
+def test_a_component_that_ends_the_process_of_evaluate_is_told_and_the_next_run_is_asked(
+    sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, seeds = sqlite_lab, "[sweep]\nseeds = [0, 1]\n"
+    lab.run(lab.write("cell", (*UNTRAINED, *asking("zero_shot"), seeds)))
+    before, more = lab.dump(), lab.folder / "more.toml"
+    more.write_text("".join(asking("retrieval", size=64)))
+    monkeypatch.setenv(slow_data.EXIT, "300")
+    with command(lab, "evaluate", "cell", more, "--all") as process:
+        said = process.communicate()[1]
+    assert process.returncode == 1, said
+    assert said.count("it died\n  found: exit code 0") == 1
+    assert "2 failed" in said
+    assert all(lab.dump()[name] == before[name] for name in ("runs", "evaluations", "metrics"))
+
+
 def ask(lab: Lab, size: int | None) -> str:
     path = lab.folder / "more.toml"
     path.write_text("".join(asking("retrieval", size=size)))
-    (outcome,) = evaluate_runs("cell", [path], RunOptions(lab.db, device="cpu"), lab.shown)
+    (outcome,) = evaluate_runs("cell", [path], here(lab.db), lab.shown)
     return outcome.status
 
 

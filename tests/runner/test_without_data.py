@@ -12,14 +12,13 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from sqlalchemy import create_engine, update
-from support.lab import CLASSIFICATION, RETRIEVAL, TOY, Lab
+from support.lab import CLASSIFICATION, RETRIEVAL, TOY, Lab, here
 from torch import Tensor
 
 import mmlab
 from mmlab.errors import DataError, WeightsError
 from mmlab.model.build import BuiltCell
 from mmlab.runner.evaluate_more import evaluate_runs
-from mmlab.runner.runner import RunOptions
 from mmlab.store import RunDetail
 from mmlab.store.tables import artifacts
 
@@ -136,7 +135,7 @@ def test_a_run_whose_data_are_gone_is_asked_on_another_dataset(sqlite_lab: Lab) 
     write_data(lab).rename(lab.folder / "other" / "data")
     more = lab.folder / "other" / "more.toml"
     more.write_text(MANIFEST + CLASSIFICATION.replace("\n", '\nname = "elsewhere"\n', 1))
-    (outcome,) = evaluate_runs("first", [more], RunOptions(lab.db, device="cpu"), lab.shown)
+    (outcome,) = evaluate_runs("first", [more], here(lab.db), lab.shown)
     assert (outcome.status, outcome.error) == ("evaluated", None)
     found = {e.name: e for e in lab.detail("first").evaluations}
     assert found["elsewhere"].metrics == found["classification"].metrics  # equal pictures

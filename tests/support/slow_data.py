@@ -16,6 +16,8 @@ from support.toys import Clusters
 #: Environment: a file that gets a line for each sample that is read, seconds that this takes, and
 #: the index of the sample at which Ctrl-C comes.
 LOG, SECONDS, STOP = "SLOW_DATA_LOG", "SLOW_DATA_SECONDS", "SLOW_DATA_STOP"
+#: And the one at which the process ends, as if all were well.
+EXIT = "SLOW_DATA_EXIT"
 
 
 @hookimpl
@@ -50,4 +52,6 @@ class Slow(Clusters):
             time.sleep(float(os.environ.get(SECONDS, "0")))
             if index == int(os.environ.get(STOP, "-1")):
                 raise KeyboardInterrupt
+            if index == int(os.environ.get(EXIT, "-1")):
+                os._exit(0)
         return super().__getitem__(index)
