@@ -1,137 +1,118 @@
-"""Intervals of a leaderboard's means: over seeds, over draws, or over one run's samples.
+"""Intervals of a leaderboard's means: over new samples and new seeds, where one holds.
 
 Which rows of samples a metric is the mean of, and which metrics are ends of another's interval, is
-what they are declared to be.
+what they are declared to be. The forms are in `mmlab.statistics`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, get_args
 
-import numpy as np
 import polars as pl
-from sqlalchemy import Double, Integer, Select, case, cast, func, select
 
-from mmlab.metric import SHARE
-from mmlab.statistics.intervals import normal_half_width, student_half_width, wilson_interval
+from mmlab.report.outcomes import Answered, BySeed, Outcomes, scale_of
+from mmlab.statistics.crossed import measure, stacked
+from mmlab.statistics.estimates import Estimate
+from mmlab.statistics.means import estimate_mean
+from mmlab.statistics.shares import estimate_share
+from mmlab.statistics.variance import board_scatter
 from mmlab.store import Store
-from mmlab.store.bulk import among
-from mmlab.store.views import sample_outcomes
+
+#: What an interval covers; "draws": those that an evaluation made, of shots say, for one seed.
+IntervalKind = Literal["seeds and samples", "samples", "draws", "none"]
+INTERVAL_KINDS: tuple[IntervalKind, ...] = get_args(IntervalKind)
 
 # How far a metric may be from a mean over samples and still be that mean, relative to it or to 1:
 # outcomes are float32.
 _SAME = 1e-5
-#: The K of the share of ranks up to K; null for means of outcomes and for what is no mean.
-_CUTOFF = pl.col("mean_of").str.extract(r"^rank<=(\d+)$", 1).cast(pl.Int32)
+#: Why there is no interval.
+NO_MEAN = "it is no mean over samples that the database has"
+UNDEFINED = "not finite or not defined for every seed"
 
-
-def with_intervals(store: Store, board: pl.DataFrame) -> pl.DataFrame:
-    """The board with `low`, `high` and `interval`."""
-    return _with_interval(board, _moments(store, board))
-
-
-def _moments(store: Store, board: pl.DataFrame) -> pl.DataFrame:
-    """Count, mean and mean square over samples, per one-seed evaluation and measure.
-
-    A measure is the outcome, or for each K a hit within the first K. One statement reads them, and
-    no row per sample leaves the database.
-    """
-    single = board.filter(pl.col("seeds") == 1)
-    cutoffs = single.select(_CUTOFF.unique().drop_nulls().sort()).to_series().to_list()
-    evaluations = single["evaluation_id"].unique().to_list()
-    if not evaluations:
-        return pl.DataFrame(schema=_MOMENTS)
-    sums = store.frame(_sums(cutoffs).where(among(sample_outcomes.c.evaluation_id, evaluations)))
-    return pl.concat([_moment(sums, None), *(_moment(sums, k) for k in cutoffs)])
-
-
-_MOMENTS: dict[str, pl.DataType | type[pl.DataType]] = {
-    "evaluation_id": pl.Int64,
-    "cutoff": pl.Int32,
-    "count": pl.Float64,
-    "sample_mean": pl.Float64,
-    "sample_square": pl.Float64,
-    "is_binary": pl.Boolean,
+# Rows of frames: values of whatever type.
+Row = dict[str, Any]
+_FOUND: dict[str, pl.DataType | type[pl.DataType]] = {
+    "row": pl.UInt32,
+    "low": pl.Float64,
+    "high": pl.Float64,
+    "interval": pl.String,
+    "reason": pl.String,
+    "advice": pl.String,
 }
 
 
-# A select of columns of several types.
-def _sums(cutoffs: Iterable[int]) -> Select[Any]:
-    row = sample_outcomes.c
-    outcome = cast(row.outcome, Double)
-    hits = [
-        cast(func.sum(case((row.rank <= k, 1), else_=0)), Double).label(f"hits_{k}")
-        for k in cutoffs
-    ]
-    is_other = case((row.outcome.in_([0.0, 1.0]), 0), else_=1)
-    return select(
-        row.evaluation_id,
-        cast(func.count(row.outcome), Double).label("count"),
-        cast(func.count(row.rank), Double).label("ranked"),
-        func.sum(outcome).label("total"),
-        func.sum(outcome * outcome).label("square"),
-        cast(func.sum(case((row.outcome.is_(None), 0), else_=is_other)), Integer).label("others"),
-        *hits,
-    ).group_by(row.evaluation_id)
+def with_intervals(
+    store: Store, board: pl.DataFrame, comparison: Sequence[str]
+) -> pl.DataFrame:
+    """The board with `low`, `high`, `interval`, `reason` and `advice`.
 
-
-def _moment(sums: pl.DataFrame, k: int | None) -> pl.DataFrame:
-    """The moments of one measure: of the outcome for None, of hits up to rank k otherwise."""
-    total = pl.col("total" if k is None else f"hits_{k}")
-    square = pl.col("square") if k is None else total
-    count = pl.col("count" if k is None else "ranked")
-    return sums.select(
-        "evaluation_id",
-        pl.lit(k, pl.Int32).alias("cutoff"),
-        count.alias("count"),
-        (total / count).alias("sample_mean"),
-        (square / count).alias("sample_square"),
-        (pl.col("others") == 0 if k is None else pl.lit(True)).alias("is_binary"),
-    )
-
-
-def _with_interval(board: pl.DataFrame, moments: pl.DataFrame) -> pl.DataFrame:
-    board = _with_moments(board, moments)
-    mean, seeds = board["mean"].to_numpy(), board["seeds"].to_numpy()
-    count, average = board["count"].to_numpy(), board["sample_mean"].to_numpy()
-    half = student_half_width(board["deviation"].to_numpy(), seeds)
-    normal = normal_half_width(average, board["sample_square"].to_numpy(), count)
-    wilson_low, wilson_high = wilson_interval(average * count, count)
-    is_share = (board["unit"] == SHARE).to_numpy()
-    is_wilson = board["is_binary"].fill_null(False).to_numpy() & is_share
-    is_drawn = board["draws_low"].is_not_null().to_numpy()
-    which = [seeds > 1, is_drawn, is_wilson]
-    draws_low, draws_high = board["draws_low"].to_numpy(), board["draws_high"].to_numpy()
-    low = np.select(which, [mean - half, draws_low, wilson_low], mean - normal)
-    high = np.select(which, [mean + half, draws_high, wilson_high], mean + normal)
-    known = np.isfinite(low) & np.isfinite(high) & np.isfinite(mean)
-    kind = np.select(which, ["seeds", "draws", "wilson"], "normal")
-    return board.with_columns(
-        pl.Series("low", low).set(pl.Series(~known), None),
-        pl.Series("high", high).set(pl.Series(~known), None),
-        pl.Series("interval", np.where(known, kind, "none")),
-    )
-
-
-def _with_moments(board: pl.DataFrame, moments: pl.DataFrame) -> pl.DataFrame:
-    """Each row with the moments of what its metric is declared to be the mean of.
-
-    Where a metric is not quite their mean they are left out: an mse over targets of which some are
-    unknown weighs the samples otherwise, and repetitions of a seed may differ.
+    `comparison` are the columns that name a comparison: its rows lend each other what their seeds
+    do. `evaluations` of a row has the evaluations of each of its seeds.
     """
-    sign = pl.when(pl.col("mean_of").str.starts_with("-")).then(-1.0).otherwise(1.0)
-    rows = board.filter(pl.col("mean_of").is_not_null()).select(
-        "evaluation_id", "metric", (sign * pl.col("mean")).alias("mean"), _CUTOFF.alias("cutoff")
-    )
-    matched = rows.join(moments, on=["evaluation_id", "cutoff"], nulls_equal=True).filter(
-        _equals(pl.col("mean"), pl.col("sample_mean"))
-    )
-    return board.join(matched.drop("mean"), on=["evaluation_id", "metric"], how="left")
+    board = board.with_row_index("row")
+    found = [
+        one
+        for part in board.partition_by(comparison, maintain_order=True)
+        for one in _of_comparison(store, part)
+    ]
+    intervals = pl.DataFrame(found, schema=_FOUND, orient="row")
+    return board.join(intervals, on="row", how="left", maintain_order="left").drop("row")
 
 
-def _equals(metric: pl.Expr, mean: pl.Expr) -> pl.Expr:
-    return (metric - mean).abs() <= _SAME * pl.max_horizontal(metric.abs(), 1.0)
+def _of_comparison(store: Store, part: pl.DataFrame) -> Iterator[tuple[object, ...]]:
+    means = part.filter(pl.col("mean_of").is_not_null() & pl.col("mean").is_not_null())
+    numbers = {one for row in means["evaluations"] for seed in row for one in seed["numbers"]}
+    outcomes = Outcomes.read(store, numbers) if numbers else None
+    for rows in part.partition_by("metric", maintain_order=True):
+        asked = rows.to_dicts()
+        answers = [_answered(outcomes, row) if outcomes else None for row in asked]
+        yield from _of_metric(asked, answers)
+
+
+def _answered(outcomes: Outcomes, row: Row) -> Answered | None:
+    """The samples of a row whose mean its metric is.
+
+    Where it is not quite their mean there are none: an mse over targets of which some are unknown
+    weighs the samples otherwise.
+    """
+    if row["mean_of"] is None or row["mean"] is None:
+        return None
+    by_seed: BySeed = {one["seed"]: one["numbers"] for one in row["evaluations"]}
+    found = outcomes.answered(by_seed, row["mean_of"])
+    if found is None or abs(found.values.mean() - row["mean"]) > _SAME * max(abs(row["mean"]), 1):
+        return None
+    return found
+
+
+def _of_metric(
+    rows: Sequence[Row], answers: Sequence[Answered | None]
+) -> Iterator[tuple[object, ...]]:
+    """The intervals of one metric: seeds of a row are known better by those of the others."""
+    known = [one.values for one in answers if one is not None]
+    scale = scale_of(rows[0]["unit"], known)
+    squares = [measure(values).squares for values in known]
+    scatter = board_scatter(stacked(squares), scale) if squares else None
+    for row, answer in zip(rows, answers, strict=True):
+        if answer is None:
+            yield _without_samples(row)
+        elif scale == "unbounded":
+            yield _told(row, estimate_mean(answer.values, scatter=scatter))
+        else:
+            yield _told(row, estimate_share(answer.values, scale=scale, scatter=scatter))
+
+
+def _told(row: Row, found: Estimate) -> tuple[object, ...]:
+    return row["row"], found.low, found.high, found.covers, found.reason, found.advice
+
+
+def _without_samples(row: Row) -> tuple[object, ...]:
+    if row["mean"] is None:
+        return row["row"], None, None, "none", UNDEFINED, None
+    low, high = row["draws_low"], row["draws_high"]
+    if row["seeds"] == 1 and low is not None and high is not None:
+        return row["row"], low, high, "draws", None, None
+    return row["row"], None, None, "none", NO_MEAN, None
 
 
 def give_bounds(board: pl.DataFrame) -> pl.DataFrame:

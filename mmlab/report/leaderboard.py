@@ -7,8 +7,7 @@ from sqlalchemy import select
 
 from mmlab.metric import LEADERBOARD
 from mmlab.report.frames import Runs, in_number, of_runs
-from mmlab.report.intervals import give_bounds, with_intervals
-from mmlab.statistics.intervals import INTERVAL_KINDS
+from mmlab.report.intervals import INTERVAL_KINDS, give_bounds, with_intervals
 from mmlab.store import Store
 from mmlab.store.views import all_runs, declared_metrics, queue_places, whole_cells
 from mmlab.store.views import leaderboard as finals
@@ -50,6 +49,8 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "low": pl.Float64,
     "high": pl.Float64,
     "interval": pl.Enum(INTERVAL_KINDS),
+    "reason": pl.String,
+    "advice": pl.String,
     "seeds": pl.Int64,
     "undefined": pl.Int64,
     "samples": pl.Int64,
@@ -83,10 +84,11 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
 
     - `mean`: over the seeds, each weighing the same; null if any seed's value is undefined or not
       finite (`undefined` says how many), for a mean without them would flatter the group.
-    - `low`, `high`, `interval`: 95 %; over two or more `seeds` Student's t, for one seed over the
-      draws of shots (`draws`), or over the samples (`wilson` or `normal`) where the metric is a
-      mean over stored samples, else `none`.
-      `mmlab.statistics.intervals` has the formulas. A t interval may leave [0, 1].
+    - `low`, `high`, `interval`: 95 %, where the recipe's mean lies on new samples of this kind with
+      new seeds ("seeds and samples"); with one seed, where this model's does ("samples": another
+      seed is not in it), or over draws of shots that the evaluation made ("draws"). "none" where no
+      interval holds; `reason` says why. A `reason` beside an interval marks it as too wide to be of
+      use, and `advice` says what would help. `mmlab.statistics` has the formulas.
     - `better`, `unit`, `board`: what the metric is, as the newest of these results declare it:
       "higher", "lower" or null, a share or another unit, and the table of a report it stands on.
     - `origin`: the tool that published the figures; null for runs executed here.
@@ -110,7 +112,7 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
     board = board.join(
         progress(store, runs), on=list(SEED_GROUP), how="left", maintain_order="left"
     )
-    return _placed(with_intervals(store, board)).select(
+    return _placed(with_intervals(store, board, COMPARISON)).select(
         pl.col(name).cast(kind) for name, kind in SCHEMA.items()
     )
 
@@ -143,6 +145,7 @@ def _per_seed(values: pl.DataFrame) -> pl.DataFrame:
         pl.col("cell", "axes").first(),
         pl.when(finite.all()).then(pl.col("value").mean()).alias("value"),
         pl.col("evaluation_id").max(),
+        pl.col("evaluation_id").unique().sort().alias("numbers"),
         pl.col("sample_count", "skipped_count").max(),
     )
 
@@ -151,12 +154,12 @@ def _over_seeds(per_seed: pl.DataFrame) -> pl.DataFrame:
     return per_seed.group_by(GROUP).agg(
         pl.col("cell", "axes").sort_by("seed").first(),
         pl.when(pl.col("value").null_count() == 0).then(pl.col("value").mean()).alias("mean"),
-        pl.col("value").std().alias("deviation"),
         pl.len().alias("seeds"),
         pl.col("value").null_count().alias("undefined"),
         pl.col("sample_count").max().alias("samples"),
         pl.col("skipped_count").max().alias("skipped"),
         pl.col("evaluation_id").max(),
+        pl.struct("seed", "numbers").alias("evaluations"),
     )
 
 

@@ -101,27 +101,27 @@ def _show(value: object) -> str:
 
 #: What an interval varies over, in words.
 INTERVAL_WORDS = {
-    "seeds": "95% Student t over seeds",
+    "seeds and samples": "95% over new samples and new seeds",
+    "samples": "95% over new samples; another seed is not in it",
     "draws": "95% Student t over draws (one seed)",
-    "wilson": "95% Wilson over samples (one seed)",
-    "normal": "95% normal over samples (one seed)",
-    "none": "no interval (one seed)",
+    "none": "no interval",
 }
 
 
 def interval_words(row: Mapping[str, Any]) -> str:
-    """What the interval of a leaderboard row varies over, or why it has none.
+    """What the interval of a leaderboard row covers, or why it has none, and what would help.
 
     >>> interval_words({"interval": "none", "seeds": 3, "undefined": 1})
     'no interval (1 of 3 seeds is not finite or not defined)'
+    >>> interval_words({"interval": "samples", "reason": "too few samples", "advice": None})
+    '95% over new samples; another seed is not in it (too few samples)'
     """
     seeds, undefined = row.get("seeds", 1), row.get("undefined", 0)
-    if row["interval"] != "none" or seeds == 1:
-        return INTERVAL_WORDS[row["interval"]]
-    if not undefined:
-        return "no interval"
-    verb = "is" if undefined == 1 else "are"
-    return f"no interval ({undefined} of {seeds} seeds {verb} not finite or not defined)"
+    more = "; ".join(filter(None, (row.get("reason"), row.get("advice"))))
+    if row["interval"] == "none" and undefined:
+        more = f"{undefined} of {seeds} seeds {'is' if undefined == 1 else 'are'} "
+        more += "not finite or not defined"
+    return f"{INTERVAL_WORDS[row['interval']]}{f' ({more})' if more else ''}"
 
 
 def progress_words(row: Mapping[str, Any]) -> str:
@@ -167,11 +167,14 @@ def plus_minus(row: Mapping[str, Any]) -> str:
 
     >>> plus_minus({"unit": "share", "mean": 0.5, "low": 0.4, "high": 0.6})
     '50.0 ± 10.0%'
+    >>> plus_minus({"unit": "share", "mean": 1.0, "low": 0.874, "high": 1.0})
+    '100.0% [87.4, 100.0]'
     """
     unit, mean, low, high = row["unit"], row["mean"], row["low"], row["high"]
     if mean is None or low is None or high is None:
         return number(unit, mean)
-    if abs((high - mean) - (mean - low)) > 1e-9:
+    # What is symmetric to the last digit that is shown is shown as such.
+    if _plain(unit, high - mean) != _plain(unit, mean - low):
         return f"{number(unit, mean)} [{_plain(unit, low)}, {_plain(unit, high)}]"
     sign = "%" if unit == SHARE else ""
     return f"{_plain(unit, mean)} ± {_plain(unit, high - mean)}{sign}"
@@ -216,7 +219,8 @@ def interval_notes(kinds: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
 
 def words_of(rows: pl.DataFrame) -> list[str]:
     """`interval_words` of rows, each once."""
-    columns = [name for name in ("interval", "seeds", "undefined") if name in rows.columns]
+    told = ("interval", "seeds", "undefined", "reason", "advice")
+    columns = [name for name in told if name in rows.columns]
     return sorted({interval_words(row) for row in rows.select(columns).unique().to_dicts()})
 
 
