@@ -42,9 +42,7 @@ _FOUND: dict[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
-def with_intervals(
-    store: Store, board: pl.DataFrame, comparison: Sequence[str]
-) -> pl.DataFrame:
+def with_intervals(store: Store, board: pl.DataFrame, comparison: Sequence[str]) -> pl.DataFrame:
     """The board with `low`, `high`, `interval`, `reason` and `advice`.
 
     `comparison` are the columns that name a comparison: its rows lend each other what their seeds
@@ -94,8 +92,17 @@ def _of_metric(
     squares = [measure(values).squares for values in known]
     scatter = board_scatter(stacked(squares), scale) if squares else None
     for row, answer in zip(rows, answers, strict=True):
-        if answer is None:
-            yield _without_samples(row)
+        if row["seeds"] == 1 and row["draws_low"] is not None and row["draws_high"] is not None:
+            yield row["row"], row["draws_low"], row["draws_high"], "draws", None, None
+        elif answer is None:
+            yield (
+                row["row"],
+                None,
+                None,
+                "none",
+                UNDEFINED if row["mean"] is None else NO_MEAN,
+                None,
+            )
         elif scale == "unbounded":
             yield _told(row, estimate_mean(answer.values, scatter=scatter))
         else:
@@ -104,15 +111,6 @@ def _of_metric(
 
 def _told(row: Row, found: Estimate) -> tuple[object, ...]:
     return row["row"], found.low, found.high, found.covers, found.reason, found.advice
-
-
-def _without_samples(row: Row) -> tuple[object, ...]:
-    if row["mean"] is None:
-        return row["row"], None, None, "none", UNDEFINED, None
-    low, high = row["draws_low"], row["draws_high"]
-    if row["seeds"] == 1 and low is not None and high is not None:
-        return row["row"], low, high, "draws", None, None
-    return row["row"], None, None, "none", NO_MEAN, None
 
 
 def give_bounds(board: pl.DataFrame) -> pl.DataFrame:

@@ -40,10 +40,9 @@ class Outcomes:
         self._outcome = rows["outcome"].cast(pl.Float64).fill_null(np.nan).to_numpy()
         self._rank = rows["rank"].cast(pl.Float64).fill_null(np.nan).to_numpy()
         found, starts = np.unique(rows["evaluation_id"].to_numpy(), return_index=True)
-        ends = [*starts[1:], len(rows)]
+        bounds = [*starts.tolist(), len(rows)]
         self._where = {
-            int(one): slice(int(start), int(end))
-            for one, start, end in zip(found, starts, ends, strict=True)
+            int(one): slice(*bounds[place : place + 2]) for place, one in enumerate(found)
         }
 
     @classmethod

@@ -13,7 +13,10 @@ from mmlab.metric import Metric
 from mmlab.records import EvaluationResult
 from mmlab.report.boards.board import boards
 from mmlab.report.leaderboard import SCHEMA, leaderboard
-from mmlab.statistics.intervals import student_half_width, wilson_interval
+from mmlab.statistics.crossed import measure, stacked
+from mmlab.statistics.means import estimate_mean
+from mmlab.statistics.shares import estimate_share
+from mmlab.statistics.variance import board_scatter
 from mmlab.store import Store
 
 
@@ -29,15 +32,58 @@ def row(store: Store, metric: str = "top1") -> dict[str, object]:
     return leaderboard(store).row(by_predicate=pl.col("metric") == metric, named=True)
 
 
-def test_seeds_are_averaged_with_students_interval(store: Store) -> None:
-    values = [0.5, 0.6, 0.9]
-    for seed, value in enumerate(values):
+def draws(seed: int, count: int = 60, share: float = 0.7) -> list[int]:
+    """Ranks of a seed: 1 for a hit, else 2 or 6. What is hard for one is hard for all."""
+    easy = np.random.default_rng(1).random(count)
+    shaken = easy + np.random.default_rng([2, seed]).normal(0, 0.05, count)
+    return np.where(shaken < share, 1, np.where(np.arange(count) % 2, 2, 6)).tolist()
+
+
+def hits(ranks: list[list[int]], k: int = 1) -> np.ndarray:
+    return np.array([[rank <= k for rank in seed] for seed in ranks], dtype=np.float64)
+
+
+@pytest.mark.parametrize(("metric", "k"), [("top1", 1), ("top5", 5)])
+def test_several_seeds_have_the_interval_over_new_samples_and_new_seeds(
+    store: Store, metric: str, k: int
+) -> None:
+    ranks = [draws(seed) for seed in range(3)]
+    for seed, own in enumerate(ranks):
+        record(store, ranked(own), seed=seed)
+    found, expected = row(store, metric), estimate_share(hits(ranks, k))
+    assert found["mean"] == pytest.approx(hits(ranks, k).mean())
+    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
+    assert (found["interval"], found["seeds"]) == ("seeds and samples", 3)
+
+
+def test_seeds_of_three_rows_lend_each_other_what_they_scatter(store: Store) -> None:
+    tables = {}
+    for cell, share in {"a": 0.5, "b": 0.7, "c": 0.9}.items():
+        tables[cell] = [draws(seed, share=share) for seed in range(2)]
+        for seed, own in enumerate(tables[cell]):
+            record(store, ranked(own), cell=cell, seed=seed)
+    board = leaderboard(store).filter(pl.col("metric") == "top1")
+    scatter = board_scatter(stacked([measure(hits(own)).squares for own in tables.values()]))
+    for one in board.to_dicts():
+        expected = estimate_share(hits(tables[one["cell"]]), scatter=scatter)
+        assert (one["low"], one["high"]) == pytest.approx((expected.low, expected.high))
+
+
+def test_metrics_without_samples_have_no_interval_and_say_why(store: Store) -> None:
+    for seed, value in enumerate([0.5, 0.6, 0.9]):
         record(store, scored(value), seed=seed)
     found = row(store)
-    half = student_half_width(np.array([np.std(values, ddof=1)]), np.array([3.0]))[0]
-    assert found["mean"] == pytest.approx(np.mean(values))
-    assert (found["low"], found["high"]) == pytest.approx((2 / 3 - half, 2 / 3 + half))
-    assert (found["interval"], found["seeds"]) == ("seeds", 3)
+    assert found["mean"] == pytest.approx(2 / 3)
+    assert (found["low"], found["high"], found["interval"]) == (None, None, "none")
+    assert found["reason"] == "it is no mean over samples that the database has"
+
+
+def test_seeds_of_other_samples_have_no_interval(store: Store) -> None:
+    for seed in range(2):
+        ids = [f"sample-{seed + index}" for index in range(40)]
+        result = asked([1.0, 0.0] * 20, ids=ids)
+        record(store, replace(result, protocol={"samples": "any"}), seed=seed)
+    assert row(store)["interval"] == "none"
 
 
 def test_a_repeated_seed_counts_once(store: Store) -> None:
@@ -49,74 +95,81 @@ def test_a_repeated_seed_counts_once(store: Store) -> None:
     assert found["seeds"] == 2
 
 
-@pytest.mark.parametrize(("metric", "hits"), [("top1", 2), ("top5", 3)])
-def test_one_seed_gets_wilsons_interval_over_samples(store: Store, metric: str, hits: int) -> None:
+@pytest.mark.parametrize(("metric", "k"), [("top1", 1), ("top5", 5)])
+def test_one_seed_has_the_interval_over_new_samples(store: Store, metric: str, k: int) -> None:
+    ranks = draws(0)
+    record(store, ranked(ranks))
+    found, expected = row(store, metric), estimate_share(hits([ranks], k))
+    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
+    assert (found["interval"], found["samples"]) == ("samples", 60)
+
+
+def test_four_samples_are_too_few(store: Store) -> None:
     record(store, ranked([1, 1, 3, 6]))
-    found = row(store, metric)
-    low, high = wilson_interval(np.array([hits]), np.array([4.0]))
-    assert (found["low"], found["high"]) == pytest.approx((low[0], high[0]))
-    assert (found["interval"], found["samples"]) == ("wilson", 4)
+    found = row(store)
+    assert (found["mean"], found["low"], found["interval"]) == (0.5, None, "none")
+    assert found["reason"] == "too few samples"
+    assert found["advice"] == "it needs at least 5 samples, here are 4"
 
 
 @pytest.mark.parametrize("unit", [1.0, 1e4])
 def test_an_error_is_minus_its_outcomes_and_gets_their_interval(store: Store, unit: float) -> None:
-    errors = unit * np.array([0.5, 2.5, 3.1, 0.1])
-    metrics = {"r2": 0.5, "mse": float(errors.mean())}
-    result = asked(list(-errors), evaluator="regression", metrics=metrics)
-    record(store, result)
-    found = row(store, "mse")
-    half = 1.959963984540054 * np.std(errors, ddof=1) / 2
-    assert found["interval"] == "normal"
-    assert (found["low"], found["high"]) == pytest.approx(
-        (errors.mean() - half, errors.mean() + half), rel=1e-4
-    )
+    errors = (unit * np.random.default_rng(3).exponential(size=40)).astype(np.float32)
+    metrics = {"r2": 0.5, "mse": float(errors.astype(np.float64).mean())}
+    record(store, asked((-errors).tolist(), evaluator="regression", metrics=metrics))
+    found, expected = row(store, "mse"), estimate_mean(errors[None].astype(np.float64))
+    assert found["interval"] == "samples"
+    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high), rel=1e-4)
     assert row(store, "r2")["interval"] == "none"
 
 
 def test_a_board_says_what_every_interval_it_shows_varies_over(store: Store) -> None:
+    outcomes = [-1.0, -3.0] * 15
     metrics = {"r2": 0.5, "mse": 2.0}
-    record(store, replace(asked([-1.0, -3.0], evaluator="regression", metrics=metrics), skipped=1))
+    record(store, replace(asked(outcomes, evaluator="regression", metrics=metrics), skipped=1))
     (board,) = boards(store, leaderboard(store))
     assert board.notes == [
-        "2 samples",
+        "30 samples",
         "up to 1 sample could not take part",
         "ranked by r2",
-        "r2: no interval (one seed)",
-        "mse: 95% normal over samples (one seed)",
+        "r2: no interval (it is no mean over samples that the database has)",
+        "mse: 95% over new samples; another seed is not in it",
     ]
 
 
 def test_a_perfect_regression_is_no_share_of_hits(store: Store) -> None:
-    record(store, asked([0.0] * 4, evaluator="regression", metrics={"mse": 0.0}))
-    assert row(store, "mse")["interval"] == "normal"
+    record(store, asked([0.0] * 30, evaluator="regression", metrics={"mse": 0.0}))
+    found = row(store, "mse")
+    assert (found["low"], found["high"]) == (0.0, 0.0)
 
 
-def test_graded_outcomes_of_one_seed_get_the_normal_interval(store: Store) -> None:
-    result = ranked([1, 1, 3, 6])
+def test_graded_outcomes_have_the_interval_of_bounded_means(store: Store) -> None:
+    outcome = np.array([0.5, 0.25, 1.0, 0.25] * 10, dtype=np.float32)
+    result = ranked([1, 1, 3, 6] * 10)
     assert result.samples is not None
-    outcome = np.array([0.5, 0.25, 1.0, 0.25], dtype=np.float32)
     samples = replace(result.samples, outcome=outcome)
     record(store, replace(result, samples=samples, metrics={"top1": 0.5}))
-    found = row(store)
-    assert found["interval"] == "normal"
-    assert found["high"] == pytest.approx(0.5 + 1.959964 * outcome.std(ddof=1) / 2, abs=1e-6)
+    found, expected = row(store), estimate_share(outcome[None], scale="bounded")
+    assert found["interval"] == "samples"
+    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
 
 
 @pytest.mark.parametrize("metric", ["mean_rank", "mean_per_class_recall", "mean_recall@1"])
 def test_a_metric_that_happens_to_equal_the_mean_outcome_has_no_interval(
     store: Store, metric: str
 ) -> None:
-    record(store, asked([1.0] * 4, evaluator="zero_shot", metrics={"top1": 1.0, metric: 1.0}))
+    record(store, asked([1.0] * 40, evaluator="zero_shot", metrics={"top1": 1.0, metric: 1.0}))
     found = row(store, metric)
     assert (found["low"], found["high"], found["interval"]) == (None, None, "none")
-    assert row(store)["interval"] == "wilson"
+    assert row(store)["interval"] == "samples"
 
 
 def test_the_outcomes_of_retrieval_belong_to_recall_at_1(store: Store) -> None:
     metrics = {"recall@1": 0.5, "mean_recall@1": 0.5}
     condition = "image_to_text"
-    record(store, asked([1.0, 0.0], evaluator="retrieval", condition=condition, metrics=metrics))
-    assert row(store, "recall@1")["interval"] == "wilson"
+    outcomes = [1.0, 0.0] * 20
+    record(store, asked(outcomes, evaluator="retrieval", condition=condition, metrics=metrics))
+    assert row(store, "recall@1")["interval"] == "samples"
     assert row(store, "mean_recall@1")["interval"] == "none"
 
 
@@ -169,12 +222,13 @@ def test_bounds_that_were_cut_to_shares_stay_cut(
     assert shown.entries[0].figures[0].text == text
 
 
-def test_several_seeds_of_few_shots_have_the_interval_over_seeds(store: Store) -> None:
+def test_several_seeds_of_few_shots_have_no_interval_over_draws(store: Store) -> None:
+    """Draws are those of one seed."""
     for seed, top1 in enumerate([0.2, 0.4]):
         record(store, few_shot({**FEW, "top1": top1}), seed=seed)
     board = leaderboard(store)
     assert board["metric"].to_list() == ["top1", "top5"]
-    assert set(board["interval"]) == {"seeds"}
+    assert set(board["interval"]) == {"none"}
 
 
 def test_a_seed_without_a_value_leaves_no_mean(store: Store) -> None:
