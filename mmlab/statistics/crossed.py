@@ -60,6 +60,12 @@ def measure(outcomes: npt.ArrayLike, clusters: npt.ArrayLike | None = None) -> M
     return Measured(grouped.mean(-2), mean_squares(grouped, values.shape[-1]))
 
 
+def measure_rows(rows: Sequence[npt.ArrayLike], clusters: npt.ArrayLike | None = None) -> Measured:
+    """Several recipes on the same samples, each (seeds, samples), as one stack (rows,)."""
+    each = [measure(row, clusters) for row in rows]
+    return Measured(np.stack([one.profile for one in each]), stacked([one.squares for one in each]))
+
+
 def cluster_values(outcomes: Array, clusters: npt.ArrayLike) -> Array:
     """A value for each cluster, (..., seeds, clusters), whose plain mean is that of all samples.
 

@@ -102,29 +102,32 @@ def board_scatter(squares: MeanSquares, scale: Scale = "share") -> SeedScatter |
     """The pooled scatter of a board's rows; None where fewer than three have two seeds."""
     several = np.broadcast_to(squares.seeds, squares.mean.shape) > 1
     known = several & np.isfinite(squares.mean)
-    return pooled_scatter(_rows(squares, known), scale) if known.sum() >= POOL_ROWS else None
+    return pooled_scatter(rows_of(squares, known), scale) if known.sum() >= POOL_ROWS else None
 
 
-def _rows(squares: MeanSquares, which: npt.NDArray[np.bool_]) -> MeanSquares:
+def rows_of(squares: MeanSquares, which: npt.NDArray[np.bool_]) -> MeanSquares:
+    """Some of a stack's rows."""
     return MeanSquares(**{name: value[which] for name, value in fields_of(squares).items()})
 
 
 def scattered_more(squares: MeanSquares, scale: Scale = "share") -> npt.NDArray[np.bool_]:
     """Which rows' seeds scatter more than those of the others pooled: F tests, Holm's at 1 %.
 
-    A row's own mean square of seeds is compared with what the others' scatter makes expected.
-    Source: Holm, Scandinavian Journal of Statistics 6 (1979), 65-70.
+    A row's own mean square of seeds is compared with what the others' scatter makes expected; no
+    row is marked where the others are fewer than three. Source: Holm, Scandinavian Journal of
+    Statistics 6 (1979), 65-70.
     """
-    rows = squares.mean.shape[0]
-    chances = np.ones(rows)
-    seeds = np.broadcast_to(squares.seeds, (rows,))
-    for row in np.flatnonzero(seeds > 1):
-        others = board_scatter(_rows(squares, np.arange(rows) != row), scale)
-        if others is not None:
-            own = _rows(squares, np.arange(rows) == row)
-            shrunk = shrink(own, scale)
-            ratio = shrunk.of_seeds / expected_of_seeds(shrunk, others, scale)
-            chances[row] = fdtrc(seeds[row] - 1, others.freedom, ratio[0])
+    shrunk = shrink(squares, scale)
+    own = np.broadcast_to(squares.seeds - 1, squares.mean.shape)
+    above = own * (shrunk.of_seeds - shrunk.of_rest)
+    slope = own * shrunk.clusters * _slope(shrunk, scale)
+    tested = (own > 0) & ((own > 0).sum() > POOL_ROWS)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        variance = np.maximum((above.sum() - above) / (slope.sum() - slope), 0.0)
+    others = SeedScatter(variance, np.where(tested, own.sum() - own, 1.0))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio = shrunk.of_seeds / expected_of_seeds(shrunk, others, scale)
+    chances = fdtrc(np.maximum(own, 1), others.freedom, np.where(tested, ratio, 0.0))
     return _rejected_by_holm(chances)
 
 
