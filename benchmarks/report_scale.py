@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import shutil
 import sqlite3
 import subprocess
@@ -110,11 +109,9 @@ def measure(folder: Path, options: argparse.Namespace) -> dict[str, object]:
 def spent(path: Path, *verb: str) -> tuple[float, int]:
     """CPU seconds and peak MB of a fresh process."""
     command = [sys.executable, "-m", "mmlab", *verb, "--db", str(path)]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0, command
-    del before
     return round(used.ru_utime + used.ru_stime, 2), used.ru_maxrss // 1024
 
 
@@ -147,10 +144,9 @@ def run_id(number: int) -> str:
 
 def add_runs(connection: sqlite3.Connection, count: int) -> None:
     """Runs of one experiment, so many seeds a group."""
-    times = (TIME, TIME, TIME)
+    same = (TIME, TIME, TIME, PROVENANCE)
     rows: Rows = (
-        (run_id(n), "many", f"cell={n // SEEDS}", f"t{n}", f"g{n // SEEDS}", n % SEEDS)
-        + (*times, PROVENANCE)
+        (run_id(n), "many", f"cell={n // SEEDS}", f"t{n}", f"g{n // SEEDS}", n % SEEDS, *same)
         for n in range(count)
     )
     connection.executemany(RUN, rows)

@@ -97,13 +97,14 @@ def _ranked(store: Store, run: str, evaluation: str | None) -> list[Ranked]:
             row.templates,
             row.label_count,
         )
-        .where(row.run_id == run, row.label_count.is_not(None))
+        .where(row.run_id == run, row.label_set_id.is_not(None))
         .where(select(label_rankings.c.rank).where(is_ranked).exists())
         .order_by(row.evaluation_id)
     )
     if evaluation is not None:
         query = query.where(row.evaluation == evaluation)
     found = store.frame(query).to_dicts()
+    assert all(it["label_count"] is not None for it in found), "a label set knows its size"
     return [Ranked(**it | {"templates": tuple(json.loads(it["templates"]))}) for it in found]
 
 

@@ -48,7 +48,7 @@ def _label_cells(board: Board) -> int:
 
 def _frame_cells(board: Board, label_cells: int) -> int:
     """What a line needs besides its metrics: place, label and seeds."""
-    places = max(len(entry.placing) for entry in board.entries)
+    places = max(1, *(len(entry.placing) for entry in board.entries))
     seeds = max(cell_len(visible(entry.progress)) for entry in board.entries)
     return places + _GAP + label_cells + _GAP + max(len(_SEEDS), seeds)
 
