@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, get_args
 
+import numpy as np
 import polars as pl
 
 from mmlab.report.outcomes import Answered, BySeed, Outcomes, scale_of
 from mmlab.statistics.crossed import measure, stacked
-from mmlab.statistics.estimates import Estimate
+from mmlab.statistics.estimates import Scale
 from mmlab.statistics.means import estimate_mean
 from mmlab.statistics.shares import estimate_share
-from mmlab.statistics.variance import board_scatter
+from mmlab.statistics.standing import rank_groups
+from mmlab.statistics.variance import SeedScatter, board_scatter
 from mmlab.store import Store
 
 #: What an interval covers; "draws": those that an evaluation made, of shots say, for one seed.
@@ -39,14 +41,20 @@ _FOUND: dict[str, pl.DataType | type[pl.DataType]] = {
     "interval": pl.String,
     "reason": pl.String,
     "advice": pl.String,
+    "is_tied": pl.Boolean,
+    "rank_low": pl.Int64,
+    "rank_high": pl.Int64,
 }
+#: Rows of one comparison for which ranks are told: 200 take a fifth of a second.
+_MOST_RANKED = 300
 
 
 def with_intervals(store: Store, board: pl.DataFrame, comparison: Sequence[str]) -> pl.DataFrame:
-    """The board with `low`, `high`, `interval`, `reason` and `advice`.
+    """The board with `low`, `high`, `interval`, `reason`, `advice`, and how sure its places are.
 
-    `comparison` are the columns that name a comparison: its rows lend each other what their seeds
-    do. `evaluations` of a row has the evaluations of each of its seeds.
+    `is_tied` are rows that may be the best of their metric, `rank_low` and `rank_high` the ends of
+    a row's rank; null where that cannot be told. `comparison` are the columns that name one: its
+    rows lend each other what their seeds do. `evaluations` has those of each seed of a row.
     """
     board = board.with_row_index("row")
     found = [
@@ -91,26 +99,42 @@ def _of_metric(
     scale = scale_of(rows[0]["unit"], known)
     squares = [measure(values).squares for values in known]
     scatter = board_scatter(stacked(squares), scale) if squares else None
+    ranks = iter(_ranks(rows[0]["better"], [one for one in answers if one is not None], scale))
     for row, answer in zip(rows, answers, strict=True):
-        if row["seeds"] == 1 and row["draws_low"] is not None and row["draws_high"] is not None:
-            yield row["row"], row["draws_low"], row["draws_high"], "draws", None, None
-        elif answer is None:
-            yield (
-                row["row"],
-                None,
-                None,
-                "none",
-                UNDEFINED if row["mean"] is None else NO_MEAN,
-                None,
-            )
-        elif scale == "unbounded":
-            yield _told(row, estimate_mean(answer.values, scatter=scatter))
-        else:
-            yield _told(row, estimate_share(answer.values, scale=scale, scatter=scatter))
+        ranked = next(ranks) if answer is not None else _UNRANKED
+        yield (row["row"], *_interval(row, answer, scale, scatter), *ranked)
 
 
-def _told(row: Row, found: Estimate) -> tuple[object, ...]:
-    return row["row"], found.low, found.high, found.covers, found.reason, found.advice
+def _interval(
+    row: Row, answer: Answered | None, scale: Scale, scatter: SeedScatter | None
+) -> tuple[object, ...]:
+    if row["seeds"] == 1 and row["draws_low"] is not None and row["draws_high"] is not None:
+        return row["draws_low"], row["draws_high"], "draws", None, None
+    if answer is None:
+        return None, None, "none", UNDEFINED if row["mean"] is None else NO_MEAN, None
+    if scale == "unbounded":
+        found = estimate_mean(answer.values, scatter=scatter)
+    else:
+        found = estimate_share(answer.values, scale=scale, scatter=scatter)
+    return found.low, found.high, found.covers, found.reason, found.advice
+
+
+_UNRANKED = (None, None, None)
+
+
+def _ranks(
+    better: str | None, answers: Sequence[Answered], scale: Scale
+) -> Sequence[tuple[object, ...]]:
+    """Of each row whether it may be the best, and the ends of its rank."""
+    is_alike = all(np.array_equal(answers[0].samples, one.samples) for one in answers)
+    if better is None or not is_alike or not 2 <= len(answers) <= _MOST_RANKED:
+        return [_UNRANKED] * len(answers)
+    # Minus a share is no share: nothing that is better low is one.
+    sign, scale = (1, scale) if better == "higher" else (-1, "unbounded")
+    found = rank_groups([sign * one.values for one in answers], scale=scale)
+    if found.reason is not None:
+        return [_UNRANKED] * len(answers)
+    return list(zip(found.tied, found.low, found.high, strict=True))
 
 
 def give_bounds(board: pl.DataFrame) -> pl.DataFrame:

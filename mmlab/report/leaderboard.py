@@ -51,6 +51,10 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "interval": pl.Enum(INTERVAL_KINDS),
     "reason": pl.String,
     "advice": pl.String,
+    "is_tied": pl.Boolean,
+    "rank_low": pl.Int64,
+    "rank_high": pl.Int64,
+    "is_best": pl.Boolean,
     "seeds": pl.Int64,
     "undefined": pl.Int64,
     "samples": pl.Int64,
@@ -89,6 +93,9 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
       seed is not in it), or over draws of shots that the evaluation made ("draws"). "none" where no
       interval holds; `reason` says why. A `reason` beside an interval marks it as too wide to be of
       use, and `advice` says what would help. `mmlab.statistics` has the formulas.
+    - `is_tied`, `rank_low`, `rank_high`: whether the row may be the best of its comparison (each
+      that truly is, is among those tied with 95 %), and the ends of its rank, which hold for all
+      rows together; null where samples do not tell. `is_best`: tied for first, where some are not.
     - `better`, `unit`, `board`: what the metric is, as the newest of these results declare it:
       "higher", "lower" or null, a share or another unit, and the table of a report it stands on.
     - `origin`: the tool that published the figures; null for runs executed here.
@@ -193,6 +200,7 @@ def _placed(board: pl.DataFrame) -> pl.DataFrame:
         (place + pl.when(has_failed).then(whole).otherwise(0)).alias("place"),
         pl.col("metric").ne_missing(pl.col("main_metric")).alias("is_other"),
         better.is_null().alias("is_aimless"),
+        (pl.col("is_tied") & ~pl.col("is_tied").all().over(*key)).fill_null(False).alias("is_best"),
         (-pl.len().cast(pl.Int64)).over(*COMPARISON).alias("size"),
     ).sort(*(numbered.get(name, name) for name in _SORTED), nulls_last=True)
 

@@ -18,6 +18,7 @@ from mmlab.report.boards.gain import gain_boards
 from mmlab.report.boards.robustness import robustness, robustness_boards
 from mmlab.report.gain import fusion_gain
 from mmlab.report.leaderboard import leaderboard
+from mmlab.statistics.shares import estimate_share
 from mmlab.store import Store
 
 
@@ -52,19 +53,18 @@ def test_a_board_is_ranked_by_the_first_declared_and_writes_the_declared_unit(
     assert "ranked by score" in board.notes
     assert [entry.label for entry in board.entries] == ["emoji · good", "emoji · bad"]
     texts = [[figure.text for figure in entry.figures] for entry in board.entries]
-    assert texts[0][0].startswith("25.0 ± ")
-    assert texts[0][1:] == ["0.75", "4"]
-    assert [figure.is_best for figure in board.entries[0].figures] == [True, True, False]
+    assert texts[0] == ["25.0%", "0.75", "4"]
 
 
 def test_outcomes_give_the_interval_of_the_metric_that_is_declared_to_be_their_mean(
     store: Store,
 ) -> None:
-    record(store, odd([0.5, 0.25, 0.75, 0.1]))
+    outcomes = [0.5, 0.25, 0.75, 0.125] * 10
+    record(store, odd(outcomes))
     board = leaderboard(store)
-    assert board.select("metric", "interval").rows() == [("score", "normal"), ("x/error", "none")]
-    half = 1.959964 * np.std([0.5, 0.25, 0.75, 0.1], ddof=1) / 2
-    assert board["high"][0] == pytest.approx(0.4 + half, abs=1e-5)
+    assert board.select("metric", "interval").rows() == [("score", "samples"), ("x/error", "none")]
+    expected = estimate_share(np.array([outcomes]), scale="bounded")
+    assert board["high"][0] == pytest.approx(expected.high)
 
 
 @pytest.mark.parametrize("declared", [(), (Metric("score"), Metric("x/error"))])
@@ -123,7 +123,6 @@ def test_conditions_of_another_evaluator_stand_on_the_board_it_declares(store: S
         "fusion=gating(image)",
         "fusion=sum(image)",
     ]
-    assert [entry.figures[0].is_best for entry in board.entries] == [True, False]
 
 
 def test_ends_of_an_interval_belong_to_the_metric_that_they_are_declared_to_bound(

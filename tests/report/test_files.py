@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,12 +40,18 @@ def test_parquet_gives_the_leaderboard_back(store: Store, tmp_path: Path) -> Non
     assert pl.read_parquet(tmp_path / "report.parquet").equals(leaderboard(store))
 
 
-def test_markdown_is_a_table_with_plus_and_minus(store: Store) -> None:
-    for seed, ranks in enumerate(([1, 2], [1, 1])):
-        record(store, ranked(ranks), seed=seed)
+def test_markdown_is_a_table_with_intervals_and_ranks_that_are_bold_where_they_differ(
+    store: Store,
+) -> None:
+    for seed in range(3):
+        for cell, rank in {"good": 1, "fine": 1, "bad": 2}.items():
+            record(store, ranked([rank] * 50 + [3] * (10 + seed)), cell=cell, seed=seed)
     text = to_markdown(boards(store, leaderboard(store)))
     assert "| # | experiment | top1 | top5 |" in text
-    assert "| 1 | emoji | **75.0 ± 317.7%** |" in text
+    for name in ("good", "fine"):
+        assert re.search(rf"\| 1-2 \| emoji · {name} \| \*\*82% \[\d+, \d+\]\*\* \|", text), text
+    assert re.search(r"\| 3 \| emoji · bad \| 0 to [\d.]+% \|", text), text
+    assert "ranked by top1, tied for first: 2 of 3" in text
 
 
 def test_markdown_shows_markup_in_names_as_text(store: Store) -> None:

@@ -202,15 +202,15 @@ def test_bounds_over_draws_belong_to_their_means_and_are_no_metrics(store: Store
     assert board["high"].to_list() == pytest.approx([0.3, 1.0])
     (shown,) = boards(store, board)
     assert [figure.text for figure in shown.entries[0].figures] == [
-        "20.0 ± 10.0%",
-        "50.0 ± 50.0%",
+        "20% [10, 30]",
+        "50% [0, 100]",
     ]
     assert "95% Student t over draws (one seed)" in shown.notes
 
 
 @pytest.mark.parametrize(
     ("mean", "low", "high", "text"),
-    [(0.95, 0.85, 1.0, "95.0% [85.0, 100.0]"), (0.2, 0.0, 0.6, "20.0% [0.0, 60.0]")],
+    [(0.95, 0.85, 1.0, "95.0% [85.0, 100.0]"), (0.2, 0.0, 0.6, "20% [0, 60]")],
 )
 def test_bounds_that_were_cut_to_shares_stay_cut(
     store: Store, mean: float, low: float, high: float, text: str

@@ -18,11 +18,11 @@ from mmlab.report.boards.words import (
     axis_number,
     comparison_label,
     counted,
+    figure_text,
     group_labels,
     interval_notes,
     interval_words,
     listed,
-    plus_minus,
     progress_words,
     tell_differences,
     words_of,
@@ -62,11 +62,14 @@ class Entry:
     interval: str
     progress: str
     has_failed: bool = False
+    ranks: tuple[int, int] | None = None
 
     @property
     def placing(self) -> str:
-        """The place, with a mark where seeds of the group have failed."""
-        return f"{self.place or ''}{MARK if self.has_failed else ''}"
+        """The ends of its rank, or its place, with a mark where seeds of the group have failed."""
+        low, high = self.ranks or (self.place, self.place)
+        place = f"{low or ''}" if low == high else f"{low}-{high}"
+        return f"{place}{MARK if self.has_failed else ''}"
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ class Board:
     has_imported: bool = False
     remarks: tuple[str, ...] = ()
     is_ranked: bool = True
+    standing: str | None = None
 
     @property
     def notes(self) -> list[str]:
@@ -109,6 +113,8 @@ class Board:
         return [*notes, *self.apart, *self.remarks]
 
     def _ranking(self) -> str:
+        if self.is_ranked and self.standing:
+            return f"ranked by {self.main}, {self.standing}; ranks are 95% intervals"
         if self.is_ranked:
             return f"ranked by {self.main}"
         return f"not ranked: nobody declares which way {self.main} is better"
@@ -257,7 +263,18 @@ def _board(part: pl.DataFrame, beside: Sequence[pl.DataFrame]) -> Board:
         has_undefined=leading["mean"].null_count() > 0,
         has_imported=bool(beside),
         is_ranked=first["better"] is not None,
+        standing=_standing(leading),
     )
+
+
+def _standing(leading: pl.DataFrame) -> str | None:
+    """How many rows may be the best by the main metric, in words."""
+    known = leading["is_tied"].drop_nulls()
+    if len(known) < 2:
+        return None
+    count = int(known.sum())
+    first = f"tied for first: {count}" if count > 1 else "first: 1"
+    return f"{first} of {len(known)}"
 
 
 def _intervals(part: pl.DataFrame, metrics: Sequence[str]) -> tuple[str, ...]:
@@ -303,14 +320,20 @@ def _entry(label: str, rows: dict[str, Row], metrics: Sequence[str], scale: Scal
         interval=main["interval"],
         progress=progress_words(main),
         has_failed=bool(main["failed"]),
+        ranks=None if main["rank_low"] is None else (main["rank_low"], main["rank_high"]),
     )
 
 
-_NOT_MEASURED: Row = {"place": None, "mean": None, "low": None, "high": None, "interval": "none"}
+_NOT_MEASURED: Row = {
+    **dict.fromkeys(("place", "mean", "low", "high", "rank_low", "rank_high")),
+    "interval": "none",
+    "is_best": False,
+}
 
 
 def _figure(row: Row | None) -> Figure:
     if row is None:
         return Figure("", None, False, "not measured")
-    is_best = row["place"] == 1 and not row["failed"]
-    return Figure(plus_minus(row), row["mean"], is_best, interval_words(row))
+    # Bold where it means something: what may be the best, unless nothing is told apart.
+    is_best = bool(row["is_best"]) and not row["failed"]
+    return Figure(figure_text(row), row["mean"], is_best, interval_words(row))

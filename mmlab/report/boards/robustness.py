@@ -14,10 +14,10 @@ from mmlab.report.boards.board import Board, Entry, Figure
 from mmlab.report.boards.words import (
     axis_number,
     comparison_label,
+    figure_text,
     group_labels,
     interval_notes,
     interval_words,
-    plus_minus,
     progress_words,
     words_of,
 )
@@ -164,12 +164,11 @@ def _board(summary: pl.DataFrame, rows: pl.DataFrame) -> Board:
         groups.setdefault(key, {})[row["condition"] or row["metric"]] = row
     first = rows.row(0, named=True)
     metric, named = main.partition("/")[0], (first["evaluation"], "", first["split"])
-    best = {column: _best(groups, column) for column in columns}
     entries = [
         Entry(
             place=values[main]["place"] if main in values else None,
             label=labels[key],
-            figures=tuple(_figure(values.get(column), best[column]) for column in columns),
+            figures=tuple(_figure(values.get(column)) for column in columns),
             dot=dot(scale, *_ends(values.get(main))),
             seeds=next(iter(values.values()))["seeds"],
             interval=next(iter(values.values()))["interval"],
@@ -215,19 +214,12 @@ def _columns(rows: pl.DataFrame) -> list[str]:
     return [*areas, *(row["condition"] for row in conditions)]
 
 
-def _best(groups: dict[tuple[str, str], dict[str, Row]], column: str) -> float | None:
-    rows = [values[column] for values in groups.values() if column in values]
-    means = [row["mean"] for row in rows if row["mean"] is not None and not row["failed"]]
-    choose = {"higher": max, "lower": min}.get(rows[0]["better"])
-    return choose(means) if means and choose else None
-
-
 def _ends(row: Row | None) -> tuple[float | None, float | None, float | None]:
     return (None, None, None) if row is None else (row["mean"], row["low"], row["high"])
 
 
-def _figure(row: Row | None, best: float | None) -> Figure:
+def _figure(row: Row | None) -> Figure:
     if row is None:
         return Figure("", None, False, "not asked")
-    is_best = row["mean"] is not None and row["mean"] == best and not row["failed"]
-    return Figure(plus_minus(row), row["mean"], is_best, interval_words(row))
+    is_best = bool(row["is_best"]) and not row["failed"]
+    return Figure(figure_text(row), row["mean"], is_best, interval_words(row))

@@ -14,6 +14,7 @@ import polars as pl
 
 from mmlab.hashing import canonical_json
 from mmlab.metric import SHARE
+from mmlab.statistics.digits import interval_text
 
 # A protocol is a table of JSON: values of whatever kind.
 Protocol = Mapping[str, Any]
@@ -162,22 +163,15 @@ def axis_number(unit: str, value: float) -> str:
     return f"{100 * value:.4g}%" if unit == SHARE else f"{value:.4g}"
 
 
-def plus_minus(row: Mapping[str, Any]) -> str:
-    """A leaderboard row's mean and interval: as +- where it is symmetric, else as its two ends.
+def figure_text(row: Mapping[str, Any]) -> str:
+    """A leaderboard row's mean with its interval, in as many digits as that allows.
 
-    >>> plus_minus({"unit": "share", "mean": 0.5, "low": 0.4, "high": 0.6})
-    '50.0 ± 10.0%'
-    >>> plus_minus({"unit": "share", "mean": 1.0, "low": 0.874, "high": 1.0})
-    '100.0% [87.4, 100.0]'
+    >>> figure_text({"unit": "share", "mean": 0.5, "low": 0.4, "high": 0.62})
+    '50% [40, 62]'
     """
-    unit, mean, low, high = row["unit"], row["mean"], row["low"], row["high"]
-    if mean is None or low is None or high is None:
-        return number(unit, mean)
-    # What is symmetric to the last digit that is shown is shown as such.
-    if _plain(unit, high - mean) != _plain(unit, mean - low):
-        return f"{number(unit, mean)} [{_plain(unit, low)}, {_plain(unit, high)}]"
-    sign = "%" if unit == SHARE else ""
-    return f"{_plain(unit, mean)} ± {_plain(unit, high - mean)}{sign}"
+    if row["mean"] is None:
+        return number(row["unit"], None)
+    return interval_text(row["mean"], row["low"], row["high"], is_share=row["unit"] == SHARE)
 
 
 def counted(count: int, what: str) -> str:
@@ -250,7 +244,3 @@ def _name(row: Mapping[str, Any], is_named: bool) -> str:
 def comparison_label(evaluation: str, condition: str, split: str) -> str:
     """What names a comparison: the evaluation, its condition where it has one, and the split."""
     return f"{evaluation} · {condition} · {split}" if condition else f"{evaluation} · {split}"
-
-
-def _plain(unit: str, value: float) -> str:
-    return f"{100 * value:.1f}" if unit == SHARE else f"{value:.4g}"
