@@ -39,6 +39,7 @@ class Kind:
     truth: Callable[[float], float]
     limits: Callable[[Array, World], Limits]
     fewest: int
+    needs_three_seeds: bool = False
 
 
 @dataclass(frozen=True)
@@ -104,13 +105,21 @@ KINDS: Mapping[str, Kind] = {
     for kind in (
         _logit(0.0),
         _logit(4.0),
-        Kind("normal numbers", lambda x: x, lambda _: 0.0, _unbounded, 20),
+        Kind(
+            "normal numbers",
+            lambda latent: latent,
+            lambda _: 0.0,
+            _unbounded,
+            fewest_clusters("unbounded"),
+            needs_three_seeds=True,
+        ),
         Kind(
             "skewed losses",
             lambda latent: np.exp(0.7 * latent),
             lambda variance: math.exp(0.245 * variance),
             _unbounded,
             fewest_clusters("unbounded"),
+            needs_three_seeds=True,
         ),
         Kind(
             "differences of skewed losses",
@@ -147,7 +156,8 @@ def cell_of(
     kind: Kind, world: World, seeds: int, place: int, sets: int = SETS
 ) -> NumberCell | None:
     """What was found; None where there is no interval, or none that is claimed to hold."""
-    if world.clusters < kind.fewest or (seeds == 1 and world.seed_sd):
+    too_few = world.clusters < kind.fewest or (kind.needs_three_seeds and seeds == 2)
+    if too_few or (seeds == 1 and world.seed_sd):
         return None
     stream = np.random.default_rng([17, place, seeds])
     size = max(2, _BLOCK // (world.samples * seeds))
