@@ -3,6 +3,7 @@
 # and specs that nobody would write.
 # make migrations: upgrade databases of every revision, killed before every single statement.
 # make chaos: workers killed 1,000 times on each database, and frozen; see tests/chaos/README.md.
+# make coverage: simulate how often intervals hold, some minutes; writes docs/inside/coverage.md.
 # make test: install with the test tools and run the whole suite, on SQLite and Postgres.
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ MANIFESTS := pyproject.toml plugins/requirements.txt plugins/weights.txt tests/p
 EXAMPLES ?= 5000
 SEED := $(or $(SEED),$(shell $(PYTHON) -c 'import secrets; print(secrets.randbelow(10**9))'))
 
-.PHONY: run test fuzz migrations chaos clean
+.PHONY: run test fuzz migrations chaos coverage clean
 
 run: .venv/.run
 	$(BIN)/mmlab run experiments/*.toml
@@ -35,6 +36,9 @@ chaos: .venv/.test
 	PYTHONPATH=tests $(BIN)/python -m support.chaos.storm --kills 1000 --freezes 60 --seed $(SEED)
 	PYTHONPATH=tests $(BIN)/python -m support.chaos.storm --kills 1000 --freezes 60 --outages 10 --seed $(SEED) --postgres
 	MMLAB_CHAOS=long $(BIN)/python -m pytest -n0 tests/chaos
+
+coverage: .venv/.test
+	PYTHONPATH=tests $(BIN)/python -m support.coverage.page docs/inside/coverage.md
 
 # A stamp is newer than all that decides what is installed, so that nothing is installed twice.
 .venv/.run: $(MANIFESTS)

@@ -19,6 +19,7 @@ from mmlab.statistics.estimates import (
     fewest_clusters,
     judge_width,
     no_estimate,
+    without_seeds,
 )
 from mmlab.statistics.means import estimate_mean
 from mmlab.statistics.paired import DifferenceLimits, paired_limits
@@ -78,6 +79,8 @@ def paired_difference(
     sizes = int(squares.samples), int(squares.clusters)
     seeds = int(squares.seeds), int(sides[1].squares.seeds)
     absent = no_estimate(value, min(seeds), *sizes, fewest_clusters(scale))
+    if absent is None and scale == "unbounded" and sorted(seeds) == [1, 2] and scatter is None:
+        absent = without_seeds(value, min(seeds), *sizes)
     if absent is not None:
         return _of_estimate(absent, seeds)
     found = paired_limits(*sides, scale, scatter)

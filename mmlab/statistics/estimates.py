@@ -94,6 +94,16 @@ def no_estimate(
     return Estimate(value, None, None, "none", seeds, samples, clusters, TOO_FEW_SAMPLES, advice)
 
 
+def without_seeds(value: float, seeds: int, samples: int, clusters: int) -> Estimate:
+    """The estimate without an interval for a mean without bounds and two seeds of its own.
+
+    Simulated intervals of such held .88 to .95 where seeds are the larger part.
+    """
+    return Estimate(
+        value, None, None, "none", seeds, samples, clusters, TOO_FEW_SEEDS, "a third seed"
+    )
+
+
 def covers_of(seeds: int) -> Covers:
     """What an interval over samples covers, given the number of seeds."""
     return "seeds and samples" if seeds > 1 else "samples"

@@ -6,7 +6,6 @@ first seeds of two recipes share nothing but a number.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +19,9 @@ from mmlab.statistics.variance import (
     SeedScatter,
     Shrunk,
     expected_of_seeds,
-    median_unbiased,
     pooled_scatter,
     shrink,
+    upper_square,
 )
 
 
@@ -76,18 +75,15 @@ def sample_variance(square: Array, difference: Array, clusters: Array, pseudo: A
     return np.asarray(whole / np.maximum(size - 1, 1) / size)
 
 
-def freedom_of_difference(
-    of_samples: Array, noise: Array, clusters: Array, parts: Sequence[tuple[Array, Array]]
-) -> Array:
-    """Satterthwaite's degrees of freedom, at the median-unbiased seed parts (total, freedom)."""
-    total, below = of_samples - noise, np.square(of_samples) / np.maximum(clusters - 1, 1)
-    fewest = np.maximum(clusters - 1, 1)
-    for part, freedom in parts:
-        upper = median_unbiased(part, freedom)
-        total, below = total + upper, below + np.square(upper) / freedom
-        fewest = np.where(part > 0, np.minimum(fewest, freedom), fewest)
+def _freedom(of_samples: Array, seeds: SeedPart, clusters: Array, scale: Scale) -> Array:
+    """Satterthwaite's degrees of freedom, at an upper limit of what seeds add."""
+    upper = upper_square(seeds.total, seeds.freedom, scale)
+    free = np.maximum(clusters - 1, 1)
+    below = np.square(of_samples) / free + np.square(upper) / seeds.freedom
+    fewest = np.where(seeds.total > 0, np.minimum(free, seeds.freedom), free)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(np.fmax(np.square(total) / below, fewest))
+        found = np.square(of_samples - seeds.noise + upper) / below
+    return np.asarray(np.fmax(found, fewest))
 
 
 @dataclass(frozen=True)
@@ -123,12 +119,13 @@ def paired_limits(
     of_samples = sample_variance(square, difference, clusters, pseudo)
     known = scatter or pooled_scatter(both, scale)
     seeds = seed_part(both, scale, clusters + pseudo, known)
-    total, noise = seeds.total.sum(0), seeds.noise.sum(0)
-    freedom = freedom_of_difference(of_samples, noise, clusters, [(total, seeds.freedom)])
+    both_seeds = SeedPart(seeds.total.sum(0), seeds.noise.sum(0), seeds.freedom)
+    freedom = _freedom(of_samples, both_seeds, clusters, scale)
+    of_seeds = both_seeds.total - both_seeds.noise
     centre = difference * clusters / (clusters + pseudo)
-    error = np.sqrt(of_samples + total - noise)
+    error = np.sqrt(of_samples + of_seeds)
     if scale == "unbounded":
-        half = stdtrit(freedom, UPPER) * np.sqrt(total - noise)
+        half = stdtrit(freedom, UPPER) * np.sqrt(of_seeds)
         ends = _skewed(differences, np.sqrt(of_samples), half)
     else:
         half = stdtrit(freedom, UPPER) * error

@@ -95,7 +95,7 @@ def _compared_with_best(found: Comparison) -> tuple[Flags, float]:
     quantiles = np.quantile(highest, LEVEL, axis=1)
     is_beaten = found.difference > quantiles * found.error  # by the row, the column
     np.fill_diagonal(is_beaten, False)
-    return ~is_beaten.any(0), float(np.quantile(highest.max(0), LEVEL))
+    return np.logical_not(is_beaten.any(0)), float(np.quantile(highest.max(0), LEVEL))
 
 
 @dataclass(frozen=True)

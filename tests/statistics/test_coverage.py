@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.coverage import cells, pairs
+from support.coverage import cells, numbers, pairs
 
 #: 2,000 data sets a cell leave a standard error of .006: a cell fails below its bound less this.
 TOLERANCE = 0.012
@@ -76,3 +76,19 @@ def test_every_interval_of_a_difference_holds_it_and_finds_none_where_there_is_n
     assert [cell for cell in equal if cell.rejected > TYPE_I + TOLERANCE] == []
     better = [cell for cell in found if cell.pair.right.accuracy == 0.7 and cell.seeds >= 5]
     assert np.mean([cell.rejected for cell in better if cell.pair.left.samples == 1000]) > 0.85
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", numbers.KINDS.values(), ids=list(numbers.KINDS))
+def test_means_of_numbers_and_medians_of_ranks_are_held(kind: numbers.Kind) -> None:
+    bound = DIFFERENCE if kind.name.startswith("differences") else RECIPE
+    worlds = [w for w in numbers.worlds() if (w.samples, w.cluster) in ((150, 1), (30, 5))]
+    found = [
+        numbers.cell_of(kind, world, seeds, place)
+        for place, world in enumerate(worlds)
+        for seeds in (1, 3)
+    ]
+    held = [cell for cell in found if cell is not None]
+    assert len(held) == (3 if kind.fewest > 6 else 6)
+    # Half as many data sets as in the other cells.
+    assert [cell for cell in held if cell.coverage < bound - 1.4 * TOLERANCE] == []

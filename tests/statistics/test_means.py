@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mmlab.statistics.estimates import TOO_FEW_SAMPLES
+from mmlab.statistics.crossed import measure, stacked
+from mmlab.statistics.estimates import TOO_FEW_SAMPLES, TOO_FEW_SEEDS
 from mmlab.statistics.means import bootstrap_t_quantiles, estimate_mean
+from mmlab.statistics.variance import board_scatter
 
 
 def losses(seeds: int, samples: int, seed_sd: float = 0.1) -> np.ndarray:
@@ -61,10 +63,13 @@ def test_constant_outcomes_are_certain_of_one_seed() -> None:
     assert (found.low, found.value, found.high) == (2, 2, 2)
 
 
-def test_two_seeds_are_told_that_a_third_would_help() -> None:
-    outcomes = losses(2, 60) + np.array([[0.0], [2.0]])
-    assert estimate_mean(outcomes).advice == "a third seed would about halve this"
-    assert estimate_mean(np.vstack([outcomes, outcomes[:1] + 0.2])).advice is None
+def test_two_seeds_of_their_own_are_too_few() -> None:
+    found = estimate_mean(losses(2, 60))
+    assert (found.covers, found.reason, found.advice) == ("none", TOO_FEW_SEEDS, "a third seed")
+    rows = [measure(losses(2, 60) + shift).squares for shift in range(3)]
+    lent = estimate_mean(losses(2, 60), scatter=board_scatter(stacked(rows), "unbounded"))
+    assert lent.covers == "seeds and samples"
+    assert estimate_mean(losses(1, 60)).covers == "samples"
 
 
 def test_nineteen_clusters_carry_no_interval() -> None:

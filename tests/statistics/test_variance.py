@@ -10,11 +10,11 @@ from scipy.special import expit
 from mmlab.statistics.crossed import measure, stacked
 from mmlab.statistics.variance import (
     board_scatter,
-    median_unbiased,
     pooled_scatter,
     scattered_more,
     shrink,
     shrink_by,
+    upper_square,
     variance_of_mean,
 )
 
@@ -64,10 +64,12 @@ def test_the_freedom_is_at_least_that_of_the_seeds_and_at_most_all_of_it() -> No
     assert freedom[0] > freedom[2]
 
 
-def test_half_of_the_mean_squares_lie_below_the_median_unbiased_one() -> None:
+def test_the_upper_mean_square_of_shares_is_the_median_unbiased_one() -> None:
     for freedom in (1.0, 2.0, 9.0):
         square = stats.chi2.ppf(0.5, freedom) / freedom  # the median, for an expectation of 1
-        assert median_unbiased(np.float64(square), np.float64(freedom)) == pytest.approx(1)
+        assert upper_square(np.float64(square), np.float64(freedom), "share") == pytest.approx(1)
+        wider = upper_square(np.float64(square), np.float64(freedom), "unbounded")
+        assert wider > 1.2
 
 
 def test_pooled_scatter_finds_the_planted_variance_at_every_level() -> None:
