@@ -7,7 +7,7 @@ says nothing of their difference, and its noise cancels.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -17,7 +17,9 @@ import polars as pl
 from mmlab.report.frames import Runs
 from mmlab.report.gain_runs import Family, SeedGroup, costs_of, read_families, read_outcomes
 from mmlab.report.leaderboard import SEED_GROUP, progress
-from mmlab.statistics.intervals import PAIRED_KINDS, Paired, paired_interval
+from mmlab.report.outcomes import scale_of
+from mmlab.statistics.estimates import COVERS
+from mmlab.statistics.standing import JointDifference, joint_differences
 from mmlab.store import Store
 
 Array = npt.NDArray[np.float64]
@@ -44,7 +46,10 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "gain": pl.Float64,
     "low": pl.Float64,
     "high": pl.Float64,
-    "interval": pl.Enum(PAIRED_KINDS),
+    "single_low": pl.Float64,
+    "single_high": pl.Float64,
+    "interval": pl.Enum(COVERS),
+    "reason": pl.String,
     "seeds": pl.Int64,
     "samples": pl.Int64,
     "parameters": pl.Int64,
@@ -80,9 +85,11 @@ def fusion_gain(store: Store, runs: Runs = None) -> pl.DataFrame:
       itself, which makes the best unimodal look better than it is, and gains smaller.
     - `unimodal_missing`: those of its inputs that no such cell has alone, joined by "+"; null where
       every one was asked. One of them might be better than the best of the others.
-    - `low`, `high`, `interval`: 95 %, over `seeds` and `samples` as `paired_interval` says; pairs
-      have equal seeds. Where fusion and unimodal share no seed their means are paired, and the
-      interval is over samples alone.
+    - `low`, `high`: 95 % over new samples and new seeds, for all fusions of the question that were
+      asked these samples together: with 95 % none of them is wrong. `single_low` and `single_high`
+      are of this row alone, as if no other had been looked at. Samples are paired and seeds are
+      not: seed 1 of both shares nothing but a number. `interval`, `reason`: what they cover and
+      what marks them, as in the leaderboard. `seeds` are the fewer of both sides.
     - `parameters` and `flops` (of one sample's forward pass) of fusion and head, `budget`, `gap`
       and `width` where a sweep was matched, `samples_per_second` of training: `Costs`.
     - `function_class`: fusions of one class can express the same functions.
@@ -116,6 +123,17 @@ class _Best:
     missing: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """A fusion beside the best of its inputs alone, on the samples that both were asked."""
+
+    group: SeedGroup
+    best: _Best
+    samples: tuple[int, ...]
+    left: Array
+    right: Array
+
+
 def _gains(store: Store, family: Family) -> list[dict[str, object]]:
     outcomes = read_outcomes(store, family.groups)
     known = [
@@ -123,13 +141,29 @@ def _gains(store: Store, family: Family) -> list[dict[str, object]]:
         for group in family.groups
         if all((group.group_hash, seed) in outcomes for seed in group.evaluations)
     ]
-    rows = []
+    pairs = list[_Pair]()
     for group in known:
         rivals = [other for other in known if _is_rival(other, group)]
         if len(group.inputs) > 1 and rivals:
             best = _best(rivals, group, outcomes, family.split)
-            rows.append(_gain(family, group, best, outcomes))
-    return [row for row in rows if row is not None]
+            pairs += _pair(group, best, outcomes)
+    by_samples: dict[tuple[int, ...], list[_Pair]] = {}
+    for pair in pairs:
+        by_samples.setdefault(pair.samples, []).append(pair)
+    return [row for alike in by_samples.values() for row in _together(family, alike)]
+
+
+def _together(family: Family, pairs: Sequence[_Pair]) -> Iterator[dict[str, object]]:
+    """The rows of pairs on the same samples, whose intervals hold together."""
+    tables: dict[str, Array] = {}
+    for pair in pairs:
+        tables[pair.group.group_hash], tables[pair.best.group.group_hash] = pair.left, pair.right
+    places = {key: place for place, key in enumerate(tables)}
+    wanted = [(places[p.group.group_hash], places[p.best.group.group_hash]) for p in pairs]
+    values = list(tables.values())
+    found = joint_differences(values, wanted, scale=scale_of(family.unit, values))
+    for pair, difference in zip(pairs, found, strict=True):
+        yield _gain(family, pair, difference)
 
 
 def _is_rival(other: SeedGroup, group: SeedGroup) -> bool:
@@ -168,13 +202,8 @@ def _mean_outcome(group: SeedGroup, outcomes: Outcomes) -> float:
     return math.fsum(float(np.mean(values.to_numpy())) for values in seeds) / len(seeds)
 
 
-def _gain(
-    family: Family, group: SeedGroup, best: _Best, outcomes: Outcomes
-) -> dict[str, object] | None:
-    left, right = _paired_tables(group, best.group, outcomes)
-    if not left.size:
-        return None
-    found: Paired = paired_interval(left - right)
+def _gain(family: Family, pair: _Pair, found: JointDifference) -> dict[str, object]:
+    group, best, single = pair.group, pair.best, found.single
     return {
         "experiment": family.experiment,
         "cell": group.cell,
@@ -187,37 +216,40 @@ def _gain(
         "dataset_revision": family.dataset_revision,
         "measure": family.measure,
         "unit": family.unit,
-        "mean": float(left.mean()),
+        "mean": float(pair.left.mean()),
         "best_unimodal": best.group.inputs[0],
         "best_cell": best.group.cell,
-        "best_mean": float(right.mean()),
+        "best_mean": float(pair.right.mean()),
         "unimodal_missing": "+".join(best.missing) or None,
         "chosen_on": best.chosen_on,
-        "gain": found.mean,
+        "gain": single.value,
         "low": found.low,
         "high": found.high,
-        "interval": found.interval,
-        "seeds": len(left),
-        "samples": left.shape[1],
+        "single_low": single.low,
+        "single_high": single.high,
+        "interval": single.covers,
+        "reason": single.reason,
+        "seeds": min(single.seeds),
+        "samples": single.samples,
         **asdict(costs_of(group.summaries)),
         "function_class": group.summaries[0].get("function_class"),
     }
 
 
-def _paired_tables(group: SeedGroup, other: SeedGroup, outcomes: Outcomes) -> tuple[Array, Array]:
-    """Outcomes of two groups, both (seeds, samples): of the seeds and samples that they share."""
-    seeds = sorted(group.evaluations.keys() & other.evaluations.keys())
+def _pair(group: SeedGroup, best: _Best, outcomes: Outcomes) -> list[_Pair]:
+    """Two groups on the samples that both were asked, (seeds, samples) each; none without any."""
     frames = [
-        [outcomes[one.group_hash, seed] for seed in seeds or sorted(one.evaluations)]
-        for one in (group, other)
+        [outcomes[one.group_hash, seed] for seed in sorted(one.evaluations)]
+        for one in (group, best.group)
     ]
     shared = frames[0][0].select("sample_id")
     for frame in (*frames[0], *frames[1]):
         shared = shared.join(frame, on="sample_id", how="semi")
+    if shared.is_empty():
+        return []
     left, right = (np.stack([_values(frame, shared) for frame in side]) for side in frames)
-    if seeds:
-        return left, right
-    return left.mean(0, keepdims=True), right.mean(0, keepdims=True)
+    samples = tuple(shared.sort("sample_id")["sample_id"].to_list())
+    return [_Pair(group, best, samples, left, right)]
 
 
 def _values(frame: pl.DataFrame, shared: pl.DataFrame) -> Array:

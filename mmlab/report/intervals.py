@@ -29,7 +29,7 @@ INTERVAL_KINDS: tuple[IntervalKind, ...] = get_args(IntervalKind)
 # outcomes are float32.
 _SAME = 1e-5
 #: Why there is no interval.
-NO_MEAN = "it is no mean over samples that the database has"
+NO_MEAN = "it is no mean over stored samples, the same for every seed"
 UNDEFINED = "not finite or not defined for every seed"
 
 # Rows of frames: values of whatever type.

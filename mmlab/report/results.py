@@ -167,8 +167,8 @@ class Results:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the store."""
-        self.close()
+        """Close the store; an error that nobody expected is explained where it is damaged."""
+        self.store.__exit__(kind, error, trace)
 
     def __repr__(self) -> str:
         """Where they come from, without secrets."""

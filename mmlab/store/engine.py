@@ -232,7 +232,7 @@ class Database:
             yield
         except (DBAPIError, driver.Error) as error:
             is_ours = is_defect(error)
-            if is_ours or "decode" in str(error):
+            if is_ours or _may_come_of_damage(error):
                 self.require_sound(error)
             if is_ours:
                 raise
@@ -316,6 +316,12 @@ def is_defect(error: Exception) -> bool:
 def is_refusal(error: Exception) -> bool:
     """Whether a server says that this user may not read it, or that it is not there."""
     return _sqlstate(error) in (_DENIED, _NO_TABLE)
+
+
+def _may_come_of_damage(error: Exception) -> bool:
+    """Whether a driver or a server says that it cannot read a value."""
+    said = str(error)
+    return any(part in said for part in ("decode", "malformed JSON", "for type json"))
 
 
 def _is_gone(error: Exception) -> bool:

@@ -136,6 +136,8 @@ def _read_postgres(database: Database, query: AnySelect | str, schema: Schema) -
     except dbapi.Error as error:
         if isinstance(error, dbapi.ProgrammingError) and not is_refusal(error):
             raise
+        if "for type json" in str(error):
+            database.require_sound(error)
         raise StoreError(database.explain(error)) from error
     return frame.select(pl.col(name).cast(dtype) for name, dtype in schema.items())
 

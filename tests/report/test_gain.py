@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from scipy import stats
 from support.report_values import asked, record_fusion
 
 from mmlab.report.boards.gain import gain_boards
@@ -18,7 +17,8 @@ from mmlab.report.gain import SCHEMA, fusion_gain
 from mmlab.report.gain_runs import costs_of
 from mmlab.report.render.files import to_csv, to_json, to_markdown
 from mmlab.report.results import Results
-from mmlab.statistics.intervals import paired_interval
+from mmlab.statistics.differences import paired_difference
+from mmlab.statistics.standing import joint_differences
 from mmlab.store import Store
 
 IMAGE = [1.0, 0, 0, 1, 0, 0, 0, 0]
@@ -54,8 +54,10 @@ def test_the_gain_is_over_the_best_input_alone_paired_by_sample(store: Store) ->
     assert (row["fusion"], row["inputs"], row["best_unimodal"]) == ("concat", "image+text", "text")
     assert (row["mean"], row["best_mean"], row["gain"]) == (6 / 8, 4 / 8, 2 / 8)
     assert (row["seeds"], row["samples"], row["interval"]) == (1, 8, "samples")
-    expected = stats.ttest_rel(BOTH, TEXT).confidence_interval(0.95)
-    assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
+    expected = paired_difference([BOTH], [TEXT])
+    single = (row["single_low"], row["single_high"])
+    assert single == pytest.approx((expected.low, expected.high))
+    assert row["reason"] == "too few differences to tell"
     assert row["measure"] == "top1"
 
 
@@ -85,38 +87,76 @@ def test_a_metric_that_only_some_have_chooses_nothing(sqlite_store: Store) -> No
     assert one(fusion_gain(sqlite_store))["chosen_on"] == "test"
 
 
-def test_seeds_are_paired_and_the_interval_covers_them(store: Store) -> None:
-    draw = np.random.default_rng(0)
-    tables = {key: draw.integers(0, 2, (3, 20)).astype(float) for key in ("text", "image+text")}
-    for key, table in tables.items():
+def planted(inputs: int, gain: float = 0.0, count: int = 80) -> dict[str, np.ndarray]:
+    """Outcomes (seeds, samples) of the text alone, and of so many fusions that gain this much."""
+    easy = np.random.default_rng(0).random(count)
+    names = ["text", *(f"fusion {number}" for number in range(inputs))]
+    return {
+        name: np.array(
+            [
+                easy + np.random.default_rng([place, seed]).normal(0, 0.1, count)
+                < 0.6 + gain * bool(place)
+                for seed in range(3)
+            ],
+            dtype=np.float64,
+        )
+        for place, name in enumerate(names)
+    }
+
+
+def record_planted(store: Store, tables: dict[str, np.ndarray]) -> None:
+    for name, table in tables.items():
+        inputs = ["text"] if name == "text" else ["image", "text"]
         for seed, outcomes in enumerate(table):
-            record_fusion(store, "sum", key.split("+"), asked(list(outcomes)), seed=seed)
-    expected = paired_interval(tables["image+text"] - tables["text"])
+            record_fusion(store, name, inputs, asked(list(outcomes)), seed=seed)
+
+
+def test_one_fusion_has_the_interval_of_the_paired_difference(store: Store) -> None:
+    tables = planted(1, 0.2)
+    record_planted(store, tables)
+    expected = paired_difference(tables["fusion 0"], tables["text"])
     row = one(fusion_gain(store))
     assert row["interval"] == "seeds and samples"
-    assert (row["seeds"], row["samples"]) == (3, 20)
-    assert (row["gain"], row["low"], row["high"]) == pytest.approx(
-        (expected.mean, expected.low, expected.high)
-    )
+    assert (row["seeds"], row["samples"]) == (3, 80)
+    found = (row["gain"], row["single_low"], row["single_high"])
+    assert found == pytest.approx((expected.value, expected.low, expected.high))
 
 
-def test_only_seeds_that_both_have_are_paired(sqlite_store: Store) -> None:
+def test_intervals_of_many_fusions_hold_together_and_are_wider_than_one_by_one(
+    sqlite_store: Store,
+) -> None:
+    tables = planted(6, 0.1)
+    record_planted(sqlite_store, tables)
+    rows = fusion_gain(sqlite_store).to_dicts()
+    names = list(tables)
+    order = [names.index(str(row["fusion"])) for row in rows]
+    expected = joint_differences(list(tables.values()), [(place, 0) for place in order])
+    for row, joint in zip(rows, expected, strict=True):
+        assert (row["low"], row["high"]) == pytest.approx((joint.low, joint.high), abs=0.01)
+        wide, narrow = row["high"] - row["low"], row["single_high"] - row["single_low"]
+        assert wide > narrow
+    (board,) = gain_boards(fusion_gain(sqlite_store))
+    assert board.metrics[:2] == ("gain", "one by one")
+    assert "intervals of gains hold together, those one by one for a single row" in board.notes
+
+
+def test_all_seeds_of_both_sides_count_and_none_is_paired(sqlite_store: Store) -> None:
     for seed in (0, 1):
         record_fusion(sqlite_store, "sum", ["text"], asked(TEXT), seed=seed)
     for seed in (1, 2):
         outcomes = BOTH if seed == 1 else IMAGE
         record_fusion(sqlite_store, "sum", ["image", "text"], asked(outcomes), seed=seed)
     row = one(fusion_gain(sqlite_store))
-    assert (row["seeds"], row["gain"]) == (1, 2 / 8)
+    assert (row["seeds"], row["interval"]) == (2, "seeds and samples")
+    assert row["gain"] == pytest.approx(np.mean([*BOTH, *IMAGE]) - np.mean(TEXT))
 
 
-def test_without_a_common_seed_means_are_paired_by_sample(sqlite_store: Store) -> None:
+def test_one_seed_of_a_side_leaves_its_other_seeds_out(sqlite_store: Store) -> None:
     record_fusion(sqlite_store, "sum", ["text"], asked(TEXT), seed=0)
     record_fusion(sqlite_store, "sum", ["image", "text"], asked(BOTH), seed=1)
     record_fusion(sqlite_store, "sum", ["image", "text"], asked(IMAGE), seed=2)
     row = one(fusion_gain(sqlite_store))
     assert (row["seeds"], row["interval"]) == (1, "samples")
-    assert row["gain"] == pytest.approx(np.mean([*BOTH, *IMAGE]) - np.mean(TEXT))
 
 
 def test_repetitions_of_a_seed_count_once_with_their_mean(sqlite_store: Store) -> None:
@@ -235,6 +275,7 @@ def test_the_board_says_what_was_gained_at_what_cost(sqlite_store: Store) -> Non
     (board,) = gain_boards(fusion_gain(sqlite_store))
     assert board.metrics == (
         "gain",
+        "one by one",
         "top1",
         "best unimodal",
         "parameters",
@@ -248,9 +289,9 @@ def test_the_board_says_what_was_gained_at_what_cost(sqlite_store: Store) -> Non
         "fusion=gating(image+text)",
     ]
     texts = [figure.text for figure in board.entries[0].figures]
-    half = stats.t.ppf(0.975, 7) * stats.sem(np.subtract(BOTH, TEXT))
-    assert texts == [f"+25.0 ± {100 * half:.1f}", "75.0%", "text 50.0%", "42", "+5.0%", "84", "100"]
-    assert board.entries[0].figures[0].is_best
+    assert texts[0].startswith("+25 [")
+    assert texts[2:] == ["75.0%", "text 50.0%", "42", "+5.0%", "84", "100"]
+    assert not board.entries[0].figures[0].is_best  # eight samples show no gain
     notes = "; ".join(board.notes)
     assert "sum and concat are one function class (sums of maps)" in notes
     assert "chosen on test, so that gains look smaller" in notes
@@ -262,7 +303,7 @@ def test_every_format_has_the_gains(store: Store) -> None:
     contents = read_contents(store)
     gain = json.loads(to_json(contents))["fusion_gain"][0]["gain"]
     assert gain == 0.25
-    assert "+25.0 ±" in to_markdown(all_boards(store, contents))
+    assert "+25 \\[" in to_markdown(all_boards(store, contents))
     assert to_csv(contents.table("fusion_gain")).splitlines()[1].startswith("emoji,fusion=concat(")
 
 
@@ -275,7 +316,7 @@ def test_python_and_the_page_have_the_gains(sqlite_store: Store, tmp_path: Path)
     found.write(tmp_path / "gain.parquet", table="fusion_gain")
     assert pl.read_parquet(tmp_path / "gain.parquet").equals(found.fusion_gain())
     found.write(tmp_path / "report.html")
-    assert "+25.0 ±" in (tmp_path / "report.html").read_text()
+    assert "+25 [" in (tmp_path / "report.html").read_text()
 
 
 def test_a_value_that_is_not_finite_validates_nothing(sqlite_store: Store) -> None:

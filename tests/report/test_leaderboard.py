@@ -75,7 +75,7 @@ def test_metrics_without_samples_have_no_interval_and_say_why(store: Store) -> N
     found = row(store)
     assert found["mean"] == pytest.approx(2 / 3)
     assert (found["low"], found["high"], found["interval"]) == (None, None, "none")
-    assert found["reason"] == "it is no mean over samples that the database has"
+    assert found["reason"] == "it is no mean over stored samples, the same for every seed"
 
 
 def test_seeds_of_other_samples_have_no_interval(store: Store) -> None:
@@ -132,7 +132,7 @@ def test_a_board_says_what_every_interval_it_shows_varies_over(store: Store) -> 
         "30 samples",
         "up to 1 sample could not take part",
         "ranked by r2",
-        "r2: no interval (it is no mean over samples that the database has)",
+        "r2: no interval (it is no mean over stored samples, the same for every seed)",
         "mse: 95% over new samples; another seed is not in it",
     ]
 

@@ -63,6 +63,10 @@ READERS: list[Callable[[Results], object]] = [
     lambda found: found.rankings("@last").to_dicts(),
     lambda found: found.labels().to_dicts(),
     lambda found: found.card("@last", "a"),
+    lambda found: found.all_runs().drop("seconds").to_dicts(),
+    lambda found: (found.label_results().to_dicts(), found.sample_outcomes().to_dicts()),
+    lambda found: (found.live_curves().to_dicts(), found.artifacts().to_dicts()),
+    lambda found: found.failures().to_dicts(),
     lambda found: found.store.submit(identity(seed=1)),
 ]
 

@@ -9,18 +9,22 @@ import polars as pl
 
 from mmlab.metric import SHARE
 from mmlab.report.boards.board import Board, Entry, Figure
-from mmlab.report.boards.words import comparison_label, group_labels, listed, number, progress_words
+from mmlab.report.boards.words import (
+    comparison_label,
+    group_labels,
+    interval_words,
+    listed,
+    number,
+    progress_words,
+    words_of,
+)
 from mmlab.report.charts import Tick, axis_range, dot, dot_scale, ticks
+from mmlab.statistics.digits import interval_text
 
 # Rows of frames: values of whatever column.
 Row = Mapping[str, Any]
 
 _QUESTION = ["experiment", "evaluation", "condition", "split", "dataset_revision"]
-_INTERVALS = {
-    "seeds and samples": "95% Student t over seeds and samples, as crossed random effects",
-    "samples": "95% paired t over samples (one seed)",
-    "none": "no interval (one sample)",
-}
 
 
 def gain_boards(gains: pl.DataFrame) -> Iterable[Board]:
@@ -61,7 +65,7 @@ def _board(part: pl.DataFrame) -> Board:
         skipped=0,
         dataset_revision=first["dataset_revision"],
         protocol_hash="",
-        intervals=tuple(_INTERVALS[kind] for kind in sorted(set(part["interval"]))),
+        intervals=tuple(words_of(part)),
         has_undefined=False,
         remarks=tuple(_remarks(part)),
     )
@@ -70,9 +74,9 @@ def _board(part: pl.DataFrame) -> Board:
 def _columns(part: pl.DataFrame) -> dict[str, Callable[[Row], Figure]]:
     """What is shown of each row, by its heading; costs only where any was recorded."""
     measure, unit = part["measure"][0], part["unit"][0]
-    best = part.filter(pl.col("failed") == 0)["gain"].max()
     columns: dict[str, Callable[[Row], Figure]] = {
-        "gain": lambda row: _gain(row, row["gain"] == best and not row["failed"]),
+        "gain": lambda row: _gain(row, _is_above(row) and not row["failed"]),
+        "one by one": _alone,
         measure: lambda row: _plain(number(unit, row["mean"]), row["mean"]),
         "best unimodal": _best_unimodal,
     }
@@ -88,11 +92,26 @@ def _columns(part: pl.DataFrame) -> dict[str, Callable[[Row], Figure]]:
     return columns | known
 
 
+def _is_above(row: Row) -> bool:
+    """Whether the fusion is shown to gain, all of the table being looked at."""
+    return row["low"] is not None and row["low"] > 0
+
+
 def _gain(row: Row, is_best: bool) -> Figure:
-    text = _signed(row, row["gain"])
-    if row["low"] is not None:
-        text += f" ± {_signed(row, row['high'] - row['gain']).removeprefix('+')}"
-    return Figure(text, row["gain"], is_best, _INTERVALS[row["interval"]])
+    is_share = row["unit"] == SHARE
+    ends = row["low"], row["high"]
+    text = interval_text(row["gain"], *ends, is_share=is_share, is_signed=True)
+    return Figure(text, row["gain"], is_best, interval_words(row))
+
+
+def _alone(row: Row) -> Figure:
+    """The interval of this row, as if no other had been looked at."""
+    ends = row["single_low"], row["single_high"]
+    if None in ends:
+        return _plain("", None)
+    is_share = row["unit"] == SHARE
+    text = interval_text(row["gain"], *ends, is_share=is_share, is_signed=True)
+    return _plain(text.partition(" ")[2], row["gain"])
 
 
 def _signed(row: Row, value: float) -> str:
@@ -122,6 +141,7 @@ def _plain(text: str, value: float | None, title: str = "") -> Figure:
 def _remarks(part: pl.DataFrame) -> Iterable[str]:
     measure = part["measure"][0]
     points = "in points of per cent, " if part["unit"][0] == SHARE else ""
+    yield "intervals of gains hold together, those one by one for a single row"
     yield f"gain: {measure} minus that of the fusion's best input alone, {points}paired by sample"
     for split in part["chosen_on"].unique(maintain_order=True):
         also = "" if split == "validation" else ", so that gains look smaller than they are"
