@@ -303,7 +303,7 @@ def test_every_format_has_the_gains(store: Store) -> None:
     contents = read_contents(store)
     gain = json.loads(to_json(contents))["fusion_gain"][0]["gain"]
     assert gain == 0.25
-    assert "+25 \\[" in to_markdown(all_boards(store, contents))
+    assert "+25 [" in to_markdown(all_boards(store, contents))
     assert to_csv(contents.table("fusion_gain")).splitlines()[1].startswith("emoji,fusion=concat(")
 
 
