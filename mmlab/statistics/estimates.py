@@ -47,6 +47,20 @@ WIDEST_HALF = 0.25
 _SEEDS_RULE = 1.5
 
 
+def scale_of(outcomes: npt.ArrayLike, *, is_share: bool) -> Scale:
+    """The scale of outcomes: `is_share` says that they are declared to lie in [0, 1].
+
+    >>> scale_of([0, 1, 1], is_share=True), scale_of([0.5, 1], is_share=True)
+    ('share', 'bounded')
+    >>> scale_of([0, 1, 1], is_share=False)
+    'unbounded'
+    """
+    if not is_share:
+        return "unbounded"
+    values = np.asarray(outcomes, dtype=np.float64)
+    return "share" if np.isin(values[~np.isnan(values)], (0, 1)).all() else "bounded"
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A mean, a quantile or a difference, with its 95 % confidence interval where one holds.

@@ -123,16 +123,16 @@ def paired_limits(
     freedom = _freedom(of_samples, both_seeds, clusters, scale)
     of_seeds = both_seeds.total - both_seeds.noise
     centre = difference * clusters / (clusters + pseudo)
-    error = np.sqrt(of_samples + of_seeds)
+    error, sample_error = np.sqrt(of_samples + of_seeds), np.sqrt(of_samples)
+    quantile = stdtrit(freedom, UPPER)
     if scale == "unbounded":
-        half = stdtrit(freedom, UPPER) * np.sqrt(of_seeds)
-        ends = _skewed(differences, np.sqrt(of_samples), half)
+        low, high = _skewed(differences, sample_error, quantile * np.sqrt(of_seeds))
     else:
-        half = stdtrit(freedom, UPPER) * error
-        ends = np.maximum(centre - half, -1.0), np.minimum(centre + half, 1.0)
+        low = np.maximum(centre - quantile * error, -1.0)
+        high = np.minimum(centre + quantile * error, 1.0)
     with np.errstate(invalid="ignore", divide="ignore"):
         p_value = 2 * stdtr(freedom, -np.abs(centre) / error)
-    return DifferenceLimits(*ends, p_value, centre, error, np.sqrt(of_samples), freedom)
+    return DifferenceLimits(low, high, p_value, centre, error, sample_error, freedom)
 
 
 def _skewed(differences: Array, error: Array, seed_half: Array) -> tuple[Array, Array]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -25,6 +26,7 @@ SEED_SDS = (0.0, 0.3)
 _SHARED = 0.8
 
 Kind = Literal["paired", "unpaired"]
+Limits = tuple[Array, Array]
 
 
 @dataclass(frozen=True)
@@ -62,42 +64,47 @@ def quarter(grid: list[Pair]) -> list[Pair]:
     return [pair for place, pair in enumerate(grid) if (place + place // 12) % 4 == 0]
 
 
-def cells_of(pair: Pair, kind: Kind, place: int, sets: int = SETS) -> Iterator[PairCell]:
-    """Every number of seeds; one seed only where seeds do not differ."""
-    stream = np.random.default_rng([11, place, kind == "paired"])
-    found: dict[int, list[tuple[Array, Array]]] = {count: [] for count in SEEDS}
+def cells_of(pair: Pair, place: int, sets: int = SETS) -> Iterator[PairCell]:
+    """Every kind and number of seeds; one seed only where seeds do not differ.
+
+    Unpaired is each data set's left side with the right side of the next.
+    """
+    stream = np.random.default_rng([11, place])
+    found: dict[tuple[Kind, int], list[Limits]] = defaultdict(list)
     for size in blocks(pair.left, sets):
-        for seeds, ends in _limits_of(pair, kind, stream, size):
-            found[seeds].append(ends)
-    for seeds, parts in found.items():
+        for seeds, left, right in _drawn(pair, stream, size):
+            found["paired", seeds].append(_paired(left, right))
+            found["unpaired", seeds].append(_unpaired(left, right))
+    for (kind, seeds), parts in found.items():
         if seeds > 1 or not pair.left.seed_sd:
             low, high = (np.concatenate(ends) for ends in zip(*parts, strict=True))
             yield _cell(pair, kind, seeds, low, high)
 
 
-def _limits_of(
-    pair: Pair, kind: Kind, stream: np.random.Generator, size: int
-) -> Iterator[tuple[int, tuple[Array, Array]]]:
+def _drawn(
+    pair: Pair, stream: np.random.Generator, size: int
+) -> Iterator[tuple[int, Measured, Measured]]:
     shared = draw_samples(pair.left, stream, size)
     drawn = []
     for world in (pair.left, pair.right):
         own = draw_samples(world, stream, size)
         samples = math.sqrt(_SHARED) * shared + math.sqrt(1 - _SHARED) * own
-        samples = samples.astype(np.float32) if kind == "paired" else own
-        drawn.append(measure_hits(world, draw_hits(world, stream, samples, SEEDS[-1])))
-    for seeds, left, right in zip(SEEDS, *drawn, strict=True):
-        yield seeds, _limits(kind, left, right)
+        hits = draw_hits(world, stream, samples.astype(np.float32), SEEDS[-1])
+        drawn.append(measure_hits(world, hits))
+    yield from zip(SEEDS, *drawn, strict=True)
 
 
-def _limits(kind: Kind, left: Measured, right: Measured) -> tuple[Array, Array]:
-    if kind == "paired":
-        found = paired_limits(left, right)
-        return found.low, found.high
-    sides = []
-    for side in (left, right):
-        limits = share_limits(side.squares)
-        sides.append((side.squares.mean, limits.low, limits.high))
-    return unpaired_limits(sides[0], sides[1])
+def _paired(left: Measured, right: Measured) -> Limits:
+    found = paired_limits(left, right)
+    return found.low, found.high
+
+
+def _unpaired(left: Measured, right: Measured) -> Limits:
+    one, other = share_limits(left.squares), share_limits(right.squares)
+    return unpaired_limits(
+        (left.squares.mean, one.low, one.high),
+        (np.roll(right.squares.mean, 1), np.roll(other.low, 1), np.roll(other.high, 1)),
+    )
 
 
 def _cell(pair: Pair, kind: Kind, seeds: int, low: Array, high: Array) -> PairCell:
