@@ -38,8 +38,8 @@ VIEWS = ("all_runs", "label_results", "sample_outcomes", "live_curves", "artifac
 @click.option(
     "--table",
     type=click.Choice([*TABLES, *VIEWS]),
-    help="Only this one; all_runs and what follows, whole views, as JSON, CSV or Parquet.  "
-    "[default: all but those; in CSV and Parquet the leaderboard]",
+    metavar="NAME",
+    help="Only this one.  [default: all but views; in CSV and Parquet the leaderboard]",
 )
 @db_option
 @json_option
@@ -56,8 +56,11 @@ def report(
     """Print the leaderboard of all runs or some, or write it to a file.
 
     Means and 95 % intervals are over seeds. What fusions gain over their best input alone, and what
-    missing modalities do, is shown where it was asked. RUN is an id or its first characters, an
-    experiment's name, or @last.
+    missing modalities do, is shown where it was asked, and what has failed. RUN is an id or its
+    first characters, an experiment's name, or @last.
+
+    Tables are leaderboard, fusion_gain, robustness and failures. Views are given whole, as JSON,
+    CSV or Parquet: all_runs, label_results, sample_outcomes, live_curves and artifacts.
 
     \b
     Examples:
@@ -67,6 +70,7 @@ def report(
       mmlab report --table fusion_gain
       mmlab report --table fusion_gain --out gain.csv
       mmlab report --json | jq '.leaderboard[0]'
+      mmlab report --table all_runs --json
     """
     chosen = "json" if as_json else file_format
     if out is not None:

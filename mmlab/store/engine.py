@@ -106,6 +106,12 @@ class Database:
         """What whoever reads must know of how it is read; nearly always nothing."""
         return None if self._source is None else self._source.notice
 
+    def require_writable(self) -> None:
+        """Raise StoreError, as the first write would, for a file that this user cannot write."""
+        if self._source is not None:
+            error = sqlite3.OperationalError("attempt to write a readonly database")
+            raise StoreError(self.explain(error))
+
     @property
     def is_sqlite(self) -> bool:
         """Whether it is a file; Postgres otherwise."""

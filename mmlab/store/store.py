@@ -68,13 +68,16 @@ def open_store(url: str, *, create: bool = False) -> Store:
     """The store at a path or URL. StoreError unless it is there and of this program's revision.
 
     With `create`, a SQLite file that is missing or holds nothing gets its tables first, and
-    `Store.is_new` says so; another process may be about to make them, and is waited for.
+    `Store.is_new` says so; another process may be about to make them, and is waited for. A file
+    that this user cannot write is refused then, and read otherwise: `Store.notice`.
     """
     address = parse_address(url)
     if create and is_yet_to_be_made(address):
         create_file(address)
     database = Database(check_file(address))
     try:
+        if create:
+            database.require_writable()
         is_new = create and database.is_sqlite and holds_nothing(database)
         if is_new:
             _make_tables(database)

@@ -48,7 +48,7 @@ def tell_differences(here: Protocol, there: Protocol) -> str:
     """In what two protocols differ; options are told with their values.
 
     >>> tell_differences({"split": "test", "options": {"k": 1}}, {"options": {"k": 2}})
-    'the split and option k (1 here, 2 there)'
+    'option k (1 here, 2 there) and the split'
     """
     return listed([*_differences(here, there)])
 
