@@ -28,7 +28,7 @@ from mmlab.model.width import WidthMatcher
 from mmlab.plan.content import Content, differences, hashed, whole
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
-from mmlab.plan.resolve import plan_specs, prepare, weights_needed
+from mmlab.plan.resolve import check_machine, plan_specs, prepare, weights_needed
 from mmlab.records import cell_name
 from mmlab.runner.cells import describe_run, read_cell, write_cell
 from mmlab.runner.checkpoints import Checkpoints
@@ -141,12 +141,18 @@ class CellRunner:
         # What this process has submitted itself is what is here.
         asked_hash = queued.asked_hash if plan is None else None
         try:
-            plan = plan or prepare(read_cell(queued.cell), self.registry)
+            plan = plan or self._stored(queued)
         except KeyboardInterrupt:
             return Ended("interrupted")
         except RAISED as fault:
             return Ended("failed", error=message_of(fault))
         return self.attempt(plan, partial(self.run, coordinator, asked_hash))
+
+    def _stored(self, queued: QueuedCell) -> Plan:
+        """The plan of a cell that another process has submitted, perhaps on a larger machine."""
+        plan = prepare(read_cell(queued.cell), self.registry)
+        check_machine(plan, self.registry)
+        return plan
 
     def run(self, coordinator: Coordinator, asked_hash: str | None, plan: Plan) -> Ended:
         """Identify a cell, claim its run, produce what is missing, and record it."""

@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmlab.errors import RunError, StoreError
 from mmlab.records import cell_name
@@ -176,7 +176,7 @@ class Worker:
                 ended = Ended("held", error=str(error))
             except RunError as error:  # what a child has told cannot be kept
                 ended = _failed(coordinator, error)
-            ended = _corrected(coordinator, ended)
+            ended = self._judged(_corrected(coordinator, ended))
             self._settle(claim, ended)
         for change in ended.left_behind:
             self.display.note(f"a component left its process other than it was: {change}")
@@ -217,19 +217,19 @@ class Worker:
             self.store.give_back(claim)
         elif ended.status == "interrupted" and ended.run_id is None:
             self.store.give_back(claim)
-        elif ended.status == "given back" or (ended.status == "failed" and ended.run_id is None):
-            self._give_up(claim, ended)
+        elif ended.status == "given back":
+            self.given_back[claim.id] = ended.error or ""
+            self.store.give_back(claim, ended.error)
+        elif ended.status == "failed" and ended.run_id is None:
+            self.store.end_cell(claim, "failed", reason=ended.error)
 
-    def _give_up(self, claim: CellClaim, ended: Ended) -> None:
+    def _judged(self, ended: Ended) -> Ended:
         """A cell that could not become a run: its own command's has failed, others' goes back.
 
         What is wrong with another command's cell may be wrong with this machine.
         """
-        if self.own is not None and ended.status == "failed":
-            self.store.end_cell(claim, "failed", reason=ended.error)
-        else:
-            self.given_back[claim.id] = ended.error or ""
-            self.store.give_back(claim, ended.error)
+        is_run = ended.run_id is not None or self.own is not None
+        return ended if is_run or ended.status != "failed" else replace(ended, status="given back")
 
     def _runs_of(self, experiment: str) -> list[str]:
         """The runs of an experiment: those of this command's cells, else of its newest spec."""
