@@ -25,6 +25,7 @@ from mmlab.model.build import InitialWeights
 from mmlab.model.device import determinism, resolve_device
 from mmlab.model.weights import WeightsReader
 from mmlab.model.width import WidthMatcher
+from mmlab.plan.component import is_device_lost
 from mmlab.plan.content import Content, differences, hashed, whole
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
@@ -72,6 +73,7 @@ class CellRunner:
         self.matcher = WidthMatcher(self.splits)
         self.registry = Registry.discover(BUILTINS)
         self._prepared: dict[str, Plan] = {}
+        self._lost_device: str | None = None
 
     # --- what a command asks ----------------------------------------------------------------
 
@@ -110,7 +112,10 @@ class CellRunner:
         """Execute a claimed cell. Raises StoreError and GroupError: no other could be, either."""
         before = Surroundings.now()
         ended = self._attempt(queued, coordinator)
-        return replace(ended, left_behind=before.changes())
+        changes = before.changes()
+        if self._lost_device is not None:  # another process may use it, or another device
+            changes.append(f"the device: {self._lost_device}")
+        return replace(ended, left_behind=changes)
 
     def ask_to_stop(self) -> None:
         """Interrupt what this process is executing; training ends its step first."""
@@ -134,7 +139,7 @@ class CellRunner:
         except (StoreError, GroupError):
             raise
         except RAISED as fault:  # whatever a component raises, the other cells go on
-            return Ended("failed", error=describe_failure(fault, plan))
+            return Ended("failed", error=self._describe(fault, plan))
 
     def _attempt(self, queued: QueuedCell, coordinator: Coordinator) -> Ended:
         plan = self._prepared.get(_key(queued.cell))
@@ -248,10 +253,16 @@ class CellRunner:
                 coordinator.fail("error", str(error), traceback_of(error))
             raise
         except RAISED as error:  # whatever a component raises, the run is stored as failed
-            message = describe_failure(error, plan)
+            message = self._describe(error, plan)
             coordinator.fail(outcome_of(error), message, traceback_of(error))
             return Ended("failed", run_id, message)
         return Ended("done", run_id)
+
+    def _describe(self, error: BaseException, plan: Plan) -> str:
+        """Why a cell failed; remembers where the device is of no use to later ones either."""
+        if is_device_lost(error):
+            self._lost_device = message_of(error).partition("\n")[0]
+        return describe_failure(error, plan)
 
     def _asked(self, plan: Plan, initial: Mapping[str, InitialWeights]) -> dict[str, Content]:
         """What is known of an identity before it is claimed: no run's weights, no matched width."""
