@@ -1,8 +1,8 @@
 """Files that can go: features and inputs, which can be made again, and weights no run names.
 
-Only what mmlab itself has written is looked at: files of features or inputs, and safetensors and
-checkpoints in the folders of runs. Weights that a run of the database names stay, and so does all
-of a run that may go on.
+Only what mmlab itself has written is looked at: files of features or inputs, safetensors and
+checkpoints in the folders of runs, and spools. Weights that a run of the database names stay, and
+so does all of a run that may go on.
 """
 
 from __future__ import annotations
@@ -24,14 +24,18 @@ from mmlab.errors import MmlabError, explain
 from mmlab.files import kind_at
 from mmlab.runner.checkpoints import FOLDER
 from mmlab.runner.kept import PARTS_ENDING
+from mmlab.runner.leftovers import is_empty
 from mmlab.runner.score import PARTS_FOLDER
+from mmlab.runner.spool import FOLDER as SPOOLS
+from mmlab.runner.sync import OVER, Unreadable, look_into
 from mmlab.store import Store
 
-Kind = Literal["features", "inputs", "weights", "checkpoints", "parts"]
+Kind = Literal["features", "inputs", "weights", "checkpoints", "parts", "spools"]
 
 _RUN = re.compile(r"[0-9a-f]{32}\Z")
 _WEIGHTS = re.compile(r"(\.[^/]+\.safetensors\.[0-9a-f]+\.partial|[^/.][^/]*\.safetensors)\Z")
 _KEY = re.compile(r"[0-9a-f]{64}\Z")
+_SPOOL = re.compile(r"[0-9a-f]{32}-\d+-[^/]+\.bin\Z")
 _FEATURES = re.compile(r"[0-9a-f]{64}\.safetensors\Z")
 #: States of a run whose files may yet be needed.
 _UNENDED = ("queued", "running")
@@ -106,6 +110,29 @@ def find_parts(runs: Path, store: Store) -> list[Garbage]:
         if status not in _UNENDED and run_id not in evaluated:
             about = f"parts of evaluations of run {run_id[:12]}"
             found.append(_garbage("parts", path, about, _why(status)))
+    return found
+
+
+def find_spools(runs: Path, store: Store) -> list[Garbage]:
+    """Spools that nobody will record: without a record, or of runs that are over or unknown here.
+
+    Those of living processes and of other databases stay, and what is of no format that is known.
+    """
+    paths = [path for path in _files(runs / SPOOLS) if _SPOOL.match(path.name)]
+    statuses, database = store.run_statuses(), store.database_id
+    found = []
+    for path in paths:
+        with suppress(Unreadable, OSError):  # another process may delete it at this moment
+            if is_empty(path):
+                reason = "left by a process that ended early"
+                found.append(_garbage("spools", path, "unfinished", reason))
+                continue
+            spool = look_into(path)
+            status = statuses.get(spool.header.run_id)
+            is_ours = spool.header.database in ("", database)
+            if is_ours and not spool.is_living and status in (None, *OVER):
+                about = f"records of run {spool.header.run_id[:12]}, claim {spool.header.fence}"
+                found.append(_garbage("spools", path, about, _why(status)))
     return found
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
 
 from mmlab.runner.spool import FOLDER as SPOOLS
+from mmlab.runner.spool import lock
 
 #: What modules that import torch call their folders in that of a run.
 CHECKPOINTS, PARTS = "checkpoints", "parts"
@@ -30,7 +32,7 @@ def clear_leftovers(run: Path) -> None:
         *(path for folder in folders for path in _paths(folder, _PARTIAL)),
         *_paths(run, _UNSURE),
         *_paths(run / CHECKPOINTS, _TEMPORARY),
-        *(path for path in spools if _is_empty(path)),
+        *(path for path in spools if is_empty(path)),
     ]
     for path in found:
         with suppress(OSError):
@@ -48,6 +50,9 @@ def _paths(folder: Path, names: re.Pattern[str] = re.compile(".*")) -> list[Path
         return []
 
 
-def _is_empty(spool: Path) -> bool:
+def is_empty(spool: Path) -> bool:
     """Whether a process was killed before it wrote what the spool is of."""
-    return spool.suffix == ".bin" and spool.is_file() and not spool.stat().st_size
+    if spool.suffix != ".bin" or not spool.is_file() or spool.stat().st_size:
+        return False
+    with spool.open("rb") as file:  # one that lives holds a lock, and writes at this moment
+        return lock(file.fileno(), fcntl.LOCK_SH)
