@@ -198,7 +198,7 @@ class Worker:
             with suppress(StoreError):  # its lease runs out
                 coordinator.release(_AT_ONCE) if run else self.store.give_back(claim)
             return Ended("interrupted", run_id)
-        if coordinator.lease.is_lost or coordinator.is_recorded:
+        if coordinator.is_lost or coordinator.is_recorded:
             return Ended("failed", run_id)
         coordinator.let_go()
         limit = self.options.max_attempts
@@ -241,7 +241,7 @@ class Worker:
 def _failed(coordinator: StoreCoordinator, error: RunError) -> Ended:
     """Record that a run failed whose child was stopped in the middle of it."""
     run = coordinator.lease.run
-    if run is not None and not coordinator.lease.is_lost:
+    if run is not None and not coordinator.is_lost:
         coordinator.fail(error.reason, str(error), "")
     return Ended("failed", run.run_id if run else None, str(error))
 
@@ -250,7 +250,7 @@ def _corrected(coordinator: StoreCoordinator, ended: Ended) -> Ended:
     """How a cell really ended: its run may be done, another process's, or cancelled meanwhile."""
     if ended.status in ("interrupted", "failed") and coordinator.is_recorded:
         return Ended("done", ended.run_id)
-    if ended.status != "failed" or not coordinator.lease.is_lost:
+    if ended.status != "failed" or not coordinator.is_lost:
         return ended
     loss = coordinator.lease.loss()
     return Ended("cancelled" if loss.reason == "cancelled" else "held", ended.run_id, str(loss))
