@@ -82,15 +82,17 @@ def write_whole(path: Path, content: bytes, what: str = "file") -> None:
 
 @contextmanager
 def atomic_file(
-    path: Path, unwritable: Callable[[OSError], Exception] | None = None
+    path: Path,
+    unwritable: Callable[[OSError], Exception] | None = None,
+    within: Path | None = None,
 ) -> Iterator[Path]:
     """Atomic write: the block fills the file whose path it is given, which then takes the place.
 
     A reader sees what stood there or all of the new file, also after a power cut. Whatever goes
     wrong leaves what stood there, and nothing beside it. An OSError is raised as what `unwritable`
-    makes of it.
+    makes of it. The file is filled beside its place, or `within` another folder of that disk.
     """
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
+    partial = (within or path.parent) / f".{path.name}.{uuid.uuid4().hex[:12]}.partial"
     try:
         yield partial
         sync(partial)

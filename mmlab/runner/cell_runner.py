@@ -256,6 +256,8 @@ class CellRunner:
             message = self._describe(error, plan)
             coordinator.fail(outcome_of(error), message, traceback_of(error))
             return Ended("failed", run_id, message)
+        finally:
+            record.end()
         return Ended("done", run_id)
 
     def _describe(self, error: BaseException, plan: Plan) -> str:

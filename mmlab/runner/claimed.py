@@ -237,7 +237,7 @@ class StoreCoordinator:
         database = self.store.database_id
         if replay(self.store, claim, self.runs.path, self.note, database):
             return None
-        clear_leftovers(self.runs.path / run_id)
+        clear_leftovers(self.runs.path / run_id, claim.fence)
         self.writer = RunWriter(
             self.store,
             claim,

@@ -24,7 +24,7 @@ from mmlab.errors import MmlabError, explain
 from mmlab.files import kind_at
 from mmlab.runner.checkpoints import FOLDER
 from mmlab.runner.kept import PARTS_ENDING
-from mmlab.runner.leftovers import is_empty
+from mmlab.runner.leftovers import claim_folders, is_empty
 from mmlab.runner.score import PARTS_FOLDER
 from mmlab.runner.spool import FOLDER as SPOOLS
 from mmlab.runner.sync import OVER, Unreadable, look_into
@@ -69,7 +69,9 @@ def find_weights(runs: Path, store: Store) -> list[Garbage]:
 
     The folder is listed before the database is asked: a run is there before it writes anything.
     """
-    files = [path for folder in _folders(runs) for path in _files(folder)]
+    folders = list(_folders(runs))
+    files = [path for folder in folders for path in _files(folder)]
+    claims = [path for folder in folders for path in claim_folders(folder)]
     statuses, named = store.run_statuses(), store.artifact_paths()
     found = []
     for path in files:
@@ -78,6 +80,11 @@ def find_weights(runs: Path, store: Store) -> list[Garbage]:
         is_kept = status in _UNENDED or f"{run_id}/{path.name}" in named
         if _WEIGHTS.match(path.name) and not is_kept:
             about = f"{path.stem} of run {run_id[:12]}"
+            found.append(_garbage("weights", path, about, _why(status)))
+    for path in claims:
+        status = statuses.get(path.parent.name)
+        if status not in _UNENDED:
+            about = f"unfinished, of run {path.parent.name[:12]}"
             found.append(_garbage("weights", path, about, _why(status)))
     return found
 

@@ -21,6 +21,7 @@ from mmlab.records import Artifact, EvaluationResult, Progress, SkippedSample
 from mmlab.runner.checkpoints import Checkpoints, Saved
 from mmlab.runner.coordinator import Coordinator
 from mmlab.runner.keeper import Keeper
+from mmlab.runner.leftovers import claim_folder, take_from_others
 from mmlab.runner.score import PartsOfRun
 from mmlab.store import Claim
 from mmlab.train.progress import TRAINING
@@ -47,15 +48,21 @@ class RunRecord:
         self.claim = claim
         self.wanted = wanted
         self.skipped = skipped
-        self.weights = WeightFiles(runs, claim)
+        self.weights = WeightFiles(runs, claim, claim_folder(runs / claim.run_id, claim.fence))
         self.checkpoints = checkpoints
         self._saved: Saved | None = None
 
     def begin(self) -> None:
         """Take up the newest checkpoint of a former attempt, and its curves until there."""
-        self.coordinator.hold()
+        self.checkpoints.take(self.claim.fence)
+        self.coordinator.hold()  # whoever claims the run from now on takes that folder away
+        take_from_others(self.runs / self.claim.run_id, self.claim.fence)
         self._saved = self.checkpoints.open()
         self.coordinator.rewind(self._saved.step if self._saved else 0)
+
+    def end(self) -> None:
+        """Nothing more is written."""
+        self.checkpoints.leave()
 
     def saved(self) -> Saved | None:
         """What training goes on from, if it does; the record lets go of it."""
@@ -98,7 +105,8 @@ class RunRecord:
     ) -> None:
         """Everything final, in one transaction."""
         self.coordinator.hold()
-        results = write_scores(self.runs, self.claim.run_id, results, self.wanted)
+        run_id, within = self.claim.run_id, self.weights.within
+        results = write_scores(self.runs, run_id, results, self.wanted, within)
         artifacts = self.weights.artifacts()
         if self.coordinator.finish(results, artifacts, numbers, best_step, self.skipped):
             self.checkpoints.clear()
@@ -132,10 +140,14 @@ def _curves(stage: str, metrics: Iterable[tuple[str, Metric]]) -> Iterator[Metri
 
 
 class WeightFiles:
-    """The weights of one run in the runs folder, by role: "best" and "final"."""
+    """The weights of one run in the runs folder, by role: "best" and "final".
 
-    def __init__(self, runs: Path, claim: Claim) -> None:
+    `within` is the folder in which they are written before they get their names.
+    """
+
+    def __init__(self, runs: Path, claim: Claim, within: Path | None = None) -> None:
         self.runs = runs
+        self.within = within
         self.run_id = claim.run_id
         self.fence = claim.fence
         self._kept: dict[str, Artifact] = {}
@@ -154,7 +166,7 @@ class WeightFiles:
         """
         name = role if is_sure else f"{role}-{self.fence}"
         path = Path(self.run_id, f"{name}.safetensors")
-        sha256 = save_weights(self.runs / path, state, about)
+        sha256 = save_weights(self.runs / path, state, about, self.within)
         size = (self.runs / path).stat().st_size
         self._kept[role] = Artifact(role, path.as_posix(), sha256, size)
 
@@ -184,7 +196,11 @@ class WeightFiles:
 
 
 def write_scores(
-    runs: Path, run_id: str, results: Sequence[EvaluationResult], hashes: Mapping[str, str]
+    runs: Path,
+    run_id: str,
+    results: Sequence[EvaluationResult],
+    hashes: Mapping[str, str],
+    within: Path | None = None,
 ) -> list[EvaluationResult]:
     """The results with their scores in files, safetensors of one tensor `scores` (samples, labels).
 
@@ -192,17 +208,22 @@ def write_scores(
     order. Raises RunError where a file cannot be written.
     """
     return [
-        result if result.scores is None else _written(runs, run_id, result, hashes[result.name])
+        result
+        if result.scores is None
+        else _written(runs, run_id, result, hashes[result.name], within)
         for result in results
     ]
 
 
-def _written(runs: Path, run_id: str, result: EvaluationResult, identity: str) -> EvaluationResult:
+def _written(
+    runs: Path, run_id: str, result: EvaluationResult, identity: str, within: Path | None
+) -> EvaluationResult:
     assert result.scores is not None, "only asked for where there are scores"
     ids = result.samples.ids if result.samples is not None else ()
     path = Path(run_id, f"{result.name}-{identity[:12]}.safetensors")
     metadata = {"samples": json.dumps(list(ids)), "labels": json.dumps(result.labels)}
-    sha256 = save_weights(runs / path, {"scores": torch.from_numpy(result.scores)}, metadata)
+    scores = {"scores": torch.from_numpy(result.scores)}
+    sha256 = save_weights(runs / path, scores, metadata, within)
     size = (runs / path).stat().st_size
     file = Artifact("scores", path.as_posix(), sha256, size)
     return replace(result, scores=None, artifacts=[*result.artifacts, file])

@@ -164,9 +164,13 @@ def test_leftovers_of_a_killed_process_go_but_not_those_of_one_at_work(tmp_path:
 
 
 def test_weights_that_a_killed_process_left_half_written_go(sqlite_lab: Lab) -> None:
-    partial = half_written(leftover(sqlite_lab))
+    found = leftover(sqlite_lab)
+    partial, unnamed = half_written(found), found.parent / ".claim-3" / ".best.partial"
+    unnamed.parent.mkdir()
+    unnamed.write_bytes(b"half")
     assert gc(sqlite_lab, "--weights", "--yes").exit_code == 0
     assert not partial.exists()
+    assert not unnamed.parent.exists()
 
 
 def _names(folder: Path) -> list[str]:
