@@ -135,14 +135,16 @@ def is_disk_full(error: BaseException) -> bool:
 class Scratch:
     """A new folder for temporary files, which may be large, until `close`.
 
-    Whoever makes one clears those of killed processes first. A living process holds a lock on its
-    own; of another user's none is touched.
+    It is in the system's place for such, or hidden in the folder `within` which the files shall
+    get names. Whoever makes one clears those of killed processes first. A living process holds a
+    lock on its own; of another user's none is touched.
     """
 
-    def __init__(self) -> None:
-        for path in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+    def __init__(self, within: Path | None = None) -> None:
+        place, name = within or Path(tempfile.gettempdir()), f"{'.' if within else ''}{_SCRATCH}"
+        for path in place.glob(f"{name}*"):
             _remove_dead(path)
-        self._folder = tempfile.TemporaryDirectory(prefix=_SCRATCH)
+        self._folder = tempfile.TemporaryDirectory(prefix=name, dir=place)
         self.path = Path(self._folder.name)
         self._handle = os.open(self.path, os.O_RDONLY)
         with suppress(OSError):  # a file system without locks
