@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmlab.files import sync_names
 from mmlab.metric import LOSS, Metric
 from mmlab.model.weights import load_weights, save_weights
 from mmlab.plan.plan import Plan
@@ -108,6 +110,8 @@ class RunRecord:
         run_id, within = self.claim.run_id, self.weights.within
         results = write_scores(self.runs, run_id, results, self.wanted, within)
         artifacts = self.weights.artifacts()
+        if artifacts:
+            _name_folders(self.runs)
         if self.coordinator.finish(results, artifacts, numbers, best_step, self.skipped):
             self.checkpoints.clear()
             self.parts_of_run().clear()
@@ -207,12 +211,21 @@ def write_scores(
     The file's metadata are `samples` and `labels`, JSON lists of ids and texts in the tensor's
     order. Raises RunError where a file cannot be written.
     """
-    return [
+    written = [
         result
         if result.scores is None
         else _written(runs, run_id, result, hashes[result.name], within)
         for result in results
     ]
+    if any(result.scores is not None for result in results):
+        _name_folders(runs)
+    return written
+
+
+def _name_folders(runs: Path) -> None:
+    """Wait until a run's folder, which may be as new as the files in it, is on the disk."""
+    with suppress(OSError):  # a folder that may be written, but not read
+        sync_names(runs)
 
 
 def _written(
