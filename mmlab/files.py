@@ -82,15 +82,17 @@ def write_whole(path: Path, content: bytes, what: str = "file") -> None:
 
 @contextmanager
 def atomic_file(
-    path: Path, unwritable: Callable[[OSError], Exception] | None = None
+    path: Path,
+    unwritable: Callable[[OSError], Exception] | None = None,
+    within: Path | None = None,
 ) -> Iterator[Path]:
     """Atomic write: the block fills the file whose path it is given, which then takes the place.
 
     A reader sees what stood there or all of the new file, also after a power cut. Whatever goes
     wrong leaves what stood there, and nothing beside it. An OSError is raised as what `unwritable`
-    makes of it.
+    makes of it. The file is filled beside its place, or `within` another folder of that disk.
     """
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.partial")
+    partial = (within or path.parent) / f".{path.name}.{uuid.uuid4().hex[:12]}.partial"
     try:
         yield partial
         sync(partial)
@@ -133,14 +135,16 @@ def is_disk_full(error: BaseException) -> bool:
 class Scratch:
     """A new folder for temporary files, which may be large, until `close`.
 
-    Whoever makes one clears those of killed processes first. A living process holds a lock on its
-    own; of another user's none is touched.
+    It is in the system's place for such, or hidden in the folder `within` which the files shall
+    get names. Whoever makes one clears those of killed processes first. A living process holds a
+    lock on its own; of another user's none is touched.
     """
 
-    def __init__(self) -> None:
-        for path in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
+    def __init__(self, within: Path | None = None) -> None:
+        place, name = within or Path(tempfile.gettempdir()), f"{'.' if within else ''}{_SCRATCH}"
+        for path in place.glob(f"{name}*"):
             _remove_dead(path)
-        self._folder = tempfile.TemporaryDirectory(prefix=_SCRATCH)
+        self._folder = tempfile.TemporaryDirectory(prefix=name, dir=place)
         self.path = Path(self._folder.name)
         self._handle = os.open(self.path, os.O_RDONLY)
         with suppress(OSError):  # a file system without locks

@@ -31,7 +31,9 @@ _HASH = re.compile(r"[0-9a-f]{32,64}")
 
 @click.command(short_help="List files that no run needs, or delete them.")
 @click.option("--features", "only_features", is_flag=True, help="Features and inputs only.")
-@click.option("--weights", "only_weights", is_flag=True, help="Weights, checkpoints, parts only.")
+@click.option(
+    "--weights", "only_weights", is_flag=True, help="Weights and other files of runs only."
+)
 @click.option(
     "--dry-run/--yes", "dry_run", default=True, help="List only (the default), or delete."
 )
@@ -53,9 +55,10 @@ def gc(
     """List files that no run needs; with --yes, delete them.
 
     These are features of frozen encoders and inputs of others, which are made again when they are
-    needed, weights that no run of this database names, checkpoints of runs that failed, and parts
-    of evaluations that nobody went on with. Where several databases share a folder of weights,
-    leave these alone: each knows its own runs only.
+    needed, weights that no run of this database names, checkpoints of runs that failed, parts of
+    evaluations that nobody went on with, and records (spools) of runs that this database does not
+    know or that others finished. Where several databases share a folder of weights, leave these
+    alone: each knows its own runs only.
 
     \b
     Examples:
@@ -68,6 +71,7 @@ def gc(
         find_checkpoints,
         find_features,
         find_parts,
+        find_spools,
         find_weights,
     )
     from mmlab.store import open_store
@@ -81,6 +85,7 @@ def gc(
             found += find_weights(runs or store.runs_folder, store)
             found += find_checkpoints(runs or store.runs_folder, store)
             found += find_parts(runs or store.runs_folder, store)
+            found += find_spools(runs or store.runs_folder, store)
     for garbage in () if dry_run else found:
         delete(garbage)
     if as_json:

@@ -28,18 +28,21 @@ from mmlab.files import atomic_file, is_disk_full, open_file, size_text
 
 
 def save_weights(
-    path: Path, state: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+    path: Path,
+    state: Mapping[str, Tensor],
+    metadata: Mapping[str, str] | None = None,
+    within: Path | None = None,
 ) -> str:
     """Write tensors to `path` in one atomic step and return the sha256 of the file.
 
-    `metadata` are texts in the file's header. Tensors that share memory are written once each.
-    Raises RunError("disk_full" or "error") and leaves whatever stood at `path` untouched when the
-    file cannot be written.
+    `metadata` are texts in the file's header; `within` is as `atomic_file` has it. Tensors that
+    share memory are written once each. Raises RunError("disk_full" or "error") and leaves whatever
+    stood at `path` untouched when the file cannot be written.
     """
     require_tensors(state)
     tensors = {name: x.detach().cpu().contiguous().clone() for name, x in state.items()}
     data = save(tensors, dict(metadata) if metadata else None)
-    with atomic_file(path, lambda error: _unwritable(path, len(data), error)) as partial:
+    with atomic_file(path, lambda error: _unwritable(path, len(data), error), within) as partial:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(data)
     return hashlib.sha256(data).hexdigest()

@@ -102,7 +102,7 @@ def contradictions(plan: Plan) -> list[Fault]:
 
 def new_contradictions(plan: Plan) -> list[Fault]:
     """What a cell that is yet to be run may not ask for, though runs that are stored may have."""
-    return [*_idle_nesterov(plan), *_too_many_workers(plan), *new_best_faults(plan)]
+    return [*_idle_nesterov(plan), *too_many_workers(plan), *new_best_faults(plan)]
 
 
 def unmet_needs(plan: Plan, evaluators: Mapping[str, Resolved]) -> list[Fault]:
@@ -289,8 +289,8 @@ def _idle_nesterov(plan: Plan) -> Iterator[Fault]:
 WORKERS_PER_CORE = 4
 
 
-def _too_many_workers(plan: Plan) -> Iterator[Fault]:
-    """More processes that read samples than this machine can keep busy."""
+def too_many_workers(plan: Plan) -> Iterator[Fault]:
+    """More processes that read samples than this machine can keep busy; another one may."""
     train, cores = plan.cell.spec.train, core_count()
     most = WORKERS_PER_CORE * cores
     if train is None or train.workers <= most:

@@ -300,6 +300,12 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
+def is_device_lost(error: BaseException) -> bool:
+    """Whether a GPU failed so that this process cannot use it any more: its context is broken."""
+    names = [one.__name__ for one in type(error).__mro__]  # as above
+    return "AcceleratorError" in names and not is_out_of_memory(error)
+
+
 def describe_request(error: BaseException) -> str:
     """What was asked for, without the allocator's own words.
 

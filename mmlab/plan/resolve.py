@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mmlab.errors import MmlabError, PluginError, SpecError, explain
-from mmlab.plan.checks import contradictions, new_contradictions
+from mmlab.plan.checks import contradictions, new_contradictions, too_many_workers
 from mmlab.plan.component import Part, Resolved, numerics_of
 from mmlab.plan.content import map_placed_paths
 from mmlab.plan.options import check_options, nested_options
@@ -93,6 +93,13 @@ def prepare(cell: Cell, registry: Registry, *, is_new: bool = False) -> Plan:
     finder.faults += new_contradictions(plan) if is_new else []
     finder.raise_faults()
     return plan
+
+
+def check_machine(plan: Plan, registry: Registry) -> None:
+    """Raise SpecError where a stored cell asks for more than this machine has; another may."""
+    finder = Finder(plan.cell.source.path, plan.cell.source.document, registry)
+    finder.faults += too_many_workers(plan)
+    finder.raise_faults()
 
 
 def _find_all(finder: Finder, spec: Spec) -> dict[str, Any]:  # Any: the fields of a Plan

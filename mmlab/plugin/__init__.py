@@ -25,6 +25,7 @@ from mmlab.errors import SpecError as SpecError
 from mmlab.errors import WeightsError as WeightsError
 from mmlab.errors import explain as explain
 from mmlab.errors import message_of as message_of
+from mmlab.files import Scratch as Scratch
 from mmlab.files import atomic_file as atomic_file
 from mmlab.files import check_zip as check_zip
 from mmlab.files import decode_text as decode_text

@@ -25,10 +25,11 @@ from mmlab.model.build import InitialWeights
 from mmlab.model.device import determinism, resolve_device
 from mmlab.model.weights import WeightsReader
 from mmlab.model.width import WidthMatcher
+from mmlab.plan.component import is_device_lost
 from mmlab.plan.content import Content, differences, hashed, whole
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
-from mmlab.plan.resolve import plan_specs, prepare, weights_needed
+from mmlab.plan.resolve import check_machine, plan_specs, prepare, weights_needed
 from mmlab.records import cell_name
 from mmlab.runner.cells import describe_run, read_cell, write_cell
 from mmlab.runner.checkpoints import Checkpoints
@@ -72,6 +73,7 @@ class CellRunner:
         self.matcher = WidthMatcher(self.splits)
         self.registry = Registry.discover(BUILTINS)
         self._prepared: dict[str, Plan] = {}
+        self._lost_device: str | None = None
 
     # --- what a command asks ----------------------------------------------------------------
 
@@ -110,7 +112,10 @@ class CellRunner:
         """Execute a claimed cell. Raises StoreError and GroupError: no other could be, either."""
         before = Surroundings.now()
         ended = self._attempt(queued, coordinator)
-        return replace(ended, left_behind=before.changes())
+        changes = before.changes()
+        if self._lost_device is not None:  # another process may use it, or another device
+            changes.append(f"the device: {self._lost_device}")
+        return replace(ended, left_behind=changes)
 
     def read_questions(
         self, run_ids: Sequence[str], files: Sequence[Path], coordinator: Coordinator
@@ -149,19 +154,25 @@ class CellRunner:
         except (StoreError, GroupError):
             raise
         except RAISED as fault:  # whatever a component raises, the other cells go on
-            return Ended("failed", error=describe_failure(fault, plan))
+            return Ended("failed", error=self._describe(fault, plan))
 
     def _attempt(self, queued: QueuedCell, coordinator: Coordinator) -> Ended:
         plan = self._prepared.get(_key(queued.cell))
         # What this process has submitted itself is what is here.
         asked_hash = queued.asked_hash if plan is None else None
         try:
-            plan = plan or prepare(read_cell(queued.cell), self.registry)
+            plan = plan or self._stored(queued)
         except KeyboardInterrupt:
             return Ended("interrupted")
         except RAISED as fault:
             return Ended("failed", error=message_of(fault))
         return self.attempt(plan, partial(self.run, coordinator, asked_hash))
+
+    def _stored(self, queued: QueuedCell) -> Plan:
+        """The plan of a cell that another process has submitted, perhaps on a larger machine."""
+        plan = prepare(read_cell(queued.cell), self.registry)
+        check_machine(plan, self.registry)
+        return plan
 
     def run(self, coordinator: Coordinator, asked_hash: str | None, plan: Plan) -> Ended:
         """Identify a cell, claim its run, produce what is missing, and record it."""
@@ -257,10 +268,18 @@ class CellRunner:
                 coordinator.fail("error", str(error), traceback_of(error))
             raise
         except RAISED as error:  # whatever a component raises, the run is stored as failed
-            message = describe_failure(error, plan)
+            message = self._describe(error, plan)
             coordinator.fail(outcome_of(error), message, traceback_of(error))
             return Ended("failed", run_id, message)
+        finally:
+            record.end()
         return Ended("done", run_id)
+
+    def _describe(self, error: BaseException, plan: Plan) -> str:
+        """Why a cell failed; remembers where the device is of no use to later ones either."""
+        if is_device_lost(error):
+            self._lost_device = message_of(error).partition("\n")[0]
+        return describe_failure(error, plan)
 
     def _asked(self, plan: Plan, initial: Mapping[str, InitialWeights]) -> dict[str, Content]:
         """What is known of an identity before it is claimed: no run's weights, no matched width."""

@@ -26,6 +26,7 @@ from mmlab.errors import RunError, explain
 from mmlab.files import is_disk_full, read_file, size_text, sync, sync_names
 from mmlab.hashing import digest
 from mmlab.records import Artifact
+from mmlab.runner.leftovers import claim_folder
 from mmlab.train.processes import ProcessGroup
 from mmlab.train.state import (
     TENSORS,
@@ -85,7 +86,7 @@ class Checkpoints:
     """The checkpoints of one run.
 
     `made_with` is all that must be equal for a training to go on: data, batch, code. `tell` takes
-    what is worth a line.
+    what is worth a line. `own` is where the claim that writes fills what then gets its name.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class Checkpoints:
         self.made_with = made_with
         self.tell = tell
         self.starts_anew = False
+        self.own: Path | None = None
         self._is_named = False
 
     def changes(self) -> list[str]:
@@ -117,6 +119,18 @@ class Checkpoints:
                 next_step="bring these back, or start the training again: mmlab run with --restart",
             )
         )
+
+    def take(self, fence: int) -> None:
+        """Make the folder in which this claim fills its files. RunError where that does not go."""
+        self.own = claim_folder(self.run, fence)
+        with self._writing(0):
+            self.own.mkdir(parents=True, exist_ok=True)
+
+    def leave(self) -> None:
+        """Delete that folder, if nothing is in it."""
+        if self.own is not None:
+            with suppress(OSError):
+                self.own.rmdir()
 
     def open(self) -> Saved | None:
         """The newest that is whole, its best weights in their place; None to begin anew.
@@ -188,7 +202,7 @@ class Checkpoints:
     @contextmanager
     def _temporary(self) -> Iterator[Path]:
         """A new folder that is gone afterwards, unless it has got another name."""
-        path = self.folder / f".tmp-{uuid.uuid4().hex}"
+        path = (self.own or self.folder) / f".tmp-{uuid.uuid4().hex}"
         path.mkdir()
         try:
             yield path
@@ -212,7 +226,7 @@ class Checkpoints:
         """Weights that were best at a later step must not be found."""
         if not os.path.exists(folder / BEST):
             return
-        partial = self.run / f".{BEST}.{uuid.uuid4().hex[:12]}.partial"
+        partial = (self.own or self.run) / f".{BEST}.{uuid.uuid4().hex[:12]}.partial"
         _link(folder / BEST, partial)
         partial.replace(self.run / BEST)
         partial.unlink(missing_ok=True)  # renaming leaves two names of one file as they are

@@ -32,6 +32,8 @@ from mmlab.store import (
 
 #: A run whose process died is taken up by others after this long.
 LEASE_SECONDS = 60.0
+#: Whoever must be sure of its lease waits no longer for a server that does not answer.
+ANSWER_SECONDS = 5.0
 #: Of a process that died, so long is waited until the database has its curves.
 _LET_GO_SECONDS = 5.0
 
@@ -44,8 +46,12 @@ class Lease:
         self.seconds = seconds
         self.cell = cell
         self.run: Claim | None = None
-        self._stop = threading.Event()
         self._is_lost = threading.Event()
+        self._is_ending = False
+        #: Renewals that were asked for at once, and of those that are made what came of the last.
+        self._asked = self._made = 0
+        self._found: bool | StoreError = True
+        self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._keep, name="mmlab-lease", daemon=True)
 
     @property
@@ -65,17 +71,22 @@ class Lease:
         return RunError(_taken_over(self.run), "lost")
 
     def hold(self) -> bool:
-        """Renew now, before files are written; False where the database is away.
+        """Renew now, before files are written; False where the database is away or does not answer.
 
-        Raises as `check` does.
+        Raises as `check` does. Nobody waits twice for an answer that does not come.
         """
-        try:
-            if not self._renew():
-                self._is_lost.set()
-        except StoreAway:  # whether the run is lost shows when the database is back
-            return False
         self.check()
-        return True
+        with self._changed:
+            is_overdue = self._made < self._asked
+            self._asked += 1
+            self._changed.notify_all()
+            wanted, seconds = self._asked, 0 if is_overdue else ANSWER_SECONDS
+            is_made = self._changed.wait_for(lambda: self._made >= wanted, seconds)
+            found = self._found
+        self.check()
+        if is_made and isinstance(found, StoreError) and not isinstance(found, StoreAway):
+            raise found
+        return is_made and found is True  # else whether it is lost shows when the database is back
 
     def __enter__(self) -> Lease:
         """Begin to renew, in a thread."""
@@ -83,9 +94,11 @@ class Lease:
         return self
 
     def __exit__(self, *error: object) -> None:
-        """Stop renewing and wait for the thread."""
-        self._stop.set()
-        self._thread.join()
+        """Stop renewing and wait for the thread, unless it waits for a server without an answer."""
+        with self._changed:
+            self._is_ending = True
+            self._changed.notify_all()
+        self._thread.join(ANSWER_SECONDS)
 
     def _renew(self) -> bool:
         if self.run is not None:
@@ -93,14 +106,27 @@ class Lease:
         return self.cell is None or self.store.renew_cell(self.cell)
 
     def _keep(self) -> None:
-        while not self._stop.wait(self.seconds / 4):
+        while (asked := self._wait()) is not None:
             try:
-                if not self._renew():
-                    self._is_lost.set()
-                    return
-            except StoreError:
+                found: bool | StoreError = self._renew()
+            except StoreError as fault:
                 # The database is away; whether the run is lost shows when it is back.
-                continue
+                found = fault
+            if found is False:
+                self._is_lost.set()
+            with self._changed:
+                self._made, self._found = asked, found
+                self._changed.notify_all()
+            if found is False:
+                return
+
+    def _wait(self) -> int | None:
+        """How many renewals were asked for, once one is or it is time; None at the end."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._is_ending or self._made < self._asked, self.seconds / 4
+            )
+            return None if self._is_ending else self._asked
 
 
 class StoreCoordinator:
@@ -131,6 +157,11 @@ class StoreCoordinator:
         self.wanted: Mapping[str, str] = {}
         self.writer: RunWriter | None = None
         self.is_recorded = False
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the claim is known to be void, by its lease or by what could not be written."""
+        return self.lease.is_lost or (self.writer is not None and self.writer.is_lost)
 
     def __enter__(self) -> StoreCoordinator:
         """Begin to renew the lease."""
@@ -206,7 +237,7 @@ class StoreCoordinator:
         database = self.store.database_id
         if replay(self.store, claim, self.runs.path, self.note, database):
             return None
-        clear_leftovers(self.runs.path / run_id)
+        clear_leftovers(self.runs.path / run_id, claim.fence)
         self.writer = RunWriter(
             self.store,
             claim,

@@ -1,8 +1,8 @@
 """Files that can go: features and inputs, which can be made again, and weights no run names.
 
-Only what mmlab itself has written is looked at: files of features or inputs, and safetensors and
-checkpoints in the folders of runs. Weights that a run of the database names stay, and so does all
-of a run that may go on.
+Only what mmlab itself has written is looked at: files of features or inputs, safetensors and
+checkpoints in the folders of runs, and spools. Weights that a run of the database names stay, and
+so does all of a run that may go on.
 """
 
 from __future__ import annotations
@@ -24,14 +24,18 @@ from mmlab.errors import MmlabError, explain
 from mmlab.files import kind_at
 from mmlab.runner.checkpoints import FOLDER
 from mmlab.runner.kept import PARTS_ENDING
+from mmlab.runner.leftovers import claim_folders, is_empty
 from mmlab.runner.score import PARTS_FOLDER
+from mmlab.runner.spool import FOLDER as SPOOLS
+from mmlab.runner.sync import OVER, Unreadable, look_into
 from mmlab.store import Store
 
-Kind = Literal["features", "inputs", "weights", "checkpoints", "parts"]
+Kind = Literal["features", "inputs", "weights", "checkpoints", "parts", "spools"]
 
 _RUN = re.compile(r"[0-9a-f]{32}\Z")
 _WEIGHTS = re.compile(r"(\.[^/]+\.safetensors\.[0-9a-f]+\.partial|[^/.][^/]*\.safetensors)\Z")
 _KEY = re.compile(r"[0-9a-f]{64}\Z")
+_SPOOL = re.compile(r"[0-9a-f]{32}-\d+-[^/]+\.bin\Z")
 _FEATURES = re.compile(r"[0-9a-f]{64}\.safetensors\Z")
 #: States of a run whose files may yet be needed.
 _UNENDED = ("queued", "running")
@@ -65,7 +69,9 @@ def find_weights(runs: Path, store: Store) -> list[Garbage]:
 
     The folder is listed before the database is asked: a run is there before it writes anything.
     """
-    files = [path for folder in _folders(runs) for path in _files(folder)]
+    folders = list(_folders(runs))
+    files = [path for folder in folders for path in _files(folder)]
+    claims = [path for folder in folders for path in claim_folders(folder)]
     statuses, named = store.run_statuses(), store.artifact_paths()
     found = []
     for path in files:
@@ -74,6 +80,11 @@ def find_weights(runs: Path, store: Store) -> list[Garbage]:
         is_kept = status in _UNENDED or f"{run_id}/{path.name}" in named
         if _WEIGHTS.match(path.name) and not is_kept:
             about = f"{path.stem} of run {run_id[:12]}"
+            found.append(_garbage("weights", path, about, _why(status)))
+    for path in claims:
+        status = statuses.get(path.parent.name)
+        if status not in _UNENDED:
+            about = f"unfinished, of run {path.parent.name[:12]}"
             found.append(_garbage("weights", path, about, _why(status)))
     return found
 
@@ -106,6 +117,29 @@ def find_parts(runs: Path, store: Store) -> list[Garbage]:
         if status not in _UNENDED and run_id not in evaluated:
             about = f"parts of evaluations of run {run_id[:12]}"
             found.append(_garbage("parts", path, about, _why(status)))
+    return found
+
+
+def find_spools(runs: Path, store: Store) -> list[Garbage]:
+    """Spools that nobody will record: without a record, or of runs that are over or unknown here.
+
+    Those of living processes and of other databases stay, and what is of no format that is known.
+    """
+    paths = [path for path in _files(runs / SPOOLS) if _SPOOL.match(path.name)]
+    statuses, database = store.run_statuses(), store.database_id
+    found = []
+    for path in paths:
+        with suppress(Unreadable, OSError):  # another process may delete it at this moment
+            if is_empty(path):
+                reason = "left by a process that ended early"
+                found.append(_garbage("spools", path, "unfinished", reason))
+                continue
+            spool = look_into(path)
+            status = statuses.get(spool.header.run_id)
+            is_ours = spool.header.database in ("", database)
+            if is_ours and not spool.is_living and status in (None, *OVER):
+                about = f"records of run {spool.header.run_id[:12]}, claim {spool.header.fence}"
+                found.append(_garbage("spools", path, about, _why(status)))
     return found
 
 

@@ -25,7 +25,7 @@ from mmlab.errors import KEPT_BYTES, MmlabError, RunError, explain, message_of, 
 from mmlab.files import is_disk_full, said_of
 from mmlab.hashing import digest
 from mmlab.model.build import BuiltCell, InitialWeights
-from mmlab.plan.component import Resolved, describe_request, is_out_of_memory
+from mmlab.plan.component import Resolved, describe_request, is_device_lost, is_out_of_memory
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import ComponentEntry
 from mmlab.plugin import Pretrained
@@ -186,6 +186,8 @@ def describe_failure(error: BaseException, plan: Plan) -> str:
         return shortened(_unusable_file(error, plan))
     if is_out_of_memory(error):
         return _out_of_memory(error, plan)
+    if is_device_lost(error):
+        return _device_lost(error, plan)
     frames = traceback.extract_tb(error.__traceback__)
     kept = [frame for frame in frames if _is_others(frame)]
     return shortened("\n".join([_raised(error, plan, kept), *_shown(kept or frames)]))
@@ -200,6 +202,17 @@ def _out_of_memory(error: BaseException, plan: Plan) -> str:
         found=size + describe_request(error),
         allowed="a batch that fits; mmlab never makes it smaller by itself",
         next_step="lower train.batch_size, or choose smaller encoders",
+    )
+
+
+def _device_lost(error: BaseException, plan: Plan) -> str:
+    return explain(
+        str(plan.cell.source.path),
+        "the device cannot be used any more by the process that executed this cell",
+        found=_first_line(error),
+        allowed="components that leave the device in order, and a device that works",
+        next_step="run it again with CUDA_LAUNCH_BLOCKING=1, which names the call that failed, "
+        "or on another device",
     )
 
 

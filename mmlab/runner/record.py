@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmlab.files import sync_names
 from mmlab.metric import LOSS, Metric
 from mmlab.model.weights import load_weights, save_weights
 from mmlab.plan.plan import Plan
@@ -21,6 +23,7 @@ from mmlab.records import Artifact, EvaluationResult, Progress, SkippedSample
 from mmlab.runner.checkpoints import Checkpoints, Saved
 from mmlab.runner.coordinator import Coordinator
 from mmlab.runner.keeper import Keeper
+from mmlab.runner.leftovers import claim_folder, take_from_others
 from mmlab.runner.score import PartsOfRun
 from mmlab.store import Claim
 from mmlab.train.progress import TRAINING
@@ -47,15 +50,21 @@ class RunRecord:
         self.claim = claim
         self.wanted = wanted
         self.skipped = skipped
-        self.weights = WeightFiles(runs, claim)
+        self.weights = WeightFiles(runs, claim, claim_folder(runs / claim.run_id, claim.fence))
         self.checkpoints = checkpoints
         self._saved: Saved | None = None
 
     def begin(self) -> None:
         """Take up the newest checkpoint of a former attempt, and its curves until there."""
-        self.coordinator.hold()
+        self.checkpoints.take(self.claim.fence)
+        self.coordinator.hold()  # whoever claims the run from now on takes that folder away
+        take_from_others(self.runs / self.claim.run_id, self.claim.fence)
         self._saved = self.checkpoints.open()
         self.coordinator.rewind(self._saved.step if self._saved else 0)
+
+    def end(self) -> None:
+        """Nothing more is written."""
+        self.checkpoints.leave()
 
     def saved(self) -> Saved | None:
         """What training goes on from, if it does; the record lets go of it."""
@@ -98,8 +107,11 @@ class RunRecord:
     ) -> None:
         """Everything final, in one transaction."""
         self.coordinator.hold()
-        results = write_scores(self.runs, self.claim.run_id, results, self.wanted)
+        run_id, within = self.claim.run_id, self.weights.within
+        results = write_scores(self.runs, run_id, results, self.wanted, within)
         artifacts = self.weights.artifacts()
+        if artifacts:
+            _name_folders(self.runs)
         if self.coordinator.finish(results, artifacts, numbers, best_step, self.skipped):
             self.checkpoints.clear()
             self.parts_of_run().clear()
@@ -132,10 +144,14 @@ def _curves(stage: str, metrics: Iterable[tuple[str, Metric]]) -> Iterator[Metri
 
 
 class WeightFiles:
-    """The weights of one run in the runs folder, by role: "best" and "final"."""
+    """The weights of one run in the runs folder, by role: "best" and "final".
 
-    def __init__(self, runs: Path, claim: Claim) -> None:
+    `within` is the folder in which they are written before they get their names.
+    """
+
+    def __init__(self, runs: Path, claim: Claim, within: Path | None = None) -> None:
         self.runs = runs
+        self.within = within
         self.run_id = claim.run_id
         self.fence = claim.fence
         self._kept: dict[str, Artifact] = {}
@@ -154,7 +170,7 @@ class WeightFiles:
         """
         name = role if is_sure else f"{role}-{self.fence}"
         path = Path(self.run_id, f"{name}.safetensors")
-        sha256 = save_weights(self.runs / path, state, about)
+        sha256 = save_weights(self.runs / path, state, about, self.within)
         size = (self.runs / path).stat().st_size
         self._kept[role] = Artifact(role, path.as_posix(), sha256, size)
 
@@ -184,25 +200,43 @@ class WeightFiles:
 
 
 def write_scores(
-    runs: Path, run_id: str, results: Sequence[EvaluationResult], hashes: Mapping[str, str]
+    runs: Path,
+    run_id: str,
+    results: Sequence[EvaluationResult],
+    hashes: Mapping[str, str],
+    within: Path | None = None,
 ) -> list[EvaluationResult]:
     """The results with their scores in files, safetensors of one tensor `scores` (samples, labels).
 
     The file's metadata are `samples` and `labels`, JSON lists of ids and texts in the tensor's
     order. Raises RunError where a file cannot be written.
     """
-    return [
-        result if result.scores is None else _written(runs, run_id, result, hashes[result.name])
+    written = [
+        result
+        if result.scores is None
+        else _written(runs, run_id, result, hashes[result.name], within)
         for result in results
     ]
+    if any(result.scores is not None for result in results):
+        _name_folders(runs)
+    return written
 
 
-def _written(runs: Path, run_id: str, result: EvaluationResult, identity: str) -> EvaluationResult:
+def _name_folders(runs: Path) -> None:
+    """Wait until a run's folder, which may be as new as the files in it, is on the disk."""
+    with suppress(OSError):  # a folder that may be written, but not read
+        sync_names(runs)
+
+
+def _written(
+    runs: Path, run_id: str, result: EvaluationResult, identity: str, within: Path | None
+) -> EvaluationResult:
     assert result.scores is not None, "only asked for where there are scores"
     ids = result.samples.ids if result.samples is not None else ()
     path = Path(run_id, f"{result.name}-{identity[:12]}.safetensors")
     metadata = {"samples": json.dumps(list(ids)), "labels": json.dumps(result.labels)}
-    sha256 = save_weights(runs / path, {"scores": torch.from_numpy(result.scores)}, metadata)
+    scores = {"scores": torch.from_numpy(result.scores)}
+    sha256 = save_weights(runs / path, scores, metadata, within)
     size = (runs / path).stat().st_size
     file = Artifact("scores", path.as_posix(), sha256, size)
     return replace(result, scores=None, artifacts=[*result.artifacts, file])

@@ -10,9 +10,11 @@ import math
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from mmlab.errors import UsageError, explain
+from mmlab.files import sync_names
 from mmlab.runner.sync import sync_folder
 from mmlab.store import Store
 
@@ -87,11 +89,19 @@ def _tokens(runs: Path) -> list[str]:
 
 
 def _add(runs: Path, token: str) -> None:
-    """Append a line: in one write, as other databases may be added at the same moment."""
+    """Append a line: in one write, as other databases may be added at the same moment.
+
+    What is new is on the disk then, the names of folders too.
+    """
+    above = runs.absolute().parents
+    new = [runs.absolute(), *(path for path in above if not path.exists())]
     runs.mkdir(parents=True, exist_ok=True)
     with (runs / TOKENS).open("ab", buffering=0) as file:
         file.write(f"{token}\n".encode())
         os.fsync(file.fileno())
+    for folder in (*new, new[-1].parent):
+        with suppress(OSError):  # one that may be written, but not read
+            sync_names(folder)
 
 
 def _anothers(store: Store, runs: Path) -> str:

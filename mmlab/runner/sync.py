@@ -38,7 +38,7 @@ from mmlab.store import Claim, LeaseLost, RunRow, Store
 
 Status = Literal["recorded", "removed", "waiting", "unknown", "damaged"]
 #: Of a run: nobody will claim it again by itself.
-_OVER = ("done", "cancelled")
+OVER = ("done", "cancelled")
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def _let_go(spool: Spooled, run: RunRow) -> Synced | None:
     """Delete what nobody needs, as the claim or its run has ended."""
     header, about = spool.header, (spool.path, run.run_id)
     is_own = run.fence == header.fence
-    if run.status in _OVER or (is_own and spool.is_sealed):
+    if run.status in OVER or (is_own and spool.is_sealed):
         spool.path.unlink(missing_ok=True)
         by = "by this very claim" if is_own else "by another claim"
         return Synced("removed", *about, f"removed: run {run.run_id} is {run.status} {by}")

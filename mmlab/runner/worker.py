@@ -12,7 +12,7 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mmlab.errors import RunError, StoreError
 from mmlab.records import cell_name
@@ -176,7 +176,7 @@ class Worker:
                 ended = Ended("held", error=str(error))
             except RunError as error:  # what a child has told cannot be kept
                 ended = _failed(coordinator, error)
-            ended = _corrected(coordinator, ended)
+            ended = self._judged(_corrected(coordinator, ended))
             self._settle(claim, ended)
         ended.tell_left_behind(self.display)
         seconds = time.perf_counter() - began
@@ -197,7 +197,7 @@ class Worker:
             with suppress(StoreError):  # its lease runs out
                 coordinator.release(_AT_ONCE) if run else self.store.give_back(claim)
             return Ended("interrupted", run_id)
-        if coordinator.lease.is_lost or coordinator.is_recorded:
+        if coordinator.is_lost or coordinator.is_recorded:
             return Ended("failed", run_id)
         coordinator.let_go()
         limit = self.options.max_attempts
@@ -216,19 +216,19 @@ class Worker:
             self.store.give_back(claim)
         elif ended.status == "interrupted" and ended.run_id is None:
             self.store.give_back(claim)
-        elif ended.status == "given back" or (ended.status == "failed" and ended.run_id is None):
-            self._give_up(claim, ended)
+        elif ended.status == "given back":
+            self.given_back[claim.id] = ended.error or ""
+            self.store.give_back(claim, ended.error)
+        elif ended.status == "failed" and ended.run_id is None:
+            self.store.end_cell(claim, "failed", reason=ended.error)
 
-    def _give_up(self, claim: CellClaim, ended: Ended) -> None:
+    def _judged(self, ended: Ended) -> Ended:
         """A cell that could not become a run: its own command's has failed, others' goes back.
 
         What is wrong with another command's cell may be wrong with this machine.
         """
-        if self.own is not None and ended.status == "failed":
-            self.store.end_cell(claim, "failed", reason=ended.error)
-        else:
-            self.given_back[claim.id] = ended.error or ""
-            self.store.give_back(claim, ended.error)
+        is_run = ended.run_id is not None or self.own is not None
+        return ended if is_run or ended.status != "failed" else replace(ended, status="given back")
 
     def _runs_of(self, experiment: str) -> list[str]:
         """The runs of an experiment: those of this command's cells, else of its newest spec."""
@@ -240,7 +240,7 @@ class Worker:
 def _failed(coordinator: StoreCoordinator, error: RunError) -> Ended:
     """Record that a run failed whose child was stopped in the middle of it."""
     run = coordinator.lease.run
-    if run is not None and not coordinator.lease.is_lost:
+    if run is not None and not coordinator.is_lost:
         coordinator.fail(error.reason, str(error), "")
     return Ended("failed", run.run_id if run else None, str(error))
 
@@ -249,7 +249,7 @@ def _corrected(coordinator: StoreCoordinator, ended: Ended) -> Ended:
     """How a cell really ended: its run may be done, another process's, or cancelled meanwhile."""
     if ended.status in ("interrupted", "failed") and coordinator.is_recorded:
         return Ended("done", ended.run_id)
-    if ended.status != "failed" or not coordinator.lease.is_lost:
+    if ended.status != "failed" or not coordinator.is_lost:
         return ended
     loss = coordinator.lease.loss()
     return Ended("cancelled" if loss.reason == "cancelled" else "held", ended.run_id, str(loss))

@@ -86,6 +86,11 @@ class RunWriter:
         return self._outbox.claim
 
     @property
+    def is_lost(self) -> bool:
+        """Whether a write has shown that another process has the run."""
+        return isinstance(self._outbox.fault, LeaseLost)
+
+    @property
     def path(self) -> Path:
         """The file of what the database does not have yet."""
         return self._outbox.spool.path

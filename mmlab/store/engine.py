@@ -142,7 +142,7 @@ class Database:
             with self.read() as connection:
                 return work(connection)
 
-        return self._enduring(attempt)
+        return self.endure(attempt)
 
     def transact(
         self,
@@ -165,9 +165,9 @@ class Database:
                     given.append(found)
             return found
 
-        return self._enduring(attempt)
+        return self.endure(attempt)
 
-    def _enduring(self, attempt: Callable[[], T]) -> T:
+    def endure(self, attempt: Callable[[], T]) -> T:
         """What an attempt gives; one that finds the database away is repeated, but not for ever.
 
         A database that has never been reached is not waited for.

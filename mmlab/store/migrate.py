@@ -97,7 +97,10 @@ def _database_at(address: Address) -> Database:
 def upgrade_database(
     database: Database, *, is_new: bool | None = None, beside_others: bool = False
 ) -> Upgrade:
-    """`upgrade` for a database that is already connected."""
+    """`upgrade` for a database that is already connected.
+
+    Where the connection is lost, in COMMIT too, it is looked up whether all was done or nothing.
+    """
     done = list[Upgrade]()
 
     def begin(connection: Connection) -> None:
@@ -107,11 +110,16 @@ def upgrade_database(
         backup = _back_up(database) if others or before not in (None, REVISION) else None
         done[:] = [Upgrade(before, REVISION, backup)]
 
-    with database.read() as connection:  # what is refused takes no lock, and changes no file
-        _require_a_way(database, connection, revision_of(connection), is_new, beside_others)
-    with database.translated():
-        _migrate(database, begin)
-    return done[0]
+    def attempt() -> Upgrade:
+        with database.read() as connection:  # what is refused takes no lock, and changes no file
+            found = revision_of(connection)
+            _require_a_way(database, connection, found, is_new, beside_others)
+        if not done or found != REVISION:
+            with database.translated():
+                _migrate(database, begin)
+        return done[0]
+
+    return database.endure(attempt)
 
 
 def _migrate(database: Database, begin: Callable[[Connection], None]) -> None:
@@ -125,8 +133,10 @@ def _migrate(database: Database, begin: Callable[[Connection], None]) -> None:
         try:
             return command.upgrade(config, "head")
         except StoreError as error:
-            if not _is_in_the_way(error.__cause__) or time.monotonic() > deadline:
+            if not _is_in_the_way(error.__cause__):
                 raise
+            if time.monotonic() > deadline:  # and waits no longer, whatever is said of it
+                raise StoreError(str(error)) from error
 
 
 def _is_in_the_way(cause: BaseException | None) -> bool:

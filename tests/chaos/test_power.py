@@ -7,7 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from support.chaos.power import watched_disk
+from support.lab import Lab
 
+from mmlab.files import file_sha256
 from mmlab.records import MetricPoint
 from mmlab.runner.spool import Header, Points, Spool, spool_path
 from mmlab.runner.sync import look_into
@@ -43,3 +45,14 @@ def test_what_was_held_is_in_the_spool(tmp_path: Path) -> None:
 
 def test_without_fsync_it_is_not(tmp_path: Path) -> None:
     assert steps_left(tmp_path, nothing) == []
+
+
+def test_the_weights_of_a_run_that_is_done_are_there(sqlite_lab: Lab, tmp_path: Path) -> None:
+    """Its row is: the database waits for the disk itself (`tests/store/test_engine.py`)."""
+    with watched_disk(tmp_path) as disk:
+        detail = sqlite_lab.run_one(sqlite_lab.write("cell"))
+    disk.restore(tmp_path, tmp_path / "left")
+    runs = tmp_path / "left" / sqlite_lab.runs.name
+    assert len(detail.artifacts) == 2
+    for kept in detail.artifacts:
+        assert file_sha256(runs / kept.path) == kept.sha256

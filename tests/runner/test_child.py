@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import signal
 import subprocess
 import sys
@@ -74,6 +75,30 @@ def test_a_cell_whose_process_dies_is_recorded_and_the_others_run(sqlite_lab: La
         assert "died in the same way 2 times in a row" in str(detail.run.error)
         assert [attempt.outcome for attempt in detail.attempts] == ["died"] * 2
         assert all(signature in str(attempt.message) for attempt in detail.attempts)
+
+
+#: What lacks memory, a GPU that is lost, how that is recorded, and what is found.
+LACKS = {
+    "device": ("error", "found: CUDA error: device-side assert triggered"),
+    "eat": ("oom", "batch_size 8; tried to allocate 34,359,738,368 bytes"),
+    "eat_bytes": ("oom", "batch_size 8; MemoryError"),
+}
+
+
+@pytest.mark.slow
+def test_a_lost_gpu_and_memory_that_is_not_there_cost_one_cell_each(sqlite_lab: Lab) -> None:
+    """Each process may have 16 GiB of addresses, and two cells ask for 32."""
+    lab = sqlite_lab
+    with command(lab, "run", *(wild(lab, word, 2) for word in LACKS), lab.write("tame")) as process:
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (1 << 34, 1 << 34))
+        _, said = process.communicate(timeout=120)
+    assert (process.returncode, "1 done, 3 failed" in said) == (1, True), said
+    for word, (outcome, found) in LACKS.items():
+        (attempt,) = lab.detail(word).attempts
+        assert (attempt.outcome, f"{found}\n" in str(attempt.message)) == (outcome, True)
+    # The process whose device was lost has executed nothing more.
+    assert "other than it was: the device: CUDA error: device-side assert triggered" in said
+    assert lab.detail("tame").run.status == "done"
 
 
 def test_a_cell_that_hangs_is_ended_in_time(sqlite_lab: Lab) -> None:

@@ -16,8 +16,10 @@ from support.lab import CLASSIFICATION, CONCAT, DATASET, SCRIPTED, TRAIN, Lab
 from mmlab.cli import main
 from mmlab.data.tables import locked
 from mmlab.files import atomic_file
+from mmlab.records import MetricPoint
 from mmlab.runner.garbage import find_features, find_weights
 from mmlab.runner.runs_folder import TOKENS
+from mmlab.runner.spool import Header, Points, Spool
 
 FROZEN = '[encoders.image]\nuse = "toy"\nfreeze = true\n[encoders.text]\nuse = "toy"\n'
 TABLES = (DATASET, FROZEN, CONCAT, SCRIPTED, TRAIN, CLASSIFICATION)
@@ -162,9 +164,13 @@ def test_leftovers_of_a_killed_process_go_but_not_those_of_one_at_work(tmp_path:
 
 
 def test_weights_that_a_killed_process_left_half_written_go(sqlite_lab: Lab) -> None:
-    partial = half_written(leftover(sqlite_lab))
+    found = leftover(sqlite_lab)
+    partial, unnamed = half_written(found), found.parent / ".claim-3" / ".best.partial"
+    unnamed.parent.mkdir()
+    unnamed.write_bytes(b"half")
     assert gc(sqlite_lab, "--weights", "--yes").exit_code == 0
     assert not partial.exists()
+    assert not unnamed.parent.exists()
 
 
 def _names(folder: Path) -> list[str]:
@@ -194,3 +200,46 @@ def test_what_cannot_be_deleted_is_an_error(sqlite_lab: Lab) -> None:
     result = gc(sqlite_lab, "--yes")
     assert result.exit_code == 1
     assert "cannot be deleted" in result.stderr
+
+
+def spool(lab: Lab, run_id: str, database: str, *, fence: int = 1) -> Spool:
+    """The spool of a claim, with a point, open as in the process that has the claim."""
+    path = lab.runs / "spool" / f"{run_id}-{fence}-{'ab' * 4}.bin"
+    found = Spool(path, Header(database, run_id, fence, "ab" * 16, 60))
+    found.append(Points((MetricPoint("loss", 1, 0.5),)))
+    return found
+
+
+def listed_spools(lab: Lab) -> list[tuple[str, str]]:
+    found = json.loads(gc(lab, "--weights", "--json").stdout)["files"]
+    return [(Path(one["path"]).name, one["reason"]) for one in found if one["kind"] == "spools"]
+
+
+def test_spools_that_nobody_will_record_can_go(sqlite_lab: Lab) -> None:
+    lab = sqlite_lab
+    done = lab.run_one(lab.write("done")).run.run_id
+    lab.statuses(lab.write("failed"), lab.script("2 raise"))
+    failed = lab.detail("failed").run.run_id
+    with lab.store() as store:
+        own = store.database_id
+    stay = (spool(lab, failed, own), spool(lab, UNKNOWN, "f" * 32), spool(lab, done, "f" * 32))
+    lost, over, living = (
+        spool(lab, "a" * 32, own),
+        spool(lab, done, own, fence=2),
+        spool(lab, "b" * 32, own),
+    )
+    for one in (*stay, lost, over):
+        one.close()
+    unfinished = lost.path.with_name(f"{'c' * 32}-1-{'ab' * 4}.bin")
+    unfinished.touch()
+    other = lost.path.with_name("notes.txt")
+    other.write_text("not ours")
+    unknown = "no such run in the database"
+    expected = {lost.path.name: unknown, over.path.name: "a done run"}
+    expected[unfinished.name] = "left by a process that ended early"
+    assert dict(listed_spools(lab)) == expected
+    assert gc(lab, "--weights", "--yes").exit_code == 0
+    left = {one.path for one in (*stay, living)} | {other}
+    assert set(other.parent.iterdir()) == left
+    living.close()
+    assert listed_spools(lab) == [(living.path.name, unknown)]

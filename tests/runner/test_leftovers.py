@@ -20,7 +20,7 @@ from mmlab.plugin import Features
 from mmlab.records import Artifact, MetricPoint
 from mmlab.runner import checkpoints, score
 from mmlab.runner.checkpoints import Checkpoints
-from mmlab.runner.leftovers import CHECKPOINTS, PARTS, clear_leftovers
+from mmlab.runner.leftovers import CHECKPOINTS, PARTS, claim_folder, clear_leftovers
 from mmlab.runner.spool import Header, Points, Spool, spool_path
 
 RUN = "0123456789abcdef" * 2
@@ -35,7 +35,9 @@ POINTS = Points((MetricPoint("train/loss", 1, 0.5),))
 
 def weights(runs: Path) -> None:
     """As training writes them, and evaluators their scores."""
-    save_weights(runs / RUN / "best.safetensors", {"a": torch.zeros(999)})
+    within = claim_folder(runs / RUN, 1)
+    within.mkdir(parents=True, exist_ok=True)
+    save_weights(runs / RUN / "best.safetensors", {"a": torch.zeros(999)}, None, within)
     save_weights(runs / RUN / "zero_shot-0123456789ab.safetensors", {"scores": torch.zeros(999)})
     save_weights(runs / RUN / PARTS / "0123" / "scores-0.safetensors", {"x": torch.zeros(999)})
 
@@ -46,10 +48,12 @@ def checkpoint(runs: Path) -> None:
     best = runs / RUN / "best.safetensors"
     best.write_bytes(b"best" * 999)
     folder = Checkpoints(runs / RUN, {"code": "one"}, lambda text: None)
+    folder.take(1)
     folder.try_out({"state": b"x" * 999})
     for step in (1, 2, 3):
         folder.write(step, {"state": b"x" * 999}, Artifact("best", f"{RUN}/{best.name}", "ab", 1))
     folder._put_best_back(folder.folder / "step-000000003")
+    folder.leave()
 
 
 def spool(runs: Path) -> None:
@@ -138,7 +142,7 @@ def test_a_claim_clears_what_a_killed_process_left_of_its_run(
     cleared = set[str]()
     for runs in deaths(write, tmp_path):
         before = files(runs)
-        clear_leftovers(runs / RUN)
+        clear_leftovers(runs / RUN, 2)
         after = files(runs)
         assert [name for name in after if not is_final(runs, Path(name))] == []
         cleared |= before - after
@@ -161,9 +165,9 @@ def test_what_is_whole_stays(tmp_path: Path) -> None:
     checkpoint(tmp_path)
     Spool(spool_path(tmp_path, HEADER.claim), HEADER).append(POINTS)
     before = files(tmp_path)
-    clear_leftovers(tmp_path / RUN)
+    clear_leftovers(tmp_path / RUN, 2)
     assert files(tmp_path) == before
-    clear_leftovers(tmp_path / "no such run")
+    clear_leftovers(tmp_path / "no such run", 2)
 
 
 def test_another_runs_files_are_left_alone(tmp_path: Path) -> None:
@@ -172,14 +176,14 @@ def test_another_runs_files_are_left_alone(tmp_path: Path) -> None:
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).touch()
     before = files(tmp_path)
-    clear_leftovers(tmp_path / RUN)
+    clear_leftovers(tmp_path / RUN, 2)
     assert files(tmp_path) == before
 
 
 def test_weights_of_a_claim_that_was_not_sure_of_its_run_go(tmp_path: Path) -> None:
     for name in ("best", "best-3", "final-12", "best-123456789012"):
         save_weights(tmp_path / RUN / f"{name}.safetensors", {"a": torch.zeros(1)})
-    clear_leftovers(tmp_path / RUN)
+    clear_leftovers(tmp_path / RUN, 2)
     scores = "best-123456789012.safetensors"  # of an evaluation that is called best
     assert files(tmp_path / RUN) == {"best.safetensors", scores}
 

@@ -22,7 +22,9 @@ from support.store_values import artifact, claimed, evaluation
 
 from mmlab.errors import DataError, RunError
 from mmlab.records import MetricPoint
+from mmlab.runner import claimed as claimed_of
 from mmlab.runner import outbox
+from mmlab.runner.claimed import Lease
 from mmlab.runner.sync import look_into, sync_folder
 from mmlab.store import DatabaseReplaced, LeaseLost, Store, open_store
 from mmlab.store.address import parse_address
@@ -195,6 +197,35 @@ def test_training_goes_on_while_the_database_is_away(
         assert made.said[1:] == ["the database is back, and has all that waited for it"]
         assert finish(made.writer) is None
     assert store.run_detail(claim.run_id).run.status == "done"
+
+
+def test_training_goes_on_while_no_packet_comes_through(
+    far: tuple[Proxy, Store], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cut cable, a server that was stopped: nobody says that the database is away."""
+    proxy, store = far
+    monkeypatch.setattr(claimed_of, "ANSWER_SECONDS", 0.5)
+    claim = claimed(store, lease_seconds=0.4)
+    lease = Lease(store, 0.4)
+    lease.run = claim
+    with recording(store, claim, folder, patience_seconds=0.5) as made, lease:
+        proxy.is_deaf = True
+        began = time.monotonic()
+        for points in steps(1, 300):
+            made.writer.points(points)
+        made.writer.hold()
+        assert not lease.hold()
+        time.sleep(0.5)
+        assert not lease.hold()
+        assert time.monotonic() - began < 5
+        proxy.is_deaf = False
+        assert made.writer.wait(10)
+        wait_for(lease.hold)
+        proxy.is_deaf = True
+        began = time.monotonic()
+    assert time.monotonic() - began < 10
+    proxy.is_deaf = False
+    assert curve(store, claim.run_id) == losses(300)
 
 
 def test_an_answer_to_a_commit_that_is_lost_doubles_nothing(

@@ -9,6 +9,7 @@ from multiprocessing.synchronize import Barrier
 
 import pytest
 from sqlalchemy import select
+from support.chaos.clocks import clock_that_is_off
 from support.store_values import claimed, dump, evaluation, finish, identity, points
 
 from mmlab.store import LeaseLost, Store, open_store, tables
@@ -117,6 +118,27 @@ def test_a_renewed_lease_holds(store: Store) -> None:
     assert store.renew(held, 60)
     time.sleep(0.15)
     assert store.claim(held.run_id, "other", 60) is None
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_a_clock_that_is_days_off_neither_takes_nor_loses_a_run(
+    store: Store, database_url: str, days: int
+) -> None:
+    held = claimed(store, "held")
+    with clock_that_is_off(days), open_store(database_url) as other:
+        assert other.claim(held.run_id, "another", 60) is None
+        brief = claimed(other, "brief", lease_seconds=0.5)
+    with open_store(database_url) as right:
+        assert right.claim(brief.run_id, "third", 0.5) is None
+        with clock_that_is_off(days):
+            assert store.renew(brief, 0.5)
+        time.sleep(0.6)
+        assert right.claim(brief.run_id, "third", 0.5) is not None
+    with clock_that_is_off(days):
+        assert not store.renew(brief, 60)
+        assert store.renew(held, 60)
+    one, two = (store.find_run(claim.run_id).created_at for claim in (held, brief))
+    assert 0 < (two - one).total_seconds() < 60
 
 
 def test_recording_points_renews_the_lease(store: Store) -> None:

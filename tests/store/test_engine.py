@@ -32,10 +32,12 @@ from mmlab.store import (
     Store,
     StoreAway,
     Submission,
+    engine,
     open_store,
     tables,
 )
 from mmlab.store.address import parse_address
+from mmlab.store.claims import renew
 
 
 @dataclass(frozen=True)
@@ -269,6 +271,31 @@ def test_a_process_that_waits_for_its_turn_too_long_is_away(sqlite_url: str) -> 
             store.with_patience(0).renew(held, 60)
         other.rollback()
         assert store.renew(held, 60)
+
+
+def test_whoever_is_stuck_in_a_transaction_keeps_nobody_waiting_for_long(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that was frozen or cut off: the server ends its transaction, and its locks go."""
+    monkeypatch.setitem(engine._POSTGRES_SETTINGS, "idle_in_transaction_session_timeout", "300ms")
+    with open_store(postgres_url) as stuck, open_store(postgres_url) as store:
+        run = claimed(store)
+
+        def freeze(connection: Connection) -> None:
+            assert renew(connection, run, 60)
+            assert store.renew(run, 60)  # waits for the lock, and has it
+
+        with pytest.raises(StoreAway, match=r"terminat|idle-in-transaction|closed"):
+            stuck.with_patience(0)._database.transact(freeze)
+
+
+def test_a_commit_to_a_file_waits_for_the_disk(sqlite_store: Store) -> None:
+    with sqlite_store._database.write() as connection:
+        found = [
+            connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("synchronous", "journal_mode")
+        ]
+    assert found == [2, "wal"], "2 is FULL: a run that is done is so after a power cut, too"
 
 
 # --- deleted or replaced ------------------------------------------------------------------------

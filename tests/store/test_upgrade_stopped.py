@@ -8,16 +8,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, Connection
 from support.full_disk import largest_file
 from support.old_databases import EVERYTHING, OLDER, OldDatabases
+from support.proxy import proxied
 from support.snapshots import Snapshot, snapshot
 from support.upgrades import Upgrades, upgrading
 
 from mmlab.errors import StoreError
 from mmlab.store.address import parse_address
 from mmlab.store.engine import Database
-from mmlab.store.migrate import _is_in_the_way, current, lock, upgrade
+from mmlab.store.migrate import _is_in_the_way, current, lock, upgrade, write_docs
 from mmlab.store.tables import REVISION
 
 #: An upgrade from the oldest passes through every migration; of another the end is enough.
@@ -164,6 +165,39 @@ def _held(url: str) -> Iterator[Callable[[], None]]:
         lock(connection)
         yield connection.rollback
     database.close()
+
+
+@pytest.mark.parametrize("how", ["loses", "swallows"])
+def test_an_upgrade_whose_commit_is_lost_is_looked_up_and_done_once(
+    postgres_server: URL, tmp_path: Path, how: str
+) -> None:
+    old = OldDatabases(tmp_path, postgres_server)
+    _, after = old.upgraded(OLDER[-1])
+    with old.copy(OLDER[-1]) as url, proxied(url) as (proxy, through):
+        setattr(proxy, how, 1)
+        done = upgrade(through)
+        assert getattr(proxy, how) == 0
+        assert (done.before, done.after, done.backup) == (OLDER[-1], REVISION, None)
+        assert snapshot(url) == after
+
+
+def test_an_upgrade_that_is_cut_off_is_begun_again(
+    postgres_server: URL, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, cuts = OldDatabases(tmp_path, postgres_server), list[str]()
+    _, after = old.upgraded(OLDER[-1])
+    with old.copy(OLDER[-1]) as url, proxied(url) as (proxy, through):
+
+        def written(connection: Connection) -> None:
+            if not cuts:
+                cuts.append("amid the migration")
+                proxy.cut()
+            write_docs(connection)
+
+        monkeypatch.setattr("mmlab.store.migrate.write_docs", written)
+        assert upgrade(through).before == OLDER[-1]
+        assert cuts
+        assert snapshot(url) == after
 
 
 def test_the_copy_is_as_private_as_the_database(files: OldDatabases) -> None:

@@ -49,6 +49,7 @@ class Shown:
 
     notes: list[str] = field(default_factory=list)
     progressed: list[Progress] = field(default_factory=list)
+    ended: list[Outcome] = field(default_factory=list)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
@@ -60,7 +61,7 @@ class Shown:
         self.progressed.append(progress)
 
     def finished(self, outcome: Outcome) -> None:
-        pass
+        self.ended.append(outcome)
 
 
 @dataclass

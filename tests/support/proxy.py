@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -20,13 +21,15 @@ class Proxy:
 
     Of so many further COMMITs it `loses` the answers: the server has done them, and the connection
     ends. Of so many it `swallows` the requests: they never reach the server. While it `is_away`,
-    connections are refused, and `cut` ends those there are.
+    connections are refused, and `cut` ends those there are. While it `is_deaf` nothing passes in
+    either direction and nobody is told, as where a cable is cut or the server's process is stopped.
     """
 
     server: URL
     loses: int = 0
     swallows: int = 0
     is_away: bool = False
+    is_deaf: bool = False
     _open: list[socket.socket] = field(default_factory=list)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
@@ -78,7 +81,7 @@ class _Connection:
     commits: bool = False
 
     def pass_requests(self) -> None:
-        for content in _received(self.client):
+        for content in self._heard(self.client):
             if content.endswith(_COMMIT):
                 if self.proxy.take("swallows"):
                     break
@@ -88,7 +91,7 @@ class _Connection:
         self._end(self.client)
 
     def pass_answers(self) -> None:
-        for content in _received(self.server):
+        for content in self._heard(self.server):
             if self.commits and _COMMITTED in content:
                 self.commits = False
                 if self.proxy.take("loses"):
@@ -96,6 +99,12 @@ class _Connection:
             with suppress(OSError):
                 self.client.sendall(content)
         self._end(self.server)
+
+    def _heard(self, end: socket.socket) -> Iterator[bytes]:
+        for content in _received(end):
+            while self.proxy.is_deaf:
+                time.sleep(0.02)
+            yield content
 
     def _end(self, own: socket.socket) -> None:
         """End both directions; each of the two threads lets go of the socket that it reads."""

@@ -169,6 +169,8 @@ _WILD: Mapping[str, Callable[[], object]] = {
     "variable": lambda: os.environ.update(LEFT_BY="a component"),
     "handler": lambda: signal.signal(signal.SIGALRM, signal.SIG_IGN),
     "path": lambda: sys.path.append("somewhere"),
+    "eat": lambda: torch.empty(1 << 33),
+    "eat_bytes": lambda: bytearray(1 << 35),
 }
 
 
@@ -202,6 +204,8 @@ class Scripted(nn.Module):
 
     reads: ClassVar[frozenset[str]] = frozenset({"prediction"})
     views = 0
+    #: As a GPU's context is after an error: nothing goes any more in this process.
+    is_lost: ClassVar[bool] = False
 
     def __init__(self, shapes: Shapes, *, script: str = "") -> None:
         super().__init__()
@@ -230,7 +234,11 @@ class Scripted(nn.Module):
         if self.log is not None:
             with self.log.open("a") as file:
                 file.write(f"step {self.calls}\n")
-        return self._obey(loss) if self.word and self.calls >= self.start else loss
+        if self.word and self.calls >= self.start:
+            loss = self._obey(loss)
+        if Scripted.is_lost:
+            raise torch.AcceleratorError("CUDA error: device-side assert triggered\nMore words")
+        return loss
 
     def _obey(self, loss: Tensor) -> Tensor:
         if self.word == "raise":
@@ -243,6 +251,8 @@ class Scripted(nn.Module):
             raise ODD[self.word]
         if self.word == "memory":
             raise torch.OutOfMemoryError("tried to allocate 80 GiB")
+        if self.word == "device":
+            Scripted.is_lost = True
         if self.word == "sleep":
             time.sleep(0.1)
         _WILD.get(self.word, _nothing)()

@@ -14,6 +14,7 @@ import os
 import shutil
 import stat
 import tarfile
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -80,15 +81,17 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
         return name
 
 
-def unpack(archive: Path, target: Path, limits: Limits | None = None) -> list[str]:
+def unpack(
+    archive: Path, target: Path, limits: Limits | None = None, within: Path | None = None
+) -> list[str]:
     """Unpack a tar (plain, gz, bz2, xz) or zip file into a folder; the names at its top.
 
     Raises DataError, and leaves the folder as it was, for anything but regular files and folders
     with plain names below the target, for repeated names, for what is there already, for damage,
-    and beyond the limits.
+    and beyond the limits. `within` is a folder of that disk for what is not whole yet.
     """
-    inside = target / f".unpacking-{os.getpid()}"
-    inside.mkdir(parents=True)
+    target.mkdir(parents=True, exist_ok=True)
+    inside = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=within or target))
     try:
         with _opened(archive) as (members, read):
             _write_all(archive, inside, members, read, limits or Limits())

@@ -6,6 +6,8 @@ import gzip
 import hashlib
 import io
 import logging
+import os
+import signal
 import socket
 import stat
 import zipfile
@@ -19,7 +21,7 @@ from mmlab_datasets.published.benchmark import Benchmark
 from mmlab_datasets.published.catalogue import TEST_SETS, Description, describe
 from support.https_server import CERTIFICATE, Answer, Server, serving
 
-from mmlab.plugin import DataError
+from mmlab.plugin import DataError, Scratch
 
 
 def zipped() -> bytes:
@@ -68,6 +70,32 @@ def test_an_archive_is_fetched_checked_and_unpacked_once(
     assert "1 MB" in message
     assert str(tmp_path / "data") in message
     assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    "amid",
+    [
+        "mmlab_datasets.published.fetching._Bounded.write",
+        "mmlab_datasets.published.fetching.unpack",
+        "mmlab_datasets.archives._move",
+    ],
+)
+def test_what_a_killed_process_left_goes_with_the_next_one(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, amid: str
+) -> None:
+    offer = offered(server)
+    if not (child := os.fork()):
+        monkeypatch.setattr(amid, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
+        try:
+            fetching.fetch("eurosat/all", tmp_path, offer)
+        finally:  # nothing of the tests may go on here
+            os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert [path.name[:1] for path in tmp_path.iterdir()] == ["."]
+    living = Scratch(tmp_path)
+    fetching.fetch("eurosat/all", tmp_path, offer)
+    assert {path.name for path in tmp_path.iterdir()} == {"2750", living.path.name}
+    living.close()
 
 
 def test_a_file_that_is_no_archive_is_fetched_as_others_may_read_it(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urljoin
 
-from mmlab.plugin import DataError, explain
+from mmlab.plugin import DataError, Scratch, explain
 from mmlab_datasets.archives import unpack
 from mmlab_datasets.published.catalogue import Description, Download
 
@@ -28,7 +28,10 @@ ARCHIVES = (".tar.gz", ".tgz", ".zip")
 
 
 def fetch(name: str, folder: Path, description: Description) -> None:
-    """Fetch and unpack what is not in the folder yet. Raises DataError where that cannot be."""
+    """Fetch and unpack what is not in the folder yet. Raises DataError where that cannot be.
+
+    What killed processes left of that is cleared first.
+    """
     if not description.archives:
         raise _no_address(name, description)
     missing = [one for one in description.archives if not os.path.exists(folder / one.gives)]
@@ -40,8 +43,9 @@ def fetch(name: str, folder: Path, description: Description) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _require_room(name, folder, total)
-        for one in missing:
-            _fetch_one(name, folder, one)
+        with closing(Scratch(folder)) as scratch:
+            for one in missing:
+                _fetch_one(name, folder, one, scratch.path)
     except OSError as error:
         raise _failed(name, str(folder), error) from error
 
@@ -61,18 +65,14 @@ def _require_room(name: str, folder: Path, megabytes: int) -> None:
         )
 
 
-def _fetch_one(name: str, folder: Path, download: Download) -> None:
-    file_name = download.url.rpartition("/")[2]
-    unfinished = folder / f".{file_name}.{os.getpid()}"
-    try:
-        _save(name, download, unfinished)
-        if file_name.endswith(ARCHIVES):
-            unpack(unfinished, folder)
-        else:
-            unfinished.replace(folder / download.gives)
-    finally:
-        with suppress(OSError):
-            unfinished.unlink()
+def _fetch_one(name: str, folder: Path, download: Download, scratch: Path) -> None:
+    unfinished = scratch / download.url.rpartition("/")[2]
+    _save(name, download, unfinished)
+    if unfinished.name.endswith(ARCHIVES):
+        unpack(unfinished, folder, within=scratch)
+        unfinished.unlink()
+    else:
+        unfinished.replace(folder / download.gives)
 
 
 def _save(name: str, download: Download, unfinished: Path) -> None:
