@@ -1,4 +1,4 @@
-"""Calls over a pipe: whatever is raised at one end is said at the other, and nobody waits for ever."""
+"""Calls over a pipe: whatever is raised at one end is said at the other; nobody waits for ever."""
 
 from __future__ import annotations
 
