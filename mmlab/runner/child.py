@@ -258,8 +258,10 @@ class _Template:
         self._ended.pop(child.number, None)
 
     def close(self) -> None:
-        """End it; it kills what it has forked."""
+        """End it; it kills what it has forked. One that is importing yet has nothing to end."""
         self.control.close()
+        if not self._has_forked:
+            self._process.kill()
         try:
             self._process.wait(_GONE_SECONDS)
         except subprocess.TimeoutExpired:
