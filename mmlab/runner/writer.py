@@ -39,7 +39,7 @@ class Sealed:
         return explain(
             str(self.path),
             "the run has ended and is not in the database yet; this file holds all of it",
-            found=self.reason,
+            found="; ".join(line.removeprefix("  found: ") for line in self.reason.splitlines()[:2]),
             allowed="a database that can be reached",
             next_step="mmlab sync when the database is back; the next mmlab run does so too",
         )

@@ -60,9 +60,9 @@ def test_what_is_ignored_stays_ignored() -> None:
 @pytest.mark.parametrize("number", SIGNALS[1:])
 def test_what_stops_a_command_before_any_cell_begins_lets_it_be_gone_on_with(number: int) -> None:
     before = signal.getsignal(number)
-    with pytest.raises(StoppedError, match=f"by {signal.Signals(number).name}") as caught:
-        with stopped_by_schedulers():
-            os.kill(os.getpid(), number)
+    by = f"by {signal.Signals(number).name}"
+    with pytest.raises(StoppedError, match=by) as caught, stopped_by_schedulers():
+        os.kill(os.getpid(), number)
     assert caught.value.exit_code == 75
     assert signal.getsignal(number) == before
 
