@@ -150,9 +150,21 @@ def _unfinished(state: CellState, worker: Worker) -> Outcome:
     """A cell that did not come to an end, and why."""
     if state.id in worker.unfinished and state.status == "queued":
         return worker.unfinished[state.id]
-    status = "held" if state.status == "running" else state.status
-    label = cell_name(state.label, state.seed)
-    return Outcome(status, state.experiment, label, state.run_id, state.reason)
+    label, is_held = cell_name(state.label, state.seed), state.status == "running"
+    reason = _held(state, label) if is_held else state.reason
+    status = "held" if is_held else state.status
+    return Outcome(status, state.experiment, label, state.run_id, reason)
+
+
+def _held(state: CellState, label: str) -> str | None:
+    """Until when another process has a cell, unless that process lives."""
+    if state.lease_until is None:
+        return None
+    clock = state.lease_until.astimezone().strftime("%H:%M:%S")
+    return (
+        f"{state.experiment} {label}: another process has it; "
+        f"if that is gone, it is free at {clock} at the latest"
+    )
 
 
 def _raise_if_stopped(stop: Stop, worker: Worker, display: Display) -> None:
