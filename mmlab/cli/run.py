@@ -38,10 +38,12 @@ UNFINISHED = 75
 
 
 class Duration(click.ParamType[float]):
-    """Seconds, or a number with a unit: `90`, `90s`, `10m`, `2h`."""
+    """Seconds, or a number with a unit: `90`, `90s`, `10m`, `2h`; a year at most."""
 
     name = "duration"
     _UNITS: ClassVar = {"": 1, "s": 1, "m": 60, "h": 3600}
+    #: Times beyond it are none that a database, or the system's timers, know.
+    LONGEST = 365 * 24 * 3600.0
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -51,6 +53,8 @@ class Duration(click.ParamType[float]):
         seconds = float(found[1]) * self._UNITS[found[2]] if found else 0.0
         if seconds <= 0:
             self.fail(f"{value!r} is no duration: 90, 90s, 10m or 2h is one", param, ctx)
+        if seconds > self.LONGEST:
+            self.fail(f"{value!r} is too long: 8760h, a year, is the most", param, ctx)
         return seconds
 
 
@@ -132,13 +136,17 @@ device_option = click.option(
 @click.option("--fail-fast", is_flag=True, help="Stop at the first cell that fails.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for cells that other processes hold.")
 @click.option(
-    "--priority", type=int, default=0, show_default=True, help="Cells of a higher one come first."
+    "--priority",
+    type=click.IntRange(-(10**9), 10**9),
+    default=0,
+    show_default=True,
+    help="Cells of a higher one come first.",
 )
 @worker_options
 @click.option(
     "--group-timeout",
     envvar="MMLAB_GROUP_TIMEOUT",
-    type=click.FloatRange(min=1),
+    type=click.FloatRange(1, 10**7),
     default=120,
     show_default=True,
     show_envvar=True,
@@ -246,7 +254,8 @@ def conclude(outcomes: Sequence[Outcome], db: str, *, as_json: bool) -> None:
     counts = {status: 0 for status in (*FINISHED, *LEFT, "failed", "cancelled")}
     for outcome in outcomes:
         counts[outcome.status] += 1
-    say(", ".join(f"{count} {status}" for status, count in counts.items() if count))
+    if outcomes:
+        say(", ".join(f"{count} {status}" for status, count in counts.items() if count))
     if counts["failed"] or counts["cancelled"]:
         click.get_current_context().exit(1)
     if any(counts[status] for status in LEFT):

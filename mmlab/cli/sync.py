@@ -41,13 +41,14 @@ def sync(db: str, runs: Path | None, as_json: bool) -> None:
     from mmlab.store import open_store
 
     with open_store(db) as store:
-        found = sync_folder(store, runs or store.runs_folder)
+        folder = runs or store.runs_folder
+        found = sync_folder(store, folder)
     if as_json:
         print_json(spools=[vars(one) for one in found])
     else:
         for one in found:
             say(harmless(f"{one.path}: {one.reason}"))
         if not found:
-            say("nothing to record")
+            say(f"nothing to record in {harmless(str(folder))}")
     if any(one.is_fault for one in found):
         click.get_current_context().exit(1)

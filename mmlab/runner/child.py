@@ -221,6 +221,7 @@ class _Template:
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 env=environment,
+                process_group=0,  # Ctrl-C is for the parent alone, before it is ignored here, too
             )
         paths = "\0".join(sys.path).encode()
         with suppress(OSError):  # it died, which shows when it is to fork
@@ -247,7 +248,7 @@ class _Template:
         except (EOFError, OSError) as error:
             if self._has_forked:
                 raise self._own_death() from error
-            raise RunError(_no_template(self._process.poll()), "died") from error
+            raise RunError(self._own_death().message, "died") from error
         finally:
             theirs.close()
 
@@ -267,7 +268,7 @@ class _Template:
     def _own_death(self) -> Died:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_GONE_SECONDS)
-        return Died("template", _no_template(self._process.poll()))
+        return Died("template", _no_template(self._process.returncode))
 
     def forget(self, child: _Child) -> None:
         """Wait until a child that was killed is gone."""
@@ -275,8 +276,10 @@ class _Template:
         self._ended.pop(child.number, None)
 
     def close(self) -> None:
-        """End it; it kills what it has forked."""
+        """End it; it kills what it has forked. One that is importing yet has nothing to end."""
         self.control.close()
+        if not self._has_forked:
+            self._process.kill()
         try:
             self._process.wait(_GONE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -293,13 +296,7 @@ class _Template:
 
 def _death(status: int) -> Died:
     """Why a child is gone, from the status that waitpid gives."""
-    code = os.waitstatus_to_exitcode(status)
-    if code >= 0:
-        how, why = f"exit code {code}", "a component ended the process (os._exit, say)"
-    else:
-        name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-        how = f"signal {-code} ({name})"
-        why = _REASONS.get(-code, "a component, a library or somebody sent it")
+    how, why = _how(os.waitstatus_to_exitcode(status))
     message = explain(
         "the process that executed this cell",
         "it died",
@@ -308,6 +305,15 @@ def _death(status: int) -> Died:
         next_step="run it again with --in-process under a debugger, or python -X faulthandler",
     )
     return Died(how, message)
+
+
+def _how(code: int) -> tuple[str, str]:
+    """By which exit code or signal a process ended, and what that means."""
+    if code >= 0:
+        return f"exit code {code}", "a component ended the process (os._exit, say)"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
+    why = _REASONS.get(-code, "a component, a library or somebody sent it")
+    return f"signal {-code} ({name})", why
 
 
 _REASONS: Mapping[int, str] = {
@@ -340,11 +346,15 @@ def _died_preparing(death: Died) -> str:
     )
 
 
-def _no_template(status: int | None) -> str:
+def _no_template(code: int | None) -> str:
+    was_killed = code is not None and code < 0
     return explain(
         "the process from which those that execute cells are forked",
         "it is gone",
-        found=f"exit status {status}",
-        allowed="a process that imports torch and the plugins (what it printed stands above)",
-        next_step="run mmlab plugins list, or this command with --in-process",
+        found="it ended without a word" if code is None else ": ".join(_how(code)),
+        allowed="a process that imports torch and the plugins"
+        + ("" if was_killed else " (what it printed stands above)"),
+        next_step="run the same again"
+        if was_killed
+        else "run mmlab plugins list, or this command with --in-process",
     )

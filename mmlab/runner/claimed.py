@@ -227,13 +227,13 @@ class StoreCoordinator:
         declared: Sequence[Metric],
     ) -> Claim | None:
         """Take the run; None where another process has it, or what it left shows it done."""
+        self.runs.adopt()  # first: where no file can be left, nothing is claimed
         claim = self.store.claim(
             run_id, self.worker, self.lease.seconds, provenance, cell=self.cell
         )
         if claim is None:
             return None
         self.lease.run, self.wanted = claim, wanted
-        self.runs.adopt()
         database = self.store.database_id
         if replay(self.store, claim, self.runs.path, self.note, database):
             return None

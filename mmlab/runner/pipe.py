@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from multiprocessing.connection import Connection
@@ -18,7 +18,8 @@ from typing import Any, get_type_hints
 import msgspec
 
 import mmlab.errors
-from mmlab.errors import MmlabError, RunError, message_of
+from mmlab.errors import MmlabError, RunError, explain, message_of
+from mmlab.files import is_disk_full, said_of
 from mmlab.runner.wire import pack, unpack
 from mmlab.store import LeaseLost
 
@@ -132,19 +133,37 @@ def signature(protocol: type, name: str) -> Signature:
 def answer(pipe: Pipe, protocol: type, served: object, message: Message) -> None:
     """Do what a message asks of an object, and send what it gives or raises, if that is awaited.
 
-    An error of what is told, not asked, is raised here.
+    An error of what is told, not asked, is raised here. OSError: nobody listens any more.
     """
     method = signature(protocol, message.name)
     values = [unpack(kind, raw) for kind, raw in zip(method.takes, message.values, strict=True)]
-    if message.word == TELL:
-        getattr(served, message.name)(*values)
-        return
     try:
-        result = getattr(served, message.name)(*values)
+        result = _result(served, message.name, values)
     except MmlabError as error:
+        if message.word == TELL:
+            raise
         send_error(pipe, error)
     else:
-        pipe.send(GAVE, "", result)
+        if message.word == CALL:
+            pipe.send(GAVE, "", result)
+
+
+def _result(served: object, name: str, values: Sequence[object]) -> object:
+    """What a method gives. RunError where the system refuses it something.
+
+    An OSError would be taken for one of the pipe, and the other end would wait for ever.
+    """
+    try:
+        return getattr(served, name)(*values)
+    except OSError as error:
+        message = explain(
+            said_of(error),
+            "a file or folder cannot be used",
+            found=type(error).__name__,
+            allowed="files of results that this user may read and write, on a disk with space",
+            next_step="mend what is there, or name other folders with --runs and --cache",
+        )
+        raise RunError(message, "disk_full" if is_disk_full(error) else "error") from error
 
 
 def send_error(pipe: Pipe, error: MmlabError) -> None:

@@ -70,11 +70,15 @@ def require_folder(runs: Path) -> None:
     is_effective = os.access in os.supports_effective_ids
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK, effective_ids=is_effective):
         return
-    raise UsageError(
+    raise _unfit(runs, f"{there} is {'not writable' if there.is_dir() else 'not a folder'}")
+
+
+def _unfit(runs: Path, found: str) -> UsageError:
+    return UsageError(
         explain(
             str(runs),
             "weights cannot be kept there",
-            found=f"{there} is {'not writable' if there.is_dir() else 'not a folder'}",
+            found=found,
             allowed="a folder, there or yet to be made, that this user may write",
             next_step="choose another folder with --runs, or mend this one",
         )
@@ -91,14 +95,17 @@ def _tokens(runs: Path) -> list[str]:
 def _add(runs: Path, token: str) -> None:
     """Append a line: in one write, as other databases may be added at the same moment.
 
-    What is new is on the disk then, the names of folders too.
+    What is new is on the disk then, the names of folders too. Raises UsageError.
     """
     above = runs.absolute().parents
     new = [runs.absolute(), *(path for path in above if not path.exists())]
-    runs.mkdir(parents=True, exist_ok=True)
-    with (runs / TOKENS).open("ab", buffering=0) as file:
-        file.write(f"{token}\n".encode())
-        os.fsync(file.fileno())
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        with (runs / TOKENS).open("ab", buffering=0) as file:
+            file.write(f"{token}\n".encode())
+            os.fsync(file.fileno())
+    except OSError as error:  # what may be written is not always taken: /proc, a full disk
+        raise _unfit(runs, error.strerror or str(error)) from error
     for folder in (*new, new[-1].parent):
         with suppress(OSError):  # one that may be written, but not read
             sync_names(folder)

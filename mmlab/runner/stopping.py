@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
@@ -77,3 +78,26 @@ class Stop:
         elif not self.is_urgent:
             self.is_urgent = True
             self.at_once()
+
+
+@contextmanager
+def stopped_by_schedulers() -> Iterator[None]:
+    """Raise StoppedError at their signals, where there is no step to finish; Ctrl-C does by itself.
+
+    Without it the process would die of them, with an exit code that means no going on.
+    """
+    before = dict[int, object]()
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS[1:]:
+            if signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # as above
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    name = signal.Signals(number).name
+    raise StoppedError(f"stopped by {name} before any cell began: run the same again")

@@ -220,8 +220,9 @@ def _let_go(spool: Spooled, run: RunRow) -> Synced | None:
     is_own = run.fence == header.fence
     if run.status in OVER or (is_own and spool.is_sealed):
         spool.path.unlink(missing_ok=True)
-        by = "by this very claim" if is_own else "by another claim"
-        return Synced("removed", *about, f"removed: run {run.run_id} is {run.status} {by}")
+        by = " by this very claim" if is_own else " by another claim"
+        ended = "cancelled" if run.status == "cancelled" else f"{run.status}{by}"
+        return Synced("removed", *about, f"removed: run {run.run_id} is {ended}")
     if spool.is_sealed:
         reason = f"kept: run {run.run_id} was taken over and is {run.status}"
         return Synced("waiting", *about, reason)

@@ -100,8 +100,7 @@ class Template:
             self._become(descriptor, parent)
         os.close(descriptor)
         self.children.add(child)
-        self.control.sendall(SAYS.pack(child, STARTED))
-        return True
+        return self._say(child, STARTED)
 
     def _become(self, descriptor: int, parent: int) -> NoReturn:
         status = 1
@@ -126,7 +125,15 @@ class Template:
             if ended:
                 self.children.discard(child)
                 _kill_group(child)
-                self.control.sendall(SAYS.pack(child, status))
+                self._say(child, status)
+
+    def _say(self, child: int, status: int) -> bool:
+        """Say what became of a child; False where nobody listens any more: it is the end."""
+        try:
+            self.control.sendall(SAYS.pack(child, status))
+        except OSError:
+            return False
+        return True
 
 
 def _kill_group(child: int) -> None:

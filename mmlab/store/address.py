@@ -233,18 +233,28 @@ def check_file(address: Address) -> Address:
     path = address.path
     if path is None or os.path.isfile(path):
         return address
-    is_folder = os.path.isdir(path)
     raise StoreError(
         explain(
             address.display,
             "there is no database",
-            found="a folder" if is_folder else "no such file",
+            found=_what_is_at(path),
             allowed="an existing SQLite file, or a Postgres URL",
             next_step=f"name a file in it with {ADDRESS}, {path / 'mmlab.db'}, say"
-            if is_folder
+            if os.path.isdir(path)
+            else f"correct {ADDRESS}"
+            if os.path.lexists(path)
             else f"correct {ADDRESS}, or make it: mmlab db init --db {address.display}",
         )
     )
+
+
+def _what_is_at(path: Path) -> str:
+    """What is found where a database should be."""
+    if os.path.isdir(path):
+        return "a folder"
+    if os.path.exists(path):
+        return "a pipe, a socket or a device"
+    return "a link that leads nowhere" if os.path.islink(path) else "no such file"
 
 
 def is_yet_to_be_made(address: Address) -> bool:

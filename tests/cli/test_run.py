@@ -198,3 +198,37 @@ def test_an_unknown_component_is_a_plugin_error() -> None:
     result = call("validate", SPEC, "--set", "fusion.use=prodcut")
     assert result.exit_code == 4, result.output
     assert "product" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("verb", "option", "value"),
+    [
+        *(("run", "--priority", str(number)) for number in (10**20, -(10**20), 2**31)),
+        *(
+            (verb, option, value)
+            for verb, option in (
+                ("run", "--lease"),
+                ("work", "--lease"),
+                ("run", "--cell-timeout"),
+                ("work", "--idle-exit"),
+            )
+            for value in ("9" * 20 + "h", "8761h", "0", "-1", "1e5", "nan", "forever")
+        ),
+        ("run", "--group-timeout", "1e300"),
+    ],
+)
+def test_numbers_that_no_database_and_no_timer_hold_are_refused(
+    folder: Path, verb: str, option: str, value: str
+) -> None:
+    specs = ["nowhere.toml"] if verb == "run" else []
+    result = call(verb, *specs, option, value, "--db", "new.db")
+    assert result.exit_code == 2, result.output
+    assert f"Invalid value for '{option}'" in result.stderr
+    assert not (folder / "new.db").exists()
+
+
+def test_a_worker_that_found_nothing_says_one_line(folder: Path) -> None:
+    assert call("db", "init", "--db", "new.db").exit_code == 0
+    result = call("work", "--db", "new.db")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == "nothing was queued that this worker could execute\n"

@@ -34,7 +34,7 @@ def test_a_run_is_recorded_and_then_there_is_nothing_to_do(sqlite_url: str) -> N
     first, second = sync(sqlite_url), sync(sqlite_url)
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert first.stderr == f"{path}: recorded: run {claim.run_id} is done\n"
-    assert (second.stderr, second.stdout) == ("nothing to record\n", "")
+    assert (second.stderr, second.stdout) == (f"nothing to record in {folder}\n", "")
     with open_store(sqlite_url) as store:
         assert store.run_detail(claim.run_id).run.status == "done"
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from support.lab import ENCODERS, TOY, Lab, child_environment, install
 
+from mmlab.errors import RunError
 from mmlab.runner.child import ChildProcess, _Child
 
 SEEDS = "[sweep]\nseeds = [0, 1, 2]\n"
@@ -140,6 +141,31 @@ def test_so_does_a_child_that_dies_before_it_is_ready(
     specs = [sqlite_lab.write("first"), sqlite_lab.write("second")]
     outcomes = sqlite_lab.run(specs, in_process=False, max_attempts=1)
     assert [outcome.status for outcome in outcomes] == ["failed", "done"]
+
+
+def test_a_template_that_is_killed_while_it_begins_is_told(sqlite_lab: Lab) -> None:
+    with ChildProcess("cpu") as child:
+        child._template._process.kill()
+        with pytest.raises(RunError, match=r"it is gone\n  found: signal 9 \(SIGKILL\)"):
+            child.prepare([sqlite_lab.write("toy")], (), sqlite_lab.shown)
+
+
+#: A template that is to fork, and whose parent has gone before it can say that it has.
+DESERTED = """
+import os, socket
+from mmlab.runner.template import Template
+ours, theirs = socket.socketpair()
+socket.send_fds(ours, [b"f"], [os.open(os.devnull, os.O_RDWR)])
+ours.close()
+Template(theirs, lambda connection: None).run()
+"""
+
+
+def test_a_template_that_nobody_listens_to_ends_without_a_word() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DESERTED], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 #: What the loss leaves behind, and how that is told.

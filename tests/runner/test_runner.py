@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -239,7 +240,9 @@ def test_a_killed_run_leaves_nothing_half_and_is_retried_after_its_lease(lab: La
     detail = lab.detail("toy")
     assert (detail.run.status, detail.evaluations, detail.artifacts) == ("running", [], [])
     lab.script("")
-    assert lab.statuses(spec, script, length, lease_seconds=4, waits=False) == ["held"]
+    (held,) = lab.run(spec, script, length, lease_seconds=4, waits=False)
+    assert held.status == "held"
+    assert re.match(r"toy seed=0: another process has it; .* free at \d\d:\d\d", str(held.error))
     assert lab.statuses(spec, script, length, lease_seconds=4) == ["done"]  # waits for the lease
     detail = lab.detail("toy")
     assert [attempt.outcome for attempt in detail.attempts] == ["lost", "ok"]

@@ -48,3 +48,29 @@ def test_a_folder_is_made_the_databases_by_a_command(sqlite_lab: Lab) -> None:
     done = CliRunner().invoke(main, ["db", "runs", str(new), "--db", lab.db])
     assert done.exit_code == 0, done.output
     assert lab.statuses(spec, "sweep={seeds=[7]}", runs=new) == ["done"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "file/in/it"])
+def test_a_folder_that_cannot_be_made_is_a_usage_error(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="weights cannot be kept there"):
+        RunsFolder(store, Path(name)).adopt()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs Linux")
+def test_a_folder_that_the_system_does_not_make_costs_its_cells_and_leaves_no_claim(
+    sqlite_lab: Lab,
+) -> None:
+    """Whoever may write every folder still makes none in /proc."""
+    lab = sqlite_lab
+    (outcome,) = lab.run(lab.write("toy"), runs=Path("/proc/mmlab-runs"))
+    assert outcome.status == "failed"
+    assert "/proc/mmlab-runs: weights cannot be kept there" in str(outcome.error)
+    with lab.store() as store:
+        assert [run.status for run in store.runs()] == ["queued"]
+    done = CliRunner().invoke(main, ["db", "runs", "/proc/mmlab-runs", "--db", lab.db])
+    assert done.exit_code == 2
+    assert "weights cannot be kept there" in done.output

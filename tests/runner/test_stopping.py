@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from mmlab.errors import StoppedError
-from mmlab.runner.stopping import Stop
+from mmlab.runner.stopping import Stop, stopped_by_schedulers
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
@@ -53,5 +53,24 @@ def test_what_is_ignored_stays_ignored() -> None:
         with Stop(lambda: None, lambda: None) as stop:
             os.kill(os.getpid(), signal.SIGHUP)
         assert not stop.is_asked
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize("number", SIGNALS[1:])
+def test_what_stops_a_command_before_any_cell_begins_lets_it_be_gone_on_with(number: int) -> None:
+    before = signal.getsignal(number)
+    by = f"by {signal.Signals(number).name}"
+    with pytest.raises(StoppedError, match=by) as caught, stopped_by_schedulers():
+        os.kill(os.getpid(), number)
+    assert caught.value.exit_code == 75
+    assert signal.getsignal(number) == before
+
+
+def test_what_is_ignored_stays_so_before_any_cell_begins() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopped_by_schedulers():
+            os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)

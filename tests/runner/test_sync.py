@@ -83,6 +83,15 @@ def test_a_sealed_spool_is_recorded_under_its_claim(store: Store, folder: Path) 
     assert spools(folder) == []
 
 
+def test_what_a_cancelled_run_left_is_removed(store: Store, folder: Path) -> None:
+    claim = claimed(store)
+    leave(folder, claim, *curve_of(1, 40), finished(claim.run_id))
+    store.cancel([claim.run_id])
+    (found,) = sync_folder(store, folder)
+    assert found.reason == f"removed: run {claim.run_id} is cancelled"
+    assert spools(folder) == []
+
+
 def test_what_is_recorded_twice_is_there_once(
     store: Store, database_url: str, folder: Path
 ) -> None:

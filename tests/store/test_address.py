@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -9,7 +10,7 @@ import pytest
 from support.secret_addresses import CANARY, REFUSED, UNREACHABLE
 
 from mmlab.errors import StoreError
-from mmlab.store.address import parse_address
+from mmlab.store.address import check_file, parse_address
 
 #: Passwords by what is odd about them; in an address all but a `%41` stand as they are.
 PASSWORDS = [
@@ -190,3 +191,23 @@ def test_a_file_may_be_called_like_a_server(
     (tmp_path / "me:you@home.db").touch()
     assert parse_address("me:you@home.db").path == tmp_path / "me:you@home.db"
     assert parse_address("sqlite:///me:you@home.db").path == tmp_path / "me:you@home.db"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("missing.db", "no such file"),
+        ("folder", "a folder"),
+        ("pipe", "a pipe, a socket or a device"),
+        ("link", "a link that leads nowhere"),
+        ("circle", "a link that leads nowhere"),
+    ],
+)
+def test_what_is_no_database_is_told_for_what_it_is(tmp_path: Path, name: str, found: str) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(StoreError, match=f"there is no database\n  found: {found}\n") as caught:
+        check_file(parse_address(str(tmp_path / name)))
+    assert ("mmlab db init" in str(caught.value)) == (name == "missing.db")
