@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mmlab.errors import DataError
+from mmlab.errors import DataError, UsageError, explain
 from mmlab.files import file_sha256
 from mmlab.interop.faults import SHOWN, Faults
 from mmlab.interop.prediction_files import SAMPLE, Block, read_blocks, unusable
@@ -51,6 +51,16 @@ def read_predictions(path: Path, expected: Expected, top: int | None) -> Predict
 
     Raises one DataError with the faults of the first rows that have any, or of the whole.
     """
+    if top is not None and top > len(expected.labels):
+        raise UsageError(
+            explain(
+                "--top",
+                "there are fewer labels",
+                found=top,
+                allowed=f"at most {len(expected.labels)}, as many as the dataset has labels",
+                next_step="leave out --top where the file has all labels",
+            )
+        )
     collector = _Collector(path, expected, top)
     for block in read_blocks(path):
         collector.add(block)

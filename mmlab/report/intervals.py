@@ -63,11 +63,13 @@ def _sums(cutoffs: Iterable[int]) -> Select[Any]:
         cast(func.sum(case((row.rank <= k, 1), else_=0)), Double).label(f"hits_{k}")
         for k in cutoffs
     ]
+    # Imported first labels may not hold the truth: it has an outcome and no rank.
+    has_truth = row.rank.is_not(None) | row.outcome.is_not(None)
     is_other = case((row.outcome.in_([0.0, 1.0]), 0), else_=1)
     return select(
         row.evaluation_id,
         cast(func.count(row.outcome), Double).label("count"),
-        cast(func.count(row.rank), Double).label("ranked"),
+        cast(func.sum(case((has_truth, 1), else_=0)), Double).label("ranked"),
         func.sum(outcome).label("total"),
         func.sum(outcome * outcome).label("square"),
         cast(func.sum(case((row.outcome.is_(None), 0), else_=is_other)), Integer).label("others"),
