@@ -12,6 +12,7 @@ import csv
 import io
 import itertools
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -272,6 +273,16 @@ def _read_npz(path: Path) -> Iterator[Block]:
         yield Block(start + 1, names, own, values, np.ones(values.shape, bool))
 
 
+#: What NumPy and zip raise for files that are damaged, or say that they hold more than they do.
+_DAMAGED = (
+    ValueError,
+    EOFError,
+    MemoryError,
+    NotImplementedError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 # Arrays of whatever types.
 _Array = npt.NDArray[np.generic]
 
@@ -287,8 +298,12 @@ def _arrays(path: Path) -> tuple[_Array, _Array, _Array]:
             if lacking:
                 names = ", ".join(found.files) or "no array"
                 raise unusable(str(path), f"there is no array {lacking[0]!r}", names)
-            return found["ids"], found["labels"], found["scores"]
-    except (ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+            given = [found[name] for name in ("ids", "labels", "scores")]
+        if not all(isinstance(one, np.ndarray) for one in given):  # bytes of whatever else
+            raise unusable(str(path), "it is no whole npz file", "a file in it that is no array")
+        ids, labels, scores = given
+        return ids, labels, scores
+    except _DAMAGED as error:
         if "pickle" in str(error):
             fault = "it holds pickled objects, which could run any code: they are never read"
             allowed = "arrays of texts and numbers, as np.array(list_of_texts) makes them"
