@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,10 @@ from mmlab.files import check_zip, open_file
 from mmlab.records import Doubles
 
 SAMPLE, LABEL, SCORE = "sample", "label", "score"
-#: Scores that are read at a time.
-BLOCK_SCORES = 1 << 19
+#: Scores that are read at a time: so few that Python's collector of garbage costs little.
+BLOCK_SCORES = 1 << 16
+#: Blocks of a Parquet file are larger: a slice of its rows is found from the group's first.
+PARQUET_FACTOR = 4
 #: Characters of a cell; a row is never larger than a file of figures may be.
 CELL_CHARACTERS = 1 << 20
 FORMS = (
@@ -147,61 +150,55 @@ def _read_csv(path: Path) -> Iterator[Block]:
 
 
 def _csv_block(path: Path, form: _Form, rows: list[list[str]], first: int, width: int) -> Block:
-    for number, row in enumerate(rows, start=first):
-        if len(row) != width:
-            raise unusable(
-                f"{path}: row {number}",
-                "it has not as many cells as there are columns",
-                f"{len(row)} cells",
-                f"{width}: a row for every sample, and no empty lines",
-            )
-    texts = [[row[column] for column in form.scores] for row in rows]
-    is_given = np.array([[bool(text.strip()) for text in row] for row in texts])
+    if {*map(len, rows)} != {width}:
+        number, row = next((i, row) for i, row in enumerate(rows, first) if len(row) != width)
+        raise unusable(
+            f"{path}: row {number}",
+            "it has not as many cells as there are columns",
+            f"{len(row)} cells",
+            f"{width}: a row for every sample, and no empty lines",
+        )
+    texts = [row[column] for row in rows for column in form.scores]
+    shape = len(rows), len(form.scores)
+    is_given, scores = np.ones(shape, bool), _as_numbers(texts)
+    if scores is None:  # rare, so that all others are read fast
+        is_given = np.array([bool(text.strip()) for text in texts]).reshape(shape)
+        scores = _as_numbers([text if text.strip() else "nan" for text in texts])
+    if scores is None:
+        raise _no_number(path, form, texts, first)
     labels = form.labels
     return Block(
         first,
-        [row[form.sample] for row in rows],
-        labels if form.label is None else _column([row[form.label] for row in rows]),
-        _numbers(path, form, texts, is_given, first),
+        [*map(itemgetter(form.sample), rows)],
+        labels if form.label is None else _column([*map(itemgetter(form.label), rows)]),
+        scores.reshape(shape),
         is_given,
         form.label is not None,
     )
+
+
+def _as_numbers(texts: list[str]) -> Doubles | None:
+    """Texts as numbers; None where one of them is none."""
+    if "_" in "".join(texts):  # Python reads 1_0 as 10
+        return None
+    try:
+        return np.array([*map(float, texts)])
+    except ValueError:
+        return None
+
+
+def _no_number(path: Path, form: _Form, texts: list[str], first: int) -> DataError:
+    wrong = next(i for i, text in enumerate(texts) if text.strip() and _as_numbers([text]) is None)
+    row, column = divmod(wrong, len(form.scores))
+    name = SCORE if form.label is not None else form.labels[column]
+    place = f"{path}: row {first + row}, column {name!r}"
+    return unusable(place, "it is no number", ascii(texts[wrong]), "a finite number")
 
 
 def _column(texts: Sequence[object]) -> npt.NDArray[np.object_]:
     column = np.empty((len(texts), 1), object)
     column[:, 0] = texts
     return column
-
-
-def _numbers(
-    path: Path,
-    form: _Form,
-    texts: list[list[str]],
-    is_given: npt.NDArray[np.bool_],
-    first: int,
-) -> Doubles:
-    if not is_given.all():
-        texts = [[text if text.strip() else "nan" for text in row] for row in texts]
-    try:
-        if not any("_" in text for row in texts for text in row):  # Python reads 1_0 as 10
-            return np.array(texts).astype(np.float64)
-    except ValueError:
-        pass
-    row, column = next(
-        (i, j) for i, row in enumerate(texts) for j, text in enumerate(row) if not _is_number(text)
-    )
-    name = SCORE if form.label is not None else form.labels[column]
-    place = f"{path}: row {first + row}, column {name!r}"
-    raise unusable(place, "it is no number", ascii(texts[row][column]), "a finite number")
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return "_" not in text
 
 
 def _read_parquet(path: Path) -> Iterator[Block]:
@@ -211,8 +208,9 @@ def _read_parquet(path: Path) -> Iterator[Block]:
         form = _form_of(path, schema.names())
         _check_types(path, form, schema)
         total = int(scan.select(pl.len()).collect().item())
-        for start in range(0, total, form.rows):
-            frame = scan.slice(start, form.rows).collect()
+        size = PARQUET_FACTOR * form.rows
+        for start in range(0, total, size):
+            frame = scan.slice(start, size).collect()
             yield _parquet_block(frame, form, start + 1)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise unusable(str(path), "it is no whole Parquet file", error) from error

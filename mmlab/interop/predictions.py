@@ -19,9 +19,10 @@ from mmlab.errors import DataError, UsageError, explain
 from mmlab.files import file_sha256
 from mmlab.interop.faults import SHOWN, Faults
 from mmlab.interop.prediction_files import SAMPLE, Block, read_blocks, unusable
-from mmlab.records import Doubles, Predictions
+from mmlab.records import Doubles, Ints, Predictions
 
 _Integers = npt.NDArray[np.int64]
+_Rows = npt.NDArray[np.uint32]
 _Bools = npt.NDArray[np.bool_]
 #: What the database and most models hold: float32.
 _LARGEST = float(np.finfo(np.float32).max)
@@ -76,7 +77,7 @@ class _Collector:
     top: int | None
     samples: Mapping[str, int] = field(init=False)
     labels: Mapping[str, int] = field(init=False)
-    entries: list[tuple[_Integers, _Integers, Doubles, _Integers]] = field(default_factory=list)
+    entries: list[tuple[Ints, Ints, Doubles, _Rows]] = field(default_factory=list)
     has_header: bool = False
 
     def __post_init__(self) -> None:
@@ -91,11 +92,11 @@ class _Collector:
         self._check_scores(block, faults)
         faults.raise_all()
         kept = block.is_given
-        rows = np.arange(block.first, block.first + len(samples))
+        rows = np.arange(block.first, block.first + len(samples), dtype=np.uint32)
         self.entries.append(
             (
-                np.broadcast_to(samples[:, None], kept.shape)[kept],
-                np.broadcast_to(labels, kept.shape)[kept],
+                np.broadcast_to(samples[:, None], kept.shape)[kept].astype(np.int32),
+                np.broadcast_to(labels, kept.shape)[kept].astype(np.int32),
                 block.scores[kept],
                 np.broadcast_to(rows[:, None], kept.shape)[kept],
             )
@@ -191,13 +192,12 @@ class _Collector:
         """All entries, by sample. Raises DataError for what is there twice, or not at all."""
         if not self.entries:
             raise unusable(str(self.path), "it is empty", "no row")
-        columns = [np.concatenate(parts) for parts in zip(*self.entries, strict=True)]
-        self.entries.clear()
-        sample, label, score, row = columns
-        key = sample * len(self.labels) + label
+        sample, label, score, row = self._columns()
+        key = sample.astype(np.int64) * len(self.labels) + label
         if not (key[1:] > key[:-1]).all():
             order = np.argsort(key, kind="stable")
-            sample, label, score, row, key = (x[order] for x in (sample, label, score, row, key))
+            sample, label, row, key = sample[order], label[order], row[order], key[order]
+            score = score[order]
         faults = Faults()
         self._check_repeated(sample, label, row, key, faults)
         faults.raise_all()
@@ -207,15 +207,26 @@ class _Collector:
         counted = self.expected.takes_part[sample]
         depth = self.top or len(self.labels)
         return Predictions(
-            label=label[counted].reshape(-1, depth).astype(np.int32),
+            label=label[counted].reshape(-1, depth),
             score=score[counted].reshape(-1, depth),
             unused=int((counts[~self.expected.takes_part] > 0).sum()),
             file=self.path.name,
             sha256=file_sha256(self.path),
         )
 
+    def _columns(self) -> tuple[Ints, Ints, Doubles, _Rows]:
+        """The entries as columns."""
+        samples, labels, scores, rows = (list(parts) for parts in zip(*self.entries, strict=True))
+        self.entries.clear()
+        return (
+            np.concatenate(samples),
+            np.concatenate(labels),
+            np.concatenate(scores),
+            np.concatenate(rows),
+        )
+
     def _check_repeated(
-        self, sample: _Integers, label: _Integers, row: _Integers, key: _Integers, faults: Faults
+        self, sample: Ints, label: Ints, row: _Rows, key: _Integers, faults: Faults
     ) -> None:
         """Of each sample that is there twice, the first label that is."""
         again = np.flatnonzero(key[1:] == key[:-1]) + 1
@@ -233,9 +244,7 @@ class _Collector:
 
         self._tell(again[firsts], fault, faults)
 
-    def _check_counts(
-        self, sample: _Integers, label: _Integers, counts: _Integers, faults: Faults
-    ) -> None:
+    def _check_counts(self, sample: Ints, label: Ints, counts: _Integers, faults: Faults) -> None:
         is_missing = self.expected.takes_part & (counts == 0)
         if is_missing.any():
             faults.add(self._missing_samples(np.flatnonzero(is_missing)))
