@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,9 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from mmlab.errors import DataError, UsageError, explain
-from mmlab.files import file_sha256
+from mmlab.files import file_sha256, open_file
 from mmlab.interop.faults import SHOWN, Faults
-from mmlab.interop.prediction_files import SAMPLE, Block, read_blocks, unusable
+from mmlab.interop.prediction_arrays import read_npz
+from mmlab.interop.prediction_blocks import SAMPLE, Block, unusable
+from mmlab.interop.prediction_tables import read_csv, read_parquet
 from mmlab.records import Doubles, Ints, Predictions
 
 _Integers = npt.NDArray[np.int64]
@@ -63,9 +65,23 @@ def read_predictions(path: Path, expected: Expected, top: int | None) -> Predict
             )
         )
     collector = _Collector(path, expected, top)
-    for block in read_blocks(path):
+    for block in _read_blocks(path):
         collector.add(block)
     return collector.finish()
+
+
+def _read_blocks(path: Path) -> Iterator[Block]:
+    """The rows of a file, by its ending. Raises DataError for what is no such file."""
+    readers = {".csv": read_csv, ".parquet": read_parquet, ".npz": read_npz}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        endings = ", ".join(readers)
+        raise unusable(str(path), "its ending names no form", path.suffix or "none", endings)
+    try:
+        open_file(path).close()
+        yield from reader(path)
+    except OSError as error:
+        raise unusable(str(path), "it cannot be read", error.strerror or error) from error
 
 
 @dataclass

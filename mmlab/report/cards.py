@@ -108,7 +108,7 @@ class Card:
         return self.rank == 1
 
     def _meaning(self) -> str:
-        if self.rank is None:
+        if self.rank is None and (self.has_probabilities or not self.truths):
             return ""
         if self.probability is None:
             return "numbers are scores, not probabilities"

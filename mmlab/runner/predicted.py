@@ -20,8 +20,9 @@ from mmlab.data.splits import Splits
 from mmlab.errors import SpecError, explain
 from mmlab.evaluate import Encoded
 from mmlab.evaluate.evaluator import no_labels, nothing_left
+from mmlab.evaluate.foreign_question import ForeignQuestion, ask
 from mmlab.evaluate.label_results import Labelling
-from mmlab.evaluate.predicted import ForeignQuestion, ask, make_foreign_result
+from mmlab.evaluate.predicted import make_foreign_result
 from mmlab.plan.component import Resolved
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import Finder, component_faults

@@ -14,8 +14,9 @@ from mmlab.errors import DataError, SpecError
 from mmlab.evaluate import rank_labels as ranking
 from mmlab.evaluate.evaluators.classification import Classification
 from mmlab.evaluate.evaluators.zero_shot import ZeroShot
+from mmlab.evaluate.foreign_question import ForeignQuestion, ask
 from mmlab.evaluate.label_results import Labelling
-from mmlab.evaluate.predicted import ForeignQuestion, ask, make_foreign_result
+from mmlab.evaluate.predicted import make_foreign_result
 from mmlab.records import Doubles, EvaluationResult, Predictions, ScoreMeaning
 
 LABELS = ("crab", "owl", "elk", "ant", "bee", "yak", "carb")

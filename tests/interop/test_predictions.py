@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from mmlab.errors import DataError, UsageError
-from mmlab.interop import prediction_files
+from mmlab.interop import prediction_blocks
 from mmlab.interop.predictions import Expected, content_of, read_predictions
 from mmlab.records import Predictions
 
@@ -71,7 +71,7 @@ def test_blocks_of_a_file_are_joined(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for text in (LONG, WIDE):
         path = written(tmp_path, text)
         pl.read_csv(path).write_parquet(other := tmp_path / "scores.parquet")
-        monkeypatch.setattr(prediction_files, "BLOCK_SCORES", 2)
+        monkeypatch.setattr(prediction_blocks, "BLOCK_SCORES", 2)
         for each in (path, other, arrays(tmp_path)):
             assert read(each).score.tolist() == SCORES.tolist()
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from support.report_values import asked, ranked, record
+from support.report_values import asked, beyond, ranked, record
 
 from mmlab.metric import Metric
 from mmlab.records import EvaluationResult
@@ -47,6 +47,14 @@ def test_a_repeated_seed_counts_once(store: Store) -> None:
     found = row(store)
     assert found["mean"] == pytest.approx((0.3 + 0.9) / 2)
     assert found["seeds"] == 2
+
+
+def test_a_truth_behind_imported_first_labels_is_a_miss_of_top5(store: Store) -> None:
+    record(store, beyond([1, 6, 2, 6]))
+    low, high = wilson_interval(np.array([2]), np.array([4.0]))
+    found = row(store, "top5")
+    assert (found["mean"], found["interval"]) == (0.5, "wilson")
+    assert (found["low"], found["high"]) == pytest.approx((low[0], high[0]))
 
 
 @pytest.mark.parametrize(("metric", "hits"), [("top1", 2), ("top5", 3)])
