@@ -87,7 +87,7 @@ def import_predictions(
     labels, split = asked.dataset.labels, asked.encoded.split
     expected = Expected(split, asked.encoded.ids, asked.takes_part, labels)
     found = read_predictions(file, expected, top)
-    subject = {"model": name, "file": found.file, "sha256": found.sha256}
+    subject = {"model": name, "dataset": asked.source, "file": found.file, "sha256": found.sha256}
     results = foreign_results(asked, Answer(found, meaning, subject), say)
     run = as_predicted_run(name, seed, [content_of(found), meaning], results)
     with open_store(db, create=True) as store:

@@ -146,8 +146,11 @@ def as_predicted_run(
 ) -> ImportedRun:
     """Results of somebody else's predictions as a run of an experiment of its own name.
 
-    `content` identifies the predictions: the same ones are not added again.
+    The first is of all samples. `content` identifies the predictions: the same ones are not added
+    again to what they answer.
     """
+    first = results[0]
+    identity = [first.name, dict(first.protocol), *content]
     group = {"imported_from": PREDICTIONS, "model": name}
     train_hash = digest({**group, "seed": seed})
     return ImportedRun(
@@ -158,5 +161,5 @@ def as_predicted_run(
         group_hash=digest(group),
         seed=seed,
         experiment=name,
-        evaluations=[(digest([train_hash, result.name, *content]), result) for result in results],
+        evaluations=[(digest([train_hash, *identity]), result) for result in results],
     )

@@ -40,11 +40,12 @@ from mmlab.spec.tables import PredictionsFile
 class AskedOfForeign:
     """An evaluation that somebody else's model is to have answered.
 
-    `takes_part` says of each sample of the split whether its truth is known and it has an input
-    that was asked about: the same as of a model that mmlab evaluates.
+    `source` is the dataset's component. `takes_part` says of each sample of the split whether its
+    truth is known and it has an input that was asked about, as of a model that mmlab evaluates.
     """
 
     name: str
+    source: str
     evaluator: Resolved
     asked: ForeignQuestion
     encoded: Encoded
@@ -87,7 +88,7 @@ def read_asked(
     if not takes_part.any():
         needed = f"a known label and {' or '.join(sorted(asked.needs))}"
         raise nothing_left(name, len(takes_part), needed)
-    return AskedOfForeign(name, evaluator, asked, encoded, takes_part)
+    return AskedOfForeign(name, resolved.entry.name, evaluator, asked, encoded, takes_part)
 
 
 def _check_file(overridden: Overridden) -> Checked[Spec | PredictionsFile]:

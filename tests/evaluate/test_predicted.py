@@ -144,6 +144,16 @@ def test_scores_of_zero_shot_give_its_whole_result() -> None:
         np.testing.assert_allclose(found.label_metrics[name], own.label_metrics[name], rtol=1e-5)
 
 
+def test_keys_of_encoders_are_read_as_their_modalities() -> None:
+    data = pictures(LABELS, LABELS)
+    inputs = {"words": "text", "eyes": "image"}
+    asked = ask(ZeroShot(), inputs, data, "labels")
+    assert asked.question == ask(ZeroShot(queries="eyes"), inputs, data, "labels").question
+    assert asked.question == ask(ZeroShot(), None, data, "labels").question
+    with pytest.raises(SpecError, match="image, text, sound"):
+        ask(ZeroShot(), {"image": "image", "text": "text", "sound": "sound"}, data, "labels")
+
+
 def test_zero_shot_of_several_modalities_must_say_which_is_asked() -> None:
     data = Words([], [], labels=LABELS, modalities=("image", "audio"))
     with pytest.raises(SpecError, match=r"evaluate.labels.queries(.|\n)*image, audio"):

@@ -19,6 +19,7 @@ from support.toys import LABELS
 import mmlab
 from mmlab.report.boards.board import boards
 from mmlab.report.leaderboard import leaderboard
+from mmlab.runner.predicted import read_asked
 from mmlab.store import open_store
 from mmlab.store.tables import (
     confusions,
@@ -94,12 +95,12 @@ def test_own_probabilities_exported_and_imported_give_the_same_result(lab: Lab) 
     assert own == theirs
 
 
-def test_an_imported_run_is_ranked_beside_ones_own(lab: Lab) -> None:
-    spec = own_run(lab)
-    file = save(wide(export(lab, "pairs")), lab.folder / "scores.parquet")
+def test_an_imported_run_is_ranked_beside_ones_own(sqlite_lab: Lab) -> None:
+    spec = own_run(sqlite_lab)
+    file = save(wide(export(sqlite_lab, "pairs")), sqlite_lab.folder / "scores.parquet")
     for seed in range(2):
-        assert bring(lab, file, spec, "theirs", "--seed", str(seed)).exit_code == 0
-    with open_store(lab.db) as store:
+        assert bring(sqlite_lab, file, spec, "theirs", "--seed", str(seed)).exit_code == 0
+    with open_store(sqlite_lab.db) as store:
         board = leaderboard(store)
         (first,) = boards(store, board)
     assert [(entry.label, entry.place) for entry in first.entries] == [
@@ -109,19 +110,19 @@ def test_an_imported_run_is_ranked_beside_ones_own(lab: Lab) -> None:
     assert [entry.seeds for entry in first.entries] == [1, 2]
     assert first.samples == 24
     assert not first.has_imported
-    assert call(lab.db, "report", "--format", "md").exit_code == 0
+    assert call(sqlite_lab.db, "report", "--format", "md").exit_code == 0
 
 
-def test_the_same_predictions_again_are_told_and_not_doubled(lab: Lab) -> None:
-    spec = own_run(lab)
-    long = export(lab, "pairs")
-    bring(lab, save(long, lab.folder / "scores.csv"), spec, "theirs")
-    before = dump(lab.db)
-    other = save(wide(long)[::-1], lab.folder / "scores.parquet")
-    for file in (lab.folder / "scores.csv", other):
-        done = bring(lab, file, spec, "theirs")
+def test_the_same_predictions_again_are_told_and_not_doubled(sqlite_lab: Lab) -> None:
+    spec = own_run(sqlite_lab)
+    long = export(sqlite_lab, "pairs")
+    bring(sqlite_lab, save(long, sqlite_lab.folder / "scores.csv"), spec, "theirs")
+    before = dump(sqlite_lab.db)
+    other = save(wide(long)[::-1], sqlite_lab.folder / "scores.parquet")
+    for file in (sqlite_lab.folder / "scores.csv", other):
+        done = bring(sqlite_lab, file, spec, "theirs")
         assert "there already, nothing was added" in done.output
-    assert dump(lab.db) == before
+    assert dump(sqlite_lab.db) == before
 
 
 def test_other_predictions_under_a_name_that_is_taken_are_refused(lab: Lab) -> None:
@@ -214,3 +215,60 @@ def test_what_cannot_be_asked_is_refused_and_nothing_is_written(
     assert done.exit_code in (1, 2, 3, 4)
     assert message in done.output
     assert dump(sqlite_lab.db) == before
+
+
+def test_the_same_scores_may_answer_two_questions(sqlite_lab: Lab) -> None:
+    bare = '[[evaluate]]\nuse = "zero_shot"\nname = "bare"\ntemplates = ["{}"]\n'
+    spec = own_run(sqlite_lab, ALL + bare)
+    with mmlab.results(sqlite_lab.db) as results:
+        ranked = results.rankings("pairs", "zero_shot")
+    file = save(ranked.select("sample", "label", "score"), sqlite_lab.folder / "scores.csv")
+    for name in ("zero_shot", "bare"):
+        assert "added" in bring(sqlite_lab, file, spec, "theirs", "--evaluation", name).output
+    with open_store(sqlite_lab.db) as store:
+        (run,) = store.runs(experiment="theirs")
+        found = store.run_detail(run.run_id).evaluations
+    assert [one.name for one in found] == ["zero_shot", "bare"]
+    assert [one.templates for one in found] == [["a {}", "{}"], ["{}"]]
+
+
+def test_a_run_of_predictions_is_shown_exported_and_not_evaluated(sqlite_lab: Lab) -> None:
+    spec = own_run(sqlite_lab)
+    file = save(export(sqlite_lab, "pairs"), sqlite_lab.folder / "scores.csv")
+    bring(sqlite_lab, file, spec, "theirs")
+    assert "from predictions" in call(sqlite_lab.db, "show", "theirs").output
+    card = call(sqlite_lab.db, "show", "theirs", "--sample", "point-2000 🦜")
+    assert "Ranked" in card.output, card.output
+    document = json.loads(call(sqlite_lab.db, "export", "clip-benchmark", "theirs").stdout)
+    assert (document["model"], document["dataset"]) == ("theirs", "clusters")
+    assert document["pretrained"].startswith("predictions-")
+    assert call(sqlite_lab.db, "evaluate", "theirs", spec).exit_code == 2
+
+
+def test_sections_of_a_mixture_have_results_of_their_own(sqlite_lab: Lab) -> None:
+    columns = 'text_columns = ["text"], label_column = "kind", split_column = "part"'
+    for name, kinds in (("one", "xyxy"), ("two", "zxzx")):
+        rows = [f"{name} {i},{kind},test" for i, kind in enumerate(kinds)]
+        rows += [f"{name} {i},{kind},train" for i, kind in enumerate(kinds, 4)]
+        (sqlite_lab.folder / f"{name}.csv").write_text("\n".join(["text,kind,part", *rows, ""]))
+    parts = ",".join(
+        f'{{ use = "manifest", name = "{name}", path = "{name}.csv", {columns} }}'
+        for name in ("one", "two")
+    )
+    data = f'[dataset]\nuse = "mix"\nparts = [{parts}]\n'
+    asked = sqlite_lab.folder / "asked.toml"
+    asked.write_text(data)
+    rows = [
+        {"sample": sample, **{label: float(i * j % 4) for j, label in enumerate("xyz", 1)}}
+        for i, sample in enumerate(read_asked(asked, (), None, print).encoded.ids)
+    ]
+    file = save(pl.DataFrame(rows), sqlite_lab.folder / "scores.csv")
+    done = bring(sqlite_lab, file, asked, "theirs")
+    assert done.exit_code == 0, done.output
+    with open_store(sqlite_lab.db) as store:
+        (run,) = store.runs(experiment="theirs")
+        found = {one.condition: one for one in store.run_detail(run.run_id).evaluations}
+    assert {name: one.sample_count for name, one in found.items()} == {"": 8, "one": 4, "two": 4}
+    shares = [found[name].metrics["top1"] for name in ("", "one", "two")]
+    assert shares[0] == (shares[1] + shares[2]) / 2
+    assert "nothing was added" in bring(sqlite_lab, file, asked, "theirs").output
