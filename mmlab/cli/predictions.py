@@ -72,8 +72,8 @@ def import_predictions(
     \b
     Examples:
       mmlab import predictions scores.csv --dataset pets.toml --name theirs
-      mmlab import predictions best5.parquet --dataset pets.toml --name theirs --top 5
-      mmlab import predictions scores.npz --dataset pets.toml --name theirs --scores logits
+      mmlab import predictions top.csv --dataset pets.toml --name theirs --top 5
+      mmlab import predictions a.npz --dataset a.toml --name a --scores logits
     """
     from mmlab.evaluate.predicted import left_out
     from mmlab.interop.importing import as_predicted_run, check_name

@@ -140,17 +140,17 @@ def test_other_predictions_under_a_name_that_is_taken_are_refused(lab: Lab) -> N
     assert bring(lab, file, spec, "reversed").exit_code == 0
 
 
-@pytest.mark.parametrize("form", ["long.csv", "wide.csv", "long.parquet", "wide.parquet", "a.npz"])
-def test_every_form_gives_the_same_result(sqlite_lab: Lab, form: str) -> None:
+def test_every_form_gives_the_same_result(sqlite_lab: Lab) -> None:
     spec = own_run(sqlite_lab)
     long = export(sqlite_lab, "pairs")
-    path = sqlite_lab.folder / form
-    if path.suffix == ".npz":
-        save_arrays(long, path)
-    else:
-        save(long if form.startswith("long") else wide(long), path)
-    assert bring(sqlite_lab, path, spec, "theirs", "--scores", "probabilities").exit_code == 0
-    assert rows_of(sqlite_lab, rankings, "theirs") == rows_of(sqlite_lab, rankings, "pairs")
+    files = [save_arrays(long, sqlite_lab.folder / "a.npz")]
+    for kind in ("csv", "parquet"):
+        files.append(save(long, sqlite_lab.folder / f"long.{kind}"))
+        files.append(save(wide(long), sqlite_lab.folder / f"wide.{kind}"))
+    for number, file in enumerate(files):
+        name = f"theirs-{number}"
+        assert bring(sqlite_lab, file, spec, name, "--scores", "probabilities").exit_code == 0
+        assert rows_of(sqlite_lab, rankings, name) == rows_of(sqlite_lab, rankings, "pairs")
 
 
 def test_the_first_labels_alone_say_no_more_than_they_do(lab: Lab) -> None:
