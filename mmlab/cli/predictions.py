@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ def import_predictions(
 
     FILE is CSV or Parquet with the columns sample, label, score, or with sample and a column per
     label; or npz with ids, labels and scores. Every sample of the split with a known label must be
-    there, and no other. Without [[evaluate]] in SPEC it is `classification` of the test split.
+    there, and none that is unknown. Without [[evaluate]] it is `classification` of the test split.
 
     \b
     Examples:
@@ -93,22 +94,28 @@ def import_predictions(
     with open_store(db, create=True) as store:
         added = store.add_imported([run])
         database = store.url_display
-    samples, lacking = len(found.label), left_out(results[0])
     if as_json:
         print_json(
             database=database,
             experiment=name,
-            samples=samples,
+            samples=len(found.label),
             unused=found.unused,
-            left_out=lacking,
+            left_out=left_out(results[0]),
             metrics=results[0].metrics,
             added=added,
         )
         return
     said = "added" if added else "there already, nothing was added"
-    say(f"{name}: {asked.name} of {counted(samples, 'sample')}: {said}")
-    if found.unused:
-        say(f"{counted(found.unused, 'sample')} of the file take no part: no known label or input")
-    if lacking:
-        say(f"left out, for the scores do not say it: {', '.join(lacking)}")
+    say(f"{name}: {asked.name} of {counted(len(found.label), 'sample')}: {said}")
+    for line in _told(found.unused, left_out(results[0])):
+        say(line)
     say(f"results in {database}")
+
+
+def _told(unused: int, lacking: Sequence[str]) -> Iterator[str]:
+    from mmlab.report.boards.words import counted
+
+    if unused:
+        yield f"{counted(unused, 'sample')} of the file take no part: no known label or input"
+    if lacking:
+        yield f"left out, for the scores do not say it: {', '.join(lacking)}"
