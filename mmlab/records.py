@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,10 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
 Doubles = npt.NDArray[np.float64]
 Halves = npt.NDArray[np.float16]
+
+#: What somebody else's scores are: any numbers of which higher is better, what a softmax (or a
+#: sigmoid, where several labels are true) makes probabilities of, or probabilities.
+ScoreMeaning = Literal["plain", "logits", "probabilities"]
 
 #: Where the subject of a retrieval says how many captions belong to several samples.
 SHARED_CAPTIONS = "shared_captions"
@@ -101,6 +106,21 @@ class Rankings:
 
     label: Ints
     score: Floats
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Scores of labels that somebody else's model gave, (n, k) each, of samples in their order.
+
+    `label` are label ids, in ascending order in each row, and all others stand behind them where k
+    is less than the number of labels. `unused` counts samples of the file that take no part.
+    """
+
+    label: Ints
+    score: Doubles
+    unused: int
+    file: str
+    sha256: str
 
 
 @dataclass(frozen=True)

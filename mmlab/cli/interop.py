@@ -18,6 +18,7 @@ from mmlab.cli.output import (
     say,
     verbosity_options,
 )
+from mmlab.cli.predictions import import_predictions
 
 if TYPE_CHECKING:
     from mmlab.interop.exporting import Document
@@ -37,6 +38,9 @@ def import_() -> None:
     All files are read before anything is written, and it is written whole or not at all. What is
     there already is not added again.
     """
+
+
+import_.add_command(import_predictions)
 
 
 @import_.command(name="clip-benchmark")

@@ -97,7 +97,8 @@ def _shares_captions(evaluation: EvaluationRow) -> bool:
 
 def _document(detail: RunDetail, parts: Sequence[EvaluationRow]) -> Document:
     first = parts[0]
-    names = _imported_names(first) if detail.run.origin else _own_names(detail, first)
+    is_published = "task" in first.subject
+    names = _imported_names(first) if is_published else _own_names(detail, first)
     metrics = dict[str, float | None]()
     for part in parts:
         for name, value in part.metrics.items():
@@ -105,7 +106,7 @@ def _document(detail: RunDetail, parts: Sequence[EvaluationRow]) -> Document:
             written = _as_json(value)
             if metrics.setdefault(theirs, written) != written:
                 raise _two_meanings(detail, first, theirs)
-    if detail.run.origin:
+    if is_published:
         told = {OWN: first.subject[OWN]} if OWN in first.subject else {}
         return {**names, "metrics": metrics, **told}
     own = {
@@ -174,11 +175,11 @@ def _own_names(detail: RunDetail, evaluation: EvaluationRow) -> dict[str, str]:
     tower = _pretrained_tower(detail)
     tasks = {ours: theirs for theirs, ours in EVALUATORS.items()}
     is_trained = detail.resolved.get("train") is not None
-    tag = str(tower.get("pretrained") or "")
+    tag, maker = str(tower.get("pretrained") or ""), detail.run.origin or "mmlab"
     return {
         "dataset": _dataset(detail, evaluation),
         "model": str(tower.get("architecture") or detail.run.experiment),
-        "pretrained": tag if tag and not is_trained else f"mmlab-{detail.run.run_id[:SHORT]}",
+        "pretrained": tag if tag and not is_trained else f"{maker}-{detail.run.run_id[:SHORT]}",
         "task": tasks[evaluation.evaluator],
         "language": "en",
     }
@@ -194,6 +195,8 @@ def _dataset(detail: RunDetail, evaluation: EvaluationRow) -> str:
     """CLIP_benchmark's name of the test set, else the component's."""
     if evaluation.test_set is not None:
         return dataset_of(evaluation.test_set)
+    if detail.run.origin:  # predictions of somebody else's model say what they are of
+        return str(evaluation.subject.get("dataset", evaluation.name))
     tables = cast(Sequence[Mapping[str, object]], detail.resolved.get("evaluate", []))
     mine = next((t for t in tables if evaluation.name in (t.get("name"), t.get("use"))), {})
     table = mine.get("dataset") or detail.resolved.get("dataset") or {}

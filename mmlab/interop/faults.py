@@ -27,6 +27,10 @@ class Faults:
         except MmlabError as error:
             self._found.append(str(error))
 
+    def add(self, error: MmlabError) -> None:
+        """Note an error."""
+        self._found.append(str(error))
+
     def raise_all(self) -> None:
         """Raise one DataError with every fault noted so far, if any."""
         if self._found:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from pydantic import TypeAdapter, ValidationError
+
+from mmlab.errors import UsageError, explain
 from mmlab.hashing import digest
 from mmlab.interop.clip_benchmark import OWN
 from mmlab.interop.figures import Figures, without_repeats
@@ -19,7 +22,11 @@ from mmlab.interop.names import (
 )
 from mmlab.metric import under
 from mmlab.records import EvaluationResult
+from mmlab.spec.tables import Name
 from mmlab.store import ImportedRun
+
+#: Where results of predictions come from, in place of a tool.
+PREDICTIONS = "predictions"
 
 #: What a protocol of one's own states and a published figure does not.
 UNKNOWN = ("dataset_revision", "labels", "options", "samples", "templates", "version")
@@ -116,3 +123,43 @@ def _protocol(figures: Figures, evaluator: str, condition: str) -> dict[str, obj
         "unknown": list(UNKNOWN),
         **asked,
     }
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError for what no experiment may be called."""
+    try:
+        TypeAdapter(Name).validate_python(name)
+    except ValidationError as error:
+        raise UsageError(
+            explain(
+                "--name",
+                "no experiment may be called so",
+                found=ascii(name)[:200],
+                allowed="1 to 100 letters, digits, _, . and -, the first a letter, a digit or _",
+                next_step="choose another name",
+            )
+        ) from error
+
+
+def as_predicted_run(
+    name: str, seed: int, content: Sequence[object], results: Sequence[EvaluationResult]
+) -> ImportedRun:
+    """Results of somebody else's predictions as a run of an experiment of its own name.
+
+    The first is of all samples. `content` identifies the predictions: the same ones are not added
+    again to what they answer.
+    """
+    first = results[0]
+    identity = [first.name, dict(first.protocol), *content]
+    group = {"imported_from": PREDICTIONS, "model": name}
+    train_hash = digest({**group, "seed": seed})
+    return ImportedRun(
+        origin=PREDICTIONS,
+        cell="",
+        axes={},
+        train_hash=train_hash,
+        group_hash=digest(group),
+        seed=seed,
+        experiment=name,
+        evaluations=[(digest([train_hash, *identity]), result) for result in results],
+    )

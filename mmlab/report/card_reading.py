@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, and_, func, or_, select
 
 from mmlab.report.cards import Bar, Card, no_cards, not_asked, not_done, prompt_parts, spread
 from mmlab.store import Store
@@ -20,6 +20,9 @@ from mmlab.store.views import (
     sample_pictures,
     true_labels,
 )
+
+#: Stands for a rank that is not known, behind all others.
+_LAST = 2**31 - 1
 
 #: How cards are chosen, for the reader of a report.
 SELECTION = (
@@ -111,13 +114,15 @@ def _ranked(store: Store, run: str, evaluation: str | None) -> list[Ranked]:
 def _chosen(store: Store, evaluation_id: int, count: int) -> list[int]:
     """Ids of the samples to show, by the rank of their truth."""
     result = sample_outcomes.c
-    known = and_(result.evaluation_id == evaluation_id, result.rank.is_not(None))
+    has_truth = or_(result.rank.is_not(None), result.outcome.is_not(None))
+    known = and_(result.evaluation_id == evaluation_id, has_truth)
+    rank = func.coalesce(result.rank, _LAST)  # unknown behind the first labels of others
     picture = sample_pictures.c
     pictured = select(picture.sample_id).where(picture.sample_id == result.sample_id)
     for condition in (and_(known, pictured.exists()), known):
         total = int(store.frame(select(func.count().label("n")).where(condition))["n"][0])
         if total:
-            order = func.row_number().over(order_by=(result.rank, result.sample_id)) - 1
+            order = func.row_number().over(order_by=(rank, result.sample_id)) - 1
             ordered = select(result.sample_id, order.label("place")).where(condition).subquery()
             query = select(ordered.c.sample_id).where(among(ordered.c.place, spread(total, count)))
             return store.frame(query.order_by(ordered.c.place))["sample_id"].to_list()

@@ -69,6 +69,8 @@ class Card:
     @property
     def placing(self) -> str:
         """For example "Ranked 1 out of 101 labels"."""
+        if self.rank is None and self.truths:
+            return f"Not among the first {len(self.bars)} of {self.label_count} labels"
         if self.rank is None:
             return f"No true label among {self.label_count} labels"
         return f"Ranked {self.rank} out of {self.label_count} labels"
@@ -107,7 +109,7 @@ class Card:
         return self.rank == 1
 
     def _meaning(self) -> str:
-        if self.rank is None:
+        if self.rank is None and (self.has_probabilities or not self.truths):
             return ""
         if self.probability is None:
             return "numbers are scores, not probabilities"

@@ -29,6 +29,10 @@ class Answered:
     samples: Numbers
     values: Array
 
+    def on(self, samples: Numbers) -> Array:
+        """The values of some of the samples, in their order."""
+        return self.values[:, np.searchsorted(self.samples, samples)]
+
 
 class Outcomes:
     """The stored rows of samples of some evaluations."""
@@ -94,7 +98,9 @@ def _values(outcome: Array, rank: Array, mean_of: str) -> Array:
         return rank
     if mean_of.startswith("rank<="):
         hit = (rank >= 1) & (rank <= int(mean_of.removeprefix("rank<=")))
-        return np.where(np.isnan(rank), np.nan, hit.astype(np.float64))
+        # Imported first labels may not hold the truth: it has an outcome and no rank.
+        is_unknown = np.isnan(rank) & np.isnan(outcome)
+        return np.where(is_unknown, np.nan, hit.astype(np.float64))
     return -outcome if mean_of.startswith("-") else outcome
 
 

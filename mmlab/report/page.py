@@ -133,9 +133,10 @@ Row = dict[str, Any]
 
 
 def _leaders(board: pl.DataFrame) -> list[Row]:
-    """Of every comparison and experiment the run here that leads by the main metric."""
+    """Of every comparison and experiment the run with samples that leads by the main metric."""
     leaders: list[Row] = []
-    board = board.filter(pl.col("origin").is_null() & (pl.col("board") == LEADERBOARD))
+    has_samples = pl.col("origin").is_null() | (pl.col("samples") > 0)
+    board = board.filter(has_samples & (pl.col("board") == LEADERBOARD))
     for part in comparisons(board):
         rows = part.filter(pl.col("metric") == main_metric(part))
         leaders += rows.unique("experiment", keep="first", maintain_order=True).to_dicts()

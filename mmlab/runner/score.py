@@ -154,7 +154,7 @@ class CellEvaluation:
             asked = replace(encoded, other=other, lacking=lacking)
             declared = self.plan.evaluators[name]
             for result in evaluator(subject, asked, name):
-                yield _published(_declared(result, declared), encoded.dataset)
+                yield with_published(with_declared(result, declared), encoded.dataset)
             if split is None:
                 yield from self._sections(subject, asked, name)
 
@@ -178,7 +178,7 @@ class CellEvaluation:
                 self.note(f"evaluate.{name}: {section} has no result of its own: {error}")
                 continue
             for result in found:
-                yield _of_section(section, _declared(result, declared))
+                yield of_section(section, with_declared(result, declared))
 
     def validate(self) -> dict[str, float]:
         """Mean losses on the validation split, and the evaluation that `train.best` names."""
@@ -251,13 +251,13 @@ class CellEvaluation:
         return known[id(dataset)]
 
 
-def _declared(result: EvaluationResult, evaluator: Resolved) -> EvaluationResult:
+def with_declared(result: EvaluationResult, evaluator: Resolved) -> EvaluationResult:
     """The result with what its evaluator declares of its metrics."""
     labels = evaluator.label_metrics
     return replace(result, declared=evaluator.metrics, declared_of_labels=labels)
 
 
-def _of_section(section: str, result: EvaluationResult) -> EvaluationResult:
+def of_section(section: str, result: EvaluationResult) -> EvaluationResult:
     """The result under the section's name, its metrics declared for that."""
 
     def within(condition: str) -> str:
@@ -267,7 +267,7 @@ def _of_section(section: str, result: EvaluationResult) -> EvaluationResult:
     return replace(result, condition=within(result.condition), declared=declared)
 
 
-def _published(result: EvaluationResult, dataset: Dataset) -> EvaluationResult:
+def with_published(result: EvaluationResult, dataset: Dataset) -> EvaluationResult:
     """The result with what its samples are called where others publish figures on them."""
     if not isinstance(dataset, Published):
         return result

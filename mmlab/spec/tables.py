@@ -358,3 +358,9 @@ class EvaluationsFile(Table):
         DatasetTable | None, Field(description="what is evaluated on; by default the run's dataset")
     ] = None
     evaluate: Annotated[list[EvaluateTable], Field(min_length=1)]
+
+
+class PredictionsFile(EvaluationsFile):
+    """A file that says what somebody else's model was asked: a dataset, evaluations, or both."""
+
+    evaluate: list[EvaluateTable] = []

@@ -71,8 +71,10 @@ class RunIdentity:
 class ImportedRun:
     """A model's results as another tool published them; of one train hash, the same run.
 
-    `origin` names the tool, and the experiment's name is the same. `evaluations` are pairs of an
-    identity and a result.
+    `origin` names the tool, and the experiment's name is the same unless it is given; then no run
+    that was executed here may have it, and two results of one name and protocol are refused. Runs
+    of one `group_hash` differ in the seed alone. `evaluations` are pairs of an identity and a
+    result.
     """
 
     origin: str
@@ -80,6 +82,9 @@ class ImportedRun:
     axes: Mapping[str, object]
     train_hash: str
     evaluations: Sequence[tuple[str, EvaluationResult]]
+    experiment: str | None = None
+    group_hash: str | None = None
+    seed: int = 0
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from dataclasses import asdict
 import numpy as np
 from sqlalchemy import Connection, delete, insert, select
 
-from mmlab.errors import DataError, explain, shortened, storable
+from mmlab.errors import DataError, UsageError, explain, shortened, storable
 from mmlab.metric import Metric
 from mmlab.records import (
     Artifact,
@@ -424,15 +424,58 @@ def add_imported(connection: Connection, imported: Sequence[ImportedRun]) -> int
 
 
 def _add_run(connection: Connection, run: ImportedRun) -> int:
+    if run.experiment is not None:
+        _require_free(connection, run.experiment, run.origin)
     insert_missing(connection, run_table, _row(connection, run))
     query = select(run_table.c.id).where(run_table.c.train_hash == run.train_hash)
     run_id = connection.execute(query.limit(1)).scalar_one()
     lock_done_run(connection, run_id)
     known = evaluation_hashes(connection, run_id)
     new = [(identity, result) for identity, result in run.evaluations if identity not in known]
+    if run.experiment is not None:
+        _require_new(connection, run_id, new)
     for identity, result in new:
         write_result(connection, run_id, result, identity, None)
     return len({identity for identity, _ in new})
+
+
+def _require_free(connection: Connection, experiment: str, origin: str) -> None:
+    """Raise UsageError where runs of another origin have this name: seeds would be mixed."""
+    is_other = run_table.c.origin.is_distinct_from(origin)
+    query = select(run_table.c.id).where(run_table.c.experiment == experiment, is_other)
+    other = connection.execute(query.limit(1)).scalar_one_or_none()
+    if other is None:
+        return
+    raise UsageError(
+        explain(
+            f"the name {experiment!r}",
+            "an experiment here has it already",
+            found=f"run {other}",
+            allowed="a name that no experiment has",
+            next_step="choose another with --name; nothing was imported",
+        )
+    )
+
+
+def _require_new(
+    connection: Connection, run_id: str, new: Sequence[tuple[str, EvaluationResult]]
+) -> None:
+    """Raise UsageError where the run has other results of the same question under its name."""
+    row = evaluations.c
+    query = select(row.name, row.condition, row.protocol_hash).where(row.run_id == run_id)
+    known = {tuple(found) for found in connection.execute(query)}
+    for _, result in new:
+        key = (result.name, result.condition, digest(to_json(result.protocol)))
+        if key in known:
+            raise UsageError(
+                explain(
+                    f"run {run_id}",
+                    f"it has other results of {result.name!r}, and of the same samples",
+                    found="scores that differ from those imported before",
+                    allowed="one set of scores for a name, a seed and an evaluation",
+                    next_step="choose another --name or --seed; nothing was imported",
+                )
+            )
 
 
 def _row(connection: Connection, run: ImportedRun) -> dict[str, object]:
@@ -440,13 +483,13 @@ def _row(connection: Connection, run: ImportedRun) -> dict[str, object]:
     return {
         "id": uuid.uuid4().hex,
         "spec_id": None,
-        "experiment": run.origin,
+        "experiment": run.experiment or run.origin,
         "cell": run.cell,
         "axes": to_json(run.axes),
         "resolved": "{}",
         "train_hash": run.train_hash,
-        "group_hash": run.train_hash,
-        "seed": 0,
+        "group_hash": run.group_hash or run.train_hash,
+        "seed": run.seed,
         "replicate": 0,
         "status": "done",
         "fence": 0,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from rich.console import Console
-from support.report_values import picture, ranked, record
+from support.report_values import beyond, picture, ranked, record
 from support.store_values import claimed
 
 from mmlab.errors import UsageError
@@ -38,6 +38,16 @@ def test_a_hit_reads_like_the_lectures_picture(store: Store) -> None:
     assert "✓ 1 a photo of guacamole, food." in text
     assert text.count("✗") == 4
     assert "50.0% is the probability of the true label" in text
+
+
+def test_a_truth_behind_imported_first_labels_is_said_to_be_there(store: Store) -> None:
+    run = record(store, beyond([6, 1, 6]))
+    card = only_card(store, run)
+    assert card.placing == "Not among the first 5 of 6 labels"
+    assert card.note == "numbers are scores, not probabilities"
+    assert "Not among the first 5" in drawn(card)
+    chosen = choose_cards(store, run, "zero_shot", count=3)
+    assert [one.rank for one in chosen] == [1, None, None]
 
 
 def test_a_miss_says_which_probability_it_prints(store: Store) -> None:

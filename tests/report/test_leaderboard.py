@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
-from support.report_values import asked, ranked, record
+from support.report_values import asked, beyond, ranked, record
 
 from mmlab.metric import Metric
 from mmlab.records import EvaluationResult
@@ -93,6 +93,13 @@ def test_a_repeated_seed_counts_once(store: Store) -> None:
     found = row(store)
     assert found["mean"] == pytest.approx((0.3 + 0.9) / 2)
     assert found["seeds"] == 2
+
+
+def test_a_truth_behind_imported_first_labels_is_a_miss_of_top5(store: Store) -> None:
+    record(store, beyond([1, 6, 2, 6] * 10))
+    found, expected = row(store, "top5"), estimate_share(np.array([[1.0, 0, 1, 0] * 10]))
+    assert (found["mean"], found["interval"]) == (0.5, "samples")
+    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
 
 
 @pytest.mark.parametrize(("metric", "k"), [("top1", 1), ("top5", 5)])

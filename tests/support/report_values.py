@@ -120,6 +120,16 @@ def ranked(
     )
 
 
+def beyond(ranks: list[int], k: int = 5) -> EvaluationResult:
+    """Of the first k labels alone: a truth behind them has no rank, and misses."""
+    result = ranked(ranks, k=k)
+    assert result.samples is not None
+    nothing = np.full(len(ranks), np.nan, np.float32)
+    known = np.where(result.samples.rank > k, 0, result.samples.rank)
+    samples = replace(result.samples, rank=known, probability=nothing, top_probability=nothing)
+    return replace(result, samples=samples)
+
+
 def _order(truth: int, rank: int, count: int) -> list[int]:
     others = [label for label in range(count) if label != truth]
     return [*others[: rank - 1], truth, *others[rank - 1 :]]

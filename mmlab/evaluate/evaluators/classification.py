@@ -76,10 +76,14 @@ class Classification:
         truths = encoded.known_truths(indexes)
         scores = LabelScores(lambda rows: predictions[rows], len(labels), len(labels), calibration)
         ranked = rank_labels(scores, truths, self.k, name)
-        question = ProtocolQuestion("classification", self.version, {}, labels)
+        question = self.ask(encoded.dataset)
         described = subject.describe(subject.model.inputs, calibration)
         labelling = Labelling(name, question, encoded, indexes, described, self.cards)
         return [make_result(labelling, truths, ranked)]
+
+    def ask(self, dataset: Dataset) -> ProtocolQuestion:
+        """What is asked, of whatever model."""
+        return ProtocolQuestion("classification", self.version, {}, dataset.labels)
 
 
 def wrong_label_count(name: str, outputs: int, labels: int) -> DataError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -201,11 +201,22 @@ class ZeroShot:
         `used` are the templates, if not all of them.
         """
         queries, prompts = (subject.modality(key) for key in self.keys(subject, name))
+        return self.ask((queries, prompts), self.combination(subject, name), dataset, name, used)
+
+    def ask(
+        self,
+        modalities: tuple[str, str],
+        combine: Combine,
+        dataset: Dataset,
+        name: str,
+        used: tuple[str, ...] | None = None,
+    ) -> ProtocolQuestion:
+        """As `question`, of whatever model reads the modalities of queries and of prompts."""
+        queries, prompts = modalities
         options: dict[str, object] = {"queries": queries, "prompts": prompts, "scale": self.scale}
         written = self.written(dataset, name)
         if used is not None:
             written = replace(written, templates=used)
-        combine = self.combination(subject, name)
         if combine != "features" and written.most > 1:
             options["combine"] = combine
         if written.by_label is not None:
@@ -233,20 +244,25 @@ class ZeroShot:
         inputs = subject.model.inputs
         if not subject.gives_similarity:
             raise needs_similarity(name, inputs)
+        return self.keys_among({key: subject.modality(key) for key in inputs}, name)
+
+    def keys_among(self, modalities: Mapping[str, str], name: str) -> tuple[str, str]:
+        """Keys of queries and prompts among two inputs, each with its modality."""
+        inputs = tuple(modalities)
         for option, key in (("queries", self.queries), ("prompts", self.prompts)):
             if key is not None and key not in inputs:
                 raise wrong_inputs(name, option, key, inputs)
-        prompts = self.prompts or self._default_prompts(subject, name)
+        prompts = self.prompts or self._default_prompts(modalities, name)
         queries = inputs[1 - inputs.index(prompts)]
         if self.queries is not None and self.queries != queries:
             raise wrong_inputs(name, "queries", self.queries, inputs)
         return queries, prompts
 
-    def _default_prompts(self, subject: EvaluatedModel, name: str) -> str:
-        inputs = subject.model.inputs
+    def _default_prompts(self, modalities: Mapping[str, str], name: str) -> str:
+        inputs = tuple(modalities)
         if self.queries is not None:
             inputs = tuple(key for key in inputs if key != self.queries)
-        texts = [key for key in inputs if subject.modality(key) == "text"]
+        texts = [key for key in inputs if modalities[key] == "text"]
         if len(texts) != 1:
             raise no_reader_of_prompts(name, inputs, len(texts))
         return texts[0]

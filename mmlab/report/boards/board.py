@@ -33,6 +33,9 @@ from mmlab.store import Store
 from mmlab.store.bulk import among
 from mmlab.store.views import run_evaluations
 
+# Rows of frames: values of whatever column.
+Row = dict[str, Any]
+
 #: Reasons that are told of a board why it is not comparable with others of its name, and with how
 #: many it is compared for them: the first ones, which have the most rows.
 _TOLD, _COMPARED = 3, 12
@@ -126,13 +129,14 @@ _FAILED = "seeds have failed: below the groups without, for a mean of the others
 def boards(store: Store, board: pl.DataFrame) -> Iterable[Board]:
     """The leaderboard's comparisons, in its order.
 
-    Imported figures of a test set stand below one's own results on it, without a place; where
-    there are none of one's own, they are a board of their own. Conditions of missing modalities are
-    left to `robustness_boards`.
+    Imported predictions of samples are results as one's own. Imported figures of a test set stand
+    below one's own results on it, without a place; where there are none of one's own, they are a
+    board of their own. Conditions of missing modalities are left to `robustness_boards`.
     """
     board = board.filter(pl.col("board") == LEADERBOARD)
-    is_imported = pl.col("origin").is_not_null()
-    own, imported = comparisons(board.filter(~is_imported)), comparisons(board.filter(is_imported))
+    is_published = pl.col("origin").is_not_null() & (pl.col("samples") == 0)
+    own = comparisons(board.filter(~is_published))
+    imported = comparisons(board.filter(is_published))
     by_subject: dict[tuple[str, ...] | None, list[pl.DataFrame]] = {}
     for part in imported:
         by_subject.setdefault(_subject(part), []).append(part)
@@ -190,10 +194,15 @@ def _subject(part: pl.DataFrame) -> tuple[str, ...] | None:
     return row["evaluator"], row["condition"], row["test_set"]
 
 
+def _is_published(row: Row) -> bool:
+    """Whether it is a figure of another tool, without the samples that it is of."""
+    return row["origin"] is not None and not row["samples"]
+
+
 def _name(part: pl.DataFrame) -> tuple[str, str, str]:
     """Evaluation, condition and split; imported figures have the name of their test set alone."""
     row = part.row(0, named=True)
-    asked = f" · {row['evaluator']}" if row["origin"] is not None else ""
+    asked = f" · {row['evaluator']}" if _is_published(row) else ""
     return f"{row['evaluation']}{asked}", row["condition"], row["split"]
 
 
@@ -248,7 +257,6 @@ def _board(part: pl.DataFrame, beside: Sequence[pl.DataFrame]) -> Board:
     leading = rows.filter(pl.col("metric") == main)
     unit = first["unit"]  # of the main metric, which comes first
     scale = dot_scale(axis_range(unit, leading))
-    is_imported = first["origin"] is not None
     return Board(
         title=comparison_label(*_name(part)),
         metrics=tuple(metrics),
@@ -259,7 +267,7 @@ def _board(part: pl.DataFrame, beside: Sequence[pl.DataFrame]) -> Board:
         skipped=part.select(pl.col("skipped").max()).item(),
         dataset_revision=first["dataset_revision"],
         protocol_hash=first["protocol_hash"],
-        intervals=("published figures",) if is_imported else _intervals(part, metrics),
+        intervals=("published figures",) if _is_published(first) else _intervals(part, metrics),
         has_undefined=leading["mean"].null_count() > 0,
         has_imported=bool(beside),
         is_ranked=first["better"] is not None,
@@ -293,8 +301,6 @@ def _entries(
     return [_entry(labels[key], by_group[key], metrics, scale) for key in ordered]
 
 
-# Rows of frames: values of whatever column.
-Row = dict[str, Any]
 Key = tuple[str, str]
 
 

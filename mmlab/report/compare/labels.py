@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 from sqlalchemy import select
 
-from mmlab.report.compare.questions import Answers, Array
+from mmlab.report.compare.questions import Answers
+from mmlab.report.outcomes import Array
 from mmlab.statistics.differences import Difference, paired_difference
 from mmlab.statistics.multiple import benjamini_hochberg
 from mmlab.store import Store, views

@@ -8,21 +8,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import polars as pl
 from sqlalchemy import select
 
 from mmlab.errors import UsageError, explain
-from mmlab.metric import SHARE
 from mmlab.report.boards.words import comparison_label, listed, tell_differences
 from mmlab.report.compare.sides import Side
+from mmlab.report.outcomes import Array, BySeed, Numbers, Outcomes, scale_of
 from mmlab.statistics.estimates import Scale
 from mmlab.store import Store, views
 
-Array = npt.NDArray[np.float64]
 #: Sides that a message names.
 _SHOWN = 3
 # Rows of frames: values of whatever type.
@@ -47,7 +45,7 @@ class Question:
     better: str
     mean_of: str
     places: tuple[int, ...]
-    evaluations: tuple[Mapping[int, Sequence[int]], ...]
+    evaluations: tuple[BySeed, ...]
     forced: str | None = None
 
     @property
@@ -180,65 +178,36 @@ def _by_seed(rows: Sequence[Row]) -> dict[int, list[int]]:
 
 def read_answers(store: Store, question: Question) -> Answers:
     """What every side answered. Raises UsageError where they share no sample."""
-    row = views.sample_outcomes.c
-    query = select(row.evaluation_id, row.sample, row.rank, row.outcome)
-    table = store.frame(query.where(row.evaluation_id.in_(question.numbers)))
-    table = table.with_columns(_value(question.mean_of).cast(pl.Float64).alias("value"))
-    known = table.filter(pl.col("value").is_not_null() & pl.col("value").is_not_nan())
-    shared = (
-        known.group_by("sample")
-        .agg(pl.col("evaluation_id").n_unique().alias("count"))
-        .filter(pl.col("count") == len(set(question.numbers)))
-        .sort("sample")
-    )
-    if shared.is_empty():
+    outcomes = Outcomes.read(store, question.numbers)
+    found = [outcomes.answered(side, question.mean_of) for side in question.evaluations]
+    sides = [one for one in found if one is not None]
+    shared = reduce(np.intersect1d, [side.samples for side in sides])
+    if len(sides) < len(found) or not len(shared):
         raise UsageError(_explain_no_sample(question))
-    samples = shared.select("sample")
-    values = _tables(question, known, samples, "value")
-    has_ranks = known.select(((pl.col("rank") >= 1).fill_null(value=False)).all()).item()
+    names, shared = _in_order(store, question, shared)
+    values = tuple(side.on(shared) for side in sides)
+    ranks = [outcomes.ranks(side) for side in question.evaluations]
+    known = [one for one in ranks if one is not None and np.isin(shared, one.samples).all()]
+    asked = reduce(np.union1d, [side.samples for side in sides])
     return Answers(
         question,
-        tuple(samples["sample"].to_list()),
+        names,
         values,
-        _tables(question, known, samples, "rank") if has_ranks else None,
-        _scale(question.unit, values),
-        table["sample"].n_unique() - len(samples),
+        tuple(one.on(shared) for one in known) if len(known) == len(sides) else None,
+        scale_of(question.unit, values),
+        len(asked) - len(shared),
     )
 
 
-def _value(mean_of: str) -> pl.Expr:
-    """A sample's value of a metric that is the mean of it."""
-    if mean_of.startswith("rank<="):
-        rank = pl.col("rank")
-        hit = (rank >= 1) & (rank <= int(mean_of.removeprefix("rank<=")))
-        return pl.when(rank.is_not_null()).then(hit)
-    return -pl.col("outcome") if mean_of.startswith("-") else pl.col("outcome")
-
-
-def _tables(
-    question: Question, known: pl.DataFrame, samples: pl.DataFrame, column: str
-) -> tuple[Array, ...]:
-    """A column as an array (seeds, samples) for each side; repetitions of a seed as their mean."""
-    return tuple(
-        np.stack([_mean(known, samples, ids, column) for ids in side.values()])
-        for side in question.evaluations
-    )
-
-
-def _mean(
-    known: pl.DataFrame, samples: pl.DataFrame, evaluations: Sequence[int], column: str
-) -> Array:
-    found = known.filter(pl.col("evaluation_id").is_in(list(evaluations)))
-    means = found.group_by("sample").agg(pl.col(column).mean())
-    joined = samples.join(means, on="sample", how="left", maintain_order="left")
-    return joined[column].to_numpy().astype(np.float64)
-
-
-def _scale(unit: str, values: Sequence[Array]) -> Scale:
-    if unit != SHARE:
-        return "unbounded"
-    is_hit = all(bool(np.isin(side, (0.0, 1.0)).all()) for side in values)
-    return "share" if is_hit else "bounded"
+def _in_order(
+    store: Store, question: Question, samples: Numbers
+) -> tuple[tuple[str, ...], Numbers]:
+    """Samples by the dataset's own ids, which do not depend on the database, and their numbers."""
+    row = views.sample_outcomes.c
+    query = select(row.sample_id, row.sample).where(row.evaluation_id == question.numbers[0])
+    names = dict(store.frame(query).iter_rows())
+    ordered = sorted((names[int(one)], int(one)) for one in samples)
+    return tuple(name for name, _ in ordered), np.array([one for _, one in ordered])
 
 
 def _explain_unlike(sides: Sequence[Side], asked: Sequence[Sequence[Row]]) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mmlab.report.compare.questions import Answers, Array, Question
+from mmlab.report.compare.questions import Answers, Question
+from mmlab.report.outcomes import Array
 from mmlab.statistics.crossed import measure, stacked
 from mmlab.statistics.differences import Difference, paired_difference
 from mmlab.statistics.multiple import holm
