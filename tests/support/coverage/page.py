@@ -44,7 +44,7 @@ Smallest and mean coverage over all accuracies and deviations, then the mean wid
 and .95. "alone" is the interval of one row, "pooled" lends the seeds' variance among five rows of
 a board, and "usual" is what is often printed: Student's t over the means of seeds, or for one
 seed Wilson's interval over all samples. With one seed the claim is about this model, and seeds do
-not differ. Every cell of "alone" and "pooled" must reach {recipe}.
+not differ. The bound of "alone" and "pooled" is {recipe}.
 """
 _DIFFERENCE = """\
 ## Two recipes
@@ -59,6 +59,7 @@ _NUMBERS = """\
 Smallest coverage over clusters of one and of five and over two deviations of seeds, and the mean
 width in units of the truth where that is not 0. {sets:,} data sets a cell; a dash where no
 interval is printed. Seeds' deviations are 0 and .3 where samples have 1.
+The bounds are those above.
 """
 _GROUPS = """\
 ## Rank groups
