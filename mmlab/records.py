@@ -75,7 +75,8 @@ class SampleResults:
     `top_probability` the first label's; NaN where scores are no probabilities, or there is no
     truth. `has_tie` marks rows where the truth's score equals that of a wrong answer.
     `outcome` is what paired statistics compare, higher is better (1 for a hit, 0 for a miss); NaN
-    where there is nothing to hit.
+    where there is nothing to hit. `clusters` name what rows were drawn together with (a picture of
+    several captions, a person), None for a row that was drawn alone, and where all were.
     """
 
     ids: Sequence[str]
@@ -86,6 +87,7 @@ class SampleResults:
     top_probability: Floats
     has_tie: npt.NDArray[np.bool_]
     outcome: Floats
+    clusters: Sequence[str | None] | None = None
 
 
 @dataclass(frozen=True)

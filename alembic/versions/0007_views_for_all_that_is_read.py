@@ -1,7 +1,8 @@
-"""Views of all that reports read, so that SELECT on the views alone is enough; and an index.
+"""Views of all that reports read, so that SELECT on the views alone is enough; an index; clusters.
 
 The table `artifacts` becomes `run_artifacts`, for the view has its name. The index is for
 `comparisons` by both run ids: without it SQLite looks through every evaluation of a protocol.
+`samples.cluster` says what a sample was drawn together with.
 
 Revision ID: 0007
 Revises: 0006
@@ -118,7 +119,7 @@ WHERE runs.status = 'done'
     "sample_outcomes": f"""
 SELECT {RUN}, {EVALUATION}, sample_results.sample_id, samples.stable_id AS sample,
     sample_results.rank, sample_results.probability, labels.text AS top_label,
-    sample_results.top_probability, sample_results.has_tie, sample_results.outcome
+    sample_results.top_probability, sample_results.has_tie, sample_results.outcome, samples.cluster
 FROM sample_results
 JOIN evaluations ON evaluations.id = sample_results.evaluation_id
 JOIN runs ON runs.id = evaluations.run_id
@@ -192,6 +193,8 @@ INDEX = "ix_evaluations_run_id_protocol_hash_condition"
 def upgrade() -> None:
     _move_artifacts("artifacts", "run_artifacts")
     op.create_index(op.f(INDEX), "evaluations", ["run_id", "protocol_hash", "condition"])
+    comment = "what it was drawn together with (a person); NULL: alone"
+    op.add_column("samples", sa.Column("cluster", sa.Text(), comment=comment))
     _replace_rankings(RANKINGS)
     words = _words()
     for name, query in VIEWS.items():
@@ -202,6 +205,7 @@ def downgrade() -> None:
     for name in VIEWS:
         op.execute(f"DROP VIEW {name}")
     _replace_rankings(OLD_RANKINGS)
+    op.drop_column("samples", "cluster")
     op.drop_index(op.f(INDEX), "evaluations")
     _move_artifacts("run_artifacts", "artifacts")
 

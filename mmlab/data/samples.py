@@ -183,6 +183,18 @@ def read_outline(dataset: Dataset) -> SampleIndex:
     return SampleIndex(samples)
 
 
+def groups_of(dataset: Dataset, indexes: Sequence[int]) -> list[str | None] | None:
+    """The groups (one person, say) of samples at `indexes`; None where the dataset knows none."""
+    if isinstance(dataset, Surveyed):
+        every = list(dataset.survey().groups)
+        found = [every[index] for index in indexes]
+    elif isinstance(dataset, Traced):
+        found = [dataset.trace(index).group for index in indexes]
+    else:
+        return None
+    return found if any(group is not None for group in found) else None
+
+
 @dataclass(frozen=True)
 class NamedSplit:
     """A split that is compared with others. `look` gives a sample without its large values.

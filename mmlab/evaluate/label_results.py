@@ -18,6 +18,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor
 
+from mmlab.data.samples import groups_of
 from mmlab.data.tables import take_rows
 from mmlab.evaluate.encode import Encoded
 from mmlab.evaluate.evaluator import ProtocolQuestion, make_protocol
@@ -61,7 +62,7 @@ def make_result(labelling: Labelling, truths: TrueLabels, ranked: RankedLabels) 
         skipped=len(encoded.ids) - len(ids),
         labels=labels,
         templates=labelling.question.templates,
-        samples=_sample_results(ids, truths, ranked),
+        samples=_sample_results(ids, truths, ranked, groups_of(encoded.dataset, labelling.indexes)),
         rankings=Rankings(ranked.top_label, ranked.top_probability),
         label_metrics={key: values.astype(np.float32) for key, values in per_label.items()},
         confusions=count_confusions(ranked, len(labels)),
@@ -71,7 +72,12 @@ def make_result(labelling: Labelling, truths: TrueLabels, ranked: RankedLabels) 
     )
 
 
-def _sample_results(ids: Sequence[str], truths: TrueLabels, ranked: RankedLabels) -> SampleResults:
+def _sample_results(
+    ids: Sequence[str],
+    truths: TrueLabels,
+    ranked: RankedLabels,
+    clusters: Sequence[str | None] | None,
+) -> SampleResults:
     return SampleResults(
         ids=ids,
         truths=truths,
@@ -81,6 +87,7 @@ def _sample_results(ids: Sequence[str], truths: TrueLabels, ranked: RankedLabels
         top_probability=ranked.top_probability[:, 0],
         has_tie=ranked.has_tie,
         outcome=np.where(ranked.rank > 0, ranked.rank == 1, np.nan).astype(np.float32),
+        clusters=clusters,
     )
 
 

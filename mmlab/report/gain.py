@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from mmlab.metric import SHARE
 from mmlab.report.frames import Runs
 from mmlab.report.gain_runs import Family, SeedGroup, costs_of, read_families, read_outcomes
 from mmlab.report.leaderboard import SEED_GROUP, progress
-from mmlab.report.outcomes import scale_of
-from mmlab.statistics.estimates import COVERS
+from mmlab.statistics.estimates import COVERS, scale_of
 from mmlab.statistics.standing import JointDifference, joint_differences
 from mmlab.store import Store
 
@@ -161,7 +161,9 @@ def _together(family: Family, pairs: Sequence[_Pair]) -> Iterator[dict[str, obje
     places = {key: place for place, key in enumerate(tables)}
     wanted = [(places[p.group.group_hash], places[p.best.group.group_hash]) for p in pairs]
     values = list(tables.values())
-    found = joint_differences(values, wanted, scale=scale_of(family.unit, values))
+    every = np.concatenate([one.ravel() for one in values])
+    scale = scale_of(every, is_share=family.unit == SHARE)
+    found = joint_differences(values, wanted, scale=scale)
     for pair, difference in zip(pairs, found, strict=True):
         yield _gain(family, pair, difference)
 

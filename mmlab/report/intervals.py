@@ -12,9 +12,10 @@ from typing import Any, Literal, get_args
 import numpy as np
 import polars as pl
 
-from mmlab.report.outcomes import Answered, BySeed, Outcomes, scale_of
+from mmlab.metric import SHARE
+from mmlab.report.outcomes import Answered, BySeed, Outcomes
 from mmlab.statistics.crossed import measure, stacked
-from mmlab.statistics.estimates import Scale
+from mmlab.statistics.estimates import Scale, scale_of
 from mmlab.statistics.means import estimate_mean
 from mmlab.statistics.shares import estimate_share
 from mmlab.statistics.standing import rank_groups
@@ -95,11 +96,12 @@ def _of_metric(
     rows: Sequence[Row], answers: Sequence[Answered | None]
 ) -> Iterator[tuple[object, ...]]:
     """The intervals of one metric: seeds of a row are known better by those of the others."""
-    known = [one.values for one in answers if one is not None]
-    scale = scale_of(rows[0]["unit"], known)
-    squares = [measure(values).squares for values in known]
+    known = [one for one in answers if one is not None]
+    every = np.concatenate([[], *(one.values.ravel() for one in known)])
+    scale = scale_of(every, is_share=rows[0]["unit"] == SHARE)
+    squares = [measure(one.values, one.clusters).squares for one in known]
     scatter = board_scatter(stacked(squares), scale) if squares else None
-    ranks = iter(_ranks(rows[0]["better"], [one for one in answers if one is not None], scale))
+    ranks = iter(_ranks(rows[0]["better"], known, scale))
     for row, answer in zip(rows, answers, strict=True):
         ranked = next(ranks) if answer is not None else _UNRANKED
         yield (row["row"], *_interval(row, answer, scale, scatter), *ranked)
@@ -113,9 +115,9 @@ def _interval(
     if answer is None:
         return None, None, "none", UNDEFINED if row["mean"] is None else NO_MEAN, None
     if scale == "unbounded":
-        found = estimate_mean(answer.values, scatter=scatter)
+        found = estimate_mean(answer.values, answer.clusters, scatter=scatter)
     else:
-        found = estimate_share(answer.values, scale=scale, scatter=scatter)
+        found = estimate_share(answer.values, answer.clusters, scale=scale, scatter=scatter)
     return found.low, found.high, found.covers, found.reason, found.advice
 
 
@@ -131,7 +133,8 @@ def _ranks(
         return [_UNRANKED] * len(answers)
     # Minus a share is no share: nothing that is better low is one.
     sign, scale = (1, scale) if better == "higher" else (-1, "unbounded")
-    found = rank_groups([sign * one.values for one in answers], scale=scale)
+    values, clusters = [sign * one.values for one in answers], answers[0].clusters
+    found = rank_groups(values, clusters, scale=scale)
     if found.reason is not None:
         return [_UNRANKED] * len(answers)
     return list(zip(found.tied, found.low, found.high, strict=True))

@@ -10,8 +10,6 @@ import numpy.typing as npt
 import polars as pl
 from sqlalchemy import select
 
-from mmlab.metric import SHARE
-from mmlab.statistics.estimates import Scale
 from mmlab.store import Store, views
 from mmlab.store.bulk import among
 
@@ -24,25 +22,36 @@ BySeed = Mapping[int, Sequence[int]]
 
 @dataclass(frozen=True)
 class Answered:
-    """What a recipe answered: values (seeds, samples), and the numbers of the samples."""
+    """What a recipe answered: values (seeds, samples), and the numbers of the samples.
+
+    `clusters` numbers what was drawn together; None where each sample was drawn alone.
+    """
 
     samples: Numbers
     values: Array
+    clusters: Numbers | None = None
 
     def on(self, samples: Numbers) -> Array:
         """The values of some of the samples, in their order."""
         return self.values[:, np.searchsorted(self.samples, samples)]
+
+    def clusters_on(self, samples: Numbers) -> Numbers | None:
+        """The clusters of some of the samples, in their order."""
+        if self.clusters is None:
+            return None
+        return self.clusters[np.searchsorted(self.samples, samples)]
 
 
 class Outcomes:
     """The stored rows of samples of some evaluations."""
 
     def __init__(self, rows: pl.DataFrame) -> None:
-        """`rows` has evaluation_id, sample_id, outcome and rank."""
+        """`rows` has evaluation_id, sample_id, outcome, rank and cluster."""
         rows = rows.sort("evaluation_id", "sample_id")
         self._samples = rows["sample_id"].to_numpy().astype(np.int64)
         self._outcome = rows["outcome"].cast(pl.Float64).fill_null(np.nan).to_numpy()
         self._rank = rows["rank"].cast(pl.Float64).fill_null(np.nan).to_numpy()
+        self._cluster = _numbered(rows)
         found, starts = np.unique(rows["evaluation_id"].to_numpy(), return_index=True)
         bounds = [*starts.tolist(), len(rows)]
         self._where = {
@@ -53,7 +62,7 @@ class Outcomes:
     def read(cls, store: Store, evaluations: Iterable[int]) -> Outcomes:
         """Those of these evaluations, in one statement."""
         row = views.sample_outcomes.c
-        query = select(row.evaluation_id, row.sample_id, row.outcome, row.rank)
+        query = select(row.evaluation_id, row.sample_id, row.outcome, row.rank, row.cluster)
         return cls(store.frame(query.where(among(row.evaluation_id, sorted(set(evaluations))))))
 
     def answered(self, evaluations: BySeed, mean_of: str) -> Answered | None:
@@ -69,7 +78,8 @@ class Outcomes:
         first = known[0].samples
         if not all(np.array_equal(first, table.samples) for table in known[1:]):
             return None
-        return Answered(first, np.concatenate([table.values for table in known]))
+        values = np.concatenate([table.values for table in known])
+        return Answered(first, values, known[0].clusters)
 
     def ranks(self, evaluations: BySeed) -> Answered | None:
         """The best ranks of a truth, from 1; None as above, or where a sample has none."""
@@ -84,13 +94,23 @@ class Outcomes:
         first = tables[0].samples
         if not all(np.array_equal(first, table.samples) for table in tables[1:]):
             return None
-        return Answered(first, np.mean([table.values for table in tables], axis=0)[None])
+        mean = np.mean([table.values for table in tables], axis=0)[None]
+        return Answered(first, mean, tables[0].clusters)
 
     def _of(self, evaluation: int, mean_of: str) -> Answered:
         where = self._where[evaluation]
         values = _values(self._outcome[where], self._rank[where], mean_of)
         known = ~np.isnan(values)
-        return Answered(self._samples[where][known], values[known])
+        clusters = None if self._cluster is None else self._cluster[where][known]
+        return Answered(self._samples[where][known], values[known], clusters)
+
+
+def _numbered(rows: pl.DataFrame) -> Numbers | None:
+    """A number for each row's cluster, its sample's own below 0; None where none has a cluster."""
+    if rows["cluster"].null_count() == len(rows):
+        return None
+    number = rows["cluster"].rank("dense").cast(pl.Int64)
+    return number.fill_null(-rows["sample_id"] - 1).to_numpy().astype(np.int64)
 
 
 def _values(outcome: Array, rank: Array, mean_of: str) -> Array:
@@ -102,11 +122,3 @@ def _values(outcome: Array, rank: Array, mean_of: str) -> Array:
         is_unknown = np.isnan(rank) & np.isnan(outcome)
         return np.where(is_unknown, np.nan, hit.astype(np.float64))
     return -outcome if mean_of.startswith("-") else outcome
-
-
-def scale_of(unit: str, values: Iterable[Array]) -> Scale:
-    """What values of a metric of this unit are: hits, numbers in [0, 1], or any numbers."""
-    if unit != SHARE:
-        return "unbounded"
-    is_hit = all(bool(np.isin(side, (0.0, 1.0)).all()) for side in values)
-    return "share" if is_hit else "bounded"

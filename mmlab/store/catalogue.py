@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from mmlab.metric import Metric, find
 from mmlab.store.bulk import among, digest, insert_columns, lock_catalogue, to_json
@@ -65,6 +65,19 @@ def sample_ids(
         insert_columns(connection, samples, columns)
         known = find()
     return np.array([known[stable_id] for stable_id in stable_ids], dtype=np.int64)
+
+
+def name_clusters(connection: Connection, ids: Ids, clusters: Sequence[str | None]) -> None:
+    """Say what samples were drawn together with, where that is not known yet."""
+    found = [
+        {"sample": number, "with": cluster}
+        for number, cluster in zip(ids.tolist(), clusters, strict=True)
+        if cluster is not None
+    ]
+    row = samples.c
+    query = update(samples).where(row.id == bindparam("sample"), row.cluster.is_(None))
+    if found:
+        connection.execute(query.values(cluster=bindparam("with")), found)
 
 
 def _finder(

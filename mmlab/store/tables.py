@@ -299,6 +299,7 @@ samples = Table(
     Column("dataset_revision", Text, nullable=False, comment="identifies the dataset's content"),
     Column("split", Text, nullable=False, comment="train, validation or test"),
     Column("stable_id", Text, nullable=False, comment="the dataset's own id of the sample"),
+    Column("cluster", Text, comment="what it was drawn together with (a person); NULL: alone"),
     UniqueConstraint("dataset_revision", "split", "stable_id"),
     comment="One row per sample that was evaluated at least once",
 )

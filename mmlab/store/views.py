@@ -300,6 +300,7 @@ sample_outcomes = Table(
     *_of(tables.sample_results, "rank", "probability"),
     Column("top_label", Text, comment="the label ranked first, if any"),
     *_of(tables.sample_results, "top_probability", "has_tie", "outcome"),
+    *_of(tables.samples, "cluster"),
     comment="One row per sample (or query) of an evaluation of a done run",
 )
 

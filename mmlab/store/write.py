@@ -37,7 +37,7 @@ from mmlab.store.bulk import (
     nullable,
     to_json,
 )
-from mmlab.store.catalogue import Ids, declaration_ids, label_set, sample_ids
+from mmlab.store.catalogue import Ids, declaration_ids, label_set, name_clusters, sample_ids
 from mmlab.store.rows import ImportedRun
 from mmlab.store.runs import lock_done_run
 from mmlab.store.tables import (
@@ -302,6 +302,8 @@ def write_samples(
 ) -> None:
     """Add an evaluation's rows about samples; `label_ids` are its labels' numbers."""
     ids = sample_ids(connection, result.dataset_revision, result.split, rows.ids)
+    if rows.clusters is not None:
+        name_clusters(connection, ids, rows.clusters)
     _write_sample_results(connection, evaluation_id, rows, ids, label_ids)
     _write_truths(connection, evaluation_id, rows, ids, label_ids)
     _write_targets(connection, evaluation_id, result.targets, ids)

@@ -102,6 +102,9 @@ def test_every_caption_is_a_row_and_any_own_caption_a_hit() -> None:
         *("word-2#0", "word-2#1", "word-2#2"),
     ]
     assert back.samples.rank[[1, 2, 3, 4]].tolist() == [1, 1, 1, 1]
+    # Captions of one picture were drawn together.
+    assert forth.samples.clusters is None
+    assert back.samples.clusters == ["word-0"] * 2 + [None] + ["word-2"] * 3
     assert forth.metrics["recall@5"] == 1.0  # 6 captions to find
     assert back.metrics["recall@5"] is None  # 3 pictures to find
 

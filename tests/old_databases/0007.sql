@@ -9,14 +9,14 @@ CREATE TABLE "attempts" (
 	message TEXT, 
 	traceback TEXT, 
 	CONSTRAINT pk_attempts PRIMARY KEY (run_id, fence), 
-	CONSTRAINT fk_attempts_run_id FOREIGN KEY(run_id) REFERENCES runs (id), 
-	CONSTRAINT ck_attempts_outcome CHECK (outcome IN ('ok', 'error', 'oom', 'nan', 'disk_full', 'preempted', 'lost', 'interrupted', 'died', 'timeout', 'cancelled'))
+	CONSTRAINT ck_attempts_outcome CHECK (outcome IN ('ok', 'error', 'oom', 'nan', 'disk_full', 'preempted', 'lost', 'interrupted', 'died', 'timeout', 'cancelled')), 
+	CONSTRAINT fk_attempts_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
 );
-INSERT INTO "attempts" VALUES('982cd0dd87f343eda391e766cb5a8227',1,'worker','2026-11-30 18:40:59.660','2026-11-30 18:41:00.362','ok',NULL,NULL);
-INSERT INTO "attempts" VALUES('809f708f3716464380b91cd86e39ccf7',1,'worker','2026-11-30 18:41:00.846','2026-11-30 18:41:00.952','ok',NULL,NULL);
-INSERT INTO "attempts" VALUES('bc114f84989b46fb8fe0fbad912f11e3',1,'worker','2026-11-30 18:41:01.172','2026-11-30 18:41:01.303','nan','not finite','Traceback');
-INSERT INTO "attempts" VALUES('b1bd0950274443239f1e4215164183fc',1,'worker','2026-11-30 18:41:01.407','2026-11-30 18:41:01.492','interrupted',NULL,NULL);
-INSERT INTO "attempts" VALUES('e5ba75c81ac3419294e7af8e6ca90022',1,'worker','2026-11-30 18:41:01.553',NULL,NULL,NULL,NULL);
+INSERT INTO "attempts" VALUES('51223bb009e14773a2f7f4101bf96c41',1,'worker','2026-11-30 19:31:14.688','2026-11-30 19:31:14.725','ok',NULL,NULL);
+INSERT INTO "attempts" VALUES('f8cdc5ef874f4d9b8694bc7ac9eb5de6',1,'worker','2026-11-30 19:31:14.745','2026-11-30 19:31:14.758','ok',NULL,NULL);
+INSERT INTO "attempts" VALUES('5f50d7e7c53b469bafecb0f3ab1c56a9',1,'worker','2026-11-30 19:31:14.765','2026-11-30 19:31:14.769','nan','not finite','Traceback');
+INSERT INTO "attempts" VALUES('7b259bf7257149ebb282b8b5f7d94051',1,'worker','2026-11-30 19:31:14.777','2026-11-30 19:31:14.780','interrupted',NULL,NULL);
+INSERT INTO "attempts" VALUES('f29c4e4f42a3453d931abaccbb562001',1,'worker','2026-11-30 19:31:14.787',NULL,NULL,NULL,NULL);
 CREATE TABLE cells (
 	id INTEGER NOT NULL, 
 	spec_id INTEGER NOT NULL, 
@@ -37,17 +37,17 @@ CREATE TABLE cells (
 	CONSTRAINT fk_cells_run_id FOREIGN KEY(run_id) REFERENCES runs (id), 
 	CONSTRAINT uq_cells_run_id_spec_id_hash UNIQUE (run_id, spec_id, hash)
 );
-INSERT INTO "cells" VALUES(1,1,'982cd0dd87f343eda391e766cb5a8227','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:40:59.419','2026-11-30 18:40:59.419');
-INSERT INTO "cells" VALUES(2,1,'809f708f3716464380b91cd86e39ccf7','91c3a366a38dbe86c6185116b137435ae65dab236753e3ffd498af4c6cb0dc3d','emoji',2,1,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:00.747','2026-11-30 18:41:00.747');
-INSERT INTO "cells" VALUES(3,2,'bc114f84989b46fb8fe0fbad912f11e3','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:01.063','2026-11-30 18:41:01.063');
-INSERT INTO "cells" VALUES(4,3,'b1bd0950274443239f1e4215164183fc','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:01.330','2026-11-30 18:41:01.330');
-INSERT INTO "cells" VALUES(5,4,'e5ba75c81ac3419294e7af8e6ca90022','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:01.547','2026-11-30 18:41:01.547');
-INSERT INTO "cells" VALUES(6,5,NULL,'087acef90b2f3ff4d8a7367536f2fce44f23eab3331f8806acfd65ee3ce1d9f4','queued',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:01.561000','2026-11-30 18:41:01.561000');
-INSERT INTO "cells" VALUES(7,5,NULL,'3399c545ba44b1473bac58828f468d709ab39caec49e6bb0e891291019b66fcf','queued',2,1,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:01.561000','2026-11-30 18:41:01.561000');
-INSERT INTO "cells" VALUES(8,5,NULL,'fcb2bf14142cacf802476b7b288528a9fbf99e76d6c3ca485f6d559a3a5db5fc','queued',2,2,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:01.561000','2026-11-30 18:41:01.561000');
-INSERT INTO "cells" VALUES(9,5,NULL,'4edac75aa4645a4d51c6987e3682fe8ba9d5672b651195a3f5e5610b75c11678','queued',2,3,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:01.561000','2026-11-30 18:41:01.561000');
-INSERT INTO "cells" VALUES(10,5,NULL,'66936523e5832350fce8f207a1a1ec28da6fb9e6dedba0dcd8ea303667e95602','queued',2,4,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:01.561000','2026-11-30 18:41:01.561000');
-INSERT INTO "cells" VALUES(11,5,NULL,'66266801647e575c4671242177646e0ecbee2c94ae46fb4f95e8f65249f90f51','queued',2,9,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 18:41:03.239000','2026-11-30 18:41:03.239000');
+INSERT INTO "cells" VALUES(1,1,'51223bb009e14773a2f7f4101bf96c41','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 19:31:14.681','2026-11-30 19:31:14.681');
+INSERT INTO "cells" VALUES(2,1,'f8cdc5ef874f4d9b8694bc7ac9eb5de6','91c3a366a38dbe86c6185116b137435ae65dab236753e3ffd498af4c6cb0dc3d','emoji',2,1,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 19:31:14.740','2026-11-30 19:31:14.740');
+INSERT INTO "cells" VALUES(3,2,'5f50d7e7c53b469bafecb0f3ab1c56a9','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 19:31:14.762','2026-11-30 19:31:14.762');
+INSERT INTO "cells" VALUES(4,3,'7b259bf7257149ebb282b8b5f7d94051','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 19:31:14.773','2026-11-30 19:31:14.773');
+INSERT INTO "cells" VALUES(5,4,'f29c4e4f42a3453d931abaccbb562001','42b6dde4a00c13dd720487fa41a89e376eb7c56597625482aefc5cabc49535fa','emoji',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 19:31:14.784','2026-11-30 19:31:14.784');
+INSERT INTO "cells" VALUES(6,5,NULL,'087acef90b2f3ff4d8a7367536f2fce44f23eab3331f8806acfd65ee3ce1d9f4','queued',2,0,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 19:31:14.791000','2026-11-30 19:31:14.791000');
+INSERT INTO "cells" VALUES(7,5,NULL,'3399c545ba44b1473bac58828f468d709ab39caec49e6bb0e891291019b66fcf','queued',2,1,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 19:31:14.791000','2026-11-30 19:31:14.791000');
+INSERT INTO "cells" VALUES(8,5,NULL,'fcb2bf14142cacf802476b7b288528a9fbf99e76d6c3ca485f6d559a3a5db5fc','queued',2,2,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 19:31:14.791000','2026-11-30 19:31:14.791000');
+INSERT INTO "cells" VALUES(9,5,NULL,'4edac75aa4645a4d51c6987e3682fe8ba9d5672b651195a3f5e5610b75c11678','queued',2,3,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 19:31:14.791000','2026-11-30 19:31:14.791000');
+INSERT INTO "cells" VALUES(10,5,NULL,'66936523e5832350fce8f207a1a1ec28da6fb9e6dedba0dcd8ea303667e95602','queued',2,4,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 19:31:14.791000','2026-11-30 19:31:14.791000');
+INSERT INTO "cells" VALUES(11,5,NULL,'66266801647e575c4671242177646e0ecbee2c94ae46fb4f95e8f65249f90f51','queued',2,9,'fusion=gating','{"fusion": {"use": "gating"}}','{"set": ["meta.who=\"🦜\""], "files": [{"name": "more.toml", "text": "a = 1\n"}]}',900,'{"name": "emoji", "fusion": {"use": "gating"}}','2026-11-30 19:31:14.828000','2026-11-30 19:31:14.828000');
 CREATE TABLE column_docs (
 	table_name TEXT NOT NULL, 
 	column_name TEXT NOT NULL, 
@@ -91,6 +91,7 @@ INSERT INTO "column_docs" VALUES('samples','id','number of the sample');
 INSERT INTO "column_docs" VALUES('samples','dataset_revision','identifies the dataset''s content');
 INSERT INTO "column_docs" VALUES('samples','split','train, validation or test');
 INSERT INTO "column_docs" VALUES('samples','stable_id','the dataset''s own id of the sample');
+INSERT INTO "column_docs" VALUES('samples','cluster','what it was drawn together with (a person); NULL: alone');
 INSERT INTO "column_docs" VALUES('specs','','One row per spec that was ever submitted');
 INSERT INTO "column_docs" VALUES('specs','id','number of the spec');
 INSERT INTO "column_docs" VALUES('specs','hash','sha256 of text and resolved');
@@ -571,6 +572,7 @@ INSERT INTO "column_docs" VALUES('sample_outcomes','top_label','the label ranked
 INSERT INTO "column_docs" VALUES('sample_outcomes','top_probability','of the label ranked first; NULL as above');
 INSERT INTO "column_docs" VALUES('sample_outcomes','has_tie','another label scored as the true one did');
 INSERT INTO "column_docs" VALUES('sample_outcomes','outcome','what paired statistics compare; higher is better');
+INSERT INTO "column_docs" VALUES('sample_outcomes','cluster','what it was drawn together with (a person); NULL: alone');
 INSERT INTO "column_docs" VALUES('sample_pictures','','One row per sample that has a small picture');
 INSERT INTO "column_docs" VALUES('sample_pictures','sample_id','the sample');
 INSERT INTO "column_docs" VALUES('sample_pictures','dataset_revision','identifies the dataset''s content');
@@ -712,9 +714,9 @@ CREATE TABLE evaluations (
 	CONSTRAINT fk_evaluations_run_id FOREIGN KEY(run_id) REFERENCES runs (id), 
 	CONSTRAINT uq_evaluations_run_id_evaluation_hash_name_condition UNIQUE (run_id, evaluation_hash, name, condition)
 );
-INSERT INTO "evaluations" VALUES(1,'982cd0dd87f343eda391e766cb5a8227','zero_shot','zero_shot','','test','revision-1',7,'evaluation-982cd0dd87f343eda391e766cb5a8227','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 18:41:00.266',NULL,NULL);
-INSERT INTO "evaluations" VALUES(2,'982cd0dd87f343eda391e766cb5a8227','again','zero_shot','','test','revision-1',NULL,'again','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',2,'["a photo of a {}."]',3,1,'2026-11-30 18:41:00.561',NULL,NULL);
-INSERT INTO "evaluations" VALUES(3,'809f708f3716464380b91cd86e39ccf7','zero_shot','zero_shot','','test','revision-1',7,'evaluation-809f708f3716464380b91cd86e39ccf7','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 18:41:00.917',NULL,NULL);
+INSERT INTO "evaluations" VALUES(1,'51223bb009e14773a2f7f4101bf96c41','zero_shot','zero_shot','','test','revision-1',7,'evaluation-51223bb009e14773a2f7f4101bf96c41','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 19:31:14.711',NULL,NULL);
+INSERT INTO "evaluations" VALUES(2,'51223bb009e14773a2f7f4101bf96c41','again','zero_shot','','test','revision-1',NULL,'again','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',2,'["a photo of a {}."]',3,1,'2026-11-30 19:31:14.730',NULL,NULL);
+INSERT INTO "evaluations" VALUES(3,'f8cdc5ef874f4d9b8694bc7ac9eb5de6','zero_shot','zero_shot','','test','revision-1',7,'evaluation-f8cdc5ef874f4d9b8694bc7ac9eb5de6','020a6c30afe54096f1db47de350368f4b08c7f157440c0507ea11d7bd69a440e','{"evaluator": "zero_shot", "k": 5, "labels": "abc"}','993f49569d8e655ad5384f35fe84337227ae3167038df7fc57c8c24d504bd157','{"precision": "fp32", "scale": 100.0}',1,'["a photo of a {}."]',3,1,'2026-11-30 19:31:14.751',NULL,NULL);
 CREATE TABLE identities (
 	hash TEXT NOT NULL, 
 	content TEXT NOT NULL, 
@@ -831,24 +833,24 @@ CREATE TABLE metrics (
 	CONSTRAINT fk_metrics_evaluation_id FOREIGN KEY(evaluation_id) REFERENCES evaluations (id), 
 	CONSTRAINT fk_metrics_run_id FOREIGN KEY(run_id) REFERENCES runs (id)
 );
-INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',NULL,'train/loss',1,1.0,'finite',1);
-INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',NULL,'train/loss',2,NULL,'nan',1);
-INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',NULL,'train/loss',3,NULL,'-inf',1);
-INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',1,'top1',NULL,0.5,'finite',2);
-INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',1,'top5',NULL,NULL,'undefined',3);
-INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',1,'nan',NULL,NULL,'nan',NULL);
-INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',1,'up',NULL,NULL,'inf',NULL);
-INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',1,'down',NULL,NULL,'-inf',4);
-INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',2,'top1',NULL,0.5,'finite',2);
-INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',2,'top5',NULL,NULL,'undefined',3);
-INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',2,'nan',NULL,NULL,'nan',NULL);
-INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',2,'up',NULL,NULL,'inf',NULL);
-INSERT INTO "metrics" VALUES('982cd0dd87f343eda391e766cb5a8227',2,'down',NULL,NULL,'-inf',4);
-INSERT INTO "metrics" VALUES('809f708f3716464380b91cd86e39ccf7',3,'top1',NULL,0.5,'finite',2);
-INSERT INTO "metrics" VALUES('809f708f3716464380b91cd86e39ccf7',3,'top5',NULL,NULL,'undefined',3);
-INSERT INTO "metrics" VALUES('809f708f3716464380b91cd86e39ccf7',3,'nan',NULL,NULL,'nan',NULL);
-INSERT INTO "metrics" VALUES('809f708f3716464380b91cd86e39ccf7',3,'up',NULL,NULL,'inf',NULL);
-INSERT INTO "metrics" VALUES('809f708f3716464380b91cd86e39ccf7',3,'down',NULL,NULL,'-inf',4);
+INSERT INTO "metrics" VALUES('51223bb009e14773a2f7f4101bf96c41',NULL,'train/loss',1,1.0,'finite',1);
+INSERT INTO "metrics" VALUES('51223bb009e14773a2f7f4101bf96c41',NULL,'train/loss',2,NULL,'nan',1);
+INSERT INTO "metrics" VALUES('51223bb009e14773a2f7f4101bf96c41',NULL,'train/loss',3,NULL,'-inf',1);
+INSERT INTO "metrics" VALUES('51223bb009e14773a2f7f4101bf96c41',1,'top1',NULL,0.5,'finite',2);
+INSERT INTO "metrics" VALUES('51223bb009e14773a2f7f4101bf96c41',1,'top5',NULL,NULL,'undefined',3);
+INSERT INTO "metrics" VALUES('51223bb009e14773a2f7f4101bf96c41',1,'nan',NULL,NULL,'nan',NULL);
+INSERT INTO "metrics" VALUES('51223bb009e14773a2f7f4101bf96c41',1,'up',NULL,NULL,'inf',NULL);
+INSERT INTO "metrics" VALUES('51223bb009e14773a2f7f4101bf96c41',1,'down',NULL,NULL,'-inf',4);
+INSERT INTO "metrics" VALUES('51223bb009e14773a2f7f4101bf96c41',2,'top1',NULL,0.5,'finite',2);
+INSERT INTO "metrics" VALUES('51223bb009e14773a2f7f4101bf96c41',2,'top5',NULL,NULL,'undefined',3);
+INSERT INTO "metrics" VALUES('51223bb009e14773a2f7f4101bf96c41',2,'nan',NULL,NULL,'nan',NULL);
+INSERT INTO "metrics" VALUES('51223bb009e14773a2f7f4101bf96c41',2,'up',NULL,NULL,'inf',NULL);
+INSERT INTO "metrics" VALUES('51223bb009e14773a2f7f4101bf96c41',2,'down',NULL,NULL,'-inf',4);
+INSERT INTO "metrics" VALUES('f8cdc5ef874f4d9b8694bc7ac9eb5de6',3,'top1',NULL,0.5,'finite',2);
+INSERT INTO "metrics" VALUES('f8cdc5ef874f4d9b8694bc7ac9eb5de6',3,'top5',NULL,NULL,'undefined',3);
+INSERT INTO "metrics" VALUES('f8cdc5ef874f4d9b8694bc7ac9eb5de6',3,'nan',NULL,NULL,'nan',NULL);
+INSERT INTO "metrics" VALUES('f8cdc5ef874f4d9b8694bc7ac9eb5de6',3,'up',NULL,NULL,'inf',NULL);
+INSERT INTO "metrics" VALUES('f8cdc5ef874f4d9b8694bc7ac9eb5de6',3,'down',NULL,NULL,'-inf',4);
 CREATE TABLE mmlab_alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT mmlab_alembic_version_pkc PRIMARY KEY (version_num)
@@ -859,7 +861,7 @@ CREATE TABLE properties (
 	value TEXT NOT NULL, 
 	CONSTRAINT pk_properties PRIMARY KEY ("key")
 );
-INSERT INTO "properties" VALUES('id','c1f617bc258d4f0ab373fa2ba3ae4848');
+INSERT INTO "properties" VALUES('id','07d18f38dc594a3c845eadf0d5fb09df');
 INSERT INTO "properties" VALUES('runs_folder','token of a folder');
 CREATE TABLE queue (
 	id INTEGER NOT NULL, 
@@ -886,12 +888,12 @@ CREATE TABLE queue (
 	CONSTRAINT ck_queue_lease CHECK ((status = 'running') = (worker IS NOT NULL) AND (status = 'running') = (lease_until IS NOT NULL)), 
 	CONSTRAINT ck_queue_ended CHECK ((status IN ('done', 'failed', 'cancelled')) = (ended_at IS NOT NULL))
 );
-INSERT INTO "queue" VALUES(1,6,'queued','failed',0,'[]',NULL,0,NULL,1,NULL,NULL,0,NULL,'a plugin is missing 🦜','2026-11-30 18:41:01.576000','2026-11-30 18:41:01.625');
-INSERT INTO "queue" VALUES(2,7,'queued','cancelled',-1,'[]',NULL,0,NULL,1,NULL,NULL,0,NULL,NULL,'2026-11-30 18:41:01.576000','2026-11-30 18:41:01.659');
-INSERT INTO "queue" VALUES(3,8,'queued','running',-2,'[]',NULL,0,NULL,3,'worker','2026-11-30 18:42:02.924',1,'signal 9',NULL,'2026-11-30 18:41:01.576000',NULL);
-INSERT INTO "queue" VALUES(4,9,'queued','queued',-3,'[]',NULL,0,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 18:41:01.576000',NULL);
-INSERT INTO "queue" VALUES(5,10,'queued','queued',-4,'[]',NULL,0,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 18:41:01.576000',NULL);
-INSERT INTO "queue" VALUES(6,11,'queued','queued',0,'["trained"]',NULL,1,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 18:41:03.367000',NULL);
+INSERT INTO "queue" VALUES(1,6,'queued','failed',0,'[]',NULL,0,NULL,1,NULL,NULL,0,NULL,'a plugin is missing 🦜','2026-11-30 19:31:14.796000','2026-11-30 19:31:14.808');
+INSERT INTO "queue" VALUES(2,7,'queued','cancelled',-1,'[]',NULL,0,NULL,1,NULL,NULL,0,NULL,NULL,'2026-11-30 19:31:14.796000','2026-11-30 19:31:14.813');
+INSERT INTO "queue" VALUES(3,8,'queued','running',-2,'[]',NULL,0,NULL,3,'worker','2026-11-30 19:32:14.826',1,'signal 9',NULL,'2026-11-30 19:31:14.796000',NULL);
+INSERT INTO "queue" VALUES(4,9,'queued','queued',-3,'[]',NULL,0,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 19:31:14.796000',NULL);
+INSERT INTO "queue" VALUES(5,10,'queued','queued',-4,'[]',NULL,0,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 19:31:14.796000',NULL);
+INSERT INTO "queue" VALUES(6,11,'queued','queued',0,'["trained"]',NULL,1,NULL,0,NULL,NULL,0,NULL,NULL,'2026-11-30 19:31:14.831000',NULL);
 CREATE TABLE rankings (
 	evaluation_id INTEGER NOT NULL, 
 	sample_id INTEGER NOT NULL, 
@@ -965,8 +967,8 @@ CREATE TABLE run_artifacts (
 	CONSTRAINT fk_run_artifacts_sample_id FOREIGN KEY(sample_id) REFERENCES samples (id), 
 	CONSTRAINT uq_run_artifacts_run_id_path UNIQUE (run_id, path)
 );
-INSERT INTO "run_artifacts" VALUES(1,'982cd0dd87f343eda391e766cb5a8227',NULL,NULL,'best','982cd0dd87f343eda391e766cb5a8227/best.safetensors','abababababababababababababababababababababababababababababababab',12);
-INSERT INTO "run_artifacts" VALUES(2,'809f708f3716464380b91cd86e39ccf7',NULL,NULL,'best','809f708f3716464380b91cd86e39ccf7/best.safetensors','abababababababababababababababababababababababababababababababab',12);
+INSERT INTO "run_artifacts" VALUES(1,'51223bb009e14773a2f7f4101bf96c41',NULL,NULL,'best','51223bb009e14773a2f7f4101bf96c41/best.safetensors','abababababababababababababababababababababababababababababababab',12);
+INSERT INTO "run_artifacts" VALUES(2,'f8cdc5ef874f4d9b8694bc7ac9eb5de6',NULL,NULL,'best','f8cdc5ef874f4d9b8694bc7ac9eb5de6/best.safetensors','abababababababababababababababababababababababababababababababab',12);
 CREATE TABLE runs (
 	id TEXT NOT NULL, 
 	spec_id INTEGER, 
@@ -995,11 +997,11 @@ CREATE TABLE runs (
 	CONSTRAINT fk_runs_spec_id FOREIGN KEY(spec_id) REFERENCES specs (id), 
 	CONSTRAINT uq_runs_train_hash_replicate UNIQUE (train_hash, replicate)
 );
-INSERT INTO "runs" VALUES('982cd0dd87f343eda391e766cb5a8227',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-0','group-done',0,0,'done',1,NULL,NULL,'2026-11-30 18:40:59.272','2026-11-30 18:40:59.596','2026-11-30 18:41:00.361','{"git": null}','{"seconds": 1.5}',NULL,NULL);
-INSERT INTO "runs" VALUES('809f708f3716464380b91cd86e39ccf7',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-1','group-done',1,0,'done',1,NULL,NULL,'2026-11-30 18:41:00.741','2026-11-30 18:41:00.832','2026-11-30 18:41:00.951','{"git": null}','{"seconds": 1.5}',NULL,NULL);
-INSERT INTO "runs" VALUES('bc114f84989b46fb8fe0fbad912f11e3',2,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-failed-0','group-failed',0,0,'failed',1,NULL,NULL,'2026-11-30 18:41:01.049','2026-11-30 18:41:01.170','2026-11-30 18:41:01.217','{"git": null}','{}','not finite',NULL);
-INSERT INTO "runs" VALUES('b1bd0950274443239f1e4215164183fc',3,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-released-0','group-released',0,0,'queued',1,NULL,NULL,'2026-11-30 18:41:01.312','2026-11-30 18:41:01.396',NULL,'{"git": null}','{}',NULL,NULL);
-INSERT INTO "runs" VALUES('e5ba75c81ac3419294e7af8e6ca90022',4,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-running-0','group-running',0,0,'running',1,'worker','2026-11-30 18:42:01.551','2026-11-30 18:41:01.532','2026-11-30 18:41:01.551',NULL,'{"git": null}','{}',NULL,NULL);
+INSERT INTO "runs" VALUES('51223bb009e14773a2f7f4101bf96c41',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-0','group-done',0,0,'done',1,NULL,NULL,'2026-11-30 19:31:14.677','2026-11-30 19:31:14.685','2026-11-30 19:31:14.724','{"git": null}','{"seconds": 1.5}',NULL,NULL);
+INSERT INTO "runs" VALUES('f8cdc5ef874f4d9b8694bc7ac9eb5de6',1,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-done-1','group-done',1,0,'done',1,NULL,NULL,'2026-11-30 19:31:14.738','2026-11-30 19:31:14.742','2026-11-30 19:31:14.757','{"git": null}','{"seconds": 1.5}',NULL,NULL);
+INSERT INTO "runs" VALUES('5f50d7e7c53b469bafecb0f3ab1c56a9',2,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-failed-0','group-failed',0,0,'failed',1,NULL,NULL,'2026-11-30 19:31:14.760','2026-11-30 19:31:14.764','2026-11-30 19:31:14.768','{"git": null}','{}','not finite',NULL);
+INSERT INTO "runs" VALUES('7b259bf7257149ebb282b8b5f7d94051',3,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-released-0','group-released',0,0,'queued',1,NULL,NULL,'2026-11-30 19:31:14.772','2026-11-30 19:31:14.775',NULL,'{"git": null}','{}',NULL,NULL);
+INSERT INTO "runs" VALUES('f29c4e4f42a3453d931abaccbb562001',4,'emoji','fusion=gating','{"fusion": {"use": "gating"}}','{"name": "emoji", "fusion": {"use": "gating"}}','train-running-0','group-running',0,0,'running',1,'worker','2026-11-30 19:32:14.786','2026-11-30 19:31:14.783','2026-11-30 19:31:14.786',NULL,'{"git": null}','{}',NULL,NULL);
 CREATE TABLE sample_results (
 	evaluation_id INTEGER NOT NULL, 
 	sample_id INTEGER NOT NULL, 
@@ -1082,15 +1084,15 @@ CREATE TABLE samples (
 	id INTEGER NOT NULL, 
 	dataset_revision TEXT NOT NULL, 
 	split TEXT NOT NULL, 
-	stable_id TEXT NOT NULL, 
+	stable_id TEXT NOT NULL, cluster TEXT, 
 	CONSTRAINT pk_samples PRIMARY KEY (id), 
 	CONSTRAINT uq_samples_dataset_revision_split_stable_id UNIQUE (dataset_revision, split, stable_id)
 );
-INSERT INTO "samples" VALUES(1,'revision-1','test','a');
-INSERT INTO "samples" VALUES(2,'revision-1','test','b 🦜');
-INSERT INTO "samples" VALUES(3,'revision-1','test','c');
-INSERT INTO "samples" VALUES(4,'revision-0','train','seen 🦜');
-INSERT INTO "samples" VALUES(5,'revision-0','train','also seen');
+INSERT INTO "samples" VALUES(1,'revision-1','test','a',NULL);
+INSERT INTO "samples" VALUES(2,'revision-1','test','b 🦜',NULL);
+INSERT INTO "samples" VALUES(3,'revision-1','test','c',NULL);
+INSERT INTO "samples" VALUES(4,'revision-0','train','seen 🦜',NULL);
+INSERT INTO "samples" VALUES(5,'revision-0','train','also seen',NULL);
 CREATE TABLE shots (
 	evaluation_id INTEGER NOT NULL, 
 	sample_id INTEGER NOT NULL, 
@@ -1131,15 +1133,15 @@ CREATE TABLE specs (
 	CONSTRAINT uq_specs_hash UNIQUE (hash)
 );
 INSERT INTO "specs" VALUES(1,'e12362867f8728f975bac03123874a178c2eac011cfb504df6bd0f044ffeb86b','emoji.toml','name = "emoji" # done 🦜
-','{"name": "emoji"}','2026-11-30 18:40:58.661');
+','{"name": "emoji"}','2026-11-30 19:31:14.673');
 INSERT INTO "specs" VALUES(2,'1b87ca647a8e805d3aae47d86956f3c4bb806910153c2feca3ddd456a21ce0c3','emoji.toml','name = "emoji" # failed 🦜
-','{"name": "emoji"}','2026-11-30 18:41:01.047');
+','{"name": "emoji"}','2026-11-30 19:31:14.759');
 INSERT INTO "specs" VALUES(3,'bc591cbd6652bccbe6f42101632328abe8f7e85a7344fecee6bdf214c9e6c0a5','emoji.toml','name = "emoji" # released 🦜
-','{"name": "emoji"}','2026-11-30 18:41:01.311');
+','{"name": "emoji"}','2026-11-30 19:31:14.770');
 INSERT INTO "specs" VALUES(4,'d0971237a8dbfefc3ea431aac15808f457474dcecfb24088bc202bf642e0542c','emoji.toml','name = "emoji" # running 🦜
-','{"name": "emoji"}','2026-11-30 18:41:01.531');
+','{"name": "emoji"}','2026-11-30 19:31:14.782');
 INSERT INTO "specs" VALUES(5,'380893809810c7a4b8bd1464f2624406fd5b4d5813f931924698bd65e8062346','emoji.toml','name = "emoji" # one 🦜
-','{"name": "emoji"}','2026-11-30 18:41:01.559');
+','{"name": "emoji"}','2026-11-30 19:31:14.790');
 CREATE TABLE thumbnails (
 	sample_id INTEGER NOT NULL, 
 	image BLOB NOT NULL, 
@@ -1341,7 +1343,7 @@ SELECT runs.id AS run_id, runs.experiment AS experiment, runs.cell AS cell, runs
     evaluations.condition, evaluations.split, evaluations.dataset_revision,
     evaluations.protocol_hash, sample_results.sample_id, samples.stable_id AS sample,
     sample_results.rank, sample_results.probability, labels.text AS top_label,
-    sample_results.top_probability, sample_results.has_tie, sample_results.outcome
+    sample_results.top_probability, sample_results.has_tie, sample_results.outcome, samples.cluster
 FROM sample_results
 JOIN evaluations ON evaluations.id = sample_results.evaluation_id
 JOIN runs ON runs.id = evaluations.run_id

@@ -20,6 +20,7 @@ from mmlab.report.compare.comparison import Comparison, compare
 from mmlab.report.compare.sides import find_sides
 from mmlab.report.compare.tables import summary
 from mmlab.report.render.compared import facts_of, to_markdown, write_comparison
+from mmlab.statistics.differences import paired_difference
 from mmlab.store import Store, open_store
 
 COUNT = 120
@@ -89,6 +90,24 @@ def test_one_seed_each_is_of_these_models_and_has_the_exact_test(sqlite_store: S
     assert verdict.mcnemar_p == pytest.approx(binomtest(2, 11).pvalue)
     assert "over new samples; another seed is not in them (60 samples, one seed each)" in (
         to_markdown(found)
+    )
+
+
+def test_clusters_widen_differences_and_forbid_mcnemars_test(sqlite_store: Store) -> None:
+    ranks = np.ones((2, 60), dtype=int)
+    ranks[0, :20] = 2  # four clusters of five are gained
+    for place, cell in enumerate(("base", "good")):
+        result = ranked(ranks[place].tolist())
+        assert result.samples is not None
+        clusters = [f"group {number // 5}" for number in range(60)]
+        samples = replace(result.samples, clusters=clusters)
+        record(sqlite_store, replace(result, samples=samples), cell=cell)
+    (verdict,) = compare(sqlite_store, ["emoji"]).verdicts
+    assert verdict.mcnemar_p is None
+    assert (verdict.difference.samples, verdict.difference.clusters) == (60, 12)
+    expected = paired_difference(ranks[1:] == 1, ranks[:1] == 1, np.arange(60) // 5)
+    assert (verdict.difference.low, verdict.difference.high) == pytest.approx(
+        (expected.low, expected.high)
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from sqlalchemy import select
 from support.report_values import asked, beyond, ranked, record
 
 from mmlab.metric import Metric
@@ -18,6 +19,7 @@ from mmlab.statistics.means import estimate_mean
 from mmlab.statistics.shares import estimate_share
 from mmlab.statistics.variance import board_scatter
 from mmlab.store import Store
+from mmlab.store.views import sample_outcomes
 
 
 def scored(top1: float, **metrics: float | None) -> EvaluationResult:
@@ -109,6 +111,35 @@ def test_one_seed_has_the_interval_over_new_samples(store: Store, metric: str, k
     found, expected = row(store, metric), estimate_share(hits([ranks], k))
     assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
     assert (found["interval"], found["samples"]) == ("samples", 60)
+
+
+def together(outcomes: list[float], size: int) -> EvaluationResult:
+    """Outcomes of samples that were drawn so many together."""
+    result = asked(outcomes)
+    assert result.samples is not None
+    clusters = [f"person {place // size}" for place in range(len(outcomes))]
+    return replace(result, samples=replace(result.samples, clusters=clusters))
+
+
+def test_samples_that_were_drawn_together_count_as_clusters(store: Store) -> None:
+    """Five pictures of each of twenty persons, of whom the same model gets all or none right."""
+    outcomes = [float(place // 5 % 2) for place in range(100)]
+    record(store, together(outcomes, 5))
+    found = row(store)
+    clusters = [place // 5 for place in range(100)]
+    expected, alone = estimate_share([outcomes], clusters), estimate_share([outcomes])
+    assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
+    assert alone.low is not None
+    assert alone.low - found["low"] > 0.05  # type: ignore[operator]
+
+
+def test_what_was_drawn_together_is_known_once_and_stays(store: Store) -> None:
+    record(store, asked([1.0, 0.0] * 10), seed=0)
+    record(store, together([1.0, 0.0] * 10, 2), seed=1)
+    record(store, together([1.0, 0.0] * 10, 4), seed=2)
+    rows = store.frame(select(sample_outcomes.c.sample, sample_outcomes.c.cluster).distinct())
+    found = dict(rows.sort("sample").iter_rows())
+    assert found == {f"sample-{place:04d}": f"person {place // 2}" for place in range(20)}
 
 
 def test_four_samples_are_too_few(store: Store) -> None:

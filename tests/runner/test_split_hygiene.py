@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from sqlalchemy import select
 from support.lab import CLASSIFICATION, TRAIN, Lab
 from support.manifests import write_csv
+
+from mmlab.store.views import sample_outcomes
 
 ENCODER = '[encoders.image]\nuse = "convnet"\nwidth = 8\nimage_size = 16\n'
 HEAD = '[fusion]\nuse = "concat"\n\n[head]\nuse = "linear"\n'
@@ -128,3 +131,15 @@ def test_labels_that_differ_in_case_are_told_where_nothing_else_is_known(sqlite_
     spec = sqlite_lab.write("toy")
     sqlite_lab.run(spec)
     assert not [note for note in sqlite_lab.shown.notes if "splits" in note]
+
+
+def test_groups_of_evaluated_samples_are_kept_as_clusters(sqlite_lab: Lab) -> None:
+    write_pictures(sqlite_lab.folder)
+    people = {"f": "cid", "g": "cid", "h": ""}
+    test = [row(name, "dog", "test", who) for name, who in people.items()]
+    write_csv(sqlite_lab.folder / "index.csv", [*CLEAN[:-1], *test])
+    sqlite_lab.run_one(sqlite_lab.write("groups", SPEC))
+    query = select(sample_outcomes.c.sample, sample_outcomes.c.cluster)
+    with sqlite_lab.store() as store:
+        kept = store.frame(query.order_by(sample_outcomes.c.sample))
+    assert kept.rows() == [("test-f", "cid"), ("test-g", "cid"), ("test-h", None)]

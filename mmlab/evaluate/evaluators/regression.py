@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mmlab.data.samples import target_names
+from mmlab.data.samples import groups_of, target_names
 from mmlab.errors import DataError, explain
 from mmlab.evaluate.encode import Encoded
 from mmlab.evaluate.evaluator import ProtocolQuestion, make_protocol, needs_prediction, nothing_left
@@ -90,7 +90,7 @@ class Regression:
                 subject=subject.describe(subject.model.inputs, None),
                 metrics=measure(errors, truths, names),
                 skipped=len(encoded.ids) - len(ids),
-                samples=_sample_results(ids, errors),
+                samples=_sample_results(ids, errors, groups_of(encoded.dataset, indexes)),
                 targets=SampleTargets(names, truths, predicted),
             )
         ]
@@ -135,7 +135,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return math.fsum(found) / len(found) if found else None
 
 
-def _sample_results(ids: Sequence[str], errors: Doubles) -> SampleResults:
+def _sample_results(
+    ids: Sequence[str], errors: Doubles, clusters: Sequence[str | None] | None
+) -> SampleResults:
     count = len(ids)
     unknown = np.full(count, np.nan, dtype=np.float32)
     return SampleResults(
@@ -147,6 +149,7 @@ def _sample_results(ids: Sequence[str], errors: Doubles) -> SampleResults:
         top_probability=unknown,
         has_tie=np.zeros(count, dtype=np.bool_),
         outcome=-np.nanmean(np.square(errors), axis=1).astype(np.float32),
+        clusters=clusters,
     )
 
 

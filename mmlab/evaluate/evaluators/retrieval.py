@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, Literal
@@ -12,6 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from mmlab.data.samples import groups_of
 from mmlab.data.tables import take_rows
 from mmlab.evaluate.encode import Encoded
 from mmlab.evaluate.evaluator import (
@@ -140,7 +142,7 @@ class Retrieval:
             subject={**described, SHARED_CAPTIONS: shared},
             metrics=measure(found.rank, len(answers.ids)),
             skipped=len(encoded.ids) - len(set(asked.indexes)),
-            samples=_sample_results(found),
+            samples=_sample_results(found, _clusters(encoded, asked)),
             thumbnails=make_thumbnails(encoded.dataset, asked.ids, asked.indexes, self.cards),
         )
 
@@ -259,7 +261,7 @@ def measure(ranks: Ints, count: int) -> dict[str, float | None]:
     return {**recalls, "median_rank": float(np.median(ranks))}
 
 
-def _sample_results(found: Direction) -> SampleResults:
+def _sample_results(found: Direction, clusters: Sequence[str | None] | None) -> SampleResults:
     count = len(found.asked.ids)
     unknown: Floats = np.full(count, np.nan, dtype=np.float32)
     return SampleResults(
@@ -271,4 +273,15 @@ def _sample_results(found: Direction) -> SampleResults:
         top_probability=unknown,
         has_tie=found.has_tie,
         outcome=(found.rank == 1).astype(np.float32),
+        clusters=clusters,
     )
+
+
+def _clusters(encoded: Encoded, asked: Side) -> list[str | None] | None:
+    """What queries were drawn together with: their group, else the sample that several are of."""
+    groups = groups_of(encoded.dataset, asked.indexes)
+    often = Counter(asked.indexes)
+    own = [encoded.ids[index] if often[index] > 1 else None for index in asked.indexes]
+    if groups is None:
+        return own if any(name is not None for name in own) else None
+    return [group or name for group, name in zip(groups, own, strict=True)]

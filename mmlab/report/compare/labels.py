@@ -104,7 +104,8 @@ def _label_changes(
     for (label,), rows in truths.group_by(["label"], maintain_order=True):
         places = rows["place"].to_numpy()
         left, right = before[:, places], after[:, places]
-        difference = paired_difference(right, left, scale=answers.scale)
+        clusters = None if answers.clusters is None else answers.clusters[places]
+        difference = paired_difference(right, left, clusters, scale=answers.scale)
         means = float(left.mean()), float(right.mean())
         found.append(LabelChange(str(label), len(places), *means, difference))
     known = [one.difference.p_value for one in found if one.difference.p_value is not None]

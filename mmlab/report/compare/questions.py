@@ -15,10 +15,11 @@ import numpy as np
 from sqlalchemy import select
 
 from mmlab.errors import UsageError, explain
+from mmlab.metric import SHARE
 from mmlab.report.boards.words import comparison_label, listed, tell_differences
 from mmlab.report.compare.sides import Side
-from mmlab.report.outcomes import Array, BySeed, Numbers, Outcomes, scale_of
-from mmlab.statistics.estimates import Scale
+from mmlab.report.outcomes import Array, BySeed, Numbers, Outcomes
+from mmlab.statistics.estimates import Scale, scale_of
 from mmlab.store import Store, views
 
 #: Sides that a message names.
@@ -64,8 +65,9 @@ class Answers:
     """Values of a question's metric for the samples that all sides answered, in one order.
 
     `values` has an array (seeds, samples) a side, `ranks` the best rank of a truth in the same
-    shape, None where some have none; `samples` are the ids, and `dropped` counts the samples of
-    which not all sides have a value.
+    shape, None where some have none; `samples` are the ids, `clusters` numbers what of them was
+    drawn together, None where each was drawn alone. `dropped` counts the samples of which not all
+    sides have a value.
     """
 
     question: Question
@@ -74,6 +76,7 @@ class Answers:
     ranks: tuple[Array, ...] | None
     scale: Scale
     dropped: int
+    clusters: Numbers | None = None
 
 
 def find_questions(
@@ -194,8 +197,9 @@ def read_answers(store: Store, question: Question) -> Answers:
         names,
         values,
         tuple(one.on(shared) for one in known) if len(known) == len(sides) else None,
-        scale_of(question.unit, values),
+        scale_of(np.concatenate([one.ravel() for one in values]), is_share=question.unit == SHARE),
         len(asked) - len(shared),
+        sides[0].clusters_on(shared),
     )
 
 

@@ -80,7 +80,7 @@ def judge(answers: Answers, names: Sequence[str]) -> list[Verdict]:
 
 def scatter_of(answers: Answers) -> SeedScatter | None:
     """What seeds do, pooled over the sides: of three at least that have several seeds."""
-    rows = [measure(side).squares for side in answers.values]
+    rows = [measure(side, answers.clusters).squares for side in answers.values]
     return board_scatter(stacked(rows), answers.scale)
 
 
@@ -88,9 +88,10 @@ def _verdict(
     answers: Answers, row: int, names: tuple[str, str], scatter: SeedScatter | None
 ) -> Verdict:
     before, after = answers.values[0], answers.values[row]
-    found = paired_difference(after, before, scale=answers.scale, scatter=scatter)
+    found = paired_difference(after, before, answers.clusters, scale=answers.scale, scatter=scatter)
     sign = 1 if answers.question.better == "higher" else -1
-    are_single = len(before) == len(after) == 1
+    # McNemar's test is wrong where samples were drawn together.
+    are_single = len(before) == len(after) == 1 and answers.clusters is None
     ranks = answers.ranks
     return Verdict(
         question=answers.question,
@@ -112,7 +113,7 @@ def _verdict(
 def _detectable(
     after: Array, before: Array, answers: Answers, scatter: SeedScatter | None
 ) -> float:
-    design = design_of(after, before, scale=answers.scale, scatter=scatter)
+    design = design_of(after, before, answers.clusters, scale=answers.scale, scatter=scatter)
     return smallest_detectable(design)
 
 
@@ -122,7 +123,8 @@ def with_needs(verdict: Verdict, answers: Answers, row: int) -> Verdict:
     if verdict.word != "no difference shown" or value == 0:
         return verdict
     before, after = answers.values[0], answers.values[row]
-    design = design_of(after, before, scale=answers.scale, scatter=scatter_of(answers))
+    scatter, clusters = scatter_of(answers), answers.clusters
+    design = design_of(after, before, clusters, scale=answers.scale, scatter=scatter)
     needs = seeds_needed(design, value), clusters_needed(design, value)
     return replace(verdict, seeds_needed=needs[0], samples_needed=needs[1])
 
