@@ -88,7 +88,7 @@ def stopped_by_schedulers() -> Iterator[None]:
     """
     before = dict[int, object]()
     if threading.current_thread() is threading.main_thread():
-        for number in _SIGNALS[1:]:
+        for number in map(int, _SIGNALS[1:]):
             if signal.getsignal(number) == signal.SIG_DFL:
                 before[number] = signal.signal(number, _end)
     try:
