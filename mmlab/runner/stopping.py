@@ -88,9 +88,9 @@ def stopped_by_schedulers() -> Iterator[None]:
     """
     before = dict[int, object]()
     if threading.current_thread() is threading.main_thread():
-        for asked in _SIGNALS[1:]:
-            if signal.getsignal(asked) == signal.SIG_DFL:
-                before[asked] = signal.signal(asked, _end)
+        for number in map(int, _SIGNALS[1:]):
+            if signal.getsignal(number) == signal.SIG_DFL:
+                before[number] = signal.signal(number, _end)
     try:
         yield
     finally:

@@ -36,11 +36,10 @@ class Sealed:
 
     def __str__(self) -> str:
         """What a person should know and do."""
-        said = [line.removeprefix("  found: ") for line in self.reason.splitlines()[:2]]
         return explain(
             str(self.path),
             "the run has ended and is not in the database yet; this file holds all of it",
-            found="; ".join(said),
+            found=self.reason,
             allowed="a database that can be reached",
             next_step="mmlab sync when the database is back; the next mmlab run does so too",
         )

@@ -394,7 +394,6 @@ def test_a_database_that_was_deleted_is_told_and_all_is_kept(
         assert time.monotonic() - began < 5
         assert sealed is not None
         assert "no such file" in sealed.reason
-        assert "while it was used; no such file\n  allowed:" in str(sealed)
     path.with_suffix(".moved").rename(path)
     assert [one.status for one in sync_folder(sqlite_store, folder)] == ["recorded"]
     assert curve(sqlite_store, claim.run_id) == losses(21)
