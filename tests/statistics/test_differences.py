@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from support.coverage.usual import wilson_interval
 
 from mmlab.statistics.crossed import measure, stacked
 from mmlab.statistics.differences import (
@@ -14,7 +15,6 @@ from mmlab.statistics.differences import (
     unpaired_limits,
 )
 from mmlab.statistics.estimates import TOO_FEW_SAMPLES
-from mmlab.statistics.intervals import wilson_interval
 from mmlab.statistics.variance import board_scatter
 
 

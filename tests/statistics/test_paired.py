@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
-
-from mmlab.statistics.intervals import paired_interval
+from support.coverage.usual import paired_interval
 
 
 def test_one_seed_is_the_paired_t_interval_of_the_library() -> None:

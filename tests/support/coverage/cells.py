@@ -12,9 +12,9 @@ from scipy.special import stdtrit
 
 from mmlab.statistics.crossed import MeanSquares, fields_of, stacked
 from mmlab.statistics.estimates import UPPER, Array
-from mmlab.statistics.intervals import student_half_width, wilson_interval
 from mmlab.statistics.shares import share_limits
 from mmlab.statistics.variance import pooled_scatter
+from support.coverage.usual import student_half_width, wilson_interval
 from support.coverage.worlds import World, draw_recipes
 
 ACCURACIES = (0.5, 0.8, 0.95, 0.995)

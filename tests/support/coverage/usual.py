@@ -1,30 +1,15 @@
-"""Intervals around means, and around means of paired differences. All are closed formulas.
-
-An interval is a 95 % interval and says in one word what it varies over, for two of different words
-must not be read as one:
-
-- `seeds`: Student t over the means of the seeds. It covers the randomness of training and nothing
-  else: the evaluated samples are the same for every seed.
-- `draws`: Student t over draws that an evaluation made, of shots say, for one seed.
-- `wilson`: Wilson's score interval for a share of hits among samples, for one seed. It covers the
-  draw of the samples and nothing else: another seed may well fall outside.
-- `normal`: as `wilson`, for outcomes other than 0 and 1: mean +- 1.96 standard errors.
-- `none`: one seed, and the metric is no mean over samples that the store knows.
-"""
+"""The usual intervals, as tables print them elsewhere: what those of mmlab are compared with."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-IntervalKind = Literal["seeds", "draws", "wilson", "normal", "none"]
-INTERVAL_KINDS: tuple[IntervalKind, ...] = get_args(IntervalKind)
 #: What an interval of paired differences covers.
 PairedKind = Literal["seeds and samples", "samples", "none"]
-PAIRED_KINDS: tuple[PairedKind, ...] = ("seeds and samples", "samples", "none")
 
 LEVEL = 0.95
 #: The standard normal quantile of (1 + LEVEL) / 2.
