@@ -25,7 +25,7 @@ SETTINGS = ("cache", "db", "device", "lease", "runs")
 PATHS = ("cache", "db", "runs")
 #: The verbs that have others below them, which cannot be asked without importing them.
 BELOW = {
-    "db": ("init", "upgrade", "current", "runs"),
+    "db": ("init", "upgrade", "current", "grants", "runs"),
     "import": ("clip-benchmark", "open-clip", "predictions"),
     "export": ("clip-benchmark",),
 }

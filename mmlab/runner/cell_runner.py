@@ -117,21 +117,6 @@ class CellRunner:
             changes.append(f"the device: {self._lost_device}")
         return replace(ended, left_behind=changes)
 
-    def read_questions(
-        self, run_ids: Sequence[str], files: Sequence[Path], coordinator: Coordinator
-    ) -> None:
-        """Read what files ask more of finished runs. Raises SpecError or PluginError."""
-        from mmlab.runner.questions import Questions  # of which no cell knows
-
-        details = [coordinator.run_detail(run_id) for run_id in run_ids]
-        self._questions = Questions(self, details, files)
-
-    def ask(self, run_id: str, coordinator: Coordinator) -> Ended:
-        """Evaluate one of these runs on that. Raises StoreError."""
-        before = Surroundings.now()
-        ended = self._questions.ask(run_id, coordinator)
-        return replace(ended, left_behind=before.changes())
-
     def ask_to_stop(self) -> None:
         """Interrupt what this process is executing; training ends its step first."""
         raise KeyboardInterrupt

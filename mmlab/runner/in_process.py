@@ -13,7 +13,7 @@ from mmlab.errors import MmlabError
 from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
 from mmlab.runner.cell_runner import CellRunner
-from mmlab.runner.coordinator import Display, Outcome
+from mmlab.runner.coordinator import Coordinator, Display, Ended, Outcome
 from mmlab.runner.follow import END, follow, require_equal_plans
 from mmlab.runner.runner import RunOptions, run_prepared
 from mmlab.spec import Override
@@ -24,7 +24,7 @@ def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> l
     """As `mmlab.runner.runner.run_specs`; processes that follow give nothing."""
     with open_group(options.group_seconds) as group:
         plans = plan_together(paths, options.overrides, group)
-        runner = CellRunner(options.device, group)
+        runner = InProcess(options.device, group)
         if not group.is_main:
             follow(plans, group, runner.device)
             return []
@@ -34,10 +34,26 @@ def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> l
             group.broadcast(END)
 
 
+class InProcess(CellRunner):
+    """Executes cells, and evaluates finished runs further, in this process."""
+
+    def read_questions(
+        self, run_ids: Sequence[str], files: Sequence[Path], coordinator: Coordinator
+    ) -> None:
+        """Read what files ask more of finished runs. Raises SpecError or PluginError."""
+        from mmlab.runner.questions import Questions  # of which no cell knows
+
+        self.questions = Questions(self, run_ids, files, coordinator)
+
+    def ask(self, run_id: str, coordinator: Coordinator) -> Ended:
+        """Evaluate one of these runs on that. Raises StoreError."""
+        return self.questions.ask(run_id, coordinator)
+
+
 @contextmanager
-def executor(options: RunOptions) -> Iterator[CellRunner]:
+def executor(options: RunOptions) -> Iterator[InProcess]:
     """What executes cells, here."""
-    yield CellRunner(options.device)
+    yield InProcess(options.device)
 
 
 def plan_together(

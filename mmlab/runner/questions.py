@@ -21,6 +21,7 @@ from mmlab.runner.cell_runner import CellRunner
 from mmlab.runner.cells import plan_of
 from mmlab.runner.coordinator import Coordinator, Ended
 from mmlab.runner.identity import Confirmer
+from mmlab.runner.surroundings import Surroundings
 from mmlab.spec import DatasetTable, EvaluateTable, Spec
 from mmlab.spec.checks import check_part
 from mmlab.spec.document import Document
@@ -28,7 +29,6 @@ from mmlab.spec.faults import Fault
 from mmlab.spec.load import Checked, read_tables
 from mmlab.spec.overrides import Overridden
 from mmlab.spec.tables import EvaluationsFile
-from mmlab.store import RunDetail
 
 
 class Questions:
@@ -38,8 +38,13 @@ class Questions:
     """
 
     def __init__(
-        self, runner: CellRunner, details: Sequence[RunDetail], files: Sequence[Path]
+        self,
+        runner: CellRunner,
+        run_ids: Sequence[str],
+        files: Sequence[Path],
+        coordinator: Coordinator,
     ) -> None:
+        details = [coordinator.run_detail(run_id) for run_id in run_ids]
         self.runner = runner
         self.asked = {
             detail.run.run_id: (
@@ -51,8 +56,10 @@ class Questions:
 
     def ask(self, run_id: str, coordinator: Coordinator) -> Ended:
         """Evaluate one of the runs on what it has not been asked before."""
+        before = Surroundings.now()
         _, plan, _ = self.asked[run_id]
-        return self.runner.attempt(plan, partial(self._ask, run_id, coordinator))
+        ended = self.runner.attempt(plan, partial(self._ask, run_id, coordinator))
+        return replace(ended, left_behind=before.changes())
 
     def _ask(self, run_id: str, coordinator: Coordinator, plan: Plan) -> Ended:
         row, _, names = self.asked[run_id]

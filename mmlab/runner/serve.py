@@ -64,10 +64,13 @@ class _Child:
         return self.runner.execute(queued, self.coordinator)
 
     def read_questions(self, run_ids: Sequence[str], files: Sequence[str]) -> None:
-        self.runner.read_questions(run_ids, [Path(file) for file in files], self.coordinator)
+        from mmlab.runner.questions import Questions  # of which no cell knows
+
+        paths = [Path(file) for file in files]
+        self.questions = Questions(self.runner, run_ids, paths, self.coordinator)
 
     def ask(self, run_id: str) -> Ended:
-        return self.runner.ask(run_id, self.coordinator)
+        return self.questions.ask(run_id, self.coordinator)
 
 
 def _override(kind: str, text: str) -> Override:

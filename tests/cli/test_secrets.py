@@ -70,12 +70,14 @@ VERBS = {
     "report": ("report",),
     "report --out": ("report", "--out", "report.html"),
     "report --json": ("report", "--json"),
+    "compare": ("compare", "one", "other"),
     "import": ("import", "clip-benchmark", "figures.json"),
     "export": ("export", "clip-benchmark"),
     "gc": ("gc",),
     "db init": ("db", "init"),
     "db upgrade": ("db", "upgrade"),
     "db current": ("db", "current"),
+    "db grants": ("db", "grants", "analyst"),
 }
 FIGURES = (
     '{"dataset": "cifar10", "model": "ViT-B-32", "pretrained": "openai", '

@@ -166,7 +166,7 @@ def test_none_of_the_labels_is_a_negative_from_the_file_to_the_database(sqlite_l
     assert subset.metrics == classified.metrics  # there is one input
     with lab.store() as store:
         told = leaderboard(store).filter(pl.col("metric") == "top1")
-    assert set(told["interval"]) == {"wilson"}  # it is the mean of the outcomes that there are
+    assert set(told["interval"]) == {"samples"}  # it is the mean of the outcomes that there are
 
 
 SHORT = "[train]\nepochs = 8\nbatch_size = 40\nlr = 0.02\nweight_decay = 0.0\n"

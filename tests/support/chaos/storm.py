@@ -114,7 +114,7 @@ def work(url: str, folder: Path, weather: Weather, beats: Beats, number: int) ->
 
 def work_with(executor: TorchFree, url: str, runs: Path, options: WorkOptions) -> None:
     """`mmlab work` with this executor in the place of child processes."""
-    runner._executor = lambda options: nullcontext(executor)
+    runner.executor_of = lambda options: nullcontext(executor)
     runner.work(RunOptions(url, runs, work=options), Silent())
 
 
