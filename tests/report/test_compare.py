@@ -119,6 +119,8 @@ def test_a_run_beside_itself_or_alone_is_refused(sqlite_store: Store) -> None:
         compare(sqlite_store, ["emoji"])
     with pytest.raises(UsageError, match="no such run"):
         compare(sqlite_store, ["emoji", "nothing"])
+    with pytest.raises(UsageError, match=r"no such cell\n  found: 'basse'; did you mean 'base'\?"):
+        compare(sqlite_store, ["emoji:base", "emoji:basse"])
     assert len(find_sides(sqlite_store, ["emoji:base", run[:10]])) == 2
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,6 +15,8 @@ from mmlab.store import Store, views
 
 # Rows of frames: values of whatever type.
 Row = dict[str, Any]
+#: Cells that a message lists.
+_SHOWN = 20
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,10 @@ def _rows(store: Store) -> list[Row]:
 def _sides_of(store: Store, rows: Sequence[Row], name: str) -> Iterator[Side]:
     meant = [row for row in rows if row["experiment"] == name]
     meant = meant or [row for row in rows if f"{row['experiment']}:{row['cell']}" == name]
+    experiment, colon, cell = name.partition(":")
+    cells = [row["cell"] for row in rows if row["experiment"] == experiment]
+    if not meant and colon and cells:
+        raise UsageError(_explain_no_cell(experiment, cell, list(dict.fromkeys(cells))))
     if not meant:
         run_id = store.find_run(name).run_id
         yield _side([row for row in rows if row["run_id"] == run_id], name, run_id[:8])
@@ -121,6 +128,19 @@ def _explain_twice(side: Side) -> str:
         found="the same runs twice",
         allowed="each run on one side",
         next_step="name another run, group or experiment",
+    )
+
+
+def _explain_no_cell(experiment: str, cell: str, cells: Sequence[str]) -> str:
+    alike = difflib.get_close_matches(cell, cells, n=1)
+    nearest = f"; did you mean {alike[0]!r}?" if alike else ""
+    more = f" and {len(cells) - _SHOWN} more" if len(cells) > _SHOWN else ""
+    return explain(
+        f"mmlab compare: {experiment}:{cell}",
+        "the experiment has no such cell",
+        found=f"{cell!r}{nearest}",
+        allowed=", ".join(one or "''" for one in cells[:_SHOWN]) + more,
+        next_step="name one of these, or the experiment alone",
     )
 
 
