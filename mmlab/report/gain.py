@@ -7,23 +7,23 @@ says nothing of their difference, and its noise cancels.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from mmlab.metric import SHARE
 from mmlab.report.frames import Runs
-from mmlab.report.gain_runs import Family, SeedGroup, costs_of, read_families, read_outcomes
+from mmlab.report.gain_runs import Family, SeedGroup, costs_of, read_answers, read_families
 from mmlab.report.leaderboard import SEED_GROUP, progress
+from mmlab.report.outcomes import Answered, Array, Numbers
 from mmlab.statistics.estimates import COVERS, scale_of
 from mmlab.statistics.standing import JointDifference, joint_differences
 from mmlab.store import Store
 
-Array = npt.NDArray[np.float64]
-Outcomes = dict[tuple[str, int], pl.DataFrame]
+#: Outcomes by group hash.
+Answers = Mapping[str, Answered]
 
 SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "experiment": pl.String,
@@ -132,21 +132,18 @@ class _Pair:
     samples: tuple[int, ...]
     left: Array
     right: Array
+    clusters: Numbers | None
 
 
 def _gains(store: Store, family: Family) -> list[dict[str, object]]:
-    outcomes = read_outcomes(store, family.groups)
-    known = [
-        group
-        for group in family.groups
-        if all((group.group_hash, seed) in outcomes for seed in group.evaluations)
-    ]
+    answers = read_answers(store, family.groups)
+    known = [group for group in family.groups if group.group_hash in answers]
     pairs = list[_Pair]()
     for group in known:
         rivals = [other for other in known if _is_rival(other, group)]
         if len(group.inputs) > 1 and rivals:
-            best = _best(rivals, group, outcomes, family.split)
-            pairs += _pair(group, best, outcomes)
+            best = _best(rivals, group, answers, family.split)
+            pairs += _pair(group, best, answers)
     by_samples: dict[tuple[int, ...], list[_Pair]] = {}
     for pair in pairs:
         by_samples.setdefault(pair.samples, []).append(pair)
@@ -163,7 +160,7 @@ def _together(family: Family, pairs: Sequence[_Pair]) -> Iterator[dict[str, obje
     values = list(tables.values())
     every = np.concatenate([one.ravel() for one in values])
     scale = scale_of(every, is_share=family.unit == SHARE)
-    found = joint_differences(values, wanted, scale=scale)
+    found = joint_differences(values, wanted, pairs[0].clusters, scale=scale)
     for pair, difference in zip(pairs, found, strict=True):
         yield _gain(family, pair, difference)
 
@@ -176,7 +173,7 @@ def _is_rival(other: SeedGroup, group: SeedGroup) -> bool:
     return all(other.settings[key] == group.settings[key] for key in shared)
 
 
-def _best(rivals: Sequence[SeedGroup], fusion: SeedGroup, outcomes: Outcomes, split: str) -> _Best:
+def _best(rivals: Sequence[SeedGroup], fusion: SeedGroup, answers: Answers, split: str) -> _Best:
     asked = {rival.inputs[0] for rival in rivals}
     missing = tuple(key for key in fusion.inputs if key not in asked)
     validated = [_validated(group) for group in rivals]
@@ -184,7 +181,7 @@ def _best(rivals: Sequence[SeedGroup], fusion: SeedGroup, outcomes: Outcomes, sp
     if len(known) == len(rivals) and len({name for name, _ in known}) == 1:
         place = max(range(len(rivals)), key=lambda i: known[i][1])
         return _Best(rivals[place], "validation", missing)
-    best = max(rivals, key=lambda group: _mean_outcome(group, outcomes))
+    best = max(rivals, key=lambda group: float(answers[group.group_hash].values.mean()))
     return _Best(best, split, missing)
 
 
@@ -197,11 +194,6 @@ def _validated(group: SeedGroup) -> tuple[str, float] | None:
     first = group.summaries[0]
     sign = -1 if first["best_direction"] == "min" else 1
     return first["best"], sign * math.fsum(known) / len(known)
-
-
-def _mean_outcome(group: SeedGroup, outcomes: Outcomes) -> float:
-    seeds = [outcomes[group.group_hash, seed]["outcome"] for seed in sorted(group.evaluations)]
-    return math.fsum(float(np.mean(values.to_numpy())) for values in seeds) / len(seeds)
 
 
 def _gain(family: Family, pair: _Pair, found: JointDifference) -> dict[str, object]:
@@ -238,21 +230,11 @@ def _gain(family: Family, pair: _Pair, found: JointDifference) -> dict[str, obje
     }
 
 
-def _pair(group: SeedGroup, best: _Best, outcomes: Outcomes) -> list[_Pair]:
+def _pair(group: SeedGroup, best: _Best, answers: Answers) -> list[_Pair]:
     """Two groups on the samples that both were asked, (seeds, samples) each; none without any."""
-    frames = [
-        [outcomes[one.group_hash, seed] for seed in sorted(one.evaluations)]
-        for one in (group, best.group)
-    ]
-    shared = frames[0][0].select("sample_id")
-    for frame in (*frames[0], *frames[1]):
-        shared = shared.join(frame, on="sample_id", how="semi")
-    if shared.is_empty():
+    left, right = answers[group.group_hash], answers[best.group.group_hash]
+    shared = np.intersect1d(left.samples, right.samples)
+    if not len(shared):
         return []
-    left, right = (np.stack([_values(frame, shared) for frame in side]) for side in frames)
-    samples = tuple(shared.sort("sample_id")["sample_id"].to_list())
-    return [_Pair(group, best, samples, left, right)]
-
-
-def _values(frame: pl.DataFrame, shared: pl.DataFrame) -> Array:
-    return frame.join(shared, on="sample_id", how="semi").sort("sample_id")["outcome"].to_numpy()
+    values = left.on(shared), right.on(shared)
+    return [_Pair(group, best, tuple(shared.tolist()), *values, left.clusters_on(shared))]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import polars as pl
 from sqlalchemy import Select, select
 
 from mmlab.report.frames import Runs, of_runs
+from mmlab.report.outcomes import Answered, Outcomes
 from mmlab.store import Store, views
-from mmlab.store.bulk import among
 
 # Rows of frames, and JSON of the store: values of whatever type.
 Row = dict[str, Any]
@@ -147,25 +146,12 @@ def _group(row: Row) -> SeedGroup:
     )
 
 
-def read_outcomes(store: Store, groups: Iterable[SeedGroup]) -> dict[tuple[str, int], pl.DataFrame]:
-    """Outcomes by group hash and seed: `sample_id` in order, and the mean over repetitions."""
-    places = {
-        evaluation: (group.group_hash, seed)
-        for group in groups
-        for seed, evaluation_ids in group.evaluations.items()
-        for evaluation in evaluation_ids
-    }
-    row = views.sample_outcomes.c
-    query = select(row.evaluation_id, row.sample_id, row.outcome)
-    found = store.frame(query.where(among(row.evaluation_id, places), row.outcome.is_not(None)))
-    parts: dict[tuple[str, int], list[pl.DataFrame]] = {}
-    for (evaluation,), part in found.partition_by("evaluation_id", as_dict=True).items():
-        parts.setdefault(places[evaluation], []).append(part)
-    mean = pl.col("outcome").cast(pl.Float64).mean()
-    return {
-        place: pl.concat(several).group_by("sample_id").agg(mean).sort("sample_id")
-        for place, several in parts.items()
-    }
+def read_answers(store: Store, groups: Sequence[SeedGroup]) -> dict[str, Answered]:
+    """Outcomes by group hash, of the groups whose seeds all have those of the same samples."""
+    numbers = [one for group in groups for ids in group.evaluations.values() for one in ids]
+    outcomes = Outcomes.read(store, numbers)
+    found = {one.group_hash: outcomes.answered(one.evaluations, "outcome") for one in groups}
+    return {key: answered for key, answered in found.items() if answered is not None}
 
 
 # JSON of the store: whatever a summary holds.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -138,6 +139,22 @@ def test_intervals_of_many_fusions_hold_together_and_are_wider_than_one_by_one(
     (board,) = gain_boards(fusion_gain(sqlite_store))
     assert board.metrics[:2] == ("gain", "one by one")
     assert "intervals of gains hold together, those one by one for a single row" in board.notes
+
+
+def test_samples_that_were_drawn_together_count_as_clusters(sqlite_store: Store) -> None:
+    tables, clusters = planted(1, 0.2), [place // 4 for place in range(80)]
+    for name, table in tables.items():
+        inputs = ["text"] if name == "text" else ["image", "text"]
+        for seed, outcomes in enumerate(table):
+            result = asked(list(outcomes))
+            assert result.samples is not None
+            samples = replace(result.samples, clusters=[f"person {one}" for one in clusters])
+            given = replace(result, samples=samples)
+            record_fusion(sqlite_store, name, inputs, given, seed=seed)
+    row = one(fusion_gain(sqlite_store))
+    expected = paired_difference(tables["fusion 0"], tables["text"], clusters)
+    found = (row["single_low"], row["single_high"])
+    assert found == pytest.approx((expected.low, expected.high))
 
 
 def test_all_seeds_of_both_sides_count_and_none_is_paired(sqlite_store: Store) -> None:
