@@ -87,12 +87,13 @@ def compare(
 
 
 def _show(found: Comparison) -> None:
+    from mmlab.errors import visible
     from mmlab.report.compare.tables import sections, summary
     from mmlab.report.render.compared import draw_section
 
     out = console(pipe_width=PIPE_WIDTH)
     for line in summary(found):
-        out.print(line, markup=False, highlight=False, soft_wrap=True)
+        out.print(visible(line), markup=False, highlight=False, soft_wrap=True)
     for section in sections(found):
         out.print()
         out.print(draw_section(section))

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from mmlab.hashing import canonical_json
 from mmlab.report.compare.sides import Side
 from mmlab.store import Store, views
+from mmlab.store.bulk import among
 
 #: What differs between any two runs, or is told by the rows of a comparison.
 _NOT_TOLD = frozenset({"seed", "name", "started", "seconds", "pid"})
@@ -54,7 +55,7 @@ def _told(store: Store, side: Side) -> dict[str, str]:
 def _rows(store: Store, side: Side) -> list[dict[str, Any]]:
     run = views.all_runs.c
     columns = (run.resolved, run.provenance, run.code_revision, run.data_revisions)
-    query = select(*columns).where(run.run_id.in_(side.run_ids)).order_by(run.seed, run.run_id)
+    query = select(*columns).where(among(run.run_id, side.run_ids)).order_by(run.seed, run.run_id)
     return store.frame(query).to_dicts()
 
 

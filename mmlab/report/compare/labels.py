@@ -15,6 +15,7 @@ from mmlab.report.outcomes import Array
 from mmlab.statistics.differences import Difference, paired_difference
 from mmlab.statistics.multiple import benjamini_hochberg
 from mmlab.store import Store, views
+from mmlab.store.bulk import among
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _first_labels(store: Store, answers: Answers, side: int) -> pl.DataFrame:
     row = views.sample_outcomes.c
     numbers = [one for ids in answers.question.evaluations[side].values() for one in ids]
     query = select(row.sample, row.top_label.label("predicted"))
-    return store.frame(query.where(row.evaluation_id.in_(numbers), row.top_label.is_not(None)))
+    return store.frame(query.where(among(row.evaluation_id, numbers), row.top_label.is_not(None)))
 
 
 def _label_changes(

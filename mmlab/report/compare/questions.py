@@ -21,6 +21,7 @@ from mmlab.report.compare.sides import Side
 from mmlab.report.outcomes import Array, BySeed, Numbers, Outcomes
 from mmlab.statistics.estimates import Scale, scale_of
 from mmlab.store import Store, views
+from mmlab.store.bulk import among
 
 #: Sides that a message names.
 _SHOWN = 3
@@ -113,7 +114,7 @@ def _asked(store: Store, sides: Sequence[Side]) -> list[list[Row]]:
     columns = (row.run_id, row.seed, row.evaluation_id, row.evaluation, row.condition, row.split)
     more = (row.protocol_hash, row.protocol, row.dataset_revision, row.main_metric)
     ids = [run_id for side in sides for run_id in side.run_ids]
-    query = select(*columns, *more).where(row.run_id.in_(ids)).order_by(row.evaluation_id)
+    query = select(*columns, *more).where(among(row.run_id, ids)).order_by(row.evaluation_id)
     newest: dict[tuple[str, ...], Row] = {}
     for one in store.frame(query).to_dicts():
         key = (one["run_id"], one["evaluation"], one["condition"], one["protocol_hash"])
@@ -130,7 +131,7 @@ def _declared(store: Store, evaluations: Sequence[int]) -> dict[int, list[Row]]:
     query = (
         select(row.evaluation_id, row.metric, told.unit, told.better, told.mean_of)
         .join(views.declared_metrics, told.metric_declaration_id == row.metric_declaration_id)
-        .where(row.evaluation_id.in_(evaluations), told.mean_of.is_not(None))
+        .where(among(row.evaluation_id, evaluations), told.mean_of.is_not(None))
         .where(told.better.is_not(None))
         .order_by(told.position, row.metric)
     )

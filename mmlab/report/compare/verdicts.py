@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mmlab.report.compare.questions import Answers, Question
-from mmlab.report.outcomes import Array
 from mmlab.statistics.crossed import measure, stacked
 from mmlab.statistics.differences import Difference, paired_difference
 from mmlab.statistics.multiple import holm
@@ -18,6 +17,7 @@ from mmlab.statistics.pairs import (
     standardised,
 )
 from mmlab.statistics.planning import (
+    Design,
     Needed,
     clusters_needed,
     design_of,
@@ -106,15 +106,15 @@ def _verdict(
         rank_p=permutation_of_ranks(ranks[row], ranks[0]) if ranks else None,
         effect=standardised(after, before),
         chance=chance_to_be_better(sign * after, sign * before),
-        detectable=_detectable(after, before, answers, scatter) if found.low is not None else None,
+        detectable=(
+            smallest_detectable(_design(answers, row, scatter)) if found.low is not None else None
+        ),
     )
 
 
-def _detectable(
-    after: Array, before: Array, answers: Answers, scatter: SeedScatter | None
-) -> float:
-    design = design_of(after, before, answers.clusters, scale=answers.scale, scatter=scatter)
-    return smallest_detectable(design)
+def _design(answers: Answers, row: int, scatter: SeedScatter | None) -> Design:
+    pair = answers.values[row], answers.values[0]
+    return design_of(*pair, answers.clusters, scale=answers.scale, scatter=scatter)
 
 
 def with_needs(verdict: Verdict, answers: Answers, row: int) -> Verdict:
@@ -122,9 +122,7 @@ def with_needs(verdict: Verdict, answers: Answers, row: int) -> Verdict:
     value = verdict.difference.value
     if verdict.word != "no difference shown" or value == 0:
         return verdict
-    before, after = answers.values[0], answers.values[row]
-    scatter, clusters = scatter_of(answers), answers.clusters
-    design = design_of(after, before, clusters, scale=answers.scale, scatter=scatter)
+    design = _design(answers, row, scatter_of(answers))
     needs = seeds_needed(design, value), clusters_needed(design, value)
     return replace(verdict, seeds_needed=needs[0], samples_needed=needs[1])
 
