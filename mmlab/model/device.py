@@ -63,14 +63,26 @@ def determinism(enabled: bool) -> Iterator[None]:
 
     cuBLAS reads its part from the environment when a process first uses it on a GPU.
     """
-    before = torch.are_deterministic_algorithms_enabled()
+    before = torch.get_deterministic_debug_mode()
     if enabled:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(enabled or before)
+    # `use_deterministic_algorithms` does the same, and tells the compiler, whose import takes 2 s.
+    torch.set_deterministic_debug_mode("error" if enabled else before)
     try:
         yield
     finally:
-        torch.use_deterministic_algorithms(before)
+        torch.set_deterministic_debug_mode(before)
+
+
+def leave_out_compiler(*functions: object) -> None:
+    """Keep functions of torch from importing its compiler, which takes 2 s in each process.
+
+    Some do when they are first called, only to tell it to leave them alone. torch keeps what came
+    of that beside the function; where it does not look there any more, the import is back.
+    """
+    for function in functions:
+        plain = getattr(function, "__wrapped__", function)
+        vars(plain).setdefault("__dynamo_disable", plain)
 
 
 def is_sharded(x: Tensor) -> bool:

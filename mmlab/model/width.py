@@ -19,6 +19,7 @@ from mmlab.model.components import (
     make_encoders,
     make_fusion_and_head,
 )
+from mmlab.model.device import leave_out_compiler
 from mmlab.model.model import Model, Step
 from mmlab.model.room import Room
 from mmlab.plan.options import check_options
@@ -88,6 +89,7 @@ def _counting() -> Iterator[FlopCounterMode]:
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as c:
+            leave_out_compiler(type(c.mode).__torch_dispatch__)
             yield c
     finally:
         torch.backends.mha.set_fastpath_enabled(before)

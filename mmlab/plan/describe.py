@@ -23,6 +23,8 @@ from mmlab.plugin import Added
 
 #: What stands for a path: its text, or what is there.
 Paths = Callable[[Path], object]
+#: Types whose values are JSON as they are.
+_PLAIN = frozenset((str, int, float, bool, type(None)))
 
 
 def describe(value: object, paths: Paths = str) -> Content:
@@ -30,6 +32,8 @@ def describe(value: object, paths: Paths = str) -> Content:
 
     Sets are sorted. Fields of pydantic models may carry `Added`.
     """
+    if type(value) in _PLAIN:  # most are, and an `isinstance` of a protocol takes its time
+        return value
     if isinstance(value, os.PathLike):
         return paths(Path(value.__fspath__()))  # `os.fspath` takes a str as it is
     if isinstance(value, Described):

@@ -11,7 +11,6 @@ cells, one after the other, as `mmlab.runner.child` tells it. All die with the p
 from __future__ import annotations
 
 import ctypes
-import importlib
 import os
 import select
 import signal
@@ -64,7 +63,6 @@ class Template:
         self.control = control
         self.serve = serve
         self.children: set[int] = set()
-        self.has_forked = False
         self.woken, self._wake = os.pipe()
         for end in (self.woken, self._wake):
             os.set_blocking(end, False)
@@ -89,11 +87,6 @@ class Template:
         if not request:
             return False
         (descriptor,) = descriptors
-        if self.has_forked:
-            # The first step of an optimiser imports this, in seconds; a child that takes another
-            # one's place need not. The first child would only have to wait for it.
-            importlib.import_module("torch._dynamo")
-        self.has_forked = True
         parent = os.getpid()
         child = os.fork()
         if not child:

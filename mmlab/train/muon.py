@@ -19,6 +19,7 @@ from mmlab.train.optimizers import (
     changed_tensors,
     kept_where,
     start_momentum,
+    without_compiler,
 )
 
 
@@ -81,7 +82,7 @@ class Muon:
     def step(self) -> None:
         """One step of both."""
         for part in self._parts.values():
-            part.step()  # type: ignore[no-untyped-call]
+            part.step()
 
     def step_unless(self, broken: Tensor) -> None:
         """One step of both, skipped or taken back where `broken` is 1."""
@@ -112,10 +113,12 @@ class _Matrices(torch.optim.Muon):
         super().__init__(groups, **options)
         start_momentum(self)
 
+    step = without_compiler(torch.optim.Muon.step)
+
     def step_unless(self, broken: Tensor) -> None:
         """One step, taken back where `broken` is 1."""
         with kept_where(broken, changed_tensors(self)):
-            self.step()  # type: ignore[no-untyped-call]
+            self.step()
 
 
 def _select(

@@ -8,7 +8,8 @@ CPU, where the host knows, the step is left out and costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, ClassVar, Protocol
 
@@ -66,6 +67,15 @@ class Optimizer(Protocol):
         """Go on from such a state."""
 
 
+def without_compiler(step: Callable[..., object]) -> Callable[..., Any]:
+    """The `step` of one of torch's optimisers that imports no compiler, which takes 2 s a process.
+
+    torch imports it only to say where compiled code would have to pause, and turns gradients off.
+    """
+    plain: Callable[..., Any] = torch.no_grad()(inspect.unwrap(step))
+    return plain
+
+
 class AdamW(torch.optim.AdamW):
     """AdamW, fused: Adam with decoupled weight decay.
 
@@ -87,6 +97,8 @@ class AdamW(torch.optim.AdamW):
         # Both are read by the fused step.
         self.grad_scale: Tensor | None = None
         self.found_inf: Tensor | None = None
+
+    step = without_compiler(torch.optim.AdamW.step)
 
     def step_unless(self, broken: Tensor) -> None:
         """One step, skipped by the kernel where `broken` is 1."""
@@ -117,6 +129,8 @@ class SGD(torch.optim.SGD):
         super().__init__(groups, lr=lr, momentum=momentum, nesterov=looks_ahead)
         if momentum:
             start_momentum(self)
+
+    step = without_compiler(torch.optim.SGD.step)
 
     def step_unless(self, broken: Tensor) -> None:
         """One step, taken back where `broken` is 1."""

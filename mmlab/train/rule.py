@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mmlab.errors import SpecError, explain
-from mmlab.model.device import is_sharded, local, shard_of
+from mmlab.model.device import is_sharded, leave_out_compiler, local, shard_of
 from mmlab.model.model import Step
 from mmlab.plan.options import supplied
 from mmlab.plugin import Staged
@@ -35,6 +35,10 @@ def using(factory: Make, **options: object) -> Make:
     return make
 
 
+#: Methods of torch's optimisers at which compiled code would have to pause.
+_PAUSING = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+
+
 @dataclass(frozen=True)
 class UpdateRule:
     """How weights learn, beside what [train] itself says: AdamW and a cosine unless given.
@@ -48,6 +52,8 @@ class UpdateRule:
 
     def make_optimizer(self, step: Step, table: TrainTable) -> Optimizer:
         """The optimiser of everything in the step that is trained."""
+        if not table.compile:
+            leave_out_compiler(*(getattr(torch.optim.Optimizer, name) for name in _PAUSING))
         optimizer: Optimizer = self.optimizer(
             groups=parameter_groups(step, table, self.lr_scales),
             lr=table.lr,

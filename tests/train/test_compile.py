@@ -1,13 +1,15 @@
-"""Compiled encoders: the losses of uncompiled ones, and no second compilation for the next cell."""
+"""Compiled encoders: the losses of others, no second compilation, and no compiler without need."""
 
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
+from support.lab import child_environment
 from support.small_training import make_step, run
-from torch._dynamo.utils import counters
 
 from mmlab.records import Progress
 
@@ -26,6 +28,8 @@ def losses(progress: list[Progress]) -> list[float]:
     "ignore:Guards may run slower on Python 3.13.0:RuntimeWarning",  # true, and no fault of ours
 )
 def test_the_second_cell_of_a_sweep_compiles_nothing() -> None:
+    from torch._dynamo.utils import counters  # 2 s that only this test needs
+
     torch.compiler.reset()
     counters.clear()
     _, plain = run(make_step(), lr=0.05)
@@ -36,3 +40,13 @@ def test_the_second_cell_of_a_sweep_compiles_nothing() -> None:
     assert counters["stats"]["unique_graphs"] == compiled
     assert losses(first) == pytest.approx(losses(plain), rel=1e-5)
     assert losses(second) != pytest.approx(losses(plain), rel=1e-5)
+
+
+def test_training_without_compilation_imports_no_compiler() -> None:
+    code = (
+        "import sys; from support.small_training import make_step, run\n"
+        "from mmlab.model.device import determinism\n"
+        "with determinism(True): run(make_step())\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], env=child_environment(), check=True)
