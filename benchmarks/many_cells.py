@@ -82,7 +82,7 @@ def main() -> None:
         "load": os.getloadavg()[1],
         "arms": found,
     }
-    keep_result("many_cells", torch.device("cpu"), LIBRARIES, about)
+    keep_result("many-cells", torch.device("cpu"), LIBRARIES, about)
 
 
 def measure(folder: str, url: str, in_process: str, seeds: range) -> tuple[float, float]:
