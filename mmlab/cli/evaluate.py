@@ -62,6 +62,7 @@ def evaluate(
     from mmlab.cli.display import make_display
     from mmlab.runner.evaluate_more import evaluate_runs
     from mmlab.runner.runner import RunOptions
+    from mmlab.runner.stopping import raised_signals
 
     options = RunOptions(
         db,
@@ -72,6 +73,6 @@ def evaluate(
         in_process=in_process,
         cell_timeout=cell_timeout,
     )
-    with make_display() as display:
+    with make_display() as display, raised_signals():
         outcomes = evaluate_runs(run, files, options, display, every=every)
     conclude(outcomes, db, as_json=as_json)

@@ -204,6 +204,7 @@ def run(
 
     from mmlab.cli.display import make_display
     from mmlab.runner.runner import RunOptions, run_specs
+    from mmlab.runner.stopping import raised_signals
     from mmlab.runner.worker import WorkOptions
 
     options = RunOptions(
@@ -221,7 +222,7 @@ def run(
         cell_timeout=cell_timeout,
         work=WorkOptions(lease, max_attempts, waits=not no_wait, fail_fast=fail_fast),
     )
-    with _speaking_once(), make_display() as display:
+    with _speaking_once(), make_display() as display, raised_signals():
         outcomes = run_specs(specs, options, display)
     if not _is_follower():
         conclude(outcomes, db, as_json=as_json)

@@ -28,7 +28,7 @@ from mmlab.runner.coordinator import (
     Prepared,
 )
 from mmlab.runner.runs_folder import RunsFolder
-from mmlab.runner.stopping import Stop, stopped_by_schedulers
+from mmlab.runner.stopping import Stop
 from mmlab.runner.worker import Worker, WorkOptions
 from mmlab.spec import Override
 from mmlab.store import CellState, Store, Submission, open_store
@@ -73,8 +73,7 @@ def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> l
         outcomes: list[Outcome] = _in_process().run_specs(paths, options, display)
         return outcomes
     with ChildProcess(options.device, options.cell_timeout) as child:
-        with stopped_by_schedulers():
-            prepared = child.prepare(paths, options.overrides, display)
+        prepared = child.prepare(paths, options.overrides, display)
         return run_prepared(prepared, child, options, display)
 
 

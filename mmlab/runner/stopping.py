@@ -81,16 +81,16 @@ class Stop:
 
 
 @contextmanager
-def stopped_by_schedulers() -> Iterator[None]:
-    """Raise StoppedError at their signals, where there is no step to finish; Ctrl-C does by itself.
+def raised_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt at Ctrl-C, StoppedError at other signals: there is no step to finish.
 
     Without it the process would die of them, with an exit code that means no going on.
     """
     before = dict[int, object]()
     if threading.current_thread() is threading.main_thread():
-        for number in map(int, _SIGNALS[1:]):
-            if signal.getsignal(number) == signal.SIG_DFL:
-                before[number] = signal.signal(number, _end)
+        for number in map(int, _SIGNALS):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as above
+                before[number] = signal.signal(number, _raise)
     try:
         yield
     finally:
@@ -98,6 +98,7 @@ def stopped_by_schedulers() -> Iterator[None]:
             signal.signal(number, handler)  # type: ignore[arg-type]  # as above
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    name = signal.Signals(number).name
-    raise StoppedError(f"stopped by {name} before any cell began: run the same again")
+def _raise(number: int, frame: FrameType | None) -> None:
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise StoppedError(f"stopped by {signal.Signals(number).name}: the same command goes on")
