@@ -15,13 +15,12 @@ from mmlab.cli.run import (
     in_process_option,
     runs_option,
 )
+from mmlab.cli.settings import NamedPath
 
 
 @click.command(short_help="Evaluate a finished run on more, without training.")
 @click.argument("run", metavar="RUN")
-@click.argument(
-    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
-)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=NamedPath())
 @click.option(
     "--all", "every", is_flag=True, help="RUN is an experiment: evaluate all its finished runs."
 )

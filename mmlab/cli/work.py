@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @device_option
 @click.option("--forever", is_flag=True, help="Wait for cells that are yet to be submitted.")
 @click.option("--idle-exit", type=Duration(), help="End when there was nothing to do for so long.")
-@click.option("--max-cells", type=click.IntRange(1), help="End after so many cells.")
+@click.option("--max-cells", type=click.IntRange(1, 10**9), help="End after so many cells.")
 @worker_options
 @json_option
 @color_option
