@@ -19,7 +19,7 @@ from pathlib import Path
 from mmlab.errors import SpecError, storable, unstorable
 from mmlab.files import open_file
 from mmlab.spec.document import Document, merge
-from mmlab.spec.faults import NOT_FINITE, Fault, Where, show
+from mmlab.spec.faults import NOT_FINITE, Fault, Where, secret_fault, show
 from mmlab.spec.places import Place, Places, SourceText, render_located
 from mmlab.spec.positions import Located, Span, locate
 
@@ -127,6 +127,7 @@ def _parse(source: SourceText) -> Document:
     limited = limit_fault(source.text)
     if limited is not None:
         raise _FileError(limited[0], source, limited[1])
+    _require_no_secret(source, {})  # before anything of it is shown
     try:
         values = tomllib.loads(source.text)
     except (ValueError, RecursionError) as error:
@@ -134,8 +135,15 @@ def _parse(source: SourceText) -> Document:
     beyond = shape_fault(values)
     if beyond is not None:
         raise _FileError(beyond, source)
+    _require_no_secret(source, values)  # also one that is written with escapes
     places = places_of(source, locate(source.text))
     return Document(source, values, places)
+
+
+def _require_no_secret(source: SourceText, values: Mapping[str, object]) -> None:
+    fault = secret_fault(source.text, values)
+    if fault is not None:
+        raise _FileError(fault, SourceText(source.name, ""))
 
 
 def places_of(source: SourceText, located: dict[tuple[str | int, ...], Located]) -> Places:
