@@ -21,6 +21,7 @@ from mmlab.cli.output import (
     verbosity_options,
 )
 from mmlab.cli.settings import NamedPath
+from mmlab.cli.shield import shielded
 from mmlab.errors import MmlabError, message_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ TEXTS = 5_000
 @json_option
 @color_option
 @verbosity_options
+@shielded
 def inspect(
     spec: Path, seed: int, overrides: tuple[str, ...], patches: tuple[Path, ...], as_json: bool
 ) -> None:

@@ -16,6 +16,7 @@ from mmlab.cli.output import (
     verbosity_options,
 )
 from mmlab.cli.settings import NamedPath
+from mmlab.cli.shield import shielded
 
 if TYPE_CHECKING:
     from mmlab.data.pack import PictureFormat
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 @json_option
 @color_option
 @verbosity_options
+@shielded
 def pack(
     file: Path,
     out: Path,

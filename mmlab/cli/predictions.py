@@ -18,6 +18,7 @@ from mmlab.cli.output import (
     verbosity_options,
 )
 from mmlab.cli.settings import NamedPath
+from mmlab.cli.shield import shielded
 
 if TYPE_CHECKING:
     from mmlab.records import ScoreMeaning
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 @json_option
 @color_option
 @verbosity_options
+@shielded
 def import_predictions(
     file: Path,
     spec: Path,

@@ -5,7 +5,10 @@ Handlers only note what was asked and pass it on, so that no transaction is left
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +17,7 @@ from typing import Self
 
 from mmlab.errors import StoppedError
 
+_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 #: A person sends the first; schedulers, terminals that close and `kill` send the others.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
@@ -102,3 +106,11 @@ def _raise(number: int, frame: FrameType | None) -> None:
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     raise StoppedError(f"stopped by {signal.Signals(number).name}: the same command goes on")
+
+
+def die_with(parent: int) -> None:
+    """Let this process be killed when its parent dies, which Linux can do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before
+        os._exit(1)
