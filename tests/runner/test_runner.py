@@ -206,8 +206,23 @@ def test_a_run_of_a_living_process_is_left_alone(lab: Lab) -> None:
         (row,) = store.runs()
         assert store.claim(row.run_id, "another", 60) is not None
     before = lab.kept()
-    assert lab.statuses(spec, f'losses.0.script="{lab.folder / "script"}"', waits=False) == ["held"]
+    (held,) = lab.run(spec, f'losses.0.script="{lab.folder / "script"}"', waits=False)
+    assert held.status == "held"
+    expected = r"toy seed=0: another process has its run; .* free at \d\d:\d\d:\d\d at the latest"
+    assert re.fullmatch(expected, str(held.error))
     assert lab.kept() == before
+
+
+def test_whoever_waits_for_a_run_of_another_process_says_until_when(sqlite_lab: Lab) -> None:
+    spec = sqlite_lab.write("toy")
+    with pytest.raises(KeyboardInterrupt):
+        sqlite_lab.run(spec, sqlite_lab.script("1 interrupt"))
+    with sqlite_lab.store() as store:
+        (row,) = store.runs()
+        assert store.claim(row.run_id, "another", 1) is not None
+    assert sqlite_lab.statuses(spec, sqlite_lab.script()) == ["done"]
+    (told,) = (note for note in sqlite_lab.shown.notes if "held by others" in note)
+    assert re.search(r"^1 cell is held by others: .* free at \d\d:\d\d:\d\d at the latest$", told)
 
 
 CHILD = """
