@@ -24,7 +24,7 @@ def parameters() -> Iterator[tuple[str, click.Parameter]]:
             yield from ((f"{verb} {each.name}", one) for one in each.params)
 
 
-def is_number(kind: click.ParamType) -> bool:
+def is_number(kind: click.ParamType[object]) -> bool:
     return kind.name in ("integer", "float", "duration") or "range" in kind.name
 
 

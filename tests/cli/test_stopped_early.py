@@ -1,4 +1,4 @@
-"""A signal while a command still imports: it ends in words, with its code, and nothing has begun."""
+"""A signal while a command still imports: it ends in words, with its code; nothing has begun."""
 
 from __future__ import annotations
 
