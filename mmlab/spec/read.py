@@ -357,6 +357,8 @@ def value_faults(value: object, path: Where = ()) -> Iterator[Fault]:
         yield _character_fault(path, character)
     elif isinstance(value, str) and _is_path(path) and (control := _CONTROL.search(value)):
         yield _escape_fault(path, value, control[0])
+    elif isinstance(value, str) and _is_path(path) and not value.strip():
+        yield _empty_path(path, value)
     elif isinstance(value, float) and not math.isfinite(value):
         found, allowed = show(value), "a finite number"
         yield Fault(path, NOT_FINITE, found, allowed, "set a number", is_vague=True)
@@ -373,7 +375,17 @@ _PATH_KEY = re.compile(r"(?:^|_)(?:path|file|folder|dir|directory|root)s?$")
 
 def _is_path(path: Where) -> bool:
     keys = [part for part in path if isinstance(part, str)]
-    return bool(keys) and _PATH_KEY.search(keys[-1]) is not None
+    return bool(keys) and keys[0] != "meta" and _PATH_KEY.search(keys[-1]) is not None
+
+
+def _empty_path(path: Where, value: str) -> Fault:
+    return Fault(
+        path,
+        "an empty text names no file and no folder",
+        found=show(value),
+        allowed='a path; "." is the folder of this file',
+        next_step="name the file or the folder, or remove the key",
+    )
 
 
 def _escape_fault(path: Where, value: str, control: str) -> Fault:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from support.specs import SPEC
 
 import mmlab
 from mmlab.cli import COMMANDS, main
@@ -103,3 +104,16 @@ def test_python_refuses_what_is_empty_too(
         mmlab.load("@last", "")
     with pytest.raises(UsageError, match="runs: an empty text names no folder"):
         mmlab.load("@last", runs="")
+
+
+@pytest.mark.parametrize("value", ["", "  "])
+def test_no_path_in_a_spec_is_empty(value: str, tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(SPEC.replace('"emoji"', f'"manifest"\npath = "{value}"'))
+    result = CliRunner().invoke(main, ("validate", str(tmp_path / "spec.toml")))
+    assert result.exit_code == 3
+    assert "dataset.path: an empty text names no file and no folder" in result.stderr
+
+
+def test_a_note_may_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "spec.toml").write_text(f'{SPEC}\n[meta]\nfile = ""\n')
+    assert CliRunner().invoke(main, ("validate", str(tmp_path / "spec.toml"))).exit_code == 0
