@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
-from types import FrameType
 
 #: Ctrl-C, and what schedulers, terminals that close and `kill` send.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
@@ -26,7 +24,7 @@ def main() -> None:
     verbs(prog_name="mmlab", obj=_end)
 
 
-def _end(number: int, frame: FrameType | None) -> None:
+def _end(number: int, frame: object) -> None:
     """End without an exception, which importing might swallow, or print with a traceback."""
     is_ctrl_c = number == signal.SIGINT
     said = (
@@ -34,9 +32,10 @@ def _end(number: int, frame: FrameType | None) -> None:
         if is_ctrl_c
         else f"error: stopped by {signal.Signals(number).name}: the same command goes on"
     )
-    with suppress(OSError):  # nobody may be there to read it
+    try:
         os.write(2, f"{said}\n".encode())
-    os._exit(_INTERRUPTED if is_ctrl_c else _STOPPED)
+    finally:  # also where nobody is there to read it
+        os._exit(_INTERRUPTED if is_ctrl_c else _STOPPED)
 
 
 if __name__ == "__main__":
