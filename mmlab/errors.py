@@ -61,7 +61,7 @@ class RunError(MmlabError):
     """An execution failed for a reason that is not a defect of the program.
 
     `reason` is the short word stored with the attempt: "nan", "oom", "disk_full", "stopped",
-    "error".
+    "device", "error".
     """
 
     def __init__(self, message: str, reason: str = "error") -> None:
@@ -207,6 +207,14 @@ _NAMED = re.compile(
     r"(?:'(?:[^'\\]|\\.)*'|\"[^\"]*\"|['\"]?[^\s&'\"]+)",
     re.IGNORECASE,
 )
+#: Names of what follows the ? of a URL and lets whoever has it in.
+_QUERY_NAME = (
+    r"(?:[\w.-]*(?:password|passwd|passphrase|token|secret|apikey|signature|credentials?)"
+    r"|(?:[\w.-]*[_.-])?(?:key|sig|pass|pwd|auth))"
+)
+_IN_QUERY = re.compile(rf"([?&;]{_QUERY_NAME}=)[^\s&;'\"#]+", re.IGNORECASE)
+#: The user part of an address of the web, which may be a token alone.
+_OF_WEB = re.compile(r"(\b(?:https?|ftps?)://)[^\s/?#@'\"]+@", re.IGNORECASE)
 #: How often a text may be percent-encoded; none is on purpose.
 _ENCODED = 5
 
@@ -218,6 +226,7 @@ def without_passwords(text: str) -> str:
     'postgresql://me:***@host/db: no such file; sslpassword=***'
     """
     shown = _IN_URL.sub(lambda found: f"{found[1] or found[2]}***@", text)
+    shown = _IN_QUERY.sub(r"\1***", _OF_WEB.sub(r"\1***@", shown))
     return _NAMED.sub(r"\1***", _BARE.sub(r"\1***@", shown))
 
 
@@ -234,6 +243,54 @@ def shows_password(text: str) -> bool:
         if text == before:
             return False
     return True
+
+
+#: A password that is set: `password=...`, or in TOML `db_password = "..."`.
+_SET = re.compile(
+    r"(?:password|passwd|passphrase)[\"']?[ \t]*=[ \t]*(?![\"']{2})[^ \t]", re.IGNORECASE
+)
+_WORDS = re.compile(r"[^\s'\"]+")
+_SCHEME = re.compile(r"[a-z][\w+.-]{0,40}\Z", re.IGNORECASE)
+
+
+def secret_in(text: str) -> str | None:
+    """What kind of secret a text shows, were it percent-encoded; None if none.
+
+    For texts of any length: it takes time in proportion to that.
+
+    >>> secret_in("https://host/data.tar?token=a"), secret_in("postgresql://me@host/db")
+    ('a URL with a token or key', None)
+    """
+    for _ in range(_ENCODED):
+        for word in _WORDS.findall(text):
+            if "/" in word and "@" in word and _has_secret_user(word):
+                return "a URL with a password or token in its user part"
+            if "?" in word and _IN_QUERY.search(word):
+                return "a URL with a token or key"
+        if _SET.search(text):
+            return "a password"
+        before, text = text, unquote(text)
+        if text == before:
+            break
+    return None
+
+
+def _has_secret_user(word: str) -> bool:
+    """Whether a word holds a URL whose user part has a password, or is of the web."""
+    last = word.rfind("@")
+    for colon in re.finditer(":/{1,2}", word):
+        found = _SCHEME.search(word[max(0, colon.start() - 40) : colon.start()])
+        scheme = found[0].lower() if found else ""
+        ends = re.compile("[/?#]").search(word, colon.end())
+        end = ends.start() if ends else len(word)
+        if scheme.startswith("postgres"):  # whose passwords people write as they are
+            first = re.compile("[:/@]").search(word, colon.end())
+            if first is not None and first[0] == ":" and last > first.end():
+                return True
+        user, at, _ = word[colon.end() : end].rpartition("@")
+        if at and (user.partition(":")[2] or scheme in ("http", "https", "ftp", "ftps")):
+            return True
+    return False
 
 
 def harmless(text: str, keep: str = "\n\t") -> str:

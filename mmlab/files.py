@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -284,6 +285,38 @@ def check_zip(path: Path) -> None:
     if size > allowed:
         raise ValueError(f"a zip that unpacks to {size:,} bytes; at most {allowed:,} are read")
 
+
+#: Where Linux tells what is mounted where.
+MOUNTS = Path("/proc/self/mountinfo")
+#: File systems that lie on another machine; what FUSE mounts is named after a dot. Not 9p, through
+#: which sandboxes and virtual machines see disks of their own machine.
+_NETWORKED = (
+    *("afs", "beegfs", "ceph", "cifs", "coda", "gfs", "gfs2", "glusterfs", "gpfs", "lustre"),
+    *("ncpfs", "nfs", "nfs3", "nfs4", "ocfs2", "orangefs", "panfs", "pvfs2", "rclone", "s3fs"),
+    *("smb3", "smbfs", "sshfs", "wekafs"),
+)
+
+
+def network_file_system(path: Path) -> str | None:
+    """The kind of file system of a path, if it is one of another machine: "nfs4", "fuse.sshfs".
+
+    None for a local one, and where the system does not tell. The path need not be there.
+    """
+    try:
+        lines = MOUNTS.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    real, found, length = os.path.realpath(path), "", -1
+    for mount, _, kind in (line.partition(" - ") for line in lines):
+        fields = mount.split(" ")
+        point = _OCTAL.sub(lambda code: chr(int(code[1], 8)), fields[4]) if len(fields) > 4 else "?"
+        is_above = real == point or real.startswith(point.rstrip("/") + "/")
+        if is_above and len(point) >= length:  # of two at one place the later lies above
+            found, length = kind.split(" ")[0], len(point)
+    return found if found.removeprefix("fuse.") in _NETWORKED else None
+
+
+_OCTAL = re.compile(r"\\([0-7]{3})")
 
 #: A file changed so recently may change again within the same tick of its file system's clock.
 _SETTLED_NS = 2_000_000_000

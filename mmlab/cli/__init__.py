@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import sys
 import threading
 from collections.abc import Iterator, MutableMapping, Sequence
@@ -67,6 +68,8 @@ COMMANDS = {
     "db": "mmlab.cli.db:db",
 }
 ALIASES = {"list": "ls"}
+#: Verbs that end with 75 at a scheduler's signal; others die of it, as programs do.
+_STOPPABLE = ("run", "work", "evaluate")
 
 
 class LazyCommands(MutableMapping[str, click.Command]):
@@ -210,7 +213,8 @@ def _unwritable(error: OSError) -> MmlabError:
 @click.version_option(__version__, prog_name="mmlab")
 @color_option
 @verbosity_options
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Run multimodal experiments from TOML files and compare their results.
 
     \b
@@ -219,3 +223,13 @@ def main() -> None:
       mmlab run emoji.toml         train, evaluate, store in mmlab.db
       mmlab report                 compare what is stored
     """
+    if ctx.invoked_subcommand not in _STOPPABLE:
+        _let_signals_be(ctx.obj)
+
+
+def _let_signals_be(early: object) -> None:
+    """Let Python handle what a handler was for that ends the process (see `mmlab.__main__`)."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        if early is not None and signal.getsignal(number) is early:
+            is_ctrl_c = number == signal.SIGINT
+            signal.signal(number, signal.default_int_handler if is_ctrl_c else signal.SIG_DFL)

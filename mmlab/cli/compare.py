@@ -17,6 +17,7 @@ from mmlab.cli.output import (
     say,
     verbosity_options,
 )
+from mmlab.cli.settings import NamedPath
 
 if TYPE_CHECKING:
     from mmlab.report.compare.comparison import Comparison
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     type=click.Choice(["regression"]),
     help="End with 1 if a side is really worse than A; noise ends with 0.",
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Write a file: .md, .html or .json.")
+@click.option("--out", type=NamedPath(), help="Write a file: .md, .html or .json.")
 @db_option
 @json_option
 @color_option

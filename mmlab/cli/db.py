@@ -14,6 +14,7 @@ from mmlab.cli.output import (
     say,
     verbosity_options,
 )
+from mmlab.cli.settings import NamedPath
 
 
 @click.group(short_help="Make a database or bring it up to date.")
@@ -80,7 +81,7 @@ def current(db: str, as_json: bool) -> None:
 
 
 @db.command()
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=NamedPath())
 @db_option
 @color_option
 @verbosity_options

@@ -15,13 +15,12 @@ from mmlab.cli.run import (
     in_process_option,
     runs_option,
 )
+from mmlab.cli.settings import NamedPath
 
 
 @click.command(short_help="Evaluate a finished run on more, without training.")
 @click.argument("run", metavar="RUN")
-@click.argument(
-    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
-)
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=NamedPath())
 @click.option(
     "--all", "every", is_flag=True, help="RUN is an experiment: evaluate all its finished runs."
 )
@@ -62,6 +61,7 @@ def evaluate(
     from mmlab.cli.display import make_display
     from mmlab.runner.evaluate_more import evaluate_runs
     from mmlab.runner.runner import RunOptions
+    from mmlab.runner.stopping import raised_signals
 
     options = RunOptions(
         db,
@@ -72,6 +72,6 @@ def evaluate(
         in_process=in_process,
         cell_timeout=cell_timeout,
     )
-    with make_display() as display:
+    with make_display() as display, raised_signals():
         outcomes = evaluate_runs(run, files, options, display, every=every)
     conclude(outcomes, db, as_json=as_json)

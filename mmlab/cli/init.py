@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from mmlab.cli.output import color_option, say, verbosity_options
+from mmlab.cli.settings import NamedPath
 from mmlab.errors import UsageError, explain
 
 SCHEMA_NAME = "mmlab.schema.json"
@@ -52,7 +53,7 @@ use = "retrieval"
 
 
 @click.command(short_help="Write a first spec that runs at once.")
-@click.argument("path", default="first.toml", type=click.Path(path_type=Path), metavar="[PATH]")
+@click.argument("path", default="first.toml", type=NamedPath(), metavar="[PATH]")
 @color_option
 @verbosity_options
 def init(path: Path) -> None:

@@ -20,6 +20,8 @@ from mmlab.cli.output import (
     print_json,
     verbosity_options,
 )
+from mmlab.cli.settings import NamedPath
+from mmlab.cli.shield import shielded
 from mmlab.errors import MmlabError, message_of
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ TEXTS = 5_000
 
 
 @click.command(short_help="Show what the data of a spec hold, before anything trains.")
-@click.argument("spec", metavar="SPEC", type=click.Path(path_type=Path))
+@click.argument("spec", metavar="SPEC", type=NamedPath())
 @click.option(
     "--seed",
     type=click.IntRange(0, 2**32 - 1),
@@ -44,6 +46,7 @@ TEXTS = 5_000
 @json_option
 @color_option
 @verbosity_options
+@shielded
 def inspect(
     spec: Path, seed: int, overrides: tuple[str, ...], patches: tuple[Path, ...], as_json: bool
 ) -> None:

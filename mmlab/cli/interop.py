@@ -19,6 +19,7 @@ from mmlab.cli.output import (
     verbosity_options,
 )
 from mmlab.cli.predictions import import_predictions
+from mmlab.cli.settings import NamedPath
 
 if TYPE_CHECKING:
     from mmlab.interop.exporting import Document
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 files_argument = click.argument(
-    "files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
+    "files", nargs=-1, required=True, metavar="FILE...", type=NamedPath()
 )
 
 
@@ -112,9 +113,7 @@ def export() -> None:
 
 @export.command(name="clip-benchmark")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Write a file per result into this folder."
-)
+@click.option("--out", type=NamedPath(), help="Write a file per result into this folder.")
 @db_option
 @color_option
 @verbosity_options

@@ -13,12 +13,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, NoReturn, TypeVar, cast
 
 import click
 
-from mmlab.cli.settings import DatabaseOption
+from mmlab.cli.settings import DatabaseOption, NamedPath
 from mmlab.errors import MmlabError, harmless, message_of, visible
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def override_options(command: CommandFunction) -> CommandFunction:
         "patches",
         multiple=True,
         metavar="FILE",
-        type=click.Path(path_type=Path),
+        type=NamedPath(),
         help="A TOML file over every spec: tables merge, arrays replace. Repeatable; --set wins.",
     )
     return setting(patch(command))

@@ -15,14 +15,16 @@ from mmlab.cli.output import (
     say,
     verbosity_options,
 )
+from mmlab.cli.settings import NamedPath
+from mmlab.cli.shield import shielded
 
 if TYPE_CHECKING:
     from mmlab.data.pack import PictureFormat
 
 
 @click.command(short_help="Write a dataset as tar shards, as webdataset does.")
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
-@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", type=NamedPath())
+@click.argument("out", metavar="OUT", type=NamedPath())
 @click.option(
     "--format",
     "picture_format",
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 @json_option
 @color_option
 @verbosity_options
+@shielded
 def pack(
     file: Path,
     out: Path,

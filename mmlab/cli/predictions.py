@@ -17,24 +17,28 @@ from mmlab.cli.output import (
     say,
     verbosity_options,
 )
+from mmlab.cli.settings import NamedPath
+from mmlab.cli.shield import shielded
 
 if TYPE_CHECKING:
     from mmlab.records import ScoreMeaning
 
 
 @click.command(name="predictions", short_help="Import another model's scores of samples.")
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", type=NamedPath())
 @click.option(
     "--dataset",
     "spec",
     required=True,
     metavar="SPEC",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="A TOML file with the [dataset], and the [[evaluate]] that the model has answered.",
 )
 @click.option("--name", required=True, help="What the model is called, as an experiment is.")
 @click.option("--evaluation", metavar="NAME", help="Which [[evaluate]] of SPEC, if it has several.")
-@click.option("--top", type=click.IntRange(1), metavar="K", help="The first K labels a sample.")
+@click.option(
+    "--top", type=click.IntRange(1, 10**9), metavar="K", help="The first K labels a sample."
+)
 @click.option(
     "--scores",
     "meaning",
@@ -51,6 +55,7 @@ if TYPE_CHECKING:
 @json_option
 @color_option
 @verbosity_options
+@shielded
 def import_predictions(
     file: Path,
     spec: Path,

@@ -18,6 +18,7 @@ from mmlab.cli.output import (
     say,
     verbosity_options,
 )
+from mmlab.cli.settings import NamedPath
 
 if TYPE_CHECKING:
     from mmlab.report.contents import Contents, Table, ViewName
@@ -31,7 +32,7 @@ VIEWS = ("all_runs", "label_results", "sample_outcomes", "live_curves", "artifac
 
 @click.command(short_help="Print the leaderboard, or write it as HTML, Markdown, CSV, ...")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option("--out", type=click.Path(path_type=Path), help="Write a file instead.")
+@click.option("--out", type=NamedPath(), help="Write a file instead.")
 @click.option(
     "--format", "file_format", type=click.Choice(FORMATS), help="[default: from the file's name]"
 )

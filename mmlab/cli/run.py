@@ -24,6 +24,7 @@ from mmlab.cli.output import (
     say,
     verbosity_options,
 )
+from mmlab.cli.settings import NamedPath
 from mmlab.errors import LostError, MmlabError, harmless
 
 if TYPE_CHECKING:
@@ -38,12 +39,19 @@ UNFINISHED = 75
 
 
 class Duration(click.ParamType[float]):
-    """Seconds, or a number with a unit: `90`, `90s`, `10m`, `2h`; a year at most."""
+    """Seconds, or a number with a unit: `90`, `90s`, `10m`, `2h`; a year at most.
+
+    `shortest` and `longest` are bounds in seconds.
+    """
 
     name = "duration"
     _UNITS: ClassVar = {"": 1, "s": 1, "m": 60, "h": 3600}
     #: Times beyond it are none that a database, or the system's timers, know.
     LONGEST = 365 * 24 * 3600.0
+
+    def __init__(self, shortest: float = 0.0, longest: float = LONGEST) -> None:
+        self.shortest = shortest
+        self.longest = longest
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -53,8 +61,11 @@ class Duration(click.ParamType[float]):
         seconds = float(found[1]) * self._UNITS[found[2]] if found else 0.0
         if seconds <= 0:
             self.fail(f"{value!r} is no duration: 90, 90s, 10m or 2h is one", param, ctx)
-        if seconds > self.LONGEST:
-            self.fail(f"{value!r} is too long: 8760h, a year, is the most", param, ctx)
+        if seconds > self.longest:
+            most = "8760h, a year," if self.longest == self.LONGEST else f"{self.longest:.0f}"
+            self.fail(f"{value!r} is too long: {most} is the most", param, ctx)
+        if seconds < self.shortest:
+            self.fail(f"{value!r} is too short: {self.shortest:.0f} is the least", param, ctx)
         return seconds
 
 
@@ -84,7 +95,7 @@ def worker_options(command: CommandFunction) -> CommandFunction:
         cell_timeout_option,
         click.option(
             "--max-attempts",
-            type=click.IntRange(1),
+            type=click.IntRange(1, 10**6),
             default=3,
             show_default=True,
             help="A cell whose process dies equally so often has failed.",
@@ -98,7 +109,7 @@ def worker_options(command: CommandFunction) -> CommandFunction:
 runs_option = click.option(
     "--runs",
     envvar="MMLAB_RUNS",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     show_envvar=True,
     help="The folder of weights.  [default: beside the database]",
 )
@@ -106,7 +117,7 @@ runs_option = click.option(
 cache_option = click.option(
     "--cache",
     envvar="MMLAB_CACHE",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     show_envvar=True,
     help="The folder of kept features and inputs.  [default: beside the database]",
 )
@@ -117,9 +128,7 @@ device_option = click.option(
 
 
 @click.command(short_help="Train and evaluate every cell of the specs that is not done.")
-@click.argument(
-    "specs", nargs=-1, required=True, metavar="SPEC...", type=click.Path(path_type=Path)
-)
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...", type=NamedPath())
 @override_options
 @db_option
 @runs_option
@@ -146,8 +155,8 @@ device_option = click.option(
 @click.option(
     "--group-timeout",
     envvar="MMLAB_GROUP_TIMEOUT",
-    type=click.FloatRange(1, 10**7),
-    default=120,
+    type=Duration(1, 10**7),
+    default="120",
     show_default=True,
     show_envvar=True,
     metavar="SECONDS",
@@ -204,6 +213,7 @@ def run(
 
     from mmlab.cli.display import make_display
     from mmlab.runner.runner import RunOptions, run_specs
+    from mmlab.runner.stopping import raised_signals
     from mmlab.runner.worker import WorkOptions
 
     options = RunOptions(
@@ -221,7 +231,7 @@ def run(
         cell_timeout=cell_timeout,
         work=WorkOptions(lease, max_attempts, waits=not no_wait, fail_fast=fail_fast),
     )
-    with _speaking_once(), make_display() as display:
+    with _speaking_once(), make_display() as display, raised_signals():
         outcomes = run_specs(specs, options, display)
     if not _is_follower():
         conclude(outcomes, db, as_json=as_json)

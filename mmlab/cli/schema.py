@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from mmlab.cli.output import color_option, say, verbosity_options
+from mmlab.cli.settings import NamedPath
 
 
 @click.command(short_help="Write the JSON Schema of specs, for editors.")
-@click.option("--out", type=click.Path(path_type=Path), help="A file instead of stdout.")
+@click.option("--out", type=NamedPath(), help="A file instead of stdout.")
 @color_option
 @verbosity_options
 def schema(out: Path | None) -> None:

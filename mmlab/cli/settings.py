@@ -54,6 +54,21 @@ def defaults_by_verb(settings: Mapping[str, str], verbs: Iterable[str]) -> dict[
     }
 
 
+class NamedPath(click.Path):
+    """A path of a file or a folder; an empty text would mean the current folder without a word."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Any:  # Any: click's own signature
+        """The path. Refuses what is empty."""
+        if not str(value).strip():
+            self.fail("an empty text names no file and no folder", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class DatabaseOption(click.Option):
     """`--db`, whose variable may have been taken out of the environment."""
 
@@ -83,7 +98,7 @@ def _read(path: Path) -> Mapping[str, object] | None:
 
 
 def _checked(path: Path, key: str, value: object) -> str:
-    if key not in SETTINGS or not isinstance(value, str) or not value:
+    if key not in SETTINGS or not isinstance(value, str) or not value.strip():
         raise UsageError(_unknown(path, key, value))
     if key == "db" and _has_password(value):
         raise UsageError(_password(path))
@@ -115,7 +130,7 @@ def _unknown(path: Path, key: str, value: object) -> str:
     found = f"{key} = {value!r}" if isinstance(value, (int, float)) else key
     return explain(
         f"{path}: {key}",
-        "is no setting" if key not in SETTINGS else "a setting is a text",
+        "is no setting" if key not in SETTINGS else "a setting is a text that is not empty",
         found=found,
         allowed=", ".join(SETTINGS) + ", each a text",
         next_step="remove the key; what an experiment is stands in its spec",

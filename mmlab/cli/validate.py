@@ -19,6 +19,7 @@ from mmlab.cli.output import (
     table,
     verbosity_options,
 )
+from mmlab.cli.settings import NamedPath
 
 if TYPE_CHECKING:
     from mmlab.plan.plan import Plan
@@ -26,9 +27,7 @@ if TYPE_CHECKING:
 
 
 @click.command(short_help="Check specs and name every fault in them.")
-@click.argument(
-    "specs", nargs=-1, required=True, metavar="SPEC...", type=click.Path(path_type=Path)
-)
+@click.argument("specs", nargs=-1, required=True, metavar="SPEC...", type=NamedPath())
 @override_options
 @json_option
 @color_option

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @device_option
 @click.option("--forever", is_flag=True, help="Wait for cells that are yet to be submitted.")
 @click.option("--idle-exit", type=Duration(), help="End when there was nothing to do for so long.")
-@click.option("--max-cells", type=click.IntRange(1), help="End after so many cells.")
+@click.option("--max-cells", type=click.IntRange(1, 10**9), help="End after so many cells.")
 @worker_options
 @json_option
 @color_option
@@ -71,6 +71,7 @@ def work(
     from mmlab.cli.display import make_display
     from mmlab.runner.runner import RunOptions
     from mmlab.runner.runner import work as work_on_queue
+    from mmlab.runner.stopping import raised_signals
     from mmlab.runner.worker import WorkOptions
 
     if forever and idle_exit is not None:
@@ -86,7 +87,7 @@ def work(
         cell_timeout=cell_timeout,
         work=WorkOptions(lease, max_attempts, max_cells=max_cells, idle_seconds=idle),
     )
-    with make_display() as display:
+    with make_display() as display, raised_signals():
         outcomes = work_on_queue(options, display)
     if not outcomes:
         say("nothing was queued that this worker could execute")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmlab.errors import DataError, MmlabError, explain, unstorable
+from mmlab.errors import DataError, MmlabError, explain, secret_in, unstorable
 from mmlab.files import open_file
 from mmlab.interop.faults import Faults
 from mmlab.interop.names import is_share
@@ -137,10 +137,18 @@ def read_text(place: str, name: str, value: object, default: str | None = None) 
     """A text that is not empty. Raises DataError for anything else, unless there is a default."""
     if default is not None and (value is None or value == ""):
         return default
+    _require_no_secret(place, name, value)
     if isinstance(value, str) and 0 < len(value) <= TEXT_CHARACTERS and not unstorable(value):
         return value
     allowed = f"a text of 1 to {TEXT_CHARACTERS} characters, without NUL and lone surrogates"
     raise unreadable_value(place, name, value, allowed)
+
+
+def _require_no_secret(place: str, name: str, value: object) -> None:
+    """Raise DataError, which does not show it, for a text with a password, token or key."""
+    if isinstance(value, str) and (found := secret_in(value)):
+        allowed = "a text without password, token and key: it is stored and shown in reports"
+        raise unreadable_value(place, name, f"{found}; not shown", allowed)
 
 
 def read_texts(place: str, name: str, value: object) -> list[str]:
@@ -160,6 +168,7 @@ def read_own(place: str, name: str, value: object) -> dict[str, str | int]:
     if not isinstance(value, dict):
         raise unreadable_value(place, name, value, allowed)
     for key, told in value.items():
+        _require_no_secret(place, name, told)
         is_text = isinstance(told, str) and not unstorable(told)
         is_number = isinstance(told, int) and abs(told) < 2**63
         if unstorable(key) or not (told is None or is_text or is_number):

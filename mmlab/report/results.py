@@ -44,7 +44,8 @@ def results(db: str | Path | None = None) -> Results:
 
     Raises StoreError if it is not there or its schema is not this program's; it never creates one.
     """
-    return Results(open_store(str(db or os.environ.get("MMLAB_DB") or DEFAULT_DB)))
+    given = (os.environ.get("MMLAB_DB") or DEFAULT_DB) if db is None else db
+    return Results(open_store(str(given)))
 
 
 class NotebookCard(Card):

@@ -58,7 +58,7 @@ from mmlab.runner.record import RunRecord, curve_metrics, write_scores
 from mmlab.runner.score import PartsOfRun
 from mmlab.runner.surroundings import Surroundings
 from mmlab.spec import Override
-from mmlab.store import CellRow, LeaseLost, QueuedCell, RunRow
+from mmlab.store import CellRow, DatabaseReplaced, LeaseLost, QueuedCell, RunRow
 from mmlab.train.processes import ProcessGroup, local_rank, require_equal, vote
 
 
@@ -248,6 +248,10 @@ class CellRunner:
             return Ended("interrupted", run_id)
         except LeaseLost as error:
             return Ended("failed", run_id, str(error))
+        except DatabaseReplaced:  # which is no fault of the run: put back, it goes on
+            with suppress(StoreError):
+                coordinator.release()
+            raise
         except StoreError as error:
             with suppress(StoreError):  # it may be too broken to say so
                 coordinator.fail("error", str(error), traceback_of(error))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, cast
 
 from mmlab.data.splits import Splits
-from mmlab.errors import WeightsError, explain
+from mmlab.errors import UsageError, WeightsError, explain
 from mmlab.model.build import BuiltCell, InitialWeights, build
 from mmlab.model.device import resolve_device
 from mmlab.plan.plan import Plan
@@ -42,8 +42,18 @@ def load(
         image = built.readers["image"].encoder.transform(picture, train=False)
         features = built.model.encode("image", image[None])
     """
-    address = str(db or os.environ.get("MMLAB_DB") or "mmlab.db")
-    with open_store(address) as store:
+    if runs is not None and not str(runs).strip():
+        raise UsageError(
+            explain(
+                "runs",
+                "an empty text names no folder",
+                found=repr(runs),
+                allowed="the folder of weights, or None for that beside the database",
+                next_step="name the folder, or leave runs out",
+            )
+        )
+    address = (os.environ.get("MMLAB_DB") or "mmlab.db") if db is None else db
+    with open_store(str(address)) as store:
         detail = store.run_detail(store.find_run(run).run_id)
         plan = plan_of(detail, Registry.discover(BUILTINS))
         folder = Path(runs or os.environ.get("MMLAB_RUNS") or store.runs_folder)

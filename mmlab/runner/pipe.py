@@ -21,7 +21,7 @@ import mmlab.errors
 from mmlab.errors import MmlabError, RunError, explain, message_of
 from mmlab.files import is_disk_full, said_of
 from mmlab.runner.wire import pack, unpack
-from mmlab.store import LeaseLost
+from mmlab.store import DatabaseReplaced, LeaseLost
 
 #: Words of messages.
 CALL, TELL, GAVE, RAISED = "call", "tell", "gave", "raised"
@@ -33,6 +33,7 @@ _ERRORS: Mapping[str, type[MmlabError]] = {
         for name, found in vars(mmlab.errors).items()
         if inspect.isclass(found) and issubclass(found, MmlabError)
     },
+    "DatabaseReplaced": DatabaseReplaced,
     "LeaseLost": LeaseLost,
 }
 

@@ -175,7 +175,9 @@ def outcome_of(error: BaseException) -> str:
         return error.reason
     if is_disk_full(error):
         return "disk_full"
-    return "oom" if is_out_of_memory(error) else "error"
+    if is_out_of_memory(error):
+        return "oom"
+    return "device" if is_device_lost(error) else "error"
 
 
 def describe_failure(error: BaseException, plan: Plan) -> str:

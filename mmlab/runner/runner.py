@@ -28,8 +28,8 @@ from mmlab.runner.coordinator import (
     Prepared,
 )
 from mmlab.runner.runs_folder import RunsFolder
-from mmlab.runner.stopping import Stop, stopped_by_schedulers
-from mmlab.runner.worker import Worker, WorkOptions
+from mmlab.runner.stopping import Stop
+from mmlab.runner.worker import Worker, WorkOptions, explain_held
 from mmlab.spec import Override
 from mmlab.store import CellState, Store, Submission, open_store
 
@@ -73,8 +73,7 @@ def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> l
         outcomes: list[Outcome] = _in_process().run_specs(paths, options, display)
         return outcomes
     with ChildProcess(options.device, options.cell_timeout) as child:
-        with stopped_by_schedulers():
-            prepared = child.prepare(paths, options.overrides, display)
+        prepared = child.prepare(paths, options.overrides, display)
         return run_prepared(prepared, child, options, display)
 
 
@@ -154,20 +153,11 @@ def _unfinished(state: CellState, worker: Worker) -> Outcome:
     if state.id in worker.unfinished and state.status == "queued":
         return worker.unfinished[state.id]
     label, is_held = cell_name(state.label, state.seed), state.status == "running"
-    reason = _held(state, label) if is_held else state.reason
+    reason = state.reason
+    if is_held and state.lease_until is not None:
+        reason = explain_held(state.experiment, label, "it", state.lease_until)
     status = "held" if is_held else state.status
     return Outcome(status, state.experiment, label, state.run_id, reason)
-
-
-def _held(state: CellState, label: str) -> str | None:
-    """Until when another process has a cell, unless that process lives."""
-    if state.lease_until is None:
-        return None
-    clock = state.lease_until.astimezone().strftime("%H:%M:%S")
-    return (
-        f"{state.experiment} {label}: another process has it; "
-        f"if that is gone, it is free at {clock} at the latest"
-    )
 
 
 def _raise_if_stopped(stop: Stop, worker: Worker, display: Display) -> None:

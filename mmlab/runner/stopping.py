@@ -5,7 +5,10 @@ Handlers only note what was asked and pass it on, so that no transaction is left
 
 from __future__ import annotations
 
+import ctypes
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +17,7 @@ from typing import Self
 
 from mmlab.errors import StoppedError
 
+_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 #: A person sends the first; schedulers, terminals that close and `kill` send the others.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
@@ -81,16 +85,16 @@ class Stop:
 
 
 @contextmanager
-def stopped_by_schedulers() -> Iterator[None]:
-    """Raise StoppedError at their signals, where there is no step to finish; Ctrl-C does by itself.
+def raised_signals() -> Iterator[None]:
+    """Raise KeyboardInterrupt at Ctrl-C, StoppedError at other signals: there is no step to finish.
 
     Without it the process would die of them, with an exit code that means no going on.
     """
     before = dict[int, object]()
     if threading.current_thread() is threading.main_thread():
-        for number in map(int, _SIGNALS[1:]):
-            if signal.getsignal(number) == signal.SIG_DFL:
-                before[number] = signal.signal(number, _end)
+        for number in map(int, _SIGNALS):
+            if signal.getsignal(number) != signal.SIG_IGN:  # as above
+                before[number] = signal.signal(number, _raise)
     try:
         yield
     finally:
@@ -98,6 +102,15 @@ def stopped_by_schedulers() -> Iterator[None]:
             signal.signal(number, handler)  # type: ignore[arg-type]  # as above
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    name = signal.Signals(number).name
-    raise StoppedError(f"stopped by {name} before any cell began: run the same again")
+def _raise(number: int, frame: FrameType | None) -> None:
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    raise StoppedError(f"stopped by {signal.Signals(number).name}: the same command goes on")
+
+
+def die_with(parent: int) -> None:
+    """Let this process be killed when its parent dies, which Linux can do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before
+        os._exit(1)

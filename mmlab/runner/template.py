@@ -10,7 +10,6 @@ cells, one after the other, as `mmlab.runner.child` tells it. All die with the p
 
 from __future__ import annotations
 
-import ctypes
 import os
 import select
 import signal
@@ -22,8 +21,7 @@ from types import FrameType
 from typing import NoReturn
 
 from mmlab.runner.child import LENGTH, SAYS, STARTED
-
-_SET_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
+from mmlab.runner.stopping import die_with
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -46,14 +44,6 @@ def _imports(control: socket.socket) -> Callable[[Connection], None]:
 
     Registry.discover(BUILTINS)
     return serve
-
-
-def die_with(parent: int) -> None:
-    """Let this process be killed when its parent dies, which Linux can do."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None, use_errno=True).prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before
-        os._exit(1)
 
 
 class Template:

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from mmlab.errors import RunError, StoreError
 from mmlab.records import cell_name
@@ -73,6 +74,8 @@ class Worker:
         self.given_back: dict[int, str] = {}
         self.unfinished: dict[int, Outcome] = {}
         self._resting: dict[int, float] = {}
+        #: Until when others have the runs for which cells were given back.
+        self._held_until: dict[int, datetime] = {}
         self._is_told: set[str] = set()
 
     def work(self) -> None:
@@ -138,17 +141,16 @@ class Worker:
 
     def _tell_waiting(self, held: Sequence[CellState]) -> None:
         """Say for how many is waited and until when at the most, whenever that changes."""
-        running = [state for state in held if state.lease_until is not None]
-        if not running:
+        ends = [state.lease_until or self._held_until.get(state.id or 0) for state in held]
+        known = [end for end in ends if end is not None]
+        if not known:
             return
-        text = f"{len(running)} {'cell is' if len(running) == 1 else 'cells are'} held by others"
+        text = f"{len(known)} {'cell is' if len(known) == 1 else 'cells are'} held by others"
         if text not in self._is_told:
             self._is_told.add(text)
-            until = max(state.lease_until for state in running if state.lease_until is not None)
-            clock = until.astimezone().strftime("%H:%M:%S")
             self.display.note(
                 f"{text}: waiting for them (--no-wait does not); one whose process is gone is free "
-                f"at {clock} at the latest"
+                f"at {_clock(max(known))} at the latest"
             )
 
     # --- one cell ---------------------------------------------------------------------------
@@ -176,7 +178,7 @@ class Worker:
                 ended = Ended("held", error=str(error))
             except RunError as error:  # what a child has told cannot be kept
                 ended = _failed(coordinator, error)
-            ended = self._judged(_corrected(coordinator, ended))
+            ended = self._timed(claim, self._judged(_corrected(coordinator, ended)))
             self._settle(claim, ended)
         ended.tell_left_behind(self.display)
         seconds = time.perf_counter() - began
@@ -230,6 +232,21 @@ class Worker:
         is_run = ended.run_id is not None or self.own is not None
         return ended if is_run or ended.status != "failed" else replace(ended, status="given back")
 
+    def _timed(self, claim: CellClaim, ended: Ended) -> Ended:
+        """What ended as held, with until when others have its run, or those that it starts from."""
+        if ended.status != "held":
+            return ended
+        cell, waits_for = claim.queued.cell, claim.queued.waits_for
+        others = [run for name in waits_for for run in self._runs_of(name)]
+        until = self.store.held_until([ended.run_id] if ended.run_id else others)
+        if until is None:  # it ended a moment ago
+            self._held_until.pop(claim.id, None)
+            return ended
+        self._held_until[claim.id] = until
+        what = "its run" if ended.run_id else "what it starts from"
+        text = explain_held(cell.experiment, cell_name(cell.label, cell.seed), what, until)
+        return replace(ended, error=f"{ended.error}\n{text}" if ended.error else text)
+
     def _runs_of(self, experiment: str) -> list[str]:
         """The runs of an experiment: those of this command's cells, else of its newest spec."""
         own = [key for key, name in (self.own or {}).items() if name == experiment]
@@ -253,6 +270,18 @@ def _corrected(coordinator: StoreCoordinator, ended: Ended) -> Ended:
         return ended
     loss = coordinator.lease.loss()
     return Ended("cancelled" if loss.reason == "cancelled" else "held", ended.run_id, str(loss))
+
+
+def explain_held(experiment: str, label: str, what: str, until: datetime) -> str:
+    """Until when another process has what a cell needs, unless that process lives."""
+    return (
+        f"{experiment} {label}: another process has {what}; "
+        f"if that is gone, it is free at {_clock(until)} at the latest"
+    )
+
+
+def _clock(time: datetime) -> str:
+    return time.astimezone().strftime("%H:%M:%S")
 
 
 #: How a cell stands that another worker has ended, and how that is told.

@@ -205,7 +205,7 @@ class RunWriter:
         if self._unsealed is not None and self._may_be_recorded:
             raise self._unsealed
         if self._may_be_recorded:
-            return Sealed(self.path, " ".join(str(self.away or "it does not answer").split()))
+            return Sealed(self.path, _in_a_line(self.away) if self.away else "it does not answer")
         self._end_without_spool(ending)
         return None
 
@@ -230,3 +230,10 @@ class RunWriter:
             return
         if record_in(self._store, self.claim, ending, self._declared, self._outbox.cell):
             self._outbox.spool.remove()
+
+
+def _in_a_line(error: StoreError) -> str:
+    """What is wrong and what was found, of an error in five parts, within a part of another."""
+    fault, _, more = str(error).partition("\n  found: ")
+    found = more.partition("\n  allowed: ")[0]
+    return f"{fault} ({found})" if found else " ".join(str(error).split())

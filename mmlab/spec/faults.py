@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, time
 from itertools import islice
 from typing import TYPE_CHECKING
+
+from mmlab.errors import secret_in
 
 if TYPE_CHECKING:
     from mmlab.spec.synonyms import Synonym
@@ -42,6 +44,51 @@ class Fault:
     def under(self, *where: str | int) -> Fault:
         """The same fault, of a table that is itself at `where`."""
         return replace(self, path=(*where, *self.path))
+
+
+#: Keys whose text is a secret, whatever it is; a `key` or a `token` alone may be no secret.
+_SECRET_KEY = re.compile(
+    r"(?:\w*_)?(?:password|passwd|passphrase|pwd|secret|api_?key|secret_?key|private_?key|credentials?"
+    r"|(?:access|api|auth|bearer|hf|refresh)_?token)\Z",
+    re.IGNORECASE,
+)
+
+
+def secret_fault(text: str, values: Mapping[str, object]) -> Fault | None:
+    """A secret in a file of a spec, or None. Specs are stored whole, shown and handed on.
+
+    `values` are what the text holds. The fault shows nothing of it, and no line of the file.
+    """
+    for number, line in enumerate(text.split("\n"), start=1):
+        if found := secret_in(line):
+            return _holds_secret(f"{found}, in line {number:,}")
+    found = next(_secrets(values, ""), None)
+    return None if found is None else _holds_secret(found)
+
+
+def _secrets(value: object, key: str) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _secrets(str(name), "")
+            yield from _secrets(item, str(name))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _secrets(item, key)
+    elif isinstance(value, str):
+        if found := secret_in(value):
+            yield found
+        elif value and _SECRET_KEY.match(key):
+            yield f"a text for the key {key}"
+
+
+def _holds_secret(found: str) -> Fault:
+    return Fault(
+        (),
+        "a spec holds no password, token or key: it is stored whole, shown in reports and exported",
+        found=f"{found}; not shown",
+        allowed="a URL without; the password in PGPASSWORD, ~/.pgpass, a libpq service or ~/.netrc",
+        next_step="remove it, and let whoever needs it read it from the environment or such a file",
+    )
 
 
 def dotted(path: Where) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mmlab.spec.document import Document, MissingTableError, assign, missing_table, patch
-from mmlab.spec.faults import Fault, Where, show
+from mmlab.spec.faults import Fault, Where, secret_fault, show
 from mmlab.spec.places import Place, Places, SourceText
 from mmlab.spec.positions import Located, Span, locate, split_path
 from mmlab.spec.read import limit_fault, read_patch
@@ -22,9 +22,9 @@ Override = str | Path
 
 
 class _OverrideError(Exception):
-    def __init__(self, fault: Fault, span: Span) -> None:
+    def __init__(self, fault: Fault, span: Span, *, is_hidden: bool = False) -> None:
         super().__init__(fault)
-        self.fault, self.span = fault, span
+        self.fault, self.span, self.is_hidden = fault, span, is_hidden
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ def apply_overrides(document: Document, overrides: Sequence[Override]) -> Overri
         try:
             document = _apply(document, source)
         except _OverrideError as error:
-            faults.append((error.fault, Place(source, error.span, error.span)))
+            shown = replace(source, text="") if error.is_hidden else source
+            faults.append((error.fault, Place(shown, error.span, error.span)))
     return Overridden(document, tuple(patches), faults)
 
 
@@ -95,14 +96,22 @@ def _encoders(document: Document) -> Mapping[str, object]:
 
 
 def _apply(document: Document, source: SourceText) -> Document:
+    _require_no_secret(source.text, {})  # before anything of it is shown
     names, equals = _split(source)
     value, places = _read_value(source, equals + 1, Span(0, len(source.text[:equals].rstrip())))
+    _require_no_secret("", {names[-1]: value})
     if names[0] == "extends":
         raise _OverrideError(_not_settable(), Span(0, equals))
     try:
         return assign(document, document.path_of(names), value, places)
     except MissingTableError as error:
         raise _OverrideError(error.fault, Span(0, equals)) from error
+
+
+def _require_no_secret(text: str, values: Mapping[str, object]) -> None:
+    fault = secret_fault(text, values)
+    if fault is not None:
+        raise _OverrideError(fault, Span(0, 0), is_hidden=True)
 
 
 def _split(source: SourceText) -> tuple[tuple[str, ...], int]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from mmlab.errors import SpecError, storable, unstorable
 from mmlab.files import open_file
 from mmlab.spec.document import Document, merge
-from mmlab.spec.faults import NOT_FINITE, Fault, Where, show
+from mmlab.spec.faults import NOT_FINITE, Fault, Where, secret_fault, show
 from mmlab.spec.places import Place, Places, SourceText, render_located
 from mmlab.spec.positions import Located, Span, locate
 
@@ -127,6 +127,7 @@ def _parse(source: SourceText) -> Document:
     limited = limit_fault(source.text)
     if limited is not None:
         raise _FileError(limited[0], source, limited[1])
+    _require_no_secret(source, {})  # before anything of it is shown
     try:
         values = tomllib.loads(source.text)
     except (ValueError, RecursionError) as error:
@@ -134,8 +135,15 @@ def _parse(source: SourceText) -> Document:
     beyond = shape_fault(values)
     if beyond is not None:
         raise _FileError(beyond, source)
+    _require_no_secret(source, values)  # also one that is written with escapes
     places = places_of(source, locate(source.text))
     return Document(source, values, places)
+
+
+def _require_no_secret(source: SourceText, values: Mapping[str, object]) -> None:
+    fault = secret_fault(source.text, values)
+    if fault is not None:
+        raise _FileError(fault, SourceText(source.name, ""))
 
 
 def places_of(source: SourceText, located: dict[tuple[str | int, ...], Located]) -> Places:
@@ -349,6 +357,8 @@ def value_faults(value: object, path: Where = ()) -> Iterator[Fault]:
         yield _character_fault(path, character)
     elif isinstance(value, str) and _is_path(path) and (control := _CONTROL.search(value)):
         yield _escape_fault(path, value, control[0])
+    elif isinstance(value, str) and _is_path(path) and not value.strip():
+        yield _empty_path(path, value)
     elif isinstance(value, float) and not math.isfinite(value):
         found, allowed = show(value), "a finite number"
         yield Fault(path, NOT_FINITE, found, allowed, "set a number", is_vague=True)
@@ -365,7 +375,17 @@ _PATH_KEY = re.compile(r"(?:^|_)(?:path|file|folder|dir|directory|root)s?$")
 
 def _is_path(path: Where) -> bool:
     keys = [part for part in path if isinstance(part, str)]
-    return bool(keys) and _PATH_KEY.search(keys[-1]) is not None
+    return bool(keys) and keys[0] != "meta" and _PATH_KEY.search(keys[-1]) is not None
+
+
+def _empty_path(path: Where, value: str) -> Fault:
+    return Fault(
+        path,
+        "an empty text names no file and no folder",
+        found=show(value),
+        allowed='a path; "." is the folder of this file',
+        next_step="name the file or the folder, or remove the key",
+    )
 
 
 def _escape_fault(path: Where, value: str, control: str) -> Fault:

@@ -17,6 +17,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from mmlab.errors import StoreError, explain, shows_password, unstorable, without_passwords
+from mmlab.files import network_file_system
 
 #: Where an address is given: an option, a variable, and an argument in Python or a setting.
 ADDRESS = "--db, MMLAB_DB or db ="
@@ -106,7 +107,7 @@ def _sqlite_url(text: str) -> Address:
 
 
 def _sqlite(path: str) -> Address:
-    if path in ("", ":memory:"):
+    if path.strip() in ("", ":memory:"):
         raise _refusal("database", "results need a file to be kept in", repr(path))
     absolute = str(Path(os.path.expanduser(path)).absolute())
     if not os.path.exists(absolute) and _may_be_a_server(path, os.path.dirname(absolute)):
@@ -230,6 +231,7 @@ def _refusal(place: str, fault: str, found: str, step: str = "") -> StoreError:
 
 def check_file(address: Address) -> Address:
     """The address again; StoreError if it names a SQLite file that is not there or is none."""
+    _require_local_disk(address)
     path = address.path
     if path is None or os.path.isfile(path):
         return address
@@ -244,6 +246,31 @@ def check_file(address: Address) -> Address:
             else f"correct {ADDRESS}"
             if os.path.lexists(path)
             else f"correct {ADDRESS}, or make it: mmlab db init --db {address.display}",
+        )
+    )
+
+
+#: Whoever sets this says that processes of one machine alone use the file.
+NETWORK_DISK = "MMLAB_NETWORK_DISK"
+
+
+def _require_local_disk(address: Address) -> None:
+    """Raise StoreError for a SQLite file of a network file system.
+
+    Its write-ahead log needs memory that all processes share, and locks that hold: "WAL does not
+    work over a network filesystem" (sqlite.org/wal.html). Results would be lost without a word.
+    """
+    found = None if address.path is None else network_file_system(address.path)
+    if found is None or os.environ.get(NETWORK_DISK):
+        return
+    raise StoreError(
+        explain(
+            address.display,
+            "SQLite files get damaged on the disk of another machine",
+            found=f"a network file system ({found})",
+            allowed="a file on a local disk, or Postgres",
+            next_step="move the file to a local disk, or use Postgres; where processes of one "
+            f"machine alone use it, and locks hold, {NETWORK_DISK}=1 lets them",
         )
     )
 
@@ -270,6 +297,7 @@ def create_file(address: Address) -> None:
     """Make the empty file of a SQLite database; StoreError if its folder does not take it."""
     path = address.path
     assert path is not None, "only SQLite has a file"
+    _require_local_disk(address)
     try:
         path.touch()
     except OSError as error:

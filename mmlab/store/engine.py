@@ -212,7 +212,8 @@ class Database:
                     "the database was deleted or replaced while it was used",
                     found="no such file" if found is None else "another file",
                     allowed="the file that was there when the command began",
-                    next_step="put that file back, or run the command again with this one",
+                    next_step="put that file back, then: mmlab sync"
+                    + ("" if found is None else "; or run the command again with this one"),
                 )
             )
 

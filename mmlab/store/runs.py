@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, exists, false, select, true
+from sqlalchemy import Connection, Row, Select, Table, exists, false, func, select, true
 
 from mmlab.errors import UsageError, explain
 from mmlab.metric import by_number
@@ -252,11 +252,12 @@ def present_runs(connection: Connection, name: str) -> list[str]:
     return list(connection.scalars(own).all() or connection.scalars(query))
 
 
-def are_running(connection: Connection, run_ids: Collection[str]) -> bool:
-    """Whether a process is executing one of these runs at this moment."""
+def held_until(connection: Connection, run_ids: Collection[str]) -> datetime | None:
+    """When the last lease of these runs ends (UTC), unless renewed; None if no process has one."""
     is_held = (runs.c.status == "running") & (runs.c.lease_until >= db_now(connection))
-    query = select(exists().where(among(runs.c.id, run_ids), is_held))
-    return bool(connection.scalar(query))
+    query = select(func.max(runs.c.lease_until)).where(among(runs.c.id, run_ids), is_held)
+    found = connection.scalar(query)
+    return None if found is None else as_utc(found)
 
 
 def best_weights(connection: Connection, run_ids: Collection[str]) -> list[BestWeights]:

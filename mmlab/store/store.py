@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace as changed
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -34,10 +35,10 @@ from mmlab.store.rows import (
     Submission,
 )
 from mmlab.store.runs import (
-    are_running,
     artifact_paths,
     best_weights,
     find_run,
+    held_until,
     list_runs,
     lock_done_run,
     present_runs,
@@ -593,7 +594,11 @@ class Store:
 
     def are_running(self, run_ids: Collection[str]) -> bool:
         """Whether a process is executing one of these runs at this moment."""
-        return self._database.query(lambda connection: are_running(connection, run_ids))
+        return self.held_until(run_ids) is not None
+
+    def held_until(self, run_ids: Collection[str]) -> datetime | None:
+        """When the last lease of these runs ends (UTC), unless renewed; None if nobody has one."""
+        return self._database.query(lambda connection: held_until(connection, run_ids))
 
     def best_weights(self, run_ids: Collection[str]) -> list[BestWeights]:
         """Best weights of those of these runs that are done, newest first."""

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: the only revision of a database that this program works with.
-REVISION = "0007"
+REVISION = "0008"
 
 metadata = MetaData(
     naming_convention={
@@ -46,7 +46,7 @@ QUEUED = ("queued", "running", "done", "failed", "blocked", "cancelled")
 PARTS = ("queued", "running", "done")
 OUTCOMES = (
     *("ok", "error", "oom", "nan", "disk_full", "preempted", "lost", "interrupted"),
-    *("died", "timeout", "cancelled"),
+    *("died", "timeout", "cancelled", "device"),
 )
 VALUE_KINDS = ("finite", "nan", "inf", "-inf", "undefined")
 BETTER = ("higher", "lower")

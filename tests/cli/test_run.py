@@ -144,7 +144,8 @@ def _wait_for_a_running_run(process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline and process.poll() is None:
         result = call("ls", "--json")
-        if result.exit_code == 0 and '"running"' in result.stdout:
+        runs = json.loads(result.stdout)["runs"] if result.exit_code == 0 else []
+        if "running" in [run["status"] for run in runs]:  # its cell is so before there is a run
             return
         time.sleep(0.2)
     pytest.fail("no run began")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
@@ -172,6 +173,19 @@ def test_a_misplaced_address_is_not_repeated(arguments: tuple[str, ...], folder:
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code in (1, 2, 3)
     assert CANARY not in result.output
+
+
+@pytest.mark.parametrize("key", ["model", "pretrained", "dataset"])
+def test_published_figures_with_a_secret_are_refused_and_nothing_is_stored(
+    key: str, folder: Path
+) -> None:
+    figures = json.loads(FIGURES) | {key: f"https://me:{CANARY}@host/weights.pt"}
+    (folder / "figures.json").write_text(json.dumps(figures))
+    result = CliRunner().invoke(main, ["import", "clip-benchmark", "figures.json"])
+    assert result.exit_code == 1
+    assert "without password, token and key" in result.stderr
+    assert CANARY not in result.output
+    assert not (folder / "mmlab.db").exists()
 
 
 def test_the_variable_is_in_no_help(folder: Path) -> None:

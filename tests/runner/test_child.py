@@ -80,7 +80,7 @@ def test_a_cell_whose_process_dies_is_recorded_and_the_others_run(sqlite_lab: La
 
 #: What lacks memory, a GPU that is lost, how that is recorded, and what is found.
 LACKS = {
-    "device": ("error", "found: CUDA error: device-side assert triggered"),
+    "device": ("device", "found: CUDA error: device-side assert triggered"),
     "eat": ("oom", "batch_size 8; tried to allocate 34,359,738,368 bytes"),
     "eat_bytes": ("oom", "batch_size 8; MemoryError"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,7 +89,11 @@ def test_a_cell_waits_while_another_process_trains_what_it_starts_from(lab: Lab)
         claim = store.claim(store.submit(other_seed).run_id, "another process", 60, {})
         assert claim is not None
         before = lab.kept()
-        assert lab.statuses(second, waits=False) == ["held"]
+        (held,) = lab.run(second, waits=False)
+        assert held.status == "held"
+        assert re.search(
+            r"another process has what it starts from; .* free at \d\d:", str(held.error)
+        )
         assert "another process is training 'first'" in lab.shown.notes[-1]
         assert lab.kept() == before
         assert lab.statuses([first, second]) == ["skipped", "done"]  # its own seed is there

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,14 @@ from support.lab import (
     TOY,
     ZERO_SHOT,
     Lab,
+    Shown,
     child_environment,
+    here,
 )
+from support.stopped import expire_leases
 
 from mmlab.errors import SpecError
+from mmlab.runner.runner import run_specs
 from mmlab.store.tables import metrics
 
 
@@ -206,8 +211,37 @@ def test_a_run_of_a_living_process_is_left_alone(lab: Lab) -> None:
         (row,) = store.runs()
         assert store.claim(row.run_id, "another", 60) is not None
     before = lab.kept()
-    assert lab.statuses(spec, f'losses.0.script="{lab.folder / "script"}"', waits=False) == ["held"]
+    (held,) = lab.run(spec, f'losses.0.script="{lab.folder / "script"}"', waits=False)
+    assert held.status == "held"
+    expected = r"toy seed=0: another process has its run; .* free at \d\d:\d\d:\d\d at the latest"
+    assert re.fullmatch(expected, str(held.error))
     assert lab.kept() == before
+
+
+@dataclass
+class Freeing(Shown):
+    """Whoever holds runs is gone as soon as somebody waits for them."""
+
+    db: str = ""
+
+    def note(self, text: str) -> None:
+        super().note(text)
+        if "held by others" in text:
+            expire_leases(self.db)
+
+
+def test_whoever_waits_for_a_run_of_another_process_says_until_when(sqlite_lab: Lab) -> None:
+    lab, spec = sqlite_lab, sqlite_lab.write("toy")
+    with pytest.raises(KeyboardInterrupt):
+        lab.run(spec, lab.script("1 interrupt"))
+    with lab.store() as store:
+        (row,) = store.runs()
+        assert store.claim(row.run_id, "another", 600) is not None
+    display = Freeing(db=lab.db)
+    (outcome,) = run_specs([spec], here(lab.db, lab.script()), display)
+    assert outcome.status == "done"
+    (told,) = (note for note in display.notes if "held by others" in note)
+    assert re.search(r"^1 cell is held by others: .* free at \d\d:\d\d:\d\d at the latest$", told)
 
 
 CHILD = """

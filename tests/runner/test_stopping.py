@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from mmlab.errors import StoppedError
-from mmlab.runner.stopping import Stop, stopped_by_schedulers
+from mmlab.runner.stopping import Stop, raised_signals
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
@@ -61,7 +61,7 @@ def test_what_is_ignored_stays_ignored() -> None:
 def test_what_stops_a_command_before_any_cell_begins_lets_it_be_gone_on_with(number: int) -> None:
     before = signal.getsignal(number)
     by = f"by {signal.Signals(number).name}"
-    with pytest.raises(StoppedError, match=by) as caught, stopped_by_schedulers():
+    with pytest.raises(StoppedError, match=by) as caught, raised_signals():
         os.kill(os.getpid(), number)
     assert caught.value.exit_code == 75
     assert signal.getsignal(number) == before
@@ -70,7 +70,7 @@ def test_what_stops_a_command_before_any_cell_begins_lets_it_be_gone_on_with(num
 def test_what_is_ignored_stays_so_before_any_cell_begins() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with stopped_by_schedulers():
+        with raised_signals():
             os.kill(os.getpid(), signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)

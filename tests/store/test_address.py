@@ -9,7 +9,9 @@ from urllib.parse import quote, quote_plus
 import pytest
 from support.secret_addresses import CANARY, REFUSED, UNREACHABLE
 
+from mmlab import files
 from mmlab.errors import StoreError
+from mmlab.store import open_store
 from mmlab.store.address import check_file, parse_address
 
 #: Passwords by what is odd about them; in an address all but a `%41` stand as they are.
@@ -211,3 +213,55 @@ def test_what_is_no_database_is_told_for_what_it_is(tmp_path: Path, name: str, f
     with pytest.raises(StoreError, match=f"there is no database\n  found: {found}\n") as caught:
         check_file(parse_address(str(tmp_path / name)))
     assert ("mmlab db init" in str(caught.value)) == (name == "missing.db")
+
+
+# --- disks of other machines --------------------------------------------------------------------
+
+
+def mounted(monkeypatch: pytest.MonkeyPatch, folder: Path, place: Path, kind: str) -> None:
+    """Let the system tell that a folder is mounted from elsewhere."""
+    table = folder / "mountinfo"
+    point = str(place).replace(" ", "\\040")
+    table.write_text(
+        "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw\n"
+        f"40 22 0:50 / {point} rw shared:9 - {kind} server:/export rw,vers=4.2\n"
+    )
+    monkeypatch.setattr(files, "MOUNTS", table)
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "lustre", "fuse.sshfs"])
+def test_a_file_on_a_disk_of_another_machine_is_refused_before_it_is_made(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "a share"
+    place.mkdir()
+    (tmp_path / "link").symlink_to(place)
+    mounted(monkeypatch, tmp_path, place, kind)
+    for path in (place / "a.db", tmp_path / "link" / "a.db", place / "below" / "a.db"):
+        with pytest.raises(StoreError, match=rf"a network file system \({kind}\)"):
+            open_store(str(path), create=True)
+    assert not list(place.iterdir())
+    open_store(str(tmp_path / "a share.db"), create=True).close()
+
+
+def test_a_file_that_is_there_is_refused_too_unless_somebody_vouches_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    open_store(str(tmp_path / "a.db"), create=True).close()
+    mounted(monkeypatch, tmp_path, tmp_path, "nfs")
+    with pytest.raises(StoreError, match="MMLAB_NETWORK_DISK=1"):
+        open_store(str(tmp_path / "a.db"))
+    monkeypatch.setenv("MMLAB_NETWORK_DISK", "1")
+    open_store(str(tmp_path / "a.db")).close()
+
+
+def test_local_disks_and_what_is_mounted_above_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert files.network_file_system(tmp_path) is None
+    mounted(monkeypatch, tmp_path, tmp_path, "nfs")
+    with files.MOUNTS.open("a") as table:
+        table.write(f"41 40 0:51 / {tmp_path} rw - tmpfs tmpfs rw\n")
+    assert files.network_file_system(tmp_path / "a.db") is None
+    monkeypatch.setattr(files, "MOUNTS", tmp_path / "none")
+    assert files.network_file_system(tmp_path) is None

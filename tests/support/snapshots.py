@@ -35,8 +35,8 @@ class Snapshot:
         )
 
 
-#: The database's description of itself, and its revision.
-_REWRITTEN = ("column_docs", "mmlab_alembic_version")
+#: The database's description of itself, and its revision, as a table and as a view.
+_REWRITTEN = ("column_docs", "mmlab_alembic_version", "schema_revision")
 
 
 def _narrowed(rows: Sequence[Row], like: Sequence[Row]) -> list[Row]:

@@ -8,7 +8,9 @@ refused, and never renamed or left out.
 from __future__ import annotations
 
 import bz2
+import fcntl
 import gzip
+import json
 import lzma
 import os
 import shutil
@@ -18,7 +20,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
@@ -253,8 +255,68 @@ def _move(archive: Path, inside: Path, target: Path, tops: list[str]) -> None:
     there = [name for name in tops if os.path.lexists(target / name)]
     if there:
         raise _refused(archive, "what it holds is there already", str(target / there[0]))
-    for name in tops:
-        (inside / name).rename(target / name)
+    with _noted(target, tops):
+        moved = list[str]()
+        try:
+            for name in tops:
+                (inside / name).rename(target / name)
+                moved.append(name)
+        except BaseException:
+            for name in moved:
+                (target / name).rename(inside / name)
+            raise
+
+
+#: A note that lies in a folder while an archive's names appear in it; of a dead process it says
+#: which may be there without the others.
+_NOTE = ".mmlab-moving-"
+
+
+@contextmanager
+def _noted(target: Path, tops: list[str]) -> Iterator[None]:
+    """Keep a note of these names, on the disk and locked, until all are there or none."""
+    handle, path = tempfile.mkstemp(prefix=_NOTE, dir=target)
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        os.write(handle, json.dumps(tops).encode())
+        os.fsync(handle)
+        yield
+    finally:
+        os.unlink(path)
+        os.close(handle)
+
+
+def clear_unfinished(target: Path) -> None:
+    """Delete what killed processes have unpacked into a folder in part.
+
+    That of living ones, and of other users, is left alone.
+    """
+    for note in target.glob(f"{_NOTE}*"):
+        with suppress(OSError), note.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(file.fileno()).st_uid == os.geteuid():
+                for name in _names_in(file.read()):
+                    _delete(target / name)
+                note.unlink()
+
+
+def _names_in(note: bytes) -> list[str]:
+    """The names of a note; none where it was cut short, for nothing has its name then."""
+    try:
+        found = json.loads(note)
+    except ValueError:
+        return []
+    names = found if isinstance(found, list) else []
+    plain = [name for name in names if isinstance(name, str) and Path(name).name == name]
+    return [name for name in plain if name not in ("", "..")]
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _too_large(archive: Path, allowed: int) -> DataError:

@@ -21,7 +21,7 @@ from typing import BinaryIO
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mmlab_datasets.archives import Limits, unpack
+from mmlab_datasets.archives import Limits, clear_unfinished, unpack
 from support.odd_paths import odd_path
 
 from mmlab.plugin import DataError
@@ -386,3 +386,34 @@ def test_a_member_that_is_gzip_itself_stays_as_it_is(tmp_path: Path, target: Pat
     inner = gzip.compress(b"hello")
     unpack(zipped(tmp_path / "a.zip", ("a.gz", inner)), target)
     assert (target / "a.gz").read_bytes() == inner
+
+
+def test_a_name_that_cannot_be_given_takes_the_others_back(
+    tmp_path: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tar(tmp_path / "a.tar", *PLAIN)
+    rename = Path.rename
+
+    def refuse(path: Path, to: Path) -> Path:
+        if to == target / "data":  # "c" has its name by then
+            raise OSError(28, "No space left on device")
+        return rename(path, to)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="No space"):
+        unpack(archive, target)
+    assert tree(target) == {"mine.txt": b"mine"}
+    assert [path.name for path in target.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    "note", [b"", b'["mine', b'["../outside", "..", ".", "", "a/b"]', b"[1]", b"7"]
+)
+def test_a_note_that_names_nothing_of_the_folder_deletes_nothing(
+    note: bytes, tmp_path: Path, target: Path
+) -> None:
+    (tmp_path / "outside").write_bytes(b"outside")
+    (target / ".mmlab-moving-x").write_bytes(note)
+    clear_unfinished(target)
+    assert tree(target) == {"mine.txt": b"mine"}
+    assert (tmp_path / "outside").exists()

@@ -11,7 +11,7 @@ import signal
 import socket
 import stat
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,14 +24,15 @@ from support.https_server import CERTIFICATE, Answer, Server, serving
 from mmlab.plugin import DataError, Scratch
 
 
-def zipped() -> bytes:
+def zipped(*names: str) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("2750/Forest/Forest_1.jpg", b"picture")
+        for name in names:
+            archive.writestr(name, b"picture")
     return file.getvalue()
 
 
-ARCHIVE = zipped()
+ARCHIVE = zipped("2750/Forest/Forest_1.jpg")
 
 
 @pytest.fixture
@@ -96,6 +97,41 @@ def test_what_a_killed_process_left_goes_with_the_next_one(
     fetching.fetch("eurosat/all", tmp_path, offer)
     assert {path.name for path in tmp_path.iterdir()} == {"2750", living.path.name}
     living.close()
+
+
+@pytest.mark.parametrize("gives", ["a", "b", "c"])
+@pytest.mark.parametrize("count", [1, 2])
+def test_what_was_unpacked_in_part_is_cleared_and_fetched_again(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, gives: str, count: int
+) -> None:
+    content = zipped("a/one", "b", "c/two")
+    server.answers["/several.zip"] = Answer(content)
+    offer = offered(server, "/several.zip", gives=gives, md5=hashlib.md5(content).hexdigest())
+    (tmp_path / "mine").write_bytes(b"mine")
+    if not (child := os.fork()):
+        monkeypatch.setattr(Path, "rename", killing(Path.rename, count))
+        try:
+            fetching.fetch("eurosat/all", tmp_path, offer)
+        finally:  # as above
+            os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert len([path for path in tmp_path.iterdir() if path.name in "abc"]) == count
+    fetching.fetch("eurosat/all", tmp_path, offer)
+    assert {path.name for path in tmp_path.iterdir()} == {"a", "b", "c", "mine"}
+    assert (tmp_path / "c" / "two").read_bytes() == b"picture"
+
+
+def killing(rename: Callable[[Path, Path], Path], count: int) -> Callable[[Path, Path], Path]:
+    """A rename after so many of which the process is killed."""
+    calls = list[Path]()
+
+    def counted(path: Path, target: Path) -> Path:
+        if len(calls) == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+        calls.append(path)
+        return rename(path, target)
+
+    return counted
 
 
 def test_a_file_that_is_no_archive_is_fetched_as_others_may_read_it(

@@ -14,7 +14,7 @@ from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 
-from mmlab.runner.template import die_with
+from mmlab.runner.stopping import die_with
 
 #: How often it looks whether a worker has ended.
 _LOOK_SECONDS = 0.02

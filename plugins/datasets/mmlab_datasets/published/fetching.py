@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 from urllib.parse import urljoin
 
 from mmlab.plugin import DataError, Scratch, explain
-from mmlab_datasets.archives import unpack
+from mmlab_datasets.archives import clear_unfinished, unpack
 from mmlab_datasets.published.catalogue import Description, Download
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def fetch(name: str, folder: Path, description: Description) -> None:
     """
     if not description.archives:
         raise _no_address(name, description)
+    clear_unfinished(folder)  # it may look complete
     missing = [one for one in description.archives if not os.path.exists(folder / one.gives)]
     if not missing:
         return
