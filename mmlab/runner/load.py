@@ -42,14 +42,31 @@ def load(
         image = built.readers["image"].encoder.transform(picture, train=False)
         features = built.model.encode("image", image[None])
     """
-    address = str(db or os.environ.get("MMLAB_DB") or "mmlab.db")
-    with open_store(address) as store:
+    return load_run(run, db, device=device, weights=weights, runs=runs)[0]
+
+
+def load_run(
+    run: str,
+    db: str | Path | None = None,
+    *,
+    device: str = "cpu",
+    weights: Role = "best",
+    runs: str | Path | None = None,
+) -> tuple[BuiltCell, RunDetail]:
+    """As `load`, and all that is stored of the run."""
+    chosen = resolve_device(device)
+    with open_store(address_of(db)) as store:
         detail = store.run_detail(store.find_run(run).run_id)
         plan = plan_of(detail, Registry.discover(BUILTINS))
         folder = Path(runs or os.environ.get("MMLAB_RUNS") or store.runs_folder)
         built = rebuild(plan, detail, store, folder, Splits(), weights)
-    built.step.to(resolve_device(device)).eval()
-    return built
+    built.step.to(chosen).eval()
+    return built, detail
+
+
+def address_of(db: str | Path | None) -> str:
+    """A database's address, by itself that of the environment or mmlab.db."""
+    return str(db or os.environ.get("MMLAB_DB") or "mmlab.db")
 
 
 def rebuild(
