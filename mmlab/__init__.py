@@ -1,8 +1,8 @@
 """mmlab: declarative multimodal experiments whose every result can be compared.
 
-`mmlab.results(db)` reads results as polars frames, `mmlab.load(run)` loads a trained model. Both
-are imported when first used, so that importing mmlab costs nothing; their types are in the stub
-beside this file.
+`mmlab.results(db)` reads results as polars frames, `mmlab.load(run)` loads a trained model, which
+ranks labels of one's own. Both are imported when first used, so that importing mmlab costs nothing;
+their types are in the stub beside this file.
 """
 
 from importlib import import_module
@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 #: Raised when mmlab itself computes other numbers from the same spec: every run then runs again.
 NUMERICS = 1
 
-_LAZY = {"results": "mmlab.report.results", "load": "mmlab.runner.load"}
+_LAZY = {"results": "mmlab.report.results", "load": "mmlab.loaded"}
 
 
 def __getattr__(name: str) -> object:

@@ -1,5 +1,5 @@
+from mmlab.loaded import load as load
 from mmlab.report.results import results as results
-from mmlab.runner.load import load as load
 
 __version__: str
 NUMERICS: int

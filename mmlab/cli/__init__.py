@@ -53,6 +53,7 @@ COMMANDS = {
     "cancel": "mmlab.cli.work:cancel",
     "sync": "mmlab.cli.sync:sync",
     "evaluate": "mmlab.cli.evaluate:evaluate",
+    "rank": "mmlab.cli.rank:rank",
     "validate": "mmlab.cli.validate:validate",
     "inspect": "mmlab.cli.inspect:inspect",
     "ls": "mmlab.cli.runs:ls",

@@ -42,6 +42,7 @@ class LabelFeatures:
         self.averages = averages
         self._folder: Scratch | None = None
         self._last: tuple[slice, Features] | None = None
+        self._whole: Features | None = None
 
     def __enter__(self) -> Self:
         """The features."""
@@ -54,12 +55,17 @@ class LabelFeatures:
         trace: TracebackType | None,
     ) -> None:
         """Delete the temporary folder."""
-        self._last = None
+        self._last = self._whole = None
         if self._folder is not None:
             self._folder.close()
 
     def whole(self) -> Features:
         """Features of all labels, from memory where the weights and the prompts are the same."""
+        if self._whole is None:
+            self._whole = self._find_whole()
+        return self._whole
+
+    def _find_whole(self) -> Features:
         key = (
             self.key,
             self.prompts.identity,

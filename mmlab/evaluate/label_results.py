@@ -135,11 +135,12 @@ def make_thumbnails(
     if "image" not in dataset.modalities:
         return {}
     order = sorted(range(len(ids)), key=lambda row: hashlib.sha256(ids[row].encode()).digest())
-    found = {ids[row]: _picture(dataset, indexes[row]) for row in order[:count]}
+    found = {ids[row]: thumbnail(dataset, indexes[row]) for row in order[:count]}
     return {key: picture for key, picture in found.items() if picture is not None}
 
 
-def _picture(dataset: Dataset, index: int) -> bytes | None:
+def thumbnail(dataset: Dataset, index: int) -> bytes | None:
+    """A sample's picture as a small WebP; None where it has none."""
     image = dataset[index].values.get("image")
     if not isinstance(image, Image.Image):
         return None

@@ -38,7 +38,10 @@ class Bar:
 
 @dataclass(frozen=True)
 class Card:
-    """What one run says about one sample. `probability` is that of the best-ranked true label."""
+    """What one model says about one sample. `probability` is that of the best-ranked true label.
+
+    Of an input of one's own `is_judged` may be False: nobody said which label is true.
+    """
 
     run_id: str
     experiment: str
@@ -55,20 +58,29 @@ class Card:
     has_tie: bool
     bars: tuple[Bar, ...]
     picture: bytes | None
+    is_judged: bool = True
 
     @property
     def title(self) -> str:
-        """The true labels, as the lecture's pictures name them: "airplane, person"."""
+        """The true labels, as the lecture's pictures name them: "airplane, person".
+
+        Of an input whose truth is not known, the label ranked first.
+        """
+        if not self.is_judged:
+            return self.bars[0].labels[0]
         return ", ".join(self.truths) or "none of the labels"  # unknown ones are not evaluated
 
     @property
     def percent(self) -> str:
-        """The truth's probability: "(90.1%)", or nothing where scores are no probabilities."""
-        return "" if self.probability is None else f"({self.probability:.1%})"
+        """The title's probability: "(90.1%)", or nothing where scores are no probabilities."""
+        shown = self.probability if self.is_judged else self.top_probability
+        return "" if shown is None else f"({shown:.1%})"
 
     @property
     def placing(self) -> str:
         """For example "Ranked 1 out of 101 labels"."""
+        if not self.is_judged:
+            return f"Ranked first of {self.label_count} labels"
         if self.rank is None and self.truths:
             return f"Not among the first {len(self.bars)} of {self.label_count} labels"
         if self.rank is None:
@@ -103,12 +115,20 @@ class Card:
             return "—"
         return f"{bar.score:.1%}" if self.has_probabilities else f"{bar.score:.4g}"
 
+    def mark(self, bar: Bar) -> str:
+        """A check for a true label, a cross for any other; nothing where nobody knows."""
+        if not self.is_judged:
+            return ""
+        return "✓" if bar.is_truth else "✗"
+
     @property
     def is_hit(self) -> bool:
         """Whether a true label is ranked first."""
         return self.rank == 1
 
     def _meaning(self) -> str:
+        if not self.is_judged:
+            return "which label is true was not said"
         if self.rank is None and (self.has_probabilities or not self.truths):
             return ""
         if self.probability is None:

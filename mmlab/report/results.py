@@ -49,7 +49,18 @@ def results(db: str | Path | None = None) -> Results:
 
 
 class NotebookCard(Card):
-    """A card that a notebook draws."""
+    """A card that a notebook draws, and that prints as the terminal shows it."""
+
+    def __str__(self) -> str:
+        """The card as text, 100 columns wide."""
+        from rich.console import Console
+
+        from mmlab.report.render.card_text import draw_card
+
+        console = Console(width=100, color_system=None)
+        with console.capture() as capture:
+            console.print(draw_card(self))
+        return capture.get()
 
     def _repr_html_(self) -> str:
         from mmlab.report.render.html import render_card

@@ -21,27 +21,16 @@ from mmlab.store import RunDetail, open_store
 Role = Literal["best", "final"]
 
 
-def load(
+def load_run(
     run: str,
     db: str | Path | None = None,
     *,
     device: str = "cpu",
     weights: Role = "best",
     runs: str | Path | None = None,
-) -> BuiltCell:
-    """The modules of a finished run, in eval mode: `.model`, and `.readers` for its inputs.
-
-    `run` is an id or its beginning, an experiment's name (its newest run), or "@last". `db` is
-    MMLAB_DB or mmlab.db unless given, `runs` the folder of weights, beside the database unless
-    given. The plugins of the run must still be installed. Its weights bring all that was read of
-    its training data, which need not be there; the data of a run that was not trained, and of one
-    whose weights were written before they said so, must be in place. Raises UsageError,
-    WeightsError, PluginError or DataError.
-
-        built = mmlab.load("emoji-contrastive")
-        image = built.readers["image"].encoder.transform(picture, train=False)
-        features = built.model.encode("image", image[None])
-    """
+) -> tuple[BuiltCell, RunDetail]:
+    """The modules of a finished run with its weights, and all that is stored of it; see `load`."""
+    chosen = resolve_device(device)
     if runs is not None and not str(runs).strip():
         raise UsageError(
             explain(
@@ -52,14 +41,18 @@ def load(
                 next_step="name the folder, or leave runs out",
             )
         )
-    address = (os.environ.get("MMLAB_DB") or "mmlab.db") if db is None else db
-    with open_store(str(address)) as store:
+    with open_store(address_of(db)) as store:
         detail = store.run_detail(store.find_run(run).run_id)
         plan = plan_of(detail, Registry.discover(BUILTINS))
         folder = Path(runs or os.environ.get("MMLAB_RUNS") or store.runs_folder)
         built = rebuild(plan, detail, store, folder, Splits(), weights)
-    built.step.to(resolve_device(device)).eval()
-    return built
+    built.step.to(chosen).eval()
+    return built, detail
+
+
+def address_of(db: str | Path | None) -> str:
+    """A database's address, by itself that of the environment or mmlab.db."""
+    return str((os.environ.get("MMLAB_DB") or "mmlab.db") if db is None else db)
 
 
 def rebuild(

@@ -64,6 +64,7 @@ VERBS = {
     "sync": ("sync",),
     "db runs": ("db", "runs", "folder"),
     "evaluate": ("evaluate", "@last", "spec.toml", "--device", "cpu"),
+    "rank": ("rank", "@last", "picture.png", "--labels", "a,b", "--device", "cpu"),
     "ls": ("ls",),
     "ls --json": ("ls", "--json"),
     "show": ("show", "@last"),

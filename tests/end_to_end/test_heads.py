@@ -18,10 +18,10 @@ from support.lab import Lab
 
 from mmlab.errors import SpecError
 from mmlab.evaluate.evaluators.regression import Regression
+from mmlab.loaded import load
 from mmlab.metric import find
 from mmlab.report.frames import rankings
 from mmlab.report.leaderboard import leaderboard
-from mmlab.runner.load import load
 from mmlab.store.tables import sample_results, samples
 
 ENCODER = '[encoders.text]\nuse = "toy"\n'

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -20,7 +21,7 @@ from mmlab.evaluate.label_results import (
 )
 from mmlab.evaluate.metrics import LABEL_METRICS, METRICS
 from mmlab.evaluate.rank_labels import rank_labels
-from mmlab.evaluate.ranked import LabelScores
+from mmlab.evaluate.ranked import LabelScores, RankedLabels, TrueLabels
 from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.metric import Metric
 from mmlab.plugin import Calibration, Dataset
@@ -64,18 +65,12 @@ class Classification:
     ) -> list[EvaluationResult]:
         """One result. Raises also where the head's labels are not as many as the dataset's."""
         self.check(subject, encoded.dataset, name)
-        labels = encoded.dataset.labels
         indexes = encoded.labelled(have_any_input(subject, encoded))
         if not indexes:
             raise nothing_left(name, len(encoded.ids), "a known label and any input")
-        is_multi_label = encoded.dataset.is_multi_label
-        calibration = Calibration(1.0, kind="sigmoid" if is_multi_label else "softmax")
-        predictions = predict(subject, encoded, indexes)
-        if predictions.shape[1] != len(labels):
-            raise wrong_label_count(name, predictions.shape[1], len(labels))
+        calibration = head_calibration(is_multi_label=encoded.dataset.is_multi_label)
         truths = encoded.known_truths(indexes)
-        scores = LabelScores(lambda rows: predictions[rows], len(labels), len(labels), calibration)
-        ranked = rank_labels(scores, truths, self.k, name)
+        ranked = rank_predictions(subject, encoded, indexes, truths, self.k, name)
         question = self.ask(encoded.dataset)
         described = subject.describe(subject.model.inputs, calibration)
         labelling = Labelling(name, question, encoded, indexes, described, self.cards)
@@ -84,6 +79,28 @@ class Classification:
     def ask(self, dataset: Dataset) -> ProtocolQuestion:
         """What is asked, of whatever model."""
         return ProtocolQuestion("classification", self.version, {}, dataset.labels)
+
+
+def head_calibration(*, is_multi_label: bool) -> Calibration:
+    """How a head's prediction becomes probabilities."""
+    return Calibration(1.0, kind="sigmoid" if is_multi_label else "softmax")
+
+
+def rank_predictions(
+    subject: EvaluatedModel,
+    encoded: Encoded,
+    indexes: Sequence[int],
+    truths: TrueLabels,
+    k: int,
+    name: str,
+) -> RankedLabels:
+    """The dataset's labels, ranked for some samples by what the head predicts."""
+    predictions, count = predict(subject, encoded, indexes), len(encoded.dataset.labels)
+    if predictions.shape[1] != count:
+        raise wrong_label_count(name, predictions.shape[1], count)
+    calibration = head_calibration(is_multi_label=encoded.dataset.is_multi_label)
+    scores = LabelScores(lambda rows: predictions[rows], count, count, calibration)
+    return rank_labels(scores, truths, k, name)
 
 
 def wrong_label_count(name: str, outputs: int, labels: int) -> DataError:

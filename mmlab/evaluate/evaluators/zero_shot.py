@@ -32,7 +32,7 @@ from mmlab.evaluate.label_features import (
 from mmlab.evaluate.label_results import CardsOption, KeptOption, Labelling, make_result
 from mmlab.evaluate.metrics import LABEL_METRICS, METRICS
 from mmlab.evaluate.prompts import PLACEHOLDER, Prompts, Template, read_prompts, tell_apart
-from mmlab.evaluate.ranked import LabelScores
+from mmlab.evaluate.ranked import LabelScores, RankedLabels, TrueLabels
 from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.metric import Metric
 from mmlab.plugin import Calibration, Dataset, Features
@@ -130,7 +130,7 @@ class ZeroShot:
             raise too_many_labels(name, len(dataset.labels), ranking.BLOCK_LABELS)
         if subject.modality(queries) not in dataset.modalities:
             raise lacks_modality(name, subject.modality(queries), dataset.modalities)
-        check_told_apart(subject, key, prompts, name)
+        check_told_apart(subject, key, prompts, f"evaluate.{name}")
 
     @torch.no_grad()
     def __call__(
@@ -149,13 +149,24 @@ class ZeroShot:
         averages = combine == "features"
         with LabelFeatures(subject, prompts, written, averages=averages) as labels:
             chosen = take_rows(encoded.features[queries], torch.tensor(indexes))
-            asked = subject.project(queries, chosen)
-            scores = self._scores(subject, asked, labels, name)
-            found = ranking.rank_labels(scores, truths, self.k, name, keep_scores=self.keep_scores)
+            found = self.rank(subject, chosen, labels, truths, name)
         described = subject.describe((queries, prompts), self.calibration(subject, name))
         described["combine"] = combine
         labelling = Labelling(name, question, encoded, indexes, described, self.cards)
         return [make_result(labelling, truths, found)]
+
+    def rank(
+        self,
+        subject: EvaluatedModel,
+        queries: Features,
+        labels: LabelFeatures,
+        truths: TrueLabels,
+        name: str,
+    ) -> RankedLabels:
+        """The labels ranked for each of some samples, whose encoded features are given."""
+        asked = subject.project(self.keys(subject, name)[0], queries)
+        scores = self._scores(subject, asked, labels, name)
+        return ranking.rank_labels(scores, truths, self.k, name, keep_scores=self.keep_scores)
 
     def _scores(
         self, subject: EvaluatedModel, asked: Features, labels: LabelFeatures, name: str
@@ -286,12 +297,12 @@ class ZeroShot:
         return Prompts(prompt_names(dataset), templates)
 
 
-def check_told_apart(subject: EvaluatedModel, key: str, prompts: Prompts, name: str) -> None:
+def check_told_apart(subject: EvaluatedModel, key: str, prompts: Prompts, place: str) -> None:
     """Raise DataError or tell of labels whose prompts encode alike; each set of prompts once."""
     asked = (key, prompts.identity)
     if asked in subject.checked:
         return
-    told = tell_apart(subject.readers[key].encoder, prompts, f"evaluate.{name}", key)
+    told = tell_apart(subject.readers[key].encoder, prompts, place, key)
     if told is not None:
         subject.note(told)
     subject.checked.add(asked)

@@ -18,10 +18,9 @@ def draw_card(card: Card) -> Group:
         (visible(card.title), "bold"),
         *(f" {part}" for part in (card.percent, card.placing) if part),
     )
+    seed = f"seed {card.seed}" if card.run_id else ""  # of a run
     place = " · ".join(
-        filter(
-            None, (card.experiment, card.cell, f"seed {card.seed}", card.evaluation, card.condition)
-        )
+        filter(None, (card.experiment, card.cell, seed, card.evaluation, card.condition))
     )
     sample = Text(f"sample {visible(card.sample)} · {visible(place)}", style="dim")
     return Group(headline, sample, Text(), _rows(card), Text(), Text(card.note, style="dim"))
@@ -42,12 +41,12 @@ def _rows(card: Card) -> Table:
 
 
 def _row(card: Card, bar: Bar) -> tuple[Text, Text, Text, Text, Text]:
-    style = "green" if bar.is_truth else "red"
+    style = ("green" if bar.is_truth else "red") if card.is_judged else "blue"
     prompt = Text(visible(bar.before))
     for place, label in enumerate(bar.labels):
         prompt.append(" or " if place else "").append(visible(label), style="bold")
     prompt.append(visible(bar.after))
-    mark = Text("✓" if bar.is_truth else "✗", style=style)
+    mark = Text(card.mark(bar), style=style)
     length = round((bar.score or 0.0) * _BAR_CELLS) if card.has_probabilities else 0
     drawn = Text("█" * length, style=style)
     return mark, Text(str(bar.rank)), prompt, drawn, Text(card.score_text(bar))

@@ -52,6 +52,13 @@ def render_card(card: Card) -> str:
     return _environment().get_template("card_fragment.html.j2").render(card=card)
 
 
+def render_cards(cards: Sequence[Card], title: str) -> str:
+    """Cards as one HTML document. Holds no script."""
+    template = _environment().get_template("cards.html.j2")
+    facts = {"cards": cards, "title": title, "version": __version__}
+    return template.render(policy=_policy("'none'"), **facts)
+
+
 def render_boards(boards: Iterable[Board], lacks: str | None = None) -> str:
     """Boards with their style, or what they lack, for notebooks. Holds no script."""
     template = _environment().get_template("boards_fragment.html.j2")

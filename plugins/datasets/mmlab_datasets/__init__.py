@@ -12,6 +12,7 @@ def mmlab_datasets() -> dict[str, str]:
         "captions": "mmlab_datasets.captions:Captions",
         "clip_benchmark": "mmlab_datasets.shards.folder:ClipBenchmarkFolder",
         "emoji": "mmlab_datasets.emoji:Emoji",
+        "files": "mmlab_datasets.named_files:Files",
         "folders": "mmlab_datasets.folders:Folders",
         "manifest": "mmlab_datasets.manifest:Manifest",
         "mix": "mmlab_datasets.mix:Mix",

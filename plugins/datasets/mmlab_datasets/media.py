@@ -27,6 +27,8 @@ IMAGE_PIXELS = 50_000_000
 SIDES = 1000
 FILE_BYTES = 1_000_000_000
 REPLACE = "replace or convert the file"
+#: What else can be done where samples are many.
+SKIP = '; on_error = "skip" in [dataset] leaves such samples out'
 
 _CHECKS: Mapping[str, Callable[[bytes], None]] = {
     "JPEG": check_jpeg,
@@ -46,18 +48,19 @@ _UPRIGHT = {
 }
 
 
-def read_picture(file: Path, place: str, mend: str = REPLACE) -> Image.Image:
+def read_picture(file: Path, place: str, mend: str = REPLACE, otherwise: str = SKIP) -> Image.Image:
     """The picture in a JPEG, PNG or WebP file, upright, as RGB; what is transparent is white.
 
     Its content says what a file is, not its name. Values are as stored: colour profiles are not
     applied. Of a JPEG with several pictures (MPO: a phone's, with its depth) the first is taken.
     Raises DataError for any other content, an animation, 16 bits a channel, more than 50 million
-    pixels, or a file that is damaged or cut short; `mend` is what then can be done about it.
+    pixels, or a file that is damaged or cut short; `mend` and `otherwise` are what then can be done
+    about it.
     """
     try:
         return _decode(read_content(file, FILE_BYTES))
     except (OSError, ValueError) as error:
-        raise _unreadable(place, f"{file}: {error}", mend) from error
+        raise _unreadable(place, f"{file}: {error}", mend + otherwise) from error
 
 
 def decode_picture(content: bytes, place: str, mend: str) -> Image.Image:
@@ -65,7 +68,7 @@ def decode_picture(content: bytes, place: str, mend: str) -> Image.Image:
     try:
         return _decode(content)
     except (OSError, ValueError) as error:
-        raise _unreadable(place, str(error), mend) from error
+        raise _unreadable(place, str(error), mend + SKIP) from error
 
 
 def _decode(content: bytes) -> Image.Image:
@@ -141,6 +144,6 @@ def _unreadable(place: str, found: str, mend: str) -> DataError:
             found=found,
             allowed=f"{', '.join(FORMATS)}: one picture each, at most {IMAGE_PIXELS:,} pixels and "
             f"{SIDES:,} times as long as wide, 8 bits a channel",
-            next_step=f'{mend}; on_error = "skip" in [dataset] leaves such samples out',
+            next_step=mend,
         )
     )

@@ -25,15 +25,16 @@ EMPTY = "empty the cell"
 _KINDS = ("WAV", "FLAC", "Ogg", "MP3", None)
 
 
-def read_sound(file: Path, place: str) -> tuple[Tensor, int]:
+def read_sound(file: Path, place: str, mend: str = EMPTY) -> tuple[Tensor, int]:
     """A sound as a float32 tensor (channels, time), mostly in [-1, 1), and its rate in Hz.
 
     WAV of PCM, float, A-law or mu-law is read by NumPy alone, anything else by the package
     soundfile: compressed WAV, FLAC, Ogg and MP3. Its content says what a file is, not its name.
     Raises DataError for any other content, no or more than 100 million values, a rate that is none,
-    a file cut short, or where soundfile is needed and missing.
+    a file cut short, or where soundfile is needed and missing; `mend` is what then can be done,
+    beside a conversion.
     """
-    return _read(lambda: read_content(file, SOUND_BYTES), f"{file}: ", place, EMPTY)
+    return _read(lambda: read_content(file, SOUND_BYTES), f"{file}: ", place, mend)
 
 
 def decode_sound(content: bytes, place: str, mend: str) -> tuple[Tensor, int]:
