@@ -262,6 +262,19 @@ def test_bounds_that_were_cut_to_shares_stay_cut(
     assert shown.entries[0].figures[0].text == text
 
 
+def test_a_board_says_that_more_ranks_begin_at_1_than_rows_are_tied_for_first(
+    sqlite_store: Store,
+) -> None:
+    """Rank ranges hold for all rows at once, and are wider than the question of the best."""
+    for place in range(4):
+        record(sqlite_store, ranked(draws(0, share=0.9 - 0.04 * place)), cell=f"row {place}")
+    (shown,) = boards(sqlite_store, leaderboard(sqlite_store))
+    assert [entry.placing for entry in shown.entries] == ["1-3", "1-3", "1-4", "3-4"]
+    assert [entry.figures[0].is_best for entry in shown.entries] == [True, False, False, False]
+    said = "first: 1 of 4; ranks are 95% intervals for all rows at once, which begin at 1 for 3"
+    assert f"ranked by top1, {said}" in shown.notes
+
+
 def in_the_middle(ranks: list[int]) -> EvaluationResult:
     """With the median of its ranks."""
     result = ranked(ranks)
