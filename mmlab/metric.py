@@ -57,10 +57,11 @@ class Metric:
 
     `mean_of` says of what of its samples' stored rows it is the mean, so that one run has an
     interval over samples: "outcome", "-outcome" (an error, whose outcomes are minus the errors),
-    "rank<={k}" (the share of ranks up to k), or "median rank", which is their median. `low_of` and `high_of` name the metric of which this
-    one is an end of a 95 % interval, over draws that the evaluator made: it is no metric of its own
-    then. `board` is the table of a report on which it stands, "leaderboard" or "robustness".
-    `has_gain` asks for it how much a fusion gains over its best input alone; it needs outcomes.
+    "rank<={k}" (the share of ranks up to k), or "median rank", which is their median. `low_of` and
+    `high_of` name the metric of which this one is an end of a 95 % interval, over draws that the
+    evaluator made: it is no metric of its own then. `board` is the table of a report on which it
+    stands, "leaderboard" or "robustness". `has_gain` asks for it how much a fusion gains over its
+    best input alone; it needs outcomes.
 
     Metrics are shown in the order in which they are declared; an evaluation is ranked by the first
     that it has a value of. Raises PluginError for a declaration that contradicts itself.

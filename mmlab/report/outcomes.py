@@ -67,7 +67,7 @@ class Outcomes:
         return cls(store.frame(query.where(among(row.evaluation_id, sorted(set(evaluations))))))
 
     def answered(self, evaluations: BySeed, mean_of: str) -> Answered | None:
-        """A recipe's values of what a metric is the mean or median of: `mmlab.metric.Metric.mean_of`.
+        """A recipe's values of what a metric is the mean or median of; see `Metric.mean_of`.
 
         Samples that no seed has a value of are left out. None where the seeds have values of
         different samples, or of none.
