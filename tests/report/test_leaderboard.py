@@ -171,7 +171,7 @@ def test_a_board_says_what_every_interval_it_shows_varies_over(store: Store) -> 
         "30 samples",
         "up to 1 sample could not take part",
         "ranked by r2",
-        "r2: no interval (it is no mean over stored samples, the same for every seed)",
+        "r2: no interval (none of it is known to hold)",
         "mse: 95% over new samples; another seed is not in it",
     ]
 
@@ -179,7 +179,7 @@ def test_a_board_says_what_every_interval_it_shows_varies_over(store: Store) -> 
 def test_a_perfect_regression_is_no_share_of_hits(store: Store) -> None:
     record(store, asked([0.0] * 30, evaluator="regression", metrics={"mse": 0.0}))
     found = row(store, "mse")
-    assert (found["low"], found["high"]) == (0.0, 0.0)
+    assert (found["low"], found["reason"]) == (None, "too few different values")
 
 
 def test_graded_outcomes_have_the_interval_of_bounded_means(store: Store) -> None:
@@ -298,7 +298,7 @@ def test_the_median_of_one_seed_is_its_own(store: Store) -> None:
     found = row(store, "median_rank")
     assert (found["mean"], found["interval"]) == (2.5, "samples")
     (shown,) = boards(store, leaderboard(store))
-    assert shown.entries[0].figures[-1].text == "2.5 [2.0, 3.0]"
+    assert shown.entries[0].figures[-1].text == "2.50 [2.00, 3.00]"
 
 
 def test_medians_of_seeds_that_answered_other_samples_have_no_interval(store: Store) -> None:
