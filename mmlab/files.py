@@ -45,7 +45,7 @@ _MARKS = {
 
 
 def decode_text(content: bytes) -> str:
-    """Text in UTF-8, without the byte order mark that it may begin with.
+    r"""Text in UTF-8, without the byte order mark that it may begin with.
 
     Raises ValueError for any other encoding: which one it seems to be, and the first wrong byte.
 

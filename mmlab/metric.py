@@ -25,9 +25,11 @@ LEADERBOARD = "leaderboard"
 ROBUSTNESS = "robustness"
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_MEAN_OF = re.compile(r"-?outcome|rank<=(\d+|\{\w+\})")
-#: A sample's outcome and a hit among the first K are better high, minus an outcome is better low.
-_OPPOSITE: Mapping[str, Better] = {"-outcome": "higher"}
+#: What a metric is the median, not the mean, of.
+MEDIAN_RANK = "median rank"
+_MEAN_OF = re.compile(rf"-?outcome|rank<=(\d+|\{{\w+\}})|{MEDIAN_RANK}")
+#: A sample's outcome and a hit among the first K are better high, all else is better low.
+_OPPOSITE: Mapping[str, Better] = {"-outcome": "higher", MEDIAN_RANK: "higher"}
 
 
 def by_number(name: str) -> tuple[list[str | int], str]:
@@ -54,11 +56,12 @@ class Metric:
     "nats", "seconds", or "" for a plain number) are shown with four digits.
 
     `mean_of` says of what of its samples' stored rows it is the mean, so that one run has an
-    interval over samples: "outcome", "-outcome" (an error, whose outcomes are minus the errors), or
-    "rank<={k}" (the share of ranks up to k). `low_of` and `high_of` name the metric of which this
-    one is an end of a 95 % interval, over draws that the evaluator made: it is no metric of its own
-    then. `board` is the table of a report on which it stands, "leaderboard" or "robustness".
-    `has_gain` asks for it how much a fusion gains over its best input alone; it needs outcomes.
+    interval over samples: "outcome", "-outcome" (an error, whose outcomes are minus the errors),
+    "rank<={k}" (the share of ranks up to k), or "median rank", which is their median. `low_of` and
+    `high_of` name the metric of which this one is an end of a 95 % interval, over draws that the
+    evaluator made: it is no metric of its own then. `board` is the table of a report on which it
+    stands, "leaderboard" or "robustness". `has_gain` asks for it how much a fusion gains over its
+    best input alone; it needs outcomes.
 
     Metrics are shown in the order in which they are declared; an evaluation is ranked by the first
     that it has a value of. Raises PluginError for a declaration that contradicts itself.
@@ -176,7 +179,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 _DIRECTIONS = '"higher", "lower", or None where neither is better'
 _BOARDS = f'"{LEADERBOARD}" or "{ROBUSTNESS}"'
-_MEANS = '"outcome", "-outcome" or "rank<={k}"'
+_MEANS = '"outcome", "-outcome", "rank<={k}" or "median rank"'
 
 
 def _contradiction(metric: Metric, fault: str, found: str, allowed: str) -> PluginError:

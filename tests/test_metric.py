@@ -62,10 +62,11 @@ def test_under_conditions_metrics_are_the_same_but_tell_no_gain() -> None:
 CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"name": ""}, "has no name"),
     ({"better": "up"}, 'allowed: "higher", "lower", or None'),
-    ({"mean_of": "hits"}, 'allowed: "outcome", "-outcome" or "rank<={k}"'),
+    ({"mean_of": "hits"}, 'allowed: "outcome", "-outcome", "rank<={k}" or "median rank"'),
     ({"better": "lower", "mean_of": "outcome"}, "contradict"),
     ({"better": "higher", "mean_of": "-outcome"}, "contradict"),
     ({"better": "lower", "mean_of": "rank<=5"}, "contradict"),
+    ({"better": "higher", "mean_of": "median rank"}, "contradict"),
     ({"better": "higher", "has_gain": True}, "gains are of outcomes"),
     ({"better": "higher", "mean_of": "rank<=1", "has_gain": True}, "gains are of outcomes"),
     ({"board": "front"}, 'allowed: "leaderboard" or "robustness"'),

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from mmlab.cli.output import (
+    SHORT,
     color_option,
+    console,
     db_option,
     json_option,
     print_json,
     reading,
     say,
+    table,
     verbosity_options,
 )
 from mmlab.cli.predictions import import_predictions
@@ -79,6 +83,43 @@ def import_open_clip(files: tuple[Path, ...], db: str, as_json: bool) -> None:
     from mmlab.interop import open_clip
 
     _import(files, open_clip.read_results, open_clip.TOOL, db, as_json=as_json)
+
+
+@import_.command(name="remove", short_help="List imported runs, or delete them.")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option(
+    "--dry-run/--yes", "dry_run", default=True, help="List only (the default), or delete."
+)
+@db_option
+@json_option
+@color_option
+@verbosity_options
+def remove_imported(names: tuple[str, ...], dry_run: bool, db: str, as_json: bool) -> None:
+    """List imported runs with all their results; with --yes, delete them.
+
+    NAME is what predictions were named, a tool (all its figures), or the first characters of an
+    imported run's id. What was executed here is never deleted, and the same files may be imported
+    again.
+
+    \b
+    Examples:
+      mmlab import remove theirs              what would go
+      mmlab import remove theirs --yes
+      mmlab import remove open-clip --yes
+    """
+    from mmlab.report.boards.words import counted
+    from mmlab.store import open_store
+
+    with open_store(db) as store:
+        found = store.remove_imported(names, dry_run=dry_run)
+        database = store.url_display
+    if as_json:
+        print_json(database=database, deleted=not dry_run, runs=[asdict(row) for row in found])
+        return
+    rows = [(row.run_id[:SHORT], row.experiment, row.cell, row.origin) for row in found]
+    console().print(table(("run", "name", "cell", "imported from"), rows, whole=("run",)))
+    word = "can go: add --yes to delete" if dry_run else "deleted"
+    say(f"{counted(len(found), 'imported run')} in {database}, {word}")
 
 
 def _import(

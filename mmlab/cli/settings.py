@@ -26,7 +26,7 @@ PATHS = ("cache", "db", "runs")
 #: The verbs that have others below them, which cannot be asked without importing them.
 BELOW = {
     "db": ("init", "upgrade", "current", "grants", "runs"),
-    "import": ("clip-benchmark", "open-clip", "predictions"),
+    "import": ("clip-benchmark", "open-clip", "predictions", "remove"),
     "export": ("clip-benchmark",),
 }
 _SQLITE = "sqlite:///"

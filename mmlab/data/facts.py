@@ -164,7 +164,7 @@ def is_video(raw: object) -> bool:
 
 
 def in_short(error: Exception) -> str:
-    """Why a value cannot be read, in one line: the fault, and what was found.
+    r"""Why a value cannot be read, in one line: the fault, and what was found.
 
     >>> in_short(ValueError("a.png: cut short\n  found: 3 bytes\n  allowed: a whole file"))
     'a.png: cut short (found: 3 bytes)'

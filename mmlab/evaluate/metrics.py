@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mmlab.evaluate.ranked import Doubles, Integers, RankedLabels, TruthRanks
-from mmlab.metric import SHARE, Metric
+from mmlab.metric import MEDIAN_RANK, SHARE, Metric
 from mmlab.records import Confusions, Floats, Ints, Reliability
 
 #: Bins of equal width in which probabilities are compared with accuracy, as in Guo et al., 2017.
@@ -27,7 +27,7 @@ METRICS = (
     Metric("top5", "higher", SHARE, mean_of="rank<=5"),
     Metric("mean_per_class_recall", "higher", SHARE),
     Metric("mean_rank", "lower", "rank"),
-    Metric("median_rank", "lower", "rank"),
+    Metric("median_rank", "lower", "rank", mean_of=MEDIAN_RANK),
     Metric("mean_probability", "higher", SHARE),
     Metric("ece", "lower"),
     Metric("mAP_absent_as_zero", "higher", SHARE),

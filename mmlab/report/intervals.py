@@ -1,4 +1,4 @@
-"""Intervals of a leaderboard's means: over new samples and new seeds, where one holds.
+"""Intervals of a leaderboard's means and medians: over new samples and seeds, where one holds.
 
 Which rows of samples a metric is the mean of, and which metrics are ends of another's interval, is
 what they are declared to be. The forms are in `mmlab.statistics`.
@@ -12,11 +12,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 import polars as pl
 
-from mmlab.metric import SHARE
+from mmlab.metric import MEDIAN_RANK, SHARE
 from mmlab.report.outcomes import Answered, BySeed, Outcomes
 from mmlab.statistics.crossed import measure, stacked
-from mmlab.statistics.estimates import Scale, scale_of
+from mmlab.statistics.estimates import TOO_FEW_VALUES, Estimate, Scale, scale_of
 from mmlab.statistics.means import estimate_mean
+from mmlab.statistics.quantiles import estimate_quantile
 from mmlab.statistics.shares import estimate_share
 from mmlab.statistics.standing import rank_groups
 from mmlab.statistics.variance import SeedScatter, board_scatter
@@ -31,12 +32,14 @@ INTERVAL_KINDS: tuple[IntervalKind, ...] = get_args(IntervalKind)
 _SAME = 1e-5
 #: Why there is no interval.
 NO_MEAN = "it is no mean over stored samples, the same for every seed"
+NO_FORM = "none of it is known to hold"
 UNDEFINED = "not finite or not defined for every seed"
 
 # Rows of frames: values of whatever type.
 Row = dict[str, Any]
 _FOUND: dict[str, pl.DataType | type[pl.DataType]] = {
     "row": pl.UInt32,
+    "pooled": pl.Float64,
     "low": pl.Float64,
     "high": pl.Float64,
     "interval": pl.String,
@@ -55,7 +58,8 @@ def with_intervals(store: Store, board: pl.DataFrame, comparison: Sequence[str])
 
     `is_tied` are rows that may be the best of their metric, `rank_low` and `rank_high` the ends of
     a row's rank; null where that cannot be told. `comparison` are the columns that name one: its
-    rows lend each other what their seeds do. `evaluations` has those of each seed of a row.
+    rows lend each other what their seeds do. `evaluations` has those of each seed of a row. The
+    `mean` of a median that has an interval becomes the median over all seeds, which that is of.
     """
     board = board.with_row_index("row")
     found = [
@@ -64,7 +68,8 @@ def with_intervals(store: Store, board: pl.DataFrame, comparison: Sequence[str])
         for one in _of_comparison(store, part)
     ]
     intervals = pl.DataFrame(found, schema=_FOUND, orient="row")
-    return board.join(intervals, on="row", how="left", maintain_order="left").drop("row")
+    board = board.join(intervals, on="row", how="left", maintain_order="left")
+    return board.with_columns(pl.coalesce("pooled", "mean").alias("mean")).drop("row", "pooled")
 
 
 def _of_comparison(store: Store, part: pl.DataFrame) -> Iterator[tuple[object, ...]]:
@@ -78,24 +83,30 @@ def _of_comparison(store: Store, part: pl.DataFrame) -> Iterator[tuple[object, .
 
 
 def _answered(outcomes: Outcomes, row: Row) -> Answered | None:
-    """The samples of a row whose mean its metric is.
+    """The samples of a row whose mean, or in each seed whose median, its metric is.
 
-    Where it is not quite their mean there are none: an mse over targets of which some are unknown
-    weighs the samples otherwise.
+    Where it is not quite that there are none: an mse over targets of which some are unknown weighs
+    the samples otherwise.
     """
     if row["mean_of"] is None or row["mean"] is None:
         return None
     by_seed: BySeed = {one["seed"]: one["numbers"] for one in row["evaluations"]}
     found = outcomes.answered(by_seed, row["mean_of"])
-    if found is None or abs(found.values.mean() - row["mean"]) > _SAME * max(abs(row["mean"]), 1):
+    if found is None:
         return None
-    return found
+    is_median = row["mean_of"] == MEDIAN_RANK
+    mean = np.median(found.values, axis=1).mean() if is_median else found.values.mean()
+    return found if abs(mean - row["mean"]) <= _SAME * max(abs(row["mean"]), 1) else None
 
 
 def _of_metric(
     rows: Sequence[Row], answers: Sequence[Answered | None]
 ) -> Iterator[tuple[object, ...]]:
     """The intervals of one metric: seeds of a row are known better by those of the others."""
+    if rows[0]["mean_of"] == MEDIAN_RANK:
+        for row, answer in zip(rows, answers, strict=True):
+            yield (row["row"], *_of_median(row, answer), *_UNRANKED)
+        return
     known = [one for one in answers if one is not None]
     every = np.concatenate([[], *(one.values.ravel() for one in known)])
     scale = scale_of(every, is_share=rows[0]["unit"] == SHARE)
@@ -104,20 +115,38 @@ def _of_metric(
     ranks = iter(_ranks(rows[0]["better"], known, scale))
     for row, answer in zip(rows, answers, strict=True):
         ranked = next(ranks) if answer is not None else _UNRANKED
-        yield (row["row"], *_interval(row, answer, scale, scatter), *ranked)
+        yield (row["row"], None, *_interval(row, answer, scale, scatter), *ranked)
+
+
+def _of_median(row: Row, answer: Answered | None) -> tuple[object, ...]:
+    """The median over all seeds, and its interval. A mean of seeds' medians has none that holds."""
+    if answer is None:
+        return None, *_absent(row)
+    pooled = float(np.median(answer.values))
+    return pooled, *_told(estimate_quantile(answer.values, answer.clusters))
 
 
 def _interval(
     row: Row, answer: Answered | None, scale: Scale, scatter: SeedScatter | None
 ) -> tuple[object, ...]:
     if row["seeds"] == 1 and row["draws_low"] is not None and row["draws_high"] is not None:
+        if row["draws_low"] == row["draws_high"]:  # nor is a spread known of draws that agree
+            return None, None, "none", TOO_FEW_VALUES, "more draws"
         return row["draws_low"], row["draws_high"], "draws", None, None
     if answer is None:
-        return None, None, "none", UNDEFINED if row["mean"] is None else NO_MEAN, None
+        return _absent(row)
     if scale == "unbounded":
-        found = estimate_mean(answer.values, answer.clusters, scatter=scatter)
-    else:
-        found = estimate_share(answer.values, answer.clusters, scale=scale, scatter=scatter)
+        return _told(estimate_mean(answer.values, answer.clusters, scatter=scatter))
+    return _told(estimate_share(answer.values, answer.clusters, scale=scale, scatter=scatter))
+
+
+def _absent(row: Row) -> tuple[object, ...]:
+    if row["mean"] is None:
+        return None, None, "none", UNDEFINED, None
+    return None, None, "none", NO_MEAN if row["mean_of"] else NO_FORM, None
+
+
+def _told(found: Estimate) -> tuple[object, ...]:
     return found.low, found.high, found.covers, found.reason, found.advice
 
 

@@ -87,7 +87,8 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
     a seed count as that seed, once, with their mean. Columns:
 
     - `mean`: over the seeds, each weighing the same; null if any seed's value is undefined or not
-      finite (`undefined` says how many), for a mean without them would flatter the group.
+      finite (`undefined` says how many), for a mean without them would flatter the group. Of a
+      median with an interval it is the median of all seeds' samples, which that is of.
     - `low`, `high`, `interval`: 95 %, where the recipe's mean lies on new samples of this kind with
       new seeds ("seeds and samples"); with one seed, where this model's does ("samples": another
       seed is not in it), or over draws of shots that the evaluation made ("draws"). "none" where no

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import polars as pl
 from sqlalchemy import select
 
+from mmlab.metric import MEDIAN_RANK
 from mmlab.store import Store, views
 from mmlab.store.bulk import among
 
@@ -66,7 +67,7 @@ class Outcomes:
         return cls(store.frame(query.where(among(row.evaluation_id, sorted(set(evaluations))))))
 
     def answered(self, evaluations: BySeed, mean_of: str) -> Answered | None:
-        """A recipe's values of what a metric is the mean of; see `mmlab.metric.Metric.mean_of`.
+        """A recipe's values of what a metric is the mean or median of; see `Metric.mean_of`.
 
         Samples that no seed has a value of are left out. None where the seeds have values of
         different samples, or of none.
@@ -116,6 +117,8 @@ def _numbered(rows: pl.DataFrame) -> Numbers | None:
 def _values(outcome: Array, rank: Array, mean_of: str) -> Array:
     if mean_of == "rank":
         return rank
+    if mean_of == MEDIAN_RANK:  # a truth behind imported first labels is behind their ranks
+        return np.where(np.isnan(rank) & ~np.isnan(outcome), np.inf, rank)
     if mean_of.startswith("rank<="):
         hit = (rank >= 1) & (rank <= int(mean_of.removeprefix("rank<=")))
         # Imported first labels may not hold the truth: it has an outcome and no rank.

@@ -56,8 +56,9 @@ def measure(outcomes: npt.ArrayLike, clusters: npt.ArrayLike | None = None) -> M
     Ids may be numbers or texts, in any order. Without them each sample is its own cluster.
     """
     values = np.asarray(outcomes, dtype=np.float64)
-    grouped = values if clusters is None else cluster_values(values, clusters)
-    return Measured(grouped.mean(-2), mean_squares(grouped, values.shape[-1]))
+    with np.errstate(invalid="ignore"):  # infinite ones leave no mean, which is told
+        grouped = values if clusters is None else cluster_values(values, clusters)
+        return Measured(grouped.mean(-2), mean_squares(grouped, values.shape[-1]))
 
 
 def measure_rows(rows: Sequence[npt.ArrayLike], clusters: npt.ArrayLike | None = None) -> Measured:
@@ -70,7 +71,10 @@ def cluster_values(outcomes: Array, clusters: npt.ArrayLike) -> Array:
     """A value for each cluster, (..., seeds, clusters), whose plain mean is that of all samples.
 
     It is the linearised ratio (sum - p n) / m + p of a cluster of n samples, for p the grand mean
-    and m the mean size: the cluster's mean where all are of one size.
+    and m the mean size: the cluster's mean where all are of one size. A large one draws p to
+    itself, so that its distance to p is too short; it is divided by the share of samples that the
+    others have, which gives the variance of the jackknife that leaves out one cluster at a time.
+    Source: Bell and McCaffrey, Survey Methodology 28 (2002), 169-181.
     """
     ids = np.asarray(clusters)
     _, inverse, sizes = np.unique(ids, return_inverse=True, return_counts=True)
@@ -78,7 +82,9 @@ def cluster_values(outcomes: Array, clusters: npt.ArrayLike) -> Array:
     starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     sums = np.add.reduceat(outcomes[..., order], starts, axis=-1)
     mean = outcomes.mean((-2, -1))[..., None, None]
-    return np.asarray((sums - mean * sizes) / sizes.mean() + mean)
+    others = (1 - sizes / sizes.sum()) / (1 - 1 / len(sizes)) if len(sizes) > 1 else 1.0
+    distances = (sums - mean * sizes) / sizes.mean() / others
+    return np.asarray(distances - distances.mean((-2, -1), keepdims=True) + mean)
 
 
 def mean_squares(values: Array, samples: int | None = None) -> MeanSquares:

@@ -10,16 +10,20 @@ from scipy.special import stdtrit
 
 from mmlab.statistics.crossed import MeanSquares, measure
 from mmlab.statistics.estimates import (
+    FEWEST_DIFFERING,
     UPPER,
     Array,
     Covers,
     Estimate,
     Scale,
+    are_uneven,
     covers_of,
+    differing,
     fewest_clusters,
     judge_width,
     no_estimate,
     without_seeds,
+    without_spread,
 )
 from mmlab.statistics.means import estimate_mean
 from mmlab.statistics.paired import DifferenceLimits, paired_limits
@@ -27,8 +31,6 @@ from mmlab.statistics.shares import estimate_share
 from mmlab.statistics.variance import SeedScatter
 
 TOO_FEW_DIFFERENCES = "too few differences to tell"
-#: With five clusters that differ, all one way, an exact test cannot reach 5 %.
-_FEWEST_DIFFERENCES = 6
 
 
 @dataclass(frozen=True)
@@ -78,14 +80,17 @@ def paired_difference(
     value = float(sides[0].squares.mean - sides[1].squares.mean)
     sizes = int(squares.samples), int(squares.clusters)
     seeds = int(squares.seeds), int(sides[1].squares.seeds)
-    absent = no_estimate(value, min(seeds), *sizes, fewest_clusters(scale))
+    uneven = are_uneven(clusters, sizes[0])
+    absent = no_estimate(value, min(seeds), *sizes, fewest_clusters(scale), uneven=uneven)
+    if absent is None and scale == "unbounded":
+        absent = _without_spread(value, min(seeds), *sizes, sides[0].profile - sides[1].profile)
     if absent is None and scale == "unbounded" and sorted(seeds) == [1, 2] and scatter is None:
         absent = without_seeds(value, min(seeds), *sizes)
     if absent is not None:
         return _of_estimate(absent, seeds)
     found = paired_limits(*sides, scale, scatter)
-    differing = int(np.count_nonzero(sides[0].profile != sides[1].profile))
-    reason, advice = _judge(found, squares, seeds, differing, scale)
+    differ = int(np.count_nonzero(sides[0].profile != sides[1].profile))
+    reason, advice = _judge(found, squares, seeds, differ, scale)
     return Difference(
         value=value,
         low=float(found.low),
@@ -95,22 +100,33 @@ def paired_difference(
         samples=sizes[0],
         clusters=sizes[1],
         p_value=float(found.p_value),
-        differing=differing,
+        differing=differ,
         reason=reason,
         advice=advice,
     )
+
+
+def _without_spread(
+    value: float, seeds: int, samples: int, clusters: int, differences: Array
+) -> Estimate | None:
+    """The absent interval of differences without bounds that are nearly all equal."""
+    count = differing(differences)
+    if count >= FEWEST_DIFFERING:
+        return None
+    absent = without_spread(value, seeds, samples, clusters)
+    return replace(absent, reason=TOO_FEW_DIFFERENCES)
 
 
 def _judge(
     found: DifferenceLimits,
     squares: MeanSquares,
     seeds: tuple[int, int],
-    differing: int,
+    differ: int,
     scale: Scale,
 ) -> tuple[str | None, str | None]:
     """What marks a difference, if anything does, and what would help."""
-    if scale == "share" and differing < _FEWEST_DIFFERENCES:
-        return TOO_FEW_DIFFERENCES, f"{differing} of {int(squares.clusters)} differ"
+    if scale != "unbounded" and differ < FEWEST_DIFFERING:
+        return TOO_FEW_DIFFERENCES, f"{differ} of {int(squares.clusters)} differ"
     if min(seeds) == 1 < max(seeds):
         return None, "more seeds of the side that has one; they are not in it"
     quantile = float(stdtrit(squares.clusters - 1, UPPER))

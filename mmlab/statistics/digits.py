@@ -33,7 +33,8 @@ def interval_text(
     """A value with its interval, both with the digits that the width allows; never with "±".
 
     A share is in per cent, a signed one in points of it. Where a share lies at an end of its own
-    interval, all being hits or none, it is a range.
+    interval, all being hits or none, it is a range. Limits are equal of a median alone, of
+    which most ranks are.
 
     >>> interval_text(0.8669, 0.8212, 0.9103, is_share=True)
     '86.7% [82.1, 91.0]'
@@ -49,7 +50,8 @@ def interval_text(
         return _plain(value * factor, is_share, is_signed) + unit
     decimals = decimals_of(low * factor, high * factor)
     if decimals is None:
-        return _plain(value * factor, is_share, is_signed) + unit
+        plain = _plain(value * factor, is_share, is_signed)
+        return f"{plain}{unit} [{plain}, {plain}]"
     middle, left, right = (
         written(end * factor, decimals, is_signed=is_signed) for end in (value, low, high)
     )

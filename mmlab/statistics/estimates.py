@@ -38,6 +38,8 @@ Scale = Literal["share", "bounded", "unbounded"]
 
 TOO_FEW_SAMPLES = "too few samples"
 TOO_FEW_SEEDS = "too few seeds"
+TOO_FEW_VALUES = "too few different values"
+UNEVEN = "too uneven groups of samples"
 NOT_FINITE = "not finite"
 A_THIRD_SEED = "a third seed would about halve this"
 
@@ -86,26 +88,88 @@ class Estimate:
         return ESTIMANDS[self.covers]
 
 
+#: Of values that are nearly all equal no spread is known: an exact test of five that differ, all
+#: one way, cannot reach 5 %.
+FEWEST_DIFFERING = 6
+#: Clusters so uneven that fewer than so many of one size would serve as well carry no interval.
+_FEWEST_EVEN = 5.0
+#: Beyond these digits of the largest, values that differ are rounding errors.
+_DIGITS = 12
+
+
+def even_clusters(clusters: npt.ArrayLike | None, samples: int) -> float:
+    """How many clusters of one size would serve as well: (sum n)^2 / sum n^2.
+
+    Source: Kish, Survey Sampling (1965), section 11.7, for weights; Carter, Schnepel and
+    Steigerwald, Review of Economics and Statistics 99 (2017), 698-709, for clusters.
+
+    >>> even_clusters(["a", "a", "b", "b"], 4), even_clusters([0, 0, 0, 1], 4)
+    (2.0, 1.6)
+    """
+    if clusters is None:
+        return float(samples)
+    _, sizes = np.unique(np.asarray(clusters), return_counts=True)
+    return float(np.square(sizes.sum()) / np.square(sizes).sum())
+
+
+def are_uneven(clusters: npt.ArrayLike | None, samples: int) -> bool:
+    """Whether a few clusters hold so many of the samples that the others hardly count."""
+    return even_clusters(clusters, samples) < _FEWEST_EVEN
+
+
+def differing(values: Array) -> int:
+    """How many of these values are not the most frequent one, rounding errors aside.
+
+    >>> differing(np.array([1.0, 1.0, 2.0, 3.0])), differing(np.array([0.3, 0.1 + 0.2]))
+    (2, 0)
+    """
+    scale = float(np.abs(values).max(initial=0.0)) or 1.0
+    _, counts = np.unique(np.round(values / scale, _DIGITS), return_counts=True)
+    return int(len(values) - counts.max(initial=0))
+
+
 def fewest_clusters(scale: Scale) -> int:
     """The fewest clusters that carry an interval: below, simulated ones did not hold."""
     return 20 if scale == "unbounded" else 5
 
 
 def no_estimate(
-    value: float, seeds: int, samples: int, clusters: int, needed: int
+    value: float,
+    seeds: int,
+    samples: int,
+    clusters: int,
+    needed: int,
+    *,
+    uneven: bool = False,
 ) -> Estimate | None:
     """The estimate without an interval where there are too few clusters, or a value that is none.
 
-    None where an interval can be given. `needed` is the fewest clusters that carry one.
+    None where an interval can be given. `needed` is the fewest clusters that carry one; `uneven`
+    clusters, as `are_uneven` finds them, carry none.
     """
     if not math.isfinite(value):
         advice = "look at the failed or diverged seeds"
         return Estimate(value, None, None, "none", seeds, samples, clusters, NOT_FINITE, advice)
     if clusters >= needed:
-        return None
+        return _uneven(value, seeds, samples, clusters) if uneven else None
     kind = "samples" if clusters == samples else "independent groups of samples"
     advice = f"it needs at least {needed} {kind}, here are {clusters}"
     return Estimate(value, None, None, "none", seeds, samples, clusters, TOO_FEW_SAMPLES, advice)
+
+
+def _uneven(value: float, seeds: int, samples: int, clusters: int) -> Estimate:
+    """Where one group holds half of the samples, its own chance is in no interval."""
+    advice = "samples of more groups; one or few hold most of these"
+    return Estimate(value, None, None, "none", seeds, samples, clusters, UNEVEN, advice)
+
+
+def without_spread(value: float, seeds: int, samples: int, clusters: int) -> Estimate:
+    """The estimate without an interval for a mean without bounds of values that are nearly equal.
+
+    A spread that is 0, or is that of a few values, would make an interval of no width.
+    """
+    advice = "more samples"
+    return Estimate(value, None, None, "none", seeds, samples, clusters, TOO_FEW_VALUES, advice)
 
 
 def without_seeds(value: float, seeds: int, samples: int, clusters: int) -> Estimate:

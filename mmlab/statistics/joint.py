@@ -25,6 +25,8 @@ from mmlab.statistics.variance import SeedScatter, pooled_scatter, rows_of, scat
 
 #: Draws for up to so many rows, and for more: 200 rows take a fifth of a second.
 _FEW_ROWS, _DRAWS, _FEWER_DRAWS = 50, 10_000, 1_000
+#: A variance of a difference below this share of its rows' own is 0 but for rounding errors.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Comparison:
     """The differences between K rows, (K, K), row minus column, and draws of what chance makes.
 
     `difference` has the pseudo-pairs of `paired_limits` in it; it is 0 on the diagonal, where
-    `error` is 1. `draws` (K, draws) are the rows' means as they would scatter were all alike.
+    `error` is 1. Of rows that are equal in every sample nothing is known: `error` is infinite.
+    `draws` (K, draws) are the rows' means as they would scatter were all alike.
     `scatters_more` marks rows whose seeds scatter more than the others' do; they keep their own
     variance. `scatter` is that of the others.
     """
@@ -65,7 +68,9 @@ def compare_rows(rows: Measured, scale: Scale = "share", draws: int | None = Non
     own = seed_part(squares, scale, own_size, None)
     seeds = _chosen(shared, own, is_own)
     count = draws or (_DRAWS if len(covariance) <= _FEW_ROWS else _FEWER_DRAWS)
-    error = np.sqrt(of_samples + _summed(seeds.total - seeds.noise))
+    variance = of_samples + _summed(seeds.total - seeds.noise)
+    is_known = variance > _ROUNDING * _summed(np.diag(covariance)) / clusters
+    error = np.sqrt(np.where(is_known, variance, np.inf))
     np.fill_diagonal(error, 1.0)
     return Comparison(
         difference=difference * clusters / (clusters + pseudo),

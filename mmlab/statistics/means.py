@@ -16,14 +16,18 @@ from scipy.special import stdtrit
 
 from mmlab.statistics.crossed import Measured, measure
 from mmlab.statistics.estimates import (
+    FEWEST_DIFFERING,
     UPPER,
     Array,
     Estimate,
+    are_uneven,
     covers_of,
+    differing,
     fewest_clusters,
     judge_width,
     no_estimate,
     without_seeds,
+    without_spread,
 )
 from mmlab.statistics.variance import SeedScatter, shrink, variance_of_mean
 
@@ -118,14 +122,17 @@ def estimate_mean(
 ) -> Estimate:
     """The mean of outcomes (seeds, samples) that know no bounds, and its interval.
 
-    None below 20 clusters, and none for two seeds without a `scatter`, as in `estimate_share`, of
-    outcomes of the same kind.
+    None below 20 clusters, none where nearly all of these are equal, and none for two seeds without
+    a `scatter`, as in `estimate_share`, of outcomes of the same kind.
     """
     measured = measure(outcomes, clusters)
     squares = measured.squares
     mean, seeds = float(squares.mean), int(squares.seeds)
     sizes = int(squares.samples), int(squares.clusters)
-    absent = no_estimate(mean, seeds, *sizes, fewest_clusters("unbounded"))
+    uneven = are_uneven(clusters, sizes[0])
+    absent = no_estimate(mean, seeds, *sizes, fewest_clusters("unbounded"), uneven=uneven)
+    if absent is None and differing(measured.profile) < FEWEST_DIFFERING:
+        absent = without_spread(mean, seeds, *sizes)
     if absent is None and seeds == 2 and scatter is None:
         absent = without_seeds(mean, seeds, *sizes)
     if absent is not None:

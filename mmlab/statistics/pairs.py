@@ -34,8 +34,8 @@ def permutation_of_ranks(left: npt.ArrayLike, right: npt.ArrayLike) -> float:
     21. The stream is fixed, so that equal ranks give equal p values.
     """
     one, other = (np.asarray(side, dtype=np.float64).mean(0) for side in (left, right))
-    if np.array_equal(one, other):
-        return 1.0
+    if len(one) < 2 or np.array_equal(one, other):
+        return 1.0  # one sample is as likely either way
 
     def mean_difference(first: Array, second: Array, axis: int = -1) -> Array:
         return np.asarray((first - second).mean(axis))

@@ -8,13 +8,13 @@ backwards through the ordered outcomes it is one of the quantile. Source: Woodru
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from mmlab.statistics.crossed import measure
-from mmlab.statistics.estimates import Array, Estimate, covers_of, fewest_clusters, no_estimate
-from mmlab.statistics.shares import share_limits
+from mmlab.statistics.estimates import NOT_FINITE, Array, Estimate
+from mmlab.statistics.shares import estimate_share
 
 
 def estimate_quantile(
@@ -23,36 +23,35 @@ def estimate_quantile(
     """The quantile of all outcomes (seeds, samples), say of ranks, and its interval.
 
     It is the median outcome of a new sample asked of a model of a new seed. A mean over seeds of
-    each seed's own median is something else, and no interval of that is known to hold.
+    each seed's own median is something else, and no interval of that is known to hold. There is
+    none either where a limit is infinite: an outcome of which no more is known than that it is
+    beyond all others. Marks and advice are those of the share's interval.
     """
     values = np.asarray(outcomes, dtype=np.float64)
-    seeds, samples = values.shape
-    count = samples if clusters is None else len(np.unique(np.asarray(clusters)))
     ordered = np.sort(values, axis=None)
-    quantile = ordered[order_index(level, ordered.size)]
-    absent = no_estimate(_worst(ordered, quantile), seeds, samples, count, fewest_clusters("share"))
-    if absent is not None:
-        return absent
-    low, high = woodruff_levels(values <= quantile, clusters, level)
-    ends = ordered[[order_index(low, ordered.size), order_index(high, ordered.size, outwards=1)]]
-    low_end, high_end = (float(end) for end in ends)
-    return Estimate(float(quantile), low_end, high_end, covers_of(seeds), seeds, samples, count)
+    quantile = float(ordered[order_index(level, ordered.size)])
+    share = estimate_share(values <= quantile, clusters)
+    if math.isnan(ordered[-1]) or math.isinf(quantile):
+        return _without(share, math.nan)
+    if share.low is None or share.high is None:
+        return replace(share, value=quantile)
+    levels = level - (share.value - share.low), level + (share.high - share.value)
+    low, high = _limits(ordered, *levels)
+    if math.isinf(low) or math.isinf(high):
+        return _without(share, quantile)
+    return replace(share, value=quantile, low=low, high=high)
 
 
-def _worst(ordered: Array, quantile: float) -> float:
-    """The quantile; NaN where some outcome is none, which are sorted last."""
-    return math.nan if math.isnan(ordered[-1]) else float(quantile)
+def _without(share: Estimate, value: float) -> Estimate:
+    """Without an interval, for outcomes that are no numbers, or limits that are none."""
+    absent = replace(share, value=value, low=None, high=None, covers="none", advice=None)
+    return replace(absent, reason=NOT_FINITE)
 
 
-def woodruff_levels(
-    is_below: npt.NDArray[np.bool_], clusters: npt.ArrayLike | None, level: float
-) -> tuple[float, float]:
-    """The levels of the two limits, from which outcomes (seeds, samples) are at or below."""
-    squares = measure(is_below, clusters).squares
-    limits = share_limits(squares)
-    low = level - (squares.mean - limits.low)
-    high = level + (limits.high - squares.mean)
-    return float(np.clip(low, 0.0, 1.0)), float(np.clip(high, 0.0, 1.0))
+def _limits(ordered: Array, low: float, high: float) -> tuple[float, float]:
+    """The outcomes at two levels, rounded outwards."""
+    places = order_index(low, ordered.size), order_index(high, ordered.size, outwards=1)
+    return float(ordered[places[0]]), float(ordered[places[1]])
 
 
 def order_index(level: float, count: int, outwards: int = 0) -> int:

@@ -21,6 +21,7 @@ from mmlab.statistics.estimates import (
     Array,
     Estimate,
     Scale,
+    are_uneven,
     covers_of,
     fewest_clusters,
     judge_width,
@@ -92,7 +93,13 @@ def estimate_share(
     `clusters` has an id a sample; `scatter` is the `board_scatter` of the rows of one protocol, and
     makes intervals of two to four seeds narrower.
     """
-    return estimate_shares(measure(outcomes, clusters).squares, scale=scale, scatter=scatter)[0]
+    squares = measure(outcomes, clusters).squares
+    if are_uneven(clusters, int(squares.samples)):
+        sizes = int(squares.seeds), int(squares.samples), int(squares.clusters)
+        absent = no_estimate(float(squares.mean), *sizes, fewest_clusters(scale), uneven=True)
+        assert absent is not None
+        return absent
+    return estimate_shares(squares, scale=scale, scatter=scatter)[0]
 
 
 def estimate_shares(

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mmlab.statistics.crossed import measure_rows
+from mmlab.statistics.crossed import Measured, measure_rows
 from mmlab.statistics.differences import Difference, paired_difference
 from mmlab.statistics.estimates import (
     LEVEL,
     TOO_FEW_SAMPLES,
+    UNEVEN,
     Scale,
+    are_uneven,
     fewest_clusters,
 )
 from mmlab.statistics.joint import Comparison, compare_rows
@@ -65,17 +67,25 @@ def rank_groups(
     Higher is better. `clusters` has an id a sample. Rows may differ in their seeds.
     """
     measured, count = measure_rows(rows, clusters), len(rows)
-    if measured.profile.shape[-1] < fewest_clusters(scale):
+    reason = _no_standing(measured, clusters, scale)
+    if reason is not None:
         every, no = (True,) * count, (False,) * count
-        return Standing(every, (1,) * count, (count,) * count, no, TOO_FEW_SAMPLES)
+        return Standing(every, (1,) * count, (count,) * count, no, reason)
     return standing_of(compare_rows(measured, scale))
+
+
+def _no_standing(measured: Measured, clusters: npt.ArrayLike | None, scale: Scale) -> str | None:
+    """Why nothing is known of differences between rows; None where something is."""
+    if measured.profile.shape[-1] < fewest_clusters(scale):
+        return TOO_FEW_SAMPLES
+    return UNEVEN if are_uneven(clusters, int(measured.squares.samples[0])) else None
 
 
 def standing_of(found: Comparison) -> Standing:
     """The standing of rows whose differences and draws are known."""
     count = len(found.difference)
     tied, quantile = _compared_with_best(found)
-    beats = found.difference > quantile * found.error
+    beats = found.difference / found.error > quantile
     return Standing(
         tied=tuple(tied.tolist()),
         low=tuple((1 + beats.sum(0)).tolist()),
@@ -93,7 +103,7 @@ def _compared_with_best(found: Comparison) -> tuple[Flags, float]:
         np.multiply(above, factor[row, :, None].astype(np.float32), out=above)
         above.max(0, out=highest[row])  # at least 0: the row against itself
     quantiles = np.quantile(highest, LEVEL, axis=1)
-    is_beaten = found.difference > quantiles * found.error  # by the row, the column
+    is_beaten = found.difference / found.error > quantiles  # by the row, the column
     np.fill_diagonal(is_beaten, False)
     return np.logical_not(is_beaten.any(0)), float(np.quantile(highest.max(0), LEVEL))
 
@@ -120,7 +130,7 @@ def joint_differences(
     has them.
     """
     measured = measure_rows(rows, clusters)
-    if measured.profile.shape[-1] < fewest_clusters(scale):
+    if _no_standing(measured, clusters, scale) is not None:
         alone = [paired_difference(rows[i], rows[j], clusters, scale=scale) for i, j in pairs]
         return [JointDifference(one, None, None) for one in alone]
     found = compare_rows(measured, scale)
@@ -149,8 +159,8 @@ def _joint(
     is_pooled = len(rows) >= POOL_ROWS and not found.scatters_more[[one, other]].any()
     scatter = found.scatter if is_pooled else None
     single = paired_difference(rows[one], rows[other], clusters, scale=scale, scatter=scatter)
-    assert single.low is not None
-    assert single.high is not None
+    if single.low is None or single.high is None:
+        return JointDifference(single, None, None)
     half = quantile * found.error[pair]
     low, high = found.difference[pair] - half, found.difference[pair] + half
     if scale != "unbounded":

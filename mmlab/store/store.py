@@ -499,6 +499,20 @@ class Store:
         # All or none: where a repetition finds nothing to add, the try before has added them.
         return next(filter(None, reversed(counts)), 0)
 
+    def remove_imported(self, names: Sequence[str], *, dry_run: bool = False) -> list[RunRow]:
+        """Delete imported runs, all or none, and return them; with `dry_run` return them only.
+
+        Samples and labels stay, which other runs may have. Raises UsageError where a name stands
+        for no imported run, or for one that was executed here.
+        """
+        from mmlab.store import removal  # only `mmlab import remove` asks for it
+
+        found = self._database.query(lambda connection: removal.imported_runs(connection, names))
+        ids = [row.run_id for row in found]
+        if not dry_run:
+            self._database.transact(lambda connection: removal.remove_runs(connection, ids))
+        return found
+
     # --- evaluations that are under way -----------------------------------------------------
 
     def parts(self, run_id: str, evaluation: str) -> list[Part]:

@@ -74,6 +74,7 @@ VERBS = {
     "report --json": ("report", "--json"),
     "compare": ("compare", "one", "other"),
     "import": ("import", "clip-benchmark", "figures.json"),
+    "import remove": ("import", "remove", "open-clip"),
     "export": ("export", "clip-benchmark"),
     "gc": ("gc",),
     "db init": ("db", "init"),

@@ -16,6 +16,7 @@ from mmlab.report.boards.board import boards
 from mmlab.report.leaderboard import SCHEMA, leaderboard
 from mmlab.statistics.crossed import measure, stacked
 from mmlab.statistics.means import estimate_mean
+from mmlab.statistics.quantiles import estimate_quantile
 from mmlab.statistics.shares import estimate_share
 from mmlab.statistics.variance import board_scatter
 from mmlab.store import Store
@@ -170,7 +171,7 @@ def test_a_board_says_what_every_interval_it_shows_varies_over(store: Store) -> 
         "30 samples",
         "up to 1 sample could not take part",
         "ranked by r2",
-        "r2: no interval (it is no mean over stored samples, the same for every seed)",
+        "r2: no interval (none of it is known to hold)",
         "mse: 95% over new samples; another seed is not in it",
     ]
 
@@ -178,7 +179,7 @@ def test_a_board_says_what_every_interval_it_shows_varies_over(store: Store) -> 
 def test_a_perfect_regression_is_no_share_of_hits(store: Store) -> None:
     record(store, asked([0.0] * 30, evaluator="regression", metrics={"mse": 0.0}))
     found = row(store, "mse")
-    assert (found["low"], found["high"]) == (0.0, 0.0)
+    assert (found["low"], found["reason"]) == (None, "too few different values")
 
 
 def test_graded_outcomes_have_the_interval_of_bounded_means(store: Store) -> None:
@@ -222,6 +223,7 @@ def test_a_metric_that_is_no_mean_over_samples_has_no_interval(store: Store) -> 
     record(store, ranked([1, 2, 3]))
     found = row(store, "mean_rank")
     assert (found["low"], found["high"], found["interval"]) == (None, None, "none")
+    assert found["reason"] == "none of it is known to hold"
 
 
 FEW = {"top1": 0.2, "top1_low": 0.1, "top1_high": 0.3, "top5": 0.5, "top5_low": 0, "top5_high": 1}
@@ -258,6 +260,79 @@ def test_bounds_that_were_cut_to_shares_stay_cut(
     assert (found["low"], found["high"]) == pytest.approx((low, high))
     (shown,) = boards(store, leaderboard(store))
     assert shown.entries[0].figures[0].text == text
+
+
+def test_a_board_says_that_more_ranks_begin_at_1_than_rows_are_tied_for_first(
+    sqlite_store: Store,
+) -> None:
+    """Rank ranges hold for all rows at once, and are wider than the question of the best."""
+    for place in range(4):
+        record(sqlite_store, ranked(draws(0, share=0.9 - 0.04 * place)), cell=f"row {place}")
+    (shown,) = boards(sqlite_store, leaderboard(sqlite_store))
+    assert [entry.placing for entry in shown.entries] == ["1-3", "1-3", "1-4", "3-4"]
+    assert [entry.figures[0].is_best for entry in shown.entries] == [True, False, False, False]
+    said = "first: 1 of 4; ranks are 95% intervals for all rows at once, which begin at 1 for 3"
+    assert f"ranked by top1, {said}" in shown.notes
+
+
+def in_the_middle(ranks: list[int]) -> EvaluationResult:
+    """With the median of its ranks."""
+    result = ranked(ranks)
+    return replace(result, metrics={**result.metrics, "median_rank": float(np.median(ranks))})
+
+
+def test_a_median_over_seeds_is_that_of_all_their_samples_and_has_woodruff_s_interval(
+    store: Store,
+) -> None:
+    ranks = [draws(seed, share=0.4) for seed in range(3)]
+    for seed, own in enumerate(ranks):
+        record(store, in_the_middle(own), seed=seed)
+    found, expected = row(store, "median_rank"), estimate_quantile(ranks)
+    assert (found["low"], found["high"]) == (expected.low, expected.high)
+    assert found["mean"] == np.median(ranks)
+    assert (found["interval"], found["is_tied"]) == ("seeds and samples", None)
+
+
+def test_the_median_of_one_seed_is_its_own(store: Store) -> None:
+    record(store, in_the_middle([1, 2, 3, 4] * 10))
+    found = row(store, "median_rank")
+    assert (found["mean"], found["interval"]) == (2.5, "samples")
+    (shown,) = boards(store, leaderboard(store))
+    assert shown.entries[0].figures[-1].text == "2.50 [2.00, 3.00]"
+
+
+def test_medians_of_seeds_that_answered_other_samples_have_no_interval(store: Store) -> None:
+    for seed, own in enumerate([[1, 2, 3] * 10, [1, 2, 3, 4] * 10]):
+        record(store, in_the_middle(own), seed=seed)
+    found = row(store, "median_rank")
+    assert (found["mean"], found["low"]) == (2.25, None)
+    assert found["reason"] == "it is no mean over stored samples, the same for every seed"
+
+
+def test_a_seed_without_a_median_leaves_none(store: Store) -> None:
+    for seed, value in enumerate([2.0, math.nan]):
+        result = in_the_middle([1, 2, 3] * 10)
+        record(store, replace(result, metrics={**result.metrics, "median_rank": value}), seed=seed)
+    found = row(store, "median_rank")
+    assert (found["mean"], found["low"], found["undefined"]) == (None, None, 1)
+
+
+def test_draws_that_all_agree_leave_no_interval(store: Store) -> None:
+    record(store, few_shot({"top1": 0.2, "top1_low": 0.2, "top1_high": 0.2}))
+    found = row(store)
+    assert (found["low"], found["interval"]) == (None, "none")
+    assert (found["reason"], found["advice"]) == ("too few different values", "more draws")
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_errors_that_are_all_equal_leave_no_interval(store: Store, seeds: int) -> None:
+    for seed in range(seeds):
+        record(store, asked([-2.0] * 40, evaluator="regression"), seed=seed)
+    found = row(store, "mse")
+    assert (found["mean"], found["low"], found["interval"]) == (2.0, None, "none")
+    (shown,) = boards(store, leaderboard(store))
+    assert shown.entries[0].figures[0].text == "2"
+    assert "no interval (too few different values; more samples)" in shown.notes
 
 
 def test_several_seeds_of_few_shots_have_no_interval_over_draws(store: Store) -> None:

@@ -149,7 +149,7 @@ def test_a_board_of_one_seed_says_that_its_conditions_alone_have_intervals(store
     record_both(store, "sum", (2, 6, 8))
     (board,) = robustness_boards(robustness(store))
     assert board.intervals == (
-        "subset_area: no interval (it is no mean over stored samples, the same for every seed)",
+        "subset_area: no interval (none of it is known to hold)",
         "conditions: 95% over new samples; another seed is not in it (too few samples; "
         "four times as many samples would about halve this)",
     )

@@ -66,16 +66,15 @@ def test_the_mean_over_clusters_is_the_mean_over_samples_whatever_their_sizes() 
     assert found.squares.cluster_size == pytest.approx(40 / 9)
 
 
-def test_the_variance_over_unequal_clusters_is_that_of_a_ratio_estimator() -> None:
-    """Cochran, Sampling Techniques (1977), section 9.6: residuals sum - mean * size."""
+def test_the_variance_over_unequal_clusters_is_the_jackknife_s() -> None:
+    """Leave out one cluster at a time: (G - 1) / G times the sum of squares of what is left."""
     outcomes, ids = np.random.default_rng(3).random(30), np.arange(30) % 7 * (np.arange(30) > 9)
-    mean = outcomes.mean()
-    sizes = np.array([np.sum(ids == one) for one in np.unique(ids)])
-    sums = np.array([outcomes[ids == one].sum() for one in np.unique(ids)])
-    groups = len(sizes)
-    residuals = sums - mean * sizes
-    expected = np.square(residuals).sum() / (groups - 1) / groups / sizes.mean() ** 2
+    names = np.unique(ids)
+    groups = len(names)
+    left = np.array([outcomes[ids != one].mean() for one in names])
+    expected = (groups - 1) / groups * np.square(left - left.mean()).sum()
     found = measure(outcomes[None], ids).squares
+    assert found.mean == pytest.approx(outcomes.mean())
     assert found.of_clusters / groups == pytest.approx(expected)
 
 

@@ -14,7 +14,7 @@ from mmlab.statistics.differences import (
     unpaired_difference,
     unpaired_limits,
 )
-from mmlab.statistics.estimates import TOO_FEW_SAMPLES
+from mmlab.statistics.estimates import TOO_FEW_SAMPLES, UNEVEN
 from mmlab.statistics.variance import board_scatter
 
 
@@ -137,3 +137,37 @@ def test_unpaired_sides_may_differ_in_everything() -> None:
     draw = np.random.default_rng(1)
     losses = draw.normal(size=(3, 60)), draw.normal(size=(3, 80)) + 2
     assert unpaired_difference(*losses, scale="unbounded").high < 0
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("differ", [0, 5])
+def test_losses_that_hardly_differ_leave_no_interval_of_their_difference(
+    seeds: int, differ: int
+) -> None:
+    left = np.random.default_rng(3).normal(size=(seeds, 60))
+    right = left.copy()
+    right[:, :differ] += np.arange(1, differ + 1)
+    found = paired_difference(left, right, scale="unbounded")
+    assert (found.low, found.high, found.p_value) == (None, None, None)
+    assert found.reason == TOO_FEW_DIFFERENCES
+    assert not found.is_real
+
+
+def test_equal_numbers_in_0_to_1_are_too_few_differences() -> None:
+    values = np.random.default_rng(3).random((3, 60))
+    found = paired_difference(values, values, scale="bounded")
+    assert found.low is not None
+    assert found.low < 0
+    assert found.reason == TOO_FEW_DIFFERENCES
+
+
+def test_a_group_of_half_the_samples_tells_no_difference() -> None:
+    ids = np.maximum(np.arange(150) - 75, 0)
+    assert paired_difference(hits(1, 3), hits(0, 3), ids).reason == UNEVEN
+    assert unpaired_difference(hits(1, 3), hits(0, 3), (ids, ids)).reason == UNEVEN
+
+
+def test_infinite_outcomes_are_told_and_raise_no_warning() -> None:
+    diverged = hits(1, 3)
+    diverged[1] = np.inf
+    assert paired_difference(diverged, hits(0, 3), scale="unbounded").reason == "not finite"

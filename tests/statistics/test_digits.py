@@ -33,9 +33,9 @@ def test_a_difference_shows_its_sign_at_both_ends() -> None:
     assert interval_text(0.5, 0.25, 0.75, is_signed=True) == "+0.50 [+0.25, +0.75]"
 
 
-def test_a_value_without_width_keeps_the_plain_digits() -> None:
-    assert interval_text(2.0, 2.0, 2.0) == "2"
-    assert interval_text(0.5, 0.5, 0.5, is_share=True) == "50.0%"
+def test_a_median_whose_limits_are_equal_shows_them() -> None:
+    assert interval_text(2.0, 2.0, 2.0) == "2 [2, 2]"
+    assert interval_text(2.0, None, None) == "2"
 
 
 def test_tiny_losses_are_written_with_an_exponent() -> None:

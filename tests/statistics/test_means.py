@@ -7,8 +7,13 @@ import pytest
 from scipy import stats
 
 from mmlab.statistics.crossed import measure, stacked
-from mmlab.statistics.estimates import TOO_FEW_SAMPLES, TOO_FEW_SEEDS
-from mmlab.statistics.means import bootstrap_t_quantiles, estimate_mean
+from mmlab.statistics.estimates import (
+    TOO_FEW_SAMPLES,
+    TOO_FEW_SEEDS,
+    TOO_FEW_VALUES,
+    UNEVEN,
+)
+from mmlab.statistics.means import bootstrap_t_quantiles, estimate_mean, mean_limits
 from mmlab.statistics.variance import board_scatter
 
 
@@ -50,17 +55,37 @@ def test_many_samples_of_one_seed_have_student_s_interval() -> None:
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high))
 
 
-def test_outcomes_that_differ_by_seed_alone_have_student_s_interval_over_seeds() -> None:
+def test_outcomes_that_differ_by_seed_alone_have_student_s_limits_over_seeds() -> None:
     values = np.array([0.1, 0.2, 0.6])
-    found = estimate_mean(np.tile(values[:, None], (1, 50)))
+    found = mean_limits(measure(np.tile(values[:, None], (1, 1, 50))))
     # The freedom is that of seeds, at least 2; all variance is theirs.
     expected = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
-    assert (found.low, found.high) == pytest.approx(expected)
+    assert (found.low[0], found.high[0]) == pytest.approx(expected)
 
 
-def test_constant_outcomes_are_certain_of_one_seed() -> None:
-    found = estimate_mean(np.full((1, 30), 2.0))
-    assert (found.low, found.value, found.high) == (2, 2, 2)
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("others", [0, 5])
+def test_nearly_equal_outcomes_leave_no_interval(seeds: int, others: int) -> None:
+    """Of sixty losses that all are .3 nobody knows how large the next is."""
+    outcomes = np.full((seeds, 60), 0.3)
+    outcomes[:, :others] += np.arange(1, others + 1)
+    found = estimate_mean(outcomes)
+    assert (found.low, found.high, found.covers) == (None, None, "none")
+    assert found.reason == TOO_FEW_VALUES
+    outcomes[:, :6] += np.arange(1, 7)
+    assert estimate_mean(outcomes).reason is None
+
+
+def test_equal_outcomes_of_unequal_groups_differ_by_no_rounding_error() -> None:
+    groups = np.repeat(np.arange(25), np.arange(25) % 3 + 1)
+    assert estimate_mean(np.full((3, len(groups)), 0.3), groups).reason == TOO_FEW_VALUES
+
+
+def test_a_group_of_half_the_samples_leaves_no_interval() -> None:
+    outcomes, ids = losses(3, 100), np.maximum(np.arange(100) - 50, 0)
+    assert len(np.unique(ids)) == 50
+    assert estimate_mean(outcomes, ids).reason == UNEVEN
+    assert estimate_mean(outcomes, np.arange(100) // 2).reason is None
 
 
 def test_two_seeds_of_their_own_are_too_few() -> None:

@@ -51,6 +51,10 @@ def test_many_ranks_are_permuted_at_random_and_always_alike() -> None:
     assert permutation_of_ranks(left, left) == 1.0
 
 
+def test_one_sample_shows_nothing() -> None:
+    assert permutation_of_ranks(np.array([[1]]), np.array([[9]])) == 1.0
+
+
 def test_the_effect_is_cohens_for_pairs() -> None:
     left, right = np.array([[1.0, 0, 1, 1]]), np.array([[0.0, 0, 0, 1]])
     difference = np.array([1.0, 0, 1, 0])

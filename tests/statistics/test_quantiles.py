@@ -62,3 +62,24 @@ def test_a_rank_that_is_not_a_number_leaves_no_interval() -> None:
     values = ranks(2, 40)
     values[1, 3] = np.nan
     assert estimate_quantile(values).reason == "not finite"
+
+
+def test_a_rank_beyond_all_known_ones_is_counted_and_is_no_limit() -> None:
+    values = ranks(3, 80)
+    beyond = np.where(values > np.quantile(values, 0.9), np.inf, values)
+    assert estimate_quantile(beyond) == estimate_quantile(values)
+    found = estimate_quantile(beyond, level=0.88)
+    assert (found.high, found.reason) == (None, "not finite")
+    assert found.value == estimate_quantile(values, level=0.88).value
+
+
+def test_two_seeds_that_differ_are_marked_with_what_would_help() -> None:
+    apart = np.concatenate([ranks(1, 80), 9 * ranks(1, 80)])
+    found = estimate_quantile(apart)
+    assert found.advice == "a third seed would about halve this"
+
+
+def test_a_group_of_half_the_samples_leaves_no_interval_of_a_median() -> None:
+    ids = np.maximum(np.arange(80) - 40, 0)
+    found = estimate_quantile(ranks(3, 80), ids)
+    assert (found.low, found.reason) == (None, "too uneven groups of samples")

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from mmlab.statistics.crossed import measure, stacked
-from mmlab.statistics.estimates import TOO_FEW_SAMPLES, TOO_FEW_SEEDS
+from mmlab.statistics.estimates import TOO_FEW_SAMPLES, TOO_FEW_SEEDS, UNEVEN
 from mmlab.statistics.shares import estimate_share, estimate_shares, share_limits
 from mmlab.statistics.variance import board_scatter
 
@@ -123,3 +123,10 @@ def test_a_diverged_seed_is_not_averaged_away() -> None:
     outcomes[1] = np.nan
     found = estimate_share(outcomes)
     assert (found.covers, found.reason, found.seeds) == ("none", "not finite", 3)
+
+
+def test_a_group_of_half_the_samples_leaves_no_interval_of_a_share() -> None:
+    found = estimate_share(hits(0.7, (3, 100)), np.maximum(np.arange(100) - 50, 0))
+    assert (found.low, found.covers, found.clusters) == (None, "none", 50)
+    assert found.reason == UNEVEN
+    assert found.value == pytest.approx(hits(0.7, (3, 100)).mean())

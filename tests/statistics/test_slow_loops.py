@@ -23,18 +23,20 @@ def outcomes(seeds: int, logit: float) -> np.ndarray:
 
 
 def by_cluster(table: np.ndarray, ids: list[int]) -> tuple[Table, float]:
-    """Linearised cluster values, and how many samples a cluster has on average."""
+    """Linearised cluster values of a jackknife, and a cluster's average number of samples."""
     names = sorted(set(ids))
     size = len(ids) / len(names)
     p = sum(sum(row) for row in table) / table.size
-    values = [
+    others = {name: (len(ids) - ids.count(name)) / (len(ids) - size) for name in names}
+    distances = [
         [
-            sum(y - p for y, one in zip(row, ids, strict=True) if one == name) / size + p
+            sum(y - p for y, one in zip(row, ids, strict=True) if one == name) / size / others[name]
             for name in names
         ]
         for row in table
     ]
-    return values, size
+    shift = p - sum(map(sum, distances)) / len(distances) / len(names)
+    return [[distance + shift for distance in row] for row in distances], size
 
 
 def shrunk_squares(u: Table, c: float) -> tuple[float, float, float, float]:

@@ -11,7 +11,7 @@ from support.coverage import groups
 
 from mmlab.statistics.crossed import measure_rows
 from mmlab.statistics.differences import paired_difference
-from mmlab.statistics.estimates import TOO_FEW_SAMPLES
+from mmlab.statistics.estimates import TOO_FEW_SAMPLES, UNEVEN
 from mmlab.statistics.joint import compare_rows
 from mmlab.statistics.standing import joint_differences, rank_groups
 
@@ -71,6 +71,31 @@ def test_too_few_clusters_tell_nothing_apart() -> None:
     found = rank_groups(board([5, -5], samples=12), np.arange(12) // 3)
     assert found.reason == TOO_FEW_SAMPLES
     assert found.words == "tied for first: 2 of 2"
+
+
+def test_a_copy_of_a_row_of_losses_spoils_no_other_verdict() -> None:
+    """Their difference is 0 in every sample, and so is its error."""
+    losses = np.random.default_rng(5).normal(size=(3, 60))
+    far = losses - 2 - 0.1 * np.random.default_rng(6).normal(size=(3, 60))
+    found = rank_groups([losses, losses, far], scale="unbounded")
+    assert found.tied == (True, True, False)
+    assert (found.low, found.high) == ((1, 1, 3), (2, 2, 3))
+    same = rank_groups([losses[:1], losses[:1]], scale="unbounded")
+    assert (same.low, same.high) == ((1, 1), (2, 2))
+
+
+def test_a_group_of_half_the_samples_tells_nothing_apart() -> None:
+    found = rank_groups(board([4, 0]), np.maximum(np.arange(400) - 200, 0))
+    assert (found.words, found.reason) == ("tied for first: 2 of 2", UNEVEN)
+
+
+def test_a_joint_table_says_where_a_single_difference_has_no_interval() -> None:
+    """Two seeds beside one, and rows that are equal in every sample."""
+    losses = np.random.default_rng(5).normal(size=(3, 60))
+    (few,) = joint_differences([losses[:1], losses[1:]], [(0, 1)], scale="unbounded")
+    assert (few.single.reason, few.low, few.high) == ("too few seeds", None, None)
+    (same,) = joint_differences([losses, losses], [(0, 1)], scale="unbounded")
+    assert (same.single.reason, same.low) == ("too few differences to tell", None)
 
 
 def test_errors_are_those_of_each_pair_alone() -> None:

@@ -27,7 +27,7 @@ from mmlab.evaluate.label_results import CardsOption, make_thumbnails
 from mmlab.evaluate.metrics import share_within
 from mmlab.evaluate.ranked import chunks, first_true, have_ties, ranks_of
 from mmlab.evaluate.subject import EvaluatedModel, check_numbers
-from mmlab.metric import SHARE, Metric, under
+from mmlab.metric import MEDIAN_RANK, SHARE, Metric, under
 from mmlab.plugin import Dataset, Features
 from mmlab.records import (
     SHARED_CAPTIONS,
@@ -45,7 +45,7 @@ METRICS = (
     Metric("recall@1", "higher", SHARE, mean_of="outcome"),
     *(Metric(f"recall@{k}", "higher", SHARE, mean_of=f"rank<={k}") for k in DEPTHS[1:]),
     Metric("mean_recall@1", "higher", SHARE),
-    Metric("median_rank", "lower", "rank"),
+    Metric("median_rank", "lower", "rank", mean_of=MEDIAN_RANK),
 )
 
 

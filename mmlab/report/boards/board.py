@@ -117,7 +117,7 @@ class Board:
 
     def _ranking(self) -> str:
         if self.is_ranked and self.standing:
-            return f"ranked by {self.main}, {self.standing}; ranks are 95% intervals"
+            return f"ranked by {self.main}, {self.standing}"
         if self.is_ranked:
             return f"ranked by {self.main}"
         return f"not ranked: nobody declares which way {self.main} is better"
@@ -276,13 +276,15 @@ def _board(part: pl.DataFrame, beside: Sequence[pl.DataFrame]) -> Board:
 
 
 def _standing(leading: pl.DataFrame) -> str | None:
-    """How many rows may be the best by the main metric, in words."""
+    """How many rows may be the best by the main metric, and what their ranks are, in words."""
     known = leading["is_tied"].drop_nulls()
     if len(known) < 2:
         return None
-    count = int(known.sum())
+    count, begin = int(known.sum()), int((leading["rank_low"] == 1).sum())
     first = f"tied for first: {count}" if count > 1 else "first: 1"
-    return f"{first} of {len(known)}"
+    # Which rows may be the best is one question, and is told more sharply than all ranks at once.
+    more = f", which begin at 1 for {begin}" if begin > count else ""
+    return f"{first} of {len(known)}; ranks are 95% intervals for all rows at once{more}"
 
 
 def _intervals(part: pl.DataFrame, metrics: Sequence[str]) -> tuple[str, ...]:

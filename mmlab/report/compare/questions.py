@@ -15,7 +15,7 @@ import numpy as np
 from sqlalchemy import select
 
 from mmlab.errors import UsageError, explain
-from mmlab.metric import SHARE
+from mmlab.metric import MEDIAN_RANK, SHARE
 from mmlab.report.boards.words import comparison_label, listed, tell_differences
 from mmlab.report.compare.sides import Side
 from mmlab.report.outcomes import Array, BySeed, Numbers, Outcomes
@@ -132,7 +132,7 @@ def _declared(store: Store, evaluations: Sequence[int]) -> dict[int, list[Row]]:
         select(row.evaluation_id, row.metric, told.unit, told.better, told.mean_of)
         .join(views.declared_metrics, told.metric_declaration_id == row.metric_declaration_id)
         .where(among(row.evaluation_id, evaluations), told.mean_of.is_not(None))
-        .where(told.better.is_not(None))
+        .where(told.better.is_not(None), told.mean_of != MEDIAN_RANK)
         .order_by(told.position, row.metric)
     )
     found: dict[int, list[Row]] = {}

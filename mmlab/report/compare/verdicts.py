@@ -8,7 +8,7 @@ from typing import Literal
 
 from mmlab.report.compare.questions import Answers, Question
 from mmlab.statistics.crossed import measure, stacked
-from mmlab.statistics.differences import Difference, paired_difference
+from mmlab.statistics.differences import TOO_FEW_DIFFERENCES, Difference, paired_difference
 from mmlab.statistics.multiple import holm
 from mmlab.statistics.pairs import (
     chance_to_be_better,
@@ -38,8 +38,9 @@ class Verdict:
     each alone, and `rank_p` of ranks, by permutation: both are of these models, other seeds are not
     in them. `effect` is Cohen's d for pairs, above 0 where the value is higher; `chance` how often
     the side does better on a sample, ties half. `detectable` is the smallest difference that would
-    be shown four times in five; where none is shown and there are two sides, `seeds_needed` and
-    `samples_needed` (or groups of them) say what would show the one that was found.
+    be shown four times in five, None where too few samples differ to know it; where none is shown
+    and there are two sides, `seeds_needed` and `samples_needed` (or groups of them) say what would
+    show the one that was found.
     """
 
     question: Question
@@ -107,7 +108,9 @@ def _verdict(
         effect=standardised(after, before),
         chance=chance_to_be_better(sign * after, sign * before),
         detectable=(
-            smallest_detectable(_design(answers, row, scatter)) if found.low is not None else None
+            smallest_detectable(_design(answers, row, scatter))
+            if found.low is not None and found.reason != TOO_FEW_DIFFERENCES
+            else None
         ),
     )
 
