@@ -238,9 +238,7 @@ def test_a_worker_that_found_nothing_says_one_line(folder: Path) -> None:
 def test_why_cells_are_left_is_told_also_where_others_failed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    blocked = Outcome(
-        "blocked", "second", "", error="it starts from first, of which no run is done"
-    )
+    blocked = Outcome("blocked", "second", "", error="it starts from first")
     outcomes = [Outcome("failed", "first", "", error="not finite"), blocked]
     with click.Context(main), pytest.raises(click.exceptions.Exit) as ended:
         conclude(outcomes, "new.db", as_json=False)

@@ -104,6 +104,18 @@ def test_a_lost_gpu_and_memory_that_is_not_there_cost_one_cell_each(sqlite_lab: 
     assert lab.detail("tame").run.status == "done"
 
 
+def test_an_error_that_no_pipe_takes_as_it_is_is_kept_escaped(sqlite_lab: Lab) -> None:
+    """Python gives names of files that are no UTF-8 as halves of surrogate pairs, in errors too."""
+    lab = sqlite_lab
+    outcomes = lab.run([wild(lab, "unstorable", 2), lab.write("tame")], in_process=False)
+    assert [outcome.status for outcome in outcomes] == ["failed", "done"]
+    detail = lab.detail("unstorable")
+    assert detail.run.status == "failed"
+    assert r"found: \x00 and half of a pair: \ud83d" in str(detail.run.error)
+    (attempt,) = detail.attempts
+    assert r"half of a pair: \ud83d" in str(attempt.traceback)
+
+
 def test_a_cell_that_hangs_is_ended_in_time(sqlite_lab: Lab) -> None:
     lab = sqlite_lab
     outcomes = lab.run(

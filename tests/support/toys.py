@@ -190,6 +190,7 @@ ODD: Mapping[str, BaseException] = {
     "generator": GeneratorExit("out of a generator"),
     "mute": Mute(),
     "endless": ValueError("a" * 30_000_000),
+    "unstorable": ValueError("\0 and half of a pair: \ud83d"),
 }
 
 
