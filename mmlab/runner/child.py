@@ -233,7 +233,7 @@ class _Template:
                 env=environment,
                 process_group=0,  # Ctrl-C is for the parent alone, before it is ignored here, too
             )
-        paths = "\0".join(sys.path).encode()
+        paths = os.fsencode("\0".join(sys.path))
         with suppress(OSError):  # it died, which shows when it is to fork
             self.control.sendall(LENGTH.pack(len(paths)) + paths)
         self._ended: dict[int, int] = {}
