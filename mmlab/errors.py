@@ -108,17 +108,19 @@ KEPT_BYTES = 64 * 1024
 def shortened(text: str, limit: int = KEPT_BYTES) -> str:
     """A text of at most `limit` bytes: of a longer one its two ends, and how much lies between.
 
+    What no database holds, and no pipe between processes, is escaped: see `storable`.
+
     >>> shortened("a" * 1000, 96)
     'aaaaaaaa [... 984 of 1,000 characters are left out ...] aaaaaaaa'
     """
     ends = text[:limit], text[-limit:]
     if len(text) <= limit and len(_utf_8(text)) <= limit:
-        return text
+        return storable(text)
     room = max(0, limit - 80) // 2
     first = _utf_8(ends[0])[:room].decode(errors="ignore")
     last = _utf_8(ends[1])[-room or limit :].decode(errors="ignore")
     count = len(text) - len(first) - len(last)
-    return f"{first} [... {count:,} of {len(text):,} characters are left out ...] {last}"
+    return storable(f"{first} [... {count:,} of {len(text):,} characters are left out ...] {last}")
 
 
 def _utf_8(text: str) -> bytes:

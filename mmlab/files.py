@@ -271,16 +271,17 @@ def check_zip(path: Path) -> None:
 
     Of what is no zip nothing is said. Raises OSError as `open_file` does.
     """
+    import struct
     import zipfile  # which costs as long as all of this module, and few ask for
 
     with open_file(path) as file:
-        if not zipfile.is_zipfile(file):
-            return
         allowed = max(ZIP_FREE_BYTES, ZIP_RATIO * os.fstat(file.fileno()).st_size)
         try:
+            if not zipfile.is_zipfile(file):
+                return
             with zipfile.ZipFile(file) as found:
                 size = sum(member.file_size for member in found.infolist())
-        except (zipfile.BadZipFile, NotImplementedError) as error:
+        except (zipfile.BadZipFile, NotImplementedError, struct.error) as error:
             raise ValueError(f"a damaged zip: {error}") from error
     if size > allowed:
         raise ValueError(f"a zip that unpacks to {size:,} bytes; at most {allowed:,} are read")

@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, MutableMapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
 from types import TracebackType
@@ -123,7 +123,7 @@ class Verbs(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse the command line; `invoke` refuses what is not UTF-8, which nothing could store."""
-        ctx.meta["mmlab.unfit"] = [arg for arg in args if unstorable(arg)]
+        ctx.meta["mmlab.unfit"] = [arg for arg in (*args, *_paths()) if unstorable(arg)]
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> object:
@@ -135,7 +135,7 @@ class Verbs(click.Group):
         try:
             _require_unicode(ctx.meta["mmlab.unfit"])
             with _kept_secret(ctx):
-                ctx.default_map = defaults_by_verb(read_settings(Path.cwd()), self.commands)
+                ctx.default_map = defaults_by_verb(read_settings(_here()), self.commands)
                 result: object = super().invoke(ctx)
         except MmlabError as error:
             fail(error)
@@ -180,16 +180,41 @@ def _print_of_thread(args: threading.ExceptHookArgs) -> None:
         _print_unexpected(args.exc_type, args.exc_value, args.exc_traceback)
 
 
+def _paths() -> Iterator[str]:
+    """What paths begin with beside the command line: the working directory, and variables."""
+    yield from (value for name, value in os.environ.items() if name.startswith("MMLAB_"))
+    with suppress(FileNotFoundError):  # it was deleted
+        yield os.getcwd()
+
+
+def _here() -> Path:
+    """The working directory. Raises UsageError where it was deleted."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise UsageError(
+            explain(
+                "the working directory",
+                "it was deleted, and paths lead nowhere from it",
+                found=error.strerror,
+                allowed="a folder that is there",
+                next_step="go to another folder, then run the command again",
+            )
+        ) from error
+
+
 def _require_unicode(unfit: Sequence[str]) -> None:
     if not unfit:
         return
     raise UsageError(
         explain(
             "the command line",
-            "an argument is not UTF-8",
-            found="not shown, for it may hold a password" if "@" in unfit[0] else ascii(unfit[0]),
+            "an argument, a variable or the working directory is not UTF-8",
+            found="not shown, for it may hold a password"
+            if {"@", ":", "="}.intersection(unfit[0])
+            else ascii(unfit[0]),
             allowed="arguments and file names in UTF-8",
-            next_step="rename the file, or write the argument in UTF-8",
+            next_step="rename the file or folder, or write the argument in UTF-8",
         )
     )
 

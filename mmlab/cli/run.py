@@ -266,10 +266,12 @@ def conclude(outcomes: Sequence[Outcome], db: str, *, as_json: bool) -> None:
         counts[outcome.status] += 1
     if outcomes:
         say(", ".join(f"{count} {status}" for status, count in counts.items() if count))
+    is_unfinished = any(counts[status] for status in LEFT)
+    if is_unfinished:
+        _tell_left(outcomes)
     if counts["failed"] or counts["cancelled"]:
         click.get_current_context().exit(1)
-    if any(counts[status] for status in LEFT):
-        _tell_left(outcomes)
+    if is_unfinished:
         click.get_current_context().exit(UNFINISHED)
 
 

@@ -30,7 +30,7 @@ from mmlab.runner.coordinator import (
     Notes,
     Prepared,
 )
-from mmlab.runner.pipe import CALL, TELL, Pipe, answer, result_of, signature
+from mmlab.runner.pipe import CALL, GAVE, TELL, Pipe, answer, result_of, signature
 from mmlab.spec import Override
 from mmlab.store import QueuedCell
 
@@ -59,6 +59,7 @@ class ChildProcess:
         self._options: ExecutionOptions | None = None
         self._read_first: tuple[str, Sequence[object]] | None = None
         self._child: _Child | None = None
+        self._was_asked = False
         self._template = _Template()
 
     def __enter__(self) -> Self:
@@ -111,6 +112,8 @@ class ChildProcess:
         try:
             child = self._ready(coordinator)
             ended: Ended = self._ask(child, name, coordinator, value)
+            if child.left_itself or (ended.status == "interrupted" and not self._was_asked):
+                raise Died(_INTERRUPTED, _interrupted())
         except Died:
             self._retire()
             raise
@@ -124,11 +127,13 @@ class ChildProcess:
 
     def ask_to_stop(self) -> None:
         """Let the present cell finish its step, write a checkpoint, and end as interrupted."""
+        self._was_asked = True
         if self._child is not None:
             self._child.signal(signal.SIGTERM)
 
     def kill(self) -> None:
         """End the child at once, and all that it has started."""
+        self._was_asked = True
         if self._child is not None:
             self._child.kill()
 
@@ -166,7 +171,11 @@ class ChildProcess:
                 if message.word not in (CALL, TELL):
                     return result_of(message, signature(ChildRequests, name).gives)
                 with suppress(OSError):  # as above
-                    answer(child.pipe, Coordinator, served, message)
+                    if message.name == "release" and not self._was_asked:
+                        child.left_itself = True  # its claim is kept until that is counted
+                        child.pipe.send(GAVE, "", None)
+                    else:
+                        answer(child.pipe, Coordinator, served, message)
             elif ready:
                 raise self._template.death_of(child)
             elif limit is not None:
@@ -190,6 +199,7 @@ class _Child:
         self.number = number
         self.pipe = pipe
         self.has_begun = False
+        self.left_itself = False
         self._born = time.monotonic()
 
     @property
@@ -223,7 +233,7 @@ class _Template:
                 env=environment,
                 process_group=0,  # Ctrl-C is for the parent alone, before it is ignored here, too
             )
-        paths = "\0".join(sys.path).encode()
+        paths = os.fsencode("\0".join(sys.path))
         with suppress(OSError):  # it died, which shows when it is to fork
             self.control.sendall(LENGTH.pack(len(paths)) + paths)
         self._ended: dict[int, int] = {}
@@ -333,6 +343,20 @@ def _timed_out(seconds: float) -> str:
         found=f"nothing heard of it for {seconds:g} s",
         allowed=f"cells that say something every {seconds:g} s (--cell-timeout)",
         next_step="allow more time, or look for what hangs with --in-process",
+    )
+
+
+#: How a cell died that a component stopped as a person would, by Ctrl-C or a signal.
+_INTERRUPTED = "interrupted from within"
+
+
+def _interrupted() -> str:
+    return explain(
+        "the process that executed this cell",
+        "it was stopped, and nobody has asked for that",
+        found=f"{_INTERRUPTED}: a component raised KeyboardInterrupt, or sent a signal",
+        allowed="components that return or raise errors of their own",
+        next_step="run it again with --in-process under a debugger; to stop, signal mmlab itself",
     )
 
 

@@ -18,7 +18,7 @@ from typing import Any, get_type_hints
 import msgspec
 
 import mmlab.errors
-from mmlab.errors import MmlabError, RunError, explain, message_of
+from mmlab.errors import MmlabError, RunError, explain, message_of, storable
 from mmlab.files import is_disk_full, said_of
 from mmlab.runner.wire import pack, unpack
 from mmlab.store import DatabaseReplaced, LeaseLost
@@ -103,7 +103,9 @@ class Remote:
         """The method of this name."""
         method = signature(self._protocol, name)
 
-        def call(*given: object) -> Any:  # by the protocol's annotation
+        def call(*asked: object) -> Any:  # by the protocol's annotation
+            # Names of files are no UTF-8 at times, and components say whatever they like.
+            given = [storable(one) if isinstance(one, str) else one for one in asked]
             with self._pipe.undisturbed():
                 if name in TELLS:
                     self._pipe.send(TELL, name, *given)

@@ -187,9 +187,9 @@ def describe_failure(error: BaseException, plan: Plan) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return shortened(_unusable_file(error, plan))
     if is_out_of_memory(error):
-        return _out_of_memory(error, plan)
+        return shortened(_out_of_memory(error, plan))
     if is_device_lost(error):
-        return _device_lost(error, plan)
+        return shortened(_device_lost(error, plan))
     frames = traceback.extract_tb(error.__traceback__)
     kept = [frame for frame in frames if _is_others(frame)]
     return shortened("\n".join([_raised(error, plan, kept), *_shown(kept or frames)]))

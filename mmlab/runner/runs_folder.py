@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from mmlab.errors import UsageError, explain
-from mmlab.files import sync_names
+from mmlab.files import kind_at, read_file, sync_names
 from mmlab.runner.sync import sync_folder
 from mmlab.store import Store
 
@@ -87,7 +87,7 @@ def _unfit(runs: Path, found: str) -> UsageError:
 
 def _tokens(runs: Path) -> list[str]:
     try:
-        return (runs / TOKENS).read_text(encoding="ascii", errors="replace").split()
+        return read_file(runs / TOKENS).decode("ascii", "replace").split()
     except OSError:
         return []
 
@@ -101,6 +101,9 @@ def _add(runs: Path, token: str) -> None:
     new = [runs.absolute(), *(path for path in above if not path.exists())]
     try:
         runs.mkdir(parents=True, exist_ok=True)
+        kind = kind_at(runs / TOKENS)
+        if kind not in (None, "a file"):  # a pipe would be waited for
+            raise _unfit(runs, f"{TOKENS} in it is {kind}")
         with (runs / TOKENS).open("ab", buffering=0) as file:
             file.write(f"{token}\n".encode())
             os.fsync(file.fileno())

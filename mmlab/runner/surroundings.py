@@ -12,12 +12,12 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
+from typing import TextIO
 
 import torch
+import torch.optim.optimizer as torch_optimizers
 from torch.nn.modules import module as torch_modules
-
-#: Signals whose handlers are compared: those that a person or a scheduler sends.
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM)
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,28 @@ def _folder() -> str:
         return "a folder that is gone"
 
 
-def _hooks() -> int:
-    """Hooks on every module of the process, forward and backward."""
-    return sum(len(value) for name, value in vars(torch_modules).items() if name in _HOOKS)
+def _hooks(module: ModuleType) -> int:
+    """Hooks on whatever is of the kinds of a module of torch: before and after, both ways."""
+    return sum(len(hooks) for name, hooks in vars(module).items() if _is_hooks(name))
+
+
+def _is_hooks(name: str) -> bool:
+    return name.startswith("_global_") and "hooks" in name
+
+
+def _autocast() -> list[str]:
+    """Kinds of devices on which operations choose their own precision."""
+    return [kind for kind in ("cpu", "cuda") if torch.is_autocast_enabled(kind)]
+
+
+def _blocked() -> set[int]:
+    """Signals that this thread is not given; reads without changing."""
+    return set(signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+
+
+def _are_tiny_zero() -> bool:
+    """Whether the processor takes numbers for zero that are too small for all their digits."""
+    return sys.float_info.min / 2 == 0
 
 
 def _is_open(descriptor: int) -> bool:
@@ -72,22 +91,44 @@ def _is_open(descriptor: int) -> bool:
     return True
 
 
+def _saved_hooks() -> object:
+    """What is done to each tensor that autograd keeps, if anything."""
+    return torch._C._autograd._top_saved_tensors_default_hooks(True)
+
+
+def _is_usable(stream: TextIO | None, descriptor: int) -> bool:
+    """Whether a stream of the process, and its file, are open; a component may set it to None."""
+    return _is_open(descriptor) and stream is not None and not stream.closed
+
+
 #: Variables that torch sets when it is asked to compile something.
 _TORCHS_OWN = ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
-_HOOKS = [name for name in vars(torch_modules) if name.startswith("_global_") and "hooks" in name]
+#: Signals that can be handled; torch itself handles the end of workers that load samples.
+_UNSEEN = {signal.SIGKILL, signal.SIGSTOP, signal.SIGCHLD}
+_SIGNALS = sorted((set(signal.Signals) & signal.valid_signals()) - _UNSEEN)
+#: How algorithms are chosen, by torch's number for it.
+_DETERMINISM = ("any", "deterministic or with a warning", "deterministic")
 
 _READ: Mapping[str, Callable[[], object]] = {
     "the default dtype": torch.get_default_dtype,
     "the default device": torch.get_default_device,
     "whether gradients are recorded": torch.is_grad_enabled,
     "whether inference mode is on": torch.is_inference_mode_enabled,
-    "whether algorithms are deterministic": torch.are_deterministic_algorithms_enabled,
+    "the kind of algorithms": lambda: _DETERMINISM[torch.get_deterministic_debug_mode()],
+    "the precision of matrix products": torch.get_float32_matmul_precision,
+    "for which devices autocast is on": _autocast,
+    "whether autograd looks for anomalies": torch.is_anomaly_enabled,
+    "whether denormal numbers are zero": _are_tiny_zero,
     "the number of threads": torch.get_num_threads,
-    "global hooks of modules": _hooks,
+    "global hooks of modules": lambda: _hooks(torch_modules),
+    "global hooks of optimisers": lambda: _hooks(torch_optimizers),
+    "global hooks of saved tensors": _saved_hooks,
     "the working directory": _folder,
     "the environment": lambda: {k: v for k, v in os.environ.items() if k not in _TORCHS_OWN},
     "signal handlers": lambda: {one.name: str(signal.getsignal(one)) for one in _SIGNALS},
+    "blocked signals": lambda: [one.name for one in _SIGNALS if one in _blocked()],
+    "whether a timer is set": lambda: signal.getitimer(signal.ITIMER_REAL)[0] > 0,
     "sys.path": lambda: list(sys.path),
-    "whether standard output is open": lambda: _is_open(1) and not sys.stdout.closed,
-    "whether standard error is open": lambda: _is_open(2) and not sys.stderr.closed,
+    "whether standard output is open": lambda: _is_usable(sys.stdout, 1),
+    "whether standard error is open": lambda: _is_usable(sys.stderr, 2),
 }

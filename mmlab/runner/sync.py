@@ -12,12 +12,14 @@ import struct
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
-from mmlab.errors import explain, visible
+from mmlab.errors import explain, message_of, visible
+from mmlab.files import open_file
 from mmlab.runner.outbox import merged, record_in
 from mmlab.runner.spool import (
     ENTRY,
@@ -87,8 +89,8 @@ class Spooled:
 
 
 def look_into(path: Path) -> Spooled:
-    """What a spool is, without its records. Raises Unreadable, or OSError where it is not there."""
-    with path.open("rb") as file:
+    """What a spool is, without its records. Raises Unreadable; FileNotFoundError for no file."""
+    with _opened(path) as file:
         is_living = not lock(file.fileno(), fcntl.LOCK_SH)
         end, kind, header = 0, 0, None
         try:
@@ -103,6 +105,15 @@ def look_into(path: Path) -> Spooled:
     if header is None:
         raise Unreadable("its header is damaged")
     return Spooled(path, header, is_sealed, is_living, None if end == size else end)
+
+
+def _opened(path: Path) -> BufferedReader:
+    try:
+        return open_file(path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:  # a pipe, a folder, another user's file
+        raise Unreadable(error.strerror or message_of(error)) from error
 
 
 def _header(content: bytes) -> Header:

@@ -38,7 +38,7 @@ def main(arguments: Sequence[str]) -> None:
 def _imports(control: socket.socket) -> Callable[[Connection], None]:
     """Import all that cells need; gives what a child does."""
     (length,) = LENGTH.unpack(control.recv(LENGTH.size, socket.MSG_WAITALL))
-    sys.path[:] = control.recv(length, socket.MSG_WAITALL).decode().split("\0")
+    sys.path[:] = os.fsdecode(control.recv(length, socket.MSG_WAITALL)).split("\0")
     from mmlab.plan.registry import BUILTINS, Registry
     from mmlab.runner.serve import serve
 

@@ -38,6 +38,8 @@ _SECRET_OPTIONS = (
 )
 _KNOWN_OPTIONS = (*_OPTIONS.split(), *_SECRET_OPTIONS)
 _QUERY = re.compile(r"\?(?=[A-Za-z]\w*=)")
+#: What parts host, port, user and password; `~/.pgpass` has four in a line, a file's name one.
+_PARTED = re.compile("[:@]")
 #: How URLs begin, and what libpq reads as `host=... user=...`.
 _URL = re.compile(r"[A-Za-z][\w+.-]*:")
 _CONNINFO = re.compile(rf"\s*(?:{'|'.join(_KNOWN_OPTIONS)}|server|uid|user id)\s*=", re.IGNORECASE)
@@ -100,8 +102,8 @@ def _sqlite_url(text: str) -> Address:
         url = make_url(text)
     except (ArgumentError, ValueError):
         raise _refusal("sqlite://...", "the URL cannot be read", "an invalid URL") from None
-    if url.query or url.host:  # either may hold a password
-        found = "a host" if url.host else "options after ?"
+    if url.query or url.host or url.username or url.password:  # each may hold a password
+        found = "options after ?" if url.query else "a host or user"
         raise _refusal("sqlite://...", "a SQLite URL has a path and no options", found)
     return _sqlite(url.database or "")
 
@@ -134,6 +136,7 @@ def _may_be_a_server(path: str, folder: str) -> bool:
         shows_password(path)
         or any(form.match(plain) for form in (_URL, _CONNINFO))
         or _QUERY.search(plain) is not None
+        or len(_PARTED.findall(plain.partition("/")[0])) > 1
         or ("@" in plain and not os.path.isdir(folder))
     )
 
@@ -158,7 +161,7 @@ def _postgres(rest: str) -> Address:
         raise _unreadable("an invalid URL") from None
     if unstorable(unquote(head)) is not None:
         raise _unreadable("a NUL")
-    if "/" in user or "?" in f"{user}{server}":
+    if "/" in user or "?" in f"{user}{server}" or _QUERY.search(_decoded(server)):
         raise _unreadable("a / or ? in an unusual place")
     hidden = [value for key in _SECRET_OPTIONS for value in options.get(key, ())]
     password = unquote(raw_password) or next(iter(options.pop("password", ())), None)

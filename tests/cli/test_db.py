@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,3 +103,28 @@ def test_current_tells_the_revision_and_whether_it_is_ours(tmp_path: Path) -> No
         "head": REVISION,
         "is_current": False,
     }
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file systems hold no such name")
+def test_a_folder_whose_name_is_not_utf_8_is_refused_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "fol\udcff"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    found = CliRunner().invoke(main, ["db", "init"])
+    assert (found.exit_code, list(folder.iterdir())) == (2, [])
+    assert "the working directory is not UTF-8\n" in found.stderr
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MMLAB_DB", "a\udcff.db")
+    assert CliRunner().invoke(main, ["ls"]).exit_code == 2
+
+
+def test_a_working_directory_that_was_deleted_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    found = CliRunner().invoke(main, ["ls"])
+    assert (found.exit_code, "it was deleted" in found.stderr) == (2, True)

@@ -20,7 +20,8 @@ from support.strange import SPEC, install
 
 from mmlab.cli import main
 from mmlab.cli.output import db_option
-from mmlab.cli.run import db_argument
+from mmlab.cli.run import conclude, db_argument
+from mmlab.runner.coordinator import Outcome
 
 QUICK = ("--set", "train.epochs=1", "--device", "cpu")
 
@@ -233,3 +234,14 @@ def test_a_worker_that_found_nothing_says_one_line(folder: Path) -> None:
     result = call("work", "--db", "new.db")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == "nothing was queued that this worker could execute\n"
+
+
+def test_why_cells_are_left_is_told_also_where_others_failed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    blocked = Outcome("blocked", "second", "", error="it starts from first")
+    outcomes = [Outcome("failed", "first", "", error="not finite"), blocked]
+    with click.Context(main), pytest.raises(click.exceptions.Exit) as ended:
+        conclude(outcomes, "new.db", as_json=False)
+    assert ended.value.exit_code == 1
+    assert "it starts from first\n" in capsys.readouterr().err

@@ -61,6 +61,8 @@ DEATHS = {
     "segfault": "signal 11 (SIGSEGV)",
     "abort": "signal 6 (SIGABRT)",
     "kill": "signal 9 (SIGKILL)",
+    "interrupt": "interrupted from within",
+    "terminate": "interrupted from within",
 }
 
 
@@ -69,7 +71,7 @@ def test_a_cell_whose_process_dies_is_recorded_and_the_others_run(sqlite_lab: La
     lab = sqlite_lab
     specs = [*(wild(lab, word, 2) for word in DEATHS), lab.write("tame")]
     outcomes = lab.run(specs, in_process=False, max_attempts=2)
-    assert [outcome.status for outcome in outcomes] == ["failed"] * 5 + ["done"]
+    assert [outcome.status for outcome in outcomes] == ["failed"] * len(DEATHS) + ["done"]
     for word, signature in DEATHS.items():
         detail = lab.detail(word)
         assert (detail.run.status, detail.artifacts) == ("failed", [])
@@ -100,6 +102,18 @@ def test_a_lost_gpu_and_memory_that_is_not_there_cost_one_cell_each(sqlite_lab: 
     # The process whose device was lost has executed nothing more.
     assert "other than it was: the device: CUDA error: device-side assert triggered" in said
     assert lab.detail("tame").run.status == "done"
+
+
+def test_an_error_that_no_pipe_takes_as_it_is_is_kept_escaped(sqlite_lab: Lab) -> None:
+    """Python gives names of files that are no UTF-8 as halves of surrogate pairs, in errors too."""
+    lab = sqlite_lab
+    outcomes = lab.run([wild(lab, "unstorable", 2), lab.write("tame")], in_process=False)
+    assert [outcome.status for outcome in outcomes] == ["failed", "done"]
+    detail = lab.detail("unstorable")
+    assert detail.run.status == "failed"
+    assert r"found: \x00 and half of a pair: \ud83d" in str(detail.run.error)
+    (attempt,) = detail.attempts
+    assert r"half of a pair: \ud83d" in str(attempt.traceback)
 
 
 def test_a_cell_that_hangs_is_ended_in_time(sqlite_lab: Lab) -> None:

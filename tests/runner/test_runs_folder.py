@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ def test_a_folder_may_change_until_a_run_has_left_something(store: Store, tmp_pa
     RunsFolder(store, tmp_path / "one").adopt()
     RunsFolder(store, tmp_path / "two").adopt()
     assert (tmp_path / "two" / TOKENS).read_text().split() == [store.database_id]
+
+
+def test_a_pipe_in_the_place_of_its_list_is_told(store: Store, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / TOKENS)
+    with pytest.raises(UsageError, match=f"{TOKENS} in it is a pipe"):
+        RunsFolder(store, tmp_path).adopt()
 
 
 def test_several_databases_may_share_a_folder(sqlite_lab: Lab, postgres_url: str) -> None:

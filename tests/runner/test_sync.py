@@ -418,3 +418,13 @@ def test_a_process_that_comes_back_finds_its_run_taken(
     suspended.sync()
     suspended.close()
     assert spools(folder) == []
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "a circle of links"])
+def test_what_is_no_file_is_told_and_kept(kind: str, sqlite_store: Store, folder: Path) -> None:
+    path = folder / "spool" / "run-1-worker.bin"
+    path.parent.mkdir(parents=True)
+    {"a pipe": os.mkfifo, "a folder": os.mkdir}.get(kind, lambda it: it.symlink_to(it))(path)
+    (found,) = sync_folder(sqlite_store, folder)
+    assert (found.status, found.reason.startswith("kept: ")) == ("damaged", True)
+    assert os.path.lexists(path)

@@ -160,6 +160,7 @@ _WILD: Mapping[str, Callable[[], object]] = {
     "abort": os.abort,
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "kill_parent": lambda: os.kill(os.getppid(), signal.SIGKILL),
+    "terminate": lambda: os.kill(os.getpid(), signal.SIGTERM),
     "hang": lambda: time.sleep(600),
     "fork": os.fork,
     "close_output": lambda: os.close(1),
@@ -189,6 +190,7 @@ ODD: Mapping[str, BaseException] = {
     "generator": GeneratorExit("out of a generator"),
     "mute": Mute(),
     "endless": ValueError("a" * 30_000_000),
+    "unstorable": ValueError("\0 and half of a pair: \ud83d"),
 }
 
 

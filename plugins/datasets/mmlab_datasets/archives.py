@@ -15,6 +15,7 @@ import lzma
 import os
 import shutil
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
@@ -157,12 +158,14 @@ def _opened(archive: Path) -> Iterator[tuple[Iterator[_Member], _Reader]]:
         zipfile.BadZipFile,
         zlib.error,
         lzma.LZMAError,
+        struct.error,
         EOFError,
+        LookupError,
         MemoryError,
         NotImplementedError,
         OSError,
         RuntimeError,
-        UnicodeError,
+        ValueError,
     ) as error:
         found = message_of(error) or _SAID.get(type(error), type(error).__name__)
         raise _refused(archive, "it cannot be unpacked", found) from error

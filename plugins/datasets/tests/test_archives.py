@@ -292,6 +292,26 @@ def test_headers_that_take_more_than_headers_need_are_refused_unread(
     assert tree(target) == {"mine.txt": b"mine"}
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"},  # a map in front of the content: none
+        {"GNU.sparse.map": "0,a"},
+        {"GNU.sparse.size": "1", "GNU.sparse.offset": "-"},
+    ],
+)
+def test_headers_that_make_no_sense_are_refused(
+    tmp_path: Path, target: Path, told: dict[str, str]
+) -> None:
+    info = tarfile.TarInfo("data/sparse")
+    info.size, info.pax_headers = 3, told
+    with tarfile.open(tmp_path / "a", "w", format=tarfile.PAX_FORMAT) as file:
+        file.addfile(info, io.BytesIO(b"abc"))
+    with pytest.raises(DataError, match="the archive is not used"):
+        unpack(tmp_path / "a", target)
+    assert tree(target) == {"mine.txt": b"mine"}
+
+
 def test_a_sparse_file_is_refused_whatever_size_it_says(tmp_path: Path, target: Path) -> None:
     block = bytearray(header(tarfile.GNUTYPE_SPARSE, 10**12))
     block[483:495] = b"00000000001\0"  # the size of what it stands for

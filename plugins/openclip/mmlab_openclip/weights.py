@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import pickle
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +22,10 @@ logger = logging.getLogger(__name__)
 
 #: What reading a file that is no checkpoint raises, in torch, safetensors, numpy and open_clip.
 UNREADABLE = (
+    AssertionError,
     AttributeError,
     EOFError,
-    KeyError,
+    LookupError,
     MemoryError,
     OSError,
     RuntimeError,
@@ -32,6 +34,7 @@ UNREADABLE = (
     TypeError,
     ValueError,
     pickle.UnpicklingError,
+    struct.error,
 )
 
 

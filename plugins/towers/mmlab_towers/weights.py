@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import struct
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -15,14 +16,20 @@ from mmlab.plugin import WeightsError, check_zip, explain, file_sha256
 
 #: Where training scripts keep the model inside a torch file, the averaged weights first.
 _NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")
+#: What reading a file that is no checkpoint raises: torch follows whatever a pickle says.
 _UNREADABLE = (
+    AssertionError,
+    AttributeError,
     EOFError,
+    LookupError,
     MemoryError,
     OSError,
     RuntimeError,
     SafetensorError,
+    TypeError,
     ValueError,
     pickle.UnpicklingError,
+    struct.error,
 )
 
 

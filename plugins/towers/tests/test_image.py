@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import zipfile
 from collections.abc import Callable
@@ -197,6 +198,44 @@ def test_a_torch_file_that_unpacks_to_far_more_than_it_is_is_refused(tmp_path: P
             bomb.writestr(name, plain.read(name))
     with pytest.raises(WeightsError, match="a zip that unpacks to 4,000,"):
         read_weights(tmp_path / "bomb.pth")
+
+
+#: Pickles that lack what their instructions take, in the place of a checkpoint's own.
+_SENSELESS = (b"\x80\x02.", b"\x80\x02h\x28.", b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n)R.")
+
+
+@pytest.mark.parametrize("pickled", _SENSELESS)
+def test_a_checkpoint_whose_pickle_makes_no_sense_is_refused(
+    pickled: bytes, tmp_path: Path
+) -> None:
+    torch.save({"x": torch.zeros(2)}, tmp_path / "whole.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "whole.pth") as whole,
+        zipfile.ZipFile(tmp_path / "weights.pth", "w") as damaged,
+    ):
+        for name in whole.namelist():
+            is_pickle = name.endswith("data.pkl")
+            damaged.writestr(name, pickled if is_pickle else whole.read(name))
+    with pytest.raises(WeightsError, match="cannot be read"):
+        read_weights(tmp_path / "weights.pth")
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_whatever_byte_of_a_checkpoint_is_damaged_it_is_read_or_refused(
+    is_zip: bool, tmp_path: Path
+) -> None:
+    path, weights = tmp_path / "weights.pth", {"x": torch.zeros(2)}
+    torch.save(weights, path, _use_new_zipfile_serialization=is_zip)
+    content, refused = path.read_bytes(), 0
+    for place in range(0, len(content), 61 if is_zip else 7):
+        for byte in (0, 0x2E, content[place] ^ 0x10):
+            path.write_bytes(content[:place] + bytes([byte]) + content[place + 1 :])
+            with contextlib.suppress(WeightsError):
+                read_weights(path)
+                continue
+            refused += 1
+    assert refused > 5
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "weights.safetensors"])
