@@ -71,6 +71,25 @@ def rank_groups(
     return standing_of(compare_rows(measured, scale))
 
 
+def told_apart(
+    rows: Sequence[npt.ArrayLike],
+    clusters: npt.ArrayLike | None = None,
+    *,
+    scale: Scale = "share",
+) -> Flags:
+    """Which rows are shown to beat which: (K, K), true where the row beats the column.
+
+    With 95 % no row beats one that is at least as good. `rows` as `rank_groups` has them; of too
+    few samples none beats another.
+    """
+    measured, count = measure_rows(rows, clusters), len(rows)
+    if measured.profile.shape[-1] < fewest_clusters(scale):
+        return np.zeros((count, count), dtype=np.bool_)
+    found = compare_rows(measured, scale)
+    _, quantile = _compared_with_best(found)
+    return np.asarray(found.difference > quantile * found.error)
+
+
 def standing_of(found: Comparison) -> Standing:
     """The standing of rows whose differences and draws are known."""
     count = len(found.difference)
