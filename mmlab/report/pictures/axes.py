@@ -55,7 +55,7 @@ def x_axis(
 
 
 def y_axis(
-    name: str, extent: tuple[float, float], frame: Frame, unit: str = "", count: int = 4
+    name: str, extent: tuple[float, float], frame: Frame, unit: str = "", count: int = 5
 ) -> Axis:
     """The axis left of a frame, upwards."""
     scale = Scale(*extent, frame.bottom, frame.top)

@@ -16,7 +16,7 @@ from mmlab.report.pictures.picture import Picture, file_name
 
 #: Labels of a matrix; of more the most confused pairs are drawn, so many of them.
 MOST_LABELS, PAIRS = 12, 15
-_WIDTH, _CELL, _LABEL_WIDTH = 460.0, 27.0, 130.0
+_WIDTH, _CELL, _LABEL_WIDTH, _PAIR_HEIGHT = 460.0, 27.0, 130.0, 36.0
 
 Counts = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 
@@ -70,7 +70,7 @@ def pairs_picture(
     pairs: Sequence[Pair], right: float, labels: int, title: str, runs: int = 1
 ) -> Picture:
     """The most confused pairs of many labels; `right` is the share of all that were right."""
-    frame = Frame(2, 6, _WIDTH - 150, 6 + 2 * LINE * len(pairs))
+    frame = Frame(6, 6, _WIDTH - 175, 6 + _PAIR_HEIGHT * len(pairs))
     x = x_axis("samples", (0.0, max(pair.count for pair in pairs)), frame, None)
     bars = (part for place, pair in enumerate(pairs) for part in _bar(pair, place, frame, x))
     caption = (
@@ -139,11 +139,11 @@ def counted_mean(count: float) -> str:
 
 
 def _bar(pair: Pair, place: int, frame: Frame, x: Axis) -> Iterator[Markup]:
-    y, end = frame.top + 2 * LINE * place, x.scale(pair.count)
+    y, end = frame.top + _PAIR_HEIGHT * place, x.scale(pair.count)
     name = f"{pair.truth} taken for {pair.predicted}"
     yield text(frame.left, y + LINE - 3, name, limit=_WIDTH - 4)
     told = hover(name, f"{short(pair.count)} of {counted_mean(pair.total)}")
-    bar = {"x": frame.left, "y": y + LINE + 2, "width": max(end - frame.left, 1.0), "height": 7}
+    bar = {"x": frame.left, "y": y + LINE + 3, "width": max(end - frame.left, 1.0), "height": 7}
     yield element("rect", told, class_="worst", **bar)
     share = f"{100 * pair.count / pair.total:.0f}% of its samples"
-    yield text(end + 5, y + LINE + 10, f"{short(pair.count)} · {share}")
+    yield text(end + 5, y + LINE + 12, f"{short(pair.count)} · {share}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import median
 
 import polars as pl
@@ -22,7 +23,7 @@ from mmlab.report.pictures.axes import (
     y_axis,
 )
 from mmlab.report.pictures.drawing import element, fitted, hover, joined, text, units
-from mmlab.report.pictures.marks import place_labels
+from mmlab.report.pictures.marks import Box, place_labels
 from mmlab.report.pictures.names import Key, group_names
 from mmlab.report.pictures.picture import Picture, file_name
 
@@ -133,15 +134,14 @@ def _picture(
     shown += [mark for place, mark in enumerate(marks) if place not in is_front][:_MOST_MARKS]
     x_extent, is_log = wide_extent([mark.cost for mark in shown])
     x = x_axis(cost.axis + ", logarithmic" * is_log, x_extent, _FRAME, None, is_log=is_log)
-    ends = [end for mark in shown for end in (mark.value, mark.low, mark.high) if end is not None]
-    y = y_axis(metric, extent(ends, unit), _FRAME, unit)
+    y = y_axis(metric, extent([end for mark in shown for end in _ends(mark)], unit), _FRAME, unit)
     body = joined(
         [
             draw_axes(_FRAME, x, y),
             *(_whisker(mark, x, y) for mark in shown),
             _front_line(shown[: len(front)], x, y),
             *(_mark(mark, place < len(front), cost, x, y) for place, mark in enumerate(shown)),
-            *_labels(shown, x, y),
+            *_labels(shown, len(front), x, y),
         ]
     )
     hidden = len(marks) - len(shown)
@@ -158,6 +158,17 @@ def _picture(
         height=_FRAME.bottom + 40,
         body=body,
     )
+
+
+def _ends(mark: Mark) -> list[float]:
+    """Its value, and the ends of its interval where it has one."""
+    return [end for end in (mark.value, mark.low, mark.high) if end is not None]
+
+
+def _box(places: Iterable[tuple[float, float]]) -> Box:
+    """The room that a thin line between places takes."""
+    across, down = zip(*places, strict=True)
+    return Box(min(across) - 1, min(down) - 1, max(across) + 1, max(down) + 1)
 
 
 def _whisker(mark: Mark, x: Axis, y: Axis) -> Markup:
@@ -191,8 +202,12 @@ def _mark(mark: Mark, is_front: bool, cost: Cost, x: Axis, y: Axis) -> Markup:
     )
 
 
-def _labels(marks: Sequence[Mark], x: Axis, y: Axis) -> Iterator[Markup]:
+def _labels(marks: Sequence[Mark], front: int, x: Axis, y: Axis) -> Iterator[Markup]:
+    """Names that cover neither marks nor intervals nor the line of the front."""
     places = [(x.scale(mark.cost), y.scale(mark.value)) for mark in marks]
     names = [fitted(mark.name, _NAME_WIDTH) for mark in marks]
-    for label in place_labels(places, names, range(len(marks)), _FRAME):
+    drawn = [_box((x.scale(m.cost), y.scale(end)) for end in _ends(m)) for m in marks]
+    for (from_x, from_y), (to_x, to_y) in pairwise(places[:front]):
+        drawn += [_box([(from_x, from_y), (to_x, from_y)]), _box([(to_x, from_y), (to_x, to_y)])]
+    for label in place_labels(places, names, _FRAME, drawn):
         yield text(label.x, label.y, label.text)

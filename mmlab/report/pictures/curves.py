@@ -91,7 +91,7 @@ def curve_pictures(
         Picture(
             name=file_name("curves", experiment, quantity),
             title=f"{quantity} in training · {experiment}",
-            caption=_caption(curves, more),
+            caption=_caption(curves, more) if place < SHOWN else _CAPTION,
             width=_WIDTH,
             height=height,
             body=body,
@@ -251,9 +251,12 @@ def _caption(curves: Sequence[Curve], more: str) -> str:
     last = {one.split for one in curves}
     both = (
         "Where the dashed line (train) goes on and the solid one (validation) does not, more "
-        "training no longer helps new samples. "
+        "training no longer helps new samples."
         if last >= set(SPLITS)
         else ""
     )
-    seeds = "Lines are means over the seeds of a group, bands reach from the least to the greatest"
-    return f"{both}{seeds}; long curves are averaged over stretches of steps.{more and f' {more}'}"
+    long = "Long curves are averaged over stretches of steps."
+    return " ".join(filter(None, (both, _CAPTION, long, more)))
+
+
+_CAPTION = "Lines are means over the seeds of a group, bands reach from the least to the greatest."

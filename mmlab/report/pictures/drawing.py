@@ -17,9 +17,20 @@ LETTER, LINE = 12.0, 15.0
 #: Further colours of groups do not exist; see `k0` to `k7` in the style.
 COLOURS = 8
 
-# Widths in parts of the letter's height, those of DejaVu Sans, which is wider than others.
-_NARROW, _WIDE = frozenset("ijl|.,:;'! ()[]frtI/-"), frozenset("mwMWOQ@%—…")
-_WIDTHS = {"narrow": 0.43, "wide": 1.02, "upper": 0.78, "other": 0.66}
+# Widths of letters in parts of their height: those of DejaVu Sans, which is wider than others.
+_WIDTHS = {
+    letter: width
+    for letters, width in (
+        ("ijl'", 0.29),
+        ("fIrt.,:;!()[]/|- ", 0.42),
+        ("csxyzvkJ", 0.6),
+        ("ABCEFKLPRSTVXYZ", 0.7),
+        ("w^~#+=<>&DGHNOQU", 0.84),
+        ("mMW@%—…", 1.01),
+    )
+    for letter in letters
+}
+_OTHER_WIDTH, _UPPER_WIDTH = 0.645, 0.8
 # XML knows no way to write these.
 _UNKNOWN_TO_XML = str.maketrans({"\ufffe": "\ufffd", "\uffff": "\ufffd"})
 
@@ -122,11 +133,7 @@ def _width(character: str) -> float:
         return 0.0
     if unicodedata.east_asian_width(character) in "WF" or ord(character) > 0x2FFF:
         return 1.3
-    if character in _NARROW:
-        return _WIDTHS["narrow"]
-    if character in _WIDE:
-        return _WIDTHS["wide"]
-    return _WIDTHS["upper" if character.isupper() else "other"]
+    return _WIDTHS.get(character, _UPPER_WIDTH if character.isupper() else _OTHER_WIDTH)
 
 
 def _written(value: object) -> str:

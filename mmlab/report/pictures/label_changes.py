@@ -8,25 +8,35 @@ from markupsafe import Markup
 
 from mmlab.metric import SHARE
 from mmlab.report.boards.words import counted, number
+from mmlab.report.compare.comparison import Comparison
 from mmlab.report.compare.labels import LabelChange
+from mmlab.report.compare.verdicts import Verdict
 from mmlab.report.pictures.axes import draw_axes, x_axis
 from mmlab.report.pictures.charts import padded
 from mmlab.report.pictures.drawing import element, hover, joined
 from mmlab.report.pictures.lists import WIDTH, draw_list, height, list_frame
-from mmlab.report.pictures.picture import Picture, file_name
+from mmlab.report.pictures.picture import Picture, file_name, named_apart
 
 #: Labels drawn: those that fell most and those that rose most, so many of each.
 SHOWN = 10
 
 
-def label_changes_picture(
-    changes: Sequence[LabelChange], unit: str, before: str, after: str, title: str
-) -> Picture | None:
-    """The differences of a comparison's labels, after minus before; None where none changed.
+def comparison_pictures(comparison: Comparison) -> list[Picture]:
+    """The changes of labels behind each verdict whose details were asked for."""
+    found = (
+        label_changes_picture(details.labels, comparison.verdicts[place])
+        for place, details in comparison.details.items()
+    )
+    return named_apart(picture for picture in found if picture is not None)
 
-    `before` and `after` are the sides' names. Marked ones are those that are real (Benjamini and
-    Hochberg).
+
+def label_changes_picture(changes: Sequence[LabelChange], verdict: Verdict) -> Picture | None:
+    """The differences of a verdict's labels, its side minus the baseline; None for no change.
+
+    Filled marks are those that are real (Benjamini and Hochberg).
     """
+    before, after, unit = verdict.baseline, verdict.side, verdict.question.unit
+    is_lower_better = verdict.question.better == "lower"
     shown = most_changed(changes)
     if not shown:
         return None
@@ -40,7 +50,7 @@ def label_changes_picture(
     def marks(place: int, y: float) -> Markup:
         one = shown[place]
         low, value, high = (axis.scale(end * factor) for end in _ends(one))
-        way = "up" if one.difference.value > 0 else "down"
+        way = "up" if (one.difference.value > 0) != is_lower_better else "down"
         kind = f"{way}{'' if one.is_marked else ' unsure'}"
         whisker = {"x1": low, "x2": high, "y1": y, "y2": y}
         told = _told(one, unit, factor)
@@ -60,9 +70,9 @@ def label_changes_picture(
         ]
     )
     return Picture(
-        name=file_name("labels", title, after),
-        title=f"Labels that changed · {title}",
-        caption=_caption(changes, shown, before, after),
+        name=file_name("labels", after, verdict.question.name),
+        title=f"Labels that changed · {verdict.question.name}",
+        caption=_caption(changes, len(shown), verdict, "worse" if is_lower_better else "better"),
         width=WIDTH,
         height=height(frame),
         body=body,
@@ -91,18 +101,16 @@ def _told(one: LabelChange, unit: str, factor: float) -> Markup:
     )
 
 
-def _caption(
-    changes: Sequence[LabelChange], shown: Sequence[LabelChange], before: str, after: str
-) -> str:
+def _caption(changes: Sequence[LabelChange], shown: int, verdict: Verdict, right: str) -> str:
     real = sum(one.is_marked for one in changes)
-    hidden = len(changes) - len(shown)
+    hidden = len(changes) - shown
     more = (
         f" {counted(hidden, 'label')} that changed less or not at all are not drawn."
         if hidden
         else ""
     )
     return (
-        f"Right of the line {after} does better than {before}, left of it worse, with 95% "
+        f"Right of the line {verdict.side} does {right} than {verdict.baseline}, with 95% "
         f"intervals. Filled marks are real changes, of which at most 5% are not: {real} of "
         f"{counted(len(changes), 'label')}.{more}"
     )

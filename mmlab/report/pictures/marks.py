@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -56,13 +56,20 @@ def text_box(x: float, y: float, content: str, anchor: str = "start") -> Box:
 
 
 def place_labels(
-    marks: Sequence[tuple[float, float]], names: Sequence[str], order: Sequence[int], frame: Frame
+    marks: Sequence[tuple[float, float]],
+    names: Sequence[str],
+    frame: Frame,
+    drawn: Iterable[Box] = (),
 ) -> list[Label]:
-    """Labels of marks, in the order of what matters; one that finds no room is left out."""
+    """Labels of marks, those first that matter most; one that finds no room is left out.
+
+    `drawn` are what else they shall not cover.
+    """
     taken = [Box(x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS) for x, y in marks]
+    taken += drawn
     found: list[Label] = []
-    for mark in order:
-        for label in _tries(mark, *marks[mark], names[mark]):
+    for mark, (x, y) in enumerate(marks):
+        for label in _tries(mark, x, y, names[mark]):
             box = label.box
             is_inside = box.left >= frame.left and box.right <= frame.right
             is_inside = is_inside and box.top >= frame.top and box.bottom <= frame.bottom
@@ -74,13 +81,13 @@ def place_labels(
 
 
 def _tries(mark: int, x: float, y: float, name: str) -> Iterator[Label]:
-    """Right, left, above and below a mark, then at its corners."""
+    """Right and left of a mark, at its corners, above and below it."""
     width, gap = text_width(name), _RADIUS + 2
     left, middle, right = x - gap - width, x - width / 2, x + gap
     above, level, below = y - gap, y + LETTER * 0.3, y + gap + LETTER * 0.9
-    places = ((right, level), (left, level), (middle, above), (middle, below))
+    sides, ends = ((right, level), (left, level)), ((middle, above), (middle, below))
     corners = ((right, above), (right, below), (left, above), (left, below))
-    for at_x, at_y in (*places, *corners):
+    for at_x, at_y in (*sides, *corners, *ends):
         yield Label(mark, at_x, at_y, name)
 
 
@@ -99,7 +106,7 @@ def end_width(names: Sequence[str]) -> float:
     return min(max(map(text_width, names)), _END_WIDTH)
 
 
-_END_WIDTH = 150.0
+_END_WIDTH = 160.0
 #: From the frame to the names: room for the lines that lead there.
 END_GAP = 14.0
 

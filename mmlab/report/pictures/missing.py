@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import fmean, median
 from typing import Any
 
 import polars as pl
 from markupsafe import Markup
 
+from mmlab.metric import SHARE
 from mmlab.report.boards.words import figure_text
 from mmlab.report.pictures.axes import Axis, Frame, draw_axes, extent, x_axis, y_axis
 from mmlab.report.pictures.charts import Scale, Tick
 from mmlab.report.pictures.drawing import (
     COLOURS,
-    LETTER,
     LINE,
     element,
     fitted,
@@ -40,6 +41,7 @@ class Spot:
 
     x: float
     value: float
+    width: float | None
     told: tuple[str, ...]
 
 
@@ -76,11 +78,11 @@ Labelled = Sequence[tuple[str, Sequence[Row]]]
 def _subsets(groups: Labelled, metric: str, title: str, hidden: int) -> Iterator[Picture]:
     """Of few subsets each by itself, all inputs first; of many the means by how many there are."""
     clean = [(name, [row for row in rows if not row["noisy"]]) for name, rows in groups]
-    subsets = sorted({row["present"] for _, rows in clean for row in rows}, key=_fewer)
+    subsets = _falling([row for _, rows in clean for row in rows])
     if len(subsets) < 2:
         return
     is_each = len(subsets) <= _MOST_SUBSETS
-    places = {one: n if is_each else _fewer(one)[0] for n, one in enumerate(subsets)}
+    places = {one: n if is_each else -_size(one) for n, one in enumerate(subsets)}
     words = {places[one]: one if is_each else f"{-places[one]:g}" for one in subsets}
     series = [
         Series(colour, name, tuple(_spots(rows, lambda row: places[row["present"]], metric)))
@@ -132,7 +134,9 @@ def _spots(rows: Sequence[Row], place: Any, metric: str) -> Iterator[Spot]:
     for x in sorted(by_place):
         found = by_place[x]
         told = tuple(f"{row['condition']}: {figure_text(row)}" for row in found[:_MOST_SUBSETS])
-        yield Spot(x, sum(row["mean"] for row in found) / len(found), told)
+        widths = [r["high"] - r["low"] for r in found if r["low"] is not None]
+        width = fmean(widths) if widths else None
+        yield Spot(x, fmean(row["mean"] for row in found), width, told)
 
 
 def _picture(
@@ -153,12 +157,16 @@ def _picture(
     places = [spot.x for one in series for spot in one.spots]
     x = _categories(axis, words, frame) if words else _levels(axis, places, frame)
     values = [spot.value for one in series for spot in one.spots]
+    interval = _typical_width(series)
+    room = max((interval or 0.0) - (max(values) - min(values)), 0.0) / 2
+    values += [min(values) - room, max(values) + room]
     y = y_axis(metric, extent(values, unit), frame, unit)
     drawn = (part for one in series for part in _draw(one, x, y))
     ends = [_end(one, x, y) for one in series]
     body = joined([draw_axes(frame, x, y), *drawn, *end_labels(ends, frame, width)])
     more = f" {hidden} more groups are not drawn." if hidden else ""
-    return Picture(name, title, f"{caption}.{more}", _WIDTH, frame.bottom + 40, body)
+    said = f"{caption}.{_interval_words(interval, unit)}{more}"
+    return Picture(name, title, said, _WIDTH, frame.bottom + 40, body)
 
 
 def _levels(axis: str, places: Sequence[float], frame: Frame) -> Axis:
@@ -169,9 +177,9 @@ def _levels(axis: str, places: Sequence[float], frame: Frame) -> Axis:
 def _categories(axis: str, words: dict[float, str], frame: Frame) -> Axis:
     """Names at equal distances, each cut to the room that it has."""
     low, high = min(words), max(words)
-    room = (frame.right - frame.left) / (high - low + 1)
+    room = (frame.right - frame.left) / (high - low + 1) - 3
     scale = Scale(low - 0.5, high + 0.5, frame.left, frame.right)
-    ticks = (Tick(scale(x), fitted(word, room - LETTER / 2)) for x, word in words.items())
+    ticks = (Tick(scale(x), fitted(word, room)) for x, word in words.items())
     return Axis(scale, axis, tuple(ticks))
 
 
@@ -194,6 +202,28 @@ def _of(rows: pl.DataFrame, key: Key) -> list[Row]:
     return rows.filter(is_of).to_dicts()
 
 
-def _fewer(present: str) -> tuple[int, str]:
-    """What sorts subsets: all inputs first."""
-    return -(present.count("+") + 1), present
+def _falling(rows: Sequence[Row]) -> list[str]:
+    """Subsets of inputs: all of them first, then fewer, of equally many the best first."""
+    values: dict[str, list[float]] = {}
+    for row in rows:
+        values.setdefault(row["present"], []).append(row["mean"])
+    sign = 1 if rows and rows[0]["better"] == "lower" else -1
+    return sorted(values, key=lambda one: (-_size(one), sign * fmean(values[one]), one))
+
+
+def _size(present: str) -> int:
+    return present.count("+") + 1
+
+
+def _typical_width(series: Sequence[Series]) -> float | None:
+    """The median width of the intervals of what is drawn; None where there are none."""
+    widths = [spot.width for one in series for spot in one.spots if spot.width is not None]
+    return median(widths) if widths else None
+
+
+def _interval_words(width: float | None, unit: str) -> str:
+    """How much of what is seen may be chance."""
+    if width is None:
+        return ""
+    size = f"{100 * width:.2g} points" if unit == SHARE else f"{width:.2g}"
+    return f" Intervals (95%) are about {size} wide: smaller steps may be chance."

@@ -115,7 +115,7 @@ def _histogram(bins: Sequence[Bin], x: Axis, frame: Frame) -> Iterator[Markup]:
         left, right = x.scale(one.low), x.scale(one.high)
         bar = {"x": left + 0.5, "width": right - left - 1, "height": height}
         yield element("rect", _told(one), class_="bar", y=frame.bottom - height, **bar)
-    yield text(frame.left - 5, frame.top + 8, f"{largest:,}", anchor="end")
+    yield text(frame.left - 5, frame.top + 8, f"{largest:,}", anchor="end", role="count")
 
 
 def _told(one: Bin) -> Markup:
