@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from mmlab.errors import UsageError, explain
 from mmlab.metric import LEADERBOARD
 from mmlab.report.boards.robustness import robustness_parts
 from mmlab.report.boards.words import comparison_label, counted
@@ -53,7 +54,8 @@ def gather_pictures(
     """All pictures of a report on `found`, the done runs, and its contents.
 
     `runs` are those that were asked for. Of the runs that are `chosen` the groups are drawn in
-    curves, confusions and reliability, also where they do not lead.
+    curves, confusions and reliability, also where they do not lead. Raises UsageError where none
+    of these is done and reported on.
     """
     groups = _groups_of(found, chosen or ())
     board = contents.leaderboard.filter(pl.col("board") == LEADERBOARD)
@@ -74,8 +76,18 @@ def read_pictures(store: Store, runs: Runs = None, chosen: Runs = None) -> list[
     return gather_pictures(store, found, contents, runs, chosen)
 
 
-def _groups_of(found: pl.DataFrame, chosen: Collection[str]) -> list[str]:
+def _groups_of(found: pl.DataFrame, chosen: Sequence[str]) -> list[str]:
     rows = found.filter(pl.col("run_id").is_in(list(chosen)))
+    if chosen and rows.is_empty():
+        raise UsageError(
+            explain(
+                "--curves",
+                "nothing of these runs can be drawn",
+                found=", ".join(run[:8] for run in chosen[:LEADERS]),
+                allowed="done runs that the report is about",
+                next_step="name a run that is done: mmlab ls; or report on its experiment too",
+            )
+        )
     return rows["group_hash"].unique(maintain_order=True).to_list()
 
 
@@ -167,13 +179,13 @@ def _of_curves(
         rows = part.filter(pl.col("group_hash").is_in(shown)).filter(seeds <= DRAWN_SEEDS)
         more = _left_out(part, shown)
         if part is parts[0] and len(parts) > CURVED:
-            more += f" Curves of {len(parts) - CURVED} more experiments are not drawn."
+            more += f" Curves of {counted(len(parts) - CURVED, 'more experiment')} are not drawn."
         yield from _curves(store, part, board, rows["run_id"].to_list(), drawn, more)
 
 
 def drawn_groups(part: pl.DataFrame, board: pl.DataFrame, chosen: Sequence[str]) -> list[str]:
     """The groups of an experiment whose curves are drawn: the chosen, then those that lead."""
-    every = part["group_hash"].unique(maintain_order=True).to_list()
+    every = dict.fromkeys(part["group_hash"])
     row = main_row(part["experiment"][0], board)
     placed = [] if row is None else row["group_hash"].to_list()
     order = list(dict.fromkeys([*(one for one in placed if one in every), *every]))

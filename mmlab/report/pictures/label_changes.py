@@ -104,11 +104,7 @@ def _told(one: LabelChange, unit: str, factor: float) -> Markup:
 def _caption(changes: Sequence[LabelChange], shown: int, verdict: Verdict, right: str) -> str:
     real = sum(one.is_marked for one in changes)
     hidden = len(changes) - shown
-    more = (
-        f" {counted(hidden, 'label')} that changed less or not at all are not drawn."
-        if hidden
-        else ""
-    )
+    more = f" Not drawn: {counted(hidden, 'label')} of less change or none." if hidden else ""
     return (
         f"Right of the line {verdict.side} does {right} than {verdict.baseline}, with 95% "
         f"intervals. Filled marks are real changes, of which at most 5% are not: {real} of "

@@ -10,7 +10,7 @@ from mmlab.report.pictures.axes import Axis, Frame
 from mmlab.report.pictures.drawing import LINE, element, joined, text, text_width
 
 WIDTH, ROW = 460.0, 22.0
-_NAME_WIDTH, _TOP = 175.0, 10.0
+_NAME_WIDTH, _TOP = 205.0, 10.0
 
 
 def list_frame(names: Sequence[str], top: float = _TOP) -> Frame:

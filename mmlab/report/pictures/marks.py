@@ -106,7 +106,7 @@ def end_width(names: Sequence[str]) -> float:
     return min(max(map(text_width, names)), _END_WIDTH)
 
 
-_END_WIDTH = 160.0
+_END_WIDTH = 150.0
 #: From the frame to the names: room for the lines that lead there.
 END_GAP = 14.0
 

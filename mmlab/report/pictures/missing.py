@@ -82,7 +82,7 @@ def _subsets(groups: Labelled, metric: str, title: str, hidden: int) -> Iterator
     if len(subsets) < 2:
         return
     is_each = len(subsets) <= _MOST_SUBSETS
-    places = {one: n if is_each else -_size(one) for n, one in enumerate(subsets)}
+    places = {one: float(n if is_each else -_size(one)) for n, one in enumerate(subsets)}
     words = {places[one]: one if is_each else f"{-places[one]:g}" for one in subsets}
     series = [
         Series(colour, name, tuple(_spots(rows, lambda row: places[row["present"]], metric)))

@@ -66,8 +66,8 @@ def prompts_picture(rows: pl.DataFrame, group: str, title: str) -> Picture | Non
     body = joined(
         [
             *_legend(frame),
-            draw_list([one.name for one in shown], frame, axis, marks),
             *_together(together, axis, frame),
+            draw_list([one.name for one in shown], frame, axis, marks),
             draw_axes(frame, axis, None),
         ]
     )

@@ -23,6 +23,9 @@ from mmlab.statistics.standing import told_apart
 from mmlab.store import Store, views
 from mmlab.store.bulk import among
 
+#: Outcomes, of samples and seeds, that are read for one picture: a second's work.
+MOST_OUTCOMES = 5_000_000
+
 # Rows of frames: values of whatever column.
 Row = dict[str, Any]
 
@@ -47,10 +50,11 @@ class Dataset:
 def read_dataset(store: Store, part: pl.DataFrame, runs: Runs = None) -> Dataset | None:
     """The answers of a comparison's recipes whose ranks are known, by its rows of one metric.
 
-    None where there are fewer than FEWEST or more than MOST.
+    None where there are fewer than FEWEST, more than MOST, or too many outcomes to read again.
     """
     part = part.filter(pl.col("rank_low").is_not_null())
-    if not FEWEST <= len(part) <= MOST:
+    outcomes_count = (part["samples"] * part["seeds"]).sum()
+    if not FEWEST <= len(part) <= MOST or outcomes_count > MOST_OUTCOMES:
         return None
     by_group = newest_evaluations(store, part.row(0, named=True), runs)
     keys = list(part.select("experiment", "group_hash").iter_rows())
