@@ -130,7 +130,7 @@ def _draw_y(frame: Frame, axis: Axis) -> Iterable[Markup]:
         line = {"y1": tick.place, "y2": tick.place}
         yield element("line", class_="grid", x1=frame.left, x2=frame.right, **line)
         yield text(frame.left - 5, tick.place + 4, tick.text, anchor="end")
-    yield text(2, frame.top - 10, axis.name, role="name")
+    yield text(2, frame.top - 12, axis.name, role="name")
 
 
 def _round(scale: Scale, count: int) -> list[float]:
