@@ -36,7 +36,7 @@ from mmlab.report.leaderboard import leaderboard
 from mmlab.report.pictures.gather import read_pictures
 from mmlab.report.pictures.picture import Picture
 from mmlab.report.render.files import Format, write_report
-from mmlab.report.render.svg import write_pictures
+from mmlab.report.render.svg import to_svg, write_pictures
 from mmlab.store import Store, open_store
 
 DEFAULT_DB = "mmlab.db"
@@ -57,6 +57,13 @@ class NotebookCard(Card):
         from mmlab.report.render.html import render_card
 
         return render_card(self)
+
+
+class NotebookPicture(Picture):
+    """A picture that a notebook draws."""
+
+    def _repr_svg_(self) -> str:
+        return to_svg(self)
 
 
 class Results:
@@ -166,7 +173,8 @@ class Results:
 
         `curves` are runs whose groups are drawn beside those that lead.
         """
-        return read_pictures(self.store, self._ids(runs), self._ids(curves))
+        found = read_pictures(self.store, self._ids(runs), self._ids(curves))
+        return [NotebookPicture(**vars(picture)) for picture in found]
 
     def write_pictures(
         self,

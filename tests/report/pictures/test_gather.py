@@ -20,6 +20,7 @@ from mmlab.report.pictures import gather
 from mmlab.report.pictures.gather import read_pictures
 from mmlab.report.pictures.picture import Picture
 from mmlab.report.render.html import render_page
+from mmlab.report.results import Results
 from mmlab.store import Store, open_store
 
 INPUTS = ("image", "text")
@@ -182,6 +183,16 @@ def test_the_command_writes_pictures_into_a_folder(
     assert "curves-emoji-loss.svg" in found
     assert ">r0</text>" in (folder / "curves-emoji-loss.svg").read_text()
     assert ">r0</text>" in page.read_text()
+
+
+def test_a_notebook_draws_pictures_that_python_asks_for(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    run = record_curve(sqlite_store, "fusion=r1", 1)
+    results = Results(sqlite_store)
+    (picture,) = results.pictures([run], curves=[run])
+    (path,) = results.write_pictures(tmp_path, [run])
+    assert path.read_text() == picture._repr_svg_()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("found", ["a file", "nothing to draw"])
