@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import polars as pl
 import pytest
+from click.testing import CliRunner
+from support.report_values import ranked, record
 from support.svg import Drawn, at, corners, outside, overlaps, told
 
+from mmlab.cli import main
 from mmlab.report.compare.labels import LabelChange
 from mmlab.report.compare.questions import Question
 from mmlab.report.compare.verdicts import Verdict
@@ -13,6 +18,7 @@ from mmlab.report.pictures.label_changes import label_changes_picture
 from mmlab.report.pictures.missing import missing_pictures
 from mmlab.report.pictures.prompts import prompts_picture
 from mmlab.statistics.differences import paired_difference
+from mmlab.store import open_store
 
 
 def verdict(better: str = "higher") -> Verdict:
@@ -30,6 +36,7 @@ def change(label: str, before: float, after: float, p: float = 0.5) -> LabelChan
     return LabelChange(label, count, before, after, paired_difference(right, left), p)
 
 
+LABELS = ("cat", "dog", "owl", "fox")
 CHANGES = [change("owl", 0.8, 0.3, 0.001), change("cat", 0.5, 0.5), change("dog", 0.2, 0.4)]
 
 
@@ -57,6 +64,20 @@ def test_where_less_is_better_a_rise_is_a_loss() -> None:
 
 def test_labels_that_did_not_change_are_no_picture() -> None:
     assert label_changes_picture([change("cat", 0.5, 0.5)], verdict()) is None
+
+
+def test_a_comparison_as_a_page_draws_its_labels(sqlite_url: str, tmp_path: Path) -> None:
+    with open_store(sqlite_url) as store:
+        for cell, ranks in {"old": [2, 1] * 12, "new": [1, 1] * 12}.items():
+            record(store, ranked(ranks, LABELS), experiment=cell)
+    page = tmp_path / "x.html"
+    told = ["compare", "old", "new", "--db", sqlite_url, "--out", str(page)]
+    result = CliRunner().invoke(main, told)
+    assert result.exit_code == 0, result.output
+    text = page.read_text()
+    assert text.count('<figure class="picture">') == 1
+    assert "Filled marks are real changes" in text
+    assert "cat: 6 samples\n0.0% before, 100.0% after" in text
 
 
 def robust(cell: str, condition: str, mean: float, **more: object) -> dict[str, object]:
