@@ -109,7 +109,7 @@ def fitted(content: str, limit: float) -> str:
     """A text, cut in its middle where it would be wider than `limit`: ends tell more apart.
 
     >>> fitted("fusion=low_rank_bilinear", 100), fitted("sum", 100)
-    ('fusio…linear', 'sum')
+    ('fusion=…ilinear', 'sum')
     """
     shown = content
     kept = len(content)
