@@ -72,9 +72,9 @@ def compare(
     from mmlab.store import open_store
 
     with open_store(db) as store:
-        found = compare_sides(
-            store, sides, metric=metric, force=force, with_details=by != "dataset" or as_json
-        )
+        is_page = out is not None and out.suffix.lower() == ".html"
+        with_details = by != "dataset" or as_json or is_page  # a page draws what lies behind
+        found = compare_sides(store, sides, metric=metric, force=force, with_details=with_details)
         where = store.url_display
     if out is not None:
         _write(found, out)

@@ -37,6 +37,18 @@ VIEWS = ("all_runs", "label_results", "sample_outcomes", "live_curves", "artifac
     "--format", "file_format", type=click.Choice(FORMATS), help="[default: from the file's name]"
 )
 @click.option(
+    "--curves",
+    multiple=True,
+    metavar="RUN",
+    help="Draw this run's group too, beside those that lead; in HTML and pictures.",
+)
+@click.option(
+    "--pictures",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write each picture of the HTML page as an SVG file into a folder.",
+)
+@click.option(
     "--table",
     type=click.Choice([*TABLES, *VIEWS]),
     metavar="NAME",
@@ -50,6 +62,8 @@ def report(
     runs: tuple[str, ...],
     out: Path | None,
     file_format: str | None,
+    curves: tuple[str, ...],
+    pictures: Path | None,
     table: Table | None,
     db: str,
     as_json: bool,
@@ -67,6 +81,7 @@ def report(
     Examples:
       mmlab report
       mmlab report --out report.html
+      mmlab report --pictures figures/
       mmlab report emoji-fusion --format md
       mmlab report --table fusion_gain
       mmlab report --table fusion_gain --out gain.csv
@@ -74,8 +89,14 @@ def report(
       mmlab report --table all_runs --json
     """
     chosen = "json" if as_json else file_format
+    if pictures is not None:
+        _write_pictures(runs, curves, pictures, db)
+        if out is None and chosen is None and table is None:
+            return
     if out is not None:
-        _write(runs, out, chosen, table, db)
+        _write(runs, out, chosen, table, db, curves)
+    elif curves and pictures is None:
+        raise click.UsageError("--curves draws; add --out report.html or --pictures DIR")
     elif table in VIEWS:
         _print_view(runs, chosen, cast("ViewName", table), db)
     elif chosen is None:
@@ -155,7 +176,12 @@ def _print_text(runs: Collection[str], file_format: str, table: Table | None, db
 
 
 def _write(
-    runs: Collection[str], out: Path, file_format: str | None, table: Table | None, db: str
+    runs: Collection[str],
+    out: Path,
+    file_format: str | None,
+    table: Table | None,
+    db: str,
+    curves: Collection[str],
 ) -> None:
     from mmlab.report.contents import read_contents
     from mmlab.report.render.files import Format, report_format, write_report
@@ -163,8 +189,22 @@ def _write(
     if table and report_format(out, file_format) == "html":
         raise click.UsageError("an HTML page shows every table; leave out --table")
     with reading(db) as store:
-        ids = _run_ids(store, runs)
-        write_report(store, ids, out, cast("Format | None", file_format), table=table)
+        ids, drawn = _run_ids(store, runs), _run_ids(store, curves)
+        chosen = cast("Format | None", file_format)
+        write_report(store, ids, out, chosen, table=table, curves=drawn)
         if table and table not in VIEWS:
             _say_if_empty(read_contents(store, ids), table)
     say(f"wrote {out}")
+
+
+def _write_pictures(runs: Collection[str], curves: Collection[str], folder: Path, db: str) -> None:
+    from mmlab.report.pictures.gather import read_pictures
+    from mmlab.report.render.svg import write_pictures
+
+    with reading(db) as store:
+        found = read_pictures(store, _run_ids(store, runs), _run_ids(store, curves))
+    paths = write_pictures(found, folder)
+    if not paths:
+        say("there is nothing to draw")
+    for path in paths:
+        say(f"wrote {path}")

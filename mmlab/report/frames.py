@@ -142,21 +142,21 @@ def label_units(store: Store, ids: Runs = None) -> dict[str, str]:
 def curve_metrics(store: Store, ids: Runs = None) -> pl.DataFrame:
     """The metrics of each experiment's curves, in the order in which they are shown.
 
-    `position` is the metric's place among them, null where nobody declares it. Of every curve one
-    point is read.
+    `position` is the metric's place among them and `unit` its unit, null where nobody declares it.
+    Of every curve one point is read.
     """
     lengths, last = _lengths(ids).subquery(), views.curves.c
     is_last = (last.run_id == lengths.c.run_id) & (last.metric == lengths.c.metric)
     declared = views.declared_metrics
     query = (
-        select(last.experiment, last.metric, declared.c.position)
+        select(last.experiment, last.metric, declared.c.position, declared.c.unit)
         .select_from(lengths)
         .join(views.curves, is_last & (last.step == lengths.c.last))
         .outerjoin(declared, declared.c.metric_declaration_id == last.metric_declaration_id)
         .distinct()
     )
     found = store.frame(query)
-    found = found.group_by("experiment", "metric").agg(pl.col("position").min())
+    found = found.group_by("experiment", "metric").agg(pl.col("position", "unit").min())
     return found.sort("experiment", "position", in_number(found["metric"]), nulls_last=True)
 
 
@@ -171,7 +171,7 @@ def drawn_curves(
     A point is the mean over a run's finite values in a stretch of steps, at the last of them; of
     a group's curves whose longest has no more than `points`, every step is a stretch of its own.
     `mean`, `low` and `high` are then mean, least and greatest over the group's runs. Null where a
-    stretch has no finite value. `position` is as in `curve_metrics`.
+    stretch has no finite value. `position` and `unit` are as in `curve_metrics`.
     """
     binned = store.frame(_binned(ids, points, metrics))
     group = ("experiment", "cell", "group_hash", "metric", "bin")

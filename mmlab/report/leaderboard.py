@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import polars as pl
 from sqlalchemy import select
 
@@ -133,6 +135,17 @@ def comparisons(board: pl.DataFrame) -> list[pl.DataFrame]:
 def main_metric(part: pl.DataFrame) -> str:
     """The metric by which a comparison is ordered: the test set's own, else the first declared."""
     return ordered_metrics(part)[0]
+
+
+def leaders(board: pl.DataFrame) -> list[dict[str, Any]]:
+    """Of every comparison and experiment the row with samples that leads by the main metric."""
+    found: list[dict[str, Any]] = []
+    has_samples = pl.col("origin").is_null() | (pl.col("samples") > 0)
+    board = board.filter(has_samples & (pl.col("board") == LEADERBOARD))
+    for part in comparisons(board):
+        rows = part.filter(pl.col("metric") == main_metric(part))
+        found += rows.unique("experiment", keep="first", maintain_order=True).to_dicts()
+    return found
 
 
 def ordered_metrics(part: pl.DataFrame) -> list[str]:

@@ -15,40 +15,28 @@ from typing import Any
 
 import polars as pl
 
-from mmlab.metric import LEADERBOARD
 from mmlab.report.boards.board import Board
 from mmlab.report.boards.words import comparison_label, group_labels, number
 from mmlab.report.card_reading import SELECTION, choose_cards
 from mmlab.report.cards import Card
-from mmlab.report.charts import COLOURS, Chart, curve_charts
 from mmlab.report.contents import all_boards, failure_cells, read_contents
-from mmlab.report.frames import (
-    Runs,
-    curve_metrics,
-    done_runs,
-    drawn_curves,
-    label_table,
-    label_units,
-)
-from mmlab.report.leaderboard import COMPARISON, comparisons, main_metric
+from mmlab.report.frames import Runs, done_runs, label_table, label_units
+from mmlab.report.leaderboard import COMPARISON, leaders
+from mmlab.report.pictures.gather import gather_pictures
+from mmlab.report.pictures.picture import Picture
 from mmlab.store import Store
 
 #: What one page shows at most of each; more is counted, not drawn.
 CARDS = 12
 CARD_SETS = 8
-CHARTS = 9
 LABELS = 1000
-#: Of how many experiments curves are drawn, and of how many seeds a group.
-CURVED = 24
-DRAWN_SEEDS = 10
 FAILURES = 500
 
 
 @dataclass(frozen=True)
 class ShownGroup:
-    """Runs that differ in their seed only, as the page's first table and its legends show them."""
+    """Runs that differ in their seed only."""
 
-    colour: int
     label: str
     seeds: tuple[int, ...]
     run_count: int
@@ -56,15 +44,10 @@ class ShownGroup:
 
 @dataclass(frozen=True)
 class ShownExperiment:
-    """One experiment's groups and curves; the rest is counted."""
+    """One experiment's groups."""
 
     name: str
     groups: tuple[ShownGroup, ...]
-    charts: tuple[Chart, ...]
-    hidden_charts: int
-    hidden_groups: int
-    is_curved: bool
-    hidden_seeds: int
 
 
 @dataclass(frozen=True)
@@ -97,6 +80,7 @@ class Page:
     run_count: int
     experiments: tuple[ShownExperiment, ...]
     boards: tuple[Board, ...]
+    pictures: tuple[Picture, ...]
     examples: tuple[Example, ...]
     hidden_examples: int
     selection: str
@@ -106,20 +90,24 @@ class Page:
     lacks: str | None
 
 
-def gather(store: Store, runs: Runs = None, cards: int = CARDS) -> Page:
-    """Everything the page shows. Rankings are read for the shown samples only."""
+def gather(store: Store, runs: Runs = None, cards: int = CARDS, curves: Runs = None) -> Page:
+    """Everything the page shows. Rankings are read for the shown samples only.
+
+    Pictures are of the leaders, and of the groups of the runs in `curves`.
+    """
     found = done_runs(store, runs)
     contents = read_contents(store, runs)
-    leaders = _leaders(contents.leaderboard)
+    leading = leaders(contents.leaderboard)
     return Page(
         created_at=datetime.now(UTC),
         version=version("mmlab"),
         source=store.url_display,
         run_count=len(found),
-        experiments=tuple(_experiments(store, found)),
+        experiments=tuple(_experiments(found)),
         boards=tuple(all_boards(store, contents)),
-        examples=tuple(_examples(store, found, leaders[:CARD_SETS], cards)),
-        hidden_examples=max(len(leaders) - CARD_SETS, 0),
+        pictures=tuple(gather_pictures(store, found, contents, runs, curves)),
+        examples=tuple(_examples(store, found, leading[:CARD_SETS], cards)),
+        hidden_examples=max(len(leading) - CARD_SETS, 0),
         selection=SELECTION,
         provenance=provenance(found),
         failures=tuple(failure_cells(contents.failures.head(FAILURES))),
@@ -132,65 +120,16 @@ def gather(store: Store, runs: Runs = None, cards: int = CARDS) -> Page:
 Row = dict[str, Any]
 
 
-def _leaders(board: pl.DataFrame) -> list[Row]:
-    """Of every comparison and experiment the run with samples that leads by the main metric."""
-    leaders: list[Row] = []
-    has_samples = pl.col("origin").is_null() | (pl.col("samples") > 0)
-    board = board.filter(has_samples & (pl.col("board") == LEADERBOARD))
-    for part in comparisons(board):
-        rows = part.filter(pl.col("metric") == main_metric(part))
-        leaders += rows.unique("experiment", keep="first", maintain_order=True).to_dicts()
-    return leaders
-
-
-def _experiments(store: Store, runs: pl.DataFrame) -> Iterable[ShownExperiment]:
-    parts = runs.partition_by("experiment", maintain_order=True)
-    for place, part in enumerate(parts):
-        hashes = part["group_hash"].unique(maintain_order=True).to_list()
-        drawn = _drawn(part, hashes[:COLOURS]) if place < CURVED else []
-        charts, hidden = _charts(store, drawn, hashes)
-        yield ShownExperiment(
-            name=part["experiment"][0],
-            groups=tuple(_groups(part)),
-            charts=charts,
-            hidden_charts=hidden,
-            hidden_groups=max(len(hashes) - COLOURS, 0),
-            is_curved=place < CURVED,
-            hidden_seeds=max(_most_seeds(part, hashes[:COLOURS]) - DRAWN_SEEDS, 0),
-        )
-
-
-def _drawn(runs: pl.DataFrame, hashes: Sequence[str]) -> list[str]:
-    """The runs of one experiment whose curves are read: those of the lowest seeds of the groups."""
-    shown = runs.filter(pl.col("group_hash").is_in(hashes))
-    rank = pl.col("seed").rank("dense").over("group_hash")
-    return shown.filter(rank <= DRAWN_SEEDS)["run_id"].to_list()
-
-
-def _most_seeds(runs: pl.DataFrame, hashes: Sequence[str]) -> int:
-    shown = runs.filter(pl.col("group_hash").is_in(hashes))
-    counts = shown.group_by("group_hash").agg(pl.col("seed").n_unique())
-    return max(counts["seed"], default=0)
-
-
-def _charts(
-    store: Store, runs: Sequence[str], hashes: Sequence[str]
-) -> tuple[tuple[Chart, ...], int]:
-    """The first charts of these runs of one experiment, and how many more there would be."""
-    if not runs:
-        return (), 0
-    names = curve_metrics(store, runs)["metric"].to_list()
-    points = drawn_curves(store, runs, metrics=names[:CHARTS]) if names else None
-    charts = [] if points is None else curve_charts(points, hashes)
-    return tuple(charts), max(len(names) - CHARTS, 0)
+def _experiments(runs: pl.DataFrame) -> Iterable[ShownExperiment]:
+    for part in runs.partition_by("experiment", maintain_order=True):
+        yield ShownExperiment(name=part["experiment"][0], groups=tuple(_groups(part)))
 
 
 def _groups(runs: pl.DataFrame) -> Iterable[ShownGroup]:
     labels = group_labels(runs.iter_rows(named=True))
     parts = runs.partition_by("group_hash", maintain_order=True)
-    for colour, part in enumerate(parts):
+    for part in parts:
         yield ShownGroup(
-            colour=min(colour, COLOURS),
             label=labels[part["experiment"][0], part["group_hash"][0]],
             seeds=tuple(part["seed"].unique().sort().to_list()),
             run_count=len(part),

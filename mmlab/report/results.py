@@ -33,7 +33,10 @@ from mmlab.report.frames import (
 )
 from mmlab.report.gain import fusion_gain
 from mmlab.report.leaderboard import leaderboard
+from mmlab.report.pictures.gather import read_pictures
+from mmlab.report.pictures.picture import Picture
 from mmlab.report.render.files import Format, write_report
+from mmlab.report.render.svg import to_svg, write_pictures
 from mmlab.store import Store, open_store
 
 DEFAULT_DB = "mmlab.db"
@@ -66,6 +69,13 @@ class NotebookCard(Card):
         from mmlab.report.render.html import render_card
 
         return render_card(self)
+
+
+class NotebookPicture(Picture):
+    """A picture that a notebook draws."""
+
+    def _repr_svg_(self) -> str:
+        return to_svg(self)
 
 
 class Results:
@@ -156,14 +166,36 @@ class Results:
         format: Format | None = None,
         runs: Sequence[str] | None = None,
         table: Table | ViewName | None = None,
+        curves: Sequence[str] | None = None,
     ) -> None:
         """Write a report: html, md, csv, json or parquet, by the file's ending if not named.
 
         `table` is the only one written: "leaderboard", "fusion_gain", "robustness", "failures", or
         a view: "all_runs", "label_results", "sample_outcomes", "live_curves", "artifacts". Without
         it CSV and Parquet hold the leaderboard, all else every table but the views.
+        `curves` are runs whose groups an HTML page draws beside those that lead.
         """
-        write_report(self.store, self._ids(runs), Path(path), format, table=table)
+        drawn = self._ids(curves)
+        write_report(self.store, self._ids(runs), Path(path), format, table=table, curves=drawn)
+
+    def pictures(
+        self, runs: Sequence[str] | None = None, curves: Sequence[str] | None = None
+    ) -> list[Picture]:
+        """The pictures of an HTML report, which a notebook draws.
+
+        `curves` are runs whose groups are drawn beside those that lead.
+        """
+        found = read_pictures(self.store, self._ids(runs), self._ids(curves))
+        return [NotebookPicture(**vars(picture)) for picture in found]
+
+    def write_pictures(
+        self,
+        folder: str | Path,
+        runs: Sequence[str] | None = None,
+        curves: Sequence[str] | None = None,
+    ) -> list[Path]:
+        """Write each of the `pictures` as an SVG file into a folder; their paths."""
+        return write_pictures(self.pictures(runs, curves), Path(folder))
 
     def close(self) -> None:
         """Close the store."""

@@ -81,6 +81,25 @@ def _no_standing(measured: Measured, clusters: npt.ArrayLike | None, scale: Scal
     return UNEVEN if are_uneven(clusters, int(measured.squares.samples[0])) else None
 
 
+def told_apart(
+    rows: Sequence[npt.ArrayLike],
+    clusters: npt.ArrayLike | None = None,
+    *,
+    scale: Scale = "share",
+) -> Flags:
+    """Which rows are shown to beat which: (K, K), true where the row beats the column.
+
+    With 95 % no row beats one that is at least as good. `rows` as `rank_groups` has them; of too
+    few samples, or too uneven groups of them, none beats another.
+    """
+    measured, count = measure_rows(rows, clusters), len(rows)
+    if _no_standing(measured, clusters, scale) is not None:
+        return np.zeros((count, count), dtype=np.bool_)
+    found = compare_rows(measured, scale)
+    _, quantile = _compared_with_best(found)
+    return np.asarray(found.difference > quantile * found.error)
+
+
 def standing_of(found: Comparison) -> Standing:
     """The standing of rows whose differences and draws are known."""
     count = len(found.difference)

@@ -102,7 +102,7 @@ def test_templates_never_switch_escaping_off() -> None:
 def test_the_page_holds_results_curves_cards_labels_and_provenance(page: str) -> None:
     for part in (
         "95% over new samples and new seeds",
-        'class="line k0"',
+        'class="line k0 dashed"',
         "Ranked 2 out of 8 labels",
         "Every label (8)",
         "0123456789 + changes",

@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 from support.report_values import asked, ranked, record
+from support.svg import Drawn
 
-from mmlab.report import page
 from mmlab.report.contents import all_boards, read_contents
 from mmlab.report.frames import curve_metrics, drawn_curves
-from mmlab.report.page import gather
-from mmlab.report.render.html import render_page
+from mmlab.report.pictures import gather
+from mmlab.report.pictures.gather import read_pictures
 from mmlab.store import Store
 
 
@@ -31,20 +31,18 @@ def test_of_many_boards_of_one_name_each_counts_all_the_others(sqlite_store: Sto
 def test_a_page_draws_curves_of_so_many_experiments_and_seeds(
     sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "CURVED", 2)
-    monkeypatch.setattr(page, "DRAWN_SEEDS", 2)
+    monkeypatch.setattr(gather, "CURVED", 2)
+    monkeypatch.setattr(gather, "DRAWN_SEEDS", 2)
     for experiment in ("first", "second", "third"):
         for seed in range(3):
             curve = [0.0, 100.0 if seed == 2 else 1.0]
             record(sqlite_store, ranked([1]), experiment=experiment, seed=seed, curve=curve)
-    made = gather(sqlite_store)
-    assert [len(experiment.charts) for experiment in made.experiments] == [1, 1, 0]
-    assert [experiment.hidden_seeds for experiment in made.experiments] == [1, 1, 1]
-    (chart, *_) = made.experiments[0].charts
-    assert max(float(tick.text) for tick in chart.y_ticks) <= 1.0  # the third seed is not read
-    text = render_page(made)
-    assert "Of each group the 10 lowest seeds are drawn." in text
-    assert text.count("Its curves are not drawn") == 1
+    made = [one for one in read_pictures(sqlite_store) if one.name.startswith("curves")]
+    assert [one.name for one in made] == ["curves-first-loss", "curves-second-loss"]
+    assert "100" not in Drawn(made[0]).texts()  # the third seed is not read
+    for one in made:
+        assert "Of each group the 2 lowest seeds are drawn." in one.caption
+    assert "Curves of 1 more experiment are not drawn." in made[0].caption
 
 
 def test_curves_that_are_not_drawn_are_known_by_name_alone(store: Store) -> None:

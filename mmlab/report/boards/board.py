@@ -27,8 +27,8 @@ from mmlab.report.boards.words import (
     tell_differences,
     words_of,
 )
-from mmlab.report.charts import Dot, Scale, Tick, axis_range, dot, dot_scale, ticks
 from mmlab.report.leaderboard import comparisons, ordered_metrics
+from mmlab.report.pictures.charts import Dot, Scale, Tick, axis_range, dot, dot_scale, ticks
 from mmlab.store import Store
 from mmlab.store.bulk import among
 from mmlab.store.views import run_evaluations

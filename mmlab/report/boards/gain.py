@@ -18,7 +18,7 @@ from mmlab.report.boards.words import (
     progress_words,
     words_of,
 )
-from mmlab.report.charts import Tick, axis_range, dot, dot_scale, ticks
+from mmlab.report.pictures.charts import Tick, axis_range, dot, dot_scale, ticks
 from mmlab.statistics.digits import interval_text
 
 # Rows of frames: values of whatever column.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -21,9 +21,9 @@ from mmlab.report.boards.words import (
     progress_words,
     words_of,
 )
-from mmlab.report.charts import Tick, axis_range, dot, dot_scale, ticks
 from mmlab.report.frames import Runs
 from mmlab.report.leaderboard import leaderboard
+from mmlab.report.pictures.charts import Tick, axis_range, dot, dot_scale, ticks
 from mmlab.store import Store
 from mmlab.store.bulk import among
 from mmlab.store.views import run_evaluations
@@ -102,6 +102,11 @@ def robustness_boards(found: pl.DataFrame) -> Iterable[Board]:
     Groups that were asked fewer inputs, single modalities say, stand below where a condition asked
     them the same: without a place, for they have no summary of the same conditions.
     """
+    return (_board(summary, rows) for summary, rows in robustness_parts(found))
+
+
+def robustness_parts(found: pl.DataFrame) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Each summary of a frame of `robustness` with all rows that may be compared with its own."""
     summaries = found.filter(pl.col("condition") == "")
     parts = summaries.partition_by(
         ["evaluation", "split", "protocol_hash"], maintain_order=True, include_key=True
@@ -116,7 +121,7 @@ def robustness_boards(found: pl.DataFrame) -> Iterable[Board]:
             holders.setdefault(group, []).append(place)
     for place, (part, values) in enumerate(zip(parts, rows, strict=True)):
         if not _is_covered(values, sizes[place], sizes, holders):
-            yield _board(part, values)
+            yield part, values
 
 
 def _rows(alike: pl.DataFrame, summary: pl.DataFrame) -> pl.DataFrame:

@@ -68,9 +68,11 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
 
 def _content(comparison: Comparison, ending: str) -> str:
     if ending == "html":
+        from mmlab.report.pictures.label_changes import comparison_pictures
         from mmlab.report.render.html import render_comparison
 
-        return render_comparison(summary(comparison), sections(comparison))
+        pictures = comparison_pictures(comparison)
+        return render_comparison(summary(comparison), sections(comparison), pictures)
     if ending == "md":
         return to_markdown(comparison)
     document = {"schema_version": JSON_SCHEMA_VERSION, **facts_of(comparison)}

@@ -46,12 +46,14 @@ def write_report(
     *,
     cards: int = 12,
     table: Table | ViewName | None = None,
+    curves: Runs = None,
 ) -> None:
     """Write a report on the done runs (all of them for None) to a file, whole or not at all.
 
     Without a format the file's ending decides. Markdown and HTML are for reading; JSON holds the
     rows of every table, CSV and Parquet those of the leaderboard. `table` names the only one that
-    is written instead, one of TABLES, or a whole view (VIEWS); an HTML page always shows all.
+    is written instead, one of TABLES, or a whole view (VIEWS); an HTML page always shows all,
+    and draws also the groups of the runs in `curves`.
     Raises UsageError for a format that is none of FORMATS.
     """
     chosen = report_format(path, format)
@@ -59,7 +61,7 @@ def write_report(
         from mmlab.report.page import gather
         from mmlab.report.render.html import render_page
 
-        content = render_page(gather(store, runs, cards)).encode()
+        content = render_page(gather(store, runs, cards, curves)).encode()
     elif table is not None and table not in TABLES:
         content = _view(store, runs, chosen, table)
     else:

@@ -18,10 +18,11 @@ from markupsafe import Markup, escape
 from mmlab import __version__
 from mmlab.report.boards.board import Board
 from mmlab.report.cards import Card
-from mmlab.report.charts import COLOURS, DOT_WIDTH, HEIGHT, WIDTH
 from mmlab.report.compare.tables import Section
 from mmlab.report.contents import FAILURE_HEADINGS
-from mmlab.report.page import CURVED, DRAWN_SEEDS, Page
+from mmlab.report.page import Page
+from mmlab.report.pictures.charts import DOT_WIDTH
+from mmlab.report.pictures.picture import Picture
 
 
 def render_page(page: Page) -> str:
@@ -32,10 +33,13 @@ def render_page(page: Page) -> str:
     return environment.get_template("page.html.j2").render(page=page, policy=policy)
 
 
-def render_comparison(summary: Sequence[str], sections: Sequence[Section]) -> str:
+def render_comparison(
+    summary: Sequence[str], sections: Sequence[Section], pictures: Sequence[Picture] = ()
+) -> str:
     """A comparison as one HTML document. Holds no script."""
     template = _environment().get_template("comparison.html.j2")
-    facts = {"summary": summary, "sections": sections, "version": __version__}
+    facts = {"summary": summary, "sections": sections, "pictures": pictures}
+    facts["version"] = __version__
     return template.render(policy=_policy("'none'"), **facts)
 
 
@@ -80,9 +84,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    sizes = {"width": WIDTH, "height": HEIGHT, "dot_width": DOT_WIDTH, "colours": COLOURS}
-    limits = {"curved": CURVED, "drawn_seeds": DRAWN_SEEDS, "failure_headings": FAILURE_HEADINGS}
-    environment.globals.update(sizes | limits)
+    environment.globals.update(dot_width=DOT_WIDTH, failure_headings=FAILURE_HEADINGS)
     return environment
 
 
