@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -23,11 +24,16 @@ from mmlab.report.compare.tables import Section
 from mmlab.report.contents import FAILURE_HEADINGS
 from mmlab.report.page import CURVED, DRAWN_SEEDS, Page
 
+#: Columns that a folded table has side by side, which paper has room for; sentences not folded.
+SIDE_BY_SIDE, FINDINGS = 4, 8
+#: Characters and lines from which on a label may scroll by itself.
+_LONG, _HIGH = 100, 4
+
 
 def render_page(page: Page) -> str:
     """The whole report as one HTML document."""
     environment = _environment()
-    script = environment.get_template("sort.js").render()
+    script = environment.get_template("page.js").render()
     policy = _policy(_source(script))
     return environment.get_template("page.html.j2").render(page=page, policy=policy)
 
@@ -52,10 +58,10 @@ def render_card(card: Card) -> str:
     return _environment().get_template("card_fragment.html.j2").render(card=card)
 
 
-def render_boards(boards: Iterable[Board], lacks: str | None = None) -> str:
-    """Boards with their style, or what they lack, for notebooks. Holds no script."""
+def render_boards(boards: Iterable[Board], findings: pl.DataFrame) -> str:
+    """Boards with their style, and what was found, for notebooks. Holds no script."""
     template = _environment().get_template("boards_fragment.html.j2")
-    return template.render(boards=list(boards), lacks=lacks)
+    return template.render(boards=list(boards), findings=findings["finding"].to_list())
 
 
 def _source(text: str) -> str:
@@ -75,8 +81,16 @@ def _environment() -> Environment:
     )
     sizes = {"width": WIDTH, "height": HEIGHT, "dot_width": DOT_WIDTH, "colours": COLOURS}
     limits = {"curved": CURVED, "drawn_seeds": DRAWN_SEEDS, "failure_headings": FAILURE_HEADINGS}
+    limits |= {"side_by_side": SIDE_BY_SIDE, "shown_findings": FINDINGS}
+    environment.globals["scrolls"] = _scrolls
     environment.globals.update(sizes | limits)
     return environment
+
+
+def _scrolls(*texts: str) -> bool:
+    """Whether a label, or a prompt of these parts, must be reached by keyboard to be read whole."""
+    text = "".join(texts)
+    return len(text) > _LONG or text.count("\n") > _HIGH
 
 
 def _exact(value: object) -> object:
