@@ -58,6 +58,7 @@ def fail(store: Store, cell: str, seed: int, outcome: str) -> None:
     store.fail(claim, outcome, "not finite", "Traceback")
 
 
+@pytest.mark.slow
 def test_fusions_that_gain_beat_the_text_and_none_of_them_another(store: Store) -> None:
     six = {f"gain{number}": 0.8 for number in range(6)}
     plant_fusions(store, {**six, "same": 0.5, "worse": 0.2})
@@ -216,6 +217,7 @@ def test_nothing_done_is_what_was_found(store: Store) -> None:
     assert second == "1 run failed: 1 nan."
 
 
+@pytest.mark.slow
 def test_every_form_says_the_same(database_url: str, tmp_path: Path) -> None:
     with open_store(database_url) as store:
         plant_failures(store)
@@ -241,6 +243,7 @@ def test_every_form_says_the_same(database_url: str, tmp_path: Path) -> None:
     assert pl.read_parquet(target).equals(contents.findings)
 
 
+@pytest.mark.slow
 def test_sentences_and_the_order_of_rows_do_not_depend_on_the_database(
     sqlite_url: str, postgres_url: str
 ) -> None:
