@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from mmlab.store import Store
 
 
-FORMATS = ("html", "md", "csv", "json", "parquet")
-TABLES = ("leaderboard", "fusion_gain", "robustness", "failures")
+FORMATS = ("html", "md", "tex", "csv", "json", "parquet")
+TABLES = ("findings", "leaderboard", "fusion_gain", "robustness", "failures")
 VIEWS = ("all_runs", "label_results", "sample_outcomes", "live_curves", "artifacts")
 
 
-@click.command(short_help="Print the leaderboard, or write it as HTML, Markdown, CSV, ...")
+@click.command(short_help="Print the leaderboard, or write it as HTML, Markdown, LaTeX, ...")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option("--out", type=NamedPath(), help="Write a file instead.")
 @click.option(
@@ -68,14 +68,14 @@ def report(
     db: str,
     as_json: bool,
 ) -> None:
-    """Print the leaderboard of all runs or some, or write it to a file.
+    """Print what was found and the leaderboard of all runs or some, or write it to a file.
 
     Means and 95 % intervals are over seeds. What fusions gain over their best input alone, and what
     missing modalities do, is shown where it was asked, and what has failed. RUN is an id or its
     first characters, an experiment's name, or @last.
 
-    Tables are leaderboard, fusion_gain, robustness and failures. Views are given whole, as JSON,
-    CSV or Parquet: all_runs, label_results, sample_outcomes, live_curves and artifacts.
+    Tables are findings, leaderboard, fusion_gain, robustness and failures. Views are given whole,
+    as JSON, CSV or Parquet: all_runs, label_results, sample_outcomes, live_curves and artifacts.
 
     \b
     Examples:
@@ -85,6 +85,7 @@ def report(
       mmlab report emoji-fusion --format md
       mmlab report --table fusion_gain
       mmlab report --table fusion_gain --out gain.csv
+      mmlab report --out table.tex
       mmlab report --json | jq '.leaderboard[0]'
       mmlab report --table all_runs --json
     """
@@ -108,7 +109,7 @@ def report(
 def show_leaderboard(db: str, runs: Collection[str] = (), table: Table | None = None) -> None:
     """Print all tables, or one, of all runs, or of these runs and experiments."""
     from mmlab.report.contents import all_boards, read_contents
-    from mmlab.report.render.text import board_width, draw_board, draw_failures
+    from mmlab.report.render.text import board_width, draw_board, draw_failures, draw_findings
 
     with reading(db) as store:
         contents = read_contents(store, _run_ids(store, runs))
@@ -116,6 +117,9 @@ def show_leaderboard(db: str, runs: Collection[str] = (), table: Table | None = 
         shown = list(all_boards(store, contents, table))
         # A pipe gets every row in one line, for whoever greps it.
         out = console(pipe_width=max([PIPE_WIDTH, *map(board_width, shown)]))
+        if table == "findings" or (table is None and contents.lacks is None):
+            out.print(draw_findings(contents.findings))
+            out.print()
         for board in shown:
             out.print(draw_board(board, out.width))
             out.print()
@@ -156,17 +160,16 @@ def _run_ids(store: Store, names: Collection[str]) -> list[str] | None:
 
 
 def _print_text(runs: Collection[str], file_format: str, table: Table | None, db: str) -> None:
-    """Print the tables as Markdown or JSON, or one as CSV."""
-    from mmlab.report.contents import all_boards, read_contents
-    from mmlab.report.render.files import to_csv, to_json, to_markdown
+    """Print the tables as Markdown, LaTeX or JSON, or one as CSV."""
+    from mmlab.report.contents import read_contents
+    from mmlab.report.render.files import to_csv, to_json, to_text
 
     if file_format in ("html", "parquet"):
         raise click.UsageError(f"{file_format} is for files; add --out report.{file_format}")
     with reading(db) as store:
         contents = read_contents(store, _run_ids(store, runs))
-        if file_format == "md":
-            failures = contents.failures if table in (None, "failures") else None
-            text = to_markdown(all_boards(store, contents, table), failures)
+        if file_format in ("md", "tex"):
+            text = to_text(store, contents, file_format, table)
         elif file_format == "csv":
             text = to_csv(contents.table(table or "leaderboard"))
         else:

@@ -13,17 +13,19 @@ from sqlalchemy import func, select
 from mmlab.report.boards.board import Board, boards
 from mmlab.report.boards.gain import gain_boards
 from mmlab.report.boards.robustness import conditions_of, robustness_boards
+from mmlab.report.findings import findings
 from mmlab.report.frames import Runs, of_runs
 from mmlab.report.gain import fusion_gain
 from mmlab.report.leaderboard import leaderboard
 from mmlab.store import Store, views
 
-Table = Literal["leaderboard", "fusion_gain", "robustness", "failures"]
+Table = Literal["findings", "leaderboard", "fusion_gain", "robustness", "failures"]
 TABLES: tuple[Table, ...] = get_args(Table)
 #: Views that are given whole, for programs.
 ViewName = Literal["all_runs", "label_results", "sample_outcomes", "live_curves", "artifacts"]
 VIEWS: Mapping[str, View] = {name: views.metadata.tables[name] for name in get_args(ViewName)}
 _EMPTY: dict[Table, str] = {
+    "findings": "no run is done, and none has failed",
     "fusion_gain": "no experiment has done runs of a fusion and of one of its inputs alone, both "
     "asked what they predict, by classification or regression, say",
     "failures": "no run has failed",
@@ -33,11 +35,13 @@ _EMPTY: dict[Table, str] = {
 
 @dataclass(frozen=True)
 class Contents:
-    """The frames of a report; all but the first are empty where there is nothing of the kind.
+    """The frames of a report; they are empty where there is nothing of the kind.
 
-    `lacks` says why the leaderboard is empty where it is.
+    `findings` has the sentences that a report begins with. `lacks` says why the leaderboard is
+    empty where it is.
     """
 
+    findings: pl.DataFrame
     leaderboard: pl.DataFrame
     fusion_gain: pl.DataFrame
     robustness: pl.DataFrame
@@ -52,15 +56,14 @@ class Contents:
 
 def read_contents(store: Store, runs: Runs = None) -> Contents:
     """All frames of the done runs, or of some."""
-    board = leaderboard(store, runs)
-    lacks = _why_no_results(store, runs) if board.is_empty() else None
-    return Contents(
-        board,
+    board, gains, failed = (
+        leaderboard(store, runs),
         fusion_gain(store, runs),
-        conditions_of(store, board),
         read_failures(store, runs),
-        lacks,
     )
+    lacks = _why_no_results(store, runs) if board.is_empty() else None
+    found = findings(board, gains, failed, lacks)
+    return Contents(found, board, gains, conditions_of(store, board), failed, lacks)
 
 
 def _why_no_results(store: Store, runs: Runs) -> str:
@@ -156,7 +159,9 @@ def all_boards(store: Store, contents: Contents, table: Table | None = None) -> 
     """
     if table in (None, "leaderboard"):
         yield from boards(store, contents.leaderboard)
-    if table in (None, "fusion_gain"):
-        yield from gain_boards(contents.fusion_gain)
-    if table in (None, "robustness"):
-        yield from robustness_boards(contents.robustness)
+    for name, frame, make in (
+        ("fusion_gain", contents.fusion_gain, gain_boards),
+        ("robustness", contents.robustness, robustness_boards),
+    ):
+        if table in (None, name) and not frame.is_empty():
+            yield from make(frame)

@@ -52,6 +52,16 @@ def done_runs(store: Store, ids: Runs = None) -> pl.DataFrame:
     return store.frame(of_runs(query, row.run_id, ids))
 
 
+def group_costs(store: Store, ids: Runs = None) -> pl.DataFrame:
+    """Of every group with done runs: `parameters` of its model, `seconds` of a run, the median."""
+    row = views.all_runs.c
+    columns = (row.experiment, row.group_hash, row.parameters, row.seconds)
+    query = select(*columns).where(row.status == "done", row.origin.is_(None))
+    found = store.frame(of_runs(query, row.run_id, ids))
+    medians = pl.col("parameters").median().cast(pl.Int64), pl.col("seconds").median()
+    return found.group_by("experiment", "group_hash").agg(*medians)
+
+
 def of_view(store: Store, view: Table, ids: Runs = None) -> pl.DataFrame:
     """The rows of a view that are of these runs, all columns, in an order that is always the same.
 

@@ -8,7 +8,7 @@ import polars as pl
 from sqlalchemy import select
 
 from mmlab.metric import LEADERBOARD
-from mmlab.report.frames import Runs, in_number, of_runs
+from mmlab.report.frames import Runs, group_costs, in_number, of_runs
 from mmlab.report.intervals import INTERVAL_KINDS, give_bounds, with_intervals
 from mmlab.store import Store
 from mmlab.store.views import all_runs, declared_metrics, queue_places, whole_cells
@@ -66,6 +66,8 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "failed": pl.Int64,
     "running": pl.Int64,
     "failures": pl.String,
+    "parameters": pl.Int64,
+    "seconds": pl.Float64,
 }
 # Of the protocols of one name, the one with the most rows first.
 _SORTED = (
@@ -79,6 +81,7 @@ _SORTED = (
     "place",
     "experiment",
     "cell",
+    "group_hash",
 )
 
 
@@ -106,6 +109,7 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
     - `samples`, `skipped`: of one seed's evaluation; the largest where seeds differ.
     - `planned`, `done`, `failed`, `running`, `failures`: how many seeds were asked for and how they
       stand, and how failed ones ended ("nan, oom"): `progress`.
+    - `parameters`, `seconds`: of the whole model, and the time of one run: the median of the group.
     - `place`: 1 for the best mean among rows of equal evaluation, condition, split, protocol hash
       and metric; equal means share a place. Groups with failed seeds have the places after those of
       groups without: a mean over what is left may flatter them. Results under different protocols
@@ -119,9 +123,8 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
     # Sums of floats depend on their order, which must not depend on the database.
     board = _over_seeds(_per_seed(values.sort("replicate")).sort("seed"))
     board = give_bounds(_with_declarations(store, board, values))
-    board = board.join(
-        progress(store, runs), on=list(SEED_GROUP), how="left", maintain_order="left"
-    )
+    for beside in (progress(store, runs), group_costs(store, runs)):
+        board = board.join(beside, on=list(SEED_GROUP), how="left", maintain_order="left")
     return _placed(with_intervals(store, board, COMPARISON)).select(
         pl.col(name).cast(kind) for name, kind in SCHEMA.items()
     )

@@ -1,13 +1,8 @@
-"""What an HTML report says, gathered from the store: plain values, ready for the template.
-
-With the provenance of the reported runs: what is the same for all of them, and what is not.
-"""
+"""What an HTML report says, gathered from the store: plain values, ready for the template."""
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -16,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from mmlab.report.boards.board import Board
-from mmlab.report.boards.words import comparison_label, group_labels, number
+from mmlab.report.boards.words import comparison_label, group_labels, number, short_names
 from mmlab.report.card_reading import SELECTION, choose_cards
 from mmlab.report.cards import Card
 from mmlab.report.contents import all_boards, failure_cells, read_contents
@@ -24,6 +19,7 @@ from mmlab.report.frames import Runs, done_runs, label_table, label_units
 from mmlab.report.leaderboard import COMPARISON, leaders
 from mmlab.report.pictures.gather import gather_pictures
 from mmlab.report.pictures.picture import Picture
+from mmlab.report.provenance import Provenance, provenance
 from mmlab.store import Store
 
 #: What one page shows at most of each; more is counted, not drawn.
@@ -71,6 +67,15 @@ class Example:
 
 
 @dataclass(frozen=True)
+class Found:
+    """A sentence of what was found, what it is about, and where on the page that is shown."""
+
+    text: str
+    about: str
+    anchor: str
+
+
+@dataclass(frozen=True)
 class Page:
     """The whole report."""
 
@@ -78,6 +83,7 @@ class Page:
     version: str
     source: str
     run_count: int
+    findings: tuple[Found, ...]
     experiments: tuple[ShownExperiment, ...]
     boards: tuple[Board, ...]
     pictures: tuple[Picture, ...]
@@ -87,7 +93,6 @@ class Page:
     provenance: Provenance
     failures: tuple[tuple[str, ...], ...]
     hidden_failures: int
-    lacks: str | None
 
 
 def gather(store: Store, runs: Runs = None, cards: int = CARDS, curves: Runs = None) -> Page:
@@ -98,13 +103,15 @@ def gather(store: Store, runs: Runs = None, cards: int = CARDS, curves: Runs = N
     found = done_runs(store, runs)
     contents = read_contents(store, runs)
     leading = leaders(contents.leaderboard)
+    shown = tuple(all_boards(store, contents))
     return Page(
         created_at=datetime.now(UTC),
         version=version("mmlab"),
         source=store.url_display,
         run_count=len(found),
+        findings=tuple(_found(contents.findings, shown)),
         experiments=tuple(_experiments(found)),
-        boards=tuple(all_boards(store, contents)),
+        boards=shown,
         pictures=tuple(gather_pictures(store, found, contents, runs, curves)),
         examples=tuple(_examples(store, found, leading[:CARD_SETS], cards)),
         hidden_examples=max(len(leading) - CARD_SETS, 0),
@@ -112,8 +119,14 @@ def gather(store: Store, runs: Runs = None, cards: int = CARDS, curves: Runs = N
         provenance=provenance(found),
         failures=tuple(failure_cells(contents.failures.head(FAILURES))),
         hidden_failures=max(len(contents.failures) - FAILURES, 0),
-        lacks=contents.lacks,
     )
+
+
+def _found(findings: pl.DataFrame, shown: Sequence[Board]) -> Iterable[Found]:
+    anchors = {board.title: f"board-{number}" for number, board in enumerate(shown, start=1)}
+    anchors["failures"] = "failures"
+    for row in findings.iter_rows(named=True):
+        yield Found(row["finding"], row["about"], anchors.get(row["about"], ""))
 
 
 # Rows of frames: values of whatever column.
@@ -126,7 +139,7 @@ def _experiments(runs: pl.DataFrame) -> Iterable[ShownExperiment]:
 
 
 def _groups(runs: pl.DataFrame) -> Iterable[ShownGroup]:
-    labels = group_labels(runs.iter_rows(named=True))
+    labels = short_names(runs.iter_rows(named=True), is_named=False).labels
     parts = runs.partition_by("group_hash", maintain_order=True)
     for part in parts:
         yield ShownGroup(
@@ -172,99 +185,3 @@ def _label_columns(table: pl.DataFrame) -> list[str]:
     """Metrics that have any value here."""
     names = table.columns[table.columns.index("runs") + 1 :]
     return [name for name in names if table[name].null_count() < len(table)]
-
-
-#: Rows of the table of runs; further ones are counted.
-SHOWN_RUNS = 500
-_SHOWN_VALUES = 6
-
-
-@dataclass(frozen=True)
-class Origin:
-    """One run: where and when it was executed."""
-
-    run_id: str
-    experiment: str
-    cell: str
-    seed: int
-    replicate: int
-    commit: str
-    device: str
-    seconds: float | None
-    finished_at: str
-
-
-@dataclass(frozen=True)
-class Fact:
-    """One recorded fact, by its dotted path, and in how many runs it has which value."""
-
-    path: str
-    values: tuple[tuple[str, int], ...]
-    hidden: int
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Facts that all runs share, facts in which they differ, and the runs."""
-
-    shared: tuple[Fact, ...]
-    differing: tuple[Fact, ...]
-    runs: tuple[Origin, ...]
-    hidden_runs: int
-
-
-def provenance(runs: pl.DataFrame) -> Provenance:
-    """Sort the provenance of `done_runs` into what is shared and what differs."""
-    counts: dict[str, Counter[str]] = {}
-    for text in runs["provenance"]:
-        for path, value in _flat("", json.loads(text)):
-            counts.setdefault(path, Counter())[value] += 1
-    facts = [_fact(path, counts[path], len(runs)) for path in sorted(counts)]
-    return Provenance(
-        shared=tuple(fact for fact in facts if len(fact.values) == 1),
-        differing=tuple(fact for fact in facts if len(fact.values) > 1),
-        runs=tuple(_origins(runs.head(SHOWN_RUNS))),
-        hidden_runs=max(len(runs) - SHOWN_RUNS, 0),
-    )
-
-
-def _fact(path: str, values: Counter[str], run_count: int) -> Fact:
-    missing = run_count - values.total()
-    if missing:
-        values["not recorded"] += missing
-    return Fact(path, tuple(values.most_common(_SHOWN_VALUES)), max(len(values) - _SHOWN_VALUES, 0))
-
-
-def _flat(path: str, value: object) -> Iterator[tuple[str, str]]:
-    if isinstance(value, Mapping) and value:
-        for key, item in value.items():
-            yield from _flat(f"{path}.{key}" if path else str(key), item)
-    else:
-        yield path, value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _origins(runs: pl.DataFrame) -> Iterator[Origin]:
-    for row in runs.iter_rows(named=True):
-        facts = dict(_flat("", json.loads(row["provenance"])))
-        duration = row["finished_at"] - row["started_at"] if row["started_at"] else None
-        yield Origin(
-            run_id=row["run_id"],
-            experiment=row["experiment"],
-            cell=row["cell"],
-            seed=row["seed"],
-            replicate=row["replicate"],
-            commit=_commit(facts),
-            device=_first(facts, "device"),
-            seconds=duration.total_seconds() if duration else None,
-            finished_at=f"{row['finished_at']:%Y-%m-%d %H:%M}",
-        )
-
-
-def _commit(facts: Mapping[str, str]) -> str:
-    commit = _first(facts, "commit")[:10]
-    return f"{commit} + changes" if commit and _first(facts, "is_dirty") == "true" else commit
-
-
-def _first(facts: Mapping[str, str], name: str) -> str:
-    """The value of the fact of this name, wherever in the record it stands."""
-    return next((v for path, v in facts.items() if path.rpartition(".")[2] == name), "")

@@ -118,6 +118,10 @@ class Results:
         """One row per file that a run left."""
         return self._view("artifacts", runs)
 
+    def findings(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
+        """What was found: a sentence a row, with its table and the title of its board, `about`."""
+        return read_contents(self.store, self._ids(runs)).findings
+
     def failures(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
         """One row per run that failed, or cell that did before it was a run, and why."""
         return read_failures(self.store, self._ids(runs))
@@ -168,11 +172,12 @@ class Results:
         table: Table | ViewName | None = None,
         curves: Sequence[str] | None = None,
     ) -> None:
-        """Write a report: html, md, csv, json or parquet, by the file's ending if not named.
+        """Write a report: html, md, tex, csv, json or parquet, by the file's ending if not named.
 
-        `table` is the only one written: "leaderboard", "fusion_gain", "robustness", "failures", or
-        a view: "all_runs", "label_results", "sample_outcomes", "live_curves", "artifacts". Without
-        it CSV and Parquet hold the leaderboard, all else every table but the views.
+        `table` is the only one written: "findings", "leaderboard", "fusion_gain", "robustness",
+        "failures", or a view: "all_runs", "label_results", "sample_outcomes", "live_curves",
+        "artifacts". Without it CSV and Parquet hold the leaderboard, all else every table but the
+        views.
         `curves` are runs whose groups an HTML page draws beside those that lead.
         """
         drawn = self._ids(curves)
@@ -222,7 +227,7 @@ class Results:
         from mmlab.report.render.html import render_boards
 
         contents = read_contents(self.store)
-        return render_boards(all_boards(self.store, contents), contents.lacks)
+        return render_boards(all_boards(self.store, contents), contents.findings)
 
     def _view(self, name: ViewName, runs: Sequence[str] | None) -> pl.DataFrame:
         return of_view(self.store, VIEWS[name], self._ids(runs))

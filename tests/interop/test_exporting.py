@@ -246,14 +246,14 @@ def test_exported_results_of_different_questions_come_in_apart(
     bring(again, "clip-benchmark", lines)
     with open_store(again) as brought:
         found = list(boards(brought, leaderboard(brought)))
-    zero_shot = "pets/test · zero_shot · test"
-    assert sorted((board.title, len(board.entries)) for board in found) == [
-        ("pets/test · linear_probe · test", 1),
-        (zero_shot, 1),
-        (zero_shot, 2),
-    ]
+    zero_shot = "pets/test · zero_shot · test (protocol "
+    shown = sorted((len(board.entries), board.title) for board in found)
+    assert [count for count, _ in shown] == [1, 1, 2]
+    assert shown[0] == (1, "pets/test · linear_probe · test")
+    assert all(title.startswith(zero_shot) for _, title in shown[1:])
     told = [board.title for board in found if "they were exported with" in " ".join(board.notes)]
-    assert told == [zero_shot, zero_shot]
+    assert len(told) == 2
+    assert all(title.startswith(zero_shot) for title in told)
     named = call(again, "export", "clip-benchmark", "clip-benchmark").stdout
     came, went = (
         sorted(map(json.loads, text.splitlines()), key=itemgetter("pretrained", "task"))

@@ -49,10 +49,10 @@ def test_a_board_is_ranked_by_the_first_declared_and_writes_the_declared_unit(
 ) -> None:
     record_pair(store)
     (board,) = boards(store, leaderboard(store))
-    assert board.metrics == ("score", "x/error", "extra")
+    assert board.metrics == ("score", "x/error", "extra", "time")
     assert "ranked by score" in board.notes
-    assert [entry.label for entry in board.entries] == ["emoji · good", "emoji · bad"]
-    texts = [[figure.text for figure in entry.figures] for entry in board.entries]
+    assert [entry.label for entry in board.entries] == ["good", "bad"]
+    texts = [[figure.text for figure in entry.figures[:3]] for entry in board.entries]
     assert texts[0] == ["25.0%", "0.75", "4"]
 
 
@@ -120,8 +120,8 @@ def test_conditions_of_another_evaluator_stand_on_the_board_it_declares(store: S
     assert list(boards(store, leaderboard(store))) == []
     (board,) = robustness_boards(robustness(store))
     assert [entry.label for entry in board.entries] == [
-        "fusion=gating(image)",
-        "fusion=sum(image)",
+        "gating(image)",
+        "sum(image)",
     ]
 
 

@@ -160,6 +160,7 @@ def test_what_is_read_does_not_depend_on_the_database(sqlite_url: str, postgres_
     for url in (sqlite_url, postgres_url):
         with open_store(url) as store:
             planted(store)
-            frames.append((leaderboard(store), read_failures(store).drop("run_id")))
+            board = leaderboard(store).drop("seconds")
+            frames.append((board, read_failures(store).drop("run_id")))
     assert frames[0][0].equals(frames[1][0])
     assert frames[0][1].equals(frames[1][1])

@@ -46,10 +46,10 @@ def test_markdown_is_a_table_with_intervals_and_ranks_that_are_bold_where_they_d
         for cell, rank in {"good": 1, "fine": 1, "bad": 2}.items():
             record(store, ranked([rank] * 50 + [3] * 10), cell=cell, seed=seed)
     text = to_markdown(boards(store, leaderboard(store)))
-    assert "| # | experiment | top1 | top5 |" in text
+    assert "| # | cell | top1 | top5 |" in text
     for name in ("good", "fine"):
-        assert f"| 1-2 | emoji · {name} | **83.3% [71.6, 90.8]** |" in text
-    assert "| 3 | emoji · bad | 0 to 6.4% |" in text
+        assert f"| 1-2 | {name} | **83.3% [71.6, 90.8]** |" in text
+    assert "| 3 | bad | 0 to 6.4% |" in text
     assert "ranked by top1, tied for first: 2 of 3" in text
 
 
@@ -69,7 +69,9 @@ def test_the_ending_names_the_format_and_an_empty_store_is_fine(
 
 
 def test_an_unknown_format_is_explained(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="found: xlsx\n  allowed: html, md, csv, json, parquet"):
+    with pytest.raises(
+        UsageError, match="found: xlsx\n  allowed: html, md, tex, csv, json, parquet"
+    ):
         write_report(store, None, tmp_path / "report.xlsx")
 
 

@@ -301,9 +301,9 @@ def test_the_board_says_what_was_gained_at_what_cost(sqlite_store: Store) -> Non
         "samples/s",
     )
     assert [entry.label for entry in board.entries] == [
-        "fusion=sum(image+text)",
-        "fusion=concat(image+text)",
-        "fusion=gating(image+text)",
+        "sum(image+text)",
+        "concat(image+text)",
+        "gating(image+text)",
     ]
     texts = [figure.text for figure in board.entries[0].figures]
     assert texts[0].startswith("+25 [")
@@ -333,7 +333,7 @@ def test_python_and_the_page_have_the_gains(sqlite_store: Store, tmp_path: Path)
     found.write(tmp_path / "gain.parquet", table="fusion_gain")
     assert pl.read_parquet(tmp_path / "gain.parquet").equals(found.fusion_gain())
     found.write(tmp_path / "report.html")
-    assert "+25 [" in (tmp_path / "report.html").read_text()
+    assert '+25 <span class="ends">[' in (tmp_path / "report.html").read_text()
 
 
 def test_a_value_that_is_not_finite_validates_nothing(sqlite_store: Store) -> None:

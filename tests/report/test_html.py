@@ -5,10 +5,13 @@ import hashlib
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from markupsafe import Markup
 from support.report_values import picture, ranked, record
 
 from mmlab.report.page import gather
@@ -116,17 +119,17 @@ def test_the_page_says_how_cards_were_chosen(page: str) -> None:
 
 
 def test_an_empty_store_gives_a_page_that_says_so(store: Store) -> None:
-    assert "no run is done yet" in render_page(gather(store))
+    assert "No run is done yet" in render_page(gather(store))
 
 
 def test_a_store_of_runs_that_were_asked_nothing_says_that(store: Store) -> None:
     run = record(store, curve=[2.0, 1.0])
     for page in (render_page(gather(store)), Results(store)._repr_html_()):
-        assert "no done run was asked anything: add [[evaluate]] to the spec" in page
+        assert "No done run was asked anything: add [[evaluate]] to the spec" in page
         assert "is done yet" not in page
     record(store, ranked([1, 2]), experiment="other")
-    assert "nothing to show" not in render_page(gather(store))
-    assert "no done run was asked anything" in render_page(gather(store, [run]))
+    assert "was asked anything" not in render_page(gather(store))
+    assert "No done run was asked anything" in render_page(gather(store, [run]))
 
 
 @pytest.mark.slow
@@ -143,3 +146,15 @@ def test_a_report_is_written_without_torch(sqlite_url: str, tmp_path: Path) -> N
     path = tmp_path / "report.html"
     subprocess.run([sys.executable, "-c", program, sqlite_url, str(path)], check=True)
     assert path.stat().st_size > 1000
+
+
+def test_pictures_have_a_place_of_their_own(store: Store) -> None:
+    record(store, ranked([1, 2]))
+    drawn = SimpleNamespace(title="a <b>", caption="read & see", svg=Markup("<svg></svg>"))
+    page = gather(store)
+    assert 'id="pictures"' not in render_page(page)
+    shown = render_page(replace(page, pictures=(drawn,)))
+    assert 'href="#pictures"' in shown
+    assert "<svg></svg>" in shown.partition('id="pictures"')[2]
+    assert "a &lt;b&gt;" in shown
+    assert "read &amp; see" in shown

@@ -88,7 +88,7 @@ def test_a_board_has_a_column_for_each_condition_the_summary_first(sqlite_store:
         "text noise 0.5",
     )
     labels = [entry.label for entry in board.entries]
-    assert labels == ["fusion=gating(image+text)", "fusion=sum(image+text)"]
+    assert labels == ["gating(image+text)", "sum(image+text)"]
     assert [figure.text for figure in board.entries[0].figures][2] == "70% [34, 92]"
     # Ten samples tell nothing of these apart.
     assert not any(figure.is_best for entry in board.entries for figure in entry.figures)
@@ -100,7 +100,7 @@ def test_a_single_modality_stands_below_where_it_was_asked_the_same(store: Store
     record_text(store, 7)
     (board,) = robustness_boards(robustness(store))
     text = board.entries[1]
-    assert (text.place, text.label) == (None, "fusion=concat(text)")
+    assert (text.place, text.label) == (None, "concat(text)")
     shown = {m: f.text for m, f in zip(board.metrics, text.figures, strict=True) if f.text}
     assert list(shown) == ["text"]
     assert shown["text"].startswith("70% [")
@@ -120,8 +120,8 @@ def test_conditions_are_no_boards_of_the_leaderboard_but_rows_of_its_frame(
     assert set(contents.leaderboard["evaluator"]) == {"missing_modality"}
     assert list(boards(sqlite_store, contents.leaderboard)) == []
     page = gather(sqlite_store)
-    assert [board.title for board in page.boards] == [
-        "robustness in top1 · emoji · missing_modality · test"
+    assert [board.full_title for board in page.boards] == [
+        "robustness in top1 · missing_modality · test"
     ]
     assert page.examples == ()
 

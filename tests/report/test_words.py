@@ -1,28 +1,55 @@
-"""What sets two protocols apart is told in words, whatever tells them apart."""
+"""Names of rows: what sets them apart, and no more; and never two alike."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from mmlab.report.boards.words import tell_differences
-
-CASES: list[tuple[Any, Any, str]] = [
-    (1, 1.0, "option k (1 here, 1.0 there)"),
-    (True, 1, "option k (true here, 1 there)"),
-    ("1", 1, 'option k ("1" here, 1 there)'),
-    ("a ", "a", 'option k ("a " here, "a" there)'),
-    ([1, 2], [1, 3], "option k ([1, 2] here, [1, 3] there)"),
-    (1, 1, ""),
-]
+from mmlab.report.boards.words import Names, short_names
 
 
-@pytest.mark.parametrize(("here", "there", "told"), CASES)
-def test_options_are_told_where_their_hashes_differ(here: Any, there: Any, told: str) -> None:
-    assert tell_differences({"options": {"k": here}}, {"options": {"k": there}}) == told
+def names(*rows: tuple[str, str], origin: str | None = None) -> Names:
+    """Of rows given as experiment and cell; hashes are numbers."""
+    given = [
+        {"experiment": experiment, "cell": cell, "group_hash": f"{place:06}", "origin": origin}
+        for place, (experiment, cell) in enumerate(rows)
+    ]
+    return short_names(given)
 
 
-def test_what_no_option_of_a_spec_sets_is_not_called_one() -> None:
-    here, there = ({"options": {"shots_per_label": shots}} for shots in (1, 4))
-    assert tell_differences(here, there) == "the shots per label (1 here, 4 there)"
+@pytest.mark.parametrize(
+    ("rows", "heading", "labels", "shared"),
+    [
+        # One row is called by all of its name.
+        ([("a", "fusion=sum")], "experiment", ["a · fusion=sum"], ()),
+        ([("a", ""), ("b", "")], "experiment", ["a", "b"], ()),
+        ([("a", "fusion=sum"), ("a", "fusion=gmu")], "fusion", ["sum", "gmu"], ("a",)),
+        (
+            [("a", "fusion=sum, lr=1"), ("b", "fusion=gmu, lr=1")],
+            "experiment · fusion",
+            ["a · sum", "b · gmu"],
+            ("lr=1",),
+        ),
+        (
+            [("a", "fusion=sum, lr=1"), ("a", "fusion=gmu, lr=2")],
+            "cell",
+            ["fusion=sum, lr=1", "fusion=gmu, lr=2"],
+            ("a",),
+        ),
+        # What one row has not at all is not the one setting in which they differ.
+        ([("a", ""), ("a", "fusion=sum")], "cell", ["a", "fusion=sum"], ("a",)),
+        ([("a", "x=f(y=1, z=2)"), ("a", "x=f(y=1)")], "x", ["f(y=1, z=2)", "f(y=1)"], ("a",)),
+        # The same cell under other code: hashes tell it apart.
+        ([("a", "x=1"), ("a", "x=1")], "experiment", ["a #000000", "a #000001"], ("a", "x=1")),
+        ([("a", "odd"), ("a", "name")], "cell", ["odd", "name"], ("a",)),
+    ],
+)
+def test_names_are_what_sets_rows_apart(
+    rows: list[tuple[str, str]], heading: str, labels: list[str], shared: tuple[str, ...]
+) -> None:
+    found = names(*rows)
+    assert (found.heading, list(found.labels.values()), found.shared) == (heading, labels, shared)
+
+
+def test_imported_results_say_so() -> None:
+    found = names(("a", ""), ("b", ""), origin="open_clip")
+    assert list(found.labels.values()) == ["a (imported)", "b (imported)"]

@@ -2,43 +2,36 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import polars as pl
-from sqlalchemy import select
 
 from mmlab.metric import LEADERBOARD
 from mmlab.report.boards.words import (
-    Protocol,
     axis_number,
-    comparison_label,
+    board_name,
+    board_titles,
     counted,
     figure_text,
-    group_labels,
     interval_notes,
     interval_words,
-    listed,
+    is_published,
     progress_words,
-    tell_differences,
+    short_names,
+    time_text,
     words_of,
 )
 from mmlab.report.leaderboard import comparisons, ordered_metrics
 from mmlab.report.pictures.charts import Dot, Scale, Tick, axis_range, dot, dot_scale, ticks
 from mmlab.store import Store
-from mmlab.store.bulk import among
-from mmlab.store.views import run_evaluations
 
 # Rows of frames: values of whatever column.
 Row = dict[str, Any]
+# What names a group: experiment and group hash.
+Key = tuple[str, str]
 
-#: Reasons that are told of a board why it is not comparable with others of its name, and with how
-#: many it is compared for them: the first ones, which have the most rows.
-_TOLD, _COMPARED = 3, 12
 #: What marks a group of which seeds have failed.
 MARK = "†"
 
@@ -79,7 +72,9 @@ class Entry:
 class Board:
     """One comparison: its rows may be compared with each other, and with no other board's.
 
-    `apart` says of other boards of this name why they are others.
+    `heading` says what its rows are, `shared` what all of them have in common. `lead` are the
+    places of the columns that are shown first, `apart` says of other boards of this name why they
+    are others.
     """
 
     title: str
@@ -98,11 +93,29 @@ class Board:
     remarks: tuple[str, ...] = ()
     is_ranked: bool = True
     standing: str | None = None
+    heading: str = "experiment"
+    shared: tuple[str, ...] = ()
+    lead: tuple[int, ...] = (0,)
+
+    @property
+    def full_title(self) -> str:
+        """The title, and what all rows have in common."""
+        return " · ".join([self.title, *self.shared])
+
+    @property
+    def rest(self) -> list[int]:
+        """The places of the columns that are shown on demand."""
+        return [place for place in range(len(self.metrics)) if place not in self.lead]
+
+    @property
+    def is_told_apart(self) -> bool:
+        """Whether some rows, and not all, may be the best: theirs are bold."""
+        return any(entry.figures[0].is_best for entry in self.entries)
 
     @property
     def notes(self) -> list[str]:
         """What must be known to read it, in whole phrases."""
-        notes = [self._ranking(), *self.intervals]
+        notes = [self.ranking, *self.intervals]
         if self.samples:
             notes.insert(0, counted(self.samples, "sample"))
         if self.skipped:
@@ -115,7 +128,9 @@ class Board:
             notes.append("imported figures have no place: their protocol is known in part only")
         return [*notes, *self.apart, *self.remarks]
 
-    def _ranking(self) -> str:
+    @property
+    def ranking(self) -> str:
+        """By what its rows are ordered, and who may be the first."""
         if self.is_ranked and self.standing:
             return f"ranked by {self.main}, {self.standing}"
         if self.is_ranked:
@@ -129,61 +144,54 @@ _FAILED = "seeds have failed: below the groups without, for a mean of the others
 def boards(store: Store, board: pl.DataFrame) -> Iterable[Board]:
     """The leaderboard's comparisons, in its order.
 
+    Conditions of missing modalities are left to `robustness_boards`.
+    """
+    parts = board_parts(board)
+    titles = board_titles([part for part, _ in parts])
+    for (part, beside), title, told in zip(parts, titles, _apart(store, parts), strict=True):
+        yield replace(_board(title, part, beside), apart=told)
+
+
+#: A comparison, and figures of other tools that stand below it.
+Part = tuple[pl.DataFrame, Sequence[pl.DataFrame]]
+
+
+def board_parts(board: pl.DataFrame) -> list[Part]:
+    """The comparisons of a leaderboard's frame that have a board, in its order.
+
     Imported predictions of samples are results as one's own. Imported figures of a test set stand
     below one's own results on it, without a place; where there are none of one's own, they are a
-    board of their own. Conditions of missing modalities are left to `robustness_boards`.
+    board of their own.
     """
     board = board.filter(pl.col("board") == LEADERBOARD)
-    is_published = pl.col("origin").is_not_null() & (pl.col("samples") == 0)
-    own = comparisons(board.filter(~is_published))
-    imported = comparisons(board.filter(is_published))
+    is_figure = pl.col("origin").is_not_null() & (pl.col("samples") == 0)
+    own, imported = comparisons(board.filter(~is_figure)), comparisons(board.filter(is_figure))
     by_subject: dict[tuple[str, ...] | None, list[pl.DataFrame]] = {}
     for part in imported:
         by_subject.setdefault(_subject(part), []).append(part)
-    shown: set[str] = set()
-    apart = _all_apart(store, own)
-    for part, told in zip(own, apart, strict=True):
-        beside = by_subject.get(_subject(part), [])
-        shown |= {one["protocol_hash"][0] for one in beside}
-        yield replace(_board(part, beside), apart=told)
-    others = [part for part in imported if part["protocol_hash"][0] not in shown]
-    for part, told in zip(others, _all_apart(store, others), strict=True):
-        yield replace(_board(part, []), apart=told)
+    parts: list[Part] = [(part, by_subject.get(_subject(part), [])) for part in own]
+    shown = {one["protocol_hash"][0] for _, beside in parts for one in beside}
+    return [*parts, *((one, ()) for one in imported if one["protocol_hash"][0] not in shown)]
 
 
-def _all_apart(store: Store, parts: Sequence[pl.DataFrame]) -> list[tuple[str, ...]]:
-    """Of every comparison, why it is not comparable with the others of its name."""
-    named: dict[tuple[str, str, str], list[_Part]] = {}
-    made = [_Part(_name(part), part["protocol_hash"][0], part) for part in parts]
-    for one in made:
-        named.setdefault(one.name, []).append(one)
-    several = [one.protocol_hash for ones in named.values() if len(ones) > 1 for one in ones]
-    protocols = _protocols(store, several)
-    return [_apart(one, named[one.name], protocols) for one in made]
+def _apart(store: Store, parts: Sequence[Part]) -> list[tuple[str, ...]]:
+    """Of every comparison why it is not comparable with others of its name, where there are any.
+
+    One's own are told apart from one's own, and imported figures from imported ones.
+    """
+    both = [part for part, _ in parts]
+    own = [part for part in both if not is_published(part.row(0, named=True))]
+    others = both[len(own) :]
+    return [told for alike in (own, others) for told in _of_names(store, alike)]
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """A comparison with its name, and what its first row and all its rows are called."""
+def _of_names(store: Store, parts: Sequence[pl.DataFrame]) -> list[tuple[str, ...]]:
+    if len({board_name(part) for part in parts}) == len(parts):
+        return [()] * len(parts)
+    # Few stores hold results of one name that differ, and the rest need none of it.
+    from mmlab.report.boards.protocols import told_apart
 
-    name: tuple[str, str, str]
-    protocol_hash: str
-    rows: pl.DataFrame
-
-    @cached_property
-    def labels(self) -> frozenset[str]:
-        return frozenset(group_labels(self.rows.iter_rows(named=True)).values())
-
-    @cached_property
-    def first_label(self) -> str:
-        return _first_label(self.rows)
-
-
-def _protocols(store: Store, hashes: Sequence[str]) -> dict[str, Protocol]:
-    row = run_evaluations.c
-    query = select(row.protocol_hash, row.protocol).where(among(row.protocol_hash, hashes))
-    rows = store.frame(query.distinct()).iter_rows(named=True) if hashes else ()
-    return {one["protocol_hash"]: json.loads(one["protocol"]) for one in rows}
+    return told_apart(store, parts)
 
 
 def _subject(part: pl.DataFrame) -> tuple[str, ...] | None:
@@ -194,61 +202,7 @@ def _subject(part: pl.DataFrame) -> tuple[str, ...] | None:
     return row["evaluator"], row["condition"], row["test_set"]
 
 
-def _is_published(row: Row) -> bool:
-    """Whether it is a figure of another tool, without the samples that it is of."""
-    return row["origin"] is not None and not row["samples"]
-
-
-def _name(part: pl.DataFrame) -> tuple[str, str, str]:
-    """Evaluation, condition and split; imported figures have the name of their test set alone."""
-    row = part.row(0, named=True)
-    asked = f" · {row['evaluator']}" if _is_published(row) else ""
-    return f"{row['evaluation']}{asked}", row["condition"], row["split"]
-
-
-def _apart(
-    part: _Part, named: Sequence[_Part], protocols: Mapping[str, Protocol]
-) -> tuple[str, ...]:
-    """With which other boards of its name a board is not comparable, and why, in whole phrases.
-
-    It is compared with so many of them: comparing each with each takes long where there are many.
-    """
-    rivals = [one for one in named[: _COMPARED + 1] if one is not part][:_COMPARED]
-    here = protocols.get(part.protocol_hash)
-    tables: dict[str, list[str]] = {}
-    for name, rival in zip(_rival_names(part, rivals), rivals, strict=True):
-        assert here is not None, "protocols of rivals are read"
-        differs = tell_differences(here, protocols[rival.protocol_hash])
-        tables.setdefault(differs, []).append(name)
-    groups = sorted(tables.items(), key=lambda group: -len(group[1]))
-    told = [_not_comparable(names, differs) for differs, names in groups[:_TOLD]]
-    rest = len(named) - 1 - sum(len(names) for _, names in groups[:_TOLD])
-    more = [f"nor with {counted(rest, 'further table')} of this name"] if rest else []
-    return (*told, *more)
-
-
-def _not_comparable(names: Sequence[str], differs: str) -> str:
-    tables, differ = ("table", "differs") if len(names) == 1 else ("tables", "differ")
-    return f"not comparable with the {tables} of {listed(names)}, which {differ} in {differs}"
-
-
-def _rival_names(part: _Part, rivals: Sequence[_Part]) -> list[str]:
-    """What a board calls others: by their first row, and by protocol where that is not enough."""
-    firsts = [rival.first_label for rival in rivals]
-    counts = Counter([*part.labels, *firsts])
-    return [
-        label if counts[label] == 1 else f"{label} (protocol {rival.protocol_hash[:8]})"
-        for label, rival in zip(firsts, rivals, strict=True)
-    ]
-
-
-def _first_label(part: pl.DataFrame) -> str:
-    """What the first row of a board is called."""
-    labels = group_labels(part.iter_rows(named=True))
-    return labels[_key(part.row(0, named=True))]
-
-
-def _board(part: pl.DataFrame, beside: Sequence[pl.DataFrame]) -> Board:
+def _board(title: str, part: pl.DataFrame, beside: Sequence[pl.DataFrame]) -> Board:
     metrics = ordered_metrics(part)
     main = metrics[0]
     first = part.row(0, named=True)
@@ -257,22 +211,50 @@ def _board(part: pl.DataFrame, beside: Sequence[pl.DataFrame]) -> Board:
     leading = rows.filter(pl.col("metric") == main)
     unit = first["unit"]  # of the main metric, which comes first
     scale = dot_scale(axis_range(unit, leading))
+    names, costs = short_names(rows.iter_rows(named=True)), _costs(rows)
     return Board(
-        title=comparison_label(*_name(part)),
-        metrics=tuple(metrics),
+        title=title,
+        metrics=(*metrics, *costs),
         main=main,
-        entries=tuple(_entries(rows, leading, metrics, scale)),
+        entries=tuple(_entries(rows, leading, metrics, costs, names.labels, scale)),
         axis=tuple(Tick(scale(v), axis_number(unit, v)) for v in ticks(scale.low, scale.high, 4)),
         samples=first["samples"],
         skipped=part.select(pl.col("skipped").max()).item(),
         dataset_revision=first["dataset_revision"],
         protocol_hash=first["protocol_hash"],
-        intervals=("published figures",) if _is_published(first) else _intervals(part, metrics),
+        intervals=("published figures",) if is_published(first) else _intervals(part, metrics),
         has_undefined=leading["mean"].null_count() > 0,
         has_imported=bool(beside),
         is_ranked=first["better"] is not None,
         standing=_standing(leading),
+        remarks=tuple(_COST_NOTES[name] for name in costs),
+        heading=names.heading,
+        shared=names.shared,
+        lead=(0, *range(len(metrics), len(metrics) + len(costs))),
     )
+
+
+# A value of a cost, as text.
+Cost = tuple[str, Callable[[Any], str]]
+_COSTS: Mapping[str, Cost] = {
+    "parameters": ("parameters", lambda count: f"{count:,}"),
+    "time": ("seconds", time_text),
+}
+_COST_NOTES = {
+    "parameters": "parameters of the whole model",
+    "time": "time of a run, the median",
+}
+
+
+def _costs(rows: pl.DataFrame) -> list[str]:
+    """The costs that any row has, by their heading."""
+    return [name for name, (key, _) in _COSTS.items() if rows[key].null_count() < len(rows)]
+
+
+def _cost(row: Row, name: str) -> Figure:
+    key, text = _COSTS[name]
+    value = row[key]
+    return Figure("" if value is None else text(value), value, False, "")
 
 
 def _standing(leading: pl.DataFrame) -> str | None:
@@ -294,16 +276,17 @@ def _intervals(part: pl.DataFrame, metrics: Sequence[str]) -> tuple[str, ...]:
 
 
 def _entries(
-    rows: pl.DataFrame, leading: pl.DataFrame, metrics: Sequence[str], scale: Scale
+    rows: pl.DataFrame,
+    leading: pl.DataFrame,
+    metrics: Sequence[str],
+    costs: Sequence[str],
+    labels: Mapping[Key, str],
+    scale: Scale,
 ) -> Iterable[Entry]:
     """The groups by their main metric, then those that were not measured by it."""
     by_group = _by_group(rows)
-    labels = group_labels(rows.iter_rows(named=True))
     ordered = dict.fromkeys([*map(_key, leading.iter_rows(named=True)), *by_group])
-    return [_entry(labels[key], by_group[key], metrics, scale) for key in ordered]
-
-
-Key = tuple[str, str]
+    return [_entry(labels[key], by_group[key], metrics, costs, scale) for key in ordered]
 
 
 def _key(row: Row) -> Key:
@@ -317,12 +300,21 @@ def _by_group(part: pl.DataFrame) -> dict[Key, dict[str, Row]]:
     return groups
 
 
-def _entry(label: str, rows: dict[str, Row], metrics: Sequence[str], scale: Scale) -> Entry:
+def _entry(
+    label: str,
+    rows: dict[str, Row],
+    metrics: Sequence[str],
+    costs: Sequence[str],
+    scale: Scale,
+) -> Entry:
     main = rows.get(metrics[0]) or {**next(iter(rows.values())), **_NOT_MEASURED}
     return Entry(
         place=main["place"],
         label=label,
-        figures=tuple(_figure(rows.get(metric)) for metric in metrics),
+        figures=(
+            *(_figure(rows.get(metric)) for metric in metrics),
+            *(_cost(main, name) for name in costs),
+        ),
         dot=dot(scale, main["mean"], main["low"], main["high"]),
         seeds=main["seeds"],
         interval=main["interval"],

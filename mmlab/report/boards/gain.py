@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -11,11 +11,11 @@ from mmlab.metric import SHARE
 from mmlab.report.boards.board import Board, Entry, Figure
 from mmlab.report.boards.words import (
     comparison_label,
-    group_labels,
     interval_words,
     listed,
     number,
     progress_words,
+    short_names,
     words_of,
 )
 from mmlab.report.pictures.charts import Tick, axis_range, dot, dot_scale, ticks
@@ -29,10 +29,12 @@ _QUESTION = ["experiment", "evaluation", "condition", "split", "dataset_revision
 
 def gain_boards(gains: pl.DataFrame) -> Iterable[Board]:
     """One board for each question of a frame of `fusion_gain`, in its order."""
-    if gains.is_empty():
-        return
-    for part in gains.partition_by(_QUESTION, maintain_order=True):
-        yield _board(part)
+    return map(_board, gain_parts(gains))
+
+
+def gain_parts(gains: pl.DataFrame) -> list[pl.DataFrame]:
+    """The frame of `fusion_gain` cut into questions."""
+    return gains.partition_by(_QUESTION, maintain_order=True)
 
 
 def _board(part: pl.DataFrame) -> Board:
@@ -40,11 +42,11 @@ def _board(part: pl.DataFrame) -> Board:
     columns = _columns(part)
     drawn = part.rename({"gain": "mean", "mean": "own_mean"})
     scale = dot_scale(axis_range("", drawn))
-    labels = group_labels(part.iter_rows(named=True), is_named=False)
+    names = short_names(part.iter_rows(named=True), is_named=False)
     entries = [
         Entry(
             place=place,
-            label=labels[row["experiment"], row["group_hash"]],
+            label=names.labels[row["experiment"], row["group_hash"]],
             figures=tuple(make(row) for make in columns.values()),
             dot=dot(scale, row["gain"], row["low"], row["high"]),
             seeds=row["seeds"],
@@ -54,9 +56,8 @@ def _board(part: pl.DataFrame) -> Board:
         )
         for place, row in enumerate(part.iter_rows(named=True), start=1)
     ]
-    title = comparison_label(first["evaluation"], first["condition"], first["split"])
     return Board(
-        title=f"fusion gain · {first['experiment']} · {title}",
+        title=gain_title(first),
         metrics=tuple(columns),
         main="gain",
         entries=tuple(entries),
@@ -68,7 +69,21 @@ def _board(part: pl.DataFrame) -> Board:
         intervals=tuple(words_of(part)),
         has_undefined=False,
         remarks=tuple(_remarks(part)),
+        heading=names.heading,
+        shared=names.shared,
+        lead=tuple(place for place, name in enumerate(columns) if name in _lead(part)),
     )
+
+
+def gain_title(row: Row) -> str:
+    """What names the board of a question of `fusion_gain`."""
+    title = comparison_label(row["evaluation"], row["condition"], row["split"])
+    return f"fusion gain · {row['experiment']} · {title}"
+
+
+def _lead(part: pl.DataFrame) -> Sequence[str]:
+    """The columns that are shown first."""
+    return ("gain", part["measure"][0], "best unimodal", "parameters")
 
 
 def _columns(part: pl.DataFrame) -> dict[str, Callable[[Row], Figure]]:

@@ -15,10 +15,10 @@ from mmlab.report.boards.words import (
     axis_number,
     comparison_label,
     figure_text,
-    group_labels,
     interval_notes,
     interval_words,
     progress_words,
+    short_names,
     words_of,
 )
 from mmlab.report.frames import Runs
@@ -160,19 +160,17 @@ def _board(summary: pl.DataFrame, rows: pl.DataFrame) -> Board:
     leading = summary.filter(pl.col("metric") == main)
     unit = leading["unit"][0]
     scale = dot_scale(axis_range(unit, leading))
-    experiments = rows["experiment"].unique().to_list()
-    shared = experiments if len(experiments) == 1 else []  # then the title alone names it
-    labels = group_labels(rows.iter_rows(named=True), is_named=not shared)
+    names = short_names(rows.iter_rows(named=True))
     groups: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows.iter_rows(named=True):
         key = row["experiment"], row["group_hash"]
         groups.setdefault(key, {})[row["condition"] or row["metric"]] = row
     first = rows.row(0, named=True)
-    metric, named = main.partition("/")[0], (first["evaluation"], "", first["split"])
+    metric = main.partition("/")[0]
     entries = [
         Entry(
             place=values[main]["place"] if main in values else None,
-            label=labels[key],
+            label=names.labels[key],
             figures=tuple(_figure(values.get(column)) for column in columns),
             dot=dot(scale, *_ends(values.get(main))),
             seeds=next(iter(values.values()))["seeds"],
@@ -183,7 +181,7 @@ def _board(summary: pl.DataFrame, rows: pl.DataFrame) -> Board:
         for key, values in groups.items()
     ]
     return Board(
-        title=" · ".join([f"robustness in {metric}", *shared, comparison_label(*named)]),
+        title=robustness_title(first, main),
         metrics=tuple(column.removeprefix(f"{metric}/") for column in columns),
         main=main.removeprefix(f"{metric}/"),
         entries=tuple(sorted(entries, key=lambda entry: entry.place or len(entries) + 1)),
@@ -200,7 +198,15 @@ def _board(summary: pl.DataFrame, rows: pl.DataFrame) -> Board:
         ),
         has_undefined=leading["mean"].null_count() > 0,
         remarks=_REMARKS,
+        heading=names.heading,
+        shared=names.shared,
     )
+
+
+def robustness_title(row: Row, main: str) -> str:
+    """What names the board of a summary whose main metric this is."""
+    title = comparison_label(row["evaluation"], "", row["split"])
+    return f"robustness in {main.partition('/')[0]} · {title}"
 
 
 def _columns(rows: pl.DataFrame) -> list[str]:

@@ -1,104 +1,19 @@
-"""Numbers of a board as text, and in words why two results of one name are not compared.
+"""Numbers and names of a board as text, the same in every format.
 
-Numbers are the same in every format: per cent for fractions, four digits for the rest.
+Numbers are per cent for fractions, four digits for the rest. Names say what sets rows apart.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
-from mmlab.hashing import canonical_json
 from mmlab.metric import SHARE
 from mmlab.statistics.digits import interval_text
-
-# A protocol is a table of JSON: values of whatever kind.
-Protocol = Mapping[str, Any]
-
-#: What the parts of a protocol are; of `options` each is told by itself.
-_PARTS = {
-    "evaluator": "the evaluator",
-    "version": "the evaluator's version",
-    "condition": "the condition",
-    "split": "the split",
-    "dataset_revision": "the dataset's revision",
-    "samples": "the samples asked",
-    "labels": "the labels",
-    "prompt_names": "the labels' names in prompts",
-    "templates": "the templates",
-    "task": "the task",
-    "protocol_hash": "the protocol that they were exported with",
-}
-#: Those parts of `options` that no option of a spec has set.
-_FOUND = {
-    "prompts_sha256": "the prompts in prompts_file",
-    "selected_on": "the samples that select templates",
-    "shots": "the shots drawn",
-}
-#: Those of `options` that a spec sets by another name; they are told with their values.
-_SET_BY_ANOTHER = {"shots_per_label": "the shots per label"}
-_CHARACTERS = 40
-
-
-def tell_differences(here: Protocol, there: Protocol) -> str:
-    """In what two protocols differ; options are told with their values.
-
-    >>> tell_differences({"split": "test", "options": {"k": 1}}, {"options": {"k": 2}})
-    'option k (1 here, 2 there) and the split'
-    """
-    return listed([*_differences(here, there)])
-
-
-def _differences(here: Protocol, there: Protocol) -> Iterator[str]:
-    for key in _differing(here, there):
-        if key == "options":
-            yield from _options(here.get(key, {}), there.get(key, {}))
-        else:
-            yield _PARTS.get(key, key)
-
-
-def _options(here: Protocol, there: Protocol) -> Iterator[str]:
-    for key in _differing(here, there):
-        if key == "learnt_from":
-            yield from _learnt(here.get(key, {}), there.get(key, {}))
-        elif key in _FOUND:
-            yield _FOUND[key]
-        else:
-            name = _SET_BY_ANOTHER.get(key, f"option {key}")
-            yield f"{name} ({_show(here.get(key))} here, {_show(there.get(key))} there)"
-
-
-def _learnt(here: Protocol, there: Protocol) -> Iterator[str]:
-    """What a probe learnt from: by split, the revision of the data and a hash of the samples."""
-    for split in _differing(here, there):
-        own, other = here.get(split), there.get(split)
-        if own is None or other is None:
-            yield f"whether {split} samples were learnt from"
-        elif own[1] != other[1]:
-            yield f"the {split} samples learnt from"
-        else:
-            yield f"the revision of the {split} samples learnt from"
-
-
-def _differing(here: Protocol, there: Protocol) -> list[str]:
-    """The keys whose values differ, in the order of their names, as hashes of protocols do."""
-    return [
-        key
-        for key in sorted({*here, *there})
-        if canonical_json(here.get(key)) != canonical_json(there.get(key))
-    ]
-
-
-def _show(value: object) -> str:
-    if value is None:
-        return "not set"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _CHARACTERS else text[: _CHARACTERS - 3] + "..."
-
 
 #: What an interval varies over, in words.
 INTERVAL_WORDS = {
@@ -183,6 +98,29 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'s' if count != 1 else ''}"
 
 
+_WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def in_words(count: int) -> str:
+    """A number as a sentence has it.
+
+    >>> in_words(6), in_words(1200)
+    ('six', '1,200')
+    """
+    return _WORDS[count] if count < len(_WORDS) else f"{count:,}"
+
+
+def time_text(seconds: float) -> str:
+    """A time as a table has it.
+
+    >>> time_text(3.94), time_text(125), time_text(4000)
+    ('3.9 s', '2.1 min', '1.1 h')
+    """
+    if seconds < 100:
+        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
+
+
 def listed(items: Sequence[str]) -> str:
     """Items in a sentence.
 
@@ -228,6 +166,88 @@ def group_labels(
     `is_named` it leaves out the experiment, which the title of a table then tells, where it can.
     """
     plain = {(row["experiment"], row["group_hash"]): _name(row, is_named) for row in rows}
+    return _told_apart(plain)
+
+
+def _name(row: Mapping[str, Any], is_named: bool) -> str:
+    is_needed = is_named or not row["cell"]
+    return _joined(row["experiment"] if is_needed else "", row["cell"], row)
+
+
+def _joined(experiment: str, cell: str, row: Mapping[str, Any]) -> str:
+    name = " · ".join(filter(None, (experiment, cell)))
+    return f"{name} (imported)" if row.get("origin") else name
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the rows of one table are called: what sets them apart, and no more.
+
+    `labels` by experiment and group hash, `heading` says what they are, and `shared` what all of
+    them have in common, for the title.
+    """
+
+    labels: Mapping[tuple[str, str], str]
+    heading: str
+    shared: tuple[str, ...]
+
+
+def short_names(rows: Iterable[Mapping[str, Any]], *, is_named: bool = True) -> Names:
+    """Names without what is the same in every row; of one row it is all of its name.
+
+    Without `is_named` the experiment is left out where it is one, for the title tells it.
+
+    >>> row = {"experiment": "emoji", "group_hash": "a1", "cell": "fusion=sum, lr=0.1"}
+    >>> names = short_names([row, {**row, "group_hash": "b2", "cell": "fusion=gmu, lr=0.1"}])
+    >>> names.heading, list(names.labels.values()), names.shared
+    ('fusion', ['sum', 'gmu'], ('emoji', 'lr=0.1'))
+    """
+    found = {(row["experiment"], row["group_hash"]): row for row in rows}
+    every = {key: settings_of(row["cell"]) for key, row in found.items()}
+    if len(found) < 2:
+        labels = group_labels(found.values(), is_named=is_named)
+        return Names(labels, "experiment" if is_named else "cell", ())
+    experiments = list(dict.fromkeys(key[0] for key in found))
+    shared = [one for one in next(iter(every.values())) if all(one in of for of in every.values())]
+    left = {key: [one for one in of if one not in shared] for key, of in every.items()}
+    path = _only_path(left.values())
+    cells = {key: ", ".join(of).removeprefix(f"{path}=") for key, of in left.items()}
+    is_one = len(experiments) == 1
+    plain = {
+        key: _joined("" if is_one and cell else key[0], cell, found[key])
+        for key, cell in cells.items()
+    }
+    told = [*([] if is_one else ["experiment"]), *([path or "cell"] if any(cells.values()) else [])]
+    heading = " · ".join(told) or "experiment"
+    common = experiments if is_one and is_named else []
+    return Names(_told_apart(plain), heading, (*common, *shared))
+
+
+def settings_of(cell: str) -> list[str]:
+    """The settings of which the name of a cell consists; commas within one part nothing.
+
+    >>> settings_of("fusion=concat(dropout=0.3, dim=8), lr=0.1")
+    ['fusion=concat(dropout=0.3, dim=8)', 'lr=0.1']
+    """
+    parts, depth = [""], 0
+    for place, character in enumerate(cell):
+        depth += (character in "([{") - (character in ")]}")
+        if depth == 0 and cell.startswith(", ", place):
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _only_path(left: Iterable[Sequence[str]]) -> str:
+    """The path of the one setting in which rows differ; empty where they differ otherwise."""
+    paths = {settings[0].partition("=")[0] if len(settings) == 1 else "" for settings in left}
+    is_set = all("=" in settings[0] for settings in left if settings)
+    return paths.pop() if len(paths) == 1 and is_set else ""
+
+
+def _told_apart(plain: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], str]:
+    """Names, with the start of the group hash where several have the same."""
     counts = Counter(plain.values())
     return {
         key: label if counts[label] == 1 else f"{label} #{key[1][:6]}"
@@ -235,10 +255,26 @@ def group_labels(
     }
 
 
-def _name(row: Mapping[str, Any], is_named: bool) -> str:
-    is_needed = is_named or not row["cell"]
-    name = " · ".join(filter(None, (row["experiment"] if is_needed else "", row["cell"])))
-    return f"{name} (imported)" if row.get("origin") else name
+def board_name(part: pl.DataFrame) -> tuple[str, str, str]:
+    """Evaluation, condition and split; imported figures have the name of their test set alone."""
+    row = part.row(0, named=True)
+    asked = f" · {row['evaluator']}" if is_published(row) else ""
+    return f"{row['evaluation']}{asked}", row["condition"], row["split"]
+
+
+def is_published(row: Mapping[str, Any]) -> bool:
+    """Whether it is a figure of another tool, without the samples that it is of."""
+    return row["origin"] is not None and not row["samples"]
+
+
+def board_titles(parts: Sequence[pl.DataFrame]) -> list[str]:
+    """The title of every comparison, with its protocol where several have the same name."""
+    names = [comparison_label(*board_name(part)) for part in parts]
+    counts = Counter(names)
+    return [
+        name if counts[name] == 1 else f"{name} (protocol {part['protocol_hash'][0][:8]})"
+        for name, part in zip(names, parts, strict=True)
+    ]
 
 
 def comparison_label(evaluation: str, condition: str, split: str) -> str:

@@ -16,7 +16,8 @@ from sqlalchemy import select
 
 from mmlab.errors import UsageError, explain
 from mmlab.metric import MEDIAN_RANK, SHARE
-from mmlab.report.boards.words import comparison_label, listed, tell_differences
+from mmlab.report.boards.protocols import tell_differences
+from mmlab.report.boards.words import comparison_label, listed
 from mmlab.report.compare.sides import Side
 from mmlab.report.outcomes import Array, BySeed, Numbers, Outcomes
 from mmlab.statistics.estimates import Scale, scale_of

@@ -1,4 +1,4 @@
-"""Reports as files: HTML, Markdown, CSV, JSON and Parquet."""
+"""Reports as files: HTML, Markdown, LaTeX, CSV, JSON and Parquet."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from mmlab.report.contents import (
 from mmlab.report.frames import Runs, of_view
 from mmlab.store import Store
 
-Format = Literal["html", "md", "csv", "json", "parquet"]
+Format = Literal["html", "md", "tex", "csv", "json", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 JSON_SCHEMA_VERSION = 1
 _FORMULA = r"^[=+\-@\t\r]"
@@ -50,9 +50,10 @@ def write_report(
 ) -> None:
     """Write a report on the done runs (all of them for None) to a file, whole or not at all.
 
-    Without a format the file's ending decides. Markdown and HTML are for reading; JSON holds the
-    rows of every table, CSV and Parquet those of the leaderboard. `table` names the only one that
-    is written instead, one of TABLES, or a whole view (VIEWS); an HTML page always shows all,
+    Without a format the file's ending decides. Markdown and HTML are for reading, LaTeX for a
+    paper; JSON holds the rows of every table, CSV and Parquet those of the leaderboard. `table`
+    names the only one that is written instead, one of TABLES, or a whole view (VIEWS); an HTML page
+    always shows all,
     and draws also the groups of the runs in `curves`.
     Raises UsageError for a format that is none of FORMATS.
     """
@@ -69,9 +70,26 @@ def write_report(
     write_whole(path, content, "report")
 
 
-def to_markdown(parts: Iterable[Board], failures: pl.DataFrame | None = None) -> str:
-    """GitHub tables, one per comparison, every mean with its interval; and what has failed."""
-    tables = [_markdown_board(part) for part in parts]
+def to_text(store: Store, contents: Contents, format: str, table: Table | None = None) -> str:
+    """All tables, or one, as Markdown ("md") or LaTeX ("tex")."""
+    found = contents.findings if table in (None, "findings") else None
+    failures = contents.failures if table in (None, "failures") else None
+    parts = all_boards(store, contents, table)
+    if format == "md":
+        return to_markdown(parts, failures, found)
+    from mmlab.report.render.latex import to_latex
+
+    return to_latex(parts, failures, found)
+
+
+def to_markdown(
+    parts: Iterable[Board],
+    failures: pl.DataFrame | None = None,
+    findings: pl.DataFrame | None = None,
+) -> str:
+    """What was found; GitHub tables, one per comparison; and what has failed."""
+    tables = [] if findings is None or findings.is_empty() else [_markdown_findings(findings)]
+    tables += [_markdown_board(part) for part in parts]
     if failures is not None and not failures.is_empty():
         tables.append(_markdown_failures(failures))
     return "\n".join(tables) or "Nothing to show yet.\n"
@@ -109,22 +127,21 @@ def _iso(value: object) -> str:
 
 
 def _table(store: Store, contents: Contents, format: str, table: Table | None) -> bytes:
-    if format == "md":
-        failures = contents.failures if table in (None, "failures") else None
-        return to_markdown(all_boards(store, contents, table), failures).encode()
+    if format in ("md", "tex"):
+        return to_text(store, contents, format, table).encode()
     if format == "json":
         return to_json(contents, table).encode()
     return _rows(contents.table(table or "leaderboard"), format)
 
 
 def _view(store: Store, runs: Runs, format: str, name: str) -> bytes:
-    """All rows of a view, for programs. UsageError for Markdown, which is for reading."""
-    if format == "md":
+    """All rows of a view, for programs. UsageError for Markdown and LaTeX, which are to be read."""
+    if format in ("md", "tex"):
         raise UsageError(
             explain(
                 name,
                 "this table is for programs: it may have a million rows",
-                found="Markdown",
+                found="Markdown" if format == "md" else "LaTeX",
                 allowed="csv, json or parquet",
                 next_step=f"name a file that ends so, or add --format csv: {name}.csv, say",
             )
@@ -144,7 +161,7 @@ def _rows(frame: pl.DataFrame, format: str) -> bytes:
 def report_format(path: Path, format: str | None = None) -> Format:
     """The named format, or the one that the file's ending names; UsageError if there is no such."""
     ending = path.suffix.lower().removeprefix(".")
-    name = format or {"htm": "html", "markdown": "md"}.get(ending, ending)
+    name = format or {"htm": "html", "markdown": "md", "latex": "tex"}.get(ending, ending)
     for known in FORMATS:
         if name == known:
             return known
@@ -160,14 +177,23 @@ def report_format(path: Path, format: str | None = None) -> Format:
 
 
 def _markdown_board(board: Board) -> str:
-    header = ["#", "experiment", *(plain(metric) for metric in board.metrics), "seeds"]
+    header = ["#", plain(board.heading), *(plain(metric) for metric in board.metrics), "seeds"]
     rows = [
         [entry.placing, plain(entry.label), *_figures(entry), plain(entry.progress)]
         for entry in board.entries
     ]
     rule = ["--:", "---", *("--:" for _ in board.metrics), "--:"]
-    lines = [f"### {plain(board.title)}", "", *map(markdown_row, [header, rule, *rows]), ""]
+    lines = [f"### {plain(board.full_title)}", "", *map(markdown_row, [header, rule, *rows]), ""]
     return "\n".join([*lines, plain("; ".join(board.notes)), ""])
+
+
+def _markdown_findings(findings: pl.DataFrame) -> str:
+    told = [f"- {_about(row)}{plain(row['finding'])}" for row in findings.iter_rows(named=True)]
+    return "\n".join(["### what was found", "", *told, ""])
+
+
+def _about(row: Mapping[str, str]) -> str:
+    return f"{plain(row['about'])}: " if row["about"] else ""
 
 
 def _markdown_failures(failures: pl.DataFrame) -> str:

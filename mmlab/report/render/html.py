@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 
+import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
@@ -24,11 +25,16 @@ from mmlab.report.page import Page
 from mmlab.report.pictures.charts import DOT_WIDTH
 from mmlab.report.pictures.picture import Picture
 
+#: Columns that a folded table has side by side, which paper has room for; sentences not folded.
+SIDE_BY_SIDE, FINDINGS = 4, 8
+#: Characters and lines from which on a label may scroll by itself.
+_LONG, _HIGH = 100, 4
+
 
 def render_page(page: Page) -> str:
     """The whole report as one HTML document."""
     environment = _environment()
-    script = environment.get_template("sort.js").render()
+    script = environment.get_template("page.js").render()
     policy = _policy(_source(script))
     return environment.get_template("page.html.j2").render(page=page, policy=policy)
 
@@ -63,10 +69,10 @@ def render_cards(cards: Sequence[Card], title: str) -> str:
     return template.render(policy=_policy("'none'"), **facts)
 
 
-def render_boards(boards: Iterable[Board], lacks: str | None = None) -> str:
-    """Boards with their style, or what they lack, for notebooks. Holds no script."""
+def render_boards(boards: Iterable[Board], findings: pl.DataFrame) -> str:
+    """Boards with their style, and what was found, for notebooks. Holds no script."""
     template = _environment().get_template("boards_fragment.html.j2")
-    return template.render(boards=list(boards), lacks=lacks)
+    return template.render(boards=list(boards), findings=findings["finding"].to_list())
 
 
 def _source(text: str) -> str:
@@ -84,8 +90,17 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(dot_width=DOT_WIDTH, failure_headings=FAILURE_HEADINGS)
+    limits = {"side_by_side": SIDE_BY_SIDE, "shown_findings": FINDINGS}
+    environment.globals.update(
+        limits, dot_width=DOT_WIDTH, failure_headings=FAILURE_HEADINGS, scrolls=_scrolls
+    )
     return environment
+
+
+def _scrolls(*texts: str) -> bool:
+    """Whether a label, or a prompt of these parts, must be reached by keyboard to be read whole."""
+    text = "".join(texts)
+    return len(text) > _LONG or text.count("\n") > _HIGH
 
 
 def _exact(value: object) -> object:

@@ -14,7 +14,7 @@ from mmlab.errors import visible
 from mmlab.report.boards.board import Board, Figure
 from mmlab.report.contents import FAILURE_HEADINGS, failure_cells
 
-_LABEL, _SEEDS = "experiment", "seeds"
+_SEEDS = "seeds"
 _GAP = 2
 
 
@@ -26,9 +26,9 @@ def draw_board(board: Board, width: int) -> Group:
     label_cells = _label_cells(board)
     if board_width(board) > width:
         # Half a line for metrics: a longer label is folded.
-        label_cells = min(label_cells, max(len(_LABEL), width // 2))
+        label_cells = min(label_cells, max(cell_len(visible(board.heading)), width // 2))
     blocks = list(_blocks(board, width - _frame_cells(board, label_cells)))
-    parts: list[RenderableType] = [Text(visible(board.title), style="bold underline")]
+    parts: list[RenderableType] = [Text(visible(board.full_title), style="bold underline")]
     for block in blocks:
         is_last = block is blocks[-1]
         parts += [_draw_block(board, block, label_cells, has_seeds=is_last), Text()]
@@ -43,7 +43,8 @@ def board_width(board: Board) -> int:
 
 
 def _label_cells(board: Board) -> int:
-    return max(len(_LABEL), *(cell_len(visible(entry.label)) for entry in board.entries))
+    labels = [board.heading, *(entry.label for entry in board.entries)]
+    return max(cell_len(visible(label)) for label in labels)
 
 
 def _frame_cells(board: Board, label_cells: int) -> int:
@@ -77,7 +78,7 @@ def _draw_block(
 ) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("#", justify="right", no_wrap=True)
-    table.add_column(_LABEL, overflow="fold", width=label_cells)
+    table.add_column(visible(board.heading), overflow="fold", width=label_cells)
     for column in columns:
         table.add_column(visible(board.metrics[column]), justify="right", no_wrap=True)
     if has_seeds:
@@ -94,6 +95,15 @@ def _draw_block(
 
 def _figure(figure: Figure) -> Text:
     return Text(figure.text, style="green" if figure.is_best else "")
+
+
+def draw_findings(findings: pl.DataFrame) -> Group:
+    """The sentences that a report begins with, each with what it is about."""
+    lines = [Text("what was found", style="bold underline")]
+    for row in findings.iter_rows(named=True):
+        about = Text(f"{visible(row['about'])}: " if row["about"] else "", style="dim")
+        lines.append(about + Text(visible(row["finding"])))
+    return Group(*lines)
 
 
 def draw_failures(failures: pl.DataFrame) -> Group:

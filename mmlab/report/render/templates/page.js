@@ -21,3 +21,11 @@ document.querySelectorAll("table.sortable th button").forEach((button) => {
     body.append(...rows);
   });
 });
+
+// Paper has no folds; what was open stays so. Style alone does it where no script may run.
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details:not([open])")];
+  folded.forEach((each) => { each.open = true; });
+});
+addEventListener("afterprint", () => folded.forEach((each) => { each.open = false; }));
