@@ -5,12 +5,10 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from markupsafe import Markup
 from PIL import Image
 from support.browser import A4_WIDTH, Browser, find_browser, is_required, running_browser
 from support.report_values import asked, identity, picture, ranked, record, record_fusion
@@ -38,21 +36,6 @@ CUT = """
 """
 
 
-SQUARE = Markup(
-    '<svg viewBox="0 0 900 300" width="900" height="300" role="img" aria-label="a square">'
-    '<rect width="300" height="300"/></svg>'
-)
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A picture, as the page takes it."""
-
-    title: str = "Quality against cost"
-    caption: str = "Up and left is better."
-    svg: Markup = SQUARE
-
-
 @pytest.fixture(scope="module")
 def page(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A page with all there is: gains, several seeds, failures, long names, labels and pictures."""
@@ -61,7 +44,7 @@ def page(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     with open_store(f"sqlite:///{folder / 'mmlab.db'}") as store:
         _plant(store)
         page = gather(store)
-    (folder / "report.html").write_text(render_page(replace(page, pictures=(Drawing(), Drawing()))))
+    (folder / "report.html").write_text(render_page(page))
     return folder / "report.html"
 
 

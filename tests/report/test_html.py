@@ -8,13 +8,13 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from markupsafe import Markup
 from support.report_values import picture, ranked, record
 
 from mmlab.report.page import gather
+from mmlab.report.pictures.picture import Picture
 from mmlab.report.render import html
 from mmlab.report.render.html import render_page
 from mmlab.report.results import Results
@@ -150,11 +150,11 @@ def test_a_report_is_written_without_torch(sqlite_url: str, tmp_path: Path) -> N
 
 def test_pictures_have_a_place_of_their_own(store: Store) -> None:
     record(store, ranked([1, 2]))
-    drawn = SimpleNamespace(title="a <b>", caption="read & see", svg=Markup("<svg></svg>"))
+    drawn = Picture("ab", "a <b>", "read & see", 20, 10, Markup("<path/>"))
     page = gather(store)
     assert 'id="pictures"' not in render_page(page)
     shown = render_page(replace(page, pictures=(drawn,)))
     assert 'href="#pictures"' in shown
-    assert "<svg></svg>" in shown.partition('id="pictures"')[2]
+    assert "<path/>" in shown.partition('id="pictures"')[2]
     assert "a &lt;b&gt;" in shown
     assert "read &amp; see" in shown
