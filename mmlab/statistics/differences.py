@@ -28,7 +28,8 @@ from mmlab.statistics.variance import SeedScatter
 
 TOO_FEW_DIFFERENCES = "too few differences to tell"
 #: With five clusters that differ, all one way, an exact test cannot reach 5 %.
-_FEWEST_DIFFERENCES = 6
+FEWEST_DIFFERENCES = 6
+ONE_SEED = "more seeds of the side that has one; they are not in it"
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def paired_difference(
     if absent is None and scale == "unbounded" and sorted(seeds) == [1, 2] and scatter is None:
         absent = without_seeds(value, min(seeds), *sizes)
     if absent is not None:
-        return _of_estimate(absent, seeds)
+        return of_estimate(absent, seeds)
     found = paired_limits(*sides, scale, scatter)
     differing = int(np.count_nonzero(sides[0].profile != sides[1].profile))
     reason, advice = _judge(found, squares, seeds, differing, scale)
@@ -109,10 +110,10 @@ def _judge(
     scale: Scale,
 ) -> tuple[str | None, str | None]:
     """What marks a difference, if anything does, and what would help."""
-    if scale == "share" and differing < _FEWEST_DIFFERENCES:
+    if scale == "share" and differing < FEWEST_DIFFERENCES:
         return TOO_FEW_DIFFERENCES, f"{differing} of {int(squares.clusters)} differ"
     if min(seeds) == 1 < max(seeds):
-        return None, "more seeds of the side that has one; they are not in it"
+        return None, ONE_SEED
     quantile = float(stdtrit(squares.clusters - 1, UPPER))
     alone = 2 * quantile * float(found.sample_error)
     width = float(found.high - found.low)
@@ -141,7 +142,7 @@ def unpaired_difference(
     value, seeds = one.value - other.value, (one.seeds, other.seeds)
     absent = next((side for side in sides if side.covers == "none"), None)
     if absent is not None:
-        return replace(_of_estimate(absent, seeds), value=value)
+        return replace(of_estimate(absent, seeds), value=value)
     low, high = unpaired_limits(_three(one), _three(other))
     return Difference(
         value=value,
@@ -183,7 +184,7 @@ def _estimate_side(
     return estimate_share(outcomes, clusters, scale=scale, scatter=scatter)
 
 
-def _of_estimate(absent: Estimate, seeds: tuple[int, int]) -> Difference:
+def of_estimate(absent: Estimate, seeds: tuple[int, int]) -> Difference:
     """A difference without an interval, for the reason that an estimate has none."""
     return Difference(
         value=absent.value,
