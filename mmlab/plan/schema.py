@@ -115,6 +115,9 @@ def _own_properties(kind: str) -> Json:
     properties: Json = cleaned(TABLES[kind].model_json_schema())["properties"]
     if kind == "evaluator":
         properties["dataset"] = _reference("dataset")
+        suite = properties["datasets"]
+        suite |= {"type": "object", "additionalProperties": _reference("dataset")}
+        suite.pop("anyOf", None)
     return properties
 
 

@@ -153,8 +153,10 @@ class CellEvaluation:
             lacking = lacking_splits(self.plan, name, self.splits)
             asked = replace(encoded, other=other, lacking=lacking)
             declared = self.plan.evaluators[name]
+            suite = self.plan.asked[name].suite
             for result in evaluator(subject, asked, name):
-                yield with_published(with_declared(result, declared), encoded.dataset)
+                told = with_published(with_declared(result, declared), encoded.dataset)
+                yield replace(told, suite=suite)
             if split is None:
                 yield from self._sections(subject, asked, name)
 

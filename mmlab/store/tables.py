@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: the only revision of a database that this program works with.
-REVISION = "0007"
+REVISION = "0009"
 
 metadata = MetaData(
     naming_convention={
@@ -335,6 +335,11 @@ evaluations = Table(
     Column(
         "main_metric", Text, comment="the metric quoted for that test set; NULL for the usual one"
     ),
+    Column(
+        "suite",
+        Text,
+        comment="JSON: keys of the datasets asked as one suite, its own included; NULL if alone",
+    ),
     UniqueConstraint("run_id", "evaluation_hash", "name", "condition"),
     Index(None, "protocol_hash"),
     Index(None, "run_id", "protocol_hash", "condition"),
@@ -525,11 +530,27 @@ skipped_samples = Table(
     comment="One row per run and sample that could not be read and was left out as the spec allows",
 )
 
+pictures = Table(
+    "pictures",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="number of the picture"),
+    Column("hash", Text, nullable=False, unique=True, comment="sha256 of the bytes"),
+    Column("size_bytes", Integer, nullable=False, comment="of the bytes"),
+    Column("image", LargeBinary, nullable=False, comment="a small picture, WebP bytes"),
+    comment="One row per small picture; several samples may have the same",
+)
+
 thumbnails = Table(
     "thumbnails",
     metadata,
     _key("samples.id", "the sample", is_primary=True),
-    Column("image", LargeBinary, nullable=False, comment="a small picture of it, WebP bytes"),
+    Column(
+        "place",
+        BigInteger,
+        nullable=False,
+        comment="63 bits of the sha256 of its id: the lowest stay where there is no room",
+    ),
+    _key("pictures.id", "its small picture"),
     comment="One row per sample that has a small picture, so that reports need no dataset",
 )
 

@@ -29,7 +29,7 @@ class Snapshot:
     def holds(self, before: Snapshot) -> bool:
         """Whether every table and view of before is there with its rows, in its columns."""
         return all(
-            _narrowed(self.rows.get(name, []), rows) == rows
+            _narrowed(self.rows.get(_now(name, rows), []), rows) == rows
             for name, rows in before.rows.items()
             if name not in _REWRITTEN
         )
@@ -37,6 +37,12 @@ class Snapshot:
 
 #: The database's description of itself, and its revision.
 _REWRITTEN = ("column_docs", "mmlab_alembic_version")
+
+
+def _now(name: str, rows: Sequence[Row]) -> str:
+    """Where the rows of a table are: a sample's picture is no part of `thumbnails` any more."""
+    has_image = bool(rows) and "image" in dict(rows[0])
+    return "sample_pictures" if name == "thumbnails" and has_image else name
 
 
 def _narrowed(rows: Sequence[Row], like: Sequence[Row]) -> list[Row]:
