@@ -7,14 +7,13 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from mmlab.metric import LOSS, Better, by_number, find
+from mmlab.metric import LOSS, OF_SUITE, Better, by_number, find
 from mmlab.plan.component import Resolved
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import OWN
 from mmlab.records import name_directions
 from mmlab.spec import TrainTable
 from mmlab.spec.faults import Fault, nearest, show
-from mmlab.spec.tables import OF_SUITE
 
 _WHERE = ("train", "best")
 _MODES: dict[Better, Literal["min", "max"]] = {"lower": "min", "higher": "max"}

@@ -6,13 +6,14 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from mmlab.metric import OF_SUITE
 from mmlab.plan.best_metric import best_faults, new_best_faults
 from mmlab.plan.component import Resolved
 from mmlab.plan.options import encoder_options
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS
 from mmlab.spec.faults import Fault, Where, nearest, show
-from mmlab.spec.tables import OF_SUITE, Asked
+from mmlab.spec.tables import Asked
 
 #: Names that torch.nn.ModuleDict uses itself, here in words so that checking needs no torch.
 MODULE_WORDS = frozenset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 from sqlalchemy import select
 
-from mmlab.metric import LEADERBOARD
+from mmlab.metric import LEADERBOARD, OF_SUITE
 from mmlab.report.frames import Runs, in_number, of_runs
 from mmlab.report.intervals import INTERVAL_KINDS, give_bounds, with_intervals
 from mmlab.store import Store
@@ -33,6 +33,8 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "group_hash": pl.String,
     "origin": pl.String,
     "evaluation": pl.String,
+    "suite": pl.String,
+    "dataset": pl.String,
     "condition": pl.String,
     "split": pl.String,
     "evaluator": pl.String,
@@ -98,6 +100,10 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
       rows together; null where samples do not tell. `is_best`: tied for first, where some are not.
     - `better`, `unit`, `board`: what the metric is, as the newest of these results declare it:
       "higher", "lower" or null, a share or another unit, and the table of a report it stands on.
+    - `suite`, `dataset`: of an evaluation of several datasets its name, and a dataset's key there.
+      Rows without a dataset are the mean over all of them, each weighing the same: of these
+      datasets, with new samples of each and new seeds. `reason` says which of them a group lacks,
+      which has no mean then.
     - `origin`: the tool that published the figures; null for runs executed here.
     - `test_set`, `main_metric`: what the samples are called elsewhere, and the metric quoted there.
     - `samples`, `skipped`: of one seed's evaluation; the largest where seeds differ.
@@ -119,8 +125,20 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
     board = board.join(
         progress(store, runs), on=list(SEED_GROUP), how="left", maintain_order="left"
     )
-    return _placed(with_intervals(store, board, COMPARISON)).select(
-        pl.col(name).cast(kind) for name, kind in SCHEMA.items()
+    told = with_intervals(store, _with_suites(board), COMPARISON)
+    if not told["suite"].is_null().all():
+        from mmlab.report.suites import suite_means  # only where there is one
+
+        told = pl.concat([told, suite_means(store, told)], how="diagonal_relaxed")
+    return _placed(told).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
+
+
+def _with_suites(board: pl.DataFrame) -> pl.DataFrame:
+    """Each row with its suite and its dataset there, as its evaluation is called."""
+    parts = pl.col("evaluation").str.split_exact(OF_SUITE, 1)
+    suite, dataset = (parts.struct.field(f"field_{place}") for place in (0, 1))
+    return board.with_columns(
+        pl.when(dataset.is_not_null()).then(suite).alias("suite"), dataset.alias("dataset")
     )
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mmlab.metric import OF_SUITE
 from mmlab.plugin import LARGEST_SIZE, Size, Split
 
 SCHEMA_VERSION = 1
@@ -199,10 +200,6 @@ class EvaluateTable(Component):
         ),
         WithoutEffect(),
     ] = None
-
-
-#: What stands between the name of a suite and that of one of its datasets.
-OF_SUITE = "/"
 
 
 @dataclass(frozen=True)

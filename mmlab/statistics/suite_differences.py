@@ -31,7 +31,13 @@ from mmlab.statistics.estimates import (
 )
 from mmlab.statistics.joint import Comparison, draw_means, draws_for, sample_variances, summed
 from mmlab.statistics.paired import DifferenceLimits, SeedPart, pseudo_pairs, sample_variance
-from mmlab.statistics.standing import Standing, standing_of
+from mmlab.statistics.standing import (
+    JointDifference,
+    Standing,
+    joined,
+    quantile_over,
+    standing_of,
+)
 from mmlab.statistics.suites import (
     OnDataset,
     SuiteParts,
@@ -42,7 +48,7 @@ from mmlab.statistics.suites import (
     suite_scatter,
     widest,
 )
-from mmlab.statistics.variance import SeedScatter, outlying, upper_square
+from mmlab.statistics.variance import POOL_ROWS, SeedScatter, outlying, upper_square
 
 
 def suite_difference_limits(
@@ -198,3 +204,29 @@ def suite_standing(rows: Sequence[Sequence[OnDataset]]) -> Standing:
         every, no = (True,) * count, (False,) * count
         return Standing(every, (1,) * count, (count,) * count, no, TOO_FEW_SAMPLES)
     return standing_of(compare_suites(rows))
+
+
+def suite_joint_differences(
+    rows: Sequence[Sequence[OnDataset]], pairs: Sequence[tuple[int, int]]
+) -> list[JointDifference]:
+    """Differences of pairs of rows over datasets that hold together: as `joint_differences`."""
+    if any(one.measured.profile.shape[-1] < fewest_clusters(one.scale) for one in rows[0]):
+        alone = [suite_difference(rows[i], rows[j]) for i, j in pairs]
+        return [JointDifference(one, None, None) for one in alone]
+    found = compare_suites(rows)
+    quantile = quantile_over(found, pairs)
+    is_pooled = len(rows) >= POOL_ROWS
+    return [
+        joined(
+            suite_difference(
+                rows[i],
+                rows[j],
+                found.scatter if is_pooled and not found.scatters_more[[i, j]].any() else None,
+            ),
+            found,
+            (i, j),
+            quantile,
+            is_bounded=True,
+        )
+        for i, j in pairs
+    ]

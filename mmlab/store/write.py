@@ -37,8 +37,14 @@ from mmlab.store.bulk import (
     nullable,
     to_json,
 )
-from mmlab.store.catalogue import Ids, declaration_ids, label_set, name_clusters, sample_ids
-from mmlab.store.pictures import keep_pictures
+from mmlab.store.catalogue import (
+    Ids,
+    declaration_ids,
+    keep_pictures,
+    label_set,
+    name_clusters,
+    sample_ids,
+)
 from mmlab.store.rows import ImportedRun
 from mmlab.store.runs import lock_done_run
 from mmlab.store.tables import (

@@ -13,6 +13,7 @@ import polars as pl
 from sqlalchemy import select
 
 from mmlab.metric import LEADERBOARD
+from mmlab.report.boards.suites import dataset_columns, is_suite, protocol_of, told_of
 from mmlab.report.boards.words import (
     Protocol,
     axis_number,
@@ -141,17 +142,35 @@ def boards(store: Store, board: pl.DataFrame) -> Iterable[Board]:
     for part in imported:
         by_subject.setdefault(_subject(part), []).append(part)
     shown: set[str] = set()
-    apart = _all_apart(store, own)
+    apart = _all_apart(store, own, board)
     for part, told in zip(own, apart, strict=True):
         beside = by_subject.get(_subject(part), [])
         shown |= {one["protocol_hash"][0] for one in beside}
-        yield replace(_board(part, beside), apart=told)
+        made = replace(_board(part, beside), apart=told)
+        yield _of_suite(board, part, made) if is_suite(part) else made
     others = [part for part in imported if part["protocol_hash"][0] not in shown]
-    for part, told in zip(others, _all_apart(store, others), strict=True):
+    for part, told in zip(others, _all_apart(store, others, board), strict=True):
         yield replace(_board(part, []), apart=told)
 
 
-def _all_apart(store: Store, parts: Sequence[pl.DataFrame]) -> list[tuple[str, ...]]:
+def _of_suite(board: pl.DataFrame, part: pl.DataFrame, made: Board) -> Board:
+    """The board of means, with a column for each dataset behind that of the main metric."""
+    columns = dataset_columns(board, part)
+    names = [column["metric"][0] for column in columns]
+    rows = _by_group(pl.concat([part, *columns]))
+    metrics = [made.main, *names, *made.metrics[1:]]
+    keys = dict.fromkeys(map(_key, part.iter_rows(named=True)))
+    figures = [tuple(_figure(rows[key].get(metric)) for metric in metrics) for key in keys]
+    entries = [
+        replace(entry, figures=own) for entry, own in zip(made.entries, figures, strict=True)
+    ]
+    told = (*made.remarks, *told_of(part))
+    return replace(made, metrics=tuple(metrics), entries=tuple(entries), remarks=told)
+
+
+def _all_apart(
+    store: Store, parts: Sequence[pl.DataFrame], board: pl.DataFrame
+) -> list[tuple[str, ...]]:
     """Of every comparison, why it is not comparable with the others of its name."""
     named: dict[tuple[str, str, str], list[_Part]] = {}
     made = [_Part(_name(part), part["protocol_hash"][0], part) for part in parts]
@@ -159,6 +178,11 @@ def _all_apart(store: Store, parts: Sequence[pl.DataFrame]) -> list[tuple[str, .
         named.setdefault(one.name, []).append(one)
     several = [one.protocol_hash for ones in named.values() if len(ones) > 1 for one in ones]
     protocols = _protocols(store, several)
+    protocols |= {
+        one.protocol_hash: protocol_of(board, one.rows)
+        for one in made
+        if one.protocol_hash in several and is_suite(one.rows)
+    }
     return [_apart(one, named[one.name], protocols) for one in made]
 
 

@@ -19,7 +19,7 @@ from mmlab import __version__
 from mmlab.report.boards.board import Board
 from mmlab.report.cards import Card
 from mmlab.report.charts import COLOURS, DOT_WIDTH, HEIGHT, WIDTH
-from mmlab.report.compare.tables import Section
+from mmlab.report.compare.details import Section
 from mmlab.report.contents import FAILURE_HEADINGS
 from mmlab.report.page import CURVED, DRAWN_SEEDS, Page
 
