@@ -27,13 +27,14 @@ from mmlab.plan.component import Resolved
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import Finder, component_faults
 from mmlab.plugin import Dataset, Sectioned
-from mmlab.records import EvaluationResult, Predictions, ScoreMeaning
+from mmlab.records import EvaluationResult, Predictions, ScoreMeaning, WantedPictures
 from mmlab.runner.score import of_section, with_declared, with_published
 from mmlab.spec import Asked, DatasetTable, EvaluateTable, Override, Spec, asked_of
 from mmlab.spec.checks import check_part
 from mmlab.spec.load import Checked, read_tables
 from mmlab.spec.overrides import Overridden
 from mmlab.spec.tables import PredictionsFile
+from mmlab.store.catalogue import place_of, room_bytes
 
 
 @dataclass(frozen=True)
@@ -163,6 +164,7 @@ def _as_encoded(dataset: Dataset, table: EvaluateTable, index: SampleIndex) -> E
         truths=known,
         captions={},
         targets=[sample.targets for sample in index.samples],
+        wanted=lambda ids: WantedPictures(sorted(ids, key=place_of), room_bytes()),
     )
 
 

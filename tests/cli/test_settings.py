@@ -75,7 +75,12 @@ def test_the_nearest_file_counts_and_a_pyproject_does_too(project: Path) -> None
     [
         (
             "databse = 'x'",
-            ("databse", "is no setting", "cache, db, device, lease, runs", "remove the key"),
+            (
+                "databse",
+                "is no setting",
+                "cache, db, device, lease, report.thumbnails, runs",
+                "remove the key",
+            ),
         ),
         ("db = 3", ("db", "a setting is a text", "3", "remove the key")),
         ("db = ", ("mmlab.toml", "cannot be read", "TOML", "correct the file")),

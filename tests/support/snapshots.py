@@ -36,7 +36,7 @@ class Snapshot:
 
 
 #: The database's description of itself, and its revision.
-_REWRITTEN = ("column_docs", "mmlab_alembic_version")
+_REWRITTEN = ("column_docs", "mmlab_alembic_version", "schema_revision")
 
 
 def _now(name: str, rows: Sequence[Row]) -> str:
