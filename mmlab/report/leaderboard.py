@@ -125,21 +125,14 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
     board = board.join(
         progress(store, runs), on=list(SEED_GROUP), how="left", maintain_order="left"
     )
-    told = with_intervals(store, _with_suites(board), COMPARISON)
-    if not told["suite"].is_null().all():
-        from mmlab.report.suites import suite_means  # only where there is one
+    told = with_intervals(store, board, COMPARISON)
+    if told["evaluation"].str.contains(OF_SUITE, literal=True).any():
+        from mmlab.report.suites import with_suites  # only where there may be one
 
-        told = pl.concat([told, suite_means(store, told)], how="diagonal_relaxed")
+        told = with_suites(store, told)
+    else:
+        told = told.with_columns(pl.lit(None).alias("suite"), pl.lit(None).alias("dataset"))
     return _placed(told).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
-
-
-def _with_suites(board: pl.DataFrame) -> pl.DataFrame:
-    """Each row with its suite and its dataset there, as its evaluation is called."""
-    parts = pl.col("evaluation").str.split_exact(OF_SUITE, 1)
-    suite, dataset = (parts.struct.field(f"field_{place}") for place in (0, 1))
-    return board.with_columns(
-        pl.when(dataset.is_not_null()).then(suite).alias("suite"), dataset.alias("dataset")
-    )
 
 
 def comparisons(board: pl.DataFrame) -> list[pl.DataFrame]:

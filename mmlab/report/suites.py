@@ -16,7 +16,7 @@ import polars as pl
 from sqlalchemy import select
 
 from mmlab.hashing import digest
-from mmlab.metric import LEADERBOARD, SHARE
+from mmlab.metric import LEADERBOARD, OF_SUITE, SHARE
 from mmlab.report.intervals import NO_MEAN, UNDEFINED, answered
 from mmlab.report.outcomes import Answered, Outcomes
 from mmlab.statistics.estimates import Scale, scale_of
@@ -55,22 +55,26 @@ def mean_condition(condition: str, datasets: int) -> str:
     return f"{condition}: {words}" if condition else words
 
 
-def suite_means(store: Store, board: pl.DataFrame) -> pl.DataFrame:
-    """Rows of a leaderboard for the means of its suites, in the columns of `board` and intervals.
+def with_suites(store: Store, board: pl.DataFrame) -> pl.DataFrame:
+    """A leaderboard with `suite` and `dataset` of each row, and with rows for the means of suites.
 
-    `board` has a row per group, comparison and metric, with declarations, progress and the numbers
-    of evaluations by seed. Only shares have a mean: other units are not the same on two datasets.
+    `board` has a row per group, comparison and metric, with declarations, progress, intervals and
+    the numbers of evaluations by seed. Only shares have a mean: other units are not the same on two
+    datasets. A name with a slash in it may be another tool's, and no suite's.
     """
-    is_shown = pl.col("suite").is_not_null() & (pl.col("board") == LEADERBOARD)
-    rows = board.filter(is_shown).to_dicts()
-    declared = _declared(store, [row["evaluation_id"] for row in rows])
+    declared = _declared(store, board["evaluation_id"].unique().to_list())
+    parts = pl.col("evaluation").str.split_exact(OF_SUITE, 1)
+    is_member = pl.col("evaluation_id").is_in(list(declared))
+    suite, dataset = (
+        pl.when(is_member).then(parts.struct.field(f"field_{place}")) for place in (0, 1)
+    )
+    told = board.with_columns(suite.alias("suite"), dataset.alias("dataset"))
     suites: dict[tuple[str, ...], list[Row]] = {}
-    for row in rows:
-        if keys := declared.get(row["evaluation_id"]):
-            key = (row["suite"], row["evaluator"], row["split"])
-            suites.setdefault(key, []).append({**row, "datasets": keys})
+    for row in told.filter(is_member, pl.col("board") == LEADERBOARD).to_dicts():
+        key = (row["suite"], row["evaluator"], row["split"])
+        suites.setdefault(key, []).append({**row, "datasets": declared[row["evaluation_id"]]})
     found = [one for each in suites.values() for one in _of_suite(store, each)]
-    return pl.DataFrame(found, schema=board.schema)
+    return pl.concat([told, pl.DataFrame(found, schema=told.schema)])
 
 
 def _declared(store: Store, evaluations: Sequence[int]) -> dict[int, list[str]]:

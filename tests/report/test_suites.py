@@ -164,6 +164,12 @@ def test_every_format_has_the_mean(sqlite_store: Store, tmp_path: Path, ending: 
         assert "mean over 2 datasets" in path.read_text()
 
 
+def test_a_name_of_another_tool_with_a_slash_is_no_suite(sqlite_store: Store) -> None:
+    record(sqlite_store, replace(asked("easy", [1, 2] * 20), suite=()))
+    found = leaderboard(sqlite_store)
+    assert found["suite"].null_count() == found["dataset"].null_count() == len(found) > 0
+
+
 def test_what_sections_of_one_dataset_are_asked_has_no_mean(sqlite_store: Store) -> None:
     section = replace(asked("easy", [1, 2] * 20), condition="spring", suite=())
     record(sqlite_store, asked("easy", [1, 2] * 20), asked("hard", [1, 2] * 20), section)

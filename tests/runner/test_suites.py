@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import select
 from support.lab import PAIRED, TOY, Lab
 
 from mmlab.cli import main
@@ -14,6 +15,7 @@ from mmlab.errors import MmlabError
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import plan_specs
 from mmlab.plan.schema import spec_schema
+from mmlab.store.views import run_evaluations
 
 SUITE = """[[evaluate]]
 use = "zero_shot"
@@ -46,7 +48,8 @@ def test_each_dataset_has_a_result_with_the_protocol_that_it_has_alone(sqlite_la
 def test_the_store_knows_which_datasets_were_asked_together(sqlite_lab: Lab) -> None:
     sqlite_lab.run_one(sqlite_lab.write("pairs", (*PAIRED[:5], SUITE, ONE_BY_ONE)))
     with sqlite_lab.store() as store:
-        rows = store.frame("SELECT evaluation, suite FROM run_evaluations ORDER BY evaluation_id")
+        row = run_evaluations.c
+        rows = store.frame(select(row.evaluation, row.suite).order_by(row.evaluation_id))
     named = json.dumps(["small", "other"])
     assert rows.rows() == [("suite/small", named), ("suite/other", named), ("alone", None)]
 

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 from support.report_values import ranked, record
 
 from mmlab.errors import UsageError
-from mmlab.store import Store
+from mmlab.store import Store, views
 from mmlab.store.catalogue import ROOM, place_of, room_bytes
+from mmlab.store.tables import pictures
 
 COUNT = 20
 
@@ -23,12 +25,13 @@ def ids() -> list[str]:
 
 def bring(store: Store, chosen: Sequence[str], cell: str, size: int = 100) -> None:
     """A run with pictures of some samples, each of its own and of so many bytes."""
-    pictures = {one: one.encode().ljust(size, b".") for one in chosen}
-    record(store, replace(ranked([1, 2] * (COUNT // 2)), thumbnails=pictures), cell=cell)
+    brought = {one: one.encode().ljust(size, b".") for one in chosen}
+    record(store, replace(ranked([1, 2] * (COUNT // 2)), thumbnails=brought), cell=cell)
 
 
 def kept(store: Store) -> dict[str, bytes]:
-    return dict(store.frame("SELECT sample, image FROM sample_pictures").iter_rows())
+    row = views.sample_pictures.c
+    return dict(store.frame(select(row.sample, row.image)).iter_rows())
 
 
 @pytest.mark.parametrize(
@@ -79,8 +82,7 @@ def test_the_order_of_runs_does_not_matter(
 def test_equal_pictures_are_stored_once(store: Store) -> None:
     record(store, replace(ranked([1, 2] * 10), thumbnails=dict.fromkeys(ids(), b"the same")))
     assert kept(store) == dict.fromkeys(ids(), b"the same")
-    count = store.frame("SELECT count(*) AS n, sum(size_bytes) AS size FROM pictures")
-    assert count.rows() == [(1, 8)]
+    assert store.frame(select(pictures.c.size_bytes)).rows() == [(8,)]
 
 
 def test_no_room_keeps_none(sqlite_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
