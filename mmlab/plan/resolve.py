@@ -305,8 +305,8 @@ def _tables(values: Values) -> Iterator[Placed]:
         yield "evaluator", EvaluateTable, where, table
         if isinstance(own := table.get("dataset"), Mapping):
             yield "dataset", DatasetTable, (*where, "dataset"), own
-        for (_, key), own in _parts(table, "datasets"):
-            yield "dataset", DatasetTable, (*where, "datasets", key), own
+        for path, suite in _parts(table, "datasets"):
+            yield "dataset", DatasetTable, (*where, *path), suite
 
 
 def _parts(values: Values, key: str) -> Iterator[tuple[Where, Values]]:

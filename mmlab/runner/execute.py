@@ -208,8 +208,8 @@ class CellExecutor:
         if self.cache is not None and self.group.size == 1:
             parts = (built, self.splits, self.device, precision)
             features = FeatureCacheForRun(self.cache, *parts, trains=trains)
-        parts = (self.splits, self.device, precision, features, self.say_once, pictures)
-        return CellEvaluation(built, *parts)
+        given = self.splits, self.device, precision, features, self.say_once, pictures
+        return CellEvaluation(built, *given)
 
     def precision(self, plan: Plan) -> str:
         """The precision of a cell on this device."""

@@ -181,8 +181,8 @@ def _notes(comparison: Comparison, verdicts: Sequence[Verdict]) -> Iterator[str]
         yield f"FORCED: they were not asked alike: {question.forced}"
     if dropped := comparison.dropped.get(question.name):
         yield f"{counted(dropped, 'sample')} left out, which not all sides have a value of"
-    for side, why in comparison.lacking.get(question.name, {}).items():
-        yield f"{side} has no mean, it {why}: a mean over fewer datasets is of something else"
+    for name, why in comparison.lacking.get(question.name, {}).items():
+        yield f"{name} has no mean, it {why}: a mean over fewer datasets is of something else"
     if comparison.left_out:
         names = listed(comparison.left_out)
         yield f"left out, asked nothing that {comparison.sides[0].name} was: {names}"
