@@ -12,8 +12,10 @@ from mmlab.store.views import sample_pictures
 SPEC = (
     '[dataset]\nuse = "emoji"\nlabels = "category"\n',
     '[encoders.image]\nuse = "convnet"\nimage_size = 16\nwidth = 8\nlevels = 1\n',
-    '[encoders.text]\nuse = "transformer"\nwidth = 8\ndepth = 1\nheads = 1\nlength = 4\n',
+    '[encoders.text]\nuse = "transformer"\nwidth = 8\ndepth = 1\nheads = 1\nlength = 12\n',
     '[fusion]\nuse = "inner_product"\ndim = 4\n',
+    '[[losses]]\nuse = "info_nce"\n',
+    "[train]\nmax_steps = 1\nbatch_size = 8\n",
 )
 ASKED = '[[evaluate]]\nuse = "zero_shot"\n'
 

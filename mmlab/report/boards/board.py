@@ -13,7 +13,6 @@ import polars as pl
 from sqlalchemy import select
 
 from mmlab.metric import LEADERBOARD
-from mmlab.report.boards.suites import dataset_columns, is_suite, protocol_of, told_of
 from mmlab.report.boards.words import (
     Protocol,
     axis_number,
@@ -147,14 +146,22 @@ def boards(store: Store, board: pl.DataFrame) -> Iterable[Board]:
         beside = by_subject.get(_subject(part), [])
         shown |= {one["protocol_hash"][0] for one in beside}
         made = replace(_board(part, beside), apart=told)
-        yield _of_suite(board, part, made) if is_suite(part) else made
+        yield _of_suite(board, part, made) if _is_suite(part) else made
     others = [part for part in imported if part["protocol_hash"][0] not in shown]
     for part, told in zip(others, _all_apart(store, others, board), strict=True):
         yield replace(_board(part, []), apart=told)
 
 
+def _is_suite(part: pl.DataFrame) -> bool:
+    """Whether the rows of a comparison are means over datasets."""
+    row = part.row(0, named=True)
+    return row["suite"] is not None and row["dataset"] is None
+
+
 def _of_suite(board: pl.DataFrame, part: pl.DataFrame, made: Board) -> Board:
     """The board of means, with a column for each dataset behind that of the main metric."""
+    from mmlab.report.boards.suites import dataset_columns, told_of  # only where there is one
+
     columns = dataset_columns(board, part)
     names = [column["metric"][0] for column in columns]
     rows = _by_group(pl.concat([part, *columns]))
@@ -178,11 +185,11 @@ def _all_apart(
         named.setdefault(one.name, []).append(one)
     several = [one.protocol_hash for ones in named.values() if len(ones) > 1 for one in ones]
     protocols = _protocols(store, several)
-    protocols |= {
-        one.protocol_hash: protocol_of(board, one.rows)
-        for one in made
-        if one.protocol_hash in several and is_suite(one.rows)
-    }
+    for one in made:
+        if one.protocol_hash in several and _is_suite(one.rows):
+            from mmlab.report.boards.suites import protocol_of  # only where there is one
+
+            protocols[one.protocol_hash] = protocol_of(board, one.rows)
     return [_apart(one, named[one.name], protocols) for one in made]
 
 

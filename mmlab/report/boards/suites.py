@@ -13,12 +13,6 @@ from mmlab.report.leaderboard import ordered_metrics
 ESTIMAND = "means are of these datasets, with new samples of each and new seeds"
 
 
-def is_suite(part: pl.DataFrame) -> bool:
-    """Whether the rows of a comparison are means over datasets."""
-    row = part.row(0, named=True)
-    return row["suite"] is not None and row["dataset"] is None
-
-
 def members(board: pl.DataFrame, part: pl.DataFrame) -> pl.DataFrame:
     """The rows of a leaderboard that the means of a comparison are of, by all metrics."""
     row = part.row(0, named=True)
