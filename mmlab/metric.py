@@ -21,6 +21,8 @@ Better = Literal["higher", "lower"]
 SHARE = "share"
 #: The board on which metrics stand unless they say otherwise.
 LEADERBOARD = "leaderboard"
+#: What stands between the name of a suite, an evaluation of several datasets, and one of these.
+OF_SUITE = "/"
 #: The board of conditions under which inputs are missing or noisy.
 ROBUSTNESS = "robustness"
 

@@ -206,6 +206,8 @@ class EvaluationResult:
     #: what the samples are called where others publish figures on them, and which metric they quote
     test_set: str | None = None
     main_metric: str | None = None
+    #: keys of the datasets of its suite, its own included; `name` is SUITE/KEY then
+    suite: Sequence[str] = ()
     targets: SampleTargets | None = None
     confusions: Confusions | None = None
     reliability: Reliability | None = None
@@ -215,6 +217,17 @@ class EvaluationResult:
     artifacts: Sequence[Artifact] = ()
     declared: Sequence[Metric] = ()
     declared_of_labels: Sequence[Metric] = ()
+
+
+@dataclass(frozen=True)
+class WantedPictures:
+    """Samples of which a small picture is to be kept, the most wanted first, and the room for all.
+
+    `samples` are the dataset's own ids; pictures of more than `room_bytes` together are in vain.
+    """
+
+    samples: Sequence[str]
+    room_bytes: int
 
 
 @dataclass(frozen=True)

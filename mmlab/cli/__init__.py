@@ -30,7 +30,7 @@ from mmlab.cli.output import (
     tell,
     verbosity_options,
 )
-from mmlab.cli.settings import defaults_by_verb, read_settings
+from mmlab.cli.settings import defaults_by_verb, named_in_environment, read_settings
 from mmlab.errors import (
     MmlabError,
     UsageError,
@@ -135,8 +135,10 @@ class Verbs(click.Group):
         try:
             _require_unicode(ctx.meta["mmlab.unfit"])
             with _kept_secret(ctx):
-                ctx.default_map = defaults_by_verb(read_settings(_here()), self.commands)
-                result: object = super().invoke(ctx)
+                settings = read_settings(_here())
+                ctx.default_map = defaults_by_verb(settings, self.commands)
+                with named_in_environment(settings):
+                    result: object = super().invoke(ctx)
         except MmlabError as error:
             fail(error)
         except click.UsageError as error:

@@ -21,6 +21,7 @@ from mmlab.cli.settings import NamedPath
 
 if TYPE_CHECKING:
     from mmlab.report.compare.comparison import Comparison
+    from mmlab.report.compare.tables import By
 
 
 @click.command(short_help="Is A better than B? Differences with intervals, tests and reasons.")
@@ -29,9 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--by",
     type=click.Choice(["label", "sample", "dataset"]),
-    default="dataset",
-    show_default=True,
-    help="Also show which labels, confusions and samples changed.",
+    help="Also show what changed by label, by sample, or a row for each dataset.",
 )
 @click.option("--force", is_flag=True, help="Compare in spite of different protocols, and say so.")
 @click.option(
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 def compare(
     sides: tuple[str, ...],
     metric: str | None,
-    by: str,
+    by: By | None,
     force: bool,
     fail_on: str | None,
     out: Path | None,
@@ -72,22 +71,21 @@ def compare(
     from mmlab.store import open_store
 
     with open_store(db) as store:
-        is_page = out is not None and out.suffix.lower() == ".html"
-        with_details = by != "dataset" or as_json or is_page  # a page draws what lies behind
-        found = compare_sides(store, sides, metric=metric, force=force, with_details=with_details)
+        needs_details = by in ("label", "sample") or as_json or out is not None
+        found = compare_sides(store, sides, metric=metric, force=force, with_details=needs_details)
         where = store.url_display
     if out is not None:
-        _write(found, out)
+        _write(found, out, by)
     elif as_json:
         print_json(**_facts(found))
     else:
         say(f"results in {where}")
-        _show(found)
+        _show(found, by)
     if fail_on and found.has_regression:
         click.get_current_context().exit(1)
 
 
-def _show(found: Comparison) -> None:
+def _show(found: Comparison, by: By | None) -> None:
     from mmlab.errors import visible
     from mmlab.report.compare.tables import sections, summary
     from mmlab.report.render.compared import draw_section
@@ -95,7 +93,7 @@ def _show(found: Comparison) -> None:
     out = console(pipe_width=PIPE_WIDTH)
     for line in summary(found):
         out.print(visible(line), markup=False, highlight=False, soft_wrap=True)
-    for section in sections(found):
+    for section in sections(found, by):
         out.print()
         out.print(draw_section(section))
 
@@ -106,8 +104,8 @@ def _facts(found: Comparison) -> dict[str, object]:
     return facts_of(found)
 
 
-def _write(found: Comparison, out: Path) -> None:
+def _write(found: Comparison, out: Path, by: By | None) -> None:
     from mmlab.report.render.compared import write_comparison
 
-    write_comparison(found, out)
+    write_comparison(found, out, by)
     say(f"wrote {out}")

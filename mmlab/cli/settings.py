@@ -3,6 +3,9 @@
     db = "results/mmlab.db"      # a path is relative to the file
     device = "cuda"
 
+    [report]
+    thumbnails = "64 MiB"        # room for small pictures in the database
+
 Or the same under `[tool.mmlab]` of a pyproject.toml. Options on the command line and environment
 variables win over them. They say where results go, never what an experiment is.
 """
@@ -11,7 +14,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -21,8 +25,10 @@ import click
 from mmlab.errors import UsageError, explain, shows_password
 
 #: What may be set, as options are named; those in PATHS are relative to the file.
-SETTINGS = ("cache", "db", "device", "lease", "runs")
+SETTINGS = ("cache", "db", "device", "lease", "report.thumbnails", "runs")
 PATHS = ("cache", "db", "runs")
+#: The variables of those that are no options.
+VARIABLES: Mapping[str, str] = {"report.thumbnails": "MMLAB_THUMBNAILS"}
 #: The verbs that have others below them, which cannot be asked without importing them.
 BELOW = {
     "db": ("init", "upgrade", "current", "grants", "runs"),
@@ -43,8 +49,31 @@ def read_settings(folder: Path) -> dict[str, str]:
         for name in ("mmlab.toml", "pyproject.toml"):
             found = _read(parent / name)
             if found is not None:
-                return {key: _checked(parent / name, key, found[key]) for key in found}
+                flat = _flat(parent / name, found)
+                return {key: _checked(parent / name, key, flat[key]) for key in flat}
     return {}
+
+
+def _flat(path: Path, found: Mapping[str, object]) -> dict[str, object]:
+    """The settings by their names: those of [report] are "report.KEY"."""
+    report = found.get("report", {})
+    if not isinstance(report, Mapping):
+        raise UsageError(_unknown(path, "report", report))
+    rest = {key: value for key, value in found.items() if key != "report"}
+    return {**rest, **{f"report.{key}": value for key, value in report.items()}}
+
+
+@contextmanager
+def named_in_environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Settings that no option has, in the environment of the command; what it names wins."""
+    given = {VARIABLES[key]: value for key, value in settings.items() if key in VARIABLES}
+    new = {name: value for name, value in given.items() if name not in os.environ}
+    os.environ.update(new)
+    try:
+        yield
+    finally:
+        for name in new:
+            os.environ.pop(name, None)
 
 
 def defaults_by_verb(settings: Mapping[str, str], verbs: Iterable[str]) -> dict[str, Any]:

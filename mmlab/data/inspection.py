@@ -33,7 +33,7 @@ from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import Finder, component_faults
 from mmlab.plugin import SPLITS, Dataset, Outlined, Split
 from mmlab.records import cell_name
-from mmlab.spec import Cell, Override, Spec, expand, load_spec
+from mmlab.spec import Cell, Override, Spec, asked_of, expand, load_spec
 
 #: Samples that are shown.
 SHOWN = 5
@@ -121,12 +121,12 @@ def find_uses(path: Path, overrides: Sequence[Override]) -> list[Use]:
         finder = Finder(path, cell.source.document, registry)
         resolved = finder.find("dataset", cell.spec.dataset, "dataset")
         own = {
-            f"the data of {table.name or table.use}": (
-                finder.find("dataset", table.dataset, "evaluate", position, "dataset"),
-                table.split,
+            f"the data of {one.name}": (
+                finder.find("dataset", one.table.dataset, *one.data),
+                one.table.split,
             )
-            for position, table in enumerate(cell.spec.evaluate)
-            if table.dataset is not None
+            for one in asked_of(cell.spec.evaluate)
+            if one.table.dataset is not None
         }
         finder.raise_faults()
         use = uses.setdefault(family_of(resolved), Use(resolved, registry))

@@ -18,6 +18,7 @@ from mmlab.data.tables import CachedSplit, FeatureTable, join_rows, take_rows
 from mmlab.errors import DataError, explain
 from mmlab.evaluate.subject import EvaluatedModel, Piece, Work
 from mmlab.plugin import Batch, Dataset, Features, Sample, Split
+from mmlab.records import WantedPictures
 
 
 def _no_other(split: Split) -> Encoded:
@@ -46,6 +47,9 @@ class Encoded:
     other: Callable[[Split], Encoded] = _no_other
     #: Splits that an evaluator would read besides, and that have no samples.
     lacking: frozenset[Split] = frozenset()
+    #: Of which of some samples, by id, whoever keeps results wants a small picture; where nobody
+    #: says so, of as many as an evaluator's `cards` says.
+    wanted: Callable[[Sequence[str]], WantedPictures] | None = None
 
     def section(self, rows: Sequence[int]) -> Encoded:
         """Some of the samples alone. Sections of other splits are not looked for."""

@@ -1,14 +1,15 @@
 """The result of ranked labels: what classification, zero-shot and probes share.
 
-They differ only in where the scores come from: a head's predictions are made here. A few samples
-bring a thumbnail, so that a report needs no dataset.
+They differ only in where the scores come from: a head's predictions are made here. Samples bring a
+thumbnail where whoever keeps results wants one, so that a report needs no dataset.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -26,7 +27,7 @@ from mmlab.evaluate.metrics import count_confusions, measure, measure_labels, me
 from mmlab.evaluate.ranked import RankedLabels, TrueLabels
 from mmlab.evaluate.subject import EvaluatedModel, check_features
 from mmlab.plugin import Dataset
-from mmlab.records import EvaluationResult, Rankings, SampleResults
+from mmlab.records import EvaluationResult, Rankings, SampleResults, WantedPictures
 
 KeptOption = Annotated[int, Field(ge=1, le=1000, description="labels kept per sample")]
 
@@ -67,7 +68,9 @@ def make_result(labelling: Labelling, truths: TrueLabels, ranked: RankedLabels) 
         label_metrics={key: values.astype(np.float32) for key, values in per_label.items()},
         confusions=count_confusions(ranked, len(labels)),
         reliability=measure_reliability(ranked),
-        thumbnails=make_thumbnails(encoded.dataset, ids, labelling.indexes, labelling.cards),
+        thumbnails=make_thumbnails(
+            encoded.dataset, ids, labelling.indexes, labelling.cards, encoded.wanted
+        ),
         scores=ranked.matrix,
     )
 
@@ -118,25 +121,52 @@ def predict(subject: EvaluatedModel, encoded: Encoded, indexes: Sequence[int]) -
     return torch.cat(parts)
 
 
-CardsOption = Annotated[int, Field(ge=0, le=1000, description="samples with a picture")]
+CardsOption = Annotated[
+    int,
+    Field(ge=0, le=1000, description="0: no small pictures; else of all that there is room for"),
+]
 
 #: Longest side, in pixels.
 SIDE = 128
 
 
 def make_thumbnails(
-    dataset: Dataset, ids: Sequence[str], indexes: Sequence[int], count: int
+    dataset: Dataset,
+    ids: Sequence[str],
+    indexes: Sequence[int],
+    count: int,
+    wanted: Callable[[Sequence[str]], WantedPictures] | None = None,
 ) -> dict[str, bytes]:
-    """WebP bytes by id for up to `count` results; `indexes` are their samples in the dataset.
+    """WebP bytes by id of the results that a picture is wanted of; `indexes` are their samples.
 
-    The ids with the smallest sha256 are chosen: a choice that looks random, is the same in every
-    run, and hardly changes when samples are added. Empty where the dataset has no images.
+    Where nobody says which, the `count` ids with the smallest sha256: a choice that looks random,
+    is the same in every run, and hardly changes when samples are added. Empty for a `count` of 0,
+    and where the dataset has no images. What there is no room for is not made.
     """
-    if "image" not in dataset.modalities:
+    if not count or "image" not in dataset.modalities:
         return {}
-    order = sorted(range(len(ids)), key=lambda row: hashlib.sha256(ids[row].encode()).digest())
-    found = {ids[row]: thumbnail(dataset, indexes[row]) for row in order[:count]}
-    return {key: picture for key, picture in found.items() if picture is not None}
+    if wanted is None:
+        chosen = sorted(ids, key=lambda one: hashlib.sha256(one.encode()).digest())[:count]
+        asked = WantedPictures(chosen, sys.maxsize)
+    else:
+        asked = wanted(ids)
+    return _made(dataset, asked, dict(zip(ids, indexes, strict=True)))
+
+
+def _made(dataset: Dataset, asked: WantedPictures, indexes: Mapping[str, int]) -> dict[str, bytes]:
+    """Pictures in the order in which they are wanted, until their room is filled."""
+    of_index: dict[int, bytes | None] = {}  # captions of one picture share it
+    found, left = dict[str, bytes](), asked.room_bytes
+    for one in asked.samples:
+        index = indexes[one]
+        if index not in of_index:
+            of_index[index] = thumbnail(dataset, index)
+            left -= len(of_index[index] or b"")
+        if left < 0:
+            break
+        if (picture := of_index[index]) is not None:
+            found[one] = picture
+    return found
 
 
 def thumbnail(dataset: Dataset, index: int) -> bytes | None:

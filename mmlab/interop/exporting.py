@@ -198,6 +198,8 @@ def _dataset(detail: RunDetail, evaluation: EvaluationRow) -> str:
     if detail.run.origin:  # predictions of somebody else's model say what they are of
         return str(evaluation.subject.get("dataset", evaluation.name))
     tables = cast(Sequence[Mapping[str, object]], detail.resolved.get("evaluate", []))
-    mine = next((t for t in tables if evaluation.name in (t.get("name"), t.get("use"))), {})
-    table = mine.get("dataset") or detail.resolved.get("dataset") or {}
+    name, _, key = evaluation.name.partition("/")  # of a suite it is SUITE/DATASET
+    mine = next((t for t in tables if name in (t.get("name"), t.get("use"))), {})
+    suite = cast(Mapping[str, object], mine.get("datasets") or {})
+    table = suite.get(key) or mine.get("dataset") or detail.resolved.get("dataset") or {}
     return str(cast(Mapping[str, object], table).get("use", evaluation.name))

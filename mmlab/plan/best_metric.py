@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from mmlab.metric import LOSS, Better, by_number, find
+from mmlab.metric import LOSS, OF_SUITE, Better, by_number, find
 from mmlab.plan.component import Resolved
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import OWN
@@ -200,13 +200,18 @@ def _suggest_name(plan: Plan, name: str, slash: str, metric: str) -> str | None:
     """What was meant, with the metric as it is written; only a whole "loss" has none."""
     if name == "loss":
         return f"{metric}/loss" if metric in plan.losses and len(plan.losses) > 1 else "loss"
-    known = [*plan.evaluators, *(plan.losses if slash else ["loss"])]
+    known = [*_alone(plan), *(plan.losses if slash else ["loss"])]
     nearby = nearest(name, known)
     return f"{nearby}{slash}{metric}" if nearby else None
 
 
+def _alone(plan: Plan) -> dict[str, Resolved]:
+    """The evaluators of one dataset each: no weights are chosen by a suite of other data."""
+    return {name: one for name, one in plan.evaluators.items() if OF_SUITE not in name}
+
+
 def _allowed(plan: Plan) -> str:
-    names = {"LOSS/SCALAR": plan.losses, "EVALUATION/METRIC": plan.evaluators}
+    names = {"LOSS/SCALAR": plan.losses, "EVALUATION/METRIC": _alone(plan)}
     forms = [f"{form} of {', '.join(known)}" for form, known in names.items() if known]
     return "; ".join(['"loss"', *forms])
 
@@ -215,7 +220,7 @@ def _say_example(plan: Plan, best: str) -> str:
     """To write the loss, or a metric of this spec: the one most like what is written."""
     metrics = {
         pattern: f"{name}/{pattern}"
-        for name, evaluator in reversed([*plan.evaluators.items()])  # the first has the last word
+        for name, evaluator in reversed([*_alone(plan).items()])  # the first has the last word
         for pattern in _metrics(plan, evaluator)
         if "*" not in pattern
     }

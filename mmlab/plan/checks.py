@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from mmlab.metric import OF_SUITE
 from mmlab.plan.best_metric import best_faults, new_best_faults
 from mmlab.plan.component import Resolved
 from mmlab.plan.options import encoder_options
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS
 from mmlab.spec.faults import Fault, Where, nearest, show
+from mmlab.spec.tables import Asked
 
 #: Names that torch.nn.ModuleDict uses itself, here in words so that checking needs no torch.
 MODULE_WORDS = frozenset(
@@ -93,7 +95,7 @@ def contradictions(plan: Plan) -> list[Fault]:
         words = loss.declares("reads")
         faults += _other_heads(plan, ("losses", position), f"the loss {name!r}", words)
         faults += _unknown_encoders(("losses", position), loss, tuple(plan.encoders))
-    faults += unmet_needs(plan, plan.evaluators)
+    faults += unmet_needs(plan, plan.evaluators, plan.asked.values())
     if plan.cell.budget is not None and plan.width_option in spec.fusion.options:
         faults.append(_matched_width(plan, str(plan.width_option)))
     faults += _unshared(plan)
@@ -105,11 +107,15 @@ def new_contradictions(plan: Plan) -> list[Fault]:
     return [*_idle_nesterov(plan), *too_many_workers(plan), *new_best_faults(plan)]
 
 
-def unmet_needs(plan: Plan, evaluators: Mapping[str, Resolved]) -> list[Fault]:
-    """What evaluators read and the model of a plan does not give; places count the evaluators."""
+def unmet_needs(
+    plan: Plan, evaluators: Mapping[str, Resolved], asked: Iterable[Asked]
+) -> list[Fault]:
+    """What evaluators read and the model of a plan does not give, each table told once."""
     gives, faults = _gives(plan), list[Fault]()
-    for position, (name, evaluator) in enumerate(evaluators.items()):
-        path, who = ("evaluate", position), f"the evaluator {name!r}"
+    first = {one.position: one for one in reversed([*asked])}
+    for position, one in sorted(first.items()):
+        evaluator, written = evaluators[one.name], one.name.partition(OF_SUITE)[0]
+        path, who = ("evaluate", position), f"the evaluator {written!r}"
         words = evaluator.declares("needs")
         needs = {
             _TRAINED[need] if need in gives & _TRAINED.keys() else need

@@ -12,7 +12,7 @@ from typing import Any
 from mmlab.errors import explain
 from mmlab.plan.component import Resolved
 from mmlab.records import Match
-from mmlab.spec import Cell, EvaluateTable, LossTable
+from mmlab.spec import Asked, Cell, EvaluateTable, LossTable, asked_of
 from mmlab.spec.faults import Where
 from mmlab.spec.places import Place, describe, render_explained
 
@@ -52,9 +52,14 @@ class Plan:
         return {table.name or table.use: table for table in self.cell.spec.losses}
 
     @property
+    def asked(self) -> dict[str, Asked]:
+        """The spec's evaluations by name; of a suite one for each of its datasets."""
+        return {one.name: one for one in asked_of(self.cell.spec.evaluate)}
+
+    @property
     def evaluate_tables(self) -> dict[str, EvaluateTable]:
-        """The spec's evaluate tables by name."""
-        return {table.name or table.use: table for table in self.cell.spec.evaluate}
+        """The tables of the spec's evaluations by name, each with one dataset or none."""
+        return {name: one.table for name, one in self.asked.items()}
 
     @property
     def reads(self) -> frozenset[str]:
@@ -95,7 +100,8 @@ class Plan:
     def _written(self, where: Sequence[str]) -> Place:
         path: Where = tuple(where)
         if where[0] == "evaluate":
-            path = ("evaluate", list(self.evaluators).index(where[1]), *where[2:])
+            one = self.asked[where[1]]
+            path = one.data if where[2:] == ("dataset",) else ("evaluate", one.position, *where[2:])
         return self.cell.source.document.place(path)
 
     def components(self) -> Iterator[tuple[Where, Resolved]]:
@@ -110,7 +116,7 @@ class Plan:
             yield ("train", "optimizer"), self.optimizer
         if self.schedule is not None:
             yield ("train", "schedule"), self.schedule
-        for position, (name, evaluator) in enumerate(self.evaluators.items()):
-            yield ("evaluate", position), evaluator
+        for name, one in self.asked.items():
+            yield ("evaluate", one.position), self.evaluators[name]
             if name in self.evaluate_datasets:
-                yield ("evaluate", position, "dataset"), self.evaluate_datasets[name]
+                yield one.data, self.evaluate_datasets[name]

@@ -21,7 +21,17 @@ from mmlab.plan.options import check_options, nested_options
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plugin import Nested
-from mmlab.spec import Cell, Component, DatasetTable, Override, Spec, SpecFile, expand, load_spec
+from mmlab.spec import (
+    Cell,
+    Component,
+    DatasetTable,
+    Override,
+    Spec,
+    SpecFile,
+    asked_of,
+    expand,
+    load_spec,
+)
 from mmlab.spec.document import Document, Values
 from mmlab.spec.faults import Fault, Where
 from mmlab.spec.places import render_located
@@ -104,8 +114,10 @@ def check_machine(plan: Plan, registry: Registry) -> None:
 
 def _find_all(finder: Finder, spec: Spec) -> dict[str, Any]:  # Any: the fields of a Plan
     """Every component of a spec, by the field of the plan that holds it."""
-    evaluate = [(table.name or table.use, i, table) for i, table in enumerate(spec.evaluate)]
-    train = spec.train
+    asked, train = asked_of(spec.evaluate), spec.train
+    written = [
+        finder.find("evaluator", table, "evaluate", i) for i, table in enumerate(spec.evaluate)
+    ]
     return {
         "dataset": finder.find("dataset", spec.dataset, "dataset"),
         "encoders": {
@@ -120,13 +132,11 @@ def _find_all(finder: Finder, spec: Spec) -> dict[str, Any]:  # Any: the fields 
         },
         "optimizer": train and finder.find("optimizer", train.optimizer, "train", "optimizer"),
         "schedule": train and finder.find("schedule", train.schedule, "train", "schedule"),
-        "evaluators": {
-            name: finder.find("evaluator", table, "evaluate", i) for name, i, table in evaluate
-        },
+        "evaluators": {one.name: written[one.position] for one in asked},
         "evaluate_datasets": {
-            name: finder.find("dataset", table.dataset, "evaluate", i, "dataset")
-            for name, i, table in evaluate
-            if table.dataset is not None
+            one.name: finder.find("dataset", one.table.dataset, *one.data)
+            for one in asked
+            if one.table.dataset is not None
         },
     }
 
@@ -295,6 +305,8 @@ def _tables(values: Values) -> Iterator[Placed]:
         yield "evaluator", EvaluateTable, where, table
         if isinstance(own := table.get("dataset"), Mapping):
             yield "dataset", DatasetTable, (*where, "dataset"), own
+        for path, suite in _parts(table, "datasets"):
+            yield "dataset", DatasetTable, (*where, *path), suite
 
 
 def _parts(values: Values, key: str) -> Iterator[tuple[Where, Values]]:

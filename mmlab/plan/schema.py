@@ -115,6 +115,8 @@ def _own_properties(kind: str) -> Json:
     properties: Json = cleaned(TABLES[kind].model_json_schema())["properties"]
     if kind == "evaluator":
         properties["dataset"] = _reference("dataset")
+        suite = _renamed(properties["datasets"], "DatasetTable", "dataset")
+        properties["datasets"] = {**suite, "additionalProperties": False}
     return properties
 
 

@@ -78,11 +78,11 @@ def _of_comparison(store: Store, part: pl.DataFrame) -> Iterator[tuple[object, .
     outcomes = Outcomes.read(store, numbers) if numbers else None
     for rows in part.partition_by("metric", maintain_order=True):
         asked = rows.to_dicts()
-        answers = [_answered(outcomes, row) if outcomes else None for row in asked]
+        answers = [answered(outcomes, row) if outcomes else None for row in asked]
         yield from _of_metric(asked, answers)
 
 
-def _answered(outcomes: Outcomes, row: Row) -> Answered | None:
+def answered(outcomes: Outcomes, row: Row) -> Answered | None:
     """The samples of a row whose mean, or in each seed whose median, its metric is.
 
     Where it is not quite that there are none: an mse over targets of which some are unknown weighs

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import select
 
-from mmlab.metric import LEADERBOARD
+from mmlab.metric import LEADERBOARD, OF_SUITE
 from mmlab.report.frames import Runs, group_costs, in_number, of_runs
 from mmlab.report.intervals import INTERVAL_KINDS, give_bounds, with_intervals
 from mmlab.store import Store
@@ -35,6 +35,8 @@ SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "group_hash": pl.String,
     "origin": pl.String,
     "evaluation": pl.String,
+    "suite": pl.String,
+    "dataset": pl.String,
     "condition": pl.String,
     "split": pl.String,
     "evaluator": pl.String,
@@ -104,6 +106,10 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
       rows together; null where samples do not tell. `is_best`: tied for first, where some are not.
     - `better`, `unit`, `board`: what the metric is, as the newest of these results declare it:
       "higher", "lower" or null, a share or another unit, and the table of a report it stands on.
+    - `suite`, `dataset`: of an evaluation of several datasets its name, and a dataset's key there.
+      Rows without a dataset are the mean over all of them, each weighing the same: of these
+      datasets, with new samples of each and new seeds. `reason` says which of them a group lacks,
+      which has no mean then.
     - `origin`: the tool that published the figures; null for runs executed here.
     - `test_set`, `main_metric`: what the samples are called elsewhere, and the metric quoted there.
     - `samples`, `skipped`: of one seed's evaluation; the largest where seeds differ.
@@ -125,9 +131,14 @@ def leaderboard(store: Store, runs: Runs = None) -> pl.DataFrame:
     board = give_bounds(_with_declarations(store, board, values))
     for beside in (progress(store, runs), group_costs(store, runs)):
         board = board.join(beside, on=list(SEED_GROUP), how="left", maintain_order="left")
-    return _placed(with_intervals(store, board, COMPARISON)).select(
-        pl.col(name).cast(kind) for name, kind in SCHEMA.items()
-    )
+    told = with_intervals(store, board, COMPARISON)
+    if told["evaluation"].str.contains(OF_SUITE, literal=True).any():
+        from mmlab.report.suites import with_suites  # only where there may be one
+
+        told = with_suites(store, told)
+    else:
+        told = told.with_columns(pl.lit(None).alias("suite"), pl.lit(None).alias("dataset"))
+    return _placed(told).select(pl.col(name).cast(kind) for name, kind in SCHEMA.items())
 
 
 def comparisons(board: pl.DataFrame) -> list[pl.DataFrame]:

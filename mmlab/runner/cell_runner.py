@@ -209,7 +209,7 @@ class CellRunner:
         detail = coordinator.run_detail(row.run_id)
         built = rebuild(plan, detail, coordinator, runs, self.splits)
         built.step.to(self.device)
-        evaluation = self.executor.evaluation(built)
+        evaluation = self.executor.evaluation(built, coordinator.wanted_pictures)
         evaluation.check(missing)
         table = plan.cell.spec.train
         parts = PartsOfRun(coordinator, runs, row.run_id, missing)

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from mmlab.errors import RunError, StoreError, explain
 from mmlab.metric import Metric
-from mmlab.records import Artifact, EvaluationResult, Progress, SkippedSample
+from mmlab.plugin import Split
+from mmlab.records import Artifact, EvaluationResult, Progress, SkippedSample, WantedPictures
 from mmlab.runner.coordinator import Display
 from mmlab.runner.leftovers import clear_leftovers
 from mmlab.runner.runs_folder import RunsFolder
@@ -211,6 +212,15 @@ class StoreCoordinator:
     def trained_experiments(self) -> list[str]:
         """The experiments of which a run is done and has weights."""
         return self.store.trained_experiments()
+
+    def wanted_pictures(
+        self, dataset_revision: str, split: Split, ids: Sequence[str]
+    ) -> WantedPictures:
+        """Which of some samples have no small picture and would keep one; none if it is away."""
+        try:
+            return self.store.with_patience(0).wanted_pictures(dataset_revision, split, ids)
+        except StoreError:  # no result waits for a picture
+            return WantedPictures((), 0)
 
     # --- a cell becomes a run ---------------------------------------------------------------
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from mmlab.metric import Metric
-from mmlab.records import Artifact, EvaluationResult, Progress, SkippedSample
+from mmlab.plugin import Split
+from mmlab.records import Artifact, EvaluationResult, Progress, SkippedSample, WantedPictures
 from mmlab.spec import Override
 from mmlab.store import (
     BestWeights,
@@ -122,6 +123,11 @@ class Coordinator(Notes, Protocol):
 
     def trained_experiments(self) -> list[str]:
         """The experiments of which a run is done and has weights."""
+
+    def wanted_pictures(
+        self, dataset_revision: str, split: Split, ids: Sequence[str]
+    ) -> WantedPictures:
+        """Which of some samples have no small picture and would keep one; none if it is away."""
 
     # --- a cell becomes a run ---------------------------------------------------------------
 

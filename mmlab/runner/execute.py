@@ -31,13 +31,13 @@ from mmlab.model.width import count_parameters
 from mmlab.plan.best_metric import train_table
 from mmlab.plan.component import oom_as_fault
 from mmlab.plan.plan import Plan
-from mmlab.plugin import Batch, Outlined
-from mmlab.records import EvaluationResult, Progress
+from mmlab.plugin import Batch, Outlined, Split
+from mmlab.records import EvaluationResult, Progress, WantedPictures
 from mmlab.runner.checkpoints import Saved, share
 from mmlab.runner.keeper import Keeper
 from mmlab.runner.kept import FeatureCache, FeatureCacheForRun
 from mmlab.runner.provenance import describe_weights, peak_memory_bytes, reset_peak_memory
-from mmlab.runner.score import CellEvaluation, PartsOfRun
+from mmlab.runner.score import CellEvaluation, PartsOfRun, Pictures
 from mmlab.spec import TrainTable
 from mmlab.train.loop import Trainer, train
 from mmlab.train.parallel import gather_state, shard_state
@@ -69,6 +69,11 @@ class Record(Protocol):
 
     def parts_of_run(self) -> PartsOfRun | None:
         """Where evaluations keep what takes long, if this process keeps any."""
+
+    def wanted_pictures(
+        self, dataset_revision: str, split: Split, ids: Sequence[str]
+    ) -> WantedPictures:
+        """Of which of some samples a small picture is wanted."""
 
     def finish(
         self,
@@ -106,6 +111,12 @@ class Unrecorded:
 
     def parts_of_run(self) -> PartsOfRun | None:
         """None."""
+
+    def wanted_pictures(
+        self, dataset_revision: str, split: Split, ids: Sequence[str]
+    ) -> WantedPictures:
+        """Of none."""
+        return WantedPictures((), 0)
 
     def finish(
         self,
@@ -172,7 +183,8 @@ class CellExecutor:
                 room.fits()
                 built.step.to(self.device)
             origins = self._tell_weights(built, initial)
-            evaluation = self.evaluation(built, trains=table is not None)
+            pictures = record.wanted_pictures
+            evaluation = self.evaluation(built, pictures, trains=table is not None)
             evaluation.check(wanted)
             self._tell_cut_texts(built)
             if table is not None:
@@ -185,7 +197,9 @@ class CellExecutor:
         numbers["kept_features"] = kept
         record.finish(results, numbers, summary.best_step)
 
-    def evaluation(self, built: BuiltCell, *, trains: bool = False) -> CellEvaluation:
+    def evaluation(
+        self, built: BuiltCell, pictures: Pictures, *, trains: bool = False
+    ) -> CellEvaluation:
         """What evaluates a built cell, with what is kept of its data, about to be trained or not.
 
         Several processes keep none: each would have to know what the others have.
@@ -194,7 +208,8 @@ class CellExecutor:
         if self.cache is not None and self.group.size == 1:
             parts = (built, self.splits, self.device, precision)
             features = FeatureCacheForRun(self.cache, *parts, trains=trains)
-        return CellEvaluation(built, self.splits, self.device, precision, features, self.say_once)
+        given = self.splits, self.device, precision, features, self.say_once, pictures
+        return CellEvaluation(built, *given)
 
     def precision(self, plan: Plan) -> str:
         """The precision of a cell on this device."""

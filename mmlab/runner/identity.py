@@ -164,8 +164,8 @@ def _weights(described: Content, source: InitialWeights | None) -> Content:
 def _evaluation(plan: Plan, name: str) -> dict[str, Content]:
     """An evaluation, and the dataset of its own if it has one: the train hash has the spec's."""
     components, table = dict(plan.components()), plan.evaluate_tables[name]
-    where: Where = ("evaluate", list(plan.evaluators).index(name))
-    own = components.get((*where, "dataset"))
+    where: Where = ("evaluate", plan.asked[name].position)
+    own = plan.evaluate_datasets.get(name)
     # Its dataset may come from a file that asks more, which has one for all its evaluations.
     bare = SpecContent(components).table(table.model_copy(update={"dataset": None}), where)
     return {**bare, "name": name, "dataset": own.content() if own else None}

@@ -27,13 +27,14 @@ from mmlab.plan.component import Resolved
 from mmlab.plan.registry import BUILTINS, Registry
 from mmlab.plan.resolve import Finder, component_faults
 from mmlab.plugin import Dataset, Sectioned
-from mmlab.records import EvaluationResult, Predictions, ScoreMeaning
+from mmlab.records import EvaluationResult, Predictions, ScoreMeaning, WantedPictures
 from mmlab.runner.score import of_section, with_declared, with_published
-from mmlab.spec import DatasetTable, EvaluateTable, Override, Spec
+from mmlab.spec import Asked, DatasetTable, EvaluateTable, Override, Spec, asked_of
 from mmlab.spec.checks import check_part
 from mmlab.spec.load import Checked, read_tables
 from mmlab.spec.overrides import Overridden
 from mmlab.spec.tables import PredictionsFile
+from mmlab.store.catalogue import place_of, room_bytes
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class AskedOfForeign:
     asked: ForeignQuestion
     encoded: Encoded
     takes_part: npt.NDArray[np.bool_]
+    suite: tuple[str, ...] = ()
 
     @property
     def dataset(self) -> Dataset:
@@ -72,12 +74,11 @@ def read_asked(
     more_faults = partial(component_faults, registry, path)
     tables, overridden = read_tables(path, _check_file, overrides, more_faults)
     finder = Finder(path, overridden.document, registry)
-    position, table = _chosen(path, tables.evaluate, evaluation)
-    where: tuple[str | int, ...] = ("evaluate", position)
-    resolved = _find_dataset(path, finder, tables.dataset, table, position)
-    evaluator = finder.find("evaluator", table, *where)
+    chosen = _chosen(path, asked_of(tables.evaluate), evaluation)
+    table, name = chosen.table, chosen.name
+    resolved = _find_dataset(path, finder, tables.dataset, chosen)
+    evaluator = finder.find("evaluator", table, "evaluate", chosen.position)
     finder.raise_faults()
-    name = table.name or table.use
     splits = Splits(note)
     dataset = splits.get(resolved, table.split)
     if not dataset.labels:
@@ -88,23 +89,23 @@ def read_asked(
     if not takes_part.any():
         needed = f"a known label and {' or '.join(sorted(asked.needs))}"
         raise nothing_left(name, len(takes_part), needed)
-    return AskedOfForeign(name, resolved.entry.name, evaluator, asked, encoded, takes_part)
+    parts = evaluator, asked, encoded, takes_part, chosen.suite
+    return AskedOfForeign(name, resolved.entry.name, *parts)
 
 
 def _check_file(overridden: Overridden) -> Checked[Spec | PredictionsFile]:
     return Checked(*check_part(overridden.document, PredictionsFile))
 
 
-def _chosen(
-    path: Path, tables: Sequence[EvaluateTable], name: str | None
-) -> tuple[int, EvaluateTable]:
-    """The evaluation of a name, or the only one that may rank labels, and its place."""
-    if not tables and name is None:
-        return 0, EvaluateTable(use="classification")
-    named = {table.name or table.use: (i, table) for i, table in enumerate(tables)}
+def _chosen(path: Path, asked: Sequence[Asked], name: str | None) -> Asked:
+    """The evaluation of a name, or the only one that may rank labels."""
+    if not asked and name is None:
+        return Asked("classification", 0, EvaluateTable(use="classification"))
+    named = {one.name: one for one in asked}
     if name is not None and name in named:
         return named[name]
-    fitting = [each for each in named.values() if each[1].use in ("classification", "zero_shot")]
+    rankers = ("classification", "zero_shot")
+    fitting = [each for each in named.values() if each.table.use in rankers]
     if name is None and len(fitting) == 1:
         return fitting[0]
     if name is None and len(named) == 1:
@@ -120,12 +121,10 @@ def _chosen(
     )
 
 
-def _find_dataset(
-    path: Path, finder: Finder, given: DatasetTable | None, table: EvaluateTable, position: int
-) -> Resolved:
+def _find_dataset(path: Path, finder: Finder, given: DatasetTable | None, asked: Asked) -> Resolved:
     """The evaluation's own dataset, or the file's."""
-    if table.dataset is not None:
-        found = finder.find("dataset", table.dataset, "evaluate", position, "dataset")
+    if asked.table.dataset is not None:
+        found = finder.find("dataset", asked.table.dataset, *asked.data)
     elif given is not None:
         found = finder.find("dataset", given, "dataset")
     else:
@@ -165,6 +164,7 @@ def _as_encoded(dataset: Dataset, table: EvaluateTable, index: SampleIndex) -> E
         truths=known,
         captions={},
         targets=[sample.targets for sample in index.samples],
+        wanted=lambda ids: WantedPictures(sorted(ids, key=place_of), room_bytes()),
     )
 
 
@@ -189,8 +189,8 @@ def foreign_results(
 ) -> list[EvaluationResult]:
     """The result of all samples, and of each section of the data alone, as a run has them."""
     rows = np.flatnonzero(asked.takes_part)
-    whole = _result(asked, asked.encoded, rows, answer)
-    return [with_published(whole, asked.dataset), *_section_results(asked, answer, note)]
+    whole = with_published(_result(asked, asked.encoded, rows, answer), asked.dataset)
+    return [replace(whole, suite=asked.suite), *_section_results(asked, answer, note)]
 
 
 def _section_results(

@@ -22,7 +22,7 @@ from mmlab.runner.cells import plan_of
 from mmlab.runner.coordinator import Coordinator, Ended
 from mmlab.runner.identity import Confirmer
 from mmlab.runner.surroundings import Surroundings
-from mmlab.spec import DatasetTable, EvaluateTable, Spec
+from mmlab.spec import DatasetTable, EvaluateTable, Spec, asked_of
 from mmlab.spec.checks import check_part
 from mmlab.spec.document import Document
 from mmlab.spec.faults import Fault
@@ -110,8 +110,7 @@ def add_evaluations(
     asked: dict[str, Path] = {}
     for path in paths:
         request = read_request(path, registry)
-        for table in request.evaluate:
-            name = table.name or table.use
+        for name in (one.name for one in asked_of(request.evaluate)):
             if name in asked:
                 raise _asked_twice(name, path, asked[name])
             asked[name] = path
@@ -123,25 +122,28 @@ def _with_request(plan: Plan, request: Request, registry: Registry) -> Plan:
     finder = Finder(request.path, request.document, registry)
     given = _dataset(plan, request, finder)
     evaluators, datasets = dict[str, Resolved](), dict[str, Resolved]()
-    for position, table in enumerate(request.evaluate):
-        name = table.name or table.use
-        evaluators[name] = finder.find("evaluator", table, "evaluate", position)
+    asked = asked_of(request.evaluate)
+    for one in asked:
+        where = ("evaluate", one.position)
+        evaluators[one.name] = finder.find("evaluator", one.table, *where)
         own = given
-        if table.dataset is not None:
-            own = finder.find("dataset", table.dataset, "evaluate", position, "dataset")
+        if one.table.dataset is not None:
+            own = finder.find("dataset", one.table.dataset, *one.data)
         if own is not None:
-            datasets[name] = own
+            datasets[one.name] = own
     finder.raise_faults()
-    finder.faults += unmet_needs(plan, evaluators)
+    finder.faults += unmet_needs(plan, evaluators, asked)
     finder.raise_faults()
-    kept = {name: d for name, d in plan.evaluate_datasets.items() if name not in evaluators}
-    tables = {**plan.evaluate_tables, **{t.name or t.use: t for t in request.evaluate}}
-    spec = plan.cell.spec.model_copy(update={"evaluate": list(tables.values())})
+    written = {t.name or t.use: t for t in (*plan.cell.spec.evaluate, *request.evaluate)}
+    spec = plan.cell.spec.model_copy(update={"evaluate": list(written.values())})
+    before = {name: d for name, d in plan.evaluate_datasets.items() if name not in evaluators}
+    found, data = {**plan.evaluators, **evaluators}, {**before, **datasets}
+    names = [one.name for one in asked_of(spec.evaluate)]  # without what a suite had before
     return replace(
         plan,
         cell=replace(plan.cell, spec=spec),
-        evaluators={**plan.evaluators, **evaluators},
-        evaluate_datasets={**kept, **datasets},
+        evaluators={name: found[name] for name in names},
+        evaluate_datasets={name: data[name] for name in names if name in data},
     )
 
 

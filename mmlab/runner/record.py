@@ -19,7 +19,8 @@ from mmlab.files import sync_names
 from mmlab.metric import LOSS, Metric
 from mmlab.model.weights import load_weights, save_weights
 from mmlab.plan.plan import Plan
-from mmlab.records import Artifact, EvaluationResult, Progress, SkippedSample
+from mmlab.plugin import Split
+from mmlab.records import Artifact, EvaluationResult, Progress, SkippedSample, WantedPictures
 from mmlab.runner.checkpoints import Checkpoints, Saved
 from mmlab.runner.coordinator import Coordinator
 from mmlab.runner.keeper import Keeper
@@ -98,6 +99,12 @@ class RunRecord:
         """Where evaluations keep what takes long."""
         run_id = self.claim.run_id
         return PartsOfRun(self.coordinator, self.runs, run_id, self.wanted, is_executed=True)
+
+    def wanted_pictures(
+        self, dataset_revision: str, split: Split, ids: Sequence[str]
+    ) -> WantedPictures:
+        """Of which of some samples a small picture is wanted."""
+        return self.coordinator.wanted_pictures(dataset_revision, split, ids)
 
     def finish(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -25,7 +25,7 @@ from mmlab.plan.best_metric import undefined_best
 from mmlab.plan.component import Resolved
 from mmlab.plan.plan import Plan
 from mmlab.plugin import Batch, Dataset, Published, Sectioned, Split
-from mmlab.records import EvaluationResult
+from mmlab.records import EvaluationResult, WantedPictures
 from mmlab.runner.coordinator import Coordinator
 from mmlab.runner.kept import FeatureCacheForRun
 from mmlab.runner.kept_encode import PART_SECONDS, Lasting, WhenLong, describe_model
@@ -93,8 +93,15 @@ class PartsOfRun:
         return self.runs / self.run_id / PARTS_FOLDER / self.hashes[name][:16]
 
 
+#: Of which samples, by revision, split and ids, a small picture is wanted.
+Pictures = Callable[[str, Split, Sequence[str]], WantedPictures]
+
+
 class CellEvaluation:
-    """Evaluators of one built cell; a split is encoded once however many evaluators read it."""
+    """Evaluators of one built cell; a split is encoded once however many evaluators read it.
+
+    `pictures` says of which samples of a revision and a split a small picture is wanted.
+    """
 
     def __init__(
         self,
@@ -104,7 +111,9 @@ class CellEvaluation:
         precision: str,
         features: FeatureCacheForRun | None = None,
         note: Callable[[str], None] = lambda text: None,
+        pictures: Pictures | None = None,
     ) -> None:
+        self.pictures = pictures
         self.built = built
         self.note = note
         self.features = features
@@ -151,12 +160,20 @@ class CellEvaluation:
             evaluator = self._evaluator(name, cards=split is None)
             other = partial(self._encode, subject, known, name)
             lacking = lacking_splits(self.plan, name, self.splits)
-            asked = replace(encoded, other=other, lacking=lacking)
+            asked = replace(encoded, other=other, lacking=lacking, wanted=self._wanted(encoded))
             declared = self.plan.evaluators[name]
+            suite = self.plan.asked[name].suite
             for result in evaluator(subject, asked, name):
-                yield with_published(with_declared(result, declared), encoded.dataset)
+                told = with_published(with_declared(result, declared), encoded.dataset)
+                yield replace(told, suite=suite)
             if split is None:
                 yield from self._sections(subject, asked, name)
+
+    def _wanted(self, encoded: Encoded) -> Callable[[Sequence[str]], WantedPictures] | None:
+        """Which samples of a split a small picture is wanted of, if somebody knows."""
+        if self.pictures is None:
+            return None
+        return partial(self.pictures, encoded.dataset.revision, encoded.split)
 
     def _sections(
         self, subject: EvaluatedModel, encoded: Encoded, name: str

@@ -10,6 +10,7 @@ from mmlab.spec.load import SpecFile as SpecFile
 from mmlab.spec.load import expand as expand
 from mmlab.spec.load import load_spec as load_spec
 from mmlab.spec.overrides import Override as Override
+from mmlab.spec.tables import Asked as Asked
 from mmlab.spec.tables import Component as Component
 from mmlab.spec.tables import DatasetTable as DatasetTable
 from mmlab.spec.tables import EncoderTable as EncoderTable
@@ -23,3 +24,4 @@ from mmlab.spec.tables import Table as Table
 from mmlab.spec.tables import TrainTable as TrainTable
 from mmlab.spec.tables import WeightsTable as WeightsTable
 from mmlab.spec.tables import WithoutEffect as WithoutEffect
+from mmlab.spec.tables import asked_of as asked_of

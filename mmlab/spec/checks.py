@@ -58,6 +58,7 @@ def _contradictions(values: Values) -> Iterator[Fault]:
     yield from _unknown_inputs(values)
     for table in ("losses", "evaluate"):
         yield from _repeated_names(values, table)
+    yield from _two_data(values)
     yield from _uneven_parts(_table(values, "train"))
     for key, encoder in _table(values, "encoders").items():
         if not isinstance(encoder, Mapping):
@@ -195,6 +196,19 @@ def _unknown_inputs(values: Values) -> Iterator[Fault]:
     for position, key in _repeated(inputs):
         where = ("fusion", "inputs", position)
         yield Fault(where, "named twice", show(key), allowed, "remove the repetition")
+
+
+def _two_data(values: Values) -> Iterator[Fault]:
+    """Evaluations that name one dataset and a suite of them."""
+    for position, table in enumerate(_array(values, "evaluate")):
+        if isinstance(table, Mapping) and {"dataset", "datasets"} <= table.keys():
+            yield Fault(
+                ("evaluate", position, "datasets"),
+                "an evaluation has one dataset, or a suite of them",
+                found="dataset and datasets",
+                allowed="one of them",
+                next_step="move `dataset` into `datasets`, under a name of its own",
+            )
 
 
 def _repeated(items: list[object]) -> Iterator[tuple[int, object]]:

@@ -7,13 +7,14 @@ checked against its factory when the component is known. What several keys must 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mmlab.metric import OF_SUITE
 from mmlab.plugin import LARGEST_SIZE, Size, Split
 
 SCHEMA_VERSION = 1
@@ -182,6 +183,15 @@ class EvaluateTable(Component):
     dataset: Annotated[DatasetTable | None, Field(description="other data than the spec's own")] = (
         None
     )
+    datasets: Annotated[
+        dict[Name, DatasetTable] | None,
+        Field(
+            min_length=1,
+            max_length=1000,
+            description="a suite: each of these data is asked by itself, and told with their mean",
+        ),
+        WithoutEffect(),  # each is asked as `dataset` is
+    ] = None
     part_size: Annotated[
         Positive | None,
         Field(
@@ -190,6 +200,43 @@ class EvaluateTable(Component):
         ),
         WithoutEffect(),
     ] = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One evaluation: a table of a spec, or one dataset of a table that names a suite of them.
+
+    `table` is as if it named this dataset alone; `position` is the place of the table that is
+    written, and `dataset` that of the dataset's table in it. `suite` are the keys of the datasets
+    that are asked with it, its own included.
+    """
+
+    name: str
+    position: int
+    table: EvaluateTable
+    dataset: tuple[str, ...] = ("dataset",)
+    suite: tuple[str, ...] = ()
+
+    @property
+    def data(self) -> tuple[str | int, ...]:
+        """Where the table of its own dataset is written, if it has one."""
+        return ("evaluate", self.position, *self.dataset)
+
+
+def asked_of(tables: Sequence[EvaluateTable]) -> list[Asked]:
+    """The evaluations of a spec's tables, in their order; those of a suite are SUITE/DATASET."""
+    return [one for position, table in enumerate(tables) for one in _asked(position, table)]
+
+
+def _asked(position: int, table: EvaluateTable) -> Iterator[Asked]:
+    name = table.name or table.use
+    if table.datasets is None:
+        yield Asked(name, position, table)
+        return
+    for key, dataset in table.datasets.items():
+        whole = f"{name}{OF_SUITE}{key}"
+        single = table.model_copy(update={"name": whole, "dataset": dataset, "datasets": None})
+        yield Asked(whole, position, single, ("datasets", key), tuple(table.datasets))
 
 
 #: The tables of components of which mmlab reads more than `use`, by kind.

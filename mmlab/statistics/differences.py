@@ -31,6 +31,7 @@ from mmlab.statistics.shares import estimate_share
 from mmlab.statistics.variance import SeedScatter
 
 TOO_FEW_DIFFERENCES = "too few differences to tell"
+ONE_SEED = "more seeds of the side that has one; they are not in it"
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def paired_difference(
     if absent is None and scale == "unbounded" and sorted(seeds) == [1, 2] and scatter is None:
         absent = without_seeds(value, min(seeds), *sizes)
     if absent is not None:
-        return _of_estimate(absent, seeds)
+        return of_estimate(absent, seeds)
     found = paired_limits(*sides, scale, scatter)
     differ = int(np.count_nonzero(sides[0].profile != sides[1].profile))
     reason, advice = _judge(found, squares, seeds, differ, scale)
@@ -128,7 +129,7 @@ def _judge(
     if scale != "unbounded" and differ < FEWEST_DIFFERING:
         return TOO_FEW_DIFFERENCES, f"{differ} of {int(squares.clusters)} differ"
     if min(seeds) == 1 < max(seeds):
-        return None, "more seeds of the side that has one; they are not in it"
+        return None, ONE_SEED
     quantile = float(stdtrit(squares.clusters - 1, UPPER))
     alone = 2 * quantile * float(found.sample_error)
     width = float(found.high - found.low)
@@ -157,7 +158,7 @@ def unpaired_difference(
     value, seeds = one.value - other.value, (one.seeds, other.seeds)
     absent = next((side for side in sides if side.covers == "none"), None)
     if absent is not None:
-        return replace(_of_estimate(absent, seeds), value=value)
+        return replace(of_estimate(absent, seeds), value=value)
     low, high = unpaired_limits(_three(one), _three(other))
     return Difference(
         value=value,
@@ -199,7 +200,7 @@ def _estimate_side(
     return estimate_share(outcomes, clusters, scale=scale, scatter=scatter)
 
 
-def _of_estimate(absent: Estimate, seeds: tuple[int, int]) -> Difference:
+def of_estimate(absent: Estimate, seeds: tuple[int, int]) -> Difference:
     """A difference without an interval, for the reason that an estimate has none."""
     return Difference(
         value=absent.value,

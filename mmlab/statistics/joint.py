@@ -8,6 +8,7 @@ drawn with the uncertainty of its own variance, so that few seeds make wide draw
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,37 +61,42 @@ def compare_rows(rows: Measured, scale: Scale = "share", draws: int | None = Non
     covariance = np.atleast_2d(np.cov(rows.profile))  # (K, K)
     difference = squares.mean[:, None] - squares.mean
     pseudo = pseudo_pairs(scale, size, np.minimum.outer(squares.seeds, squares.seeds))
-    of_samples = _sample_variances(covariance, difference, clusters, pseudo)
+    of_samples = sample_variances(covariance, difference, clusters, pseudo)
     own_size = clusters + pseudo_pairs(scale, size, squares.seeds)
     is_own = scattered_more(squares, scale)
     scatter = pooled_scatter(rows_of(squares, ~is_own), scale)
     shared = seed_part(squares, scale, own_size, scatter)
     own = seed_part(squares, scale, own_size, None)
     seeds = _chosen(shared, own, is_own)
-    count = draws or (_DRAWS if len(covariance) <= _FEW_ROWS else _FEWER_DRAWS)
-    variance = of_samples + _summed(seeds.total - seeds.noise)
-    is_known = variance > _ROUNDING * _summed(np.diag(covariance)) / clusters
+    count = draws or draws_for(len(covariance))
+    variance = of_samples + summed(seeds.total - seeds.noise)
+    is_known = variance > _ROUNDING * summed(np.diag(covariance)) / clusters
     error = np.sqrt(np.where(is_known, variance, np.inf))
     np.fill_diagonal(error, 1.0)
+    means = [(covariance / clusters, float(clusters[0]) - 1)]
     return Comparison(
         difference=difference * clusters / (clusters + pseudo),
         error=error,
-        draws=_draws(covariance / clusters, float(clusters[0]) - 1, seeds, is_own, count),
+        draws=draw_means(means, seeds, is_own, count),
         scatters_more=is_own,
         scatter=scatter,
     )
 
 
-def _summed(of_rows: Array) -> Array:
+def draws_for(rows: int) -> int:
+    """How many draws a comparison of so many rows has."""
+    return _DRAWS if rows <= _FEW_ROWS else _FEWER_DRAWS
+
+
+def summed(of_rows: Array) -> Array:
+    """What two rows have together, (K, K)."""
     return np.asarray(of_rows[:, None] + of_rows)
 
 
-def _sample_variances(
-    covariance: Array, difference: Array, clusters: Array, pseudo: Array
-) -> Array:
+def sample_variances(covariance: Array, difference: Array, clusters: Array, pseudo: Array) -> Array:
     """Of every paired difference, from the rows' covariance over clusters."""
     own = np.diag(covariance)
-    square = np.maximum(_summed(own) - 2 * covariance, 0.0) * (clusters - 1)
+    square = np.maximum(summed(own) - 2 * covariance, 0.0) * (clusters - 1)
     return sample_variance(square, difference, clusters, pseudo)
 
 
@@ -102,14 +108,23 @@ def _chosen(shared: SeedPart, own: SeedPart, is_own: npt.NDArray[np.bool_]) -> S
     )
 
 
-def _draws(
-    covariance: Array, freedom: float, seeds: SeedPart, is_own: npt.NDArray[np.bool_], count: int
+def draw_means(
+    means: Sequence[tuple[Array, float]],
+    seeds: SeedPart,
+    is_own: npt.NDArray[np.bool_],
+    count: int,
 ) -> Array:
-    """Draws (K, count) of the rows' means around the truth, from a fixed stream."""
-    rows = len(covariance)
+    """Draws (K, count) of the rows' means around the truth, from a fixed stream.
+
+    `means` are covariances of means over independent samples, and their degrees of freedom: what is
+    drawn is the sum of these means.
+    """
+    rows = len(is_own)
     stream = np.random.default_rng(rows)
-    of_samples = _root(covariance) @ stream.standard_normal((rows, count))
-    of_samples *= np.sqrt(freedom / stream.chisquare(freedom, count))
+    of_samples = np.zeros((rows, count))
+    for covariance, freedom in means:
+        drawn = _root(covariance) @ stream.standard_normal((rows, count))
+        of_samples += drawn * np.sqrt(freedom / stream.chisquare(freedom, count))
     if not seeds.total.any():
         return np.asarray(of_samples)
     # The variance of seeds is known as badly as its freedom says: one draw of it for those that

@@ -53,9 +53,14 @@ def share_limits(
     shrunk = shrink(squares, scale)
     variance = variance_of_mean(squares, shrunk, scale, scatter)
     size = shrunk.mean * (1 - shrunk.mean) / variance.total * squares.clusters / shrunk.clusters
-    low, high = _wilson(squares.mean, size, stdtrit(variance.freedom, UPPER))
-    low, high = _not_inside_poisson(low, high, squares.mean, size)
-    return ShareLimits(np.maximum(low, 0.0), np.minimum(high, 1.0), size, variance.freedom)
+    low, high = wilson_limits(squares.mean, size, stdtrit(variance.freedom, UPPER))
+    return ShareLimits(low, high, size, variance.freedom)
+
+
+def wilson_limits(share: Array, size: Array, quantile: Array) -> tuple[Array, Array]:
+    """Wilson's limits of shares of an effective size, and Poisson's near 0 and 1; in [0, 1]."""
+    low, high = _not_inside_poisson(*_wilson(share, size, quantile), share, size)
+    return np.maximum(low, 0.0), np.minimum(high, 1.0)
 
 
 def _wilson(share: Array, size: Array, quantile: Array) -> tuple[Array, Array]:

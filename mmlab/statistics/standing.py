@@ -153,11 +153,12 @@ def joint_differences(
         alone = [paired_difference(rows[i], rows[j], clusters, scale=scale) for i, j in pairs]
         return [JointDifference(one, None, None) for one in alone]
     found = compare_rows(measured, scale)
-    quantile = _quantile_over(found, pairs)
+    quantile = quantile_over(found, pairs)
     return [_joint(rows, pair, clusters, scale, found, quantile) for pair in pairs]
 
 
-def _quantile_over(found: Comparison, pairs: Sequence[tuple[int, int]]) -> float:
+def quantile_over(found: Comparison, pairs: Sequence[tuple[int, int]]) -> float:
+    """How many standard errors limits are apart that hold for all of these pairs together."""
     largest = np.zeros(found.draws.shape[1])
     for one, other in pairs:
         t = np.abs(found.draws[one] - found.draws[other]) / found.error[one, other]
@@ -178,10 +179,22 @@ def _joint(
     is_pooled = len(rows) >= POOL_ROWS and not found.scatters_more[[one, other]].any()
     scatter = found.scatter if is_pooled else None
     single = paired_difference(rows[one], rows[other], clusters, scale=scale, scatter=scatter)
+    return joined(single, found, pair, quantile, is_bounded=scale != "unbounded")
+
+
+def joined(
+    single: Difference,
+    found: Comparison,
+    pair: tuple[int, int],
+    quantile: float,
+    *,
+    is_bounded: bool,
+) -> JointDifference:
+    """A difference with limits that hold together with those of other pairs."""
     if single.low is None or single.high is None:
         return JointDifference(single, None, None)
     half = quantile * found.error[pair]
     low, high = found.difference[pair] - half, found.difference[pair] + half
-    if scale != "unbounded":
+    if is_bounded:
         low, high = max(low, -1.0), min(high, 1.0)
     return JointDifference(single, float(min(low, single.low)), float(max(high, single.high)))

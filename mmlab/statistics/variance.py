@@ -122,15 +122,23 @@ def scattered_more(squares: MeanSquares, scale: Scale = "share") -> npt.NDArray[
     """
     shrunk = shrink(squares, scale)
     own = np.broadcast_to(squares.seeds - 1, squares.mean.shape)
-    above = own * (shrunk.of_seeds - shrunk.of_rest)
-    slope = own * shrunk.clusters * _slope(shrunk, scale)
+    return outlying(own, shrunk.of_seeds, shrunk.of_rest, shrunk.clusters * _slope(shrunk, scale))
+
+
+def outlying(
+    own: Array, of_seeds: Array, of_rest: Array, sensitivity: Array
+) -> npt.NDArray[np.bool_]:
+    """Which rows have too large a mean square of seeds, of `own` degrees of freedom each.
+
+    A row's expectation is the scatter times its `sensitivity`, plus what is left of its samples.
+    """
+    above, slope = own * (of_seeds - of_rest), own * sensitivity
     tested = (own > 0) & ((own > 0).sum() > POOL_ROWS)
     with np.errstate(invalid="ignore", divide="ignore"):
         variance = np.maximum((above.sum() - above) / (slope.sum() - slope), 0.0)
-    others = SeedScatter(variance, np.where(tested, own.sum() - own, 1.0))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio = shrunk.of_seeds / expected_of_seeds(shrunk, others, scale)
-    chances = fdtrc(np.maximum(own, 1), others.freedom, np.where(tested, ratio, 0.0))
+        ratio = of_seeds / (variance * sensitivity + of_rest)
+    freedom = np.where(tested, own.sum() - own, 1.0)
+    chances = fdtrc(np.maximum(own, 1), freedom, np.where(tested, ratio, 0.0))
     return _rejected_by_holm(chances)
 
 

@@ -68,7 +68,7 @@ def to_json(value: object) -> str:
 
 
 #: Columns of JSON that hold no table.
-_LISTS = ("templates", "waits_for")
+_LISTS = ("suite", "templates", "waits_for")
 _ANY = ("content",)
 
 

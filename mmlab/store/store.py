@@ -14,9 +14,16 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import Connection, Select
 
 from mmlab.metric import Metric
-from mmlab.records import Artifact, EvaluationResult, MetricPoint, SkippedSample
+from mmlab.records import (
+    Artifact,
+    EvaluationResult,
+    MetricPoint,
+    SkippedSample,
+    WantedPictures,
+)
 from mmlab.store import claims, queue, recall
 from mmlab.store.address import check_file, create_file, is_yet_to_be_made, parse_address
+from mmlab.store.catalogue import wanted_pictures
 from mmlab.store.cells import keep_contents, keep_property, read_contents, read_property
 from mmlab.store.engine import Database
 from mmlab.store.migrate import check_revision, holds_nothing
@@ -574,6 +581,13 @@ class Store:
     def contents(self, hashes: Collection[str]) -> dict[str, str]:
         """The values that hashes stand for, JSON texts by hash, of those that are kept."""
         return self._database.query(lambda connection: read_contents(connection, hashes))
+
+    def wanted_pictures(
+        self, dataset_revision: str, split: str, ids: Sequence[str]
+    ) -> WantedPictures:
+        """Those of some samples, by the dataset's ids, that have no picture and would keep one."""
+        asked = dataset_revision, split, ids
+        return self._database.query(lambda connection: wanted_pictures(connection, *asked))
 
     def evaluation_hashes(self, run_id: str) -> set[str]:
         """Identities of the evaluations that a run has."""

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: the only revision of a database that this program works with.
-REVISION = "0008"
+REVISION = "0009"
 
 metadata = MetaData(
     naming_convention={
@@ -335,6 +335,11 @@ evaluations = Table(
     Column(
         "main_metric", Text, comment="the metric quoted for that test set; NULL for the usual one"
     ),
+    Column(
+        "suite",
+        Text,
+        comment="JSON: keys of the datasets asked as one suite, its own included; NULL if alone",
+    ),
     UniqueConstraint("run_id", "evaluation_hash", "name", "condition"),
     Index(None, "protocol_hash"),
     Index(None, "run_id", "protocol_hash", "condition"),
@@ -358,7 +363,7 @@ metric_declarations = Table(
     Column(
         "mean_of",
         Text,
-        comment="mean of what of sample_results: outcome, -outcome, rank<=K (share); NULL if none",
+        comment="mean of what of sample_results: outcome, -outcome, rank<=K (share), median rank",
     ),
     Column("low_of", Text, comment="the metric of whose 95% interval it is the low end, or NULL"),
     Column("high_of", Text, comment="the metric of whose 95% interval it is the high end, or NULL"),
@@ -418,7 +423,7 @@ sample_results = Table(
     metadata,
     _key("evaluations.id", "the evaluation", is_primary=True),
     _key("samples.id", "the sample", is_primary=True),
-    Column("rank", Integer, comment="best rank of a true label, from 1; NULL without a truth"),
+    Column("rank", Integer, comment="best rank of a true label, from 1; NULL if unknown"),
     Column("probability", REAL, comment="of that label; NULL where scores are no probabilities"),
     Column("top_label_id", ForeignKey("labels.id"), comment="the label ranked first, if any"),
     Column("top_probability", REAL, comment="of the label ranked first; NULL as above"),
@@ -525,11 +530,27 @@ skipped_samples = Table(
     comment="One row per run and sample that could not be read and was left out as the spec allows",
 )
 
+pictures = Table(
+    "pictures",
+    metadata,
+    Column("id", Integer, primary_key=True, comment="number of the picture"),
+    Column("hash", Text, nullable=False, unique=True, comment="sha256 of the bytes"),
+    Column("size_bytes", Integer, nullable=False, comment="of the bytes"),
+    Column("image", LargeBinary, nullable=False, comment="a small picture, WebP bytes"),
+    comment="One row per small picture; several samples may have the same",
+)
+
 thumbnails = Table(
     "thumbnails",
     metadata,
     _key("samples.id", "the sample", is_primary=True),
-    Column("image", LargeBinary, nullable=False, comment="a small picture of it, WebP bytes"),
+    Column(
+        "place",
+        BigInteger,
+        nullable=False,
+        comment="63 bits of the sha256 of its id: the lowest stay where there is no room",
+    ),
+    _key("pictures.id", "its small picture"),
     comment="One row per sample that has a small picture, so that reports need no dataset",
 )
 

@@ -250,7 +250,7 @@ run_evaluations = Table(
     *_of(tables.evaluations, "subject", "templates"),
     Column("label_count", Integer, comment="labels scored against; NULL if none"),
     *_of(tables.evaluations, "sample_count", "skipped_count", "created_at", "test_set"),
-    *_of(tables.evaluations, "main_metric", "label_set_id"),
+    *_of(tables.evaluations, "main_metric", "label_set_id", "suite"),
     comment="One row per result of an evaluator on a done run, with all that it was asked",
 )
 
@@ -322,7 +322,7 @@ sample_pictures = Table(
     metadata,
     *_of(tables.thumbnails, "sample_id"),
     *_of(tables.samples, "dataset_revision", "split", sample="stable_id"),
-    *_of(tables.thumbnails, "image"),
+    *_of(tables.pictures, "image"),
     comment="One row per sample that has a small picture",
 )
 

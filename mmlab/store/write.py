@@ -37,7 +37,14 @@ from mmlab.store.bulk import (
     nullable,
     to_json,
 )
-from mmlab.store.catalogue import Ids, declaration_ids, label_set, name_clusters, sample_ids
+from mmlab.store.catalogue import (
+    Ids,
+    declaration_ids,
+    keep_pictures,
+    label_set,
+    name_clusters,
+    sample_ids,
+)
 from mmlab.store.rows import ImportedRun
 from mmlab.store.runs import lock_done_run
 from mmlab.store.tables import (
@@ -54,7 +61,6 @@ from mmlab.store.tables import (
     sample_truths,
     shots,
     skipped_samples,
-    thumbnails,
 )
 from mmlab.store.tables import runs as run_table
 
@@ -158,6 +164,7 @@ def _evaluation_row(result: EvaluationResult) -> dict[str, object]:
         "skipped_count": result.skipped,
         "test_set": result.test_set,
         "main_metric": result.main_metric,
+        "suite": to_json(list(result.suite)) if result.suite else None,
     }
 
 
@@ -309,12 +316,7 @@ def write_samples(
     _write_targets(connection, evaluation_id, result.targets, ids)
     if result.rankings is not None:
         write_rankings(connection, evaluation_id, result.rankings, ids, label_ids)
-    numbers = dict(zip(rows.ids, ids.tolist(), strict=True))
-    pictures = [
-        {"sample_id": numbers[stable_id], "image": image}
-        for stable_id, image in result.thumbnails.items()
-    ]
-    insert_missing(connection, thumbnails, pictures)
+    keep_pictures(connection, dict(zip(rows.ids, ids.tolist(), strict=True)), result.thumbnails)
 
 
 def _write_sample_results(

@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mmlab.cli import main
-from mmlab.cli.settings import BELOW, read_settings
+from mmlab.cli.settings import BELOW, named_in_environment, read_settings
+from mmlab.store.catalogue import room_bytes
 
 
 @pytest.fixture
@@ -75,7 +76,12 @@ def test_the_nearest_file_counts_and_a_pyproject_does_too(project: Path) -> None
     [
         (
             "databse = 'x'",
-            ("databse", "is no setting", "cache, db, device, lease, runs", "remove the key"),
+            (
+                "databse",
+                "is no setting",
+                "cache, db, device, lease, report.thumbnails, runs",
+                "remove the key",
+            ),
         ),
         ("db = 3", ("db", "a setting is a text", "3", "remove the key")),
         ("db = ", ("mmlab.toml", "cannot be read", "TOML", "correct the file")),
@@ -158,3 +164,35 @@ def test_threads_sleep_while_they_wait_unless_told_otherwise(
 def test_help_needs_no_settings(project: Path) -> None:
     (project / "mmlab.toml").write_text("db = ")
     assert call("--help").exit_code == 0
+
+
+def test_the_room_for_pictures_is_a_setting_for_the_time_of_a_command(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MMLAB_THUMBNAILS", raising=False)
+    text = 'db = "kept/results.db"\n[report]\nthumbnails = "9 kB"\n'
+    (project / "mmlab.toml").write_text(text)
+    settings = read_settings(Path.cwd())
+    assert settings["report.thumbnails"] == "9 kB"
+    with named_in_environment(settings):
+        assert room_bytes() == 9000
+    assert "MMLAB_THUMBNAILS" not in os.environ
+    monkeypatch.setenv("MMLAB_THUMBNAILS", "1 kB")
+    with named_in_environment(settings):
+        assert room_bytes() == 1000
+    assert os.environ["MMLAB_THUMBNAILS"] == "1 kB"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('[report]\nthumbnail = "1 kB"', "report.thumbnail: is no setting"),
+        ("[report]\nthumbnails = 5", "report.thumbnails: a setting is a text"),
+        ("report = 5", "report: is no setting"),
+    ],
+)
+def test_a_wrong_setting_of_reports_is_refused(project: Path, text: str, says: str) -> None:
+    (project / "mmlab.toml").write_text(text)
+    done = call("ls")
+    assert done.exit_code == 2
+    assert says in done.stderr

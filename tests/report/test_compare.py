@@ -11,16 +11,20 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from scipy.stats import binomtest
-from support.report_values import identity, ranked, record
+from support.published_figures import BENCHMARK, OPEN_CLIP, bring, write
+from support.report_values import identity, picture, ranked, record
 
 from mmlab.cli import main
 from mmlab.errors import UsageError
 from mmlab.report.compare.changes import Change
 from mmlab.report.compare.comparison import Comparison, compare
+from mmlab.report.compare.questions import Question
 from mmlab.report.compare.sides import find_sides
-from mmlab.report.compare.tables import summary
+from mmlab.report.compare.tables import sections, summary
+from mmlab.report.compare.verdicts import Verdict
 from mmlab.report.render.compared import facts_of, to_markdown, write_comparison
 from mmlab.statistics.differences import paired_difference
+from mmlab.statistics.digits import decimals_of
 from mmlab.store import Store, open_store
 
 COUNT = 120
@@ -260,6 +264,184 @@ def test_json_has_all_of_it(sqlite_store: Store) -> None:
     plant(sqlite_store, "good", 0.9)
     found = compare(sqlite_store, ["emoji"], with_details=True)
     facts = facts_of(found)
-    assert set(facts) == {"summary", "sides", "verdicts", "changes", "details", "left_out"}
+    told = {"summary", "sides", "verdicts", "ranks", "published", "changes", "details", "left_out"}
+    assert set(facts) == told
     assert summary(found) == facts["summary"]
     json.dumps(facts)
+
+
+KEYS = ("easy", "hard")
+
+
+def plant_suite(
+    store: Store, cell: str, share: float, keys: Sequence[str] = KEYS, seeds: int = 3
+) -> None:
+    """Runs of a recipe that was asked a suite of datasets."""
+    for seed in range(seeds):
+        results = []
+        for place, key in enumerate(keys):
+            easy = np.random.default_rng(place).random(COUNT)
+            shaken = np.random.default_rng([seed, len(cell), place]).normal(0, 0.02, COUNT)
+            ranks = np.where(easy + shaken < share - 0.1 * place, 1, 2).tolist()
+            made = ranked(ranks, name=f"vtab/{key}", protocol={"data": key})
+            results.append(replace(made, suite=KEYS))
+        record(store, *results, cell=cell, seed=seed)
+
+
+def test_the_mean_over_datasets_is_a_row_of_its_own(store: Store) -> None:
+    plant_suite(store, "base", 0.6)
+    plant_suite(store, "good", 0.8)
+    found = compare(store, ["emoji"])
+    assert [one.question.evaluation for one in found.verdicts] == ["vtab/easy", "vtab/hard", "vtab"]
+    easy, hard, mean = found.verdicts
+    assert mean.question.name == "vtab · mean over 2 datasets · test · top1"
+    assert mean.difference.value == pytest.approx(
+        (easy.difference.value + hard.difference.value) / 2
+    )
+    assert mean.difference.low is not None
+    assert mean.difference.high is not None
+    assert mean.difference.samples == 2 * COUNT
+    assert (mean.word, mean.difference.covers) == ("better", "seeds and samples")
+    assert "of these datasets, each weighing the same" in to_markdown(found)
+
+
+def test_a_side_without_one_of_the_datasets_has_no_mean_and_words_say_so(
+    sqlite_store: Store,
+) -> None:
+    plant_suite(sqlite_store, "base", 0.6)
+    plant_suite(sqlite_store, "part", 0.8, KEYS[:1])
+    plant_suite(sqlite_store, "good", 0.8)
+    found = compare(sqlite_store, ["emoji"])
+    of_mean = [one.side for one in found.verdicts if one.question.evaluation == "vtab"]
+    assert of_mean == ["good"]
+    assert found.lacking == {"vtab · mean over 2 datasets · test · top1": {"part": "lacks hard"}}
+    assert "part has no mean, it lacks hard" in to_markdown(found)
+    assert facts_of(found)["left_out"]["means"] == found.lacking  # type: ignore[index]
+
+
+def test_three_sides_have_limits_that_hold_together_and_ranks(store: Store) -> None:
+    for cell, share in {"base": 0.6, "good": 0.9, "best": 0.9, "bad": 0.3}.items():
+        plant_suite(store, cell, share)
+    found = compare(store, ["emoji"])
+    joint = [one for one in found.verdicts if one.joint is not None]
+    assert len(joint) == len(found.verdicts) == 9
+    for verdict in joint:
+        assert verdict.joint is not None
+        assert verdict.difference.low is not None
+        assert verdict.difference.high is not None
+        assert verdict.joint[0] <= verdict.difference.low
+        assert verdict.joint[1] >= verdict.difference.high
+    assert words(found) == {"good": "better", "best": "better", "bad": "worse"}
+    ranks = {one.question: one for one in found.ranks}
+    assert [name.split(" · ")[0] for name in ranks] == ["vtab/easy", "vtab/hard", "vtab"]
+    over = ranks["vtab · mean over 2 datasets · test · top1"]
+    assert over.sides == ("base", "good", "best", "bad")
+    assert over.standing.tied == (False, True, True, False)
+    assert (over.standing.low, over.standing.high) == ((3, 1, 1, 4), (3, 2, 2, 4))
+    text = to_markdown(found)
+    assert "95%, all together" in text
+    assert "tied for first: 2 of 4" in text
+    assert "| good | 1-2\\* | 1-2\\* | 1-2\\* |" in text
+
+
+def test_a_difference_that_holds_alone_and_not_beside_others_is_not_called_real() -> None:
+    """The verdict is of what holds for all sides together."""
+    single = paired_difference(np.ones((1, 60)), np.r_[np.zeros(9), np.ones(51)][None])
+    assert single.is_real
+    question = Question("e", "", "test", "r", "top1", "share", "higher", "outcome", (0, 1), ())
+    verdict = Verdict(question, "a", "b", 0.8, 1.0, single, None, None, None, 0.5, None)
+    assert verdict.word == "better"
+    assert replace(verdict, joint=(-0.01, 0.3)).word == "no difference shown"
+
+
+def test_digits_follow_the_width_of_the_interval(sqlite_store: Store) -> None:
+    plant(sqlite_store, "base", 0.6)
+    plant(sqlite_store, "good", 0.9)
+    found = compare(sqlite_store, ["emoji"])
+    (verdict,) = found.verdicts
+    difference = verdict.difference
+    assert difference.low is not None
+    assert difference.high is not None
+    decimals = decimals_of(100 * difference.low, 100 * difference.high)
+    assert decimals is not None
+    row = sections(found)[0].rows[0]
+    assert row[2] == f"{100 * difference.value:+.{decimals}f}"
+    assert (
+        row[3] == f"{100 * difference.low:+.{decimals}f} to {100 * difference.high:+.{decimals}f}"
+    )
+
+
+def test_label_sample_and_dataset_are_three_tables(sqlite_store: Store, sqlite_url: str) -> None:
+    plant_suite(sqlite_store, "base", 0.6)
+    plant_suite(sqlite_store, "good", 0.8)
+    titles = {
+        None: set(),
+        "dataset": {"By dataset"},
+        "label": {"Labels", "Confusions that changed"},
+        "sample": {"Samples that flipped"},
+    }
+    found = compare(sqlite_store, ["emoji"], with_details=True)
+    bare = {section.title for section in sections(replace(found, details={}))}
+    for by, expected in titles.items():
+        told = replace(found, details={}) if by is None else found
+        shown = {one.title for one in sections(told, by)} - bare  # type: ignore[arg-type]
+        assert {title.partition(":")[0] for title in shown} == expected
+    table = next(one for one in sections(found, "dataset") if one.title.startswith("By dataset"))
+    assert [row[0].split(" · ")[0] for row in table.rows] == ["vtab/easy", "vtab/hard", "vtab"]
+    ask = ["compare", "emoji:base", "emoji:good", "--by", "sample", "--db", sqlite_url]
+    done = CliRunner().invoke(main, ask)
+    assert done.exit_code == 0, done.output
+    assert found.details[0].flips[0].sample in done.output
+
+
+def test_flipped_samples_have_their_pictures_on_a_page(sqlite_store: Store, tmp_path: Path) -> None:
+    ranks = np.ones(COUNT, dtype=int)
+    for cell, wrong in {"base": [3, 7], "good": [5]}.items():
+        found = ranks.copy()
+        found[wrong] = 2
+        pictures = {f"sample-{n:04d}": picture("red") for n in (3, 5)}
+        record(sqlite_store, ranked(found.tolist(), pictures=pictures), cell=cell)
+    write_comparison(compare(sqlite_store, ["emoji"], with_details=True), tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<img ") == 2
+    for sample in ("sample-0003", "sample-0005"):
+        assert f'alt="sample {sample}"' in page
+    assert "sample-0007" in page
+    assert 'alt="sample sample-0007"' not in page
+    facts = facts_of(compare(sqlite_store, ["emoji"], with_details=True))
+    assert "RIFF" not in json.dumps(facts)
+
+
+def test_published_figures_are_told_apart_without_an_interval(
+    sqlite_store: Store, sqlite_url: str, tmp_path: Path
+) -> None:
+    for seed in range(2):
+        own = replace(ranked([1, 2] * 60), test_set="eurosat/vtab-test")
+        record(sqlite_store, own, cell="own", seed=seed)
+    bring(sqlite_url, "clip-benchmark", write(tmp_path / "figures.csv", BENCHMARK))
+    theirs = "clip-benchmark:ViT-B-32 openai"
+    found = compare(sqlite_store, ["emoji", theirs])
+    assert found.verdicts == ()
+    (published,) = found.published
+    assert (published.test_set, published.metric) == ("eurosat/vtab-test", "top1")
+    assert [(one.is_published, one.value) for one in published.values] == [
+        (False, 0.5),
+        (True, 0.50722),
+    ]
+    assert published.values[1].difference == pytest.approx(0.00722)
+    text = to_markdown(found)
+    assert "there is no interval, no test and no verdict" in text
+    assert not found.has_regression
+    both = compare(sqlite_store, [theirs, "emoji"])
+    assert both.published[0].values[1].difference == pytest.approx(-0.00722)
+
+
+def test_two_published_figures_are_compared_as_values(
+    sqlite_store: Store, sqlite_url: str, tmp_path: Path
+) -> None:
+    bring(sqlite_url, "clip-benchmark", write(tmp_path / "figures.csv", BENCHMARK))
+    bring(sqlite_url, "open-clip", write(tmp_path / "table.csv", OPEN_CLIP))
+    sides = ["clip-benchmark:ViT-L-14-336 openai", "open-clip:ViT-L-14-336 openai"]
+    (published, *_) = compare(sqlite_store, sides).published
+    assert all(one.is_published for one in published.values)
+    assert published.test_set.startswith("pets")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support.coverage import cells, numbers, pairs
+from support.coverage import cells, numbers, pairs, suites
 
 #: 2,000 data sets a cell leave a standard error of .006: a cell fails below its bound less this.
 TOLERANCE = 0.012
@@ -99,3 +99,19 @@ def test_means_of_numbers_and_medians_of_ranks_are_held(kind: numbers.Kind) -> N
     assert len(held) == (3 if kind.fewest > 6 else 6)
     # Half as many data sets as in the other cells.
     assert [cell for cell in held if cell.coverage < bound - 1.4 * TOLERANCE] == []
+
+
+@pytest.mark.slow
+def test_means_over_datasets_are_held_whether_seeds_are_alike_on_them_or_not() -> None:
+    grid = suites.suites()
+    assert len(grid) == 18
+    found = [cell for place, one in enumerate(grid) for cell in suites.cells_of(one, place, 1000)]
+    assert len(found) == 60
+    # Half as many data sets as in the other cells.
+    tolerance = 1.4 * TOLERANCE
+    assert [cell for cell in found if min(cell.coverage, cell.pooled) < RECIPE - tolerance] == []
+    assert [cell for cell in found if cell.difference_coverage < DIFFERENCE - tolerance] == []
+    equal = [cell for cell in found if cell.suite.left == cell.suite.right]
+    assert [cell for cell in equal if cell.rejected > TYPE_I + tolerance] == []
+    better = [cell for cell in found if cell not in equal and cell.suite.samples == 150]
+    assert np.mean([cell.rejected for cell in better if cell.seeds == 5]) > 0.85

@@ -25,11 +25,12 @@ from mmlab.store.tables import metadata, runs
 
 #: Numbers that are compared in SQL and never read: a row that has another is no part of anything.
 JOINED = {"id", "spec_id", "run_id", "evaluation_id", "sample_id", "label_id", "label_set_id"} | {
-    *("metric_declaration_id", "top_label_id", "truth_id", "predicted_id"),
+    *("metric_declaration_id", "top_label_id", "truth_id", "predicted_id", "picture_id"),
 }
 #: Where a lookup finds nothing, as if there were none; and what is not 0 is true.
 LOOKED_UP = {
-    *(("identities", "hash"), ("properties", "key"), ("thumbnails", "image")),
+    *(("identities", "hash"), ("properties", "key"), ("thumbnails", "place")),
+    *(("pictures", "hash"), ("pictures", "size_bytes"), ("pictures", "image")),
     *(("evaluation_parts", "evaluation_hash"), ("queue", "cell_id"), ("queue", "status")),
     ("queue", "rerun"),
 }

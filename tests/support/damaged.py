@@ -20,6 +20,8 @@ from support.store_values import claimed, evaluation, finish, points, queued
 #: Texts that are no JSON, and JSON of another kind than a column holds.
 NO_JSON = ("", "{", '{"a": }', "nul", "'a'", "[" * 100_000, '{"a": "\\ud8"')
 OTHER_JSON = ("3", "null", '"text"', "true")
+#: Columns of lists of texts.
+_LISTS = ("suite", "templates", "waits_for")
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ def _values(column: Column[object]) -> Iterator[object]:
             yield from NO_JSON
             if column.name != "content":
                 yield from OTHER_JSON
-                yield from ("{}", "[1]") if column.name in ("templates", "waits_for") else ("[1]",)
+                yield from ("{}", "[1]") if column.name in _LISTS else ("[1]",)
     elif isinstance(column.type, LargeBinary):
         yield "text"
     elif isinstance(column.type, DateTime):

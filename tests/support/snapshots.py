@@ -29,10 +29,16 @@ class Snapshot:
     def holds(self, before: Snapshot) -> bool:
         """Whether every table and view of before is there with its rows, in its columns."""
         return all(
-            _narrowed(self.rows.get(name, []), rows) == rows
+            _narrowed(self._rows_of(name, rows), rows) == rows
             for name, rows in before.rows.items()
             if name not in _REWRITTEN
         )
+
+    def _rows_of(self, name: str, before: Sequence[Row]) -> list[Row]:
+        """What a table of before holds now: pictures are no part of `thumbnails` any more."""
+        found = self.rows.get(name, [])
+        names = {key for row in (*before[:1], *found[:1]) for key, _ in row}
+        return self.rows["sample_pictures"] if {"image", "picture_id"} <= names else found
 
 
 #: The database's description of itself, and its revision, as a table and as a view.

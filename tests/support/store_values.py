@@ -128,6 +128,7 @@ def evaluation(
         or {"recall": np.linspace(0, 1, len(labels), dtype=np.float32) / np.float32(0.3)}
         | {"ap": np.full(len(labels), np.nan, dtype=np.float32)},
         thumbnails={sample_ids[0]: b"RIFF....WEBP"},
+        suite=("small 🦜", "other"),
         confusions=Confusions(*(np.array(x, dtype=np.int32) for x in ([0, 1], [1, 1], [2, 1]))),
         reliability=Reliability(
             np.array([0, 0.5], dtype=np.float32),

@@ -143,7 +143,9 @@ class Retrieval:
             metrics=measure(found.rank, len(answers.ids)),
             skipped=len(encoded.ids) - len(set(asked.indexes)),
             samples=_sample_results(found, _clusters(encoded, asked)),
-            thumbnails=make_thumbnails(encoded.dataset, asked.ids, asked.indexes, self.cards),
+            thumbnails=make_thumbnails(
+                encoded.dataset, asked.ids, asked.indexes, self.cards, encoded.wanted
+            ),
         )
 
     def _question(self, shared: int) -> ProtocolQuestion:

@@ -18,6 +18,7 @@ from mmlab.report.boards.words import (
     interval_notes,
     interval_words,
     is_published,
+    is_suite,
     progress_words,
     short_names,
     time_text,
@@ -146,10 +147,12 @@ def boards(store: Store, board: pl.DataFrame) -> Iterable[Board]:
 
     Conditions of missing modalities are left to `robustness_boards`.
     """
+    board = board.filter(pl.col("board") == LEADERBOARD)
     parts = board_parts(board)
-    titles = board_titles([part for part, _ in parts])
-    for (part, beside), title, told in zip(parts, titles, _apart(store, parts), strict=True):
-        yield replace(_board(title, part, beside), apart=told)
+    titles, apart = board_titles([part for part, _ in parts]), _apart(store, parts, board)
+    for (part, beside), title, told in zip(parts, titles, apart, strict=True):
+        made = replace(_board(title, part, beside), apart=told)
+        yield _of_suite(board, part, made) if is_suite(part) else made
 
 
 #: A comparison, and figures of other tools that stand below it.
@@ -174,7 +177,7 @@ def board_parts(board: pl.DataFrame) -> list[Part]:
     return [*parts, *((one, ()) for one in imported if one["protocol_hash"][0] not in shown)]
 
 
-def _apart(store: Store, parts: Sequence[Part]) -> list[tuple[str, ...]]:
+def _apart(store: Store, parts: Sequence[Part], board: pl.DataFrame) -> list[tuple[str, ...]]:
     """Of every comparison why it is not comparable with others of its name, where there are any.
 
     One's own are told apart from one's own, and imported figures from imported ones.
@@ -182,16 +185,41 @@ def _apart(store: Store, parts: Sequence[Part]) -> list[tuple[str, ...]]:
     both = [part for part, _ in parts]
     own = [part for part in both if not is_published(part.row(0, named=True))]
     others = both[len(own) :]
-    return [told for alike in (own, others) for told in _of_names(store, alike)]
+    return [told for alike in (own, others) for told in _of_names(store, alike, board)]
 
 
-def _of_names(store: Store, parts: Sequence[pl.DataFrame]) -> list[tuple[str, ...]]:
+def _of_suite(board: pl.DataFrame, part: pl.DataFrame, made: Board) -> Board:
+    """The board of means, with a column for each dataset behind that of the main metric."""
+    from mmlab.report.boards.suites import dataset_columns, told_of  # only where there is one
+
+    columns = dataset_columns(board, part)
+    names, rows = [column["metric"][0] for column in columns], _by_group(pl.concat(columns))
+    entries = []
+    keys = dict.fromkeys(map(_key, part.iter_rows(named=True)))
+    for key, entry in zip(keys, made.entries, strict=True):
+        own = rows.get(key, {})
+        main, *rest = entry.figures
+        figures = (main, *(_figure(own.get(name)) for name in names), *rest)
+        entries.append(replace(entry, figures=figures))
+    count = len(names)
+    return replace(
+        made,
+        metrics=(made.main, *names, *made.metrics[1:]),
+        entries=tuple(entries),
+        lead=(0, *range(1, count + 1), *(place + count for place in made.lead[1:])),
+        remarks=(*made.remarks, *told_of(part)),
+    )
+
+
+def _of_names(
+    store: Store, parts: Sequence[pl.DataFrame], board: pl.DataFrame
+) -> list[tuple[str, ...]]:
     if len({board_name(part) for part in parts}) == len(parts):
         return [()] * len(parts)
     # Few stores hold results of one name that differ, and the rest need none of it.
     from mmlab.report.boards.protocols import told_apart
 
-    return told_apart(store, parts)
+    return told_apart(store, parts, board)
 
 
 def _subject(part: pl.DataFrame) -> tuple[str, ...] | None:

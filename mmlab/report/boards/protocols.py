@@ -13,7 +13,7 @@ import polars as pl
 from sqlalchemy import select
 
 from mmlab.hashing import canonical_json
-from mmlab.report.boards.words import board_name, counted, group_labels, listed
+from mmlab.report.boards.words import board_name, counted, group_labels, is_suite, listed
 from mmlab.store import Store
 from mmlab.store.bulk import among
 from mmlab.store.views import run_evaluations
@@ -107,14 +107,21 @@ def _show(value: object) -> str:
 _TOLD, _COMPARED = 3, 12
 
 
-def told_apart(store: Store, parts: Sequence[pl.DataFrame]) -> list[tuple[str, ...]]:
-    """Of every comparison, why it is not comparable with the others of its name."""
+def told_apart(
+    store: Store, parts: Sequence[pl.DataFrame], board: pl.DataFrame
+) -> list[tuple[str, ...]]:
+    """Of every comparison of a board, why it is not comparable with the others of its name."""
     named: dict[tuple[str, str, str], list[_Part]] = {}
     made = [_Part(board_name(part), part["protocol_hash"][0], part) for part in parts]
     for one in made:
         named.setdefault(one.name, []).append(one)
     several = [one.protocol_hash for ones in named.values() if len(ones) > 1 for one in ones]
     protocols = _protocols(store, several)
+    for one in made:
+        if one.protocol_hash in several and is_suite(one.rows):
+            from mmlab.report.boards.suites import protocol_of  # only where there is one
+
+            protocols[one.protocol_hash] = protocol_of(board, one.rows)
     return [_apart(one, named[one.name], protocols) for one in made]
 
 

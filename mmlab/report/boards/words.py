@@ -255,6 +255,12 @@ def _told_apart(plain: Mapping[tuple[str, str], str]) -> dict[tuple[str, str], s
     }
 
 
+def is_suite(part: pl.DataFrame) -> bool:
+    """Whether the rows of a comparison are means over datasets."""
+    row = part.row(0, named=True)
+    return row["suite"] is not None and row["dataset"] is None
+
+
 def board_name(part: pl.DataFrame) -> tuple[str, str, str]:
     """Evaluation, condition and split; imported figures have the name of their test set alone."""
     row = part.row(0, named=True)

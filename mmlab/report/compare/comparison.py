@@ -1,18 +1,28 @@
 """`mmlab compare`, from names to verdicts: the straight line that each comparison walks.
 
 names -> sides -> questions -> answers -> verdicts, and what lies behind them
+
+Published figures have no answers; they are told beside the verdicts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from mmlab.report.compare.changes import Change, find_changes
 from mmlab.report.compare.labels import Details, read_details
-from mmlab.report.compare.questions import Question, find_questions, read_answers
+from mmlab.report.compare.published import Published, find_published
+from mmlab.report.compare.questions import Answers, Question, find_questions, read_answers
 from mmlab.report.compare.sides import Side, find_sides
-from mmlab.report.compare.verdicts import Verdict, adjusted, judge, with_needs
+from mmlab.report.compare.suites import (
+    SuiteAnswers,
+    find_suites,
+    judge_suite,
+    stand_of_suite,
+)
+from mmlab.report.compare.verdicts import Verdict, adjusted, judge, stand, with_needs
+from mmlab.statistics.standing import Standing
 from mmlab.store import Store
 
 
@@ -20,9 +30,11 @@ from mmlab.store import Store
 class Comparison:
     """Sides beside the first of them, the baseline, question by question.
 
-    `verdicts` are ordered by question, then by side. `details` has what lies behind one of them,
-    by its place, where they were asked for. `dropped` counts samples by question that not all sides
-    have a value of; `left_out` are the sides that were asked nothing that the first was.
+    `verdicts` are ordered by question, then by side; those of means over datasets come last.
+    `details` has what lies behind one of them, by its place, where they were asked for. `ranks` are
+    those of three sides and more. `dropped` counts samples by question that not all sides have a
+    value of; `left_out` are the sides that were asked nothing that the first was, and `lacking`
+    says of a suite which sides have no mean, and why.
     """
 
     sides: tuple[Side, ...]
@@ -31,6 +43,9 @@ class Comparison:
     details: dict[int, Details]
     dropped: dict[str, int]
     left_out: tuple[str, ...] = ()
+    lacking: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    ranks: tuple[Ranks, ...] = ()
+    published: tuple[Published, ...] = ()
 
     @property
     def has_regression(self) -> bool:
@@ -52,13 +67,21 @@ def compare(
     name are compared whose protocols differ. Raises UsageError.
     """
     sides = find_sides(store, names)
-    questions = find_questions(store, sides, metric, force=force)
+    published = find_published(store, sides, metric)
+    questions = find_questions(store, sides, metric, force=force, is_needed=not published)
     answers = [read_answers(store, question) for question in questions]
+    suites = find_suites(store, answers, len(sides)) if answers else []
     shown = [side.name for side in sides]
     rows = [(one, row) for one in answers for row in range(1, len(one.question.places))]
-    verdicts = adjusted([verdict for one in answers for verdict in judge(one, shown)])
+    each = [verdict for one in answers for verdict in judge(one, shown)]
+    verdicts = adjusted(
+        [*each, *(verdict for one in suites for verdict in judge_suite(one, shown))]
+    )
     if len(sides) == 2:
-        verdicts = [with_needs(one, *where) for one, where in zip(verdicts, rows, strict=True)]
+        alone = [with_needs(one, *where) for one, where in zip(verdicts, rows, strict=False)]
+        verdicts = [*alone, *verdicts[len(alone) :]]
+    told = {value.side for one in published for value in one.values}
+    left_out = [name for place, name in enumerate(shown) if not _is_asked(place, questions)]
     details = {
         number: read_details(store, *where)
         for number, where in enumerate(rows if with_details else ())
@@ -69,8 +92,34 @@ def compare(
         tuple(find_changes(store, sides)),
         details,
         {one.question.name: one.dropped for one in answers if one.dropped},
-        tuple(name for place, name in enumerate(shown) if not _is_asked(place, questions)),
+        tuple(name for name in left_out if name not in told),
+        {
+            one.question.name: {shown[place]: why for place, why in one.lacking.items()}
+            for one in suites
+            if one.lacking
+        },
+        tuple(_ranks(answers, suites, shown)),
+        tuple(published),
     )
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """The standing of all sides that answered a question, in their order."""
+
+    question: str
+    sides: tuple[str, ...]
+    standing: Standing
+
+
+def _ranks(
+    answers: Sequence[Answers], suites: Sequence[SuiteAnswers], names: Sequence[str]
+) -> Iterator[Ranks]:
+    found = [(one.question, stand(one)) for one in answers]
+    found += [(one.question, stand_of_suite(one)) for one in suites]
+    for question, standing in found:
+        if standing is not None:
+            yield Ranks(question.name, tuple(names[place] for place in question.places), standing)
 
 
 def _is_asked(place: int, questions: Sequence[Question]) -> bool:

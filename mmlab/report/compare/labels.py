@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
 from sqlalchemy import select
 
-from mmlab.report.compare.questions import Answers
+from mmlab.report.compare.questions import Answers, Question
 from mmlab.report.outcomes import Array
 from mmlab.statistics.differences import Difference, paired_difference
 from mmlab.statistics.multiple import benjamini_hochberg
 from mmlab.store import Store, views
 from mmlab.store.bulk import among
+
+T = TypeVar("T")
+
+#: Labels, confusions and samples that are shown; JSON has all.
+SHOWN = 12
 
 
 @dataclass(frozen=True)
@@ -62,11 +68,15 @@ class Flip:
 
 @dataclass(frozen=True)
 class Details:
-    """What lies behind a difference; `flips` are those lost first, then those gained."""
+    """What lies behind a difference; `flips` are those lost first, then those gained.
+
+    `pictures` has small pictures of flipped samples, WebP bytes by the samples' ids.
+    """
 
     labels: tuple[LabelChange, ...]
     confusions: tuple[ConfusionChange, ...]
     flips: tuple[Flip, ...]
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def read_details(store: Store, answers: Answers, row: int) -> Details:
@@ -74,11 +84,27 @@ def read_details(store: Store, answers: Answers, row: int) -> Details:
     truths = _truths(store, answers)
     before, after = (_first_labels(store, answers, side) for side in (0, row))
     pair = answers.values[0], answers.values[row]
+    flips = _flips(answers, truths, (before, after), pair)
     return Details(
         tuple(_label_changes(answers, truths, *pair)),
         tuple(_confusion_changes(answers, truths, before, after, row)),
-        tuple(_flips(answers, truths, (before, after), pair)),
+        tuple(flips),
+        _pictures(store, answers.question, [flip.sample for flip in spread(flips)]),
     )
+
+
+def spread(items: Sequence[T]) -> Sequence[T]:
+    """Both ends of what is ordered, where it is too long to be shown."""
+    if len(items) <= SHOWN:
+        return items
+    return [*items[: SHOWN // 2], *items[-(SHOWN // 2) :]]
+
+
+def _pictures(store: Store, question: Question, samples: Sequence[str]) -> dict[str, bytes]:
+    row = views.sample_pictures.c
+    mine = row.dataset_revision == question.dataset_revision, row.split == question.split
+    query = select(row.sample, row.image).where(*mine, among(row.sample, samples))
+    return dict(store.frame(query).iter_rows()) if samples else {}
 
 
 def _truths(store: Store, answers: Answers) -> pl.DataFrame:

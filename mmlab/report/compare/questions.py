@@ -82,12 +82,18 @@ class Answers:
 
 
 def find_questions(
-    store: Store, sides: Sequence[Side], metric: str | None = None, *, force: bool = False
+    store: Store,
+    sides: Sequence[Side],
+    metric: str | None = None,
+    *,
+    force: bool = False,
+    is_needed: bool = True,
 ) -> list[Question]:
     """Every question that the first side and another one were asked, by its main metric.
 
-    `metric` is another one's name. Raises UsageError where there is no question, saying in what the
-    protocols differ; with `force` evaluations of one name are compared in spite of that.
+    `metric` is another one's name. Raises UsageError where there is no question, unless none is
+    needed, saying in what the protocols differ; with `force` evaluations of one name are compared
+    in spite of that.
     """
     asked = _asked(store, sides)
     names = ("condition", "split", "evaluation") if force else ("condition", "split")
@@ -98,26 +104,28 @@ def find_questions(
             key = tuple(row[name] for name in keys)
             by_key.setdefault(key, [[] for _ in sides])[place].append(row)
     shared = [rows for rows in by_key.values() if rows[0] and any(rows[1:])]
+    if not shared and not is_needed:
+        return []
     if not shared:
         raise UsageError(_explain_unlike(sides, asked))
     first = [rows[0][-1]["evaluation_id"] for rows in shared]
     declared = _declared(store, first)
     found = [_question(rows, declared, metric) for rows in shared]
     questions = [question for question in found if question is not None]
-    if not questions:
+    if not questions and is_needed:
         raise UsageError(_explain_no_metric(metric, declared))
     return questions
 
 
 def _asked(store: Store, sides: Sequence[Side]) -> list[list[Row]]:
-    """The evaluations of each side; of one that a run was asked twice the newest."""
+    """The evaluations of each side's samples; of one that a run was asked twice the newest."""
     row = views.run_evaluations.c
     columns = (row.run_id, row.seed, row.evaluation_id, row.evaluation, row.condition, row.split)
     more = (row.protocol_hash, row.protocol, row.dataset_revision, row.main_metric)
     ids = [run_id for side in sides for run_id in side.run_ids]
-    query = select(*columns, *more).where(among(row.run_id, ids)).order_by(row.evaluation_id)
+    query = select(*columns, *more).where(among(row.run_id, ids), row.sample_count > 0)
     newest: dict[tuple[str, ...], Row] = {}
-    for one in store.frame(query).to_dicts():
+    for one in store.frame(query.order_by(row.evaluation_id)).to_dicts():
         key = (one["run_id"], one["evaluation"], one["condition"], one["protocol_hash"])
         newest[key] = one
     of_run: dict[str, list[Row]] = {}

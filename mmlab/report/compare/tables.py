@@ -3,52 +3,60 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal
 
 from mmlab.metric import SHARE
 from mmlab.report.boards.words import counted, listed
+from mmlab.report.boards.words import number as plain_number
 from mmlab.report.compare.changes import Change
-from mmlab.report.compare.comparison import Comparison
-from mmlab.report.compare.labels import Details
+from mmlab.report.compare.comparison import Comparison, Ranks
+from mmlab.report.compare.details import Section, by_dataset, by_label, by_sample
+from mmlab.report.compare.numbers import (
+    difference_text,
+    interval,
+    limits,
+    number,
+    p_text,
+    plain_difference,
+    signed,
+)
+from mmlab.report.compare.published import Published
 from mmlab.report.compare.sides import Side
 from mmlab.report.compare.verdicts import Verdict
 from mmlab.statistics.differences import Difference
 from mmlab.statistics.planning import MOST_CLUSTERS, MOST_SEEDS, Needed
 
-T = TypeVar("T")
-
-#: Rows of one table of details that are shown; JSON has all.
-SHOWN = 12
+#: By what differences are taken apart.
+By = Literal["label", "sample", "dataset"]
 #: Sides whose differences stand side by side.
 _MOST_SIDES = 4
 
 
-@dataclass(frozen=True)
-class Section:
-    """A table with its title: columns, rows of texts, and what is to be known of it."""
+def sections(comparison: Comparison, by: By | None = None) -> list[Section]:
+    """The verdicts, ranks, published figures, what lies behind the verdicts, and what differs.
 
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
-
-    def is_number(self, place: int) -> bool:
-        """Whether a column holds numbers, which stand at the right."""
-        cells = [row[place] for row in self.rows if row[place] not in ("", "—")]
-        return bool(cells) and all(cell[0] in "+-<.0123456789" for cell in cells)
-
-
-def sections(comparison: Comparison) -> list[Section]:
-    """The verdicts, what lies behind them where that was asked for, and what differs."""
-    details = [
-        section
-        for place, found in comparison.details.items()
-        for section in _details(comparison.verdicts[place], found)
-    ]
+    With `by` that alone of what lies behind them; without, all that was read of it.
+    """
     questions = dict.fromkeys(verdict.question.name for verdict in comparison.verdicts)
     boards = [_verdicts(comparison, name) for name in questions]
-    return [*boards, *details, _changes(comparison.sides, comparison.changes)]
+    return [
+        *boards,
+        *_ranks(comparison.ranks),
+        *map(_published, comparison.published),
+        *_behind(comparison, by),
+        _changes(comparison.sides, comparison.changes),
+    ]
+
+
+def _behind(comparison: Comparison, by: By | None) -> Iterator[Section]:
+    if by == "dataset":
+        yield from by_dataset(comparison.verdicts)
+    for place, found in comparison.details.items():
+        verdict = comparison.verdicts[place]
+        if by == "label" or (by is None and (found.labels or found.confusions)):
+            yield from by_label(verdict, found)
+        if by == "sample" or (by is None and found.flips):
+            yield from by_sample(verdict, found)
 
 
 def summary(comparison: Comparison) -> list[str]:
@@ -56,7 +64,13 @@ def summary(comparison: Comparison) -> list[str]:
     found: dict[tuple[str, str], list[Verdict]] = {}
     for verdict in comparison.verdicts:
         found.setdefault((verdict.question.name, verdict.word), []).append(verdict)
-    return [_sentence(verdicts) for verdicts in found.values()]
+    said = [_sentence(verdicts) for verdicts in found.values()]
+    return [*said, *(_told(one) for one in comparison.published)]
+
+
+def _told(published: Published) -> str:
+    names = listed([one.side for one in published.values if one.is_published])
+    return f"{published.name}: published of {names}, as values without samples: nothing is tested"
 
 
 def _sentence(verdicts: Sequence[Verdict]) -> str:
@@ -68,30 +82,32 @@ def _sentence(verdicts: Sequence[Verdict]) -> str:
         more = first.difference.reason
     elif first.word == "no difference shown":
         text = f"no difference shown between {first.baseline} and {'each of ' * many}{names}"
-        more = _difference(first)
+        more = difference_text(first)
     else:
         text = f"{names} {'are' if many else 'is'} {first.word} than {first.baseline}"
-        more = _difference(first)
+        more = difference_text(first)
     return f"{first.question.name}: {text}" + ("" if many or not more else f": {more}")
 
 
 def _verdicts(comparison: Comparison, question: str) -> Section:
     verdicts = [one for one in comparison.verdicts if one.question.name == question]
     optional = {
-        "p (McNemar, exact)": [_p(one.mcnemar_p) for one in verdicts],
-        "p (ranks)": [_p(one.rank_p) for one in verdicts],
+        "p (McNemar, exact)": [p_text(one.mcnemar_p) for one in verdicts],
+        "p (ranks)": [p_text(one.rank_p) for one in verdicts],
         "": [_remark(one) for one in verdicts],
     }
     shown = {
         name: cells for name, cells in optional.items() if any(c not in ("", "—") for c in cells)
     }
+    has_joint = any(one.joint is not None for one in verdicts)
     rows = tuple(
         (
             verdict.side,
-            _number(verdict, verdict.mean),
-            _signed(verdict, verdict.difference.value),
-            _interval(verdict),
-            _p(verdict.adjusted_p),
+            number(verdict, verdict.mean),
+            signed(verdict),
+            interval(verdict),
+            *([limits(verdict, verdict.difference)] if has_joint else []),
+            p_text(verdict.adjusted_p),
             f"{verdict.chance:.2f}",
             "—" if verdict.effect is None else f"{verdict.effect:+.2f}",
             verdict.word,
@@ -100,20 +116,55 @@ def _verdicts(comparison: Comparison, question: str) -> Section:
         for row, verdict in enumerate(verdicts)
     )
     first = verdicts[0]
-    title = f"{question}, beside {first.baseline} ({_number(first, first.baseline_mean)})"
-    return Section(title, (*_COLUMNS, *shown), rows, tuple(_notes(comparison, verdicts)))
+    title = f"{question}, beside {first.baseline} ({number(first, first.baseline_mean)})"
+    columns = (*_COLUMNS[:3], *(_JOINT if has_joint else _ALONE), *_COLUMNS[3:], *shown)
+    return Section(title, columns, rows, tuple(_notes(comparison, verdicts)))
 
 
-_COLUMNS = (
-    "side",
-    "value",
-    "difference",
-    "95% interval",
-    "p (Holm)",
-    "chance",
-    "effect",
-    "verdict",
-)
+_COLUMNS = ("side", "value", "difference", "p (Holm)", "chance", "effect", "verdict")
+_ALONE, _JOINT = ("95% interval",), ("95%, all together", "95%, this one alone")
+
+
+def _ranks(found: Sequence[Ranks]) -> Iterator[Section]:
+    """A row a side, and a column for each question that three sides or more answered."""
+    if not found:
+        return
+    sides = list(dict.fromkeys(side for one in found for side in one.sides))
+    rows = tuple((side, *(_rank(one, side) for one in found)) for side in sides)
+    notes = [
+        "ranks are 95% intervals, over new samples and new seeds, that hold for all sides together",
+        "*: tied for first; each side that is truly the best is among these with 95%",
+        *(f"{one.question}: {one.standing.words}" for one in found),
+    ]
+    columns = ("side", *(one.question for one in found))
+    yield Section("Ranks", columns, rows, tuple(notes))
+
+
+def _rank(found: Ranks, side: str) -> str:
+    if side not in found.sides:
+        return "—"
+    place, standing = found.sides.index(side), found.standing
+    low, high = standing.low[place], standing.high[place]
+    mark = "*" if standing.tied[place] else ""
+    return f"{low}{mark}" if low == high else f"{low}-{high}{mark}"
+
+
+def _published(found: Published) -> Section:
+    """Values of which some are published: a table apart, with neither intervals nor verdicts."""
+    rows = tuple(
+        (
+            one.side,
+            plain_number(found.unit, one.value),
+            "—" if one.difference is None else plain_difference(found.unit, one.difference),
+            "published" if one.is_published else "asked here",
+        )
+        for one in found.values
+    )
+    note = (
+        "published figures are values without their samples: there is no interval, no test and no "
+        "verdict, and what else differs (data, prompts, precision) is not known"
+    )
+    return Section(f"Published: {found.name}", ("side", "value", "difference", ""), rows, (note,))
 
 
 def _remark(verdict: Verdict) -> str:
@@ -124,10 +175,14 @@ def _remark(verdict: Verdict) -> str:
 def _notes(comparison: Comparison, verdicts: Sequence[Verdict]) -> Iterator[str]:
     question = verdicts[0].question
     yield from dict.fromkeys(_covers(one.difference) for one in verdicts)
+    if not question.evaluations:
+        yield "a mean over datasets is of these datasets, each weighing the same"
     if question.forced:
         yield f"FORCED: they were not asked alike: {question.forced}"
     if dropped := comparison.dropped.get(question.name):
         yield f"{counted(dropped, 'sample')} left out, which not all sides have a value of"
+    for name, why in comparison.lacking.get(question.name, {}).items():
+        yield f"{name} has no mean, it {why}: a mean over fewer datasets is of something else"
     if comparison.left_out:
         names = listed(comparison.left_out)
         yield f"left out, asked nothing that {comparison.sides[0].name} was: {names}"
@@ -191,105 +246,9 @@ def _covers(difference: Difference) -> str:
     return told[difference.covers]
 
 
-def _details(verdict: Verdict, found: Details) -> Iterator[Section]:
-    pair = f"{verdict.side} beside {verdict.baseline}"
-    if found.labels:
-        yield _labels(verdict, found, pair)
-    if found.confusions:
-        rows = tuple(
-            (
-                one.truth,
-                one.predicted,
-                f"{one.before:.3g}",
-                f"{one.after:.3g}",
-                f"{one.after - one.before:+.3g}",
-            )
-            for one in found.confusions[:SHOWN]
-        )
-        columns = ("truth", "taken for", "before", "after", "change")
-        notes = _cut(len(found.confusions), "confusion")
-        yield Section(f"Confusions that changed: {pair}", columns, rows, notes)
-    if found.flips:
-        rows = tuple(
-            (one.sample, ", ".join(one.truths), one.first_before, one.first_after, _way(one.after))
-            for one in _spread(found.flips)
-        )
-        columns = ("sample", "truth", "before", "after", "")
-        notes = _cut(len(found.flips), "sample")
-        yield Section(f"Samples that flipped: {pair}", columns, rows, notes)
-
-
-def _labels(verdict: Verdict, found: Details, pair: str) -> Section:
-    rows = tuple(
-        (
-            one.label,
-            f"{one.samples:,}",
-            _number(verdict, one.before),
-            _number(verdict, one.after),
-            _signed(verdict, one.difference.value),
-            _limits(verdict, one.difference),
-            _p(one.adjusted_p),
-            "*" if one.is_marked else "",
-        )
-        for one in _spread(found.labels)
-    )
-    columns = ("label", "samples", "before", "after", "difference", "95% interval", "p (BH)", "")
-    marked = sum(one.is_marked for one in found.labels)
-    notes = (f"{counted(marked, 'label')} marked *: of these at most 5% are no change",)
-    return Section(f"Labels: {pair}", columns, rows, (*notes, *_cut(len(found.labels), "label")))
-
-
-def _spread(items: Sequence[T]) -> Sequence[T]:
-    """Both ends of what is ordered, where it is too long to be shown."""
-    if len(items) <= SHOWN:
-        return items
-    return [*items[: SHOWN // 2], *items[-(SHOWN // 2) :]]
-
-
-def _cut(count: int, what: str) -> tuple[str, ...]:
-    return (f"{SHOWN} of {counted(count, what)}; --json has all",) if count > SHOWN else ()
-
-
-def _way(after: float) -> str:
-    return "gained" if after >= 0.5 else "lost"
-
-
 def _changes(sides: Sequence[Side], changes: Sequence[Change]) -> Section:
     if len(sides) > _MOST_SIDES:
         return Section("What differs", (), (), ("compare fewer sides to see it; --json has all",))
     rows = tuple((change.what, *change.values) for change in changes)
     notes = () if rows else ("nothing that is recorded differs",)
     return Section("What differs", ("", *(side.name for side in sides)), rows, notes)
-
-
-# --- numbers ------------------------------------------------------------------------------------
-
-
-def _number(verdict: Verdict, value: float) -> str:
-    return f"{100 * value:.1f}%" if verdict.question.unit == SHARE else f"{value:.4g}"
-
-
-def _signed(verdict: Verdict, value: float) -> str:
-    return f"{100 * value:+.1f}" if verdict.question.unit == SHARE else f"{value:+.4g}"
-
-
-def _interval(verdict: Verdict) -> str:
-    return _limits(verdict, verdict.difference)
-
-
-def _limits(verdict: Verdict, difference: Difference) -> str:
-    if difference.low is None or difference.high is None:
-        return difference.reason or "none"
-    ends = [_signed(verdict, end) for end in (difference.low, difference.high)]
-    return " to ".join(ends)
-
-
-def _difference(verdict: Verdict) -> str:
-    unit = " points" if verdict.question.unit == SHARE else ""
-    return f"{_signed(verdict, verdict.difference.value)}{unit}, {_interval(verdict)}"
-
-
-def _p(value: float | None) -> str:
-    if value is None:
-        return "—"
-    return "< .001" if value < 0.001 else f"{value:.3f}".removeprefix("0")

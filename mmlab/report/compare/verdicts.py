@@ -24,6 +24,12 @@ from mmlab.statistics.planning import (
     seeds_needed,
     smallest_detectable,
 )
+from mmlab.statistics.standing import (
+    JointDifference,
+    Standing,
+    joint_differences,
+    rank_groups,
+)
 from mmlab.statistics.variance import SeedScatter, board_scatter
 
 Word = Literal["better", "worse", "no difference shown", "cannot tell"]
@@ -34,7 +40,8 @@ class Verdict:
     """One side beside the baseline, the first, under one question.
 
     `difference` is the side's mean less the baseline's, in the metric's unit, with its 95 %
-    interval. `adjusted_p` is Holm's over all verdicts of a comparison. `mcnemar_p` is of one seed
+    interval; of three sides and more `joint` are limits that hold for all of them together.
+    `adjusted_p` is Holm's over all verdicts of a comparison. `mcnemar_p` is of one seed
     each alone, and `rank_p` of ranks, by permutation: both are of these models, other seeds are not
     in them. `effect` is Cohen's d for pairs, above 0 where the value is higher; `chance` how often
     the side does better on a sample, ties half. `detectable` is the smallest difference that would
@@ -57,6 +64,13 @@ class Verdict:
     adjusted_p: float | None = None
     seeds_needed: Needed | None = None
     samples_needed: Needed | None = None
+    joint: tuple[float, float] | None = None
+
+    @property
+    def is_real(self) -> bool:
+        """Whether the interval excludes 0, that which holds for all sides where there are more."""
+        is_apart = self.joint is None or not self.joint[0] <= 0 <= self.joint[1]
+        return self.difference.is_real and is_apart
 
     @property
     def word(self) -> Word:
@@ -64,7 +78,7 @@ class Verdict:
         if self.difference.p_value is None and not self.difference.is_real:
             return "cannot tell"
         is_shown = self.adjusted_p is None or self.adjusted_p < 0.05
-        if not self.difference.is_real or not is_shown:
+        if not self.is_real or not is_shown:
             return "no difference shown"
         is_higher = self.difference.value > 0
         return "better" if is_higher == (self.question.better == "higher") else "worse"
@@ -73,10 +87,39 @@ class Verdict:
 def judge(answers: Answers, names: Sequence[str]) -> list[Verdict]:
     """Every side that answered but the first beside the first. `names` are all sides'."""
     scatter, places = scatter_of(answers), answers.question.places
+    pairs = [(row, 0) for row in range(1, len(places))]
+    found = _differences(answers, pairs)
     return [
-        _verdict(answers, row, (names[0], names[places[row]]), scatter)
-        for row in range(1, len(places))
+        _verdict(answers, row, (names[0], names[places[row]]), scatter, one)
+        for (row, _), one in zip(pairs, found, strict=True)
     ]
+
+
+def _differences(answers: Answers, pairs: Sequence[tuple[int, int]]) -> list[JointDifference]:
+    """Each with its own interval, and of several with limits that hold together."""
+    if len(pairs) > 1:
+        return joint_differences(answers.values, pairs, answers.clusters, scale=answers.scale)
+    (one, other), clusters = [answers.values[place] for place in pairs[0]], answers.clusters
+    return [
+        JointDifference(paired_difference(one, other, clusters, scale=answers.scale), None, None)
+    ]
+
+
+def limits_of(found: JointDifference) -> tuple[float, float] | None:
+    """The limits that hold together, where there are some."""
+    return None if found.low is None or found.high is None else (found.low, found.high)
+
+
+def stand(answers: Answers) -> Standing | None:
+    """The ranks of all sides that answered, where there are more than two."""
+    if len(answers.values) < 3:
+        return None
+    is_higher = answers.question.better == "higher"
+    # Minus a share is no share.
+    scale, sign = (answers.scale, 1) if is_higher else ("unbounded", -1)
+    rows = [sign * one for one in answers.values]
+    found = rank_groups(rows, answers.clusters, scale=scale)
+    return None if found.reason else found
 
 
 def scatter_of(answers: Answers) -> SeedScatter | None:
@@ -86,10 +129,14 @@ def scatter_of(answers: Answers) -> SeedScatter | None:
 
 
 def _verdict(
-    answers: Answers, row: int, names: tuple[str, str], scatter: SeedScatter | None
+    answers: Answers,
+    row: int,
+    names: tuple[str, str],
+    scatter: SeedScatter | None,
+    joint: JointDifference,
 ) -> Verdict:
     before, after = answers.values[0], answers.values[row]
-    found = paired_difference(after, before, answers.clusters, scale=answers.scale, scatter=scatter)
+    found = joint.single
     sign = 1 if answers.question.better == "higher" else -1
     # McNemar's test is wrong where samples were drawn together.
     are_single = len(before) == len(after) == 1 and answers.clusters is None
@@ -112,6 +159,7 @@ def _verdict(
             if found.low is not None and found.reason != TOO_FEW_DIFFERENCES
             else None
         ),
+        joint=limits_of(joint),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,8 +14,9 @@ from rich.text import Text
 from mmlab.errors import UsageError, explain, visible
 from mmlab.files import write_whole
 from mmlab.report.compare.comparison import Comparison
+from mmlab.report.compare.details import Section
 from mmlab.report.compare.labels import Details
-from mmlab.report.compare.tables import Section, sections, summary
+from mmlab.report.compare.tables import By, sections, summary
 from mmlab.report.compare.verdicts import Verdict
 from mmlab.report.render.files import markdown_row, plain
 
@@ -37,7 +38,7 @@ def draw_section(section: Section) -> Group:
 
 
 def facts_of(comparison: Comparison) -> dict[str, object]:
-    """All of a comparison as plain values: `verdicts`, `sides`, `changes`, `details`."""
+    """All of a comparison as plain values: `verdicts`, `sides`, `ranks`, `changes`, `details`."""
     return {
         "summary": summary(comparison),
         "sides": [asdict(side) for side in comparison.sides],
@@ -46,12 +47,21 @@ def facts_of(comparison: Comparison) -> dict[str, object]:
         "details": [
             {"verdict": place, **_of_details(found)} for place, found in comparison.details.items()
         ],
-        "left_out": {"sides": comparison.left_out, "samples": comparison.dropped},
+        "ranks": [asdict(one) for one in comparison.ranks],
+        "published": [asdict(one) for one in comparison.published],
+        "left_out": {
+            "sides": comparison.left_out,
+            "samples": comparison.dropped,
+            "means": comparison.lacking,
+        },
     }
 
 
-def write_comparison(comparison: Comparison, path: Path) -> None:
-    """Write a comparison to a file, whole or not at all. UsageError for an unknown ending."""
+def write_comparison(comparison: Comparison, path: Path, by: By | None = None) -> None:
+    """Write a comparison to a file, whole or not at all. UsageError for an unknown ending.
+
+    `by` is as `mmlab.report.compare.tables.sections` has it; JSON has everything.
+    """
     ending = path.suffix.lower().removeprefix(".")
     if ending not in FORMATS:
         raise UsageError(
@@ -63,26 +73,26 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
                 next_step="name a file that ends in one of these",
             )
         )
-    write_whole(path, _content(comparison, ending).encode(), "comparison")
+    write_whole(path, _content(comparison, ending, by).encode(), "comparison")
 
 
-def _content(comparison: Comparison, ending: str) -> str:
+def _content(comparison: Comparison, ending: str, by: By | None) -> str:
     if ending == "html":
         from mmlab.report.pictures.label_changes import comparison_pictures
         from mmlab.report.render.html import render_comparison
 
         pictures = comparison_pictures(comparison)
-        return render_comparison(summary(comparison), sections(comparison), pictures)
+        return render_comparison(summary(comparison), sections(comparison, by), pictures)
     if ending == "md":
-        return to_markdown(comparison)
+        return to_markdown(comparison, by)
     document = {"schema_version": JSON_SCHEMA_VERSION, **facts_of(comparison)}
     return json.dumps(document, ensure_ascii=False, allow_nan=False, indent=1) + "\n"
 
 
-def to_markdown(comparison: Comparison) -> str:
+def to_markdown(comparison: Comparison, by: By | None = None) -> str:
     """What was found as a list, then a GitHub table for each section."""
     lines = [f"- {plain(line)}" for line in summary(comparison)]
-    for section in sections(comparison):
+    for section in sections(comparison, by):
         columns = range(len(section.columns))
         rule = ["--:" if section.is_number(place) else "---" for place in columns]
         rows = [[plain(cell) for cell in row] for row in section.rows]
@@ -96,9 +106,10 @@ def to_markdown(comparison: Comparison) -> str:
 def _verdict(verdict: Verdict) -> dict[str, object]:
     question = {k: v for k, v in asdict(verdict.question).items() if k != "evaluations"}
     told = {k: v for k, v in asdict(verdict).items() if k != "question"}
-    return {**question, **told, "verdict": verdict.word, "is_real": verdict.difference.is_real}
+    return {**question, **told, "verdict": verdict.word, "is_real": verdict.is_real}
 
 
 def _of_details(found: Details) -> dict[str, object]:
     labels = [{**asdict(one), "is_marked": one.is_marked} for one in found.labels]
-    return {**asdict(found), "labels": labels}
+    whole = {k: v for k, v in asdict(replace(found, pictures={})).items() if k != "pictures"}
+    return {**whole, "labels": labels}

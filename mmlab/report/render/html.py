@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 from mmlab import __version__
 from mmlab.report.boards.board import Board
 from mmlab.report.cards import Card
-from mmlab.report.compare.tables import Section
+from mmlab.report.compare.details import Section
 from mmlab.report.contents import FAILURE_HEADINGS
 from mmlab.report.page import Page
 from mmlab.report.pictures.charts import DOT_WIDTH

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from support.coverage import cells, groups, numbers, pairs
+from support.coverage import cells, groups, numbers, pairs, suites
 from support.coverage.worlds import SEEDS
 
 #: A cell of 2,000 data sets has a standard error of .006, and fails below its bound less this.
@@ -60,6 +60,16 @@ Smallest coverage over clusters of one and of five and over two deviations of se
 width in units of the truth where that is not 0. {sets:,} data sets a cell; a dash where no
 interval is printed. Seeds' deviations are 0 and .3 where samples have 1.
 The bounds are those above.
+"""
+_SUITES = """\
+## Means over datasets
+
+Two recipes on three datasets of different sizes, the smallest of which has so many samples; their
+accuracies are .5, .8 and .95, all .95, or .5, .8 and .95 beside .4, .7 and .9. "alike" are models
+whose seeds are good or bad on all three datasets, "apart" on each by itself; "-" where seeds do not
+differ. In each cell: the smallest coverage of the mean alone and pooled over five rows, at least
+{recipe}, and that of the difference, at least {difference}, then the largest share called real
+where there is no difference, at most {type_i}, and the mean width of the mean's interval in points.
 """
 _GROUPS = """\
 ## Rank groups
@@ -149,6 +159,32 @@ def _number(found: Sequence[numbers.NumberCell], samples: int) -> str:
     return f"{_share(min(cell.coverage for cell in own))}, {width:.2g}"
 
 
+def suite_table(found: Sequence[suites.SuiteCell]) -> str:
+    """By what seeds do and their number; a column for each number of samples."""
+    kinds = [("-", 0.0, "alike"), ("alike", 0.3, "alike"), ("apart", 0.3, "apart")]
+    rows = []
+    for (word, seed_sd, skills), seeds in itertools.product(kinds, suites.SEEDS):
+        own = [
+            cell
+            for cell in found
+            if (cell.suite.seed_sd, cell.suite.skills, cell.seeds) == (seed_sd, skills, seeds)
+        ]
+        if own:
+            rows.append([word, str(seeds), *(_suite(own, n) for n in suites.SAMPLES)])
+    return table(["seeds are", "seeds", *(f"{n} samples" for n in suites.SAMPLES)], rows)
+
+
+def _suite(found: Sequence[suites.SuiteCell], samples: int) -> str:
+    own = [cell for cell in found if cell.suite.samples == samples]
+    lowest = [
+        min(getattr(cell, name) for cell in own)
+        for name in ("coverage", "pooled", "difference_coverage")
+    ]
+    equal = max(cell.rejected for cell in own if cell.suite.left == cell.suite.right)
+    width = _points(np.mean([cell.mean_width for cell in own]))
+    return f"{' / '.join(map(_share, lowest))}, {_share(equal)}, {width}"
+
+
 def group_table(found: Sequence[groups.BoardCell]) -> str:
     """A row for each kind of board."""
     rows = [
@@ -193,10 +229,11 @@ def write(path: Path) -> list[str]:
                 (_pairs, pairs.pairs()),
                 (_means, numbers.worlds()),
                 (_boards, groups.boards()),
+                (_suites, suites.suites()),
             )
         ]
         found = [list(itertools.chain.from_iterable(part)) for part in parts]
-    recipes, both, means, boards = found
+    recipes, both, means, boards, over = found
     sections = [
         _INTRODUCTION.format(sets=cells.SETS, tolerance=f"{TOLERANCE:g}".removeprefix("0")),
         _RECIPE.format(recipe=_share(BOUNDS["recipe"])),
@@ -205,11 +242,13 @@ def write(path: Path) -> list[str]:
         pair_table(both),
         _NUMBERS.format(sets=numbers.SETS),
         number_table(means),
+        _SUITES.format(**{name: _share(BOUNDS[name]) for name in BOUNDS}),
+        suite_table(over),
         _GROUPS.format(best=_share(BOUNDS["best"])),
         group_table(boards),
     ]
     path.write_text("\n".join(sections), encoding="utf-8")
-    return [*_below(recipes, both), *_below_of_numbers(means, boards)]
+    return [*_below(recipes, both), *_below_of_numbers(means, boards), *_below_of_suites(over)]
 
 
 def _recipes(place: int) -> list[cells.Cell]:
@@ -229,6 +268,22 @@ def _means(place: int) -> list[numbers.NumberCell]:
 
 def _boards(place: int) -> list[groups.BoardCell]:
     return [groups.cell_of(groups.boards()[place], place)]
+
+
+def _suites(place: int) -> list[suites.SuiteCell]:
+    return [*suites.cells_of(suites.suites()[place], place)]
+
+
+def _below_of_suites(found: Sequence[suites.SuiteCell]) -> list[str]:
+    low = [
+        cell
+        for cell in found
+        if min(cell.coverage, cell.pooled) < BOUNDS["recipe"] - TOLERANCE
+        or cell.difference_coverage < BOUNDS["difference"] - TOLERANCE
+    ]
+    equal = [cell for cell in found if cell.suite.left == cell.suite.right]
+    wrong = [cell for cell in equal if cell.rejected > BOUNDS["type_i"] + TOLERANCE]
+    return [str(cell) for cell in (*low, *wrong)]
 
 
 def _below(recipes: Sequence[cells.Cell], both: Sequence[pairs.PairCell]) -> list[str]:

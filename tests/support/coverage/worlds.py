@@ -86,11 +86,19 @@ def draw_samples(world: World, stream: np.random.Generator, sets: int) -> npt.ND
 
 
 def draw_hits(
-    world: World, stream: np.random.Generator, samples: npt.NDArray[np.float32], seeds: int
+    world: World,
+    stream: np.random.Generator,
+    samples: npt.NDArray[np.float32],
+    seeds: int,
+    skills: npt.NDArray[np.float32] | None = None,
 ) -> Hits:
-    """Hits in each cluster, (sets, seeds, clusters), on samples (sets, samples)."""
+    """Hits in each cluster, (sets, seeds, clusters), on samples (sets, samples).
+
+    `skills` are what seeds are like, (sets, seeds) of variance 1, where they are known.
+    """
     deviation = math.sqrt(world.seed_sd**2 + world.sample_sd**2 + 1)
-    of_seeds = np.float32(world.seed_sd) * _normal(stream, (len(samples), seeds, 1))
+    drawn = _normal(stream, (len(samples), seeds)) if skills is None else skills
+    of_seeds = np.float32(world.seed_sd) * drawn[..., None]
     logits = np.float32(world.sample_sd) * samples[:, None]
     logits = logits + np.float32(logit_of(world.accuracy, deviation)) + of_seeds
     hits = (logits + _noise(stream, logits.shape) > 0).view(np.uint8)
