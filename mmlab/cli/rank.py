@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,11 +21,26 @@ from mmlab.cli.output import (
     verbosity_options,
 )
 from mmlab.cli.run import device_option, runs_option
+from mmlab.cli.settings import NamedPath
 from mmlab.errors import UsageError, explain
 
 if TYPE_CHECKING:
     from mmlab.loaded import LoadedModel
     from mmlab.report.results import NotebookCard
+
+
+class Scale(click.FloatRange):
+    """A number within bounds; click lets "nan" pass."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:  # Any: click's own signature
+        """The number. Refuses what is none."""
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
+
 
 #: Endings of the names of pages.
 PAGES = (".html", ".htm")
@@ -37,7 +53,7 @@ PAGES = (".html", ".htm")
 @click.option(
     "--labels-file",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     help="A text file of labels, one a line.",
 )
 @click.option(
@@ -68,12 +84,10 @@ PAGES = (".html", ".htm")
 @click.option("--prompts", metavar="NAME", help="The encoder that reads labels, where two could.")
 @click.option(
     "--scale",
-    type=click.FloatRange(0, min_open=True),
+    type=Scale(0, 1e6, min_open=True),
     help="Of the scores before the softmax.  [default: the model's own]",
 )
-@click.option(
-    "--out", type=click.Path(path_type=Path), help="Write the cards as an HTML page instead."
-)
+@click.option("--out", type=NamedPath(), help="Write the cards as an HTML page instead.")
 @override_options
 @db_option
 @runs_option

@@ -44,7 +44,7 @@ VIEWS = ("all_runs", "label_results", "sample_outcomes", "live_curves", "artifac
 )
 @click.option(
     "--pictures",
-    type=click.Path(path_type=Path),
+    type=NamedPath(),
     metavar="DIR",
     help="Write each picture of the HTML page as an SVG file into a folder.",
 )

@@ -141,7 +141,8 @@ def _checked(path: Path, key: str, value: object) -> str:
 def _has_password(address: str) -> bool:
     """Whether an address, or what was meant to be one, shows a password."""
     who, at, _ = (address.partition("://")[2] or address).rpartition("@")
-    return (bool(at) and ":" in who) or shows_password(address)
+    has_parts = "://" not in address and len(re.findall("[:@]", address.partition("/")[0])) > 1
+    return (bool(at) and ":" in who) or has_parts or shows_password(address)
 
 
 def _unreadable(path: Path, error: Exception) -> str:

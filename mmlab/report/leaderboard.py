@@ -152,10 +152,14 @@ def main_metric(part: pl.DataFrame) -> str:
 
 
 def leaders(board: pl.DataFrame) -> list[dict[str, Any]]:
-    """Of every comparison and experiment the row with samples that leads by the main metric."""
+    """Of every comparison and experiment the row with samples that leads by the main metric.
+
+    Means over datasets have no samples of their own.
+    """
     found: list[dict[str, Any]] = []
     has_samples = pl.col("origin").is_null() | (pl.col("samples") > 0)
-    board = board.filter(has_samples & (pl.col("board") == LEADERBOARD))
+    is_mean = pl.col("suite").is_not_null() & pl.col("dataset").is_null()
+    board = board.filter(has_samples & ~is_mean & (pl.col("board") == LEADERBOARD))
     for part in comparisons(board):
         rows = part.filter(pl.col("metric") == main_metric(part))
         found += rows.unique("experiment", keep="first", maintain_order=True).to_dicts()
