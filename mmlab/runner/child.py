@@ -13,14 +13,14 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from multiprocessing.connection import Pipe as make_pipe
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any, Self
 
-from mmlab.errors import RunError, explain
+from mmlab.errors import RunError
 from mmlab.runner.coordinator import (
     ChildRequests,
     Coordinator,
@@ -29,6 +29,14 @@ from mmlab.runner.coordinator import (
     ExecutionOptions,
     Notes,
     Prepared,
+)
+from mmlab.runner.deaths import (
+    INTERRUPTED,
+    death_by,
+    died_preparing,
+    interrupted_within,
+    no_template,
+    timed_out,
 )
 from mmlab.runner.pipe import CALL, GAVE, TELL, Pipe, answer, result_of, signature
 from mmlab.spec import Override
@@ -104,7 +112,7 @@ class ChildProcess:
             child = self._ready(served, reads=False)
             return self._ask(child, name, served, *given)
         except Died as death:
-            raise RunError(_died_preparing(death), "died") from death
+            raise RunError(died_preparing(death), "died") from death
 
     def _attempt(self, name: str, coordinator: Coordinator, value: object) -> Ended:
         if self._child is not None and self._child.age > MAX_AGE_SECONDS:
@@ -113,7 +121,7 @@ class ChildProcess:
             child = self._ready(coordinator)
             ended: Ended = self._ask(child, name, coordinator, value)
             if child.left_itself or (ended.status == "interrupted" and not self._was_asked):
-                raise Died(_INTERRUPTED, _interrupted())
+                raise Died(INTERRUPTED, interrupted_within())
         except Died:
             self._retire()
             raise
@@ -181,7 +189,7 @@ class ChildProcess:
             elif limit is not None:
                 child.kill()
                 self._template.death_of(child)
-                raise Died("timeout", _timed_out(limit), "timeout")
+                raise Died("timeout", timed_out(limit), "timeout")
 
     def _retire(self) -> None:
         """Let go of the child, which ends."""
@@ -273,12 +281,12 @@ class _Template:
             except (EOFError, OSError):
                 return self._own_death()
             self._ended[number] = status
-        return _death(self._ended[child.number])
+        return death_by(self._ended[child.number])
 
     def _own_death(self) -> Died:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_GONE_SECONDS)
-        return Died("template", _no_template(self._process.returncode))
+        return Died("template", no_template(self._process.returncode))
 
     def forget(self, child: _Child) -> None:
         """Wait until a child that was killed is gone."""
@@ -302,83 +310,3 @@ class _Template:
             raise EOFError
         number, status = SAYS.unpack(said)
         return number, status
-
-
-def _death(status: int) -> Died:
-    """Why a child is gone, from the status that waitpid gives."""
-    how, why = _how(os.waitstatus_to_exitcode(status))
-    message = explain(
-        "the process that executed this cell",
-        "it died",
-        found=f"{how}: {why}",
-        allowed="components that return or raise",
-        next_step="run it again with --in-process under a debugger, or python -X faulthandler",
-    )
-    return Died(how, message)
-
-
-def _how(code: int) -> tuple[str, str]:
-    """By which exit code or signal a process ended, and what that means."""
-    if code >= 0:
-        return f"exit code {code}", "a component ended the process (os._exit, say)"
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else str(-code)
-    why = _REASONS.get(-code, "a component, a library or somebody sent it")
-    return f"signal {-code} ({name})", why
-
-
-_REASONS: Mapping[int, str] = {
-    signal.SIGKILL: "killed from outside; the system does that where memory is short",
-    signal.SIGSEGV: "a library read memory that is not its own",
-    signal.SIGABRT: "a library gave up (abort)",
-    signal.SIGBUS: "a file that was mapped is shorter by now, or shared memory is full",
-    signal.SIGILL: "a library was built for another processor",
-    signal.SIGFPE: "a library divided whole numbers by zero",
-}
-
-
-def _timed_out(seconds: float) -> str:
-    return explain(
-        "the process that executed this cell",
-        "it showed no progress and was ended",
-        found=f"nothing heard of it for {seconds:g} s",
-        allowed=f"cells that say something every {seconds:g} s (--cell-timeout)",
-        next_step="allow more time, or look for what hangs with --in-process",
-    )
-
-
-#: How a cell died that a component stopped as a person would, by Ctrl-C or a signal.
-_INTERRUPTED = "interrupted from within"
-
-
-def _interrupted() -> str:
-    return explain(
-        "the process that executed this cell",
-        "it was stopped, and nobody has asked for that",
-        found=f"{_INTERRUPTED}: a component raised KeyboardInterrupt, or sent a signal",
-        allowed="components that return or raise errors of their own",
-        next_step="run it again with --in-process under a debugger; to stop, signal mmlab itself",
-    )
-
-
-def _died_preparing(death: Died) -> str:
-    return explain(
-        "the process that reads the specs",
-        "it died",
-        found=death.signature,
-        allowed="components that can be imported and described",
-        next_step="run mmlab validate on each spec, or this command with --in-process",
-    )
-
-
-def _no_template(code: int | None) -> str:
-    was_killed = code is not None and code < 0
-    return explain(
-        "the process from which those that execute cells are forked",
-        "it is gone",
-        found="it ended without a word" if code is None else ": ".join(_how(code)),
-        allowed="a process that imports torch and the plugins"
-        + ("" if was_killed else " (what it printed stands above)"),
-        next_step="run the same again"
-        if was_killed
-        else "run mmlab plugins list, or this command with --in-process",
-    )
