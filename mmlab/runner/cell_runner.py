@@ -250,7 +250,7 @@ class CellRunner:
             return Ended("failed", run_id, str(error))
         except DatabaseReplaced:  # which is no fault of the run: put back, it goes on
             with suppress(StoreError):
-                coordinator.release()
+                coordinator.set_aside()
             raise
         except StoreError as error:
             with suppress(StoreError):  # it may be too broken to say so

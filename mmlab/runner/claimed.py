@@ -301,6 +301,10 @@ class StoreCoordinator:
         """Put the run back into the queue: it was interrupted."""
         self._told(self._writer.release(patience_seconds=patience_seconds))
 
+    def set_aside(self) -> None:
+        """Put the run back into the queue of a database that was deleted, once that is back."""
+        self.release()
+
     def add_evaluations(
         self,
         run_id: str,

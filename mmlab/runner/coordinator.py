@@ -180,6 +180,9 @@ class Coordinator(Notes, Protocol):
     def release(self) -> None:
         """Put the run back into the queue: it was interrupted."""
 
+    def set_aside(self) -> None:
+        """Put the run back into the queue of a database that was deleted, once that is back."""
+
     def add_evaluations(
         self,
         run_id: str,

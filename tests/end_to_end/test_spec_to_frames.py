@@ -142,7 +142,7 @@ def frames(url: str, runs: list[str]) -> dict[str, pl.DataFrame]:
     """What analysts read, without what measures time."""
     with mmlab.results(url) as results:
         return {
-            "leaderboard": results.leaderboard(),
+            "leaderboard": results.leaderboard().drop("seconds"),
             "labels": results.labels(),
             "rankings": pl.concat(
                 results.rankings(run).with_columns(pl.lit(seed).alias("seed"))

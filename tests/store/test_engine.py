@@ -58,6 +58,8 @@ Act = Callable[[Store, Given], object]
 NAMES = ("image", "text")
 IMPORTED = ImportedRun("open-clip", "ViT", {}, "imported", [(n, evaluation(n)) for n in NAMES])
 
+REMOVED = replace(IMPORTED, experiment="removed", train_hash="removed")
+
 PART = Part("evaluation", "test abc def", 0, 0, 64)
 MADE = replace(PART, fence=1, path="run/parts/file", sha256="0f")
 
@@ -109,6 +111,7 @@ ACTS: dict[str, Act] = {
     "finish_part": lambda store, given: store.finish_part(evaluating(given.run), MADE),
     "drop_part": lambda store, given: store.drop_part(evaluating(given.run), MADE),
     "add_imported": lambda store, given: store.add_imported([IMPORTED]),
+    "remove_imported": lambda store, given: store.remove_imported([REMOVED.experiment]),
 }
 
 
@@ -123,6 +126,8 @@ def _prepared(store: Store, name: str) -> Given:
     (place,) = store.submit_cells([Submission(cell(name))])
     free = ("claim_cell", "cancel")
     claim = None if name in free else store.claim_cell("worker", 60, among=[place])
+    if name == "remove_imported":
+        store.add_imported([REMOVED])
     if name == "add_evaluations":
         finish(store, run)
     if name == "claim":

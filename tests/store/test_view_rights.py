@@ -88,7 +88,7 @@ def _plain(text: str) -> str:
 def test_a_page_is_written_of_the_views_alone(reader: str, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
     assert call(reader, "report", "--out", str(page)).exit_code == 0
-    assert "train/loss" in page.read_text()
+    assert "loss in training" in page.read_text()
 
 
 def test_a_table_is_refused_in_plain_words(reader: str) -> None:

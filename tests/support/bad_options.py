@@ -55,7 +55,7 @@ CASES = [
     Case(
         "a report in a format that is not there",
         2,
-        Says("x.docx", "no such format", "docx", "html, md, csv", "name one of these"),
+        Says("x.docx", "no such format", "docx", "html, md, tex, csv", "name one of these"),
         arguments=("report", "--out", "x.docx"),
     ),
     Case(

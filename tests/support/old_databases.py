@@ -135,6 +135,8 @@ _FORGET = {
             for table in ("metrics", "evaluations", "skipped_samples")
         ),
         "DELETE FROM runs WHERE id = '1a'",
+        "DELETE FROM confusions",
+        "DELETE FROM reliability",
     ),
     "0003": (
         "UPDATE metric_declarations SET better = 'higher', unit = '' WHERE name = 'down'",

@@ -14,8 +14,8 @@ from mmlab.data.splits import Splits
 from mmlab.model.build import build
 from mmlab.plan.plan import Plan
 from mmlab.plan.resolve import plan_specs
-from mmlab.plugin import Batch
-from mmlab.records import Artifact, Progress
+from mmlab.plugin import Batch, Split
+from mmlab.records import Artifact, Progress, WantedPictures
 from mmlab.runner.execute import CellExecutor, Summary, start_training
 from mmlab.runner.record import WeightFiles
 from mmlab.store import Claim
@@ -51,6 +51,11 @@ class Left:
         )
 
 
+def no_pictures(revision: str, split: Split, samples: Sequence[str]) -> WantedPictures:
+    """No sample is shown."""
+    return WantedPictures((), 0)
+
+
 class Training:
     """A training of a spec in fresh objects, of which some steps may have been made before."""
 
@@ -60,7 +65,7 @@ class Training:
         self.built = build(plan, splits, {})
         group = ProcessGroup()
         self.evaluation = CellExecutor(splits, CPU, group, print).evaluation(
-            self.built, trains=True
+            self.built, no_pictures, trains=True
         )
         self.trainer, self.batches = start_training(self.built, splits, CPU, start=start)
         self.summary = Summary(CPU, plan.cell.spec.train)
