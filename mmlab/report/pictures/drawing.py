@@ -6,12 +6,15 @@ A picture has classes and no colours: a page's style, or its own in a file, give
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterable
 
 from markupsafe import Markup, escape
 
 from mmlab.errors import visible
 
+#: Characters of a text from which on no picture has room for it, nor a pointer patience.
+LONGEST = 400
 #: Height of a letter, and of a line of text, in units of a drawing.
 LETTER, LINE = 12.0, 15.0
 #: Further colours of groups do not exist; see `k0` to `k7` in the style.
@@ -73,8 +76,9 @@ def root(width: float, height: float, label: str, *inside: str) -> Markup:
 
 
 def hover(*lines: str) -> Markup:
-    """What is told of a mark when a pointer rests on it: a line each."""
-    return element("title", Markup("\n").join(map(_escaped, lines)))
+    """What is told where a pointer rests on a mark: a line each, the beginning of a long one."""
+    shown = (one if len(one) <= LONGEST else f"{one[:LONGEST]}…" for one in lines)
+    return element("title", Markup("\n").join(map(_escaped, shown)))
 
 
 def text(
@@ -97,12 +101,12 @@ def text(
 
 
 def text_width(content: str) -> float:
-    """How many units a text takes, rather too many than too few.
+    """How many units a text takes, rather too many than too few; of a very long one its beginning.
 
     >>> text_width("iii") < text_width("mmm") < text_width("\u6587\u5b57\u6587")
     True
     """
-    return LETTER * sum(map(_width, visible(content)))
+    return LETTER * sum(map(_width, visible(content[:LONGEST])))
 
 
 def fitted(content: str, limit: float) -> str:
@@ -111,12 +115,15 @@ def fitted(content: str, limit: float) -> str:
     >>> fitted("fusion=low_rank_bilinear", 100), fitted("sum", 100)
     ('fusion=…ilinear', 'sum')
     """
-    shown = content
-    kept = len(content)
-    while kept > 1 and text_width(shown) > limit:
-        kept -= 1
-        shown = f"{content[: kept // 2]}…{content[len(content) - (kept - kept // 2) :]}"
-    return shown
+    if len(content) <= LONGEST and text_width(content) <= limit:
+        return content
+
+    def cut(kept: int) -> str:
+        return f"{content[: kept // 2]}…{content[len(content) - (kept - kept // 2) :]}"
+
+    lengths = range(1, min(len(content), LONGEST))
+    fits = bisect_right(lengths, limit, key=lambda kept: text_width(cut(kept)))
+    return cut(max(1, fits))
 
 
 def units(value: float) -> str:

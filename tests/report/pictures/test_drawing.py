@@ -13,7 +13,7 @@ from markupsafe import Markup
 from support.svg import Drawn, contrast, shown, told
 
 from mmlab.report.pictures.axes import Frame, spread, wide_extent, x_axis
-from mmlab.report.pictures.drawing import element, fitted, hover, text, text_width
+from mmlab.report.pictures.drawing import LONGEST, element, fitted, hover, text, text_width
 from mmlab.report.pictures.marks import Box, place_labels
 from mmlab.report.pictures.picture import Picture, file_name, named_apart
 from mmlab.report.render import svg
@@ -130,3 +130,18 @@ def test_texts_and_lines_have_the_contrast_that_wcag_asks_for(scheme: str) -> No
     assert contrast(colours["axis"], colours["paper"]) >= 3
     for fill in ("good", "bad"):  # figures stand on cells of them
         assert contrast(colours["ink"], colours[fill]) >= 4.5, fill
+
+
+@given(content=st.text(max_size=60), limit=st.floats(10, 400))
+def test_a_text_is_cut_to_the_longest_that_fits(content: str, limit: float) -> None:
+    def cut(kept: int) -> str:
+        return f"{content[: kept // 2]}…{content[len(content) - (kept - kept // 2) :]}"
+
+    cuts = [cut(kept) for kept in range(len(content) - 1, 0, -1)]
+    fitting = (one for one in (content, *cuts) if text_width(one) <= limit)
+    assert fitted(content, limit) == next(fitting, cuts[-1] if cuts else content)
+
+
+def test_of_a_text_without_an_end_little_is_drawn() -> None:
+    drawn = text(0, 0, "long" * 250_000, limit=100)
+    assert len(drawn) < 3 * LONGEST
