@@ -29,19 +29,10 @@ def imports_of_folders() -> dict[str, set[str]]:
     return {folder: found[folder] - {folder} for folder in found}
 
 
-def modules_of_folders() -> dict[str, int]:
-    """How many modules each folder holds."""
-    counts = defaultdict[str, int](int)
-    for module in grimp.build_graph("mmlab").modules:
-        counts[_folder(module)] += 1
-    return counts
-
-
-def draw(imports: Mapping[str, set[str]], counts: Mapping[str, int]) -> str:
-    """A line a folder: its name, its number of modules, and the folders that it imports."""
+def draw(imports: Mapping[str, set[str]]) -> str:
+    """A line a folder: its name, and the folders that it imports."""
     lines = [
-        f"{folder:<11}{counts[folder]:>3}  {' '.join(f for f in ORDER if f in imports[folder])}"
-        for folder in ORDER
+        f"{folder:<12}{' '.join(f for f in ORDER if f in imports[folder])}" for folder in ORDER
     ]
     return "\n".join(line.rstrip() for line in lines)
 
@@ -52,4 +43,4 @@ def _folder(module: str) -> str:
 
 
 if __name__ == "__main__":
-    print(draw(imports_of_folders(), modules_of_folders()))
+    print(draw(imports_of_folders()))
