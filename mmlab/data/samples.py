@@ -21,6 +21,7 @@ import numpy.typing as npt
 from mmlab.errors import DataError, check_text, explain, harmless, shortened
 from mmlab.plan.component import Resolved
 from mmlab.plugin import (
+    Boxed,
     Dataset,
     Noted,
     Origin,
@@ -39,6 +40,11 @@ from mmlab.plugin import (
 def target_names(dataset: Dataset) -> tuple[str, ...]:
     """The names of a dataset's targets; none for a dataset that says nothing of any."""
     return dataset.target_names if isinstance(dataset, Targeted) else ()
+
+
+def has_boxes(dataset: Dataset) -> bool:
+    """Whether samples of a dataset may say where things are in their pictures."""
+    return isinstance(dataset, Boxed) and dataset.has_boxes
 
 
 def prompt_names(dataset: Dataset) -> tuple[str, ...]:
@@ -115,7 +121,8 @@ def alike_labels(labels: Sequence[str]) -> list[list[str]]:
 def check_sample(sample: Sample, label_count: int, target_count: int = 0) -> None:
     """Raise DataError where an id or a caption cannot be stored, or a truth makes no sense.
 
-    A label id needs a label; targets are as many as the dataset names, finite, or NaN for unknown.
+    A label id needs a label; targets are as many as the dataset names, finite, or NaN for unknown;
+    a box is one, as far as can be told without its picture.
     """
     place = f"dataset: sample {sample.id!r}"
     check_text(f"{place}, id", sample.id)
@@ -128,6 +135,8 @@ def check_sample(sample: Sample, label_count: int, target_count: int = 0) -> Non
         raise _no_such_label(place, wrong[0], label_count)
     if len(sample.targets) != target_count or any(map(math.isinf, sample.targets)):
         raise _wrong_targets(place, sample.targets, target_count)
+    if sample.boxes is not None:
+        sample.boxes.check(place, label_count)
 
 
 def _no_such_label(place: str, label: int, label_count: int) -> DataError:

@@ -47,7 +47,7 @@ class SampleSubset:
             trace, open_source = dataset.trace, dataset.open_source
             self.trace = lambda index: trace(positions[index])
             self.open_source = lambda index, modality: open_source(positions[index], modality)
-        for name in ("target_names", "prompt_names", "notes"):
+        for name in ("target_names", "prompt_names", "notes", "has_boxes"):
             if hasattr(dataset, name):
                 setattr(self, name, getattr(dataset, name))
 

@@ -16,8 +16,12 @@ its author raises when the same options give other numbers: it then identifies w
 computes in place of its distribution's version. A subclass is another component with its own.
 Components are `torch.nn.Module`s (datasets are not); anything that must survive in a checkpoint is
 a parameter, a buffer or the extra state of the module. Plugins draw randomness from torch's ambient
-generator and never seed it. Importing this module does not import torch.
+generator and never seed it. Importing this module does not import torch. `Box`, `Boxes` and
+`Placement` are imported when first used: few experiments have boxes.
 """
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from mmlab.errors import DataError as DataError
 from mmlab.errors import PluginError as PluginError
@@ -43,6 +47,7 @@ from mmlab.plugin.contracts import SPLITS as SPLITS
 from mmlab.plugin.contracts import SUPPLIED as SUPPLIED
 from mmlab.plugin.contracts import Added as Added
 from mmlab.plugin.contracts import Augmented as Augmented
+from mmlab.plugin.contracts import Boxed as Boxed
 from mmlab.plugin.contracts import Calibrated as Calibrated
 from mmlab.plugin.contracts import Context as Context
 from mmlab.plugin.contracts import Dataset as Dataset
@@ -58,6 +63,7 @@ from mmlab.plugin.contracts import Nested as Nested
 from mmlab.plugin.contracts import NestedComponent as NestedComponent
 from mmlab.plugin.contracts import Noted as Noted
 from mmlab.plugin.contracts import Outlined as Outlined
+from mmlab.plugin.contracts import Placing as Placing
 from mmlab.plugin.contracts import Pretrained as Pretrained
 from mmlab.plugin.contracts import Prompted as Prompted
 from mmlab.plugin.contracts import Published as Published
@@ -92,3 +98,17 @@ from mmlab.plugin.values import Source as Source
 from mmlab.plugin.values import Survey as Survey
 from mmlab.plugin.values import Vocabulary as Vocabulary
 from mmlab.plugin.values import normalize as normalize
+
+_LAZY = frozenset({"Box", "Boxes", "Placement"})
+
+if TYPE_CHECKING:
+    from mmlab.plugin.boxes import Box as Box
+    from mmlab.plugin.boxes import Boxes as Boxes
+    from mmlab.plugin.boxes import Placement as Placement
+else:
+
+    def __getattr__(name: str) -> object:
+        """What concerns boxes, imported on first use (PEP 562)."""
+        if name not in _LAZY:
+            raise AttributeError(f"module 'mmlab.plugin' has no attribute {name!r}")
+        return getattr(import_module("mmlab.plugin.boxes"), name)

@@ -33,6 +33,8 @@ from mmlab.plugin.values import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from mmlab.plugin.boxes import Placement
+
 
 #: The largest depth, width, number of heads, ... that a component is asked for.
 LARGEST_SIZE = 10_000
@@ -201,6 +203,20 @@ class Augmented(Protocol):
     @property
     def augments(self) -> bool:
         """Whether `transform(raw, train=True)` may differ from `transform(raw, train=False)`."""
+
+
+@runtime_checkable
+class Placing(Protocol):
+    """An image encoder that says where its transform puts a picture: resized, cropped, padded.
+
+    Boxes that are found in its input can then be mapped back to the picture.
+    """
+
+    def placement(self, width: int, height: int) -> Placement:
+        """Where `transform(raw, train=False)` puts a picture of this size in pixels.
+
+        Its `result` is (width, height) of the tensor. Reads no picture, and draws nothing.
+        """
 
 
 @runtime_checkable
@@ -422,6 +438,18 @@ class Targeted(Protocol):
     @property
     def target_names(self) -> tuple[str, ...]:
         """What `Sample.targets` holds, in order; none where the options name no target."""
+
+
+@runtime_checkable
+class Boxed(Protocol):
+    """A dataset whose samples may say where things are in their pictures: `Sample.boxes`.
+
+    The ids of boxes are those of `labels`. An outline has its sample's boxes, too.
+    """
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether any sample has boxes, of this split or another; False where options name none."""
 
 
 @runtime_checkable

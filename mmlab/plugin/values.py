@@ -14,6 +14,8 @@ from mmlab.errors import PluginError, explain
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from mmlab.plugin.boxes import Boxes
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -28,13 +30,15 @@ class Sample:
     single-label dataset has exactly one, and () is unknown there too. One of a multi-label dataset
     has any number: () says that none of the labels is true, and counts as negative for all of them.
     `targets` holds one number for each of the dataset's `target_names`, NaN where it is unknown;
-    none at all where the dataset has no targets.
+    none at all where the dataset has no targets. `boxes` says where things are in its image: none
+    are there where it has no rows, and nobody knows where it is None.
     """
 
     id: str
     values: Mapping[str, object]
     labels: tuple[int, ...] | None = None
     targets: tuple[float, ...] = ()
+    boxes: Boxes | None = None
 
 
 class Source(NamedTuple):

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mmlab.data.samples import has_boxes
 from mmlab.errors import unstorable
 from mmlab.plugin import (
     SPLITS,
@@ -26,6 +27,7 @@ from mmlab.plugin import (
     Targeted,
     Traced,
 )
+from mmlab.testing.boxes import check_boxes
 from mmlab.testing.tools import BUILD, OTHER, Factory, ambient, build, check_schema, require
 
 #: What must not differ between the splits of a dataset.
@@ -39,13 +41,13 @@ def check_dataset(factory: Factory, **options: object) -> None:
     empty; ids that are unique, disjoint between splits, and come in the same order every time; raw
     values of the promised kinds; at least one value of each modality to train on; label ids that
     exist, one at most in single-label data (of a multi-label sample () says that none is true, and
-    None that its labels are unknown); targets as many as are named; an outline, if it gives one,
+    None that its labels are unknown); targets as many as are named; boxes within the picture, with
+    labels, only where the dataset says that it has some; an outline, if it gives one,
     that says of a sample what the sample says; sources, if it traces them, of values that the
     sample has and of the size they are said to have; templates with one `{}` each; as many names
     for prompts as labels, if it gives any; notes of one line each, if it has any; siblings, if it
     gives any, that are the splits that the factory makes; a survey, if it gives one, that says of
-    all samples what it says of each; a revision that is the same every time;
-    no randomness.
+    all samples what it says of each; a revision that is the same every time; no randomness.
     """
     resolved = check_schema("dataset", factory, options)
     datasets = _build_all(factory, resolved, BUILD)
@@ -125,6 +127,8 @@ def _check_shared(datasets: Mapping[str, Dataset]) -> None:
         require(same, f"`prompt_names` of the split {split!r} differ from the training split's")
         same = _target_names(dataset) == _target_names(train)
         require(same, f"`target_names` of the split {split!r} differ from the training split's")
+        same = has_boxes(dataset) == has_boxes(train)
+        require(same, f"`has_boxes` of the split {split!r} differs from the training split's")
     require(len(train) > 0, "the training split is empty")
 
 
@@ -209,6 +213,7 @@ def _check_sample(sample: Sample, dataset: Dataset) -> None:
         _check_raw(raw, modality, sample.id)
     _check_labels(sample, dataset)
     _check_targets(sample, _target_names(dataset))
+    check_boxes(sample, dataset)
 
 
 def _target_names(dataset: Dataset) -> tuple[str, ...]:
@@ -225,9 +230,11 @@ def _check_targets(sample: Sample, names: tuple[str, ...]) -> None:
 
 
 def _check_outline(outline: Sample, sample: Sample) -> None:
-    said, known = ((s.id, s.labels, repr(s.targets)) for s in (outline, sample))  # NaN is not NaN
+    # NaN is not NaN
+    said, known = ((s.id, s.labels, repr(s.targets), s.boxes) for s in (outline, sample))
     require(
-        said == known, f"{sample.id}: the outline must have the sample's id, labels and targets"
+        said == known,
+        f"{sample.id}: the outline must have the sample's id, labels, targets and boxes",
     )
     same_keys = set(outline.values) == set(sample.values)
     require(same_keys, f"{sample.id}: the outline must name the modalities that the sample has")

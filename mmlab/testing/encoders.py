@@ -12,7 +12,17 @@ from PIL import Image
 from torch import Tensor, nn
 
 from mmlab.model.components import BuildContext
-from mmlab.plugin import Augmented, Calibrated, Features, Fitted, Measured, Staged, Tokenized
+from mmlab.plugin import (
+    Augmented,
+    Calibrated,
+    Features,
+    Fitted,
+    Measured,
+    Placing,
+    Staged,
+    Tokenized,
+)
+from mmlab.testing.boxes import check_placement
 from mmlab.testing.modules import (
     Run,
     check_bf16,
@@ -55,8 +65,8 @@ def check_encoder(
     (one shape, one dtype, evaluation without randomness); shapes and dtypes of features; a finite
     gradient for every parameter; batches (permutation, batch of one, the all-zero stand-in of a
     missing value); evaluation without randomness or change; bfloat16; weights through safetensors
-    into an encoder that was never fitted; ambient randomness only; `augments`, stages,
-    vocabulary and lengths of texts where there are any.
+    into an encoder that was never fitted; ambient randomness only; `augments`, where pictures are
+    placed, stages, vocabulary and lengths of texts where there are any.
     """
     resolved = check_schema("encoder", factory, options)
     raws = examples(modality) if raws is None else raws
@@ -215,6 +225,8 @@ def _check_batches(encoder: Any, x: Tensor) -> None:
 
 
 def _check_extras(encoder: Any, x: Tensor, raws: Sequence[object]) -> None:
+    if isinstance(encoder, Placing):
+        check_placement(encoder)
     if isinstance(encoder, Staged):
         _check_stages(encoder)
     if isinstance(encoder, Tokenized):

@@ -59,6 +59,7 @@ class ConvNet(nn.Module):
         self.token_dim = self.dim if "tokens" in context.reads else None
         shares = {"jitter_share": jitter_share, "grey": grey, "blur": blur}
         self.transform = ImageTransform(image_size, crop, flip, jitter=jitter, **shares)
+        self.placement = self.transform.placement
         self.stem = nn.Conv2d(3, width, kernel_size=7, stride=4, padding=3)
         self.levels = nn.ModuleList(
             residual_level(widths[max(0, i - 1)], widths[i], depth, halves=i > 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import torch
 from PIL import Image
@@ -12,6 +12,9 @@ from torch import Tensor
 
 from mmlab.plugin import DataError, Size, explain
 from mmlab_encoders.resize import middle, to_tensor
+
+if TYPE_CHECKING:
+    from mmlab.plugin import Placement
 
 Crop = Annotated[
     float,
@@ -82,6 +85,12 @@ class ImageTransform:
         for step in self._steps:
             x = step(x)
         return x
+
+    def placement(self, width: int, height: int) -> Placement:
+        """Where evaluation puts a picture of this size."""
+        from mmlab.plugin import Placement  # boxes alone need it
+
+        return Placement.of(width, height).shorter_side(self.size).centred(self.size, self.size)
 
     @property
     def description(self) -> str:

@@ -63,6 +63,7 @@ class ViT(nn.Module):
         self.token_dim = width if "tokens" in context.reads else None
         shares = {"jitter_share": jitter_share, "grey": grey, "blur": blur}
         self.transform = ImageTransform(image_size, crop, flip, jitter=jitter, **shares)
+        self.placement = self.transform.placement
         has_class_token = pool == "class"
         self.embedding = PatchEmbedding(image_size, patch_size, width, has_class_token)
         self.embedding.dropout = patch_dropout

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from mmlab.plugin import Calibration, DataError, Features, PluginError, explain
+from mmlab.plugin import Calibration, DataError, Features, Placement, PluginError, explain
 from mmlab_openclip.source import Recipe
 from mmlab_openclip.stages import stages_of
 from mmlab_openclip.temperature import Temperature
@@ -43,7 +43,7 @@ class ImageTower(nn.Module):
         self.weights_description = recipe.description
         if hasattr(tower, "output_tokens"):
             cast(Any, tower).output_tokens = reads_tokens
-        settings = _settings(tower, recipe)
+        self._settings = settings = _settings(tower, recipe)
         self._read = _resize(settings, 1.0)
         self._read_in_training = _resize(settings, crop)
         self.augments = crop < 1
@@ -58,6 +58,10 @@ class ImageTower(nn.Module):
             raise DataError(_no_picture(raw))
         read = self._read_in_training if train else self._read
         return read(raw)
+
+    def placement(self, width: int, height: int) -> Placement:
+        """Where evaluation puts a picture of this size."""
+        return _placement(self._settings, width, height)
 
     def forward(self, x: Tensor) -> Features:
         """Normalise uint8 pictures (B, 3, H, W) as the model was trained, and encode them."""
@@ -94,6 +98,19 @@ def _resize(settings: Any, crop: float) -> Callable[[Image.Image], Tensor]:
     steps = image_transform_v2(settings, is_train=crop < 1, aug_cfg=augmentation).transforms
     assert isinstance(steps[-2], MaybeToTensor), "open_clip's transform has another order"
     return cast(Callable[[Image.Image], Tensor], Compose([*steps[:-2], PILToTensor()]))
+
+
+def _placement(settings: Any, width: int, height: int) -> Placement:
+    """What open_clip's transform does for each of its three ways to resize."""
+    rows, columns = settings.input_size[1:]
+    whole = Placement.of(width, height)
+    if settings.resize_mode == "squash":
+        return whole.resized(columns, rows)
+    if settings.resize_mode == "shortest" and rows == columns:
+        return whole.shorter_side(rows).centred(columns, rows)
+    ratios = (height / rows, width / columns)
+    ratio = max(ratios) if settings.resize_mode == "longest" else min(ratios)
+    return whole.resized(round(width / ratio), round(height / ratio)).centred(columns, rows)
 
 
 def _describe(settings: Any, *, is_random: bool) -> str:

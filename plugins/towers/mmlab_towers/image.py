@@ -15,7 +15,7 @@ from pydantic import AfterValidator, Field
 from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode, v2
 
-from mmlab.plugin import Context, DataError, Features, Size, explain
+from mmlab.plugin import Context, DataError, Features, Placement, Size, explain
 from mmlab_towers.lite0 import with_timm_names
 from mmlab_towers.packages import LITE0, installed
 from mmlab_towers.recipe import (
@@ -88,6 +88,7 @@ class Timm(nn.Module):
         self.weights_description = _describe_weights(recipe)
         self.preprocessing = _describe(recipe)
         self.augments = crop < 1 or flip
+        self._size, self._side = recipe.size, _side(recipe)
         self._read = v2.Compose(_evaluation_steps(recipe))
         self._read_in_training = v2.Compose(_training_steps(recipe, crop, flip))
         for name in ("mean", "std"):
@@ -100,6 +101,11 @@ class Timm(nn.Module):
             raise _no_picture(raw)
         read = self._read_in_training if train else self._read
         return cast(Tensor, read(raw))
+
+    def placement(self, width: int, height: int) -> Placement:
+        """Where evaluation puts a picture of this size."""
+        resized = Placement.of(width, height).shorter_side(self._side)
+        return resized.centred(self._size, self._size)
 
     def forward(self, x: Tensor) -> Features:
         """Features of uint8 pictures (B, 3, size, size)."""
@@ -139,11 +145,15 @@ def _load(recipe: Recipe, *, renames: bool) -> nn.Module:
     return model
 
 
+def _side(recipe: Recipe) -> int:
+    """The shorter side, of which the middle is kept."""
+    return math.floor(recipe.size / recipe.centre_crop)
+
+
 def _evaluation_steps(recipe: Recipe) -> list[v2.Transform]:
     """As timm's `transforms_imagenet_eval`, but uint8 in place of normalised floats."""
-    side = math.floor(recipe.size / recipe.centre_crop)
     mode = InterpolationMode(recipe.interpolation)
-    return [v2.Resize(side, mode), v2.CenterCrop(recipe.size), v2.PILToTensor()]
+    return [v2.Resize(_side(recipe), mode), v2.CenterCrop(recipe.size), v2.PILToTensor()]
 
 
 def _training_steps(recipe: Recipe, crop: float, flip: bool) -> list[v2.Transform]:

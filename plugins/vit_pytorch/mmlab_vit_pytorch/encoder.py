@@ -11,7 +11,16 @@ from pydantic import Field
 from torch import Tensor, nn
 from torchvision.transforms import InterpolationMode, v2
 
-from mmlab.plugin import LARGEST_SIZE, Context, DataError, Features, PluginError, Size, explain
+from mmlab.plugin import (
+    LARGEST_SIZE,
+    Context,
+    DataError,
+    Features,
+    Placement,
+    PluginError,
+    Size,
+    explain,
+)
 from mmlab_vit_pytorch.models import make_model
 
 #: A number among the model's arguments: a depth or a width, or what is smaller anyway.
@@ -87,6 +96,11 @@ class VitPytorch(nn.Module):
         cut = self._cut_in_training if train else self._cut
         result: Tensor = cut(v2.functional.pil_to_tensor(raw))
         return result
+
+    def placement(self, width: int, height: int) -> Placement:
+        """Where evaluation puts a picture of this size."""
+        side = self.image_size
+        return Placement.of(width, height).shorter_side(side).centred(side, side)
 
     def forward(self, x: Tensor) -> Features:
         """Features of uint8 pictures (B, 3, H, W)."""
