@@ -85,8 +85,9 @@ def _settings(tower: nn.Module, recipe: Recipe) -> Any:  # Any: open_clip's Prep
     """The preprocessing that the weights were trained with, at the tower's own picture size."""
     from open_clip.transform import PreprocessCfg, merge_preprocess_dict
 
-    size = {"size": cast(Any, tower).image_size}
-    return PreprocessCfg(**(merge_preprocess_dict(PreprocessCfg(), dict(recipe.preprocess)) | size))
+    size = cast(Any, tower).image_size
+    own = {"size": size if isinstance(size, int) else tuple(size)}  # of JSON it is a list
+    return PreprocessCfg(**(merge_preprocess_dict(PreprocessCfg(), dict(recipe.preprocess)) | own))
 
 
 def _resize(settings: Any, crop: float) -> Callable[[Image.Image], Tensor]:

@@ -10,6 +10,7 @@ from PIL import Image
 from torchvision.transforms.functional import to_pil_image
 
 from mmlab.plugin import DataError, PluginError
+from mmlab.testing.boxes import check_placement
 
 COCA = {
     "embed_dim": 32,
@@ -67,6 +68,18 @@ def theirs(architecture: str) -> tuple[Any, torch.Tensor]:
     model, _, preprocess = open_clip.create_model_and_transforms(architecture)
     pictures = torch.stack([preprocess(picture(50, 40, seed)) for seed in range(3)])
     return model.eval(), pictures
+
+
+@pytest.mark.slow  # each makes a model and writes it
+@pytest.mark.parametrize("resize_mode", ["shortest", "squash", "longest"])
+def test_a_rectangle_comes_to_lie_where_the_placement_says(
+    write_model: Any, context: Any, resize_mode: str
+) -> None:
+    text = {"context_length": 20, "width": 32, "heads": 2, "layers": 1}
+    vision = {"image_size": [32, 48], "layers": 1, "width": 32, "head_width": 16, "patch_size": 16}
+    config = {"embed_dim": 16, "vision_cfg": vision, "text_cfg": text}
+    architecture = write_model(config, {"resize_mode": resize_mode})
+    check_placement(make("image", context, architecture=architecture))
 
 
 @pytest.mark.parametrize("size", [(50, 40), (31, 77), (32, 32), (9, 12)])
