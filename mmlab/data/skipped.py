@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from mmlab.errors import DataError, explain, message_of
@@ -87,8 +88,9 @@ def without_unreadable(
 
 
 def _id_of(dataset: Dataset, position: int) -> str:
-    if isinstance(dataset, Outlined):
-        return dataset.outline(position).id
+    with suppress(*READ_ERRORS):  # what is wrong may be what an outline says
+        if isinstance(dataset, Outlined):
+            return dataset.outline(position).id
     return f"position {position}"
 
 

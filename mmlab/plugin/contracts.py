@@ -416,7 +416,10 @@ class Outlined(Protocol):
     """
 
     def outline(self, index: int) -> Sample:
-        """The sample of `dataset[index]`, its pictures, sounds and other large values as None."""
+        """The sample of `dataset[index]`, its pictures, sounds and other large values as None.
+
+        Raises DataError where what it knows of the sample is wrong: a box, say.
+        """
 
 
 @runtime_checkable

@@ -11,6 +11,7 @@ def mmlab_datasets() -> dict[str, str]:
         "benchmark": "mmlab_datasets.published.benchmark:Benchmark",
         "captions": "mmlab_datasets.captions:Captions",
         "clip_benchmark": "mmlab_datasets.shards.folder:ClipBenchmarkFolder",
+        "coco": "mmlab_datasets.coco:Coco",
         "emoji": "mmlab_datasets.emoji:Emoji",
         "files": "mmlab_datasets.named_files:Files",
         "folders": "mmlab_datasets.folders:Folders",
@@ -18,5 +19,6 @@ def mmlab_datasets() -> dict[str, str]:
         "mix": "mmlab_datasets.mix:Mix",
         "parquet": "mmlab_datasets.parquet:Parquet",
         "tuxpaint": "mmlab_datasets.tuxpaint:TuxPaint",
+        "voc": "mmlab_datasets.voc:Voc",
         "webdataset": "mmlab_datasets.shards.webdataset:WebDataset",
     }

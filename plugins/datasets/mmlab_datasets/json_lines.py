@@ -45,14 +45,14 @@ def _read(path: Path, content: bytes, encoding: Encoding, columns: Columns) -> C
 
 def _objects(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, str, dict[str, object]]]:
     """Each object with its line, as a number and as text."""
-    decode = json.JSONDecoder(object_pairs_hook=_unique).decode
+    decode = json.JSONDecoder(object_pairs_hook=unique_keys).decode
     for number, whole in enumerate(lines, start=1):
         line = whole.strip(_BLANK)
         if not line:
             continue
         try:
             value = decode(line)
-        except _Twice as error:
+        except KeyTwice as error:
             raise key_twice(path, number, error.key) from error
         except (ValueError, RecursionError) as error:
             raise no_object(path, number, f"{error}: {line[:40]!r}") from error
@@ -61,14 +61,17 @@ def _objects(path: Path, lines: Iterator[str]) -> Iterator[tuple[int, str, dict[
         yield number, line, value
 
 
-class _Twice(Exception):
+class KeyTwice(Exception):
+    """An object of JSON has one key more than once."""
+
     def __init__(self, key: str) -> None:
         self.key = key
 
 
-def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of JSON of its pairs. Raises KeyTwice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [key for key, _ in pairs]
-        raise _Twice(next(key for key in names if names.count(key) > 1))
+        raise KeyTwice(next(key for key in names if names.count(key) > 1))
     return found
