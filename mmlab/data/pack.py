@@ -20,7 +20,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from PIL import Image
 
-from mmlab.data.samples import check_sample, new_notes, prompt_names
+from mmlab.data.samples import check_sample, has_boxes, new_notes, prompt_names
 from mmlab.errors import DataError, UsageError, explain
 from mmlab.files import path_fault
 from mmlab.plan.component import Resolved
@@ -70,6 +70,10 @@ def _check_dataset(overridden: Overridden) -> Checked[Spec | DatasetFile]:
     return Checked(*check_part(overridden.document, DatasetFile))
 
 
+#: What is told of a dataset with boxes, for which the layout has no place.
+NO_BOXES = "boxes are not packed: shards hold pictures, texts and labels alone"
+
+
 def pack(
     resolved: Resolved, out: Path, packing: Packing, note: Callable[[str], None]
 ) -> dict[Split, int]:
@@ -87,6 +91,9 @@ def pack(
         dataset = cast(Dataset, resolved.make(split=split))
         for line in new_notes(dataset, told):
             note(line)
+        if has_boxes(dataset) and NO_BOXES not in told:
+            told.add(NO_BOXES)
+            note(NO_BOXES)
         return _pack_split(resolved, dataset, split, partial, packing)
 
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +46,7 @@ class Index:
 
     `lines` has the line of every row where its number does not tell it. `notes` tell how it was
     read. `faults` are errors of single columns, raised where one is asked for: what nobody asks for
-    may be as it is.
+    may be as it is. `jsons` are those among them that `nested` reads: lists of lists, as JSON.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class Index:
     lines: Sequence[int] | None = None
     notes: Sequence[str] = ()
     faults: Mapping[str, DataError] = field(default_factory=dict)
+    jsons: frozenset[str] = frozenset()
 
     @property
     def places(self) -> Places:
@@ -95,6 +97,16 @@ class Index:
     def labels(self, column: str, separator: str | None = None) -> list[tuple[str, ...]]:
         """The same, where booleans are "true" and "false", and 3.0 is 3, as pandas writes it."""
         return self._lists(column, as_names(self.series(column)), separator)
+
+    def nested(self, column: str) -> list[object]:
+        """Cells of lists, which may hold lists; None where one is empty.
+
+        A text is read as JSON, and given as it is where it is none: whoever asks says what it is.
+        """
+        series = self.table[column] if column in self.jsons else self.series(column)
+        if series.dtype == pl.String:
+            return [None if text is None else _decoded(text) for text in series]
+        return series.to_list()
 
     def names(self, column: str) -> pl.Series:
         """A column of one label a row as texts, read as `labels` reads it."""
@@ -177,6 +189,16 @@ class Index:
                 next_step="correct the cell",
             )
         )
+
+
+def _decoded(text: str) -> object:
+    """What JSON in a cell says; the text itself where it is none, and None where it is blank."""
+    if not text.strip():
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def _stripped(parts: Iterable[str]) -> tuple[str, ...]:

@@ -33,12 +33,16 @@ def kind_of(types: Iterable[type], items: Iterable[type]) -> str:
 
     >>> kind_of([int, float], []), kind_of([str, list], [str]), kind_of([bool, int], [])
     ('number', 'texts', 'mixed')
+
+    A column of lists of lists, or of booleans, is "nested": it is kept as JSON.
     """
     cells, inner = frozenset(types), frozenset(items)
     if list in cells:
         alone = (cells - {list}) | inner
         if float in alone and alone <= {int, float}:
             return "numbers"
+        if alone in ({list}, {bool}):
+            return "nested"
         return "texts" if alone <= {str, int, float} else "mixed"
     if dict in cells or (cells > {bool} and str not in cells):
         return "mixed"
@@ -74,6 +78,7 @@ _MADE: Mapping[str, tuple[pl.DataType, Callable[..., object] | None]] = {
     "truth": (pl.Boolean(), None),
     "texts": (pl.List(pl.String()), _texts),
     "numbers": (pl.List(pl.Float64()), _list),
+    "nested": (pl.String(), lambda cell: None if cell is None else json.dumps(cell)),
     "mixed": (pl.Null(), lambda cell: None),
 }
 
@@ -178,6 +183,12 @@ class Columns:
         return {name: column.kind for name, column in self._columns.items() if column.types}
 
     @property
+    def nested(self) -> frozenset[str]:
+        """Columns of lists of lists that are sound; they are kept as JSON."""
+        columns = self._columns.items()
+        return frozenset(n for n, each in columns if each.kind == "nested" and not each.fault)
+
+    @property
     def are_alike(self) -> bool:
         """Whether all cells of each column were taken for what the column is."""
         return all(column.is_alike for column in self._columns.values())
@@ -196,7 +207,7 @@ class Columns:
                 told = dict(zip(_Fault._fields[1:], parts, strict=True))
                 place = places.of(row, name, with_line=True)
                 found[name] = DataError(explain(place, fault, **told))
-            elif column.types and column.kind == "mixed":
+            elif column.types and column.kind in ("mixed", "nested"):
                 found[name] = _mixed(places, name, column)
         return found
 

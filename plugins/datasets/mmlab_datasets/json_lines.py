@@ -33,7 +33,8 @@ def read_jsonl(path: Path, content: bytes) -> Index:
     is_plain = all(line == row for row, line in enumerate(columns.lines, start=1))
     lines = None if is_plain else columns.lines
     notes = [] if encoding is UTF_8 else [f"{path}: its text is read as {encoding.name}"]
-    return Index(path, columns.table(), lines, notes, columns.faults(Places(path, lines)))
+    faults = columns.faults(Places(path, lines))
+    return Index(path, columns.table(), lines, notes, faults, columns.nested)
 
 
 def _read(path: Path, content: bytes, encoding: Encoding, columns: Columns) -> Columns:

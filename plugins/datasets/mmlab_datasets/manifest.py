@@ -7,13 +7,15 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal
+from typing import Annotated, BinaryIO, Literal, cast
 
 import numpy as np
 import polars as pl
+from PIL import Image
 from pydantic import Field
 
 from mmlab.plugin import Added, DataError, Origin, Sample, Source, Split, Survey, explain
+from mmlab_datasets.box_cells import CellBoxes, Form, box_columns
 from mmlab_datasets.cells import Kind, read_cells
 from mmlab_datasets.columns import (
     join_groups,
@@ -59,6 +61,7 @@ class Manifest:
     Without a `split_column`, rows are drawn into splits by a hash of `seed` and group: the
     `group_column`, or else the file of the row, so that a picture in several rows stays in one
     split.
+    With a `box_column` the labels are those of the boxes, and there are several.
     The revision tells the sizes of all files, or with `hash_files` every byte of them.
     Raises DataError for an index that cannot be understood or a file that is not there; what is
     wrong within a file is found when its sample is read.
@@ -126,6 +129,23 @@ class Manifest:
         hash_files: Annotated[
             bool, Field(description="read every file, to see changes that keep its size")
         ] = False,
+        box_column: Annotated[
+            Column | None, Field(description="lists of boxes in the image, in pixels"), Added(None)
+        ] = None,
+        box_label_column: Annotated[
+            Column | None, Field(description="lists of a label for each box"), Added(None)
+        ] = None,
+        box_crowd_column: Annotated[
+            Column | None, Field(description="lists: is it a crowd?"), Added(None)
+        ] = None,
+        box_difficult_column: Annotated[
+            Column | None, Field(description="lists: does it not count?"), Added(None)
+        ] = None,
+        box_form: Annotated[
+            Form,
+            Field(description="corners: [x0, y0, x1, y1]; size: [x0, y0, width, height]"),
+            Added("corners"),
+        ] = "corners",
     ) -> None:
         index, self._folder = read_index(path), path.parent / root
         columns = {"image": image_column, "audio": audio_column, "video": video_column}
@@ -147,6 +167,16 @@ class Manifest:
         self.labels, truths = read_labels(
             index, label_column, label_separator, label_names, none_label
         )
+        self._boxes: CellBoxes | None = None
+        boxes = box_columns(
+            box_column, box_label_column, box_crowd_column, box_difficult_column, box_form,
+            others={"label_column": label_column}, needs={"image_column": image_column},
+        )  # fmt: skip
+        if boxes is not None:
+            has_picture = files["image"].is_not_null().to_list()
+            self._boxes = CellBoxes(index, boxes, label_names, joined, has_picture)
+            self.labels, self.is_multi_label = self._boxes.labels, True
+        self.has_boxes = self._boxes is not None
         self.target_names = tuple(target_columns)
         self.templates = tuple(templates)
         targets, of_targets = read_targets(index, target_columns, joined)
@@ -167,9 +197,7 @@ class Manifest:
             files=files,
             sizes=sizes,
             captions=read_captions(index, text_columns, joined),
-            labels=truths
-            if joined.is_each_one
-            else Distinct.of(joined.agreed(label_column, truths.all(), self._label_names)),
+            labels=self._truths(joined, label_column, truths),
             targets=targets,
             cells=cells,
             groups=groups,
@@ -187,6 +215,8 @@ class Manifest:
         ]
         reading = VIDEO_READING if video_column else ()
         told = [self.labels, self.templates, *filter(None, [self.target_names, reading])]
+        if self._boxes is not None:
+            told.append(["boxes", self._boxes.table.digest(), sorted(self._boxes.unknown)])
         self.revision = self._table.revision(stamps, told)
         self._root = os.path.abspath(self._folder)
         self._has_detours = any(map(has_detours, files.values()))
@@ -200,6 +230,19 @@ class Manifest:
         other = copy.copy(self)
         other._split(split)
         return other
+
+    def _truths(
+        self,
+        joined: JoinedRows,
+        column: str | None,
+        truths: Distinct[tuple[int, ...] | None],
+    ) -> Distinct[tuple[int, ...] | None]:
+        """The labels of every sample, which are those of its boxes where there are any."""
+        if self._boxes is not None:
+            return Distinct.of(self._boxes.truths())
+        if joined.is_each_one:
+            return truths
+        return Distinct.of(joined.agreed(column, truths.all(), self._label_names))
 
     def _split(self, split: Split) -> None:
         self._samples = self._table.of_split(split)
@@ -232,17 +275,21 @@ class Manifest:
                 values[modality] = read_sound(file, place)
             else:
                 values[modality] = read_video(file, place, self._frames)
+        if self._boxes is not None and sample.boxes is not None:
+            size = cast(Image.Image, values["image"]).size
+            self._boxes.check(self._samples[index].item(), sample.boxes, size)
         return replace(sample, values=values)
 
     def outline(self, index: int) -> Sample:
-        """One row without its files."""
+        """One row without its files. Raises DataError where a box is none."""
         row = self._row(index)
         values: dict[str, object] = dict.fromkeys(row.files)
         if row.captions:
             values["text"] = row.captions
         if row.cells and any(cell is not None for cell in row.cells):
             values["tabular"] = dict(zip(self._table.cells, row.cells, strict=True))
-        return Sample(row.id, values, row.labels, row.targets)
+        boxes = None if self._boxes is None else self._boxes.of(self._samples[index].item())
+        return Sample(row.id, values, row.labels, row.targets, boxes)
 
     def _place(self, row: Row, modality: str) -> str:
         return self._places.of(row.number, self._columns[modality])

@@ -14,6 +14,7 @@ from typing import Annotated, Any, BinaryIO, cast
 from pydantic import BaseModel, ConfigDict, Field
 
 from mmlab.plugin import (
+    Boxed,
     DataError,
     Dataset,
     Nested,
@@ -105,6 +106,7 @@ class Mix:
         self.modalities = _joined(dataset.modalities for dataset in made.values())
         own = _joined(dataset.templates for dataset in made.values())
         self.templates = own if templates is None else tuple(templates)
+        self.has_boxes = any(isinstance(each, Boxed) and each.has_boxes for each in made.values())
         if any(isinstance(dataset, Prompted) for dataset in made.values()):
             self.prompt_names = _prompt_names(made, self.labels)
         self._parts = [self._part(name, dataset) for name, dataset in made.items()]
@@ -298,10 +300,16 @@ def _told(names: Sequence[str], sizes: Sequence[int], counts: Sequence[int]) -> 
 
 
 def _renumbered(part: Part, sample: Sample, again: int, target_count: int) -> Sample:
-    """A part's sample with the mixture's id, label ids and targets; again: "#2" and so on."""
+    """A part's sample with the mixture's id, label ids (also of boxes) and targets.
+
+    One that comes again has "#2" and so on in its id.
+    """
     targets = [float("nan")] * target_count
     for place, value in zip(part.places, sample.targets, strict=True):
         targets[place] = value
     labels = sample.labels and tuple(sorted(part.labels[label] for label in sample.labels))
+    boxes = sample.boxes
+    if boxes is not None:
+        boxes = replace(boxes, labels=tuple(part.labels[label] for label in boxes.labels))
     sample_id = f"{part.name}/{sample.id}" + (f"#{again + 1}" if again else "")
-    return replace(sample, id=sample_id, labels=labels, targets=tuple(targets))
+    return replace(sample, id=sample_id, labels=labels, targets=tuple(targets), boxes=boxes)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from mmlab.errors import DataError, MmlabError, SpecError
 from mmlab.plan.resolve import plan_specs
@@ -154,3 +156,21 @@ def test_templates_are_those_of_the_parts_unless_the_mixture_has_its_own(tmp_pat
     assert mixture(tmp_path, first, second).templates == ("a {}.", "the {}.", "{}")
     own = mixture(tmp_path, first, second, more='templates = ["one {}"]\n')
     assert own.templates == ("one {}",)
+
+
+def test_boxes_of_a_part_have_the_labels_of_the_mixture(tmp_path: Path) -> None:
+    columns = 'image_column = "file", box_column = "boxes", box_label_column = "names"'
+    parts = []
+    for name, labels in (("a", ["cat", "dog"]), ("b", ["dog", "cat"])):
+        Image.new("RGB", (9, 9)).save(tmp_path / f"{name}.png")
+        row = {"file": f"{name}.png", "boxes": [[1, 2, 3, 4], [0, 0, 9, 9]], "names": labels}
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row))
+        told = f'use = "manifest", name = "{name}", path = "{name}.jsonl", {columns}'
+        parts.append(f"{told}, label_names = {labels}")
+    mixed = mixture(tmp_path, *parts)
+    assert mixed.has_boxes
+    assert mixed.labels == ("cat", "dog")
+    for index, expected in enumerate([(0, 1), (1, 0)]):
+        for boxes in (mixed[index].boxes, mixed.outline(index).boxes):
+            assert boxes is not None
+            assert boxes.labels == expected
