@@ -13,6 +13,7 @@ def mmlab_datasets() -> dict[str, str]:
         "clip_benchmark": "mmlab_datasets.shards.folder:ClipBenchmarkFolder",
         "coco": "mmlab_datasets.coco:Coco",
         "emoji": "mmlab_datasets.emoji:Emoji",
+        "emoji_scenes": "mmlab_datasets.emoji_scenes:EmojiScenes",
         "files": "mmlab_datasets.named_files:Files",
         "folders": "mmlab_datasets.folders:Folders",
         "manifest": "mmlab_datasets.manifest:Manifest",

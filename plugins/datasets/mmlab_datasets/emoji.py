@@ -66,10 +66,9 @@ class Emoji:
             ),
         ] = ("{name}, {subcategory}",),
     ) -> None:
-        index = (DATA / "emoji.jsonl").read_bytes()
-        items = [json.loads(line) for line in index.splitlines()]
+        items = read_items()
         self.labels = tuple(dict.fromkeys(item[labels] for item in items))
-        self.revision = _revision(index, labels, captions)
+        self.revision = _revision(labels, captions)
         self._places = [place for place, item in enumerate(items) if item["split"] == split]
         chosen = [items[place] for place in self._places]
         self._ids = [item["id"] for item in chosen]
@@ -95,15 +94,32 @@ class Emoji:
 
     @cached_property
     def _pictures(self) -> npt.NDArray[np.uint8]:
-        with Image.open(DATA / "emoji.webp") as image:
-            sheet = np.asarray(image.convert("RGB"))
-        rows, columns = sheet.shape[0] // PIXELS, sheet.shape[1] // PIXELS
-        grid = sheet.reshape(rows, PIXELS, columns, PIXELS, 3).swapaxes(1, 2)
-        return grid.reshape(-1, PIXELS, PIXELS, 3)[self._places]  # (items, 64, 64, 3)
+        return read_pictures()[self._places]
 
 
-def _revision(index: bytes, labels: str, captions: Sequence[str]) -> str:
-    content = hashlib.sha256(index + (DATA / "emoji.webp").read_bytes())
+def read_items() -> list[dict[str, Any]]:  # Any: a line of JSON
+    """All emoji, each with id, name, tags, category, subcategory, family and split."""
+    lines = (DATA / "emoji.jsonl").read_bytes().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def read_pictures() -> npt.NDArray[np.uint8]:
+    """The pictures of all emoji, on white, in the order of the items: (items, 64, 64, 3)."""
+    with Image.open(DATA / "emoji.webp") as image:
+        sheet = np.asarray(image.convert("RGB"))
+    rows, columns = sheet.shape[0] // PIXELS, sheet.shape[1] // PIXELS
+    grid = sheet.reshape(rows, PIXELS, columns, PIXELS, 3).swapaxes(1, 2)
+    count = len(read_items())
+    return grid.reshape(-1, PIXELS, PIXELS, 3)[:count]
+
+
+def read_index() -> bytes:
+    """Every byte of the embedded data: what identifies them."""
+    return (DATA / "emoji.jsonl").read_bytes() + (DATA / "emoji.webp").read_bytes()
+
+
+def _revision(labels: str, captions: Sequence[str]) -> str:
+    content = hashlib.sha256(read_index())
     content.update(json.dumps([labels, *captions]).encode())
     return f"emoji-{content.hexdigest()[:16]}"
 
