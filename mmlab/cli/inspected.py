@@ -12,6 +12,7 @@ from mmlab.files import size_text
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mmlab.data.box_facts import BoxFacts
     from mmlab.data.facts import Column, DrawnFacts, Range, TextLengths, Unreadable
     from mmlab.data.hygiene import Hygiene
     from mmlab.data.inspection import DataFacts, Shown
@@ -34,6 +35,7 @@ def show_data(out: Console, facts: DataFacts, lengths: Sequence[TextLengths]) ->
     if facts.labels:
         _section(out, _label_title(facts), _balance(facts))
         out.print(table(["label", *names], [*_label_rows(facts)], whole=names))
+    _show_boxes(out, facts)
     if any(split.targets for split in facts.splits.values()):
         _title(out, "targets")
         columns = ["target", "split", "known", "minimum", "mean", "maximum"]
@@ -106,15 +108,50 @@ def _balance(facts: DataFacts) -> Lines:
 
 def _label_rows(facts: DataFacts) -> Iterator[list[str]]:
     """The labels of most samples, and of fewest."""
-    splits = facts.splits.values()
-    names = dict.fromkeys([*facts.labels, *(label for split in splits for label in split.labels)])
-    order = sorted(names, key=lambda name: [-split.labels.get(name, 0) for split in splits])
+    return _most_and_fewest(facts.labels, [split.labels for split in facts.splits.values()])
+
+
+def _most_and_fewest(
+    labels: Sequence[str], counts: Sequence[Mapping[str, int]]
+) -> Iterator[list[str]]:
+    """Labels with their counts in each split: those of most, and of fewest."""
+    names = dict.fromkeys([*labels, *(label for own in counts for label in own)])
+    order = sorted(names, key=lambda name: [-own.get(name, 0) for own in counts])
     for position, name in enumerate(order):
         if len(order) > HEAD + TAIL + 1 and HEAD <= position < len(order) - TAIL:
             if position == HEAD:
-                yield [f"... {len(order) - HEAD - TAIL:,} more", *("" for _ in splits)]
+                yield [f"... {len(order) - HEAD - TAIL:,} more", *("" for _ in counts)]
             continue
-        yield [name, *(f"{split.labels.get(name, 0):,}" for split in splits)]
+        yield [name, *(f"{own.get(name, 0):,}" for own in counts)]
+
+
+def _show_boxes(out: Console, facts: DataFacts) -> None:
+    """Boxes by split, by size and by label."""
+    found = {name: split.boxes for name, split in facts.splits.items() if split.boxes is not None}
+    if not found:
+        return
+    names = [name.removeprefix("the data of ") for name in found]
+    _section(out, "boxes", _box_lines(found))
+    boxes = found.values()
+    rows = [["all", *(f"{each.boxes:,}" for each in boxes)]]
+    rows += [
+        [name, *(f"{each.sizes[name]:,}" for each in boxes)]
+        for name in ("small", "medium", "large")
+    ]
+    rows.append(["crowd", *(f"{each.crowd:,}" for each in boxes)])
+    rows.append(["difficult", *(f"{each.difficult:,}" for each in boxes)])
+    rows.append(["pictures with some", *(f"{each.known - each.empty:,}" for each in boxes)])
+    rows.append(["pictures with none", *(f"{each.empty:,}" for each in boxes)])
+    out.print(table(["boxes", *names], rows, whole=["boxes", *names]))
+    labels = [*_most_and_fewest(facts.labels, [each.labels for each in boxes])]
+    out.print(table(["label of boxes", *names], labels, whole=names))
+
+
+def _box_lines(found: Mapping[str, BoxFacts]) -> Lines:
+    for name, boxes in found.items():
+        sizes = filter(None, (_ranged("width", boxes.width), _ranged("height", boxes.height)))
+        yield f"{name}: {'; '.join([*sizes]) or 'no boxes'}"
+        yield from (f"{name}: {line}" for line in _failed(boxes.unreadable))
 
 
 def _target_rows(facts: DataFacts) -> Iterator[list[str]]:

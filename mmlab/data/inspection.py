@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mmlab.data.box_facts import BoxFacts, Look, in_words, read_box_facts
 from mmlab.data.drawn import draw, look
 from mmlab.data.facts import PICTURE_ERRORS, DrawnFacts, in_short, is_video, video_shape
 from mmlab.data.hygiene import Hygiene, compare_traces
@@ -56,7 +57,7 @@ class SplitFacts:
     """One split: its samples, and how many have each modality, label and target.
 
     `combinations` counts samples by all that they have: "image+text", say. `repeated_files` are
-    those whose name or bytes another sample of the split has.
+    those whose name or bytes another sample of the split has. `boxes` is None without any.
     """
 
     dataset: str
@@ -68,6 +69,7 @@ class SplitFacts:
     labels: Mapping[str, int]
     targets: Mapping[str, Target]
     repeated_files: int
+    boxes: BoxFacts | None = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ def _open(use: Use) -> Iterator[NamedSplit]:
 
 def _part(name: str, resolved: Resolved, dataset: Dataset) -> NamedSplit:
     look = dataset.outline if isinstance(dataset, Outlined) else reader_of(dataset)
-    return NamedSplit(name, family_of(resolved), dataset, look)
+    return NamedSplit(name, family_of(resolved), dataset, Look(dataset, look))
 
 
 def _closed_by(use: Use, train: NamedSplit) -> str | None:
@@ -215,6 +217,7 @@ def _split_facts(table: Traces, name: str, repeats: Mapping[str, int]) -> SplitF
         labels={dataset.labels[label]: count for label, count in table.labels.most_common()},
         targets=_targets(table, target_names(dataset)),
         repeated_files=repeats.get(table.part.name, 0),
+        boxes=read_box_facts(table.part),
     )
 
 
@@ -255,7 +258,10 @@ def _shown(part: NamedSplit, index: int) -> Shown:
         id=sample.id,
         labels=tuple(dataset.labels[label] for label in sample.labels or ()),
         targets=dict(zip(target_names(dataset), sample.targets, strict=True)),
-        values={name: describe(raw) for name, raw in sample.values.items() if raw is not None},
+        values={
+            **{name: describe(raw) for name, raw in sample.values.items() if raw is not None},
+            **({} if sample.boxes is None else {"boxes": in_words(sample.boxes, dataset.labels)}),
+        },
         error=error,
     )
 
