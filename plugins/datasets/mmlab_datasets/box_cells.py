@@ -128,6 +128,10 @@ class CellBoxes:
             None if at in known else tuple(sorted({*self.table.of(at).labels})) for at in places
         ]
 
+    def identity(self) -> tuple[str, ...]:
+        """What tells a change of any box, and of which samples have none that are known."""
+        return "boxes", self.table.digest(), *map(str, sorted(self.unknown))
+
     def place(self, place: int, column: str) -> str:
         """A sample's cell, for the first part of a message."""
         return self._index.places.of(self._rows[place], column)

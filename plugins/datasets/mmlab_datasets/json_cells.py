@@ -41,7 +41,7 @@ def kind_of(types: Iterable[type], items: Iterable[type]) -> str:
         alone = (cells - {list}) | inner
         if float in alone and alone <= {int, float}:
             return "numbers"
-        if alone in ({list}, {bool}):
+        if len(alone) == 1 and alone <= {list, bool}:
             return "nested"
         return "texts" if alone <= {str, int, float} else "mixed"
     if dict in cells or (cells > {bool} and str not in cells):

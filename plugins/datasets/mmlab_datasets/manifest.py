@@ -214,9 +214,9 @@ class Manifest:
             if key != "video" or column  # options that are not used change no revision
         ]
         reading = VIDEO_READING if video_column else ()
-        told = [self.labels, self.templates, *filter(None, [self.target_names, reading])]
-        if self._boxes is not None:
-            told.append(["boxes", self._boxes.table.digest(), sorted(self._boxes.unknown)])
+        of_boxes = () if self._boxes is None else self._boxes.identity()
+        further = [self.target_names, reading, of_boxes]
+        told = [self.labels, self.templates, *filter(None, further)]
         self.revision = self._table.revision(stamps, told)
         self._root = os.path.abspath(self._folder)
         self._has_detours = any(map(has_detours, files.values()))
