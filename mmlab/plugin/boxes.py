@@ -50,13 +50,15 @@ class Boxes:
     def check(self, place: str, label_count: int, size: tuple[int, int] | None = None) -> None:
         """Raise DataError at the first box that is none, or has no label; `place` begins it.
 
+        The number of the box, from 0, follows it where there are several.
+
         A box is within the picture, `size` is (width, height), where that is known. Boxes that all
         lie within [0, 1] are taken for shares of the picture, which are no pixels.
         """
         for number, fault, found, allowed in self._faults(label_count, size):
             raise DataError(
                 explain(
-                    f"{place}, box {number}",
+                    place if len(self) == 1 else f"{place}, box {number}",
                     fault,
                     found=found,
                     allowed=allowed,

@@ -168,12 +168,16 @@ def _add_boxes(found: Instances, ids: Mapping[object, int], annotations: Sequenc
         picture = ids.get(own) if type(own) in (int, str) else None
         if picture is None:
             raise _damaged(place, "no image has its image_id", ascii(own)[:80])
-        _add(found, picture, annotation, labels)
+        _add(found, picture, f"{place} (of {found.files[picture]!r})", annotation, labels)
     found.boxes.check(found.place, found.sizes)
 
 
 def _add(
-    found: Instances, picture: int, annotation: Mapping[str, object], labels: Mapping[int, int]
+    found: Instances,
+    picture: int,
+    place: str,
+    annotation: Mapping[str, object],
+    labels: Mapping[int, int],
 ) -> None:
     """Add the box of an annotation, or keep what is wrong with it as its picture's fault."""
     boxes, size = found.boxes, found.sizes[picture]
@@ -181,7 +185,6 @@ def _add(
     category, crowd = annotation.get("category_id"), annotation.get("iscrowd", 0)
     label = labels.get(category) if type(category) is int else None
     corner = as_box(annotation.get("bbox"))
-    place = f"{found.path}: annotation {annotation.get('id')!r:.40} of {found.files[picture]!r}"
     if label is None:
         allowed = "the id of a category of the file"
         told = explain(
