@@ -1,0 +1,1 @@
+"""Object detection: regions of a picture, their labels, and how found boxes are measured."""
