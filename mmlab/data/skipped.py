@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from mmlab.errors import DataError, explain, message_of
-from mmlab.plugin import Dataset, Outlined, Sample, Sectioned, Split, Traced
+from mmlab.plugin import Dataset, Outlined, Proposing, Sample, Sectioned, Split, Traced
 from mmlab.records import SkippedSample
 
 #: What reading a sample raises when its file is missing or broken. Pillow has two words for it.
@@ -48,6 +48,9 @@ class SampleSubset:
             trace, open_source = dataset.trace, dataset.open_source
             self.trace = lambda index: trace(positions[index])
             self.open_source = lambda index, modality: open_source(positions[index], modality)
+        if isinstance(dataset, Proposing):
+            proposals = dataset.proposals
+            self.proposals = lambda index: proposals(positions[index])
         for name in ("target_names", "prompt_names", "notes", "has_boxes"):
             if hasattr(dataset, name):
                 setattr(self, name, getattr(dataset, name))

@@ -21,7 +21,7 @@ from mmlab.errors import RunError, explain
 from mmlab.hashing import digest
 from mmlab.model.device import autocast
 from mmlab.model.model import Model
-from mmlab.plugin import Calibration, Features, Fusion, Sample, SimilarityFusion, Trimmed
+from mmlab.plugin import Calibration, Dense, Features, Fusion, Sample, SimilarityFusion, Trimmed
 
 #: Raw values (prompts, captions) encoded at a time.
 RAW_BATCH_SIZE = 256
@@ -164,6 +164,18 @@ class EvaluatedModel:
         with autocast(self.device, self.precision):
             features = self.model.encode(key, x, present)
         return self.as_read(features)
+
+    def encode_patches(self, key: str, x: Tensor) -> Tensor:
+        """Float32 features of each patch of pictures, (B, rows, columns, dim), of a dense encoder.
+
+        Raises RunError where one is NaN or infinite.
+        """
+        encoder = self.readers[key].encoder
+        assert isinstance(encoder, Dense), "who asks has looked"
+        with autocast(self.device, self.precision):
+            found = encoder.patches(x).float()
+        check_features(Features.of(found), key)
+        return found
 
     def as_read(self, features: Features) -> Features:
         """Encoded features in float32, without tokens where the fusion reads none."""

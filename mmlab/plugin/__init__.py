@@ -51,6 +51,7 @@ from mmlab.plugin.contracts import Boxed as Boxed
 from mmlab.plugin.contracts import Calibrated as Calibrated
 from mmlab.plugin.contracts import Context as Context
 from mmlab.plugin.contracts import Dataset as Dataset
+from mmlab.plugin.contracts import Dense as Dense
 from mmlab.plugin.contracts import Encode as Encode
 from mmlab.plugin.contracts import Encoder as Encoder
 from mmlab.plugin.contracts import EncoderKey as EncoderKey
@@ -66,6 +67,7 @@ from mmlab.plugin.contracts import Outlined as Outlined
 from mmlab.plugin.contracts import Placing as Placing
 from mmlab.plugin.contracts import Pretrained as Pretrained
 from mmlab.plugin.contracts import Prompted as Prompted
+from mmlab.plugin.contracts import Proposing as Proposing
 from mmlab.plugin.contracts import Published as Published
 from mmlab.plugin.contracts import ReadTogether as ReadTogether
 from mmlab.plugin.contracts import Sectioned as Sectioned

@@ -33,7 +33,7 @@ from mmlab.plugin.values import (
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from mmlab.plugin.boxes import Placement
+    from mmlab.plugin.boxes import Box, Placement
 
 
 #: The largest depth, width, number of heads, ... that a component is asked for.
@@ -216,6 +216,22 @@ class Placing(Protocol):
         """Where `transform(raw, train=False)` puts a picture of this size in pixels.
 
         Its `result` is (width, height) of the tensor. Reads no picture, and draws nothing.
+        """
+
+
+@runtime_checkable
+class Dense(Protocol):
+    """An image encoder that gives features of patches, so that labels can be found in places."""
+
+    @property
+    def patch_grid(self) -> tuple[int, int] | None:
+        """How many rows and columns of patches tile its input; None where it has no patches."""
+
+    def patches(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, rows, columns, dim), one forward.
+
+        Each patch's features lie in the space of the pooled ones: they are pooled and projected as
+        the whole picture's are, each patch by itself.
         """
 
 
@@ -453,6 +469,17 @@ class Boxed(Protocol):
     @property
     def has_boxes(self) -> bool:
         """Whether any sample has boxes, of this split or another; False where options name none."""
+
+
+@runtime_checkable
+class Proposing(Protocol):
+    """A dataset that proposes boxes in its pictures in which something may be."""
+
+    def proposals(self, index: int) -> Sequence[Box]:
+        """Those of sample `index`, in pixels as `Boxes` has them; none where nothing is proposed.
+
+        Reads no picture.
+        """
 
 
 @runtime_checkable

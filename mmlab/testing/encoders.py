@@ -15,6 +15,7 @@ from mmlab.model.components import BuildContext
 from mmlab.plugin import (
     Augmented,
     Calibrated,
+    Dense,
     Features,
     Fitted,
     Measured,
@@ -66,7 +67,7 @@ def check_encoder(
     gradient for every parameter; batches (permutation, batch of one, the all-zero stand-in of a
     missing value); evaluation without randomness or change; bfloat16; weights through safetensors
     into an encoder that was never fitted; ambient randomness only; `augments`, where pictures are
-    placed, stages, vocabulary and lengths of texts where there are any.
+    placed, patches, stages, vocabulary and lengths of texts where there are any.
     """
     resolved = check_schema("encoder", factory, options)
     raws = examples(modality) if raws is None else raws
@@ -227,6 +228,8 @@ def _check_batches(encoder: Any, x: Tensor) -> None:
 def _check_extras(encoder: Any, x: Tensor, raws: Sequence[object]) -> None:
     if isinstance(encoder, Placing):
         check_placement(encoder)
+    if isinstance(encoder, Dense) and encoder.patch_grid is not None:
+        _check_patches(encoder, x)
     if isinstance(encoder, Staged):
         _check_stages(encoder)
     if isinstance(encoder, Tokenized):
@@ -235,6 +238,17 @@ def _check_extras(encoder: Any, x: Tensor, raws: Sequence[object]) -> None:
             _check_lengths(encoder, encoder.vocabulary.pad, x, raws)
     if isinstance(encoder, Calibrated):
         require(encoder.calibration().scale > 0, "the scale of `calibration` must be positive")
+
+
+def _check_patches(encoder: Any, x: Tensor) -> None:
+    with torch.no_grad():
+        patches = encoder.eval().patches(x)
+    expected = (len(x), *encoder.patch_grid, encoder.dim)
+    require(
+        patches.shape == expected,
+        f"`patches` must give (batch, rows, columns, dim), {expected}: {tuple(patches.shape)}",
+    )
+    require(bool(patches.isfinite().all()), "`patches` must give finite numbers")
 
 
 def _check_stages(encoder: Any) -> None:

@@ -283,6 +283,13 @@ class StageLeftOut(Sound):
         return []
 
 
+class WrongPatches(Sound):
+    patch_grid = (2, 2)
+
+    def patches(self, x: Tensor) -> Tensor:
+        return x.new_zeros(len(x), 4, self.dim, dtype=torch.float32)
+
+
 class Nameless(Sound):
     preprocessing = ""
 
@@ -318,6 +325,7 @@ class Nameless(Sound):
         (MaskInverted, "False everywhere"),
         (StageTwice, "once, not twice"),
         (StageLeftOut, "they lack"),
+        (WrongPatches, r"`patches` must give .* \(4, 2, 2, 4\): \(4, 4, 4\)"),
         (Nameless, "`preprocessing`"),
     ],
 )

@@ -67,6 +67,8 @@ class ViT(nn.Module):
         has_class_token = pool == "class"
         self.embedding = PatchEmbedding(image_size, patch_size, width, has_class_token)
         self.embedding.dropout = patch_dropout
+        side = image_size // patch_size
+        self.patch_grid = (side, side)
         self.trunk = Trunk(width, depth, heads)
 
     @property
@@ -85,6 +87,15 @@ class ViT(nn.Module):
         class_token, patches = tokens[:, 0], tokens[:, self.embedding.class_tokens :]
         pooled = class_token if self.embedding.class_tokens else patches.mean(1)
         return Features.of(pooled, patches if self.token_dim else None)
+
+    def patches(self, x: Tensor) -> Tensor:
+        """Features of each patch, (B, rows, columns, width), whose mean is pooled without a class.
+
+        With a class token they have been through the same last norm as that.
+        """
+        tokens = self.trunk(self.embedding(normalise(x)))[:, self.embedding.class_tokens :]
+        result: Tensor = tokens.unflatten(1, self.patch_grid)
+        return result
 
     def stages(self) -> Sequence[nn.Module]:
         """Patch embedding, the blocks, the last norm."""

@@ -203,3 +203,20 @@ def _learn(encoder: nn.Module, head: nn.Module, x: Tensor) -> float:
         F.cross_entropy(head(encoder(x).pooled), labels).backward()
         optimizer.step()
     return float((head(encoder(x).pooled).argmax(1) == labels).float().mean())
+
+
+def test_the_mean_of_patches_is_the_picture(context: BuildContext) -> None:
+    vit = ViT(context, image_size=16, patch_size=4, width=8, depth=1, heads=2)
+    x = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    patches = vit.eval().patches(x)
+    assert patches.shape == (2, 4, 4, 8)
+    assert vit.patch_grid == (4, 4)
+    torch.testing.assert_close(patches.mean((1, 2)), vit(x).pooled)
+
+
+def test_patches_of_a_model_with_a_class_token_leave_that_out(context: BuildContext) -> None:
+    vit = ViT(context, image_size=16, patch_size=8, width=8, depth=1, heads=2, pool="class").eval()
+    x = torch.randint(0, 256, (1, 3, 16, 16), dtype=torch.uint8)
+    tokens = vit.trunk(vit.embedding(normalise(x)))
+    assert vit.patches(x).shape == (1, 2, 2, 8)
+    torch.testing.assert_close(vit.patches(x).flatten(1, 2), tokens[:, 1:])

@@ -72,6 +72,24 @@ class ImageTower(nn.Module):
         pooled, tokens = _with_tokens(self.tower, pixels)
         return Features.of(pooled, tokens, torch.ones_like(tokens[..., 0], dtype=torch.bool))
 
+    @property
+    def patch_grid(self) -> tuple[int, int] | None:
+        """Rows and columns of patches of a vision transformer; None of any other tower."""
+        return _grid(self.tower)
+
+    def patches(self, x: Tensor) -> Tensor:
+        """Each patch as if it was the picture, (B, rows, columns, dim): projected by itself.
+
+        For CLIP the last norm and projection of the class token, for SigLIP the pooling of a single
+        token. Source: MaskCLIP (Zhou et al., arXiv:2112.01071), but here the last block's attention
+        is left as it is.
+        """
+        grid = self.patch_grid
+        assert grid is not None, "asked of a tower without patches"
+        pixels = x.to(self.mean.dtype).div(255).sub_(self.mean).div_(self.std)
+        flat = _projected_patches(self.tower, pixels)
+        return flat.reshape(len(x), *grid, flat.shape[-1])
+
     def calibration(self) -> Calibration:
         """The model's own scale and bias; meaningless for random weights or after training."""
         return self.temperature.calibration()
@@ -151,6 +169,40 @@ def _with_tokens(tower: nn.Module, pixels: Tensor) -> tuple[Tensor, Tensor]:
     patches = own.trunk.forward_features(pixels)
     pooled = own.head(own.trunk.forward_head(patches))
     return pooled, patches[:, own.trunk.num_prefix_tokens :]
+
+
+def _grid(tower: nn.Module) -> tuple[int, int] | None:
+    """Rows and columns of patches of towers whose tokens can be projected one by one."""
+    own = cast(Any, tower)  # Any: as above
+    trunk = getattr(own, "trunk", None)
+    if trunk is None:
+        is_plain = hasattr(own, "output_tokens") and own.attn_pool is None
+        return _pair(own.grid_size) if is_plain else None
+    embedding = getattr(trunk, "patch_embed", None)
+    has_tokens = hasattr(trunk, "num_prefix_tokens") and hasattr(trunk, "fc_norm")
+    return _pair(embedding.grid_size) if has_tokens and embedding is not None else None
+
+
+def _pair(sizes: Sequence[int]) -> tuple[int, int]:
+    rows, columns = sizes
+    return int(rows), int(columns)
+
+
+def _projected_patches(tower: nn.Module, pixels: Tensor) -> Tensor:
+    """(B, N, dim): what the tower would make of each patch's token if it stood alone."""
+    own = cast(Any, tower)  # Any: as above
+    trunk = getattr(own, "trunk", None)
+    if trunk is None:
+        # What `_pool` does to the tokens, and `forward` to the pooled one.
+        tokens = own.ln_post(own.transformer(own._embeds(pixels)))[:, 1:]
+        return cast(Tensor, tokens if own.proj is None else tokens @ own.proj)
+    tokens = trunk.forward_features(pixels)[:, trunk.num_prefix_tokens :]
+    size, count = tokens.shape[:2]
+    alone = tokens.flatten(0, 1)  # (B * N, width)
+    if trunk.attn_pool is not None:
+        alone = trunk.attn_pool(alone[:, None])
+    projected = own.head(trunk.head(trunk.fc_norm(alone)))
+    return cast(Tensor, projected.unflatten(0, (size, count)))
 
 
 def _no_picture(raw: object) -> str:

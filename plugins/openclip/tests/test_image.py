@@ -52,6 +52,19 @@ TIMM = {
     "text_cfg": {"context_length": 20, "width": 32, "heads": 2, "layers": 1},
 }
 
+MEAN = {
+    "embed_dim": 16,
+    "vision_cfg": {
+        "image_size": 32,
+        "layers": 1,
+        "width": 32,
+        "head_width": 16,
+        "patch_size": 16,
+        "pool_type": "avg",
+    },
+    "text_cfg": {"context_length": 20, "width": 32, "heads": 2, "layers": 1},
+}
+
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:
     generator = torch.Generator().manual_seed(seed)
@@ -188,3 +201,50 @@ def test_a_value_that_is_no_picture_is_refused(clip: str, context: Any) -> None:
 
     with pytest.raises(DataError, match="found: a value of type str"):
         encoder.transform("a dog", False)
+
+
+def changed(config: dict[str, Any], **vision: Any) -> dict[str, Any]:
+    return {**config, "vision_cfg": {**config["vision_cfg"], **vision}}
+
+
+def test_the_mean_of_patches_is_the_picture_where_a_tower_pools_by_the_mean(
+    write_model: Any, context: Any
+) -> None:
+    tower = make("image", context, architecture=write_model(MEAN))
+    tower.eval()
+    x = batch(tower)
+    patches = tower.patches(x)
+    assert patches.shape == (len(x), *tower.patch_grid, tower.dim)
+    torch.testing.assert_close(patches.mean((1, 2)), tower(x).pooled)
+
+
+def test_patches_of_clip_are_its_tokens_projected_as_its_class_token_is(
+    write_model: Any, context: Any, tokens_context: Any
+) -> None:
+    name = write_model()
+    tower = make("image", context, architecture=name).eval()
+    tokens = make("image", tokens_context, architecture=name).eval()(batch(tower)).tokens
+    expected = tokens @ tower.tower.proj
+    torch.testing.assert_close(tower.patches(batch(tower)).flatten(1, 2), expected)
+
+
+MAPPED = {"timm_model_name": "test_vit3", "timm_pool": "map", "timm_proj": "none"}
+
+
+@pytest.mark.parametrize("config", [changed(TIMM, timm_pool="avg"), changed(TIMM, **MAPPED)])
+def test_a_patch_is_what_timm_pools_of_its_token_alone(
+    write_model: Any, context: Any, config: dict[str, Any]
+) -> None:
+    tower = make("image", context, architecture=write_model(config)).eval()
+    trunk, x = tower.tower.trunk, batch(tower)
+    trunk.pool_include_prefix = False
+    pixels = x.div(255).sub(tower.mean).div(tower.std)
+    tokens = trunk.forward_features(pixels)
+    alone = torch.cat([tokens[:, : trunk.num_prefix_tokens], tokens[:, -1:]], 1)
+    expected = tower.tower.head(trunk.forward_head(alone))
+    torch.testing.assert_close(tower.patches(x)[:, -1, -1], expected)
+
+
+def test_towers_whose_tokens_are_no_places_have_no_patches(write_model: Any, context: Any) -> None:
+    for config in (COCA, RESNET):
+        assert make("image", context, architecture=write_model(config)).patch_grid is None
