@@ -258,6 +258,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
     },
     "evaluator": {
         "classification": "mmlab.evaluate.evaluators.classification:Classification",
+        "detection": "mmlab.evaluate.evaluators.detection:Detection",
         "few_shot": "mmlab.evaluate.evaluators.few_shot:FewShot",
         "linear_probe": "mmlab.evaluate.evaluators.linear_probe:LinearProbe",
         "missing_modality": "mmlab.evaluate.evaluators.missing_modality:MissingModality",

@@ -165,10 +165,10 @@ class ZeroShot:
     ) -> RankedLabels:
         """The labels ranked for each of some samples, whose encoded features are given."""
         asked = subject.project(self.keys(subject, name)[0], queries)
-        scores = self._scores(subject, asked, labels, name)
+        scores = self.scores(subject, asked, labels, name)
         return ranking.rank_labels(scores, truths, self.k, name, keep_scores=self.keep_scores)
 
-    def _scores(
+    def scores(
         self, subject: EvaluatedModel, asked: Features, labels: LabelFeatures, name: str
     ) -> LabelScores:
         """The scores of every label for the samples whose projected features are given."""

@@ -38,7 +38,8 @@ _PARTS = {
 #: Those parts of `options` that no option of a spec has set.
 _FOUND = {
     "prompts_sha256": "the prompts in prompts_file",
-    "selected_on": "the samples that select templates",
+    "selected_on": "the samples that select templates, backgrounds or a threshold",
+    "proposals_sha256": "the proposed boxes",
     "shots": "the shots drawn",
 }
 #: Those of `options` that a spec sets by another name; they are told with their values.
