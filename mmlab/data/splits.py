@@ -40,10 +40,22 @@ class Splits:
         self._outlines: dict[int, SampleIndex] = {}  # by id: the datasets in `_made` stay alive
         self._read: dict[str, list[Dataset]] = {}  # by component, what is not yet left out included
         self._compared: dict[object, Hygiene] = {}
+        self._families: dict[int, tuple[Resolved, str]] = {}  # by id: the first keeps it alive
+
+    def look_anew(self) -> None:
+        """Ask the files of all components again which data they are: a new cell begins."""
+        self._families.clear()
+
+    def _family(self, resolved: Resolved) -> str:
+        """`family_of`, asked of the files once a component and cell."""
+        known = self._families.get(id(resolved))
+        if known is None:
+            known = self._families[id(resolved)] = resolved, family_of(resolved)
+        return known[1]
 
     def get(self, resolved: Resolved, split: Split) -> Dataset:
         """One split of a dataset component; it may be empty."""
-        key = (family_of(resolved), split)
+        key = (self._family(resolved), split)
         if key not in self._made:
             others = self._read.setdefault(key[0], [])
             dataset = open_split(resolved, split, others)
@@ -63,7 +75,7 @@ class Splits:
 
     def skipped(self, plan: Plan) -> list[SkippedSample]:
         """What could not be read of the splits that were read of a plan's datasets."""
-        keys = {family_of(each) for each in (plan.dataset, *plan.evaluate_datasets.values())}
+        keys = {self._family(each) for each in (plan.dataset, *plan.evaluate_datasets.values())}
         made = [dataset for (key, _), dataset in self._made.items() if key in keys]
         return [one for dataset in made for one in self._skipped.get(id(dataset), ())]
 
@@ -104,7 +116,7 @@ class Splits:
         for label, (resolved, split) in read.items():
             if len(dataset := self.get(resolved, split)):
                 index = self._outlines.get(id(dataset))
-                yield NamedSplit.of(label, family_of(resolved), dataset, index), resolved
+                yield NamedSplit.of(label, self._family(resolved), dataset, index), resolved
 
     def reference(self, plan: Plan) -> Dataset:
         """The data a plan's modules are made for: what it trains on, or first is evaluated on."""

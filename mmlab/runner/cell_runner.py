@@ -162,6 +162,7 @@ class CellRunner:
     def run(self, coordinator: Coordinator, asked_hash: str | None, plan: Plan) -> Ended:
         """Identify a cell, claim its run, produce what is missing, and record it."""
         self.note = coordinator.note
+        self.splits.look_anew()
         asked, plan = plan, self.matcher.match(plan)
         weights = WeightsFinder(coordinator, Path(self.options.runs), self.executor.files)
         try:

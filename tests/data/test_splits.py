@@ -26,6 +26,20 @@ def test_cells_share_the_dataset_of_a_split(sqlite_lab: Lab) -> None:
     assert splits.training(first) is not splits.get(first.dataset, "test")
 
 
+def test_a_file_that_changed_is_read_anew_by_the_next_cell(sqlite_lab: Lab) -> None:
+    rows = sqlite_lab.folder / "rows.csv"
+    rows.write_text("text,label,split\none,a,train\n", encoding="utf-8")
+    of_rows = '"manifest"\npath = "rows.csv"\ntext_columns = ["text"]\nlabel_column = "label"'
+    more = CLASSIFICATION + f'name = "rows"\n[evaluate.dataset]\nuse = {of_rows}\n'
+    (plan,) = plans(sqlite_lab, more=more)
+    dataset, splits = plan.evaluate_datasets["rows"], Splits()
+    assert len(splits.get(dataset, "train")) == 1
+    rows.write_text("text,label,split\none,a,train\ntwo,b,train\n", encoding="utf-8")
+    assert len(splits.get(dataset, "train")) == 1  # all of a cell reads the same
+    splits.look_anew()
+    assert len(splits.get(dataset, "train")) == 2
+
+
 def test_a_plan_is_built_for_what_it_trains_on_or_else_is_evaluated_on(sqlite_lab: Lab) -> None:
     splits = Splits()
     (trained,) = plans(sqlite_lab)
