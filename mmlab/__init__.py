@@ -12,6 +12,8 @@ __version__ = "0.1.0"
 #: Raised when mmlab itself computes other numbers from the same spec: every run then runs again.
 NUMERICS = 1
 
+__all__ = ["NUMERICS", "__version__", "load", "results"]
+
 _LAZY = {"results": "mmlab.report.results", "load": "mmlab.loaded"}
 
 

@@ -15,3 +15,11 @@ from mmlab.testing.encoders import check_encoder as check_encoder
 from mmlab.testing.fusions import check_fusion as check_fusion
 from mmlab.testing.losses import check_loss as check_loss
 from mmlab.testing.tools import ContractError as ContractError
+
+__all__ = [
+    "ContractError",
+    "check_dataset",
+    "check_encoder",
+    "check_fusion",
+    "check_loss",
+]
