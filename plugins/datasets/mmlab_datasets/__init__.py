@@ -18,6 +18,7 @@ def mmlab_datasets() -> dict[str, str]:
         "folders": "mmlab_datasets.folders:Folders",
         "manifest": "mmlab_datasets.manifest:Manifest",
         "mix": "mmlab_datasets.mix:Mix",
+        "moving_emoji": "mmlab_datasets.moving:MovingEmoji",
         "parquet": "mmlab_datasets.parquet:Parquet",
         "tuxpaint": "mmlab_datasets.tuxpaint:TuxPaint",
         "voc": "mmlab_datasets.voc:Voc",

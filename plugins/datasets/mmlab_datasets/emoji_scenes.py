@@ -8,25 +8,20 @@ import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache
 from typing import Annotated, Literal
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw
 from pydantic import Field
-from scipy import ndimage
 
 from mmlab.plugin import Box, Boxes, DataError, Sample, Split, explain
-from mmlab_datasets.emoji import PIXELS, read_index, read_items, read_pictures
+from mmlab_datasets.cutouts import cut_out, ends_of
+from mmlab_datasets.emoji import PIXELS, read_index, read_items
 from mmlab_datasets.texts import Template
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=6)]
 Samples = Annotated[int, Field(ge=1, le=1_000_000)]
 
-#: What all channels of the white ground reach; the sheet is compressed with losses.
-WHITE = 240
 #: Places that are tried for a thing before it is left out, where things may not cover each other.
 TRIES = 30
 SHAPES = 40
@@ -125,7 +120,7 @@ class EmojiScenes:
         draw = self._draw(index, "ground")
         picture = _ground(draw, self._size, self._ground)
         for thing in self._things(index):
-            drawing = _scaled(thing)
+            drawing = cut_out(thing.item, thing.side)
             picture.paste(drawing, (thing.left, thing.top), drawing)
         return replace(sample, values={**sample.values, "image": picture})
 
@@ -162,46 +157,8 @@ class EmojiScenes:
         share = self._smallest * (self._largest / self._smallest) ** draw.random()
         side = max(8, round(share * self._size))
         left, top = (_whole(draw, 0, self._size - side) for _ in range(2))
-        x0, y0, x1, y1 = (end * side / PIXELS for end in _cutouts().ends[item].tolist())
+        x0, y0, x1, y1 = (end * side / PIXELS for end in ends_of(item))
         return _Thing(item, left, top, side, (left + x0, top + y0, left + x1, top + y1))
-
-
-@dataclass(frozen=True)
-class _Cutouts:
-    """Every emoji without its ground, (n, 64, 64, 4), and the ends of what is left, (n, 4)."""
-
-    pictures: npt.NDArray[np.uint8]
-    ends: npt.NDArray[np.int64]
-
-
-@cache
-def _cutouts() -> _Cutouts:
-    """All emoji, cut out once in a process."""
-    pictures = read_pictures()
-    masks = np.stack([_mask(picture) for picture in pictures])
-    ends = np.array([_ends(mask) for mask in masks])
-    alpha = (masks * 255).astype(np.uint8)[..., None]
-    return _Cutouts(np.concatenate([pictures, alpha], axis=-1), ends)
-
-
-def _mask(picture: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
-    """What is no white ground that reaches the picture's edge: (64, 64)."""
-    white = np.pad(picture.min(-1) >= WHITE, 1, constant_values=True)
-    regions, _ = ndimage.label(white)
-    outside = regions == regions[0, 0]
-    return np.asarray(~outside[1:-1, 1:-1])
-
-
-def _ends(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int]:
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
-def _scaled(thing: _Thing) -> Image.Image:
-    """The emoji at its size. Colours are weighted by how much of them there is (premultiplied)."""
-    whole = Image.fromarray(_cutouts().pictures[thing.item], "RGBA").convert("RGBa")
-    sides = (thing.side, thing.side)
-    return whole.resize(sides, Image.Resampling.BILINEAR).convert("RGBA")
 
 
 def _covered(one: Box, other: Box) -> float:
