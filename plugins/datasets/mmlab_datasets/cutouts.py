@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,7 +11,8 @@ import numpy.typing as npt
 from PIL import Image
 from scipy import ndimage
 
-from mmlab_datasets.emoji import read_pictures
+from mmlab.plugin import DataError, explain
+from mmlab_datasets.emoji import read_items, read_pictures
 
 #: What all channels of the white ground reach; the sheet is compressed with losses.
 WHITE = 240
@@ -39,6 +41,28 @@ def ends_of(item: int) -> Ends:
     """Left, upper, right and lower end of what is drawn, in the 64 pixels of an emoji."""
     left, upper, right, lower = map(int, _cutouts().ends[item])
     return left, upper, right, lower
+
+
+def find_things(things: Sequence[str]) -> list[int]:
+    """The numbers of emoji by their names, for a dataset whose option is `things`.
+
+    Raises DataError for a name that no emoji has, and for one that is given twice.
+    """
+    names = {str(item["name"]): place for place, item in enumerate(read_items())}
+    unknown = [thing for thing in things if thing not in names]
+    twice = [thing for thing in dict.fromkeys(things) if things.count(thing) > 1]
+    if not unknown and not twice:
+        return [names[thing] for thing in things]
+    raise DataError(
+        explain(
+            "dataset.things",
+            "no embedded emoji has this name" if unknown else "a thing is named twice",
+            found=repr((unknown or twice)[0]),
+            allowed="names of emoji, each once: cat, fire, rocket, ... (labels of `emoji` with "
+            'labels = "name")',
+            next_step="correct dataset.things",
+        )
+    )
 
 
 @cache

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,15 +12,14 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from mmlab.plugin import DataError, Sample, Split, explain
-from mmlab_datasets.cutouts import cut_out
-from mmlab_datasets.emoji import read_index, read_items
+from mmlab.plugin import Split
+from mmlab_datasets.composed import Composed, Recipe, Samples, Things
+from mmlab_datasets.cutouts import cut_out, find_things
 from mmlab_datasets.texts import Template
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Samples = Annotated[int, Field(ge=1, le=1_000_000)]
 #: Of each direction, how far right and how far down a step of it goes.
 DIRECTIONS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 THINGS = ("cat", "frog", "bus", "banana", "tomato", "rocket", "whale", "crown", "pizza", "umbrella")
@@ -40,7 +37,7 @@ class _Clip:
     end: tuple[float, float]
 
 
-class MovingEmoji:
+class MovingEmoji(Composed[_Clip]):
     """Videos of one emoji that moves across white, and texts such as "a cat moving left".
 
     `video` is uint8 (frames, 3, image_size, image_size). Labels are the four directions, the
@@ -55,7 +52,7 @@ class MovingEmoji:
 
     numerics = 1
     modalities: tuple[str, ...] = ("video", "text")
-    is_multi_label = False
+    drawn = "video"
 
     def __init__(
         self,
@@ -64,9 +61,7 @@ class MovingEmoji:
         labels: Annotated[
             Literal["pair", "thing", "direction"], Field(description="what a label names")
         ] = "pair",
-        things: Annotated[
-            Sequence[str], Field(min_length=1, max_length=1000, description="names of emoji")
-        ] = THINGS,
+        things: Things = THINGS,
         image_size: Annotated[
             int, Field(ge=16, le=512, description="height and width of a frame in pixels")
         ] = 32,
@@ -82,47 +77,23 @@ class MovingEmoji:
             Sequence[Template], Field(min_length=1, description="prompts with one {} each")
         ] = ("{}",),
     ) -> None:
-        names = {str(item["name"]): place for place, item in enumerate(read_items())}
-        _check_things(things, names)
-        self._things = [names[thing] for thing in things]
+        self._things = find_things(things)
         self._names = tuple(things)
         self._pairs = _pairs(len(things), split == "test", unseen_pairs)
         self._choice: Literal["pair", "thing", "direction"] = labels
-        self.labels = _label_names(labels, things)
         self.templates = tuple(templates)
         self._size, self._frames = image_size, frames
-        sizes = {"train": train_samples, "validation": validation_samples, "test": test_samples}
-        self._split, self._count, self._seed = split, sizes[split], seed
-        told = [labels, *things, image_size, frames, unseen_pairs, seed, *templates]
-        content = hashlib.sha256(read_index() + json.dumps([told, [*sizes.values()]]).encode())
-        self.revision = f"moving_emoji-{content.hexdigest()[:16]}"
+        sizes: dict[Split, int] = {
+            "train": train_samples,
+            "validation": validation_samples,
+            "test": test_samples,
+        }
+        options = [labels, *things, image_size, frames, unseen_pairs, *templates]
+        names = _label_names(labels, things)
+        super().__init__(Recipe("moving_emoji", split, seed, sizes, names, options))
 
-    def __len__(self) -> int:
-        """Number of videos in the split."""
-        return self._count
-
-    def __getitem__(self, index: int) -> Sample:
-        """One video; its id is its split and number."""
-        sample = self.outline(index)
-        return replace(sample, values={**sample.values, "video": self._draw(self._clip(index))})
-
-    def outline(self, index: int) -> Sample:
-        """The same without the video."""
-        if not 0 <= index < self._count:
-            raise IndexError(index)
-        clip = self._clip(index)
-        text = _wording(self._names[clip.thing], clip.direction)
-        values = {"video": None, "text": text}
-        return Sample(f"{self._split}-{index}", values, (self.labels.index(self._label(clip)),))
-
-    def _label(self, clip: _Clip) -> str:
-        thing = self._names[clip.thing]
-        both = {"thing": thing, "direction": clip.direction}
-        return both.get(self._choice, _wording(thing, clip.direction))
-
-    def _clip(self, index: int) -> _Clip:
-        """What is shown: pairs in turn, places and ways drawn."""
-        draw = random.Random(f"{self._seed}/{self._split}/{index}")
+    def _plan(self, draw: random.Random, index: int) -> _Clip:
+        """Pairs in turn, places and ways drawn."""
         thing, direction = self._pairs[index % len(self._pairs)]
         free = self._size - round(SIDE * self._size)
         way = self._size * (NEAR + (FAR - NEAR) * draw.random())
@@ -133,19 +104,24 @@ class MovingEmoji:
             return _Clip(thing, direction, (first, across), (last, across))
         return _Clip(thing, direction, (across, first), (across, last))
 
-    def _draw(self, clip: _Clip) -> Tensor:
+    def _describe(self, shown: _Clip) -> tuple[str, str]:
+        thing = self._names[shown.thing]
+        text = _wording(thing, shown.direction)
+        return text, {"thing": thing, "direction": shown.direction}.get(self._choice, text)
+
+    def _render(self, shown: _Clip) -> Tensor:
         import torch  # here: names and labels alone need none
 
-        emoji = cut_out(self._things[clip.thing], round(SIDE * self._size))
-        shown = []
+        emoji = cut_out(self._things[shown.thing], round(SIDE * self._size))
+        frames = []
         for number in range(self._frames):
             share = number / (self._frames - 1)
-            ends = zip(clip.start, clip.end, strict=True)
+            ends = zip(shown.start, shown.end, strict=True)
             left, top = (round(a + share * (b - a)) for a, b in ends)
             frame = Image.new("RGB", (self._size, self._size), "white")
             frame.paste(emoji, (left, top), emoji)
-            shown.append(np.asarray(frame))
-        return torch.from_numpy(np.stack(shown)).permute(0, 3, 1, 2).contiguous()
+            frames.append(np.asarray(frame))
+        return torch.from_numpy(np.stack(frames)).permute(0, 3, 1, 2).contiguous()
 
 
 def _wording(thing: str, direction: str) -> str:
@@ -169,20 +145,3 @@ def _label_names(choice: str, things: Sequence[str]) -> tuple[str, ...]:
     if choice == "direction":
         return tuple(DIRECTIONS)
     return tuple(_wording(thing, direction) for thing, direction in product(things, DIRECTIONS))
-
-
-def _check_things(things: Sequence[str], names: dict[str, int]) -> None:
-    unknown = [thing for thing in things if thing not in names]
-    twice = [thing for thing in dict.fromkeys(things) if things.count(thing) > 1]
-    if not unknown and not twice:
-        return
-    raise DataError(
-        explain(
-            "dataset.things",
-            "no embedded emoji has this name" if unknown else "a thing is named twice",
-            found=repr((unknown or twice)[0]),
-            allowed="names of emoji, each once: cat, fire, rocket, ... (labels of `emoji` with "
-            'labels = "name")',
-            next_step="correct dataset.things",
-        )
-    )
