@@ -106,8 +106,14 @@ def _kind(kind: str, registry: Registry) -> Json:
 
 
 def _described(properties: Json) -> Json:
-    """What keys mean, without a word about their values."""
-    return {key: {"description": value.get("description", "")} for key, value in properties.items()}
+    """What keys mean, without a word about their values: tables among them may hold any key.
+
+    Editors that take tables for closed unless told otherwise (Tombi) would refuse their keys.
+    """
+    return {
+        key: {"description": value.get("description", ""), "additionalProperties": True}
+        for key, value in properties.items()
+    }
 
 
 def _own_properties(kind: str) -> Json:
