@@ -13,6 +13,7 @@ from mmlab.data.samples import groups_of, prompt_names
 from mmlab.errors import DataError, explain
 from mmlab.evaluate.detection.boxes import TrueBoxes
 from mmlab.evaluate.encode import Encoded
+from mmlab.hashing import digest
 from mmlab.plugin import Box, Boxes, Dataset, Outlined, Sample
 
 
@@ -100,13 +101,14 @@ class Crops:
         self.labels = scenes.dataset.labels
         self.templates = scenes.dataset.templates
         self.prompt_names = prompt_names(scenes.dataset)
-        self.revision = scenes.dataset.revision
         self.rows = [
             (scene, number)
             for scene, boxes in enumerate(scenes.boxes)
             for number in range(len(boxes))
             if not (boxes.crowd[number] or boxes.difficult[number])
         ]
+        # Its own: what is kept of so many pictures is not that of as many boxes.
+        self.revision = f"boxes-{digest([scenes.dataset.revision, self.ids])}"
         self._last: tuple[int, Image.Image] | None = None
 
     def __len__(self) -> int:
