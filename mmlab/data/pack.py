@@ -20,7 +20,7 @@ from typing import Any, Literal, cast
 import numpy as np
 from PIL import Image
 
-from mmlab.data.samples import check_sample, has_boxes, new_notes, prompt_names
+from mmlab.data.samples import check_sample, has_boxes, new_notes, prompt_names, target_names
 from mmlab.errors import DataError, UsageError, explain
 from mmlab.files import path_fault
 from mmlab.plan.component import Resolved
@@ -70,10 +70,6 @@ def _check_dataset(overridden: Overridden) -> Checked[Spec | DatasetFile]:
     return Checked(*check_part(overridden.document, DatasetFile))
 
 
-#: What is told of a dataset with boxes, for which the layout has no place.
-NO_BOXES = "boxes are not packed: shards hold pictures, texts and labels alone"
-
-
 def pack(
     resolved: Resolved, out: Path, packing: Packing, note: Callable[[str], None]
 ) -> dict[Split, int]:
@@ -89,11 +85,8 @@ def pack(
 
     def packed(split: Split) -> int:
         dataset = cast(Dataset, resolved.make(split=split))
-        for line in new_notes(dataset, told):
+        for line in new_notes(dataset, told, _left_out(dataset)):
             note(line)
-        if has_boxes(dataset) and NO_BOXES not in told:
-            told.add(NO_BOXES)
-            note(NO_BOXES)
         return _pack_split(resolved, dataset, split, partial, packing)
 
     try:
@@ -104,6 +97,13 @@ def pack(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return counts
+
+
+def _left_out(dataset: Dataset) -> list[str]:
+    """What is told of that which a dataset has and shards have not."""
+    has = {"boxes": has_boxes(dataset), "targets": bool(target_names(dataset))}
+    told = "are not packed: shards hold pictures, texts and labels alone"
+    return [f"{what} {told}" for what, is_there in has.items() if is_there]
 
 
 def _pack_split(
@@ -122,7 +122,7 @@ def _pack_split(
     with shards:
         for index in range(len(dataset)):
             sample = dataset[index]
-            check_sample(sample, len(dataset.labels))
+            check_sample(sample, len(dataset.labels), len(target_names(dataset)))
             shards.add(f"s{index:07d}", dict(_members(sample, dataset, packing)))
     (folder / "nshards.txt").write_text(f"{shards.count}\n")
     return len(dataset)

@@ -57,10 +57,10 @@ def known_labels(sample: Sample, *, is_multi_label: bool) -> tuple[int, ...] | N
     return sample.labels if sample.labels or is_multi_label else None
 
 
-def new_notes(dataset: Dataset, told: set[str]) -> list[str]:
-    """What a dataset tells of its reading that is not among what was told, and is from now on."""
+def new_notes(dataset: Dataset, told: set[str], more: Sequence[str] = ()) -> list[str]:
+    """What a dataset tells of its reading, and `more`, that was not told, and is from now on."""
     notes = dataset.notes if isinstance(dataset, Noted) else ()
-    lines = dict.fromkeys(shortened(harmless(note, keep="")) for note in notes)
+    lines = dict.fromkeys(shortened(harmless(note, keep="")) for note in (*notes, *more))
     new = [line for line in lines if line not in told]
     told.update(new)
     return new

@@ -82,6 +82,8 @@ class Boxes:
             elif x0 < 0 or y0 < 0 or x1 > width or y1 > height:
                 whole = f"0 <= x <= {width} and 0 <= y <= {height}" if size else "0 and more"
                 yield number, "it lies outside of the picture", found, whole
+            elif self.areas[number] < 0:
+                yield number, "its area is below 0", f"{self.areas[number]:.10g}", "0 and more"
             elif not 0 <= label < label_count:
                 yield number, "its label id has no label", str(label), f"below {label_count}"
         is_shares = self.corners and all(max(box) <= 1 for box in self.corners)

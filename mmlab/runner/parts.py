@@ -16,10 +16,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -31,6 +31,9 @@ from mmlab.model.weights import load_weights, save_weights
 from mmlab.plugin import Sample
 from mmlab.runner.coordinator import Coordinator
 from mmlab.store import LeaseLost, Part
+
+if TYPE_CHECKING:
+    from mmlab.plugin import Boxes
 
 #: The name in a file under which its samples are: JSON, as bytes.
 _SAMPLES = "samples"
@@ -267,8 +270,7 @@ def _tensors(made: list[Piece]) -> dict[str, Tensor]:
     tensors = {name: torch.cat([piece.tensors[name].cpu() for piece in made]) for name in names}
     samples = [sample for piece in made for sample in piece.samples]
     if samples:
-        values = [[one.id, dict(one.values), one.labels, one.targets] for one in samples]
-        content = bytearray(json.dumps(values).encode())
+        content = bytearray(json.dumps([_row(sample) for sample in samples]).encode())
         tensors[_SAMPLES] = torch.frombuffer(content, dtype=torch.uint8)
     return tensors
 
@@ -276,16 +278,38 @@ def _tensors(made: list[Piece]) -> dict[str, Tensor]:
 def _piece(count: int, tensors: Mapping[str, Tensor]) -> Piece:
     """What tensors of a file are: the inverse of `_tensors`."""
     content = tensors[_SAMPLES].numpy().tobytes() if _SAMPLES in tensors else b"[]"
-    samples = [
-        Sample(
-            id,
-            {modality: tuple(captions) for modality, captions in values.items()},
-            None if labels is None else tuple(labels),
-            tuple(targets),
-        )
-        for id, values, labels, targets in json.loads(content)
-    ]
+    samples = [_sample(*row) for row in json.loads(content)]
     return Piece(count, {name: x for name, x in tensors.items() if name != _SAMPLES}, samples)
+
+
+def _row(sample: Sample) -> list[object]:
+    """What a piece says of a sample, as JSON takes it: boxes last, where they are known."""
+    known = [] if sample.boxes is None else [astuple(sample.boxes)]
+    return [sample.id, dict(sample.values), sample.labels, sample.targets, *known]
+
+
+def _sample(
+    id: str,
+    values: Mapping[str, Sequence[object]],
+    labels: Sequence[int] | None,
+    targets: Sequence[float],
+    boxes: Sequence[Sequence[Any]] | None = None,  # Any: columns of boxes, of several types
+) -> Sample:
+    """The inverse of `_row`."""
+    return Sample(
+        id,
+        {modality: tuple(captions) for modality, captions in values.items()},
+        None if labels is None else tuple(labels),
+        tuple(targets),
+        None if boxes is None else _boxes(*boxes),
+    )
+
+
+def _boxes(corners: Sequence[Sequence[float]], *columns: Sequence[Any]) -> Boxes:
+    from mmlab.plugin import Boxes  # of a sample without boxes nothing is to be imported
+
+    rows = ((x0, y0, x1, y1) for x0, y0, x1, y1 in corners)
+    return Boxes(tuple(rows), *map(tuple, columns))
 
 
 class FolderParts:

@@ -151,6 +151,28 @@ def test_none_of_the_labels_and_unknown_ones_come_back_as_what_they_are(folder: 
     assert [now[i].labels for i in range(9)] == [was[i].labels for i in range(9)]
 
 
+def test_what_shards_have_no_place_for_is_told_and_the_rest_comes_back(folder: Path) -> None:
+    rows = [json.loads(line) for line in (folder / "index.jsonl").read_text().splitlines()]
+    for number, row in enumerate(rows):
+        row["boxes"] = [[1, 0, 4, 5], [0.5, 2, 6, 3.5]][: number % 3] if row["file"] else None
+        row["things"] = ["cup", "tree"][: number % 3] if row["file"] else None
+        row["price"] = number / 2 if number != 4 else None
+    (folder / "index.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    boxes = {"box_column": "boxes", "box_label_column": "things"}
+    told = [f'{key} = "{value}"' for key, value in boxes.items()]
+    done = pack(folder, *told, 'target_columns = ["price"]')
+    assert done.exit_code == 0, done.output
+    for what in ("boxes", "targets"):
+        assert done.stderr.count(f"{what} are not packed") == 1
+    was = Manifest("train", path=folder / "index.jsonl", **COLUMNS, **boxes)
+    now = ClipBenchmarkFolder("train", path=folder / "out")
+    assert was[2].boxes is not None
+    assert len(was[2].boxes) == 2
+    assert now.labels == was.labels == ("cup", "tree")
+    assert values(now) == values(was)
+    assert [now[i].labels for i in range(9)] == [was[i].labels for i in range(9)]
+
+
 def test_shards_hold_no_more_than_they_may(folder: Path) -> None:
     out = packed(folder, 'label_column = "kind"', options=("--shard-samples", "4"))
     assert (out / "train" / "nshards.txt").read_text() == "3\n"

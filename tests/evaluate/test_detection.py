@@ -15,6 +15,7 @@ from mmlab.errors import DataError, SpecError
 from mmlab.evaluate import Encoded, encode_split
 from mmlab.evaluate.detection.boxes import Detections, TrueBoxes
 from mmlab.evaluate.detection.choose import choose_backgrounds, choose_threshold
+from mmlab.evaluate.detection.grid import WINDOWS_AT_ONCE
 from mmlab.evaluate.detection.regions import Patches, Windows
 from mmlab.evaluate.detection.scene import Crops, Scenes
 from mmlab.evaluate.evaluators.detection import Detection
@@ -209,22 +210,23 @@ def test_the_threshold_of_the_best_f1_stands_between_right_and_wrong() -> None:
     assert choose_threshold(nothing, truths) == -np.inf
 
 
+class Kept:
+    """Keeps the pieces of a work, and says what it was asked to make."""
+
+    def __init__(self) -> None:
+        self.pieces: dict[str, list[Piece]] = {}
+        self.made: list[str] = []
+
+    def each(self, work: Work, make: Make) -> Iterator[Piece]:
+        name = f"{work.name} {work.count} {work.about()}"
+        if name not in self.pieces:
+            self.made.append(work.name)
+            self.pieces[name] = list(make(0))
+        assert sum(piece.count for piece in self.pieces[name]) == work.count
+        yield from self.pieces[name]
+
+
 def test_what_is_found_is_kept_in_parts_and_read_again() -> None:
-    class Kept:
-        """Keeps the pieces of a work, and says what it was asked to make."""
-
-        def __init__(self) -> None:
-            self.pieces: dict[str, list[Piece]] = {}
-            self.made: list[str] = []
-
-        def each(self, work: Work, make: Make) -> Iterator[Piece]:
-            name = f"{work.name} {work.about()}"
-            if name not in self.pieces:
-                self.made.append(work.name)
-                self.pieces[name] = list(make(0))
-            assert sum(piece.count for piece in self.pieces[name]) == work.count
-            yield from self.pieces[name]
-
     kept = Kept()
     subject = seer(parts=kept)
     encoded = seen(subject, Squares(SCENES))
@@ -236,6 +238,16 @@ def test_what_is_found_is_kept_in_parts_and_read_again() -> None:
     assert [each.metrics for each in again] == [each.metrics for each in first]
     Detection(scales=[0.25], overlap=0.3)(subject, encoded, "d")
     assert kept.made[made:] == ["regions test"]
+
+
+def test_parts_of_pictures_are_never_read_as_those_of_their_boxes() -> None:
+    two = Squares([[("red", (0, 0, 64, 64)), ("blue", (64, 64, 80, 80))], []])
+    found = []
+    for subject in (seer(), seer(parts=Kept())):
+        encoded = encode_split(subject, two, "test", WINDOWS_AT_ONCE)
+        found.append(Detection(scales=[0.25])(subject, encoded, "d")[1])
+    assert found[0].metrics["top1"] == 1
+    assert found[1].metrics == found[0].metrics
 
 
 def test_every_metric_is_declared() -> None:

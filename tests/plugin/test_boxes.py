@@ -53,6 +53,13 @@ def test_a_label_that_does_not_exist_is_told() -> None:
         Boxes((WHOLE,), (2,)).check("here", 2)
 
 
+def test_an_area_below_zero_is_told() -> None:
+    Boxes((WHOLE,), (0,), areas=(0.0,)).check("here", 1)
+    with pytest.raises(DataError, match="area is below 0") as caught:
+        Boxes((WHOLE,), (0,), areas=(-4.5,)).check("here", 1)
+    assert "-4.5" in str(caught.value)
+
+
 def test_sound_boxes_pass_with_and_without_a_size_and_so_does_a_pixel() -> None:
     boxes = Boxes((WHOLE, (0.0, 0.0, 1.0, 1.0)), (0, 1))
     boxes.check("here", 2)

@@ -27,7 +27,7 @@ from torch import Tensor
 from mmlab.errors import RunError
 from mmlab.evaluate import label_features, subject
 from mmlab.evaluate.subject import Piece
-from mmlab.plugin import Sample
+from mmlab.plugin import Boxes, Sample
 from mmlab.runner import keeper, kept_encode, parts, score
 from mmlab.runner.evaluate_more import evaluate_runs
 from mmlab.runner.garbage import delete, find_features, find_parts
@@ -57,6 +57,14 @@ ASKED = {
     "missing_modality": "noise_levels = [0.5]\n",
 }
 LABELLED = [name for name in ASKED if name != "regression"]
+#: A thing, and a crowd whose outline covers less than its box.
+BOXES = Boxes(
+    ((0.0, 1.5, math.pi, 8.0), (2.0, 2.0, 5.0, 4.0)),
+    (2, 0),
+    crowd=(False, True),
+    difficult=(True, False),
+    areas=(0.1, 5.25),
+)
 #: 448 samples in batches of 64: seven.
 UNTRAINED = (SLOW.replace("56", "448"), ENCODERS, PAIRED[2])
 #: What is trained to predict how many letters a text has.
@@ -484,15 +492,16 @@ def test_samples_are_read_back_as_they_were() -> None:
     samples = [
         Sample("🦜 1", {"text": ("one", "two"), "image": ()}, (0, 2), (1.5, math.inf)),
         Sample("2", {}, None, (math.pi,)),
-        Sample("3", {"text": ("",)}, ()),
+        Sample("3", {"text": ("",)}, (), boxes=BOXES),
+        Sample("4", {}, (), boxes=Boxes()),
     ]
     pieces = [
-        Piece(2, {"x": torch.eye(3)[:2]}, samples[:2]),
-        Piece(1, {"x": torch.eye(3)[2:]}, samples[2:]),
+        Piece(2, {"x": torch.eye(4)[:2]}, samples[:2]),
+        Piece(2, {"x": torch.eye(4)[2:]}, samples[2:]),
     ]
-    read = parts._piece(3, parts._tensors(pieces))
+    read = parts._piece(4, parts._tensors(pieces))
     assert list(read.samples) == samples
-    assert torch.equal(read.tensors["x"], torch.eye(3))
+    assert torch.equal(read.tensors["x"], torch.eye(4))
 
 
 def test_leftover_parts_are_garbage(sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

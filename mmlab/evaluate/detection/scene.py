@@ -13,6 +13,7 @@ from mmlab.data.samples import groups_of, prompt_names
 from mmlab.errors import DataError, explain
 from mmlab.evaluate.detection.boxes import TrueBoxes
 from mmlab.evaluate.encode import Encoded
+from mmlab.hashing import digest
 from mmlab.plugin import Box, Boxes, Dataset, Outlined, Sample
 
 
@@ -88,8 +89,9 @@ def cut_out(picture: Image.Image, box: Box) -> Image.Image:
 class Crops:
     """A dataset of the things in pictures: one sample for each true box that is to be found.
 
-    Its picture is the part in the box, its label the box's. `rows` says of each sample the scene,
-    and the number of the box there. Of samples that follow each other the picture is read once.
+    Its picture is the part in the box, its label the box's. `rows` says of each sample the scene
+    and the number of the box there; `ids` are made of both. Of samples that follow each other the
+    picture is read once.
     """
 
     is_multi_label = False
@@ -100,13 +102,15 @@ class Crops:
         self.labels = scenes.dataset.labels
         self.templates = scenes.dataset.templates
         self.prompt_names = prompt_names(scenes.dataset)
-        self.revision = scenes.dataset.revision
         self.rows = [
             (scene, number)
             for scene, boxes in enumerate(scenes.boxes)
             for number in range(len(boxes))
             if not (boxes.crowd[number] or boxes.difficult[number])
         ]
+        self.ids = [f"{scenes.ids[scene]}#{number}" for scene, number in self.rows]
+        # Its own: what is kept of so many pictures is not that of as many boxes.
+        self.revision = f"boxes-{digest([scenes.dataset.revision, self.ids])}"
         self._last: tuple[int, Image.Image] | None = None
 
     def __len__(self) -> int:
@@ -124,11 +128,6 @@ class Crops:
         scene, number = self.rows[index]
         labels = (self.scenes.boxes[scene].labels[number],)
         return Sample(self.ids[index], {self.scenes.modality: None}, labels)
-
-    @property
-    def ids(self) -> list[str]:
-        """The names of boxes: the sample's and the number of the box."""
-        return [f"{self.scenes.ids[scene]}#{number}" for scene, number in self.rows]
 
     @property
     def clusters(self) -> list[str]:

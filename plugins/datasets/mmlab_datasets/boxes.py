@@ -154,11 +154,12 @@ def as_number(value: object) -> float:
 
 
 def as_box(value: object) -> Box | None:
-    """Four values as floats, NaN for what is no number; None where these are not four."""
+    """Four numbers as floats; None where these are not four, or one is none that a float holds."""
     if not isinstance(value, Sequence) or isinstance(value, str | bytes) or len(value) != 4:
         return None
     x0, y0, x1, y1 = map(as_number, value)
-    return x0, y0, x1, y1
+    are_numbers = all(isinstance(one, float) or not math.isnan(as_number(one)) for one in value)
+    return (x0, y0, x1, y1) if are_numbers else None
 
 
 def _area(box: Box, area: float) -> float:

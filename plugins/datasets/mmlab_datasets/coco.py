@@ -91,12 +91,14 @@ class Coco:
         self._ids = [f"{prefix}{name}" for name in names]
         self._sizes = _file_sizes(self._own, self._folder)
         boxes = None if self._own is None else self._own.boxes
-        self.notes = () if boxes is None else tuple(boxes.notes(self._own and self._own.path))
+        self.notes = (
+            () if self._own is None or boxes is None else tuple(boxes.notes(self._own.path))
+        )
         stamps: list[object] = [*self._sizes]
         if self._hash_files:
             stamps = [file_sha256(self._folder / name) for name in names]
-        told = [self.labels, self.templates, self._ids, stamps, boxes and boxes.digest()]
-        content = json.dumps(told).encode()
+        marks = None if boxes is None else boxes.digest()
+        content = json.dumps([self.labels, self.templates, self._ids, stamps, marks]).encode()
         self.revision = f"coco-{hashlib.sha256(content).hexdigest()[:16]}"
 
     def __len__(self) -> int:

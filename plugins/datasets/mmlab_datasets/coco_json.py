@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -203,11 +204,18 @@ def _add(
     else:
         x, y, width, height = corner
         box = (x, y, x + width, y + height)
-        if is_box(box, size):
-            area = as_number(annotation.get("area"))
-            boxes.add(picture, box, Marks(label, bool(crowd), area=area), size)
-        else:
+        area = as_number(annotation.get("area"))
+        if not is_box(box, size):
             boxes.note(picture, place, Boxes((box,), (label,)), size)
+        elif annotation.get("area") is not None and not 0 <= area < math.inf:
+            told = explain(
+                place, "its area is none",
+                found=f"{annotation['area']!r:.60}", allowed="square pixels, 0 and more, or null",
+                next_step="correct the annotation",
+            )  # fmt: skip
+            boxes.faults.setdefault(picture, told)
+        else:
+            boxes.add(picture, box, Marks(label, bool(crowd), area=area), size)
 
 
 def _damaged(place: str, fault: str, found: str) -> DataError:

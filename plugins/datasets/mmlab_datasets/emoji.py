@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -20,7 +21,7 @@ import numpy.typing as npt
 from PIL import Image
 from pydantic import Field
 
-from mmlab.plugin import Sample, Split
+from mmlab.plugin import Added, Sample, Split
 
 PIXELS = 64
 DATA = Path(__file__).parent / "data"
@@ -37,6 +38,8 @@ class Emoji:
     stand for the words of the item. The default says the label in every training caption, so label
     words are seen in training and only the held-out pictures are new. `{tags}` never says a word of
     a label, singular or plural: tags that do are left out, and the name stands where none is left.
+    `random_labels` tells of each training picture what another one is: a control, from which
+    nothing of a new picture can be learnt (Zhang et al., arXiv:1611.03530).
     The pictures are decoded when the first is asked for, and kept (12 KiB each).
     """
 
@@ -65,16 +68,22 @@ class Emoji:
                 description="patterns of {name}, {tags}, {subcategory}, {category}",
             ),
         ] = ("{name}, {subcategory}",),
+        random_labels: Annotated[
+            bool,
+            Field(description="training pictures have words and labels of others: a control"),
+            Added(False),
+        ] = False,
     ) -> None:
         items = read_items()
         self.labels = tuple(dict.fromkeys(item[labels] for item in items))
-        self.revision = _revision(labels, captions)
+        self.revision = _revision(labels, captions, random_labels)
         self._places = [place for place, item in enumerate(items) if item["split"] == split]
         chosen = [items[place] for place in self._places]
         self._ids = [item["id"] for item in chosen]
-        self._targets = [self.labels.index(item[labels]) for item in chosen]
+        said = _exchanged(chosen) if random_labels and split == "train" else chosen
+        self._targets = [self.labels.index(item[labels]) for item in said]
         label_words = _words(self.labels)
-        self._captions = [_captions(item, captions, label_words) for item in chosen]
+        self._captions = [_captions(item, captions, label_words) for item in said]
 
     def __len__(self) -> int:
         """Number of emoji in the split."""
@@ -118,10 +127,18 @@ def read_index() -> bytes:
     return (DATA / "emoji.jsonl").read_bytes() + (DATA / "emoji.webp").read_bytes()
 
 
-def _revision(labels: str, captions: Sequence[str]) -> str:
+def _revision(labels: str, captions: Sequence[str], random_labels: bool) -> str:
     content = hashlib.sha256(read_index())
     content.update(json.dumps([labels, *captions]).encode())
+    if random_labels:
+        content.update(b" random labels")
     return f"emoji-{content.hexdigest()[:16]}"
+
+
+def _exchanged(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:  # Any: as above
+    """The items in an order of chance, which is the same in every process and version."""
+    draw = random.Random("random labels")
+    return sorted(items, key=lambda item: draw.random())
 
 
 def _captions(

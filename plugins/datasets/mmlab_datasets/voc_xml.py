@@ -84,6 +84,9 @@ def _parse(path: Path) -> Element:
         found = expat.errors.messages[error.code]
         place = f"{path}: line {error.lineno}"
         raise _damaged(place, "it is no whole XML", found, "XML without entities") from error
+    except (LookupError, ValueError) as error:  # what expat makes of other encodings' names
+        found, allowed = str(error), "XML in UTF-8, or another encoding that expat knows"
+        raise _damaged(str(path), "it has no encoding that is read", found, allowed) from error
     except _Refused as error:
         place = f"{path}: line {tree.parser.CurrentLineNumber}"
         raise _damaged(place, "it is refused", str(error), "XML without document type") from error
@@ -148,6 +151,9 @@ def _thing(place: str, element: Element) -> Thing:
         raise _damaged(place, "it has no name", repr(name[:40]), f"1 to {TEXT_LENGTH} characters")
     if box is None:
         raise _damaged(place, "it has no box", f"{name!r} without <bndbox>", "one <bndbox>")
+    boxes = sum(one.name == "bndbox" for one in element.inner)
+    if boxes > 1:
+        raise _damaged(place, f"it has {boxes} boxes", repr(name), "one <bndbox>")
     difficult = element.text_of("difficult") or "0"
     if difficult not in ("0", "1"):
         raise _damaged(place, "it is neither difficult nor not", repr(difficult[:40]), "0 or 1")

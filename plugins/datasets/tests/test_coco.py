@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -87,11 +88,11 @@ BAD_BOXES = {
     "empty": ([5, 2, 0, 4], "it is empty"),
     "shares": ([0.1, 0.2, 0.3, 0.4], "shares of the picture"),
     "nan": ([0.1, float("nan"), 3, 4], "no number"),
-    "huge": ([0, 0, 10**400, 4], "no number"),
+    "huge": ([0, 0, 10**400, 4], "it has no box"),
     "three": ([0, 0, 3], "it has no box"),
     "text": ("0 0 3 4", "it has no box"),
     "none": (None, "it has no box"),
-    "words": (["0", "0", "3", "4"], "no number"),
+    "words": (["0", "0", "3", "4"], r"it has no box.*\n.*bbox \['0', '0', '3', '4'\]"),
 }
 
 
@@ -111,6 +112,33 @@ def test_a_box_that_is_none_is_its_samples_error_and_can_be_left_out(
     kept, skipped = without_unreadable(dataset, "test", 0.5, "coco")
     assert [kept[index].id for index in range(len(kept))] == ["val2017/6.png", "val2017/7.png"]
     assert [one.position for one in skipped] == [0]
+
+
+@pytest.mark.parametrize(
+    "area",
+    [-9.5, "9.5", math.inf, 10**400, True, [9.5]],
+    ids=["negative", "text", "infinite", "huge", "flag", "list"],
+)
+def test_an_area_that_is_none_is_its_samples_error(tmp_path: Path, area: Any) -> None:
+    found = [*ANNOTATIONS, annotation(9, 5, [1, 1, 3, 4], area=area)]
+    dataset = Coco("test", test=write(tmp_path, annotations=found))
+    with pytest.raises(DataError, match="its area is none") as caught:
+        dataset.outline(0)
+    assert "'5.png'" in str(caught.value)
+    assert dataset.outline(2).boxes is not None
+
+
+def test_an_area_that_is_not_told_is_that_of_the_box(tmp_path: Path) -> None:
+    told = [annotation(9, 5, [1, 1, 3, 4], area=None), annotation(10, 6, [1, 1, 3, 4], area=0)]
+    dataset = Coco("test", test=write(tmp_path, annotations=told))
+    found = [one.areas for index in range(2) if (one := dataset.outline(index).boxes) is not None]
+    assert found == [(12.0,), (0.0,)]
+
+
+def test_a_file_of_no_annotations_says_that_nothing_is_in_any_picture(tmp_path: Path) -> None:
+    dataset = Coco("test", test=write(tmp_path, annotations=[]))
+    assert [dataset[index].boxes for index in range(3)] == [Boxes()] * 3
+    assert dataset.revision != Coco("test", test=write(tmp_path, annotations=None)).revision
 
 
 @pytest.mark.parametrize("category", [2, "cat", None, 10**400, True])

@@ -43,6 +43,21 @@ def test_every_label_is_in_training_and_nearly_every_one_in_test(splits: dict[st
     assert len(labels["test"]) == 79
 
 
+def test_random_labels_exchange_what_is_said_of_training_pictures_alone() -> None:
+    true, drawn = Emoji("train"), Emoji("train", random_labels=True)
+    told = [(sample.labels, sample.values["text"]) for sample in samples(true)]
+    exchanged = [(sample.labels, sample.values["text"]) for sample in samples(drawn)]
+
+    assert sorted(exchanged) == sorted(told)
+    assert sum(one == other for one, other in zip(told, exchanged, strict=True)) < 10
+    same_labels = sum(one[0] == other[0] for one, other in zip(told, exchanged, strict=True))
+    assert same_labels / len(told) < 0.05  # 1/81 to be expected, and large labels more often
+    assert [each.id for each in samples(drawn)] == [each.id for each in samples(true)]
+    assert (pixels(drawn[7]) == pixels(true[7])).all()
+    assert Emoji("test", random_labels=True)[3].labels == Emoji("test")[3].labels
+    assert drawn.revision == Emoji("test", random_labels=True).revision != true.revision
+
+
 def test_near_twins_share_a_split(splits: dict[str, Emoji]) -> None:
     split_of = {s.id: split for split, data in splits.items() for s in samples(data)}
     clocks = [f"1F5{code:X}" for code in range(0x50, 0x68)]

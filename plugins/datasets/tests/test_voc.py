@@ -143,6 +143,9 @@ HOSTILE = {
     "other": ("<svg/>", "its element is another"),
     "bytes": (b"<annotation>\xff\xfe</annotation>", "no whole XML"),
     "size": (xml(size=(-1, 5)), "its size is none"),
+    "encoding": ('<?xml version="1.0" encoding="none"?><annotation/>', "no encoding that is read"),
+    "utf-7": ('<?xml version="1.0" encoding="utf-7"?><annotation/>', "no encoding that is read"),
+    "two boxes": (THINGS["000001"].replace("<bndbox>", "<bndbox/><bndbox>", 1), "it has 2 boxes"),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -17,9 +18,10 @@ COLOURS = {"red square": (255, 0, 0), "blue square": (0, 0, 255)}
 PLACES = [("red square", (8, 8, 40, 40)), ("blue square", (60, 20, 92, 52))]
 
 
-def write_pictures(folder: Path) -> Path:
+def write_pictures(pictures: Path, file: Path) -> None:
     """Two pictures, the second one without things, and their JSON file."""
-    (folder / "pictures").mkdir()
+    for folder in (pictures, file.parent):
+        folder.mkdir(parents=True, exist_ok=True)
     annotations = []
     for number in (1, 2):
         picture = Image.new("RGB", (96, 64), (128, 128, 128))
@@ -35,14 +37,12 @@ def write_pictures(folder: Path) -> Path:
                     "iscrowd": 0,
                 }
             )
-        picture.save(folder / "pictures" / f"{number}.png")
+        picture.save(pictures / f"{number}.png")
     named = [{"id": at, "file_name": f"{at}.png", "width": 96, "height": 64} for at in (1, 2)]
     categories = [{"id": at + 1, "name": name} for at, name in enumerate(COLOURS)]
-    file = folder / "pictures" / "instances.json"
     file.write_text(
         json.dumps({"images": named, "annotations": annotations, "categories": categories})
     )
-    return file
 
 
 @pytest.mark.slow
@@ -50,7 +50,8 @@ def test_squares_are_looked_for_by_windows_and_by_patches(
     clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    file = write_pictures(tmp_path)
+    file = tmp_path / "pictures" / "instances.json"
+    write_pictures(file.parent, file)
     tower = f'use = "open_clip"\narchitecture = "{clip}"\n'
     (tmp_path / "where.toml").write_text(
         f'schema_version = 1\nname = "where"\n[dataset]\nuse = "coco"\ntest = "{file}"\n'
@@ -84,3 +85,23 @@ def test_squares_are_looked_for_by_windows_and_by_patches(
     ]
     shown = CliRunner().invoke(main, ["show", "where", "--sample", "pictures/1.png#0"])
     assert "out of 2 labels" in shown.output
+
+
+@pytest.mark.slow
+def test_the_published_spec_of_coco_reads_its_folder(
+    clip: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(Path(__file__).parents[3] / "experiments" / "published" / "coco.toml", tmp_path)
+    folder = tmp_path / "data" / "coco"
+    write_pictures(folder / "val2017", folder / "annotations" / "instances_val2017.json")
+    small = [f"architecture={clip}", "pretrained="]
+    values = [f"encoders.{key}.{each}" for key in ("image", "text") for each in small]
+    changed = [f"--set={value}" for value in (*values, "evaluate.0.scales=[1.0]")]
+    ran = CliRunner().invoke(main, ["run", "coco.toml", *changed], catch_exceptions=False)
+    assert ran.exit_code == 0, ran.output
+    with closing(sqlite3.connect("mmlab.db")) as database:
+        asked = database.execute("SELECT DISTINCT evaluation, condition FROM leaderboard")
+        found = set(asked.fetchall())
+    conditions = ("found", "oracle", "pointing")
+    assert found == {(name, each) for name in ("windows", "patches") for each in conditions}
