@@ -472,7 +472,7 @@ def test_rounding_to_float32_is_told_with_what_to_write() -> None:
 
 
 def test_gradients_that_differ_are_told_in_three_lines() -> None:
-    with pytest.raises(ContractError, match="numerical:.*analytical:") as caught:
+    with pytest.raises(ContractError, match=r"numerical:.*analytical:") as caught:
         check_loss(GradientOfAnother)
     assert len(str(caught.value).splitlines()) == 3
     assert all(len(line) < 250 for line in str(caught.value).splitlines())
