@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from mmlab.data.order import random_scope
@@ -19,9 +19,11 @@ from mmlab.errors import PluginError, explain
 from mmlab.model.room import Room
 from mmlab.plan.component import Resolved, name_table
 from mmlab.plan.plan import Plan
-from mmlab.plugin import Encoder, Shapes, SimilarityFusion, Tokenized, Vocabulary
+from mmlab.plugin import Batch, Encoder, Outputs, Shapes, SimilarityFusion, Tokenized, Vocabulary
 
 T = TypeVar("T")
+#: Who to turn to where a component does not do what its contract says.
+TELL = "tell the plugin's author; `mmlab.testing` checks this"
 
 
 @dataclass(frozen=True)
@@ -189,6 +191,67 @@ def _draws_later(resolved: Resolved, lazy: Sequence[str]) -> PluginError:
             found=", ".join(lazy[:5]) + (", ..." if len(lazy) > 5 else ""),
             allowed="parameters that have their shapes when the component is made (torch.nn.Linear "
             "instead of LazyLinear)",
-            next_step="tell the plugin's author; `mmlab.testing` checks this",
+            next_step=TELL,
         )
     )
+
+
+#: What a component is given, by name: (of what, which, the tensor).
+Given = list[tuple[str, str, Tensor]]
+
+
+def given_tensors(batch: Batch, outputs: Outputs | None = None) -> Given:
+    """All tensors that a loss is given, each with its name in two parts; of a batch alone its own.
+
+    Names are put together only where one is told: this runs at every step.
+    """
+    given: Given = [("batch.target", "", batch.target), ("batch.index", "", batch.index)]
+    given += [("batch.inputs", key, x) for key, x in batch.inputs.items()]
+    given += [("batch.present", key, x) for key, x in batch.present.items()]
+    given += [("batch.views", key, x) for key, x in batch.views.items()]
+    if batch.targets is not None:
+        given.append(("batch.targets", "", batch.targets))
+    if outputs is None:
+        return given
+    for name, x in (("outputs.fused", outputs.fused), ("outputs.prediction", outputs.prediction)):
+        if x is not None:
+            given.append((name, "", x))
+    sides = {} if outputs.similarity is None else outputs.similarity.sides
+    for of, by_key in (("outputs.features", outputs.features), ("outputs.similarity.sides", sides)):
+        for key, features in by_key.items():
+            each = (features.pooled, features.tokens, features.mask, features.present)
+            given += [(of, key, x) for x in each if x is not None]
+    return given
+
+
+class Watch:
+    """Notices changes in place of what components are given, by the tensors' version counters.
+
+    torch counts the writes to each tensor, so that nothing is copied, compared or waited for.
+    """
+
+    def __init__(self, given: Given) -> None:
+        self._given = given
+        self._tensors = [x for _, _, x in given]
+        self._before = [x._version for x in self._tensors]
+
+    def require_unchanged(self, who: str) -> None:
+        """Raise PluginError, naming `who` was at work, where a tensor was written to."""
+        after = [x._version for x in self._tensors]
+        if after == self._before:
+            return
+        pairs = zip(self._given, after, self._before, strict=True)
+        changed = [_named(of, key) for (of, key, _), new, old in pairs if new != old]
+        raise PluginError(
+            explain(
+                who,
+                "changes in place what it was given",
+                found=", ".join(dict.fromkeys(changed)),
+                allowed="tensors that are only read: a copy is made first (x + 1 for x.add_(1))",
+                next_step=TELL,
+            )
+        )
+
+
+def _named(of: str, key: str) -> str:
+    return f"{of}[{key!r}]" if key else of

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from mmlab.errors import PluginError, explain
+from mmlab.model.components import TELL, Watch, given_tensors
 from mmlab.plugin import (
     Batch,
     Encode,
@@ -228,11 +229,15 @@ class Step(nn.Module):
         """
         whole = self.gather(batch)
         own = batch if whole is batch else replace(whole, inputs=batch.inputs)
+        watch = Watch(given_tensors(own))
         outputs = self.model(own, self.encode_own)
+        watch.require_unchanged("an encoder or the fusion")
+        watch = Watch(given_tensors(whole, outputs))
         terms: list[Tensor] = []
         scalars: dict[str, Tensor] = {}
         for name, module in self.losses.items():
             values = cast(Loss, module)(outputs, whole, self.encode)
+            watch.require_unchanged(f"losses.{name}")
             check_loss(name, values)
             weight, loss = self.weights[name], _at_least_float32(values["loss"])
             terms.append(loss if weight == 1 else weight * loss)
@@ -282,8 +287,7 @@ def check_loss(name: str, values: Mapping[str, Tensor]) -> None:
 
 
 def _breach(who: str, fault: str, found: object, allowed: str) -> PluginError:
-    step = "tell the plugin's author; `mmlab.testing` checks this"
-    return PluginError(explain(who, fault, found=found, allowed=allowed, next_step=step))
+    return PluginError(explain(who, fault, found=found, allowed=allowed, next_step=TELL))
 
 
 def drop_modalities(present: Sequence[Tensor], probability: float) -> list[Tensor]:

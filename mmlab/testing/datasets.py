@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import torch
@@ -22,19 +23,32 @@ from mmlab.plugin import (
     Published,
     ReadTogether,
     Sample,
-    Source,
     Surveyed,
     Targeted,
     Traced,
 )
 from mmlab.testing.boxes import check_boxes
+from mmlab.testing.claims import Claim, require_all
+from mmlab.testing.dataset_contents import (
+    check_revision,
+    content,
+    reading,
+    require_disjoint,
+    require_same,
+)
+from mmlab.testing.dataset_parts import check_outline, check_survey, check_trace, is_texts
 from mmlab.testing.tools import BUILD, OTHER, Factory, ambient, build, check_schema, require
 
 #: What must not differ between the splits of a dataset.
 SHARED = ("modalities", "labels", "templates", "is_multi_label")
 
 
-def check_dataset(factory: Factory, **options: object) -> None:
+def check_dataset(
+    factory: Factory,
+    *,
+    expected_failed_checks: Mapping[str, str] | None = None,
+    **options: object,
+) -> None:
     """Check a dataset with these options; every sample of every split is read twice.
 
     Checked: the option schema; declarations, the same for all splits; a training split that is not
@@ -47,32 +61,84 @@ def check_dataset(factory: Factory, **options: object) -> None:
     sample has and of the size they are said to have; templates with one `{}` each; as many names
     for prompts as labels, if it gives any; notes of one line each, if it has any; siblings, if it
     gives any, that are the splits that the factory makes; a survey, if it gives one, that says of
-    all samples what it says of each; a revision that is the same every time; no randomness.
+    all samples what it says of each; a revision that is the same every time, and another where an
+    option changes the content; the same content at a second reading from the last sample to the
+    first; no values of one split in another; reading that draws, prints and writes nothing.
+
+    `expected_failed_checks` gives the reason for each claim that may fail, by its name:
+    {"disjoint_contents": "published with two equal pictures"}; see `dataset_claims`.
     """
-    resolved = check_schema("dataset", factory, options)
-    datasets = _build_all(factory, resolved, BUILD)
-    for dataset in datasets.values():
-        _check_declarations(dataset)
-    _check_shared(datasets)
-    ids = {split: _check_samples(dataset, split) for split, dataset in datasets.items()}
-    _check_disjoint(ids)
-    for split, again in _build_all(factory, resolved, OTHER).items():
-        _check_again(again, datasets[split], ids[split])
-        if isinstance(again, ReadTogether):
-            for other in SPLITS:
-                _check_again(again.sibling(other), datasets[other], ids[other])
+    require_all(dataset_claims(factory, **options), expected_failed_checks)
+
+
+def dataset_claims(factory: Factory, **options: object) -> list[Claim]:
+    """What `check_dataset` checks; what one claim has read serves the next."""
+    case = _Case(factory, options)
+    return [
+        Claim("options", "Options are described, valid and JSON", lambda: case.resolved),
+        Claim("declarations", "What it declares is well formed", case.check_declarations),
+        Claim("shared", "Splits declare the same", lambda: _check_shared(case.datasets)),
+        Claim("samples", "Samples are what they are said to be", lambda: case.contents),
+        Claim("disjoint", "No id is in two splits", case.check_ids),
+        Claim("disjoint_contents", "No sample is in two splits", case.check_contents),
+        Claim("same_again", "Every reading gives the same", case.check_again),
+        Claim("revision", "Other content has another revision", case.check_revision),
+    ]
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A dataset's splits, built when first asked for, and what their samples hold."""
+
+    factory: Factory
+    options: Mapping[str, object]
+
+    @cached_property
+    def resolved(self) -> dict[str, object]:
+        return check_schema("dataset", self.factory, self.options)
+
+    @cached_property
+    def datasets(self) -> dict[str, Dataset]:
+        return _build_all(self.factory, self.resolved, BUILD)
+
+    @cached_property
+    def contents(self) -> dict[str, dict[str, tuple[str, ...]]]:
+        """By split and id what a sample holds, after a look at every sample."""
+        return {split: _check_samples(dataset, split) for split, dataset in self.datasets.items()}
+
+    def check_declarations(self) -> None:
+        for dataset in self.datasets.values():
+            _check_declarations(dataset)
+
+    def check_ids(self) -> None:
+        _check_disjoint({split: list(by_id) for split, by_id in self.contents.items()})
+
+    def check_contents(self) -> None:
+        require_disjoint(self.contents)
+
+    def check_again(self) -> None:
+        for split, again in _build_all(self.factory, self.resolved, OTHER).items():
+            self._check_split(again, split)
+            if isinstance(again, ReadTogether):
+                for other in SPLITS:
+                    self._check_split(again.sibling(other), other)
+
+    def _check_split(self, again: Dataset, split: str) -> None:
+        same = again.revision == self.datasets[split].revision
+        require(same, "`revision` must be the same every time for the same content")
+        known = self.contents[split]
+        with ambient(OTHER):  # from the last to the first: nothing depends on what was read before
+            samples = [again[index] for index in reversed(range(len(again)))][::-1]
+        ids = [sample.id for sample in samples]
+        require(ids == list(known), "samples must come in the same order every time")
+        require_same(ids, [*known.values()], [*map(content, samples)], "at a second reading")
+
+    def check_revision(self) -> None:
+        check_revision(self.factory, self.resolved, self.datasets["train"])
 
 
 def _build_all(factory: Factory, options: Mapping[str, object], seed: int) -> dict[str, Dataset]:
     return {split: build(factory, options, seed, split=split) for split in SPLITS}
-
-
-def _check_again(again: Dataset, first: Dataset, ids: Sequence[str]) -> None:
-    same = again.revision == first.revision
-    require(same, "`revision` must be the same every time for the same content")
-    with ambient(OTHER):
-        found = [again[index].id for index in range(len(again))]
-    require(found == ids, "samples must come in the same order every time")
 
 
 def _check_declarations(dataset: Dataset) -> None:
@@ -132,74 +198,30 @@ def _check_shared(datasets: Mapping[str, Dataset]) -> None:
     require(len(train) > 0, "the training split is empty")
 
 
-def _check_samples(dataset: Dataset, split: str) -> list[str]:
-    """The ids of a split, after a look at every sample."""
+def _check_samples(dataset: Dataset, split: str) -> dict[str, tuple[str, ...]]:
+    """What the samples of a split hold by id, after a look at every sample."""
     ids: list[str] = []
+    contents: list[tuple[str, ...]] = []
     modalities: set[str] = set()
     with ambient(BUILD):
         for index in range(len(dataset)):
-            sample = dataset[index]
+            with reading(split):
+                sample = dataset[index]
             _check_sample(sample, dataset)
             if isinstance(dataset, Outlined):
-                _check_outline(dataset.outline(index), sample)
+                check_outline(dataset.outline(index), sample)
             if isinstance(dataset, Traced):
-                _check_trace(dataset, index, sample)
+                check_trace(dataset, index, sample)
             ids.append(sample.id)
+            contents.append(content(sample))
             modalities |= set(sample.values)
         if isinstance(dataset, Surveyed):
-            _check_survey(dataset, len(ids))
+            check_survey(dataset, len(ids))
     twice = len(ids) - len(set(ids))
     require(not twice, f"{twice} ids of the split {split!r} are not unique")
     lacking = set(dataset.modalities) - modalities
     require(split != "train" or not lacking, f"no training sample has the modalities {lacking}")
-    return ids
-
-
-def _check_trace(dataset: Traced, index: int, sample: Sample) -> None:
-    origin = dataset.trace(index)
-    require(origin == dataset.trace(index), f"{sample.id}: `trace` must say the same every time")
-    is_group = origin.group is None or (isinstance(origin.group, str) and bool(origin.group))
-    require(is_group, f"{sample.id}: a group must be a text that is not empty, or None")
-    for modality, source in origin.sources.items():
-        named = f"{sample.id}: the source of {modality!r}"
-        require(modality in sample.values, f"{named} is of no value of the sample")
-        require(isinstance(source.name, str) and bool(source.name), f"{named} must have a name")
-        with dataset.open_source(index, modality) as file:
-            size = len(file.read())
-        require(size == source.size_bytes, f"{named} has {size} bytes, not {source.size_bytes}")
-
-
-def _check_survey(dataset: Surveyed, count: int) -> None:
-    """That all samples at once are said to be what they are one by one."""
-    told = dataset.survey()
-    samples = [dataset.outline(index) for index in range(count)]
-    origins = [dataset.trace(index) for index in range(count)]
-    require([*told.ids] == [sample.id for sample in samples], "the ids of `survey` are others")
-    labels = Counter(sample.labels for sample in samples)
-    require(told.labels == labels, "the labels of `survey` are others")
-    modalities = Counter(tuple(sample.values) for sample in samples)
-    require(told.modalities == modalities, "the modalities of `survey` are others")
-    targets = [repr(target) for sample in samples for target in sample.targets]  # of NaN too
-    require([*map(repr, map(float, told.targets))] == targets, "the targets of `survey` are others")
-    groups = [origin.group for origin in origins]
-    require([*told.groups] == groups, "the groups of `survey` are others")
-    for modality, (names, sizes) in told.sources.items():
-        found = [
-            None if name is None else Source(name, int(size))
-            for name, size in zip(names, sizes, strict=True)
-        ]
-        known = [origin.sources.get(modality) for origin in origins]
-        require(found == known, f"the sources of {modality!r} in `survey` are others")
-    alone = [
-        repr(sample.values)
-        if "text" in sample.values and None not in sample.values.values()
-        else None
-        for sample in samples
-    ]
-    pairs = {*zip(alone, told.texts, strict=True)}
-    is_same = len(pairs) == len({a for a, _ in pairs}) == len({b for _, b in pairs})
-    is_none = all((a is None) == (b is None) for a, b in pairs)
-    require(is_same and is_none, "the texts of `survey` are others")
+    return dict(zip(ids, contents, strict=True))
 
 
 def _check_sample(sample: Sample, dataset: Dataset) -> None:
@@ -229,21 +251,6 @@ def _check_targets(sample: Sample, names: tuple[str, ...]) -> None:
     require(is_complete, f"{sample.id}: {len(sample.targets)} targets, but {len(names)} names")
 
 
-def _check_outline(outline: Sample, sample: Sample) -> None:
-    # NaN is not NaN
-    said, known = ((s.id, s.labels, repr(s.targets), s.boxes) for s in (outline, sample))
-    require(
-        said == known,
-        f"{sample.id}: the outline must have the sample's id, labels, targets and boxes",
-    )
-    same_keys = set(outline.values) == set(sample.values)
-    require(same_keys, f"{sample.id}: the outline must name the modalities that the sample has")
-    for modality, raw in sample.values.items():
-        if isinstance(raw, str) or _is_texts(raw):
-            same = outline.values[modality] == raw
-            require(same, f"{sample.id}: the outline must have the texts of the sample")
-
-
 def _check_labels(sample: Sample, dataset: Dataset) -> None:
     count, labels = len(dataset.labels), () if sample.labels is None else sample.labels
     is_known = isinstance(labels, tuple) and all(0 <= label < count for label in labels)
@@ -262,21 +269,18 @@ def _kinds(raw: Any) -> dict[str, tuple[str, bool]]:  # Any: a raw value is what
     """What the values of the known modalities are, and whether this one is that."""
     return {
         "image": ("an RGB PIL image", isinstance(raw, Image.Image) and raw.mode == "RGB"),
-        "text": ("a str or a tuple of some", isinstance(raw, str) or _is_texts(raw)),
-        "audio": ("float32 (channels, time) and a rate in Hz", _is_audio(raw)),
+        "text": ("a str or a tuple of some", isinstance(raw, str) or is_texts(raw)),
+        "audio": ("finite float32 (channels, time) and a rate in Hz", _is_audio(raw)),
         "video": ("uint8 (time, 3, height, width) or a list of RGB PIL images", _is_video(raw)),
         "tabular": ("a mapping of column names to texts, numbers or None", _is_row(raw)),
     }
 
 
-def _is_texts(raw: object) -> bool:
-    return isinstance(raw, tuple) and bool(raw) and all(isinstance(text, str) for text in raw)
-
-
 def _is_audio(raw: object) -> bool:
     if not (isinstance(raw, tuple) and len(raw) == 2 and isinstance(raw[0], Tensor)):
         return False
-    return raw[0].dtype == torch.float32 and raw[0].ndim == 2 and raw[1] > 0
+    is_sound = raw[0].dtype == torch.float32 and raw[0].ndim == 2 and raw[1] > 0
+    return is_sound and bool(raw[0].isfinite().all())
 
 
 def _is_video(raw: object) -> bool:

@@ -2,34 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from mmlab.model.components import BuildContext
 from mmlab.plugin import (
     Augmented,
-    Calibrated,
-    Dense,
     Features,
     Fitted,
-    Measured,
-    Placing,
-    Staged,
-    Tokenized,
 )
-from mmlab.testing.boxes import check_placement
+from mmlab.testing.claims import Claim, breach, require_all
+from mmlab.testing.encoder_parts import check_extras, examples
 from mmlab.testing.modules import (
     Run,
     check_bf16,
     check_evaluation,
     check_gpu,
     check_gradients,
+    check_resumed,
     check_state,
     check_training_draws,
 )
@@ -41,12 +36,12 @@ from mmlab.testing.tools import (
     ambient,
     build,
     check_schema,
-    normal,
     require,
     require_close,
     require_finite,
     require_shape,
 )
+from mmlab.testing.untouched import untouched
 
 TOKENS = frozenset({"pooled", "tokens"})
 READS = (frozenset({"pooled"}), TOKENS)
@@ -57,6 +52,7 @@ def check_encoder(
     raws: Sequence[object] | None = None,
     *,
     modality: str = "image",
+    expected_failed_checks: Mapping[str, str] | None = None,
     **options: object,
 ) -> None:
     """Check an encoder with these options; `raws` are at least three values of its modality.
@@ -67,13 +63,52 @@ def check_encoder(
     gradient for every parameter; batches (permutation, batch of one, the all-zero stand-in of a
     missing value); evaluation without randomness or change; bfloat16; weights through safetensors
     into an encoder that was never fitted; ambient randomness only; `augments`, where pictures are
-    placed, patches, stages, vocabulary and lengths of texts where there are any.
+    placed, patches, stages, vocabulary and lengths of texts where there are any; float32 features;
+    nothing that it is given changed in place; no schedule outside its state.
+
+    `expected_failed_checks` gives the reason for each claim that may fail, by its name.
     """
-    resolved = check_schema("encoder", factory, options)
+    claims = encoder_claims(factory, raws, modality=modality, **options)
+    require_all(claims, expected_failed_checks)
+
+
+def encoder_claims(
+    factory: Factory,
+    raws: Sequence[object] | None = None,
+    *,
+    modality: str = "image",
+    **options: object,
+) -> list[Claim]:
+    """What `check_encoder` checks, each claim with encoders of its own."""
     raws = examples(modality) if raws is None else raws
     require(len(raws) >= 3, "give at least three raw values")
-    for reads in READS:
-        _check(_Case(factory, modality, resolved, raws, reads))
+    alone, tokens = (_Case(factory, modality, options, raws, reads) for reads in READS)
+    schema = Claim("options", "Options are described, valid and JSON", lambda: alone.resolved)
+    return [schema, *_claims(alone, ""), *_claims(tokens, "_with_tokens")]
+
+
+def _claims(case: _Case, suffix: str) -> list[Claim]:
+    """The claims for a model that reads so much."""
+
+    def each(name: str, says: str, check: Callable[[_Case], None]) -> Claim:
+        return Claim(f"{name}{suffix}", says, lambda: check(case))
+
+    return [
+        each("declarations", "`dim`, `token_dim`, `preprocessing`", _check_declarations),
+        each("transform", "One shape and dtype; draws are ambient", _check_transform),
+        each("inputs_untouched", "What it is given is only read", _check_untouched),
+        each("same_build", "The seed alone decides the first weights", _check_same_build),
+        each("features", "Shapes and dtypes are as declared", _check_features),
+        each("evaluation", "Evaluation neither draws nor changes", _check_evaluated),
+        each("training_draws", "Randomness is torch's ambient", _check_draws),
+        each("resumed", "What changes in training is in its state", _check_resumed),
+        each("batches", "A sample's features are its own", _check_batches),
+        each("bf16", "bfloat16 autocast gives nearly the same", _check_autocast),
+        each("state", "Weights survive safetensors", _check_saved),
+        each("parameters", "Every parameter is trained", _check_parameters),
+        each("gpu", "A GPU gives the same and never waits", _check_on_gpu),
+        each("extras", "Optional parts keep their promises", _check_parts),
+    ]
 
 
 @dataclass(frozen=True)
@@ -86,9 +121,13 @@ class _Case:
     raws: Sequence[object]
     reads: frozenset[str]
 
+    @cached_property
+    def resolved(self) -> dict[str, object]:
+        return check_schema("encoder", self.factory, self.options)
+
     def make(self, seed: int = BUILD) -> Any:  # Any: an nn.Module that also keeps the contract
         context = BuildContext(self.reads, seed)
-        return build(self.factory, self.options, seed, modality=self.modality, context=context)
+        return build(self.factory, self.resolved, seed, modality=self.modality, context=context)
 
     def make_fitted(self) -> Any:  # Any: as above
         encoder = self.make()
@@ -102,24 +141,52 @@ class _Case:
             return torch.stack([encoder.transform(raw, train) for raw in self.raws])
 
 
-def _check(case: _Case) -> None:
+def _check_untouched(case: _Case) -> None:
+    """Batches are not written to, in training or in evaluation."""
     encoder = case.make_fitted()
-    _check_declarations(encoder, case.reads)
-    _check_transform(encoder, case)
-    _check_same_build(encoder, case)
-    x, training_x = case.batch(encoder, False), case.batch(encoder, True)
-    run, training_run = _run_on(x), _run_on(training_x)
-    _check_features(encoder, x)
-    check_evaluation(encoder, run)
-    check_training_draws(encoder, training_run)
-    _check_batches(encoder, x)
-    check_bf16(encoder, run, ("pooled", "tokens"))
-    copy = check_state(encoder, lambda: case.make(OTHER), run)
+    for train in (False, True):
+        x = case.batch(encoder, train)
+        with torch.no_grad(), ambient(STEP), untouched("forward", {"the batch": x}):
+            encoder.train(train)(x)
+
+
+def _check_evaluated(case: _Case) -> None:
+    encoder = case.make_fitted()
+    check_evaluation(encoder, _run_on(case.batch(encoder, False)))
+
+
+def _check_draws(case: _Case) -> None:
+    encoder = case.make_fitted()
+    check_training_draws(encoder, _run_on(case.batch(encoder, True)))
+
+
+def _check_resumed(case: _Case) -> None:
+    encoder = case.make_fitted()
+    check_resumed(encoder, _run_on(case.batch(encoder, True)), lambda: None)
+
+
+def _check_autocast(case: _Case) -> None:
+    encoder = case.make_fitted()
+    check_bf16(encoder, _run_on(case.batch(encoder, False)), ("pooled", "tokens"))
+
+
+def _check_saved(case: _Case) -> None:
+    encoder = case.make_fitted()
+    x = case.batch(encoder, False)
+    copy = check_state(encoder, lambda: case.make(OTHER), _run_on(x))
     same = torch.equal(case.batch(copy, False), x)
     require(same, "weights must bring all that `transform` needs, a vocabulary say")
-    check_gradients(encoder, training_run)
+
+
+def _check_parameters(case: _Case) -> None:
+    encoder = case.make_fitted()
+    check_gradients(encoder, _run_on(case.batch(encoder, True)))
+
+
+def _check_on_gpu(case: _Case) -> None:
+    encoder = case.make_fitted()
+    x = case.batch(encoder, False)
     check_gpu(encoder, lambda device: _run_on(x.to(device)))
-    _check_extras(encoder, x, case.raws)
 
 
 def _run_on(x: Tensor) -> Run:
@@ -137,7 +204,8 @@ def _run_on(x: Tensor) -> Run:
     return run
 
 
-def _check_declarations(encoder: Any, reads: frozenset[str]) -> None:
+def _check_declarations(case: _Case) -> None:
+    encoder, reads = case.make_fitted(), case.reads
     require(isinstance(encoder, nn.Module), "an encoder must be an nn.Module")
     require(isinstance(encoder.dim, int) and encoder.dim > 0, "`dim` must be a positive int")
     width = encoder.token_dim
@@ -150,9 +218,11 @@ def _check_declarations(encoder: Any, reads: frozenset[str]) -> None:
     )
 
 
-def _check_transform(encoder: Any, case: _Case) -> None:
+def _check_transform(case: _Case) -> None:
     """One shape and dtype for all values; no randomness in evaluation, only ambient in training."""
-    x, training_x = case.batch(encoder, False), case.batch(encoder, True)
+    encoder = case.make_fitted()
+    with untouched("transform", {"the raw value": case.raws}):
+        x, training_x = case.batch(encoder, False), case.batch(encoder, True)
     for made in (x, training_x):
         is_like_x = made.dtype == x.dtype and made.shape == x.shape
         require(is_like_x, "`transform` must give one shape and dtype, training or not")
@@ -170,26 +240,41 @@ def _check_transform(encoder: Any, case: _Case) -> None:
     require(same, "`transform` must draw from torch's ambient generator alone")
 
 
-def _check_same_build(encoder: nn.Module, case: _Case) -> None:
+def _check_same_build(case: _Case) -> None:
+    encoder: nn.Module = case.make_fitted()
     other = case.make_fitted().state_dict()
     for name, x in encoder.state_dict().items():
         same = isinstance(x, Tensor) and torch.equal(x, other[name])
         require(same, f"{name!r} must be a tensor that the ambient seed alone decides")
 
 
-def _check_features(encoder: Any, x: Tensor) -> None:
+def _check_features(case: _Case) -> None:
+    encoder = case.make_fitted()
+    x = case.batch(encoder, False)
     for is_training in (True, False):
         with ambient(STEP):
             features = encoder.train(is_training)(x)
         require(isinstance(features, Features), "`forward` must give Features")
         size = len(x)
         require_shape(features.pooled, (size, encoder.dim), "pooled")
+        _require_float32(features.pooled, "pooled")
         present = features.present
         require(
             present.shape == (size,) and present.dtype == torch.bool, "`present` must be bool (B,)"
         )
         require(bool(present.all()), "an encoder must leave `present` True: mmlab marks the absent")
         _check_tokens(features, encoder.token_dim, size)
+
+
+def _require_float32(x: Tensor, name: str) -> None:
+    if x.dtype != torch.float32:
+        breach(
+            "an encoder gives float32 features unless autocast asks for less: what comes after "
+            "adds them up",
+            "forward",
+            f"{name} are {x.dtype}",
+            "leave out `.half()`, or return `pooled.float()`; `train.precision` sets autocast",
+        )
 
 
 def _check_tokens(features: Features, width: int | None, size: int) -> None:
@@ -202,6 +287,7 @@ def _check_tokens(features: Features, width: int | None, size: int) -> None:
         return
     require(tokens.ndim == 3, f"tokens must be (B, N, T), not {tuple(tokens.shape)}")
     require_shape(tokens, (size, tokens.shape[1], width), "tokens")
+    _require_float32(tokens, "tokens")
     if mask is None:
         return
     require(mask.dtype == torch.bool, f"mask must be bool, not {mask.dtype}")
@@ -210,8 +296,10 @@ def _check_tokens(features: Features, width: int | None, size: int) -> None:
     require(bool(mask.any()), "mask must be True at real tokens, and it is False everywhere")
 
 
-def _check_batches(encoder: Any, x: Tensor) -> None:
+def _check_batches(case: _Case) -> None:
     """A sample's features depend neither on its place nor on its batch, nor does zero break it."""
+    encoder = case.make_fitted()
+    x = case.batch(encoder, False)
     run = _run_on(x)
     order = torch.arange(len(x)).roll(1)
     with torch.no_grad():
@@ -225,78 +313,6 @@ def _check_batches(encoder: Any, x: Tensor) -> None:
         require_finite(stand_in[name], f"{name} of zeros, which stand in for a missing value,")
 
 
-def _check_extras(encoder: Any, x: Tensor, raws: Sequence[object]) -> None:
-    if isinstance(encoder, Placing):
-        check_placement(encoder)
-    if isinstance(encoder, Dense) and encoder.patch_grid is not None:
-        _check_patches(encoder, x)
-    if isinstance(encoder, Staged):
-        _check_stages(encoder)
-    if isinstance(encoder, Tokenized):
-        _check_vocabulary(encoder, x)
-        if isinstance(encoder, Measured):
-            _check_lengths(encoder, encoder.vocabulary.pad, x, raws)
-    if isinstance(encoder, Calibrated):
-        require(encoder.calibration().scale > 0, "the scale of `calibration` must be positive")
-
-
-def _check_patches(encoder: Any, x: Tensor) -> None:
-    with torch.no_grad():
-        patches = encoder.eval().patches(x)
-    expected = (len(x), *encoder.patch_grid, encoder.dim)
-    require(
-        patches.shape == expected,
-        f"`patches` must give (batch, rows, columns, dim), {expected}: {tuple(patches.shape)}",
-    )
-    require(bool(patches.isfinite().all()), "`patches` must give finite numbers")
-
-
-def _check_stages(encoder: Any) -> None:
-    staged = [id(p) for stage in encoder.stages() for p in stage.parameters()]
-    require(len(staged) == len(set(staged)), "`stages` must hold every parameter once, not twice")
-    missing = [name for name, p in encoder.named_parameters() if id(p) not in staged]
-    require(not missing, f"`stages` must hold every parameter; they lack {missing}")
-
-
-def _check_vocabulary(encoder: Tokenized, x: Tensor) -> None:
-    vocabulary = encoder.vocabulary
-    reserved = {vocabulary.pad, vocabulary.mask, *vocabulary.special}
-    is_inside = all(0 <= i < vocabulary.size for i in reserved)
-    require(is_inside, f"reserved ids must be below the vocabulary's size {vocabulary.size}")
-    require(vocabulary.pad != vocabulary.mask, "the ids of padding and of the mask must differ")
-    low, high = x.aminmax()
-    is_inside = int(low) >= 0 and int(high) < vocabulary.size
-    require(is_inside, f"ids {int(low)} to {int(high)} are not all in the vocabulary")
-    require(not bool((x == vocabulary.mask).any()), "no text may be given the mask's reserved id")
-
-
-def _check_lengths(encoder: Measured, pad: int, x: Tensor, raws: Sequence[object]) -> None:
-    require(encoder.length == x.shape[1], "`length` must be how many ids `transform` gives")
-    for row, raw in zip(x, raws, strict=True):
-        kept, count = int((row != pad).sum()), encoder.count_ids(raw)
-        fits = min(count, encoder.length) == kept
-        require(fits, f"`count_ids` says {count} of a text of which `transform` keeps {kept}")
-
-
-def examples(modality: str) -> list[object]:
-    """A few raw values of a modality, of different sizes."""
-    if modality == "image":
-        return [_picture(width, height) for width, height in ((64, 64), (80, 50), (31, 97), (9, 9))]
-    if modality == "text":
-        return [
-            "a cat",
-            "a photo of a very small dog, and of much else",
-            "naïve 猫 🐈",
-            "",
-            "x" * 99,
-        ]
-    if modality == "audio":
-        return [(normal(1, length), 16_000) for length in (16_000, 8_000, 24_001)]
-    raise ValueError(f"no examples of the modality {modality!r}: give `raws`")
-
-
-def _picture(width: int, height: int) -> Image.Image:
-    """A picture of coloured stripes; no two sizes look alike."""
-    rows, columns = np.mgrid[0:height, 0:width]
-    colours = [rows * 5 % 256, columns * 7 % 256, (rows + columns) * (width % 11) % 256]
-    return Image.fromarray(np.stack(colours, axis=-1).astype(np.uint8), "RGB")
+def _check_parts(case: _Case) -> None:
+    encoder = case.make_fitted()
+    check_extras(encoder, case.batch(encoder, False), case.raws)

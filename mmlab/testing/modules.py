@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 import torch
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from mmlab.testing.claims import breach
 from mmlab.testing.tools import (
     BF16_TOLERANCE,
     OTHER,
@@ -141,6 +142,49 @@ def check_state(module: nn.Module, make: Callable[[], nn.Module], run: Run) -> n
         same = actual[name].shape == x.shape and torch.equal(actual[name], x)
         require(same, f"{name} must survive a round trip of the weights through safetensors")
     return other
+
+
+def check_resumed(module: nn.Module, run: Run, after_step: Callable[[], None]) -> None:
+    """Numbers that change while a module is trained are in its state, or change no result.
+
+    A run that is interrupted goes on from the state alone: a schedule in a Python attribute would
+    start anew. Such an attribute is set far ahead, and the results are compared.
+    """
+    before = dict(_numbers(module))
+    module.train()
+    for _ in range(3):
+        with ambient(STEP), torch.no_grad():
+            run(module)
+        after_step()
+    for (owner, name), value in _numbers(module):
+        if before.get((owner, name)) != value and _matters(module, run, owner, name):
+            breach(
+                "what changes in training must be in the module's state, or a run that was "
+                "interrupted goes on otherwise",
+                "forward or after_step",
+                f"the Python attribute {name!r} counts or changes, and results depend on it",
+                f'`self.register_buffer("{name}", torch.tensor(...))`, changed in `after_step`',
+            )
+
+
+def _numbers(module: nn.Module) -> Iterator[tuple[tuple[str, str], int | float]]:
+    """The plain numbers among a module's attributes, by its name and theirs."""
+    for owner, one in module.named_modules():
+        for name, value in vars(one).items():
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                yield (owner, name), value
+
+
+def _matters(module: nn.Module, run: Run, owner: str, name: str) -> bool:
+    """Whether results in training are others when the attribute is far from where it is."""
+    results = []
+    for value in (0, 10, 10_000_000):
+        other = copy.deepcopy(module)
+        setattr(other.get_submodule(owner), name, value)
+        with ambient(STEP), torch.no_grad():
+            results.append(run(other.train()))
+    first = results[0]
+    return any(not torch.equal(first[key], x[key]) for x in results[1:] for key in first)
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:

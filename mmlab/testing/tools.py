@@ -6,6 +6,7 @@ torch's.
 
 from __future__ import annotations
 
+import json
 import pickle
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from pydantic_core import to_jsonable_python
 from torch import Tensor
 
 from mmlab.data.order import preserved_generators
@@ -35,6 +37,14 @@ BF16_TOLERANCE = 0.05
 
 class ContractError(AssertionError):
     """A component breaks its contract; the message says which part."""
+
+
+def for_author(message: str) -> str:
+    """A message of mmlab to whoever wrote the plugin, who need not be told to tell the author."""
+    told = ("tell the plugin's author; `mmlab.testing` checks this", "tell the plugin's author")
+    for words in told:
+        message = message.replace(words, "mend the component: its contract is in `mmlab.plugin`")
+    return message
 
 
 def require(claim: bool, message: str) -> None:
@@ -155,10 +165,11 @@ def check_schema(kind: str, factory: Factory, options: Mapping[str, object]) -> 
     """
     name = getattr(factory, "__name__", repr(factory))
     try:
-        schema = json_schema(factory)
         resolved, faults = check_options(kind, name, factory, options)
+        _require_json(resolved)
+        schema = json_schema(factory)
     except PluginError as error:
-        raise ContractError(str(error)) from error
+        raise ContractError(for_author(str(error))) from error
     require(not faults, f"these options are not valid: {faults}")
     properties = cast(dict[str, dict[str, object]], schema.get("properties", {}))
     bare = [key for key, value in properties.items() if key in resolved and not _describes(value)]
@@ -166,6 +177,24 @@ def check_schema(kind: str, factory: Factory, options: Mapping[str, object]) -> 
     numerics = declared_numerics(factory, 1)
     require(is_numerics(numerics), f"`numerics` must be a positive integer, not {numerics!r}")
     return resolved
+
+
+def _require_json(options: Mapping[str, object]) -> None:
+    """Every value can stand in a spec, and is stored with a run as JSON. A set has no order."""
+    for name, value in options.items():
+        try:
+            is_plain = not isinstance(value, set | frozenset)
+            json.dumps(to_jsonable_python(value), allow_nan=False)
+        except (TypeError, ValueError):
+            is_plain = False
+        kind = type(value).__name__
+        require(
+            is_plain,
+            f"the option {name!r} must be JSON, for it is stored with every run\n"
+            f"  found: {value!r:.80} ({kind}) as its value or default\n"
+            "  mend: give a text, a finite number, a bool, a list, a table or None, and make "
+            f"the {kind} of it inside",
+        )
 
 
 def _describes(schema: Mapping[str, object]) -> bool:

@@ -33,7 +33,9 @@ class Sound:
 
     def __getitem__(self, index: int) -> Sample:
         boxes = (Boxes(((1.0, 2.0, 8.0, 6.5),), (1,), crowd=(True,)), Boxes(), None)[index]
-        values: dict[str, object] = {"image": Image.new("RGB", (8, 9), (index, index, index))}
+        values: dict[str, object] = {
+            "image": Image.new("RGB", (8, 9), (index, index, len(self.split)))
+        }
         return Sample(f"{self.split}-{index}", values, (), boxes=boxes)
 
     def outline(self, index: int) -> Sample:

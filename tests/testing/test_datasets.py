@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import io
+import secrets
+import sys
 import uuid
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import BinaryIO
+from pathlib import Path
+from typing import Annotated, BinaryIO
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import Field
 
 from mmlab.plugin import Dataset, Origin, Sample, Source, Split, Survey
 from mmlab.testing import ContractError, check_dataset
@@ -35,7 +40,7 @@ class Sound:
         return SIZES[self.split]
 
     def __getitem__(self, index: int) -> Sample:
-        values: dict[str, object] = {"text": (f"shade {index}", f"number {index}")}
+        values: dict[str, object] = {"text": (f"shade {index}", f"number {index} of {self.split}")}
         if index % 2 == 0:
             values["image"] = Image.new("RGB", (4, 4), (index, index, index))
         return Sample(f"{self.split}-{index}", values, (index % 2,))
@@ -372,6 +377,68 @@ def test_names_in_prompts_may_repeat() -> None:
     check_dataset(OneNameTwice)
 
 
+class NotANumber(WithValues):
+    modalities = ("image", "text", "audio")
+
+    def values(self, values: Mapping[str, object]) -> Mapping[str, object]:
+        return {**values, "audio": (torch.full((1, 8), torch.nan), 8000)}
+
+
+class CounterInValues(WithValues):
+    """How often it was read is in the text."""
+
+    count = 0
+
+    def values(self, values: Mapping[str, object]) -> Mapping[str, object]:
+        self.count += 1
+        return {**values, "text": f"reading {self.count} of {self.split}"}
+
+
+class OwnGenerator(WithValues):
+    """Noise from a generator that is seeded, and goes on from sample to sample."""
+
+    def __init__(self, split: Split) -> None:
+        super().__init__(split)
+        self.source = np.random.default_rng(0)
+
+    def values(self, values: Mapping[str, object]) -> Mapping[str, object]:
+        noise = self.source.integers(0, 255, (4, 4, 3)).astype(np.uint8)
+        return {**values, "image": Image.fromarray(noise)}
+
+
+class LabelsOfTheMoment(Changed):
+    def change(self, sample: Sample, index: int) -> Sample:
+        return replace(sample, labels=(secrets.randbits(60) % 2,))
+
+    def __len__(self) -> int:
+        return 40
+
+
+class DrawsFromTorch(Changed):
+    def change(self, sample: Sample, index: int) -> Sample:
+        torch.rand(())
+        return sample
+
+
+class SameValuesInTwoSplits(WithValues):
+    """Told apart by their ids alone."""
+
+    def values(self, values: Mapping[str, object]) -> Mapping[str, object]:
+        return {**values, "text": str(values["text"]).replace(self.split, "")}
+
+
+class Prints(Changed):
+    def change(self, sample: Sample, index: int) -> Sample:
+        print(f"reading {index}")
+        return sample
+
+
+class PrintsToStderr(Changed):
+    def change(self, sample: Sample, index: int) -> Sample:
+        print("careful", file=sys.stderr)
+        return sample
+
+
 @pytest.mark.parametrize(
     ("defect", "message"),
     [
@@ -418,8 +485,55 @@ def test_names_in_prompts_may_repeat() -> None:
         (OneNameForTwoLabels, "1 `prompt_names` for 2 labels"),
         (PromptNamesOfTheSplit, "`prompt_names` of the split 'validation' differ"),
         (RevisionOfTheMoment, "`revision` must be the same"),
+        (NotANumber, "must be finite float32"),
+        (CounterInValues, r"every reading[\s\S]*\(`__getitem__`\)[\s\S]*values differ[\s\S]*mend"),
+        (OwnGenerator, r"every reading[\s\S]*values differ at a second reading"),
+        (LabelsOfTheMoment, r"every reading[\s\S]*labels differ at a second reading"),
+        (DrawsFromTorch, r"draws from torch's generator[\s\S]*mend: decide it once"),
+        (SameValuesInTwoSplits, r"in one split alone[\s\S]*of the split 'validation' has the val"),
+        (Prints, r"prints nothing[\s\S]*'reading 0'[\s\S]*mend: give `notes`"),
+        (PrintsToStderr, r"prints nothing[\s\S]*'careful'"),
     ],
 )
 def test_a_defect_of_a_dataset_is_named(defect: type[Sound], message: str) -> None:
     with pytest.raises(ContractError, match=message):
         check_dataset(defect)
+
+
+def test_a_dataset_that_writes_while_it_is_read_is_named(tmp_path: Path) -> None:
+    class Writes(Changed):
+        def change(self, sample: Sample, index: int) -> Sample:
+            (tmp_path / "cache").write_text("seen")
+            return sample
+
+    with pytest.raises(ContractError, match=r"writes no file[\s\S]*cache is written") as caught:
+        check_dataset(Writes)
+    assert "mmlab.plugin.atomic_file" in str(caught.value)
+
+
+class OfASize(Sound):
+    """As many samples as an option says, which the revision leaves out."""
+
+    def __init__(
+        self, split: Split, *, count: Annotated[int, Field(ge=4, description="samples")] = 4
+    ) -> None:
+        super().__init__(split)
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+
+class OfANamedSize(OfASize):
+    def __init__(
+        self, split: Split, *, count: Annotated[int, Field(ge=4, description="samples")] = 4
+    ) -> None:
+        super().__init__(split, count=count)
+        self.revision = f"squares {count}"
+
+
+def test_other_content_of_an_equal_revision_is_named() -> None:
+    with pytest.raises(ContractError, match=r"\(`revision`\)[\s\S]*with count = 5") as caught:
+        check_dataset(OfASize)
+    assert "mend: make `revision` a hash" in str(caught.value)
+    check_dataset(OfANamedSize)

@@ -384,3 +384,68 @@ def test_a_check_leaves_the_ambient_generators_as_they_were() -> None:
 def test_too_few_values_are_refused() -> None:
     with pytest.raises(ContractError, match="at least three"):
         check_encoder(Sound, [Image.new("RGB", (4, 4))])
+
+
+class GivesFloat16(Sound):
+    def forward(self, x: Tensor) -> Features:
+        return Features.of(super().forward(x).pooled.half())
+
+
+class NormalisesInPlace(Sound):
+    """Counts of features shrink with every pass over the same batch."""
+
+    def forward(self, x: Tensor) -> Features:
+        x //= 2
+        return super().forward(x)
+
+
+class DrawsOnThePicture(Sound):
+    def transform(self, raw: object, train: bool) -> Tensor:
+        assert isinstance(raw, Image.Image)
+        raw.putpixel((0, 0), (1, 2, 3))
+        return super().transform(raw, train)
+
+
+class FadesByCounting(Sound):
+    calls = 0
+
+    def forward(self, x: Tensor) -> Features:
+        self.calls += self.training
+        return Features.of(super().forward(x).pooled / (1 + 0.01 * self.calls * self.training))
+
+
+@pytest.mark.parametrize(
+    ("defect", "claim", "method", "remedy"),
+    [
+        (GivesFloat16, "pooled are torch.float16", "forward", "leave out `.half()`"),
+        (NormalisesInPlace, "the batch changed", "forward", "work on a copy"),
+        (DrawsOnThePicture, "the raw value changed", "transform", "work on a copy"),
+    ],
+)
+def test_a_fault_of_an_encoder_is_told_with_its_remedy(
+    defect: type[Sound], claim: str, method: str, remedy: str
+) -> None:
+    with pytest.raises(ContractError) as caught:
+        check_encoder(defect)
+    first, found, mend = str(caught.value).splitlines()
+    assert f"(`{method}`)" in first
+    assert claim in found
+    assert remedy in mend
+
+
+#: What the float16 encoder, which gives no tokens, breaks where tokens are read.
+TOKENLESS = ("features_with_tokens",)
+
+
+def test_an_expected_failure_needs_a_reason_and_must_fail() -> None:
+    check_encoder(
+        GivesFloat16, expected_failed_checks=dict.fromkeys(["features", *TOKENLESS], "a trial")
+    )
+    with pytest.raises(ContractError, match="needs a reason"):
+        check_encoder(GivesFloat16, expected_failed_checks={"features": ""})
+    with pytest.raises(ContractError, match="no claim is called 'shapes'; there are options"):
+        check_encoder(GivesFloat16, expected_failed_checks={"shapes": "a trial"})
+    with pytest.raises(
+        ContractError, match=r"features holds, and was expected to fail \(a trial\)"
+    ):
+        check_encoder(Sound, expected_failed_checks={"features": "a trial"})

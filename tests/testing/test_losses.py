@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Calibration, Encode, Outputs, Similarity
+from mmlab.plugin import Batch, Calibration, Encode, Outputs, Shapes, Similarity, SpecError
 from mmlab.testing import ContractError, check_loss
 from mmlab.testing.passes import SHAPES
 
@@ -303,3 +303,176 @@ def test_a_loss_that_stops_a_gradient_must_say_so() -> None:
     with pytest.raises(ContractError, match="equal finite differences"):
         check_loss(Stopped)
     check_loss(Stopped, stops_gradient=True)
+
+
+class WritesToTheBatch(SoundPrediction):
+    """Takes its own loss to zero by writing the truth that it is judged by."""
+
+    def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
+        batch.target.fill_(0)
+        return super().forward(outputs, batch, encode)
+
+
+class WritesToFeatures(Sound):
+    def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
+        with torch.no_grad():
+            outputs.features["image"].pooled.mul_(2)
+        return super().forward(outputs, batch, encode)
+
+
+class WritesThroughData(SoundPrediction):
+    """`.data` escapes torch's version counters, but not a look at the values."""
+
+    def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
+        assert outputs.prediction is not None
+        outputs.prediction.data.clamp_(-0.1, 0.1)
+        return super().forward(outputs, batch, encode)
+
+
+@pytest.mark.parametrize(
+    ("defect", "changed"),
+    [
+        (WritesToTheBatch, "batch changed"),
+        (WritesToFeatures, "outputs.features changed"),
+        (WritesThroughData, "outputs.prediction changed"),
+    ],
+)
+def test_a_loss_that_changes_what_it_is_given_is_named(
+    defect: type[nn.Module], changed: str
+) -> None:
+    with pytest.raises(ContractError, match="must not change in place") as caught:
+        check_loss(defect)
+    assert "(`forward`)" in str(caught.value)
+    assert changed in str(caught.value)
+    assert "mend: work on a copy" in str(caught.value)
+
+
+class OneLabelOnly(SoundPrediction):
+    """Fails on data of several labels, in the words of torch."""
+
+    def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
+        assert outputs.prediction is not None
+        total = F.cross_entropy(
+            outputs.prediction.to(torch.promote_types(outputs.prediction.dtype, torch.float32)),
+            batch.target.view(len(batch.index)),
+            ignore_index=-1,
+            reduction="sum",
+        )
+        return {"loss": total / (batch.target >= 0).sum().clamp(min=1)}
+
+
+class RefusesSeveral(OneLabelOnly):
+    """As it should: when it is made."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        super().__init__()
+        if shapes.is_multi_label:
+            raise SpecError("one label a sample")
+
+
+class LastForUnknown(SoundPrediction):
+    """Indexing by -1 gives the last label."""
+
+    def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
+        assert outputs.prediction is not None
+        if batch.target.ndim == 2:
+            return super().forward(outputs, batch, encode)
+        dtype = torch.promote_types(outputs.prediction.dtype, torch.float32)
+        likely = outputs.prediction.to(dtype).log_softmax(-1)
+        return {"loss": -likely[torch.arange(len(likely)), batch.target].mean()}
+
+
+class NoForUnknown(SoundPrediction):
+    """Takes unknown labels for a no to each of them."""
+
+    def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
+        target = batch.target.nan_to_num(0) if batch.target.ndim == 2 else batch.target
+        return super().forward(outputs, replace(batch, target=target), encode)
+
+
+class ZeroTimesUnknown(SoundPrediction):
+    """NaN times zero is NaN."""
+
+    def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
+        assert outputs.prediction is not None
+        if batch.target.ndim == 1 or bool(batch.target.isnan().all()):
+            return super().forward(outputs, batch, encode)
+        logits = outputs.prediction.to(torch.promote_types(outputs.prediction.dtype, torch.float32))
+        known = (~batch.target.isnan()).to(logits)
+        losses = F.binary_cross_entropy_with_logits(
+            logits, batch.target.to(logits), reduction="none"
+        )
+        return {"loss": (losses * known).sum() / known.sum().clamp(min=1)}
+
+
+@pytest.mark.parametrize(
+    ("defect", "claim", "remedy"),
+    [
+        (OneLabelOnly, "takes data of several labels a sample", "raise SpecError in `__init__`"),
+        (LastForUnknown, "is judged as one of the last label", "ignore_index=-1"),
+        (NoForUnknown, "is judged as one of none of the labels", "leave out rows of NaN"),
+        (ZeroTimesUnknown, "a loss of nan where the first", "`0 \\* nan` is NaN"),
+    ],
+)
+def test_what_a_loss_makes_of_other_labels_is_named(
+    defect: type[nn.Module], claim: str, remedy: str
+) -> None:
+    with pytest.raises(ContractError, match=rf"{claim}[\s\S]*mend: [\s\S]*{remedy}") as caught:
+        check_loss(defect)
+    assert "(`forward`)" in str(caught.value)
+
+
+def test_a_loss_may_refuse_data_of_several_labels() -> None:
+    check_loss(RefusesSeveral)
+
+
+class WarmsUpByCounting(Sound):
+    """A schedule that starts anew with every process."""
+
+    calls = 0
+
+    def mean(self, losses: Tensor, batch: Batch) -> Tensor:
+        return super().mean(losses, batch) * min(1.0, 0.1 + self.calls / 100)
+
+    def after_step(self) -> None:
+        super().after_step()
+        self.calls += 1
+
+
+class Counts(Sound):
+    """Counts calls, of which nothing depends."""
+
+    calls = 0
+
+    def mean(self, losses: Tensor, batch: Batch) -> Tensor:
+        self.calls += 1
+        return super().mean(losses, batch)
+
+
+def test_a_schedule_in_a_python_attribute_is_named() -> None:
+    with pytest.raises(ContractError, match="attribute 'calls'") as caught:
+        check_loss(WarmsUpByCounting)
+    assert "state, or a run that was interrupted" in str(caught.value)
+    assert "(`forward or after_step`)" in str(caught.value)
+    assert "register_buffer" in str(caught.value)
+    check_loss(Counts)
+
+
+class Rounds(Sound):
+    """Computes in float32 whatever it is given."""
+
+    def mean(self, losses: Tensor, batch: Batch) -> Tensor:
+        return super().mean(losses.float(), batch)
+
+
+def test_rounding_to_float32_is_told_with_what_to_write() -> None:
+    with pytest.raises(ContractError, match="rounds float64") as caught:
+        check_loss(Rounds)
+    assert "torch.promote_types(x.dtype, torch.float32)" in str(caught.value)
+
+
+def test_gradients_that_differ_are_told_in_three_lines() -> None:
+    with pytest.raises(ContractError, match=r"numerical:.*analytical:") as caught:
+        check_loss(GradientOfAnother)
+    assert len(str(caught.value).splitlines()) == 3
+    assert all(len(line) < 250 for line in str(caught.value).splitlines())

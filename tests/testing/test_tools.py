@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import math
+from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
+import torch
 from pydantic import Field
 
 from mmlab.testing import ContractError
@@ -74,3 +77,36 @@ def test_numerics_must_be_a_positive_integer(numerics: object) -> None:
     factory.numerics = numerics  # type: ignore[attr-defined]
     with pytest.raises(ContractError, match="`numerics` must be a positive integer"):
         check_schema("fusion", factory, {})
+
+
+@pytest.mark.parametrize(
+    ("default", "kind"),
+    [(torch.float32, "dtype"), ({1, 2}, "set"), (math.nan, "float"), (object(), "object")],
+)
+def test_a_default_that_is_not_json_is_named(default: object, kind: str) -> None:
+    def factory(
+        dims: object, *, depth: Annotated[Any, Field(description="any")] = default
+    ) -> None: ...
+
+    with pytest.raises(
+        ContractError, match=rf"the option 'depth' must be JSON[^$]*\({kind}\)"
+    ) as e:
+        check_schema("fusion", factory, {})
+    assert "mend: give a text" in str(e.value)
+
+
+def test_defaults_that_json_can_say_pass() -> None:
+    def factory(
+        dims: object,
+        *,
+        path: Annotated[Path | None, Field(description="a file")] = None,
+        sizes: Annotated[tuple[int, ...], Field(description="sizes")] = (1, 2),
+    ) -> None: ...
+
+    assert check_schema("fusion", factory, {"path": "x"})["sizes"] == (1, 2)
+
+
+def test_the_author_is_not_told_to_tell_the_author() -> None:
+    with pytest.raises(ContractError, match="mend the component") as caught:
+        check_schema("fusion", wants_the_moon, {})
+    assert "tell the plugin" not in str(caught.value)

@@ -47,7 +47,15 @@ def make(folder: Path, split: Any = "train", **options: Any) -> AvMnist:
 
 
 def test_av_mnist_keeps_the_contract(folder: Path) -> None:
-    check_dataset(AvMnist, images=folder, sounds=folder, pictures=1, sound_snr_db=3.0, **HELD_OUT)
+    check_dataset(
+        AvMnist,
+        expected_failed_checks={"disjoint_contents": "one digit of each class is written"},
+        images=folder,
+        sounds=folder,
+        pictures=1,
+        sound_snr_db=3.0,
+        **HELD_OUT,
+    )
 
 
 def test_a_pair_is_of_one_digit(folder: Path) -> None:

@@ -82,7 +82,15 @@ def test_where_classes_are_few_mean_recall_is_the_main_metric() -> None:
 @pytest.mark.parametrize("test_set", sorted(set(TEST_SETS) - set(WHOLE)))
 def test_every_test_set_keeps_the_contract(tmp_path: Path, test_set: str) -> None:
     LAYOUTS[test_set](tmp_path)
-    check_dataset(Benchmark, test_set=test_set, path=tmp_path, is_part=True)
+    # The layouts of CIFAR draw pictures of several colours, the others of one.
+    equal = {} if test_set.startswith("cifar") else {"disjoint_contents": "one picture for all"}
+    check_dataset(
+        Benchmark,
+        expected_failed_checks=equal,
+        test_set=test_set,
+        path=tmp_path,
+        is_part=True,
+    )
 
 
 @pytest.mark.parametrize("test_set", WHOLE)

@@ -86,7 +86,11 @@ def test_pixels_may_be_counted_from_zero(tmp_path: Path) -> None:
 
 
 def test_voc_keeps_the_contract(tmp_path: Path) -> None:
-    check_dataset(Voc, path=write(tmp_path))
+    check_dataset(
+        Voc,
+        path=write(tmp_path),
+        expected_failed_checks={"disjoint_contents": "the pictures drawn here are equal"},
+    )
 
 
 def test_without_sets_pictures_are_drawn_into_splits(tmp_path: Path) -> None:

@@ -10,13 +10,14 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from mmlab.plugin import Batch, Encode, Outputs
+from mmlab.plugin import Batch, Encode, Outputs, Shapes, SpecError
 
 
 class Hinge(nn.Module):
     """How far the best wrong label comes within `margin` of the true one, averaged over samples.
 
     max(0, margin + best wrong score - true score); samples without a known label take no part.
+    Raises SpecError for data of several labels.
     Source: Crammer and Singer, JMLR 2 (2001), equation 3, with their margin of 1 made an option.
     """
 
@@ -25,10 +26,13 @@ class Hinge(nn.Module):
 
     def __init__(
         self,
+        shapes: Shapes,
         *,
         margin: Annotated[float, Field(gt=0, description="by how much the truth must lead")] = 1.0,
     ) -> None:
         super().__init__()
+        if shapes.is_multi_label:
+            raise SpecError("hinge: takes data of one label a sample, and these have several")
         self.margin = margin
 
     def forward(self, outputs: Outputs, batch: Batch, encode: Encode) -> Mapping[str, Tensor]:
