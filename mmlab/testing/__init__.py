@@ -13,5 +13,6 @@ torch's ambient generator as the runner does, and leave every generator as they 
 from mmlab.testing.datasets import check_dataset as check_dataset
 from mmlab.testing.encoders import check_encoder as check_encoder
 from mmlab.testing.fusions import check_fusion as check_fusion
+from mmlab.testing.generators import check_generator as check_generator
 from mmlab.testing.losses import check_loss as check_loss
 from mmlab.testing.tools import ContractError as ContractError
