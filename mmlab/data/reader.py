@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mmlab.data.samples import SampleIndex, captions_of
 from mmlab.errors import DataError, explain
-from mmlab.plugin import Dataset, Encoder, Measured, Outlined, Sample, Tokenized
+from mmlab.plugin import GENERATED, Dataset, Encoder, Measured, Outlined, Sample, Tokenized
 
 #: Samples whose texts are measured, at most.
 TEXTS_LOOKED_AT = 5_000
@@ -83,14 +83,17 @@ def _first_present(dataset: Dataset, modality: str) -> object | None:
 
 
 def lacks_modality(dataset: Dataset, modality: str, key: str) -> DataError:
-    """No sample of a dataset has what an encoder reads."""
+    """No sample of a dataset has what an encoder reads, or a generator is to make."""
+    place, option = f"encoders.{key}", f"encoders.{key}.modality"
+    if key == GENERATED:
+        place = option = "generator.target"
     return DataError(
         explain(
-            f"encoders.{key}",
+            place,
             f"no sample of the dataset has the modality {modality!r}",
             found=f"modalities {', '.join(dataset.modalities) or 'none'}; {len(dataset)} samples",
             allowed="a modality of the dataset",
-            next_step=f"set encoders.{key}.modality, or choose a dataset that has it",
+            next_step=f"set {option}, or choose a dataset that has it",
         )
     )
 

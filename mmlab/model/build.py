@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -22,14 +22,16 @@ from mmlab.model.components import (
     encoder_key,
     make_encoders,
     make_fusion_and_head,
+    make_generator,
     make_losses,
 )
 from mmlab.model.heads import Standardized
 from mmlab.model.model import Model, Step
 from mmlab.model.room import Room
 from mmlab.model.weights import Description, WeightsReader, describe, description_of, restore
-from mmlab.plan.plan import Plan
-from mmlab.plugin import Calibrated, Calibration, Encoder, Fitted, Staged
+from mmlab.plan.component import Resolved
+from mmlab.plan.plan import Plan, where_of
+from mmlab.plugin import GENERATED, Calibrated, Calibration, Encoder, Fitted, Staged
 
 
 @dataclass(frozen=True)
@@ -108,20 +110,23 @@ def _build(
     encoders, whole, known = make_encoders(plan, room), None, None
     if trained is not None:
         whole = files.read(trained.path, trained.sha256)
-        known = description_of(whole, encoders.keys())
+        known = description_of(whole, plan.reading.keys())
         initial = {key: replace(trained, key=key) for key in encoders}
     _fit(plan, encoders, splits, initial)
-    for key, source in initial.items():
-        _restore_encoder(encoders[key], key, source, files)
+    for key in encoders.keys() & initial.keys():
+        _restore_part(encoders[key], key, initial[key], files)
     frozen = [stage for key in encoders for stage in _frozen_stages(plan, encoders, key)]
     if trained is None:  # trained weights hold what adapters have learnt
         frozen += _adapt(plan, encoders, frozen)
     data = reference_data(plan, splits) if known is None else known.data
     model = _make_model(plan, encoders, data, frozen, room)
+    if model.generator is not None and GENERATED in initial:
+        _restore_part(model.generator, GENERATED, initial[GENERATED], files)
     losses = make_losses(plan, encoders, model.fusion, data, room)
     weights = {name: table.weight for name, table in plan.loss_tables.items()}
     step = Step(model, losses, weights)
-    readers = _make_readers(plan, encoders, splits, known)
+    generator = {} if model.generator is None else {GENERATED: model.generator}
+    readers = _make_readers(plan, {**encoders, **generator}, splits, known)
     if whole is not None:
         restore(step, whole.tensors, str(whole.path))
     return BuiltCell(plan, step, readers, data)
@@ -129,13 +134,16 @@ def _build(
 
 def _make_readers(
     plan: Plan,
-    encoders: Mapping[str, nn.Module],
+    modules: Mapping[str, nn.Module],
     splits: Splits,
     known: Description | None,
 ) -> dict[str, Reader]:
-    """How inputs are read, with placeholders as they are known or else as the data have them."""
-    given = cast(Mapping[str, Encoder], encoders)
-    modalities = {key: plan.modality(key) for key in encoders}
+    """How inputs are read, with placeholders as they are known or else as the data have them.
+
+    The modules are encoders and generator: what reads samples has a `transform`.
+    """
+    given = cast(Mapping[str, Encoder], modules)
+    modalities = {key: plan.modality(key) for key in modules}
     if known is not None:
         return readers_of(known.placeholders(), given, modalities)
     is_trained = plan.cell.spec.train is not None
@@ -162,14 +170,15 @@ def _fit(
             encoder.fit(raws)
 
 
-def _restore_encoder(
-    encoder: nn.Module, key: str, source: InitialWeights, files: WeightsReader
+def _restore_part(
+    module: nn.Module, key: str, source: InitialWeights, files: WeightsReader
 ) -> None:
+    """Give an encoder, or the generator, the weights that it starts from."""
     state = files.read(source.path, source.sha256).tensors
     if source.key is not None:
-        prefix = f"model.encoders.{source.key}."
+        prefix = ".".join(("model", *where_of(source.key), ""))
         state = {n.removeprefix(prefix): x for n, x in state.items() if n.startswith(prefix)}
-    restore(encoder, state, f"encoders.{key}.weights ({source.path})")
+    restore(module, state, f"{'.'.join(where_of(key))}.weights ({source.path})")
 
 
 def _adapt(
@@ -200,7 +209,10 @@ def _make_model(
     head, statistics = made.head, data.statistics
     if head is not None and statistics is not None and plan.predicts_targets:
         head = Standardized(head, statistics.target_means, statistics.target_deviations)
-    tables = plan.cell.spec.encoders
+    tables, generation = plan.cell.spec.encoders, plan.cell.spec.generator
+    generator = make_generator(plan, dims, token_dims, made.fusion, room)
+    if generator is not None and generation is not None and generation.freeze:
+        frozen_stages = [*frozen_stages, generator]
     return Model(
         encoders,
         made.fusion,
@@ -209,9 +221,17 @@ def _make_model(
         scorer=made.scorer,
         modality_dropout=plan.cell.spec.fusion.modality_dropout,
         frozen=frozenset(key for key in encoders if tables[key].freeze is True),
-        gives_fused=any("fused" in loss.declares("reads") for loss in plan.losses.values()),
+        gives_fused=any("fused" in one.declares("reads") for one in _readers_of_vectors(plan)),
         frozen_stages=frozen_stages,
+        generator=generator,
     )
+
+
+def _readers_of_vectors(plan: Plan) -> Iterator[Resolved]:
+    """What may read the fusion's vector beside a head: losses, and the generator."""
+    yield from plan.losses.values()
+    if plan.generator is not None:
+        yield plan.generator
 
 
 def _frozen_stages(plan: Plan, encoders: Mapping[str, nn.Module], key: str) -> Sequence[nn.Module]:

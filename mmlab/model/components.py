@@ -19,7 +19,17 @@ from mmlab.errors import PluginError, explain
 from mmlab.model.room import Room
 from mmlab.plan.component import Resolved, name_table
 from mmlab.plan.plan import Plan
-from mmlab.plugin import Batch, Encoder, Outputs, Shapes, SimilarityFusion, Tokenized, Vocabulary
+from mmlab.plugin import (
+    GENERATED,
+    Batch,
+    Encoder,
+    Outputs,
+    Shapes,
+    SimilarityFusion,
+    Tokenized,
+    VectorFusion,
+    Vocabulary,
+)
 
 T = TypeVar("T")
 #: Who to turn to where a component does not do what its contract says.
@@ -108,6 +118,23 @@ def make_fusion_and_head(
         with random_scope(plan.cell.seed, "build", "scorer"):
             scorer = nn.Linear(fusion.dim, 1, bias=False)
     return FusionAndHead(fusion, head, scorer)
+
+
+def make_generator(
+    plan: Plan,
+    dims: Sequence[int],
+    token_dims: Sequence[int | None],
+    fusion: nn.Module,
+    room: Room | None = None,
+) -> nn.Module | None:
+    """The generator for encoders of these widths and their fusion, if the spec has one."""
+    if plan.generator is None:
+        return None
+    fused = fusion.dim if isinstance(fusion, VectorFusion) else None
+    widths = {"dims": dims, "token_dims": token_dims, "fused": fused}
+    modality = plan.modality(GENERATED)
+    made: nn.Module = _make(plan, plan.generator, "generator", room, **widths, modality=modality)
+    return made
 
 
 def make_losses(

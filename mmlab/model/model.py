@@ -16,11 +16,13 @@ from torch import Tensor, nn
 from mmlab.errors import PluginError, explain
 from mmlab.model.components import TELL, Watch, given_tensors
 from mmlab.plugin import (
+    GENERATED,
     Batch,
     Encode,
     Encoder,
     Features,
     Fusion,
+    Generation,
     Loss,
     Outputs,
     Scores,
@@ -39,6 +41,7 @@ class Model(nn.Module):
     None where nothing asks for a similarity, or the fusion gives one itself. `frozen` names the
     encoders that are never trained: they run in eval mode and without gradient, whoever calls them.
     `frozen_stages` are modules inside other encoders that are not trained and stay in eval mode.
+    `generator` makes samples of a modality under the condition of the inputs.
     Without a head the fused vector is made only where `gives_fused` says that something reads it.
     `modality_dropout` is how often, in training, an input counts as absent for the fusion.
     """
@@ -55,12 +58,14 @@ class Model(nn.Module):
         frozen_stages: Sequence[nn.Module] = (),
         gives_fused: bool = False,
         modality_dropout: float = 0.0,
+        generator: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.encoders = nn.ModuleDict(encoders)
         self.fusion = fusion
         self.head = head
         self.scorer = scorer
+        self.generator = generator
         self.inputs = tuple(inputs)
         # A check against a protocol takes longer than many a kernel: once, not at every step.
         self._scores_pairs = isinstance(fusion, SimilarityFusion)
@@ -90,6 +95,8 @@ class Model(nn.Module):
         """Encode every input of a batch and join them; `encode` replaces the plain way to do so."""
         features = {}
         for key, present in batch.present.items():
+            if key == GENERATED:
+                continue
             encoded = batch.features.get(key)
             if encoded is None:
                 encoded = (encode or self.encode)(key, batch.inputs[key])
@@ -107,7 +114,10 @@ class Model(nn.Module):
         fused = self._fused(projected)
         prediction = None if self.head is None or fused is None else self.head(fused)
         similarity = PairSimilarity(self, *projected) if len(projected) == 2 else None
-        return Outputs(features, fused, prediction, similarity)
+        seen = [features[key] for key in self.inputs]
+        return Outputs(
+            features, fused, prediction, similarity, self._generation(seen, present, fused)
+        )
 
     def project(self, key: str, features: Features) -> Features:
         """The fusion's part that depends on one input alone."""
@@ -146,6 +156,22 @@ class Model(nn.Module):
         fused = fusion.fuse(*projected)
         check_width("fusion", fused, len(projected[0].pooled), fusion.dim)
         return fused
+
+    def _generation(
+        self, inputs: Sequence[Features], present: Sequence[Tensor], fused: Tensor | None
+    ) -> Generation | None:
+        """The generator under the condition of a batch, whose inputs are there as the fusion saw.
+
+        In training the whole condition is left out as often as an input is: `modality_dropout`.
+        """
+        if self.generator is None:
+            return None
+        from mmlab.model.generation import ModelGeneration, make_condition  # few models generate
+
+        seen = [replace(f, present=there) for f, there in zip(inputs, present, strict=True)]
+        dropout = self.modality_dropout if self.training else 0.0
+        condition = make_condition(seen, fused, dropout)
+        return ModelGeneration(self.generator, condition, is_training=self.training)
 
     def _score_by_fusing(self, u: Features, v: Features) -> Tensor:
         """Fuse every pair and map it to one score, as many rows at a time as memory allows."""

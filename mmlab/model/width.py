@@ -24,7 +24,7 @@ from mmlab.model.model import Model, Step
 from mmlab.model.room import Room
 from mmlab.plan.options import check_options
 from mmlab.plan.plan import Plan
-from mmlab.plugin import Batch, Encoder, Features
+from mmlab.plugin import GENERATED, Batch, Encoder, Features, Generation
 from mmlab.records import Match
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def count_parameters(step: Step) -> dict[str, int]:
-    """Parameters of encoders, fusion, head (the scorer of pairs included) and losses."""
+    """Parameters of encoders, fusion, head (the scorer of pairs included), losses and generator."""
     model = step.model
     parts: Mapping[str, list[nn.Module | None]] = {
         "encoders": [model.encoders],
@@ -40,6 +40,8 @@ def count_parameters(step: Step) -> dict[str, int]:
         "head": [model.head, model.scorer],
         "losses": [step.losses],
     }
+    if model.generator is not None:
+        parts = {**parts, "generator": [model.generator]}
     return {
         name: sum(p.numel() for m in modules if m is not None for p in m.parameters())
         for name, modules in parts.items()
@@ -65,15 +67,31 @@ def count_flops(model: Model, batch: Batch) -> dict[str, int]:
 def _numbers(model: Model, batch: Batch) -> dict[str, int]:
     samples = max(1, len(batch.index))
     with _counting() as encoders:
-        features = {key: _encode(model, key, x, batch) for key, x in batch.inputs.items()}
+        features = {
+            key: _encode(model, key, x, batch)
+            for key, x in batch.inputs.items()
+            if key != GENERATED
+        }
     with _counting() as joint:
-        fused = model.outputs(features).fused
+        outputs = model.outputs(features)
+        fused = outputs.fused
     with _counting() as head:
         if model.head is not None and fused is not None:
             model.head(fused)
     counts = {name: c.get_total_flops() for name, c in (("encoders", encoders), ("head", head))}
     counts["fusion"] = joint.get_total_flops() - counts["head"]
-    return {name: round(counts[name] / samples) for name in ("encoders", "fusion", "head")}
+    if outputs.generation is not None:
+        counts["generator"] = _generation_flops(outputs.generation, batch)
+    return {name: round(count / samples) for name, count in sorted(counts.items())}
+
+
+def _generation_flops(generation: Generation, batch: Batch) -> int:
+    """Those of one pass of a generator over a batch; evaluation makes several."""
+    from mmlab.model.generation import VALIDATION_TIMES  # few models generate
+
+    with _counting() as counted:
+        generation.terms(batch)
+    return int(counted.get_total_flops() // VALIDATION_TIMES)
 
 
 def _encode(model: Model, key: str, x: Tensor, batch: Batch) -> Features:

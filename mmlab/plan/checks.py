@@ -89,8 +89,10 @@ def contradictions(plan: Plan) -> list[Fault]:
     gives = _gives(plan)
     if plan.head is not None and "fused" not in gives:
         faults.append(_clash(plan, ("head",), "a head", "fused"))
+    if plan.generator is not None:
+        faults += _unfit_generator(plan, gives)
     for position, (name, loss) in enumerate(plan.losses.items()):
-        for need in sorted(loss.declares("reads") & {"similarity", "prediction", "fused"} - gives):
+        for need in sorted(loss.declares("reads") & _READ - gives):
             faults.append(_clash(plan, ("losses", position), f"the loss {name!r}", need))
         words = loss.declares("reads")
         faults += _other_heads(plan, ("losses", position), f"the loss {name!r}", words)
@@ -202,6 +204,8 @@ def _gives(plan: Plan) -> set[str]:
         gives.add("fused")
     if plan.head is not None:
         gives.add("prediction")
+    if plan.generator is not None:
+        gives.add("generation")
     trained = plan.losses.values() if plan.cell.spec.train is not None else ()
     read = {word for loss in trained for word in loss.declares("reads") & gives}
     return gives | {_TRAINED[word] for word in read & _TRAINED.keys()}
@@ -210,6 +214,8 @@ def _gives(plan: Plan) -> set[str]:
 #: What an evaluator means by what it needs: what nothing trained would be noise.
 _TRAINED = {"similarity": "trained similarity", "prediction": "trained prediction"}
 _WORDS = {"fused": "vector"}
+#: What a table gives itself, and is not told that the model gives.
+_OWN: Mapping[Where, set[str]] = {("head",): {"prediction"}, ("generator",): {"generation"}}
 
 _SOURCES = {
     "similarity": "a fusion of exactly two inputs",
@@ -218,11 +224,32 @@ _SOURCES = {
     "prediction": "a [head]",
     "trained prediction": "a loss that trains the [head] (cross_entropy, ...)",
     "fused": "a fusion that gives a vector (concat, gating, ...)",
+    "generation": "a [generator]",
 }
+#: What a loss may read that not every model gives.
+_READ = frozenset({"similarity", "prediction", "fused", "generation"})
+
+
+def _unfit_generator(plan: Plan, gives: set[str]) -> Iterator[Fault]:
+    """A generator that reads a vector which nothing gives, or that nothing trains."""
+    assert plan.generator is not None, "only asked for where there is one"
+    if "fused" in plan.generator.declares("reads") - gives:
+        yield _clash(plan, ("generator",), "the generator", "fused")
+    table, losses = plan.cell.spec.generator, plan.losses.values()
+    if plan.cell.spec.train is None or (table is not None and table.freeze):
+        return
+    if not any("generation" in loss.declares("reads") for loss in losses):
+        yield Fault(
+            ("generator",),
+            "no loss trains the generator",
+            found=f"losses: {', '.join(plan.losses) or 'none'}",
+            allowed='a loss that reads the generation, such as "generation"',
+            next_step='add [[losses]] with use = "generation", or set generator.freeze = true',
+        )
 
 
 def _clash(plan: Plan, path: Where, who: str, need: str) -> Fault:
-    own = {"prediction"} if path == ("head",) else set()
+    own = _OWN.get(path, set[str]())
     shown = _gives(plan) - set(_TRAINED.values()) - own
     given = ", ".join(sorted(_WORDS.get(word, word) for word in shown))
     return Fault(

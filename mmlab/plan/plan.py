@@ -11,10 +11,20 @@ from typing import Any
 
 from mmlab.errors import explain
 from mmlab.plan.component import Resolved
+from mmlab.plugin import GENERATED
 from mmlab.records import Match
-from mmlab.spec import Asked, Cell, EvaluateTable, LossTable, asked_of
+from mmlab.spec import Asked, Cell, EvaluateTable, LossTable, SourceTable, asked_of
 from mmlab.spec.faults import Where
 from mmlab.spec.places import Place, describe, render_explained
+
+
+def where_of(key: str) -> tuple[str, ...]:
+    """The table of a spec in which what reads an input stands.
+
+    >>> where_of("image"), where_of(GENERATED)
+    (('encoders', 'image'), ('generator',))
+    """
+    return ("generator",) if key == GENERATED else ("encoders", key)
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,7 @@ class Plan:
     evaluate_datasets: Mapping[str, Resolved]
     match: Match | None = None
     unread: Mapping[str, Resolved] = field(default_factory=dict)
+    generator: Resolved | None = None
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -63,8 +74,10 @@ class Plan:
 
     @property
     def reads(self) -> frozenset[str]:
-        """What the fusion and the losses read of the encoders: "pooled", "tokens"."""
+        """What fusion, losses and generator read of the encoders: "pooled", "tokens"."""
         read: set[str] = set(self.fusion.declares("reads"))
+        if self.generator is not None:
+            read |= self.generator.declares("reads")
         for loss in self.losses.values():
             read |= loss.declares("reads")
         return frozenset(read & {"tokens"} | {"pooled"})
@@ -86,8 +99,31 @@ class Plan:
         return option if option in self.fusion.options else None
 
     def modality(self, key: str) -> str:
-        """The modality that an encoder reads: its own setting, or its key."""
+        """The modality that an encoder reads: its own setting, or its key; that of GENERATED."""
+        if key == GENERATED:
+            table = self.cell.spec.generator
+            assert table is not None, "only asked for where there is one"
+            return table.target
         return self.cell.spec.encoders[key].modality or key
+
+    @property
+    def reading(self) -> dict[str, Resolved]:
+        """What reads samples, by the key of its input: encoders, and a generator its target."""
+        generator = {} if self.generator is None else {GENERATED: self.generator}
+        return {**self.encoders, **generator}
+
+    @property
+    def weights_tables(self) -> dict[str, SourceTable]:
+        """Where first weights come from, by the key of an encoder or GENERATED, of those that say.
+
+        Their keys are those of `reading`.
+        """
+        spec = self.cell.spec
+        tables = {key: spec.encoders[key].weights for key in self.encoders}
+        found: dict[str, SourceTable | None] = {**tables}
+        if spec.generator is not None:
+            found[GENERATED] = spec.generator.weights
+        return {key: table for key, table in found.items() if table is not None}
 
     def place(self, *where: str) -> str:
         """A part of the spec, as messages name it: `file:line:column: table.key`."""
@@ -111,6 +147,8 @@ class Plan:
         yield ("fusion",), self.fusion
         if self.head is not None:
             yield ("head",), self.head
+        if self.generator is not None:
+            yield ("generator",), self.generator
         yield from ((("losses", i), loss) for i, loss in enumerate(self.losses.values()))
         if self.optimizer is not None:
             yield ("train", "optimizer"), self.optimizer

@@ -256,6 +256,7 @@ BUILTINS: Mapping[str, Mapping[str, str]] = {
         "mlp": "mmlab.model.heads:MLP",
         "ordinal": "mmlab.model.heads:Ordinal",
     },
+    "loss": {"generation": "mmlab.model.generation:GenerationLoss"},
     "evaluator": {
         "classification": "mmlab.evaluate.evaluators.classification:Classification",
         "detection": "mmlab.evaluate.evaluators.detection:Detection",

@@ -18,14 +18,15 @@ from mmlab.plan.checks import contradictions, new_contradictions, too_many_worke
 from mmlab.plan.component import Part, Resolved, numerics_of
 from mmlab.plan.content import map_placed_paths
 from mmlab.plan.options import check_options, nested_options
-from mmlab.plan.plan import Plan
+from mmlab.plan.plan import Plan, where_of
 from mmlab.plan.registry import BUILTINS, Registry
-from mmlab.plugin import Nested
+from mmlab.plugin import GENERATED, Nested
 from mmlab.spec import (
     Cell,
     Component,
     DatasetTable,
     Override,
+    SourceTable,
     Spec,
     SpecFile,
     asked_of,
@@ -36,7 +37,7 @@ from mmlab.spec.document import Document, Values
 from mmlab.spec.faults import Fault, Where
 from mmlab.spec.places import render_located
 from mmlab.spec.sweep_checks import is_varied_within, replacing_axis
-from mmlab.spec.tables import EncoderTable, EvaluateTable, FusionTable, LossTable
+from mmlab.spec.tables import EncoderTable, EvaluateTable, FusionTable, GeneratorTable, LossTable
 from mmlab.spec.validation import other_use
 
 S = TypeVar("S")
@@ -126,6 +127,7 @@ def _find_all(finder: Finder, spec: Spec) -> dict[str, Any]:  # Any: the fields 
         },
         "fusion": finder.find("fusion", spec.fusion, "fusion"),
         "head": finder.find("head", spec.head, "head") if spec.head else None,
+        "generator": spec.generator and finder.find("generator", spec.generator, "generator"),
         "losses": {
             table.name or table.use: finder.find("loss", table, "losses", i)
             for i, table in enumerate(spec.losses)
@@ -290,6 +292,7 @@ def _tables(values: Values) -> Iterator[Placed]:
         "dataset": DatasetTable,
         "fusion": FusionTable,
         "head": Component,
+        "generator": GeneratorTable,
     }
     for key, model in single.items():
         if isinstance(table := values.get(key), Mapping):
@@ -338,7 +341,10 @@ def in_order(plans: Sequence[Plan]) -> list[Plan]:
 
 def weights_needed(plan: Plan) -> set[str]:
     """The experiments and runs whose weights a cell starts from."""
-    tables = [table.weights for table in plan.cell.spec.encoders.values()]
+    spec = plan.cell.spec
+    tables: list[SourceTable | None] = [table.weights for table in spec.encoders.values()]
+    if spec.generator is not None:
+        tables.append(spec.generator.weights)
     return {table.run for table in tables if table is not None and table.run is not None}
 
 
@@ -357,6 +363,9 @@ def _circle(plans: Sequence[Plan]) -> SpecError:
 
 def waiting_place(plan: Plan) -> str:
     """The place in a spec that waits for another experiment's weights."""
-    tables = plan.cell.spec.encoders.items()
-    key = next(key for key, table in tables if table.weights is not None and table.weights.run)
-    return plan.place("encoders", key, "weights", "run")
+    spec = plan.cell.spec
+    tables: dict[str, EncoderTable | GeneratorTable] = {**spec.encoders}
+    if spec.generator is not None:
+        tables[GENERATED] = spec.generator
+    key = next(key for key, table in tables.items() if table.weights and table.weights.run)
+    return plan.place(*where_of(key), "weights", "run")

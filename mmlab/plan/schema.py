@@ -20,6 +20,7 @@ from mmlab.spec import (
     EncoderTable,
     EvaluateTable,
     FusionTable,
+    GeneratorTable,
     LossTable,
     Spec,
 )
@@ -32,6 +33,7 @@ TABLES: Mapping[str, type[Component]] = {
     "encoder": EncoderTable,
     "evaluator": EvaluateTable,
     "fusion": FusionTable,
+    "generator": GeneratorTable,
     "head": Component,
     "loss": LossTable,
     "optimizer": Component,
@@ -49,7 +51,8 @@ def spec_schema(registry: Registry) -> Json:
     for kind in TABLES:
         definitions |= _kind(kind, registry)
     properties = schema["properties"]
-    properties["dataset"], properties["head"] = _reference("dataset"), _reference("head")
+    for kind in ("dataset", "head", "generator"):
+        properties[kind] = _reference(kind)
     for kind in ("optimizer", "schedule"):
         definitions["TrainTable"]["properties"][kind] |= _reference(kind)
     for kind, table in TABLES.items():
@@ -74,7 +77,7 @@ def _axes() -> Json:
     tables = {kind: {"type": "array", "items": _reference(kind)} for kind in TABLES}
     return {
         "properties": {
-            **{kind: tables[kind] for kind in ("dataset", "fusion", "head")},
+            **{kind: tables[kind] for kind in ("dataset", "fusion", "generator", "head")},
             **{f"train.{kind}": tables[kind] for kind in ("optimizer", "schedule")},
         },
         "patternProperties": {r"^encoders\.[^.]+$": tables["encoder"]},

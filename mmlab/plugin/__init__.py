@@ -16,8 +16,8 @@ its author raises when the same options give other numbers: it then identifies w
 computes in place of its distribution's version. A subclass is another component with its own.
 Components are `torch.nn.Module`s (datasets are not); anything that must survive in a checkpoint is
 a parameter, a buffer or the extra state of the module. Plugins draw randomness from torch's ambient
-generator and never seed it. Importing this module does not import torch. `Box`, `Boxes` and
-`Placement` are imported when first used: few experiments have boxes.
+generator and never seed it. Importing this module does not import torch. `Box`, `Boxes`,
+`Placement`, `Condition` and `Generator` are imported when first used: few experiments have them.
 """
 
 from importlib import import_module
@@ -87,9 +87,11 @@ from mmlab.plugin.hooks import KINDS as KINDS
 from mmlab.plugin.hooks import Hooks as Hooks
 from mmlab.plugin.hooks import hookimpl as hookimpl
 from mmlab.plugin.hooks import hookspec as hookspec
+from mmlab.plugin.values import GENERATED as GENERATED
 from mmlab.plugin.values import Batch as Batch
 from mmlab.plugin.values import Calibration as Calibration
 from mmlab.plugin.values import Features as Features
+from mmlab.plugin.values import Generation as Generation
 from mmlab.plugin.values import Origin as Origin
 from mmlab.plugin.values import Outputs as Outputs
 from mmlab.plugin.values import Sample as Sample
@@ -102,6 +104,7 @@ from mmlab.plugin.values import Vocabulary as Vocabulary
 from mmlab.plugin.values import normalize as normalize
 
 __all__ = [
+    "GENERATED",
     "GROUP",
     "KINDS",
     "LARGEST_SIZE",
@@ -118,6 +121,7 @@ __all__ = [
     "Boxes",
     "Calibrated",
     "Calibration",
+    "Condition",
     "Context",
     "DataError",
     "Dataset",
@@ -128,6 +132,8 @@ __all__ = [
     "Features",
     "Fitted",
     "Fusion",
+    "Generation",
+    "Generator",
     "Hooks",
     "Inquiring",
     "Loss",
@@ -184,16 +190,24 @@ __all__ = [
     "tree_sha256",
 ]
 
-_LAZY = frozenset({"Box", "Boxes", "Placement"})
+_LAZY = {
+    "Box": "boxes",
+    "Boxes": "boxes",
+    "Placement": "boxes",
+    "Condition": "generation",
+    "Generator": "generation",
+}
 
 if TYPE_CHECKING:
     from mmlab.plugin.boxes import Box as Box
     from mmlab.plugin.boxes import Boxes as Boxes
     from mmlab.plugin.boxes import Placement as Placement
+    from mmlab.plugin.generation import Condition as Condition
+    from mmlab.plugin.generation import Generator as Generator
 else:
 
     def __getattr__(name: str) -> object:
-        """What concerns boxes, imported on first use (PEP 562)."""
+        """What concerns boxes or generation, imported on first use (PEP 562)."""
         if name not in _LAZY:
             raise AttributeError(f"module 'mmlab.plugin' has no attribute {name!r}")
-        return getattr(import_module("mmlab.plugin.boxes"), name)
+        return getattr(import_module(f"mmlab.plugin.{_LAZY[name]}"), name)

@@ -107,6 +107,7 @@ SUPPLIED: Mapping[str, frozenset[str]] = {
     "loss": frozenset({"shapes"}),
     "dataset": frozenset({"split"}),
     "head": frozenset({"dim", "outputs"}),
+    "generator": frozenset({"dims", "token_dims", "fused", "modality"}),
     "evaluator": frozenset(),
     "optimizer": frozenset({"groups", "lr", "matrices"}),
     "schedule": frozenset({"lr", "total_steps", "warmup_steps"}),
@@ -343,10 +344,10 @@ class Loss(Protocol):
     """Outputs and a batch -> named scalars. Factory: `(shapes, *, options)`, an `nn.Module`.
 
     `reads` says what of the model it uses: any of "similarity", "prediction", "fused", "tokens",
-    "vocabulary", and "features" (also of encoders that are no input of the fusion). Beside
-    "prediction", "labels" or "targets" says what the head must predict; without either it predicts
-    labels. `views` is how many further augmented views of each input it wants: validation makes
-    them too, with the training transform. Inputs are there for it only as `Inquiring` says.
+    "vocabulary", "generation", and "features" (also of encoders that are no input of the fusion).
+    Beside "prediction", "labels" or "targets" says what the head must predict; without either it
+    predicts labels. `views` is how many further augmented views of each input it wants: validation
+    makes them too, with the training transform. Inputs are there for it only as `Inquiring` says.
 
     A class may declare `metrics`, a tuple of `Metric`: what its scalars besides "loss" are, which
     way they are better and in which unit. `train.best` can then name them; one that is not declared

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pluggy
 
 GROUP = "mmlab"
-KINDS = ("encoder", "fusion", "loss", "dataset")
+KINDS = ("encoder", "fusion", "loss", "dataset", "generator")
 
 
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -15,7 +15,7 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 
 class Hooks:
-    """The four hooks. Each returns names and entry-point strings, so calling it imports nothing."""
+    """The hooks. Each returns names and entry-point strings, so calling it imports nothing."""
 
     @hookspec
     def mmlab_encoders(self) -> Mapping[str, str]:
@@ -35,4 +35,9 @@ class Hooks:
     @hookspec
     def mmlab_datasets(self) -> Mapping[str, str]:
         """Datasets: factories of `Dataset`."""
+        raise NotImplementedError
+
+    @hookspec
+    def mmlab_generators(self) -> Mapping[str, str]:
+        """Conditional generators of pictures or videos: factories of `Generator`."""
         raise NotImplementedError

@@ -83,6 +83,10 @@ class Survey:
     texts: Iterable[Hashable | None]
 
 
+#: In the place of an encoder's key: what the generator is to make. No encoder can be called so.
+GENERATED = "[generator]"
+
+
 @dataclass(frozen=True)
 class Batch:
     """Collated samples, on the model's device.
@@ -93,7 +97,8 @@ class Batch:
     of NaN where the labels are unknown. `index` (B,) int64 finds a sample's id.
     `views[key]` is (V, B, ...), further augmented views, when a loss asks for them. `targets` is
     (B, T) float32, NaN where unknown, and None where the dataset has none. `features[key]` stands
-    in the place of `inputs[key]` where a frozen encoder's features are kept.
+    in the place of `inputs[key]` where a frozen encoder's features are kept. `inputs[GENERATED]` is
+    what a generator's own `transform` gave, where the spec has one.
     """
 
     inputs: Mapping[str, Tensor]
@@ -207,6 +212,16 @@ class Similarity(Protocol):
         """Scores of rows start to stop with all columns; memory grows with the block only."""
 
 
+class Generation(Protocol):
+    """A generator under the condition of a batch, computed when asked for."""
+
+    def terms(self, batch: Batch) -> Mapping[str, Tensor]:
+        """Named means over the batch's targets that are there; "loss" is to be minimised.
+
+        In training times and noise are drawn anew; in evaluation they are those of each sample.
+        """
+
+
 @dataclass(frozen=True)
 class Outputs:
     """One pass of the model over a batch.
@@ -214,12 +229,14 @@ class Outputs:
     `features` are the encoders' (by encoder key); `fused` (B, dim) and `prediction` exist when the
     spec has a vector fusion and a head; `similarity` when the fusion has two inputs. `prediction`
     is (B, C) logits of the labels, or (B, T) in the targets' own units where a loss reads those.
+    `generation` exists when the spec has a generator.
     """
 
     features: Mapping[str, Features]
     fused: Tensor | None
     prediction: Tensor | None
     similarity: Similarity | None
+    generation: Generation | None = None
 
 
 @dataclass(frozen=True)

@@ -18,9 +18,10 @@ from mmlab.hashing import ordered_json
 from mmlab.model.build import InitialWeights
 from mmlab.model.width import with_width
 from mmlab.plan.content import map_paths
-from mmlab.plan.plan import Plan
+from mmlab.plan.plan import Plan, where_of
 from mmlab.plan.registry import Registry
 from mmlab.plan.resolve import prepare
+from mmlab.plugin import GENERATED
 from mmlab.runner.identity import Hashes
 from mmlab.spec import Cell, Spec, SpecFile
 from mmlab.spec.document import Document
@@ -91,7 +92,7 @@ def describe_run(
     resolved = _resolved(plan)
     for key, source in initial.items():
         if source.run_id is not None:
-            resolved["encoders"][key]["weights"]["run"] = source.run_id
+            _table_of(resolved, key)["weights"]["run"] = source.run_id
     return RunIdentity(write_cell(asked), _plain(resolved), hashes.train, hashes.group)
 
 
@@ -104,9 +105,9 @@ def plan_of(detail: RunDetail, registry: Registry) -> Plan:
     if detail.cell is None:
         raise _imported(detail)
     asked, executed = _plain(detail.cell.resolved), cast(Tables, detail.resolved)
-    for key, table in asked["encoders"].items():
+    for key, table in _reading(asked).items():
         if (table["weights"] or {}).get("run"):
-            table["weights"]["run"] = executed["encoders"][key]["weights"]["run"]
+            table["weights"]["run"] = _table_of(executed, key)["weights"]["run"]
     plan = prepare(read_cell(replace(detail.cell, resolved=asked)), registry)
     option = plan.width_option
     if plan.cell.budget is None or option is None:
@@ -129,12 +130,22 @@ def _resolved(plan: Plan) -> Tables:
         table |= map_paths(component.options, Path.absolute)
     for key, encoder in plan.unread.items():
         spec["encoders"][key] |= map_paths(encoder.options, Path.absolute)
-    for key, table in spec["encoders"].items():
+    for key, table in _reading(spec).items():
         if (table["weights"] or {}).get("file"):
-            folder = document.folder(("encoders", key, "weights", "file"))
+            folder = document.folder((*where_of(key), "weights", "file"))
             table["weights"]["file"] = (folder / table["weights"]["file"]).absolute()
     spec["fusion"]["inputs"] = list(plan.inputs)
     return spec
+
+
+def _reading(spec: Tables) -> Tables:
+    """The tables of what reads samples, by its key: encoders, and a generator."""
+    generator = spec.get("generator")
+    return {**spec["encoders"], **({GENERATED: generator} if generator else {})}
+
+
+def _table_of(spec: Tables, key: str) -> Any:  # as Tables
+    return _reading(spec)[key]
 
 
 def _plain(values: Mapping[str, object]) -> Tables:

@@ -31,7 +31,7 @@ from mmlab.model.width import count_parameters
 from mmlab.plan.best_metric import train_table
 from mmlab.plan.component import oom_as_fault
 from mmlab.plan.plan import Plan
-from mmlab.plugin import Batch, Outlined, Split
+from mmlab.plugin import GENERATED, Batch, Outlined, Split
 from mmlab.records import EvaluationResult, Progress, WantedPictures
 from mmlab.runner.checkpoints import Saved, share
 from mmlab.runner.keeper import Keeper
@@ -305,7 +305,10 @@ def update_rule(plan: Plan) -> UpdateRule:
     """The optimiser and schedule of a plan that trains, and its encoders' factors of the rate."""
     assert plan.optimizer is not None, "only asked for where the spec trains"
     assert plan.schedule is not None, "as above"
-    scales = {key: plan.cell.spec.encoders[key].lr_scale for key in plan.encoders}
+    spec = plan.cell.spec
+    scales = {key: spec.encoders[key].lr_scale for key in plan.encoders}
+    if spec.generator is not None:
+        scales[GENERATED] = spec.generator.lr_scale
     return UpdateRule(plan.optimizer.make, plan.schedule.make, scales)
 
 

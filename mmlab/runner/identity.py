@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from pydantic.fields import FieldInfo
@@ -26,6 +26,7 @@ from mmlab.plan.component import Resolved
 from mmlab.plan.content import Content, Difference, Later, differences, hashed, merged, whole
 from mmlab.plan.describe import added, describe, neutral_value, neutrals
 from mmlab.plan.plan import Plan
+from mmlab.plugin import GENERATED
 from mmlab.runner.score import learnt_data
 from mmlab.spec import Component, Table, WithoutEffect
 from mmlab.spec.faults import Where
@@ -112,6 +113,7 @@ def describe_training(
     content: dict[str, Any] = of.table(known, ())  # Any: JSON
     return {
         **content,
+        **_generator(content["generator"], initial),
         "mmlab": NUMERICS,
         "dataset": {**content["dataset"], "revisions": dict(revisions)},
         "encoders": [
@@ -134,6 +136,15 @@ def describe_training(
         ],
         "judge": _judge(plan),
     }
+
+
+def _generator(described: Later, initial: Mapping[str, InitialWeights]) -> dict[str, Later]:
+    """The generator with the bytes that it starts from; nothing else of a spec without one."""
+    content = described.content
+    if not isinstance(content, dict):
+        return {}
+    weights = _weights(content["weights"], initial.get(GENERATED))
+    return {"generator": replace(described, content={**content, "weights": weights})}
 
 
 def describe_evaluations(

@@ -18,8 +18,8 @@ from mmlab.errors import WeightsError, explain
 from mmlab.files import path_fault
 from mmlab.model.build import InitialWeights
 from mmlab.model.weights import WeightsReader
-from mmlab.plan.plan import Plan
-from mmlab.spec import WeightsTable
+from mmlab.plan.plan import Plan, where_of
+from mmlab.spec import SourceTable, WeightsTable
 from mmlab.spec.faults import Fault, Where, show
 from mmlab.spec.places import render_located
 from mmlab.store import BestWeights
@@ -58,24 +58,23 @@ class WeightsFinder:
         self.files = files or WeightsReader()
 
     def find(self, plan: Plan) -> dict[str, InitialWeights]:
-        """The weights each encoder starts from, by encoder key; encoders without are left out.
+        """The weights each encoder starts from, by its key, or a generator; others are left out.
 
         Raises WeightsError when a file is missing or an experiment has no finished run, and
         BeingTrained while another process is executing a run that may become the best.
         """
-        tables = {key: plan.cell.spec.encoders[key].weights for key in plan.encoders}
+        tables = plan.weights_tables
         self.files.clear()  # a file may have changed since the cell before
         return {
             key: self._from_run(plan, key, table)
             if table.run
             else _from_file(plan, key, table, self.files)
             for key, table in tables.items()
-            if table is not None
         }
 
-    def _from_run(self, plan: Plan, key: str, table: WeightsTable) -> InitialWeights:
+    def _from_run(self, plan: Plan, key: str, table: SourceTable) -> InitialWeights:
         assert table.run is not None, "a weights table names a run or a file"
-        place = plan.place("encoders", key, "weights")
+        place = plan.place(*where_of(key), "weights")
         run_ids = self.store.present_runs(table.run)
         if self.store.are_running(run_ids):
             raise _being_trained(place, table.run)
@@ -83,27 +82,30 @@ class WeightsFinder:
         if not found:
             raise _nothing_finished(plan, key, table.run, self.store.trained_experiments())
         best = max(_comparable(found), key=_validation_score)
-        return InitialWeights(self.runs / best.path, best.sha256, table.encoder or key, best.run_id)
+        there = _key_there(table, key)
+        return InitialWeights(self.runs / best.path, best.sha256, there, best.run_id)
+
+
+def _key_there(table: SourceTable, key: str) -> str:
+    """The key of an encoder in the file that it starts from; GENERATED of a generator."""
+    named = table.encoder if isinstance(table, WeightsTable) else None
+    return named or key
 
 
 def weights_of_files(plan: Plan, files: WeightsReader) -> dict[str, InitialWeights]:
     """The weights of those encoders that start from a file, each file read once."""
-    tables = {key: plan.cell.spec.encoders[key].weights for key in plan.encoders}
-    return {
-        key: _from_file(plan, key, table, files)
-        for key, table in tables.items()
-        if table is not None and table.file
-    }
+    tables = plan.weights_tables
+    return {key: _from_file(plan, key, table, files) for key, table in tables.items() if table.file}
 
 
-def _from_file(plan: Plan, key: str, table: WeightsTable, files: WeightsReader) -> InitialWeights:
+def _from_file(plan: Plan, key: str, table: SourceTable, files: WeightsReader) -> InitialWeights:
     assert table.file is not None, "a weights table names a run or a file"
-    path = plan.cell.source.document.folder(("encoders", key, "weights", "file")) / table.file
+    path = plan.cell.source.document.folder((*where_of(key), "weights", "file")) / table.file
     if not os.path.isfile(path):
         is_folder, fault = os.path.isdir(path), path_fault(path)
         raise WeightsError(
             plan.explain(
-                ("encoders", key, "weights", "file"),
+                (*where_of(key), "weights", "file"),
                 "there is no such weights file",
                 found=f"{path} is a folder" if is_folder else f"{path}: {fault or 'nothing'}",
                 allowed="a safetensors file; the path is relative to the file that names it",
@@ -112,7 +114,7 @@ def _from_file(plan: Plan, key: str, table: WeightsTable, files: WeightsReader) 
         )
     file = files.read(path)
     holds_model = any(name.startswith(_PREFIX) for name in file.tensors)
-    return InitialWeights(path, file.sha256, (table.encoder or key) if holds_model else None)
+    return InitialWeights(path, file.sha256, _key_there(table, key) if holds_model else None)
 
 
 def _comparable(found: Sequence[BestWeights]) -> list[BestWeights]:
@@ -134,7 +136,7 @@ def _validation_score(weights: BestWeights) -> float:
 
 def _nothing_finished(plan: Plan, key: str, run: str, known: Sequence[str]) -> WeightsError:
     """The error at the place in the spec, with the names that are most alike first."""
-    path: Where = ("encoders", key, "weights", "run")
+    path: Where = (*where_of(key), "weights", "run")
     alike = difflib.get_close_matches(run, known, n=_SHOWN)
     hint = f' (did you mean "{alike[0]}"?)' if alike else ""
     names = [*alike, *(name for name in known if name not in alike)]

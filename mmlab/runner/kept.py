@@ -34,6 +34,7 @@ from mmlab.files import size_text
 from mmlab.hashing import digest
 from mmlab.model.build import BuiltCell
 from mmlab.plan.component import Resolved
+from mmlab.plan.plan import where_of
 from mmlab.plugin import Dataset, Split
 from mmlab.runner.kept_encode import (
     PART_SECONDS,
@@ -156,7 +157,8 @@ class FeatureCacheForRun:
             size = samples * self.built.readers[key].placeholder.nbytes
             if size > INPUT_BYTES:
                 self.cache.say_once(
-                    f"inputs of encoders.{key} ({about['split']}) are read at every epoch: "
+                    f"inputs of {'.'.join(where_of(key))} ({about['split']}) are read at every "
+                    "epoch: "
                     f"{size / 2**30:.2f} GiB, more than the {INPUT_BYTES / 2**30:.2f} GiB "
                     "that are kept"
                 )
@@ -174,7 +176,7 @@ class FeatureCacheForRun:
         )
 
     def _inputs(self, key: str, values: Values, about: Mapping[str, object]) -> InputTable:
-        name = f"inputs of encoders.{key} ({about['split']})"
+        name = f"inputs of {'.'.join(where_of(key))} ({about['split']})"
         report = Reporter(self.cache.note, name, len(values))
         return self.cache.get(
             name,

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -225,7 +225,7 @@ def has_fixed_inputs(built: BuiltCell, key: str, is_trained_on: bool) -> bool:
     """Whether an encoder reads the same inputs at every epoch, of a split that is trained on."""
     if built.step.views:
         return False
-    encoder = built.model.encoders[key]
+    encoder = built.readers[key].encoder
     return not is_trained_on or (isinstance(encoder, Augmented) and not encoder.augments)
 
 
@@ -256,12 +256,12 @@ def describe_transform(built: BuiltCell, key: str) -> dict[str, object]:
 
     That is all it holds but its parameters: a vocabulary among that.
     """
-    encoder = built.model.encoders[key]
+    encoder = cast(nn.Module, built.readers[key].encoder)
     learnt = {name for name, _ in encoder.named_parameters()}
     whole: Mapping[str, Tensor] = {**encoder.state_dict(), **dict(encoder.named_buffers())}
     held = {name: x for name, x in whole.items() if name not in learnt}
     return {
-        **_component(built.plan.encoders[key]),
+        **_component(built.plan.reading[key]),
         "modality": built.plan.modality(key),
         "preprocessing": built.readers[key].encoder.preprocessing,
         "holds": content_sha256({name: torch.as_tensor(x) for name, x in held.items()}),

@@ -28,7 +28,7 @@ from mmlab.model.build import BuiltCell, InitialWeights
 from mmlab.plan.component import Resolved, describe_request, is_device_lost, is_out_of_memory
 from mmlab.plan.plan import Plan
 from mmlab.plan.registry import ComponentEntry
-from mmlab.plugin import Pretrained
+from mmlab.plugin import GENERATED, Pretrained
 
 #: Distributions whose versions can change a number.
 _LIBRARIES = ("mmlab", "torch", "torchvision", "numpy", "pillow", "safetensors")
@@ -101,9 +101,11 @@ def _describe_source_code(entries: Sequence[ComponentEntry]) -> str | None:
 
 
 def describe_weights(built: BuiltCell, initial: Mapping[str, InitialWeights]) -> dict[str, str]:
-    """Where each encoder's first weights came from: a run or file, itself, or chance."""
+    """Where first weights came from, by the keys of readers: a run or file, itself, or chance."""
     described = {}
-    for key, encoder in built.model.encoders.items():
+    generator = built.model.generator
+    modules = {**built.model.encoders, **({GENERATED: generator} if generator else {})}
+    for key, encoder in modules.items():
         if key in initial:
             described[key] = _describe_source(initial[key])
         elif isinstance(encoder, Pretrained):

@@ -98,8 +98,7 @@ def _only_plan(path: Path, overrides: Sequence[Override]) -> Plan:
 def _initial_weights(
     plan: Plan, db: str | Path | None, runs: str | Path | None
 ) -> tuple[dict[str, InitialWeights], WeightsReader]:
-    tables = [plan.cell.spec.encoders[key].weights for key in plan.encoders]
-    if not any(table is not None and table.run for table in tables):
+    if not any(table.run for table in plan.weights_tables.values()):
         files = WeightsReader()
         return weights_of_files(plan, files), files
     with open_store(address_of(db)) as store:

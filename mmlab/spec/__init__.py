@@ -16,8 +16,10 @@ from mmlab.spec.tables import DatasetTable as DatasetTable
 from mmlab.spec.tables import EncoderTable as EncoderTable
 from mmlab.spec.tables import EvaluateTable as EvaluateTable
 from mmlab.spec.tables import FusionTable as FusionTable
+from mmlab.spec.tables import GeneratorTable as GeneratorTable
 from mmlab.spec.tables import LoraTable as LoraTable
 from mmlab.spec.tables import LossTable as LossTable
+from mmlab.spec.tables import SourceTable as SourceTable
 from mmlab.spec.tables import Spec as Spec
 from mmlab.spec.tables import SweepTable as SweepTable
 from mmlab.spec.tables import Table as Table

@@ -67,6 +67,9 @@ def _contradictions(values: Values) -> Iterator[Fault]:
             yield from _weights_sources(encoder["weights"], ("encoders", key, "weights"))
         if encoder.get("freeze") is True and "lora" in encoder:
             yield _frozen_adapters(("encoders", key, "freeze"))
+    source = _table(values, "generator").get("weights")
+    if isinstance(source, Mapping):
+        yield from _weights_sources(source, ("generator", "weights"))
     yield from sweep_contradictions(_table(values, "sweep"))
 
 

@@ -21,6 +21,7 @@ OPTIONAL_TABLES: frozenset[Where] = frozenset(
         ("train", "schedule"),
         ("sweep",),
         ("head",),
+        ("generator",),
     }
 )
 

@@ -24,7 +24,16 @@ from mmlab.spec.tables import Spec, SweepTable, TrainTable
 Located = tuple[Fault, Place]
 
 #: Tables of which an axis may vary something.
-SWEPT_TABLES = ("dataset", "encoders", "fusion", "head", "losses", "train", "evaluate")
+SWEPT_TABLES = (
+    "dataset",
+    "encoders",
+    "fusion",
+    "head",
+    "generator",
+    "losses",
+    "train",
+    "evaluate",
+)
 
 
 @dataclass(frozen=True)

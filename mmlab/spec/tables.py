@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from mmlab.metric import OF_SUITE
-from mmlab.plugin import LARGEST_SIZE, Size, Split
+from mmlab.plugin import LARGEST_SIZE, Added, Size, Split
 
 SCHEMA_VERSION = 1
 
@@ -94,10 +94,10 @@ class DatasetTable(Component):
     ] = False
 
 
-class WeightsTable(Table):
-    """Where an encoder's initial weights come from: another experiment's best run, or a file.
+class SourceTable(Table):
+    """Where first weights come from: another experiment's best run, or a file.
 
-    The bytes that these keys lead to are hashed, and the key of the encoder there.
+    The bytes that these keys lead to are hashed.
     """
 
     run: Annotated[
@@ -108,6 +108,11 @@ class WeightsTable(Table):
         Field(description="safetensors file, relative to the file that names it"),
         WithoutEffect(),
     ] = None
+
+
+class WeightsTable(SourceTable):
+    """Where an encoder's initial weights come from: also which encoder there."""
+
     encoder: Annotated[
         str | None,
         Field(description="the encoder's key there; by default its key here"),
@@ -163,9 +168,19 @@ class FusionTable(Component):
         Field(
             ge=0,
             lt=1,
-            description="in training, how often each input of a sample counts as absent; never all",
+            description="in training, how often each input of a sample counts as absent; never "
+            "all, but a generator is as often given no condition",
         ),
     ] = 0.0
+
+
+class GeneratorTable(Component):
+    """A generator of one modality under the condition of the fusion's inputs."""
+
+    target: Annotated[Name, Field(description="the modality of the dataset that it makes")]
+    freeze: Annotated[bool, Field(description="train nothing of it")] = False
+    weights: Annotated[SourceTable | None, Field(description="weights it starts from")] = None
+    lr_scale: Annotated[float, Field(gt=0, description="factor of train.lr for it")] = 1.0
 
 
 class LossTable(Component):
@@ -244,6 +259,7 @@ READ_BESIDE: Mapping[str, type[Component]] = {
     "dataset": DatasetTable,
     "encoder": EncoderTable,
     "fusion": FusionTable,
+    "generator": GeneratorTable,
     "loss": LossTable,
     "evaluator": EvaluateTable,
 }
@@ -380,6 +396,9 @@ class Spec(Table):
     encoders: Annotated[dict[Key, EncoderTable], Field(min_length=1)]
     fusion: FusionTable
     head: Component | None = None
+    generator: Annotated[
+        GeneratorTable | None, Field(description="what makes samples of a modality"), Added(None)
+    ] = None
     losses: list[LossTable] = []
     train: Annotated[TrainTable | None, Field(description="left out: evaluate only")] = None
     evaluate: Annotated[list[EvaluateTable], WithoutEffect()] = []  # each has its own identity

@@ -13,6 +13,7 @@ torch's ambient generator as the runner does, and leave every generator as they 
 from mmlab.testing.datasets import check_dataset as check_dataset
 from mmlab.testing.encoders import check_encoder as check_encoder
 from mmlab.testing.fusions import check_fusion as check_fusion
+from mmlab.testing.generators import check_generator as check_generator
 from mmlab.testing.losses import check_loss as check_loss
 from mmlab.testing.tools import ContractError as ContractError
 
@@ -21,5 +22,6 @@ __all__ = [
     "check_dataset",
     "check_encoder",
     "check_fusion",
+    "check_generator",
     "check_loss",
 ]

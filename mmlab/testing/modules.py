@@ -33,7 +33,7 @@ def check_gradients(module: nn.Module, run: Run) -> None:
     Parameters are moved a little first, so that a branch that starts at zero does not hide what
     lies behind it.
     """
-    _move(module)
+    move(module)
     module.train()
     with ambient(STEP):
         results = run(module)
@@ -64,7 +64,8 @@ def _require_gradient(parameter: nn.Parameter, name: str) -> None:
     require(bool((gradient != 0).any()), f"the gradient of the parameter {name!r} is zero")
 
 
-def _move(module: nn.Module) -> None:
+def move(module: nn.Module) -> None:
+    """Move every parameter a little, the same way every time."""
     with torch.no_grad():
         for i, parameter in enumerate(module.parameters()):
             parameter.add_(normal(*parameter.shape, dtype=parameter.dtype, seed=i), alpha=0.02)

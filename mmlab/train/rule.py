@@ -17,7 +17,7 @@ from mmlab.errors import SpecError, explain
 from mmlab.model.device import is_sharded, leave_out_compiler, local, shard_of
 from mmlab.model.model import Step
 from mmlab.plan.options import supplied
-from mmlab.plugin import Staged
+from mmlab.plugin import GENERATED, Staged
 from mmlab.spec import TrainTable
 from mmlab.train.optimizers import AdamW, Optimizer, ParameterGroup
 from mmlab.train.schedules import Cosine, Schedule
@@ -43,7 +43,7 @@ _PAUSING = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 class UpdateRule:
     """How weights learn, beside what [train] itself says: AdamW and a cosine unless given.
 
-    `lr_scales` holds factors of the learning rate by encoder.
+    `lr_scales` holds factors of the learning rate by encoder, and GENERATED for the generator.
     """
 
     optimizer: Make = field(default_factory=lambda: using(AdamW))
@@ -122,6 +122,9 @@ def _scales(
     The last of n stages has layer_decay, the first layer_decay ** n, as in BEiT (Bao et al.,
     arXiv:2106.08254, appendix); what is no part of an encoder has 1.
     """
+    if step.model.generator is not None:
+        factor = lr_scales.get(GENERATED, 1.0)
+        yield from ((id(p), factor) for p in step.model.generator.parameters())
     for key, encoder in step.model.encoders.items():
         factor = lr_scales.get(key, 1.0)
         yield from ((id(p), factor) for p in encoder.parameters())

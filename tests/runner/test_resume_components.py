@@ -22,6 +22,7 @@ from support.every_component import (
     SIMILARITIES,
     TEXTS,
     around_fusion,
+    around_generator,
     around_loss,
     data_for,
     encoder_tables,
@@ -84,6 +85,8 @@ def cell_of(kind: str, name: str) -> Sequence[str]:
         return DATA, *encoder_tables(PAIR), CONCAT, head, loss, TRAIN, CLASSES
     if kind == "loss":
         return data_for(name), *encoder_tables(PAIR), *around_loss(name), TRAIN, *judged(name)
+    if kind == "generator":
+        return DATA, *encoder_tables(PAIR), *around_generator(name), TRAIN + "ema = 0.9\n"
     if kind in ("optimizer", "schedule"):
         return *PLAIN[:-2], f"{TRAIN}[train.{kind}]\nuse = '{name}'\n", CLASSES
     train, image, text = SETTINGS[name]
@@ -99,7 +102,7 @@ def judged(loss: str) -> Sequence[str]:
     return ("" if "similarity" in reads else '[[losses]]\nuse = "info_nce"\n', PAIRS)
 
 
-KINDS = ("encoder", "fusion", "head", "loss", "optimizer", "schedule")
+KINDS = ("encoder", "fusion", "head", "generator", "loss", "optimizer", "schedule")
 #: What is there only with a library's weights, or is made elsewhere.
 COMPONENTS = [
     (kind, name)

@@ -51,6 +51,21 @@ LOSSES: Mapping[str, str] = {
 }
 
 
+#: Every generator at the smallest size, with what it makes.
+GENERATORS: Mapping[str, tuple[str, str]] = {
+    "dit": ("video", "size = 8\nframes = 2\ndim = 8\ndepth = 1\nheads = 2\n"),
+    "unet": ("image", "size = 8\nwidth = 8\nlevels = 2\n"),
+}
+
+
+def around_generator(name: str) -> tuple[str, ...]:
+    """The tables of a generator, of a fusion of all inputs, and of the loss that trains it."""
+    target, options = GENERATORS[name]
+    table = f'[generator]\nuse = "{name}"\ntarget = "{target}"\n{options}'
+    fusion = '[fusion]\nuse = "concat"\ndim = 8\nmodality_dropout = 0.3\n'
+    return fusion, table, '[[losses]]\nuse = "generation"\n'
+
+
 def first_party(kind: str) -> set[str]:
     """Names of what mmlab and its own plugins offer of a kind."""
     entries = Registry.discover(BUILTINS).entries(kind)
@@ -66,6 +81,8 @@ def around_fusion(name: str) -> tuple[str, ...]:
 
 def around_loss(name: str) -> tuple[str, ...]:
     """The tables of a loss, and of a fusion that gives both a vector and a similarity."""
+    if name == "generation":
+        return around_generator("unet")
     fusion = '[fusion]\nuse = "inner_product"\ndim = 8\n'
     return fusion, LINEAR, f'[[losses]]\nuse = "{name}"\n{LOSSES.get(name, "")}'
 

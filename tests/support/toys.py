@@ -43,6 +43,11 @@ def mmlab_losses() -> dict[str, str]:
     return {"scripted": "support.toys:Scripted", "curious": "support.toys:Curious"}
 
 
+@hookimpl
+def mmlab_generators() -> dict[str, str]:
+    return {"dreamer": "support.toy_generator:Dreamer"}
+
+
 class Clusters:
     """Vectors around one centre a label (image), and what they are called (text).
 
