@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Iterator, Sequence
@@ -252,7 +251,9 @@ def _speaking_once() -> Iterator[None]:
 
 def _is_follower() -> bool:
     """Whether torchrun started this process and it is not the main one."""
-    return int(os.environ.get("RANK", "0")) > 0
+    from mmlab.train.torchrun import rank
+
+    return rank() > 0
 
 
 def conclude(outcomes: Sequence[Outcome], db: str, *, as_json: bool) -> None:

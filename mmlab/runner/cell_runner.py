@@ -59,7 +59,8 @@ from mmlab.runner.score import PartsOfRun
 from mmlab.runner.surroundings import Surroundings
 from mmlab.spec import Override
 from mmlab.store import CellRow, DatabaseReplaced, LeaseLost, QueuedCell, RunRow
-from mmlab.train.processes import ProcessGroup, local_rank, require_equal, vote
+from mmlab.train.processes import ProcessGroup, require_equal, vote
+from mmlab.train.torchrun import local_rank
 
 
 class CellRunner:

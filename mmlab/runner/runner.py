@@ -32,6 +32,7 @@ from mmlab.runner.stopping import Stop
 from mmlab.runner.worker import Worker, WorkOptions, explain_held
 from mmlab.spec import Override
 from mmlab.store import CellState, Store, Submission, open_store
+from mmlab.train.torchrun import world_size
 
 #: A process of a group that shows no sign of life for so long is given up.
 GROUP_SECONDS = 120.0
@@ -69,7 +70,7 @@ def run_specs(paths: Sequence[Path], options: RunOptions, display: Display) -> l
     stays in the queue. Raises SpecError or PluginError before anything is stored, KeyboardInterrupt
     after Ctrl-C and StoppedError after another signal.
     """
-    if options.in_process or int(os.environ.get("WORLD_SIZE", "1")) > 1:  # as `open_group` sees it
+    if options.in_process or world_size() > 1:  # as `open_group` sees it
         outcomes: list[Outcome] = _in_process().run_specs(paths, options, display)
         return outcomes
     with ChildProcess(options.device, options.cell_timeout) as child:

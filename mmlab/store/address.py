@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -38,6 +38,8 @@ _SECRET_OPTIONS = (
 )
 _KNOWN_OPTIONS = (*_OPTIONS.split(), *_SECRET_OPTIONS)
 _QUERY = re.compile(r"\?(?=[A-Za-z]\w*=)")
+#: A setting that a server does not know, of an extension or an application: `-c app.secret=...`.
+_OWN_SETTING = re.compile(r"(?:-c\s*|--)\w+\.[\w.]+\s*=\s*(\S*)")
 #: What parts host, port, user and password; `~/.pgpass` has four in a line, a file's name one.
 _PARTED = re.compile("[:@]")
 #: How URLs begin, and what libpq reads as `host=... user=...`.
@@ -163,11 +165,15 @@ def _postgres(rest: str) -> Address:
         raise _unreadable("a NUL")
     if "/" in user or "?" in f"{user}{server}" or _QUERY.search(_decoded(server)):
         raise _unreadable("a / or ? in an unusual place")
-    hidden = [value for key in _SECRET_OPTIONS for value in options.get(key, ())]
+    secret = _secret_options(options)
+    hidden = [value for key in secret for value in options.get(key, ())]
+    hidden += [
+        each[1] for value in options.get("options", ()) for each in _OWN_SETTING.finditer(value)
+    ]
     password = unquote(raw_password) or next(iter(options.pop("password", ())), None)
     kept = {key: values[0] if len(values) == 1 else values for key, values in options.items()}
     url = url.set(username=unquote(user) if at else None, password=password, query=kept)
-    shown = url.difference_update_query(_SECRET_OPTIONS)._replace(password=None)
+    shown = url.difference_update_query(secret)._replace(password=None)
     shown = shown.set(drivername="postgresql")
     if shows_password(shown.render_as_string()) or ":" in f"{url.username}{options.get('user')}":
         raise _unreadable("a password in an unusual place, or what looks like one")
@@ -195,6 +201,12 @@ def _options(query: str) -> dict[str, tuple[str, ...]]:
             fault = "mmlab writes and reads text as UTF-8"
             raise _refusal(_HIDDEN, fault, "another client_encoding", "remove client_encoding")
     return options
+
+
+def _secret_options(options: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Options of which no value is shown: `options` too where it sets what may be a secret."""
+    holds = any(_OWN_SETTING.search(value) for value in options.get("options", ()))
+    return (*_SECRET_OPTIONS, "options") if holds else _SECRET_OPTIONS
 
 
 def _no_option(key: str, *, known: bool) -> StoreError:

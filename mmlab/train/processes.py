@@ -7,7 +7,6 @@ torchrun keeps. Without torchrun there is a group of one, to which none of this 
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from torch._C._distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from mmlab.errors import GroupError, LostError, RunError, explain
+from mmlab.train import torchrun
 
 #: A process that shows no sign of life for so long is given up, and the group with it.
 TIMEOUT_SECONDS = 120.0
@@ -197,7 +197,7 @@ def open_group(timeout_seconds: float) -> Iterator[ProcessGroup]:
 
     No collective operation and no wait for a process that is silent lasts longer than the timeout.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if torchrun.world_size() == 1:
         yield ProcessGroup()
         return
     timeout = timedelta(seconds=timeout_seconds)
@@ -214,11 +214,6 @@ def open_group(timeout_seconds: float) -> Iterator[ProcessGroup]:
     with group.showing_life():
         yield group
     dist.destroy_process_group()  # not after an error: others may never come to it
-
-
-def local_rank() -> int:
-    """Which of this machine's processes this is: torchrun numbers them, one an accelerator."""
-    return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def require_equal(group: ProcessGroup, identity: str) -> None:

@@ -50,6 +50,12 @@ def test_a_password_ends_at_the_last_at_sign(scheme: str, password: str) -> None
     assert address.display == "postgresql://me@host:5433/db?sslmode=require"
 
 
+def test_settings_of_the_server_itself_are_shown() -> None:
+    address = parse_address("postgresql://me@host/db?options=-c%20search_path%3Dteam")
+    assert address.display.endswith("?options=-c+search_path%3Dteam")
+    assert address.url.query["options"] == "-c search_path=team"
+
+
 @pytest.mark.parametrize("password", PASSWORDS)
 @pytest.mark.parametrize("option", ["password", "sslpassword", "scram_client_key"])
 def test_a_password_among_the_options_is_not_shown(option: str, password: str) -> None:
