@@ -178,12 +178,24 @@ def _known_revisions() -> set[str]:
 
 
 def _others(connection: Connection) -> list[str]:
-    """Tables and views that stand in the way: in a file any, on a server those called like ours."""
+    """Tables and views that stand in the way: in a file any, on a server those called like ours.
+
+    Of a file without tables the numbers by which another program knows it as its own.
+    """
     inspector = inspect(connection)
     found = {*inspector.get_table_names(), *inspector.get_view_names()} - {VERSION_TABLE}
     if connection.dialect.name != "sqlite":
         found &= _OURS
-    return sorted(found)
+    return sorted(found) or _marks(connection)
+
+
+def _marks(connection: Connection) -> list[str]:
+    """What a SQLite file says of whose it is (sqlite.org/fileformat.html); mmlab's says nothing."""
+    if connection.dialect.name != "sqlite":
+        return []
+    marks = ("application_id", "user_version")
+    values = {each: connection.exec_driver_sql(f"PRAGMA {each}").scalar() for each in marks}
+    return [f"{each} = {value}" for each, value in values.items() if value]
 
 
 _OURS = {*tables.metadata.tables, *views.metadata.tables}
@@ -194,7 +206,7 @@ def _explain_others(database: Database, names: Sequence[str]) -> str:
     beside = "" if _OURS.intersection(names) else ", or add mmlab's tables: mmlab db init --force"
     return explain(
         database.address.display,
-        "the database holds tables of another program",
+        "the database holds tables of another program, or its mark",
         found=", ".join(names[:5]) + more,
         allowed="a database of mmlab, an empty one, or a file yet to be made",
         next_step=f"name another database with {ADDRESS}{beside}",

@@ -92,6 +92,22 @@ def test_a_database_of_something_else_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("mark", ["application_id", "user_version"])
+def test_a_file_without_tables_that_another_program_marked_is_its_own(
+    tmp_path: Path, mark: str
+) -> None:
+    path = tmp_path / "other.db"
+    with closing(sqlite3.connect(path)) as driver:
+        driver.execute(f"PRAGMA {mark} = 252006673")
+    before = path.read_bytes()
+    for act in (open_store, upgrade):
+        assert f"found: {mark} = 252006673\n" in _refused(act, str(path))
+    assert path.read_bytes() == before
+    assert upgrade(str(path), beside_others=True).backup is not None
+    with open_store(str(path)) as store:
+        assert store.run_statuses() == {}
+
+
 def test_another_programs_file_is_given_tables_when_asked_for(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     with closing(sqlite3.connect(path)) as driver:
