@@ -113,14 +113,14 @@ def shortened(text: str, limit: int = KEPT_BYTES) -> str:
     >>> shortened("a" * 1000, 96)
     'aaaaaaaa [... 984 of 1,000 characters are left out ...] aaaaaaaa'
     """
-    ends = text[:limit], text[-limit:]
+    text = storable(text)
     if len(text) <= limit and len(_utf_8(text)) <= limit:
-        return storable(text)
+        return text
     room = max(0, limit - 80) // 2
-    first = _utf_8(ends[0])[:room].decode(errors="ignore")
-    last = _utf_8(ends[1])[-room or limit :].decode(errors="ignore")
+    first = _utf_8(text[:limit])[:room].decode(errors="ignore")
+    last = _utf_8(text[-limit:])[-room or limit :].decode(errors="ignore")
     count = len(text) - len(first) - len(last)
-    return storable(f"{first} [... {count:,} of {len(text):,} characters are left out ...] {last}")
+    return f"{first} [... {count:,} of {len(text):,} characters are left out ...] {last}"
 
 
 def _utf_8(text: str) -> bytes:
@@ -221,6 +221,15 @@ _OF_WEB = re.compile(r"(\b(?:https?|ftps?)://)[^\s/?#@'\"]+@", re.IGNORECASE)
 _ENCODED = 5
 
 
+#: Tokens by the forms that their services document, so that they are known wherever they stand:
+#: GitHub, GitLab, Hugging Face, AWS, Slack, OpenAI and Anthropic, Google, PyPI, JSON web tokens.
+_TOKEN = re.compile(
+    r"(?<![A-Za-z0-9])(?:gh[pousr]_[A-Za-z0-9]{36}|github_pat_\w{22}|glpat-[\w-]{20}|hf_[A-Za-z0-9]{34}"
+    r"|(?:AKIA|ASIA)[A-Z0-9]{16}(?![A-Za-z0-9])|xox[abprs]-[\w-]{10}|sk-(?=[\w-]{0,40}\d)[\w-]{32}"
+    r"|AIza[\w-]{35}|pypi-AgE[\w-]{20}|eyJ[\w-]{10,200}\.eyJ[\w-]{10})[\w.-]*"
+)
+
+
 def without_passwords(text: str) -> str:
     """A text in which no URL shows its password, and no option that is called so its value.
 
@@ -229,7 +238,8 @@ def without_passwords(text: str) -> str:
     """
     shown = _IN_URL.sub(lambda found: f"{found[1] or found[2]}***@", text)
     shown = _IN_QUERY.sub(r"\1***", _OF_WEB.sub(r"\1***@", shown))
-    return _NAMED.sub(r"\1***", _BARE.sub(r"\1***@", shown))
+    shown = _NAMED.sub(r"\1***", _BARE.sub(r"\1***@", shown))
+    return _TOKEN.sub("***", shown)
 
 
 def shows_password(text: str) -> bool:
@@ -269,6 +279,8 @@ def secret_in(text: str) -> str | None:
                 return "a URL with a password or token in its user part"
             if "?" in word and _IN_QUERY.search(word):
                 return "a URL with a token or key"
+            if _TOKEN.search(word):
+                return "a token of a service"
         if _SET.search(text):
             return "a password"
         before, text = text, unquote(text)

@@ -6,7 +6,7 @@ import re
 import sqlite3
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mmlab.errors import (
@@ -95,15 +95,15 @@ def test_whatever_a_terminal_is_shown_is_on_one_line(text: str) -> None:
     assert len(harmless(f"a{text}", keep="").splitlines()) == 1
 
 
+@example("\0" * 100, 128, 1)
 @given(ANY, st.integers(128, 400), st.integers(1, 9))
 def test_a_shortened_text_fits_and_says_how_much_it_was(text: str, limit: int, times: int) -> None:
     text = text * times
-    kept = shortened(text, limit)
-    size = len(text.encode(errors="backslashreplace"))
-    assert (kept == text) == (size <= limit)
+    kept, whole = shortened(text, limit), storable(text)
+    assert (kept == whole) == (len(whole.encode()) <= limit)
     assert len(kept.encode(errors="backslashreplace")) <= limit
-    if kept != text:
-        assert f" of {len(text):,} characters are left out" in kept
+    if kept != whole:
+        assert f" of {len(whole):,} characters are left out" in kept
 
 
 def test_the_ends_of_a_long_text_are_kept() -> None:

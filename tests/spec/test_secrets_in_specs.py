@@ -38,6 +38,15 @@ SECRETS = [
     f"https://host/data%3Ftoken%3D{CANARY}",
     f"host=h user=me password={CANARY}",
     f"from postgresql://me:{CANARY}@host/db to here",
+    f"ghp_{CANARY}{'a1' * 20}",
+    f"github_pat_{CANARY}{'a1' * 20}",
+    f"the token glpat-{CANARY}{'a1' * 10}, of the group",
+    f"hf_{CANARY}{'aB' * 20}",
+    f"xoxb-12345-{CANARY}",
+    f"sk-proj-{CANARY}{'a1' * 20}",
+    f"AIza{CANARY}{'a1' * 20}",
+    f"pypi-AgE{CANARY}{'a1' * 10}",
+    f"Bearer eyJ{'a1' * 8}.eyJ{'b2' * 8}.{CANARY}",
 ]
 #: Texts that look a little like it.
 PLAIN = [
@@ -50,6 +59,10 @@ PLAIN = [
     "a photo of {label}: 12:30 @ noon",
     "postgresql:///db?service=mine",
     "https://host/search?q=a+b#key=c",
+    "a sk-learn pipeline, sk-something-that-has-no-number-in-it-at-all",
+    "AKIAS, hf_hub_download and ghp_ begin like tokens",
+    "hf_internal_testing/tiny-random-clip",
+    "vit_base_patch16_clip_224.openai",
 ]
 
 
@@ -66,7 +79,16 @@ def test_what_looks_a_little_like_it_is_none(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["postgres://a:" * 80_000, "a." * 500_000, "?" * 10**6, "http://a@" * 100_000, "@:/" * 300_000],
+    [
+        "postgres://a:" * 80_000,
+        "a." * 500_000,
+        "?" * 10**6,
+        "http://a@" * 100_000,
+        "@:/" * 300_000,
+        "-eyJ" * 250_000,
+        "sk-" * 300_000,
+        "-hf_" + "a" * 10**6,
+    ],
 )
 def test_a_crafted_text_takes_no_longer_than_its_length(text: str) -> None:
     began = time.process_time()
