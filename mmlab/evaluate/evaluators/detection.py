@@ -13,6 +13,7 @@ from pydantic import Field
 from mmlab.data.samples import has_boxes
 from mmlab.evaluate.detection import pointing, results
 from mmlab.evaluate.detection.faults import (
+    known_background,
     no_boxes,
     no_pictures,
     too_many_answers,
@@ -169,6 +170,8 @@ class Detection:
             raise too_many_answers(name, len(dataset.labels))
         if self.background and self.zero_shot.combination(subject, name) == "probabilities":
             raise uneven_background(name)
+        if self.background:
+            self._check_background(dataset, name)
         if self.regions == "windows" and subject.readers[key].placeholder.ndim != 3:
             raise no_pictures(name, key)
         if self.regions == "tokens":
@@ -177,6 +180,14 @@ class Detection:
             read_proposals(self.proposals)
         elif self.regions == "proposals" and not isinstance(dataset, Proposing):
             raise no_proposals(name)
+
+    def _check_background(self, dataset: Dataset, name: str) -> None:
+        """Raise SpecError where a background is there twice, or is a prompt of a label."""
+        known = set(self.zero_shot.written(dataset, name).texts(slice(None)))
+        for text in self.background:
+            if text in known:
+                raise known_background(name, text)
+            known.add(text)
 
     @torch.no_grad()
     def __call__(
