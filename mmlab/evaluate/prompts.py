@@ -10,6 +10,7 @@ import io
 import json
 import tomllib
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -129,7 +130,7 @@ def _read_table(path: Path) -> dict[str, Any]:
     try:
         text = io.StringIO(decode_text(read_file(path)), newline=None).read()
         if path.suffix == ".json":
-            table = json.loads(text, object_pairs_hook=_without_repetition)
+            table = json.loads(text, object_pairs_hook=without_repetition)
         else:
             table = tomllib.loads(text)
     except (OSError, RecursionError, ValueError) as error:
@@ -141,11 +142,11 @@ def _read_table(path: Path) -> dict[str, Any]:
     return table
 
 
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The pairs of a JSON object. Raises ValueError where one key is there twice."""
     table = dict(pairs)
     if len(table) < len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
+        repeated = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise ValueError(f"{repeated!r} is there twice")
     return table
 

@@ -141,11 +141,14 @@ def benchmark_figures() -> list[str]:
     helps, rows = result("help")["arms"], result("ranking-rows")["databases"]
     frames, images = result("read-frames")["databases"], result("images-in")["rows"]
     real = next(row for row in result("step")["rows"] if row["size"] == "real")
+    small, large = (each["ratio"] for each in result("regions")["encoders"].values())
     return [
         *(f"{helps[f'{peer} --help']['ratio_to_ours']:.2f}" for peer in ("alembic", "mlflow")),
         *(f"{one['wall_ratio']:.2f} / {one['cpu_ratio']:.2f}" for one in rows.values()),
         *(f"{frames[f'{peer} rankings']['cpu_ratio']:.2f}" for peer in ("sqlite", "postgres")),
         " / ".join(f"{row['ratio']:.2f}" for row in images),
+        f"{small['loop / windows']:.2f}",
+        f"{large['loop / windows']:.2f} / {large['loop, read / windows, read']:.2f}",
         *(f"{result('classifier')[arm]['ratio']:.2f}" for arm in ("classifier", "images")),
         f"{result('zero-shot-measures')['order_measures']['ratio']:.2f}",
         f"{result('features')['ratio']:.1f}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from support.scenes import LABELS, Colours, Plain, Squares, seen, seer
 
 from mmlab.errors import DataError, SpecError
 from mmlab.evaluate import Encoded, encode_split
+from mmlab.evaluate.detection import proposals
 from mmlab.evaluate.detection.boxes import Detections, TrueBoxes
 from mmlab.evaluate.detection.choose import choose_backgrounds, choose_threshold
 from mmlab.evaluate.detection.grid import WINDOWS_AT_ONCE
@@ -91,12 +93,47 @@ def test_proposals_may_come_with_the_dataset() -> None:
     assert found.metrics["AP50:95"] == pytest.approx(1)
 
 
-@pytest.mark.parametrize("text", ["[", "[1]", '{"a": 1}', '{"a": [[0, 0, 0, 1]]}', '{"a": [[1]]}'])
-def test_a_file_that_proposes_no_boxes_is_refused(tmp_path: Path, text: str) -> None:
+BAD_PROPOSALS = {
+    "cut": ("[", "cannot be read"),
+    "list": ("[1]", "no table"),
+    "number": ('{"scene-0": 1}', "no list of boxes"),
+    "empty": ('{"scene-0": [[0, 0, 0, 1]]}', "a box that is none"),
+    "short": ('{"scene-0": [[1]]}', "a box that is none"),
+    "flag": ('{"scene-0": [[0, 0, true, 9]]}', "a box that is none"),
+    "huge": ('{"scene-0": [[0, 0, 1' + "0" * 400 + ", 9]]}", "a box that is none"),
+    "twice": ('{"scene-0": [], "scene-0": [[0, 0, 9, 9]]}', "'scene-0' is there twice"),
+    "others": ('{"a.png": [[0, 0, 9, 9]]}', "boxes for no sample of the split"),
+    "outside": ('{"scene-0": [[0, 0, 9, 9], [100, 100, 140, 120]]}', "box 1: it lies outside"),
+    "shares": ('{"scene-0": [[0.1, 0.1, 0.5, 0.9]]}', "shares of the picture"),
+    "long": (" " * 300, "too long"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_PROPOSALS)
+def test_a_file_that_proposes_no_boxes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    text, fault = BAD_PROPOSALS[name]
     file = tmp_path / "boxes.json"
     file.write_text(text)
-    with pytest.raises(DataError, match=r"boxes\.json"):
+    monkeypatch.setattr(proposals, "FILE_BYTES", 299 if name == "long" else 1000)
+    with pytest.raises(DataError, match=fault) as refused:
         asked(Squares(SCENES), regions="proposals", proposals=file)
+    assert re.search(r"boxes\.json|proposals of sample 'scene-0'", str(refused.value))
+
+
+def test_a_proposal_that_reaches_a_little_over_the_edge_is_cut(tmp_path: Path) -> None:
+    file = tmp_path / "boxes.json"
+    file.write_text(json.dumps({"scene-3": [[96, 96, 128.7, 128.2], [15.5, -0.5, 48, 32]]}))
+    found, _, _ = asked(Squares(SCENES), regions="proposals", proposals=file)
+    assert found.metrics["found@0.5"] == pytest.approx(2 / 5)
+
+
+@pytest.mark.parametrize("text", ["a photo of nothing.", "a photo of red."])
+def test_a_background_that_is_an_answer_already_is_refused(text: str) -> None:
+    with pytest.raises(SpecError, match="is an answer already") as refused:
+        asked(Squares(SCENES), background=["a photo of nothing.", text], choose_background=False)
+    assert repr(text) in str(refused.value)
 
 
 def test_true_boxes_are_zero_shot_of_their_crops() -> None:

@@ -51,6 +51,23 @@ def test_a_window_shows_what_is_in_its_box() -> None:
         assert (window.permute(1, 2, 0).numpy() == expected).all()
 
 
+@pytest.mark.parametrize(("scale", "side", "rim"), [(0.25, 16, 4), (1.0, 64, 2)])
+def test_a_resized_window_is_the_resized_cut_out_but_for_its_rim(
+    scale: float, side: int, rim: int
+) -> None:
+    """Bicubic reaches two pixels far: of the picture's where enlarged, else of the window's."""
+    picture = noise(128, 64)
+    (level,) = Grid(scales=(scale,)).levels(picture.size, (32, 32))
+    for box, window in zip(level.boxes, level.cut(picture), strict=True):
+        corners = tuple(map(int, box))
+        assert box.tolist() == list(corners)  # cut-outs are of whole pixels
+        assert corners[2] - corners[0] == side
+        alone = picture.crop(corners).resize((32, 32), Image.Resampling.BICUBIC)
+        inner = slice(rim, 32 - rim)
+        expected = np.asarray(alone)[inner, inner]
+        assert (window.permute(1, 2, 0).numpy()[inner, inner] == expected).all()
+
+
 def test_bands_of_a_large_picture_have_the_same_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
     picture = noise(61, 47)
     levels = Grid(scales=(0.6, 0.3)).levels(picture.size, (16, 12))

@@ -1,4 +1,4 @@
-"""What a validation split chooses for detection: background prompts, the least score of a box."""
+"""Background prompts and the least score of a box, as a validation split chooses them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,20 @@ import numpy as np
 
 from mmlab.evaluate.detection.boxes import Detections, TrueBoxes
 from mmlab.evaluate.detection.matching import SIZES, match
+from mmlab.evaluate.prompts import Prompts
 
 ANY_SIZE = (SIZES["all"],)
 HALF = np.array([0.5])
+
+
+def with_backgrounds(prompts: Prompts, background: Sequence[str]) -> Prompts:
+    """The prompts of every label, and behind them every background as a label of its own."""
+    if not background:
+        return prompts
+    labels = range(len(prompts.labels))
+    own = [tuple(prompts.texts(slice(label, label + 1))) for label in labels]
+    alone = [(text,) for text in background]
+    return Prompts((*prompts.labels, *background), by_label=(*own, *alone))
 
 
 def choose_backgrounds(count: int, quality: Callable[[Sequence[int]], float]) -> tuple[int, ...]:

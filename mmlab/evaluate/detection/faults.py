@@ -56,3 +56,16 @@ def uneven_background(name: str) -> SpecError:
             next_step="change `combine`, or remove `background`",
         )
     )
+
+
+def known_background(name: str, text: str) -> SpecError:
+    """A background would compete with itself, or with the label that it is a prompt of."""
+    return SpecError(
+        explain(
+            f"evaluate.{name}.background",
+            "a background is an answer already",
+            found=f"{text!r}, which is another background or a label's prompt",
+            allowed="texts that differ from each other and from every prompt",
+            next_step="remove it",
+        )
+    )

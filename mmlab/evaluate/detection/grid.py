@@ -106,7 +106,8 @@ class Level:
         ratio = self.size[1] / self.resized[1]
         box = (0.0, top * ratio, float(self.size[0]), min(bottom * ratio, float(self.size[1])))
         part = picture.resize((self.resized[0], bottom - top), Image.Resampling.BICUBIC, box=box)
-        return torch.from_numpy(np.array(part)).permute(2, 0, 1)
+        # One plane after the other: rows of windows then lie in one piece, to be copied at once.
+        return torch.from_numpy(np.stack([np.asarray(plane) for plane in part.split()]))
 
 
 def in_blocks(windows: Iterator[Tensor]) -> Iterator[Tensor]:

@@ -42,7 +42,7 @@ LevelOption = Annotated[
     _Share, Field(description="tokens: how near to its peak a map must be in a box")
 ]
 BackgroundOption = Annotated[
-    Sequence[Annotated[str, Field(min_length=1)]],
+    Sequence[Annotated[str, Field(pattern=r"\S")]],
     Field(description="whole prompts of nothing, which compete with labels"),
 ]
 ChoiceOption = Annotated[

@@ -20,6 +20,7 @@ from mmlab.evaluate.detection.grid import (
     check_count,
     in_blocks,
 )
+from mmlab.evaluate.detection.proposals import within
 from mmlab.evaluate.detection.scene import cut_out
 from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.plugin import Box, Dense, Features, Placing
@@ -61,8 +62,12 @@ class Windows:
         levels = self.grid.levels(picture.size, self._window)
         check_count(levels, f"dataset: sample {sample!r}")
         boxes = np.concatenate([level.boxes for level in levels])
-        batches = in_blocks(self._inputs(picture, levels))
+        batches = self.batches(picture)
         return Regions(boxes, encode_batches(self.subject, self.key, batches), picture.size)
+
+    def batches(self, picture: Image.Image) -> Iterator[Tensor]:
+        """What the encoder is given: all windows, in batches of at most WINDOWS_AT_ONCE."""
+        return in_blocks(self._inputs(picture, self.grid.levels(picture.size, self._window)))
 
     @cached_property
     def _window(self) -> tuple[int, int]:
@@ -96,8 +101,11 @@ class Proposals:
     boxes: Mapping[str, Sequence[Box]]
 
     def __call__(self, picture: Image.Image, sample: str) -> Regions:
-        """The proposals of a picture; none where nothing is proposed for it."""
-        boxes = self.boxes.get(sample, ())
+        """The proposals of a picture; none where nothing is proposed for it.
+
+        Raises DataError where one lies outside of the picture.
+        """
+        boxes = within(self.boxes.get(sample, ()), picture.size, sample)
         transform = self.subject.readers[self.key].encoder.transform
         inputs = (transform(cut_out(picture, box), False) for box in boxes)
         features = encode_batches(self.subject, self.key, in_blocks(inputs)) if boxes else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mmlab.evaluate.detection.boxes import Detections
+from mmlab.evaluate.detection.boxes import Detections, TrueBoxes
 from mmlab.evaluate.detection.choose import choose_backgrounds, choose_threshold
 from mmlab.evaluate.detection.found import (
     Found,
@@ -17,6 +17,7 @@ from mmlab.evaluate.detection.found import (
     as_piece,
     from_pieces,
 )
+from mmlab.evaluate.detection.held import HeldRegions
 from mmlab.evaluate.detection.metrics import detection_curves
 from mmlab.evaluate.detection.regions import Look
 from mmlab.evaluate.detection.scene import Scenes
@@ -92,12 +93,20 @@ class Search:
     ) -> Choice:
         """The backgrounds that help AP50 most, and the threshold of the best F1, as asked for.
 
-        `always` are the backgrounds where none are chosen. Scores of all regions are held at once
-        where they are.
+        `always` are the backgrounds where none are chosen.
         """
-        truths, chosen = scenes.truths, always
-        if backgrounds:
-            every = [self.scored(scenes, scene) for scene in range(len(scenes))]
+        truths = scenes.truths
+        chosen = self._choose_backgrounds(scenes, truths) if backgrounds else always
+        if not threshold:
+            return Choice(chosen)
+        found = self.find(scenes, "validation", Choice(chosen))[0]
+        return Choice(chosen, choose_threshold(found, truths))
+
+    def _choose_backgrounds(self, scenes: Scenes, truths: TrueBoxes) -> tuple[int, ...]:
+        """Those that raise AP50; the regions are encoded once, and held for every trial."""
+        with HeldRegions() as every:
+            for scene in range(len(scenes)):
+                every.add(self.scored(scenes, scene))
 
             def detections(some: Sequence[int]) -> Detections:
                 pieces = [as_piece(self.read(regions, some)) for regions in every]
@@ -109,8 +118,4 @@ class Search:
                 return float(np.nanmean(values)) if not np.isnan(values).all() else 0.0
 
             count = len(self.answers.prompts.labels) - self.label_count
-            chosen = choose_backgrounds(count, quality)
-        if not threshold:
-            return Choice(chosen)
-        found = self.find(scenes, "validation", Choice(chosen))[0]
-        return Choice(chosen, choose_threshold(found, truths))
+            return choose_backgrounds(count, quality)

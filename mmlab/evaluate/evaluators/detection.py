@@ -10,14 +10,10 @@ from typing import Annotated, ClassVar
 import torch
 from pydantic import Field
 
-from mmlab.data.samples import has_boxes
 from mmlab.evaluate.detection import pointing, results
-from mmlab.evaluate.detection.faults import (
-    no_boxes,
-    no_pictures,
-    too_many_answers,
-    uneven_background,
-)
+from mmlab.evaluate.detection.checks import check_answers, check_regions
+from mmlab.evaluate.detection.choose import with_backgrounds
+from mmlab.evaluate.detection.faults import uneven_background
 from mmlab.evaluate.detection.found import Reading
 from mmlab.evaluate.detection.grid import WINDOWS_AT_ONCE, Grid
 from mmlab.evaluate.detection.metrics import LABEL_METRICS as BOX_LABEL_METRICS
@@ -35,8 +31,8 @@ from mmlab.evaluate.detection.options import (
     StrideOption,
     ThresholdOption,
 )
-from mmlab.evaluate.detection.proposals import find_proposals, no_proposals, read_proposals
-from mmlab.evaluate.detection.regions import Look, Patches, Proposals, Windows, check_patches
+from mmlab.evaluate.detection.proposals import find_proposals
+from mmlab.evaluate.detection.regions import Look, Patches, Proposals, Windows
 from mmlab.evaluate.detection.scene import Crops, Scenes
 from mmlab.evaluate.detection.search import Choice, Search
 from mmlab.evaluate.encode import Encoded, encode_split
@@ -59,11 +55,10 @@ from mmlab.evaluate.label_features import LabelFeatures
 from mmlab.evaluate.label_results import CardsOption, KeptOption
 from mmlab.evaluate.metrics import LABEL_METRICS, METRICS
 from mmlab.evaluate.prompts import Prompts, Template
-from mmlab.evaluate.rank_labels import BLOCK_LABELS
 from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.files import file_sha256
 from mmlab.metric import SHARE, Metric, under
-from mmlab.plugin import Dataset, Proposing
+from mmlab.plugin import Dataset
 from mmlab.records import EvaluationResult
 
 _NAMED = {metric.name for metric in BOX_LABEL_METRICS}
@@ -163,20 +158,10 @@ class Detection:
         """Raise as zero_shot does, and where boxes, patches or proposals lack."""
         self.zero_shot.check(subject, dataset, name)
         key, _ = self.zero_shot.keys(subject, name)
-        if not has_boxes(dataset):
-            raise no_boxes(name)
-        if len(dataset.labels) + len(self.background) > BLOCK_LABELS:
-            raise too_many_answers(name, len(dataset.labels))
+        check_answers(dataset, self.zero_shot.written(dataset, name), self.background, name)
         if self.background and self.zero_shot.combination(subject, name) == "probabilities":
             raise uneven_background(name)
-        if self.regions == "windows" and subject.readers[key].placeholder.ndim != 3:
-            raise no_pictures(name, key)
-        if self.regions == "tokens":
-            check_patches(subject, key, name)
-        if self.regions == "proposals" and self.proposals is not None:
-            read_proposals(self.proposals)
-        elif self.regions == "proposals" and not isinstance(dataset, Proposing):
-            raise no_proposals(name)
+        check_regions(self.regions, self.proposals, subject, key, dataset, name)
 
     @torch.no_grad()
     def __call__(
@@ -280,13 +265,7 @@ class Detection:
 
     def answers(self, dataset: Dataset, name: str) -> Prompts:
         """The prompts of every label, and behind them every background as a label of its own."""
-        written = self.zero_shot.written(dataset, name)
-        if not self.background:
-            return written
-        labels = range(len(written.labels))
-        own = [tuple(written.texts(slice(label, label + 1))) for label in labels]
-        alone = [(text,) for text in self.background]
-        return Prompts((*written.labels, *self.background), by_label=(*own, *alone))
+        return with_backgrounds(self.zero_shot.written(dataset, name), self.background)
 
     def question(
         self, subject: EvaluatedModel, dataset: Dataset, name: str, options: dict[str, object]

@@ -7,45 +7,42 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal, cast
+from typing import Annotated, BinaryIO, cast
 
 import numpy as np
-import polars as pl
 from PIL import Image
 from pydantic import Field
 
-from mmlab.plugin import Added, DataError, Origin, Sample, Source, Split, Survey, explain
-from mmlab_datasets.box_cells import CellBoxes, Form, box_columns
+from mmlab.plugin import Added, Origin, Sample, Source, Split, Survey
+from mmlab_datasets import manifest_options as options
+from mmlab_datasets.box_cells import CellBoxes, box_columns
 from mmlab_datasets.cells import Kind, read_cells
 from mmlab_datasets.columns import (
-    join_groups,
     note_labels,
     read_captions,
     read_ids,
     read_labels,
-    read_splits,
     read_targets,
 )
 from mmlab_datasets.files import absolute_path, file_hashes, has_detours, size_array
-from mmlab_datasets.index import Index
 from mmlab_datasets.index_files import read_index
+from mmlab_datasets.manifest_options import Column, Fraction
+from mmlab_datasets.manifest_rows import (
+    drawn_splits,
+    join_samples,
+    named_modalities,
+    told_splits,
+)
 from mmlab_datasets.media import REPLACE, read_picture
-from mmlab_datasets.rows import JoinedRows, file_keys, plain_path
+from mmlab_datasets.rows import JoinedRows
 from mmlab_datasets.sample_table import Distinct, Row, SampleTable, Stamps
 from mmlab_datasets.several_labels import check_none_label, unknown_labels
 from mmlab_datasets.sound import read_sound
-from mmlab_datasets.splits import draw_distinct
 from mmlab_datasets.texts import Label, Template
 from mmlab_datasets.video import VIDEO_READING, read_video
 
-Column = Annotated[str, Field(min_length=1)]
-Fraction = Annotated[float, Field(ge=0, lt=0.5)]
-
 #: Rows that are made at a time where they are asked for in order.
 BLOCK = 1024
-#: Which files a sample without a group is drawn by: the last of these that it has.
-FILES_RANKED = ("video", "audio", "image")
-MODALITIES = ("image", "text", "audio", "video", "tabular")
 
 
 class Manifest:
@@ -111,16 +108,8 @@ class Manifest:
         validation_fraction: Annotated[Fraction, Field(description="part of the groups")] = 0.1,
         test_fraction: Annotated[Fraction, Field(description="part of the groups")] = 0.1,
         seed: Annotated[int, Field(description="of the drawn splits")] = 0,
-        rows: Annotated[
-            Literal["auto", "samples"],
-            Field(description="auto: rows of one file are one sample; samples: each is one"),
-            Added("auto"),
-        ] = "auto",
-        sample_column: Annotated[
-            Column | None,
-            Field(description="rows of one value are one sample with several captions"),
-            Added(None),
-        ] = None,
+        rows: options.RowsOption = "auto",
+        sample_column: options.SampleColumn = None,
         kinds: Annotated[
             Mapping[Column, Kind],
             Field(description="of tabular columns, where not what their cells say"),
@@ -129,39 +118,24 @@ class Manifest:
         hash_files: Annotated[
             bool, Field(description="read every file, to see changes that keep its size")
         ] = False,
-        box_column: Annotated[
-            Column | None, Field(description="lists of boxes in the image, in pixels"), Added(None)
-        ] = None,
-        box_label_column: Annotated[
-            Column | None, Field(description="lists of a label for each box"), Added(None)
-        ] = None,
-        box_crowd_column: Annotated[
-            Column | None, Field(description="lists: is it a crowd?"), Added(None)
-        ] = None,
-        box_difficult_column: Annotated[
-            Column | None, Field(description="lists: does it not count?"), Added(None)
-        ] = None,
-        box_form: Annotated[
-            Form,
-            Field(description="corners: [x0, y0, x1, y1]; size: [x0, y0, width, height]"),
-            Added("corners"),
-        ] = "corners",
+        box_column: options.BoxColumn = None,
+        box_label_column: options.BoxLabelColumn = None,
+        box_crowd_column: options.BoxCrowdColumn = None,
+        box_difficult_column: options.BoxDifficultColumn = None,
+        box_form: options.BoxForm = "corners",
     ) -> None:
         index, self._folder = read_index(path), path.parent / root
         columns = {"image": image_column, "audio": audio_column, "video": video_column}
         sources = {**columns, "text": text_columns, "tabular": tabular_columns}
-        self.modalities = _modalities(index, sources)
-        joined, files = _join(index, columns, rows, sample_column)
+        self.modalities = named_modalities(index, sources)
+        joined, files = join_samples(index, columns, rows, sample_column)
         ids = read_ids(index, id_column, joined)
         groups = joined.column(group_column, index.texts(group_column)) if group_column else None
         if split_column:
-            splits: Distinct[str] = Distinct.of(
-                joined.column(split_column, read_splits(index, split_column))
-            )
+            splits = told_splits(index, split_column, joined)
         else:
-            named = join_groups(ids, *(files.get(key) for key in FILES_RANKED), groups)
             fractions = {"validation": validation_fraction, "test": test_fraction}
-            splits = draw_distinct(Distinct.of(named), fractions, seed)
+            splits = drawn_splits(ids, files, groups, fractions, seed)
         self.is_multi_label = bool(label_separator) or index.holds_lists(label_column)
         check_none_label(none_label, label_names, is_multi_label=self.is_multi_label)
         self.labels, truths = read_labels(
@@ -318,53 +292,3 @@ class Manifest:
     def open_source(self, index: int, modality: str) -> BinaryIO:
         """The bytes of a file."""
         return open(self._path(self._row(index).files[modality]), "rb")
-
-
-def _join(
-    index: Index, columns: Mapping[str, str | None], rows: str, sample_column: str | None
-) -> tuple[JoinedRows, dict[str, pl.Series]]:
-    """The rows that are one sample, and each sample's files by modality."""
-    cells = {key: index.files(column) for key, column in columns.items() if column}
-    keys = pl.Series([None], dtype=pl.String).new_from_index(0, len(index))
-    if sample_column and rows == "samples":
-        raise _contradiction(sample_column)
-    if sample_column:
-        keys = index.texts(sample_column)
-    elif cells and rows == "auto":
-        keys = file_keys([*cells.values()])
-    (only,) = cells if len(cells) == 1 else ("file",)
-    named = repr(sample_column) if sample_column else only
-    joined = JoinedRows(keys, index.places.of_both, named)
-    return joined, {key: joined.column(columns[key], found, _path) for key, found in cells.items()}
-
-
-def _path(cell: str | None) -> str:
-    return repr(plain_path(cell))
-
-
-def _contradiction(sample_column: str) -> DataError:
-    return DataError(
-        explain(
-            "dataset.rows",
-            "every row is to be a sample, and yet a column says which rows are one",
-            found=f'rows = "samples" and sample_column = {sample_column!r}',
-            allowed="one of the two",
-            next_step="remove one of them",
-        )
-    )
-
-
-def _modalities(index: Index, columns: Mapping[str, str | Sequence[str] | None]) -> tuple[str, ...]:
-    modalities = tuple(key for key in MODALITIES if columns[key])
-    if modalities:
-        return modalities
-    raise DataError(
-        explain(
-            str(index.path),
-            "no column is named that a model could read",
-            found=f"columns {', '.join(map(repr, index.table.columns))}",
-            allowed="at least one of image_column, text_columns, audio_column, video_column, "
-            "tabular_columns",
-            next_step="name the columns in [dataset]",
-        )
-    )
