@@ -18,6 +18,7 @@ from mmlab.cli.output import (
     table,
     verbosity_options,
 )
+from mmlab.cli.plugins_check import check
 from mmlab.errors import UsageError, explain, visible
 
 if TYPE_CHECKING:
@@ -29,9 +30,12 @@ KINDS = ("dataset", "encoder", "fusion", "head", "loss", "optimizer", "schedule"
 WIDTH = 80
 
 
-@click.group(short_help="List the installed components, or show one.")
+@click.group(short_help="List, show and check installed components.")
 def plugins() -> None:
-    """List the installed components, or show one with its options."""
+    """List the installed components, show one with its options, or check that it keeps its word."""
+
+
+plugins.add_command(check)
 
 
 @plugins.command("list")
