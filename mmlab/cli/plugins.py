@@ -19,6 +19,7 @@ from mmlab.cli.output import (
     verbosity_options,
 )
 from mmlab.cli.plugins_check import check
+from mmlab.cli.plugins_new import new
 from mmlab.errors import UsageError, explain, visible
 
 if TYPE_CHECKING:
@@ -30,12 +31,13 @@ KINDS = ("dataset", "encoder", "fusion", "head", "loss", "optimizer", "schedule"
 WIDTH = 80
 
 
-@click.group(short_help="List, show and check installed components.")
+@click.group(short_help="List, show, check and begin plugins.")
 def plugins() -> None:
-    """List the installed components, show one with its options, or check that it keeps its word."""
+    """List the installed components, show one, check some, or begin a plugin of your own."""
 
 
 plugins.add_command(check)
+plugins.add_command(new)
 
 
 @plugins.command("list")
