@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -39,10 +39,10 @@ def check(name: str, given: Sequence[str], as_json: bool) -> None:
         print_json(components=rows)
     else:
         _print(rows)
-    failed = sum(not claim["holds"] for row in rows for claim in row["claims"])
+    failed = sum(not claim["holds"] for row in rows for claim in _claims(row))
     unchecked = [row["name"] for row in rows if row["reason"]]
     if failed or len(unchecked) == len(rows):
-        fault = f"{failed} claims do not hold" if failed else "nothing could be checked"
+        fault = f"claims that do not hold: {failed}" if failed else "nothing could be checked"
         raise PluginError(
             explain(
                 f"plugins check {name}",
@@ -137,6 +137,10 @@ def _check(
     }
 
 
+def _claims(row: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
+    return cast(Sequence[Mapping[str, object]], row["claims"])
+
+
 def _reason(error: Exception) -> str:
     from mmlab.testing import ContractError
 
@@ -147,7 +151,7 @@ def _print(rows: Sequence[Mapping[str, object]]) -> None:
     """A line for each component, and what does not hold under it."""
     out = console(pipe_width=100)
     for row in rows:
-        claims: list[Mapping[str, object]] = row["claims"]  # type: ignore[assignment]  # JSON
+        claims = _claims(row)
         held = sum(bool(claim["holds"]) for claim in claims)
         verdict = row["reason"] or f"{held} of {len(claims)} claims hold"
         out.print(f"{row['kind']} {row['name']}: {verdict}", markup=False)
