@@ -18,6 +18,8 @@ from mmlab.cli.output import (
     table,
     verbosity_options,
 )
+from mmlab.cli.plugins_check import check
+from mmlab.cli.plugins_new import new
 from mmlab.errors import UsageError, explain, visible
 
 if TYPE_CHECKING:
@@ -39,9 +41,13 @@ KINDS = (
 WIDTH = 80
 
 
-@click.group(short_help="List the installed components, or show one.")
+@click.group(short_help="List, show, check and begin plugins.")
 def plugins() -> None:
-    """List the installed components, or show one with its options."""
+    """List the installed components, show one, check some, or begin a plugin of your own."""
+
+
+plugins.add_command(check)
+plugins.add_command(new)
 
 
 @plugins.command("list")

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
-from mmlab.errors import UsageError, explain
+from mmlab.errors import MmlabError, PluginError, UsageError, explain
 from mmlab.hashing import ordered_json
 from mmlab.model.build import InitialWeights
 from mmlab.model.width import with_width
@@ -108,11 +109,42 @@ def plan_of(detail: RunDetail, registry: Registry) -> Plan:
     for key, table in _reading(asked).items():
         if (table["weights"] or {}).get("run"):
             table["weights"]["run"] = _table_of(executed, key)["weights"]["run"]
-    plan = prepare(read_cell(replace(detail.cell, resolved=asked)), registry)
+    try:
+        plan = prepare(read_cell(replace(detail.cell, resolved=asked)), registry)
+    except MmlabError as error:
+        missing = _without_plugins(detail)
+        if missing is None:
+            raise
+        raise missing from error
     option = plan.width_option
     if plan.cell.budget is None or option is None:
         return plan
     return with_width(plan, option, executed["fusion"][option])
+
+
+def _without_plugins(detail: RunDetail) -> PluginError | None:
+    """That a run needs distributions which are not installed any more, if it does."""
+    used = cast(Mapping[str, Mapping[str, object]], detail.provenance.get("plugins") or {})
+    missing = [f"{name}=={about.get('version')}" for name, about in used.items() if _lacks(name)]
+    if not missing:
+        return None
+    return PluginError(
+        explain(
+            f"run {detail.run.run_id}",
+            "it was made with plugins that are not installed; what is stored of it can be read",
+            found=f"nothing of {', '.join(missing)}",
+            allowed="the distributions that its components came from",
+            next_step=f"pip install {' '.join(missing)}",
+        )
+    )
+
+
+def _lacks(distribution: str) -> bool:
+    try:
+        version(distribution)
+    except PackageNotFoundError:
+        return True
+    return False
 
 
 def _resolved(plan: Plan) -> Tables:

@@ -36,6 +36,7 @@ from mmlab.testing.dataset_contents import (
     require_disjoint,
     require_same,
 )
+from mmlab.testing.dataset_elsewhere import check_elsewhere
 from mmlab.testing.dataset_parts import check_outline, check_survey, check_trace, is_texts
 from mmlab.testing.tools import BUILD, OTHER, Factory, ambient, build, check_schema, require
 
@@ -65,6 +66,9 @@ def check_dataset(
     option changes the content; the same content at a second reading from the last sample to the
     first; no values of one split in another; reading that draws, prints and writes nothing.
 
+    A factory that has a name in a module is read in two fresh processes too, of another hash seed
+    and in another folder, which must say the same.
+
     `expected_failed_checks` gives the reason for each claim that may fail, by its name:
     {"disjoint_contents": "published with two equal pictures"}; see `dataset_claims`.
     """
@@ -82,6 +86,7 @@ def dataset_claims(factory: Factory, **options: object) -> list[Claim]:
         Claim("disjoint", "No id is in two splits", case.check_ids),
         Claim("disjoint_contents", "No sample is in two splits", case.check_contents),
         Claim("same_again", "Every reading gives the same", case.check_again),
+        Claim("elsewhere", "Other processes read the same", case.check_elsewhere),
         Claim("revision", "Other content has another revision", case.check_revision),
     ]
 
@@ -132,6 +137,9 @@ class _Case:
         ids = [sample.id for sample in samples]
         require(ids == list(known), "samples must come in the same order every time")
         require_same(ids, [*known.values()], [*map(content, samples)], "at a second reading")
+
+    def check_elsewhere(self) -> None:
+        check_elsewhere(self.factory, self.resolved)
 
     def check_revision(self) -> None:
         check_revision(self.factory, self.resolved, self.datasets["train"])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from mmlab.plugin import Features, SimilarityFusion
+from mmlab.testing.claims import breach
 from mmlab.testing.gradients import require_gradients
 from mmlab.testing.modules import Run, weighted_sum
 from mmlab.testing.tools import (
@@ -25,7 +26,9 @@ from mmlab.testing.tools import (
     require_finite,
     values_of,
     with_values,
+    without_first,
 )
+from mmlab.testing.untouched import untouched
 
 #: Vectors are made so short, for many a division is sound at 0 and explodes beside it.
 SCALES = (0.0, 1e-11, 1e-8, 1e-5)
@@ -47,6 +50,36 @@ def check_zero(fusion: Any, features: Sequence[Features]) -> None:
             is_small = float(gradient.abs().max()) < 1e9
             require(is_small, f"the gradient at {where} must stay below 1e9")
     fusion.zero_grad()
+
+
+def check_untouched(fusion: Any, features: Sequence[Features]) -> None:
+    """Neither `project` nor `fuse` and `score` write to the features that they are given."""
+    for is_training in (False, True):
+        fusion.train(is_training)
+        with torch.no_grad(), ambient(STEP):
+            with untouched("project", {"the features": features}):
+                projected = [fusion.project(i, f) for i, f in enumerate(features)]
+            with untouched("fuse", {"the projected features": projected}):
+                fuse(fusion, projected)
+            with untouched("score", {"the projected features": projected}):
+                score(fusion, projected)
+
+
+def check_absent_values(fusion: Any, features: Sequence[Features]) -> None:
+    """Sample 0 lacks each input, whose values are NaN: nothing that comes out may be NaN."""
+    for position in range(len(features)):
+        with_nan = list(features)
+        with_nan[position] = without_first(features[position], torch.nan)
+        with torch.no_grad():
+            found = run_on(with_nan)(fusion.eval())
+        for name, x in found.items():
+            if not bool(x.isfinite().all()):
+                breach(
+                    "what an absent input holds means nothing, and is not computed with",
+                    "project",
+                    f"{name} is not finite where input {position} is absent and holds NaN",
+                    "`x.masked_fill(~features.present.unsqueeze(-1), 0)`: zero times NaN is NaN",
+                )
 
 
 def check_input_gradients(fusion: Any, features: Sequence[Features]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import cycle, islice
 from typing import Any
 
@@ -12,9 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from mmlab.plugin import Features, Scores, SimilarityFusion, SpecError
+from mmlab.testing.claims import Claim, require_all
 from mmlab.testing.fusion_checks import (
+    check_absent_values,
     check_finite_differences,
     check_input_gradients,
+    check_untouched,
     check_zero,
     fuse,
     join,
@@ -27,6 +31,7 @@ from mmlab.testing.modules import (
     check_evaluation,
     check_gpu,
     check_gradients,
+    check_resumed,
     check_state,
     check_training_draws,
 )
@@ -58,6 +63,7 @@ def check_fusion(
     *,
     token_dims: Sequence[int | None] | None = None,
     outputs: int | None = 5,
+    expected_failed_checks: Mapping[str, str] | None = None,
     **options: object,
 ) -> None:
     """Check a fusion with these options for inputs of these widths.
@@ -72,30 +78,76 @@ def check_fusion(
     all pairs; every combination of missing inputs, all missing included (finite, whatever the
     absent values are, without effect on other samples); masked tokens without effect; zero vectors;
     evaluation without randomness or change; bfloat16 within 5 % of float64; weights through
-    safetensors; ambient randomness only.
+    safetensors; ambient randomness only; nothing that it is given changed in place; no schedule
+    outside its state.
+
+    `expected_failed_checks` gives the reason for each claim that may fail, by its name.
     """
-    resolved = check_schema("fusion", factory, options)
-    case = _Case(factory, resolved, tuple(dims), tuple(token_dims or dims), outputs)
-    fusion = case.make()
-    _check_declarations(fusion)
-    _check_width(case, fusion)
-    _check_counts(case)
-    features = case.features(fusion)
-    run = run_on(features)
-    _check_shapes(fusion, features)
-    check_evaluation(fusion, run)
-    check_training_draws(fusion, run)
-    _check_pairs(fusion, features)
-    _check_order(fusion, features)
-    _check_missing(fusion, features)
-    _check_masked_tokens(fusion, features)
-    check_zero(fusion, features)
-    check_state(fusion, lambda: case.make(OTHER), run)
+    claims = fusion_claims(factory, dims, token_dims=token_dims, outputs=outputs, **options)
+    require_all(claims, expected_failed_checks)
+
+
+def fusion_claims(
+    factory: Factory,
+    dims: Sequence[int] = (8, 6),
+    *,
+    token_dims: Sequence[int | None] | None = None,
+    outputs: int | None = 5,
+    **options: object,
+) -> list[Claim]:
+    """What `check_fusion` checks, each claim with a fusion of its own."""
+    case = _Case(factory, options, tuple(dims), tuple(token_dims or dims), outputs)
+
+    def each(name: str, says: str, check: Callable[[Any, Sequence[Features]], object]) -> Claim:
+        return Claim(name, says, lambda: check(*case.given()))
+
+    return [
+        Claim("options", "Options are described, valid and JSON", lambda: case.resolved),
+        Claim("declarations", "Declarations are known", lambda: _check_declarations(case.make())),
+        Claim("width", "It is made on the meta device", lambda: _check_width(case, case.make())),
+        Claim("input_range", "It joins so many inputs", lambda: _check_counts(case)),
+        each("shapes", "Shapes are as declared", _check_shapes),
+        each("inputs_untouched", "What it is given is only read", check_untouched),
+        each("evaluation", "Evaluation neither draws nor changes", _evaluated),
+        each("training_draws", "Randomness is torch's ambient", _draws),
+        each("resumed", "What changes in training is in its state", _resumed),
+        each("pairs", "All pairs at once are pairs one by one", _check_pairs),
+        each("order", "The order of a batch does not matter", _check_order),
+        each("missing", "Absent inputs have no say", _check_missing),
+        each("masked_tokens", "Masked tokens have no say", _check_masked_tokens),
+        each("zero", "Zero vectors are no special case", check_zero),
+        each("absent_values", "Absent values are not computed with", check_absent_values),
+        each("state", "Weights survive safetensors", case.check_saved),
+        each("bf16", "bfloat16 autocast gives nearly the same", _autocast),
+        each("gradients", "Gradients are finite differences", check_finite_differences),
+        each("parameters", "Every parameter is trained", _parameters),
+        each("input_gradients", "Every input gets a gradient", check_input_gradients),
+        each("gpu", "A GPU gives the same and never waits", _on_gpu),
+    ]
+
+
+def _evaluated(fusion: Any, features: Sequence[Features]) -> None:
+    check_evaluation(fusion, run_on(features))
+
+
+def _draws(fusion: Any, features: Sequence[Features]) -> None:
+    check_training_draws(fusion, run_on(features))
+
+
+def _resumed(fusion: Any, features: Sequence[Features]) -> None:
+    check_resumed(fusion, run_on(features), lambda: None)
+
+
+def _autocast(fusion: Any, features: Sequence[Features]) -> None:
     exact = run_on([map_values(f, Tensor.double) for f in features])
-    check_bf16(fusion, run, ("fused", "forward", "backward"), exact)
-    check_finite_differences(case.make(), features)
+    check_bf16(fusion, run_on(features), ("fused", "forward", "backward"), exact)
+
+
+def _parameters(fusion: Any, features: Sequence[Features]) -> None:
     check_gradients(fusion, run_on([as_leaves(f) for f in features]))
-    check_input_gradients(fusion, features)
+
+
+def _on_gpu(fusion: Any, features: Sequence[Features]) -> None:
     check_gpu(fusion, lambda device: run_on([map_all(f, lambda x: x.to(device)) for f in features]))
 
 
@@ -107,9 +159,21 @@ class _Case:
     token_dims: Sequence[int | None]
     outputs: int | None
 
+    @cached_property
+    def resolved(self) -> dict[str, object]:
+        return check_schema("fusion", self.factory, self.options)
+
+    def given(self) -> tuple[Any, list[Features]]:  # Any: an nn.Module that also keeps a contract
+        """A new fusion, and random features for it."""
+        fusion = self.make()
+        return fusion, self.features(fusion)
+
+    def check_saved(self, fusion: Any, features: Sequence[Features]) -> None:  # Any: as above
+        check_state(fusion, lambda: self.make(OTHER), run_on(features))
+
     def make(self, seed: int = BUILD) -> Any:  # Any: an nn.Module that also keeps a contract
         given = {"dims": self.dims, "token_dims": self.token_dims, "outputs": self.outputs}
-        return build(self.factory, self.options, seed, **given)
+        return build(self.factory, self.resolved, seed, **given)
 
     def of_inputs(self, count: int) -> _Case:
         """The same for another number of inputs, their widths in turn."""
@@ -143,7 +207,7 @@ def _check_declarations(fusion: Any) -> None:
 def _check_width(case: _Case, fusion: Any) -> None:
     """A sweep can count the parameters without allocating them, and set what sets the width."""
     option = getattr(case.factory, "width_option", None)
-    is_known = option is None or option in case.options
+    is_known = option is None or option in case.resolved
     require(is_known, f"`width_option` must name an option or be None, not {option!r}")
     try:
         with torch.device("meta"):

@@ -15,11 +15,11 @@ from mmlab.testing.claims import breach
 _CLAIM = "in float64, gradients must equal finite differences"
 
 
-class _Rounding(TorchDispatchMode):
+class _Rounding(TorchDispatchMode):  # type: ignore[no-untyped-call]  # of torch
     """Counts how often a float64 tensor becomes one of fewer bits."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # of torch
         self.count = 0
 
     def __torch_dispatch__(
@@ -27,8 +27,9 @@ class _Rounding(TorchDispatchMode):
     ) -> Any:  # Any: as torch calls it
         result = function(*args, **(kwargs or {}))
         given = next((x for x in args if isinstance(x, Tensor)), None)
-        is_cast = str(function).startswith("aten._to_copy") and given is not None
-        if is_cast and given.dtype == torch.float64 and result.dtype in _SHORTER:
+        is_double = given is not None and given.dtype == torch.float64
+        is_cast = is_double and str(function).startswith("aten._to_copy")
+        if is_cast and result.dtype in _SHORTER:
             self.count += 1
         return result
 
@@ -37,7 +38,7 @@ _SHORTER = (torch.float32, torch.float16, torch.bfloat16)
 
 
 def require_gradients(
-    method: str, function: Callable[..., object], sources: Sequence[Tensor]
+    method: str, function: Callable[..., Tensor | Sequence[Tensor]], sources: Sequence[Tensor]
 ) -> None:
     """Require that the gradients of a function at float64 tensors are finite differences.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import secrets
 import sys
 import uuid
@@ -537,3 +538,70 @@ def test_other_content_of_an_equal_revision_is_named() -> None:
         check_dataset(OfASize)
     assert "mend: make `revision` a hash" in str(caught.value)
     check_dataset(OfANamedSize)
+
+
+class IdsByHashSeed(Changed):
+    """`hash` of a text is another in every process."""
+
+    def change(self, sample: Sample, index: int) -> Sample:
+        return replace(sample, id=f"{sample.id} {hash(sample.id)}")
+
+
+class OrderOfASet(Changed):
+    def __init__(self, split: Split) -> None:
+        super().__init__(split)
+        self.names = list({f"{split} {index}" for index in range(9)})
+
+    def __len__(self) -> int:
+        return 9
+
+    def change(self, sample: Sample, index: int) -> Sample:
+        return replace(sample, id=self.names[index])
+
+
+class LabelsOfASet(Sound):
+    labels = tuple({"dark", "bright", "grey", "red", "blue"})
+
+
+class RevisionOfTheFolder(Sound):
+    def __init__(self, split: Split) -> None:
+        super().__init__(split)
+        self.revision = f"in {Path.cwd()}"
+
+
+class ValuesOfTheProcess(WithValues):
+    def values(self, values: Mapping[str, object]) -> Mapping[str, object]:
+        return {**values, "text": f"{self.split} in {os.getpid()} of {values['text']}"}
+
+
+class ReadsARelativePath(Sound):
+    def __init__(self, split: Split) -> None:
+        super().__init__(split)
+        self.text = Path("pyproject.toml").read_text("utf-8")
+
+
+class SourcesOfTheFolder(Tracing):
+    def trace(self, index: int) -> Origin:
+        named = Source(str(Path(f"{index}").absolute()), 3)
+        return Origin({"image": named} if index % 2 == 0 else {})
+
+
+@pytest.mark.parametrize(
+    ("defect", "method", "found"),
+    [
+        (IdsByHashSeed, "__getitem__", "ids of the split 'train'"),
+        (OrderOfASet, "__getitem__", "in another order"),
+        (LabelsOfASet, "labels", "`labels` of the split 'train' differs"),
+        (RevisionOfTheFolder, "revision", "in another"),
+        (ValuesOfTheProcess, "__getitem__", "train-0 of the split 'train': its values differ"),
+        (ReadsARelativePath, "__init__", "FileNotFoundError"),
+        (SourcesOfTheFolder, "trace", "the sources of the split 'train' differ"),
+    ],
+)
+def test_what_depends_on_the_process_is_named(defect: type[Sound], method: str, found: str) -> None:
+    with pytest.raises(ContractError, match="is the same in every process") as caught:
+        check_dataset(defect)
+    first, told, mend = str(caught.value).splitlines()
+    assert f"(`{method}`)" in first
+    assert found in told
+    assert "sort what comes from sets" in mend

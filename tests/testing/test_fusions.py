@@ -30,7 +30,7 @@ class Sound(nn.Module):
         self.maps = nn.ModuleList(nn.Linear(width, dim, bias=False) for width in dims)
 
     def project(self, position: int, features: Features) -> Features:
-        values = features.pooled * features.present.unsqueeze(-1)
+        values = features.pooled.masked_fill(~features.present.unsqueeze(-1), 0)
         return replace(features, pooled=self.maps[position](values))
 
     def fuse(self, *features: Features) -> Tensor:
@@ -49,7 +49,8 @@ class SoundSimilarity(nn.Module):
 
     def mean(self, features: Features) -> Tensor:
         weight = (features.mask & features.present[..., None]).unsqueeze(-1)
-        return (features.tokens * weight).sum(-2) / weight.sum(-2).clamp(min=1)
+        tokens = features.tokens.masked_fill(~weight, 0)
+        return tokens.sum(-2) / weight.sum(-2).clamp(min=1)
 
     def project(self, position: int, features: Features) -> Features:
         pooled = F.normalize(self.maps[position](self.mean(features)), dim=-1, eps=1e-6)
@@ -194,7 +195,7 @@ class TrainsItsWeightsTwice(Sound):
     """The right value, with twice the gradient for weights and the right one for inputs."""
 
     def project(self, position: int, features: Features) -> Features:
-        values = features.pooled * features.present.unsqueeze(-1)
+        values = features.pooled.masked_fill(~features.present.unsqueeze(-1), 0)
         weight = self.maps[position].weight
         return replace(features, pooled=F.linear(values, 2 * weight - weight.detach()))
 
@@ -307,3 +308,56 @@ class NormalisesTwice(SoundSimilarity):
 def test_a_gradient_that_explodes_at_zero_is_named() -> None:
     with pytest.raises(ContractError, match="at zero vectors must stay below"):
         check_fusion(NormalisesTwice)
+
+
+class TimesAbsence(Sound):
+    """Zero times what an absent input holds, which may be anything."""
+
+    def project(self, position: int, features: Features) -> Features:
+        values = features.pooled * features.present.unsqueeze(-1)
+        return replace(features, pooled=self.maps[position](values))
+
+
+class RectifiesInPlace(Sound):
+    def project(self, position: int, features: Features) -> Features:
+        with torch.no_grad():
+            features.pooled.relu_()
+        return super().project(position, features)
+
+
+class AddsInPlace(Sound):
+    def fuse(self, *features: Features) -> Tensor:
+        with torch.no_grad():
+            features[0].pooled.add_(1)
+        return super().fuse(*features)
+
+
+@pytest.mark.parametrize(
+    ("defect", "claim", "method", "remedy"),
+    [
+        (TimesAbsence, "input 0 is absent and holds NaN", "project", "masked_fill"),
+        (RectifiesInPlace, "the features changed", "project", "work on a copy"),
+        (AddsInPlace, "the projected features changed", "fuse", "work on a copy"),
+    ],
+)
+def test_a_fault_of_a_fusion_is_told_with_its_remedy(
+    defect: type[Sound], claim: str, method: str, remedy: str
+) -> None:
+    with pytest.raises(ContractError) as caught:
+        check_fusion(defect)
+    first, found, mend = str(caught.value).splitlines()
+    assert f"(`{method}`)" in first
+    assert claim in found
+    assert remedy in mend
+
+
+class Rounds(Sound):
+    def fuse(self, *features: Features) -> Tensor:
+        return super().fuse(*(replace(f, pooled=f.pooled.float()) for f in features))
+
+
+def test_rounding_to_float32_is_told_with_what_to_write() -> None:
+    with pytest.raises(ContractError, match="rounds float64") as caught:
+        check_fusion(Rounds)
+    assert "torch.promote_types(x.dtype, torch.float32)" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 3
