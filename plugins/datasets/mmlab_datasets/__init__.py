@@ -7,6 +7,7 @@ from mmlab.plugin import hookimpl
 def mmlab_datasets() -> dict[str, str]:
     """Names used in TOML, and where the datasets are."""
     return {
+        "alphabet": "mmlab_datasets.alphabet:Alphabet",
         "av_mnist": "mmlab_datasets.av_mnist:AvMnist",
         "benchmark": "mmlab_datasets.published.benchmark:Benchmark",
         "captions": "mmlab_datasets.captions:Captions",
