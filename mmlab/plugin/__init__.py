@@ -17,7 +17,7 @@ computes in place of its distribution's version. A subclass is another component
 Components are `torch.nn.Module`s (datasets are not); anything that must survive in a checkpoint is
 a parameter, a buffer or the extra state of the module. Plugins draw randomness from torch's ambient
 generator and never seed it. Importing this module does not import torch. `Box`, `Boxes`,
-`Placement`, `Condition` and `Generator` are imported when first used: few experiments have them.
+`Placement` and `Generator` are imported when first used: few experiments have them.
 """
 
 from importlib import import_module
@@ -90,6 +90,7 @@ from mmlab.plugin.hooks import hookspec as hookspec
 from mmlab.plugin.values import GENERATED as GENERATED
 from mmlab.plugin.values import Batch as Batch
 from mmlab.plugin.values import Calibration as Calibration
+from mmlab.plugin.values import Condition as Condition
 from mmlab.plugin.values import Features as Features
 from mmlab.plugin.values import Generation as Generation
 from mmlab.plugin.values import Origin as Origin
@@ -194,7 +195,6 @@ _LAZY = {
     "Box": "boxes",
     "Boxes": "boxes",
     "Placement": "boxes",
-    "Condition": "generation",
     "Generator": "generation",
 }
 
@@ -202,7 +202,6 @@ if TYPE_CHECKING:
     from mmlab.plugin.boxes import Box as Box
     from mmlab.plugin.boxes import Boxes as Boxes
     from mmlab.plugin.boxes import Placement as Placement
-    from mmlab.plugin.generation import Condition as Condition
     from mmlab.plugin.generation import Generator as Generator
 else:
 

@@ -1,45 +1,17 @@
 """The contract of generators: what is generated under which condition (diffusion, flow matching).
 
-Plugins import both names from `mmlab.plugin`. Nothing here imports torch.
+Plugins import it from `mmlab.plugin`. Nothing here imports torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from mmlab.plugin.values import Features
+from mmlab.plugin.values import Condition
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-@dataclass(frozen=True)
-class Condition:
-    """What a sample is generated from.
-
-    `inputs` are the features of the fusion's inputs in its order, `fused` is the fusion's vector
-    (B, dim), None where it gives none. `present` (B,) is False where there is no condition: what
-    the other fields hold there means nothing. In a sample with a condition some inputs may be
-    absent, as their own `present` says.
-    """
-
-    inputs: tuple[Features, ...]
-    fused: Tensor | None
-    present: Tensor
-
-    def map(self, change: Callable[[Tensor], Tensor]) -> Condition:
-        """The condition with every tensor changed."""
-        fused = None if self.fused is None else change(self.fused)
-        inputs = tuple(features.map(change) for features in self.inputs)
-        return Condition(inputs, fused, change(self.present))
-
-    def absent(self) -> Condition:
-        """No condition for any sample, as classifier-free guidance asks for."""
-        none = self.present & False
-        inputs = tuple(replace(f, present=f.present & False) for f in self.inputs)
-        return Condition(inputs, self.fused, none)
 
 
 class Generator(Protocol):

@@ -6,7 +6,7 @@ Plugins import them from `mmlab.plugin`. Nothing here imports torch.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, cast
 
 from mmlab.errors import PluginError, explain
@@ -176,6 +176,33 @@ class Features:
 
 
 @dataclass(frozen=True)
+class Condition:
+    """What a sample is generated from.
+
+    `inputs` are the features of the fusion's inputs in its order, `fused` is the fusion's vector
+    (B, dim), None where it gives none. `present` (B,) is False where there is no condition: what
+    the other fields hold there means nothing. In a sample with a condition some inputs may be
+    absent, as their own `present` says.
+    """
+
+    inputs: tuple[Features, ...]
+    fused: Tensor | None
+    present: Tensor
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Condition:
+        """The condition with every tensor changed."""
+        fused = None if self.fused is None else change(self.fused)
+        inputs = tuple(features.map(change) for features in self.inputs)
+        return Condition(inputs, fused, change(self.present))
+
+    def absent(self) -> Condition:
+        """No condition for any sample, as classifier-free guidance asks for."""
+        none = self.present & False
+        inputs = tuple(replace(f, present=f.present & False) for f in self.inputs)
+        return Condition(inputs, self.fused, none)
+
+
+@dataclass(frozen=True)
 class Scores:
     """Similarity of A rows with B columns, both (A, B), higher is more alike.
 
@@ -214,6 +241,10 @@ class Similarity(Protocol):
 
 class Generation(Protocol):
     """A generator under the condition of a batch, computed when asked for."""
+
+    @property
+    def condition(self) -> Condition:
+        """What it generates from, by which samples can be made, too."""
 
     def terms(self, batch: Batch) -> Mapping[str, Tensor]:
         """Named means over the batch's targets that are there; "loss" is to be minimised.

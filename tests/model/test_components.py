@@ -23,6 +23,7 @@ from support.every_component import (
     READ_FROM_FILES,
     TEXTS,
     around_fusion,
+    around_generator,
     around_loss,
     data_for,
     encoder_tables,
@@ -159,7 +160,23 @@ def test_a_head_starts_alike_whatever_stands_beside_it(cell: Cells, name: str) -
     assert_equal(first.model.head, second.model.head)
 
 
-@pytest.mark.parametrize("name", sorted(first_party("loss")))
+@pytest.mark.parametrize("name", sorted(first_party("generator")))
+def test_a_generator_starts_alike_whatever_stands_beside_it(cell: Cells, name: str) -> None:
+    _, table, loss = around_generator(name)
+    inputs = CONCAT + 'inputs = ["image", "text"]\n'
+    first = cell(PAIR, inputs, table, loss)
+    more = {"text": TEXTS, "extra": DRAWING + 'modality = "audio"\n', "image": PICTURES}
+    second = cell(more, inputs, LINEAR, table, LABELS, SECOND_LOSS, loss)
+    assert first.model.generator is not None
+    assert second.model.generator is not None
+    assert_equal(first.model.generator, second.model.generator)
+    assert_equal(first.model.fusion, second.model.fusion)
+    other = cell(PAIR, inputs, table, loss, seed=1).model.generator
+    assert other is not None
+    assert differing(first.model.generator, other)
+
+
+@pytest.mark.parametrize("name", sorted(first_party("loss") - {"generation"}))
 def test_a_loss_starts_alike_whatever_stands_beside_it(cell: Cells, name: str) -> None:
     data = data_for(name)
     *_, loss = around_loss(name)

@@ -114,8 +114,8 @@ class DiT(nn.Module):
         sequence, mask = self._with_tokens(patches, condition)
         for block in self.blocks:
             sequence = block(sequence, control, mask)
-        clean: Tensor = self.out(self.norm(sequence[:, : patches.shape[1]]))
-        return self._whole(clean)
+        predicted: Tensor = self.out(self.norm(sequence[:, : patches.shape[1]]))
+        return self._whole(predicted)
 
     def _with_tokens(self, patches: Tensor, condition: Condition) -> tuple[Tensor, Tensor]:
         """The sequence (B, N, dim), and which of it may be attended to, (B, 1, 1, N)."""
@@ -140,7 +140,7 @@ class DiT(nn.Module):
         (a, b, c), (t, h, w) = self.grid, self.patch
         parted = patches.view(len(patches), a, b, c, self.shape[0], t, h, w)
         whole = parted.permute(0, 4, 1, 5, 2, 6, 3, 7)
-        return whole.reshape(-1, *self.shape)
+        return whole.reshape(len(patches), *self.shape)
 
 
 class _Block(nn.Module):
@@ -162,7 +162,8 @@ class _Block(nn.Module):
         scale, shift, gate, scale_2, shift_2, gate_2 = self.control(control)[:, None].chunk(6, -1)
         x = x + gate * self._attention(self.first(x) * (1 + scale) + shift, mask)
         inner = functional.gelu(self.up(self.second(x) * (1 + scale_2) + shift_2))
-        return x + gate_2 * self.down(inner)
+        result: Tensor = x + gate_2 * self.down(inner)
+        return result
 
     def _attention(self, x: Tensor, mask: Tensor) -> Tensor:
         size, count, dim = x.shape
