@@ -95,7 +95,11 @@ def told_apart(
     measured, count = measure_rows(rows, clusters), len(rows)
     if _no_standing(measured, clusters, scale) is not None:
         return np.zeros((count, count), dtype=np.bool_)
-    found = compare_rows(measured, scale)
+    return beats_of(compare_rows(measured, scale))
+
+
+def beats_of(found: Comparison) -> Flags:
+    """The same as `told_apart`, of rows whose differences and draws are known."""
     _, quantile = _compared_with_best(found)
     return np.asarray(found.difference > quantile * found.error)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from mmlab.report.compare.questions import Question
 from mmlab.report.compare.sides import find_sides
 from mmlab.report.compare.tables import sections, summary
 from mmlab.report.compare.verdicts import Verdict
+from mmlab.report.pictures.comparison import comparison_pictures
 from mmlab.report.render.compared import facts_of, to_markdown, write_comparison
 from mmlab.statistics.differences import paired_difference
 from mmlab.statistics.digits import decimals_of
@@ -38,6 +39,7 @@ def plant(
     *,
     experiment: str = "emoji",
     wrong: int = 2,
+    costs: Mapping[str, object] | None = None,
     **given: object,
 ) -> list[str]:
     """Runs of a recipe that gets about this share right: the same samples easy for all recipes."""
@@ -47,7 +49,8 @@ def plant(
         shaken = np.random.default_rng([seed, len(cell)]).normal(0, 0.02, COUNT)
         ranks = np.where(easy + shaken < share, 1, wrong).tolist()
         result = ranked(ranks, **given)  # type: ignore[arg-type]
-        ids.append(record(store, result, experiment=experiment, cell=cell, seed=seed))
+        names = {"experiment": experiment, "cell": cell}
+        ids.append(record(store, result, seed=seed, summary=costs, **names))
     return ids
 
 
@@ -264,8 +267,8 @@ def test_json_has_all_of_it(sqlite_store: Store) -> None:
     plant(sqlite_store, "good", 0.9)
     found = compare(sqlite_store, ["emoji"], with_details=True)
     facts = facts_of(found)
-    told = {"summary", "sides", "verdicts", "ranks", "published", "changes", "details", "left_out"}
-    assert set(facts) == told
+    told = {"summary", "sides", "verdicts", "ranks", "trade_offs", "published", "changes"}
+    assert set(facts) == told | {"details", "left_out"}
     assert summary(found) == facts["summary"]
     json.dumps(facts)
 
@@ -342,6 +345,74 @@ def test_three_sides_have_limits_that_hold_together_and_ranks(store: Store) -> N
     assert "95%, all together" in text
     assert "tied for first: 2 of 4" in text
     assert "| good | 1-2\\* | 1-2\\* | 1-2\\* |" in text
+
+
+def plant_costs(store: Store, spent: Mapping[str, tuple[float, int]]) -> None:
+    """Cells of these shares right and parameters, with three seeds."""
+    for cell, (share, parameters) in spent.items():
+        plant(store, cell, share, costs={"parameters": parameters, "seconds": 5.0})
+
+
+SPENT = {"base": (0.6, 10), "good": (0.9, 30), "same": (0.6, 20), "dear": (0.3, 40)}
+
+
+def test_many_sides_have_a_pareto_front_of_quality_against_each_cost(store: Store) -> None:
+    plant_costs(store, SPENT)
+    found = compare(store, ["emoji"])
+    (one,) = found.trade_offs
+    assert one.sides == tuple(SPENT)
+    assert [costs["parameters"] for costs in one.costs] == [10, 30, 20, 40]
+    assert one.fronts == {"parameters": ("base", "good")}  # all take as long: no front of time
+    for verdict, value in zip(found.verdicts, one.values[1:], strict=True):
+        assert value.value == pytest.approx(verdict.mean)
+        assert value.low is not None
+        assert value.high is not None
+        assert value.low < value.value < value.high
+    rows = {row[0]: row for one in sections(found)[2:3] for row in one.rows}
+    assert [rows[side][2] for side in SPENT] == ["10*", "30*", "20", "40"]
+    assert not compare(store, ["emoji:base", "emoji:good"]).trade_offs
+
+
+def test_groups_hold_the_sides_that_are_not_told_apart(store: Store) -> None:
+    plant_costs(store, SPENT)
+    (ranks,) = compare(store, ["emoji"]).ranks
+    assert [ranks.sides[place] for place in ranks.order] in (
+        ["good", "base", "same", "dear"],
+        ["good", "same", "base", "dear"],
+    )
+    assert [sorted(group) for group in ranks.groups] == [["base", "same"]]
+    assert ranks.over == "120 samples, 3 seeds each"
+
+
+def test_ranks_and_costs_of_many_sides_are_in_every_form(
+    sqlite_store: Store, tmp_path: Path
+) -> None:
+    plant_costs(sqlite_store, SPENT)
+    found = compare(sqlite_store, ["emoji"])
+    for ending in ("html", "md", "json"):
+        write_comparison(found, tmp_path / f"found.{ending}")
+    page = (tmp_path / "found.html").read_text()
+    assert "What is told apart · zero_shot · test · top1" in page
+    assert "top1 against parameters · zero_shot · test · top1" in page
+    assert "top1 against time" not in page
+    assert "not told apart:" in page
+    assert "### Quality against cost: zero\\_shot" in (tmp_path / "found.md").read_text()
+    facts = json.loads((tmp_path / "found.json").read_text())
+    (one,) = facts["trade_offs"]
+    assert one["fronts"] == {"parameters": ["base", "good"]}
+    assert one["sides"][1]["costs"] == {"parameters": 30, "time": 5}
+    assert [sorted(group) for group in facts["ranks"][0]["groups"]] == [["base", "same"]]
+
+
+def test_ranks_over_datasets_have_groups_and_a_picture(sqlite_store: Store) -> None:
+    for cell, share in {"base": 0.6, "good": 0.9, "best": 0.9, "bad": 0.3}.items():
+        plant_suite(sqlite_store, cell, share)
+    found = compare(sqlite_store, ["emoji"])
+    over = found.ranks[-1]
+    assert [sorted(group) for group in over.groups] == [["best", "good"]]
+    assert over.over == "2 datasets, 240 samples, 3 seeds each"
+    titles = [picture.title for picture in comparison_pictures(found)]
+    assert titles[2] == "What is told apart · vtab · mean over 2 datasets · test · top1"
 
 
 def test_a_difference_that_holds_alone_and_not_beside_others_is_not_called_real() -> None:

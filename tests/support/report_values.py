@@ -48,6 +48,7 @@ def record(
     seed: int = 0,
     curve: Sequence[float] = (),
     rerun: bool = False,
+    summary: Mapping[str, object] | None = None,
 ) -> str:
     """A done run with one curve, mostly with one evaluation; its id."""
     run = store.submit(identity(experiment, cell, seed), rerun=rerun)
@@ -56,7 +57,7 @@ def record(
     points = [MetricPoint("train/loss", 10 * step, value) for step, value in enumerate(curve)]
     store.record_points(claim, points)
     hashes = {result.name: f"evaluation-{run.run_id}-{result.name}" for result in results}
-    store.finish(claim, list(results), hashes)
+    store.finish(claim, list(results), hashes, summary=summary)
     return run.run_id
 
 

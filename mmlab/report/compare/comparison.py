@@ -7,22 +7,18 @@ Published figures have no answers; they are told beside the verdicts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mmlab.report.compare.changes import Change, find_changes
 from mmlab.report.compare.labels import Details, read_details
 from mmlab.report.compare.published import Published, find_published
-from mmlab.report.compare.questions import Answers, Question, find_questions, read_answers
+from mmlab.report.compare.questions import Question, find_questions, read_answers
+from mmlab.report.compare.ranks import Ranks, find_ranks
 from mmlab.report.compare.sides import Side, find_sides
-from mmlab.report.compare.suites import (
-    SuiteAnswers,
-    find_suites,
-    judge_suite,
-    stand_of_suite,
-)
-from mmlab.report.compare.verdicts import Verdict, adjusted, judge, stand, with_needs
-from mmlab.statistics.standing import Standing
+from mmlab.report.compare.suites import find_suites, judge_suite
+from mmlab.report.compare.tradeoffs import TradeOff, find_trade_offs
+from mmlab.report.compare.verdicts import Verdict, adjusted, judge, with_needs
 from mmlab.store import Store
 
 
@@ -31,10 +27,10 @@ class Comparison:
     """Sides beside the first of them, the baseline, question by question.
 
     `verdicts` are ordered by question, then by side; those of means over datasets come last.
-    `details` has what lies behind one of them, by its place, where they were asked for. `ranks` are
-    those of three sides and more. `dropped` counts samples by question that not all sides have a
-    value of; `left_out` are the sides that were asked nothing that the first was, and `lacking`
-    says of a suite which sides have no mean, and why.
+    `details` has what lies behind one of them, by its place, where they were asked for. `ranks` and
+    `trade_offs` of quality against cost are those of three sides and more. `dropped` counts samples
+    by question that not all sides have a value of; `left_out` are the sides that were asked nothing
+    that the first was, and `lacking` says of a suite which sides have no mean, and why.
     """
 
     sides: tuple[Side, ...]
@@ -46,6 +42,7 @@ class Comparison:
     lacking: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     ranks: tuple[Ranks, ...] = ()
     published: tuple[Published, ...] = ()
+    trade_offs: tuple[TradeOff, ...] = ()
 
     @property
     def has_regression(self) -> bool:
@@ -98,28 +95,10 @@ def compare(
             for one in suites
             if one.lacking
         },
-        tuple(_ranks(answers, suites, shown)),
+        tuple(find_ranks(answers, suites, shown)),
         tuple(published),
+        tuple(find_trade_offs(store, sides, answers, suites)),
     )
-
-
-@dataclass(frozen=True)
-class Ranks:
-    """The standing of all sides that answered a question, in their order."""
-
-    question: str
-    sides: tuple[str, ...]
-    standing: Standing
-
-
-def _ranks(
-    answers: Sequence[Answers], suites: Sequence[SuiteAnswers], names: Sequence[str]
-) -> Iterator[Ranks]:
-    found = [(one.question, stand(one)) for one in answers]
-    found += [(one.question, stand_of_suite(one)) for one in suites]
-    for question, standing in found:
-        if standing is not None:
-            yield Ranks(question.name, tuple(names[place] for place in question.places), standing)
 
 
 def _is_asked(place: int, questions: Sequence[Question]) -> bool:

@@ -13,14 +13,23 @@ from mmlab.metric import OF_SUITE, SHARE
 from mmlab.report.compare.questions import Answers, Question
 from mmlab.report.compare.verdicts import Verdict, limits_of
 from mmlab.report.suites import MAIN, mean_condition
+from mmlab.statistics.estimates import Estimate
 from mmlab.statistics.pairs import chance_to_be_better
-from mmlab.statistics.standing import JointDifference, Standing
+from mmlab.statistics.standing import Flags, JointDifference, Standing, beats_of
 from mmlab.statistics.suite_differences import (
+    compare_suites,
     suite_difference,
     suite_joint_differences,
     suite_standing,
 )
-from mmlab.statistics.suites import OnDataset, measure_dataset
+from mmlab.statistics.suites import (
+    OnDataset,
+    board_suite_scatter,
+    estimate_suite,
+    joined_parts,
+    measure_dataset,
+    suite_parts,
+)
 from mmlab.store import Store, views
 from mmlab.store.bulk import among
 
@@ -159,3 +168,16 @@ def stand_of_suite(found: SuiteAnswers) -> Standing | None:
         return None
     standing = suite_standing(found.rows)
     return None if standing.reason else standing
+
+
+def suite_beats(found: SuiteAnswers) -> Flags:
+    """Which side's mean is shown to beat which, where `stand_of_suite` has a standing."""
+    return beats_of(compare_suites(found.rows))
+
+
+def estimates_of_suite(found: SuiteAnswers) -> list[Estimate]:
+    """The mean over datasets of each side that has one, with its interval."""
+    if not found.rows:
+        return []
+    scatter = board_suite_scatter(joined_parts([suite_parts(row) for row in found.rows]))
+    return [estimate_suite(row, scatter) for row in found.rows]

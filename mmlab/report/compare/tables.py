@@ -9,7 +9,7 @@ from mmlab.metric import SHARE
 from mmlab.report.boards.words import counted, listed
 from mmlab.report.boards.words import number as plain_number
 from mmlab.report.compare.changes import Change
-from mmlab.report.compare.comparison import Comparison, Ranks
+from mmlab.report.compare.comparison import Comparison
 from mmlab.report.compare.details import Section, by_dataset, by_label, by_sample
 from mmlab.report.compare.numbers import (
     difference_text,
@@ -21,7 +21,9 @@ from mmlab.report.compare.numbers import (
     signed,
 )
 from mmlab.report.compare.published import Published
+from mmlab.report.compare.ranks import Ranks
 from mmlab.report.compare.sides import Side
+from mmlab.report.compare.tradeoff_tables import trade_off_section
 from mmlab.report.compare.verdicts import Verdict
 from mmlab.statistics.differences import Difference
 from mmlab.statistics.planning import MOST_CLUSTERS, MOST_SEEDS, Needed
@@ -33,7 +35,7 @@ _MOST_SIDES = 4
 
 
 def sections(comparison: Comparison, by: By | None = None) -> list[Section]:
-    """The verdicts, ranks, published figures, what lies behind the verdicts, and what differs.
+    """The verdicts, ranks, costs, published figures, what lies behind the verdicts, what differs.
 
     With `by` that alone of what lies behind them; without, all that was read of it.
     """
@@ -42,6 +44,7 @@ def sections(comparison: Comparison, by: By | None = None) -> list[Section]:
     return [
         *boards,
         *_ranks(comparison.ranks),
+        *map(trade_off_section, comparison.trade_offs),
         *map(_published, comparison.published),
         *_behind(comparison, by),
         _changes(comparison.sides, comparison.changes),

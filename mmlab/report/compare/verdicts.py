@@ -9,6 +9,7 @@ from typing import Literal
 from mmlab.report.compare.questions import Answers, Question
 from mmlab.statistics.crossed import measure, stacked
 from mmlab.statistics.differences import TOO_FEW_DIFFERENCES, Difference, paired_difference
+from mmlab.statistics.estimates import Array, Scale
 from mmlab.statistics.multiple import holm
 from mmlab.statistics.pairs import (
     chance_to_be_better,
@@ -25,10 +26,12 @@ from mmlab.statistics.planning import (
     smallest_detectable,
 )
 from mmlab.statistics.standing import (
+    Flags,
     JointDifference,
     Standing,
     joint_differences,
     rank_groups,
+    told_apart,
 )
 from mmlab.statistics.variance import SeedScatter, board_scatter
 
@@ -114,12 +117,22 @@ def stand(answers: Answers) -> Standing | None:
     """The ranks of all sides that answered, where there are more than two."""
     if len(answers.values) < 3:
         return None
-    is_higher = answers.question.better == "higher"
-    # Minus a share is no share.
-    scale, sign = (answers.scale, 1) if is_higher else ("unbounded", -1)
-    rows = [sign * one for one in answers.values]
+    rows, scale = _higher_better(answers)
     found = rank_groups(rows, answers.clusters, scale=scale)
     return None if found.reason else found
+
+
+def beats_of(answers: Answers) -> Flags:
+    """Which side is shown to beat which: as `mmlab.statistics.standing.told_apart`."""
+    rows, scale = _higher_better(answers)
+    return told_apart(rows, answers.clusters, scale=scale)
+
+
+def _higher_better(answers: Answers) -> tuple[list[Array], Scale]:
+    """The values, of which the higher are better; minus a share is no share."""
+    if answers.question.better == "higher":
+        return list(answers.values), answers.scale
+    return [-one for one in answers.values], "unbounded"
 
 
 def scatter_of(answers: Answers) -> SeedScatter | None:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from statistics import median
 
 import polars as pl
 from markupsafe import Markup
 
 from mmlab.report.boards.words import figure_text
+from mmlab.report.costs import COSTS, Cost, pareto_front
 from mmlab.report.pictures.axes import (
     Axis,
     Frame,
@@ -34,22 +33,6 @@ _NAME_WIDTH = 150.0
 
 
 @dataclass(frozen=True)
-class Cost:
-    """One kind of cost: its name, as files and titles call it, and its axis."""
-
-    name: str
-    axis: str
-
-
-COSTS = (
-    Cost("parameters", "parameters of the whole model"),
-    Cost("FLOPs", "FLOPs of a sample, forward"),
-    Cost("time", "seconds of training"),
-    Cost("memory", "peak memory, bytes"),
-)
-
-
-@dataclass(frozen=True)
 class Mark:
     """A recipe at its cost; `told` is its value with the interval."""
 
@@ -59,48 +42,6 @@ class Mark:
     low: float | None
     high: float | None
     told: str
-
-
-def read_costs(runs: pl.DataFrame) -> dict[Key, dict[str, float]]:
-    """Of each group of `done_runs` the costs that were measured: the median over its runs.
-
-    The first run on a machine takes longer than those behind it, so it is no mean.
-    """
-    found: dict[Key, dict[str, list[float]]] = {}
-    for experiment, group, summary in runs.select("experiment", "group_hash", "summary").rows():
-        of_group = found.setdefault((experiment, group), {})
-        for name, value in _costs(json.loads(summary or "{}")):
-            of_group.setdefault(name, []).append(value)
-    return {key: {n: median(v) for n, v in costs.items()} for key, costs in found.items()}
-
-
-# A summary is JSON.
-def _costs(summary: Mapping[str, object]) -> Iterator[tuple[str, float]]:
-    flops = summary.get("flops_per_sample")
-    values = {
-        "parameters": summary.get("parameters"),
-        "FLOPs": sum(flops.values()) if isinstance(flops, dict) else None,
-        "time": summary.get("seconds"),
-        "memory": summary.get("peak_memory_bytes"),
-    }
-    return ((k, float(v)) for k, v in values.items() if isinstance(v, int | float) and v > 0)
-
-
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Pareto front: places of the points (cost, goodness) that none beats, in the order of cost.
-
-    A point beats another that is worse in one of both, and better in none. Equal ones both stay.
-    """
-    order = sorted(range(len(points)), key=lambda place: (points[place][0], -points[place][1]))
-    front: list[int] = []
-    for place in order:
-        if (
-            not front
-            or points[place][1] > points[front[-1]][1]
-            or points[place] == points[front[-1]]
-        ):
-            front.append(place)
-    return front
 
 
 def cost_pictures(
@@ -122,12 +63,13 @@ def cost_pictures(
                 ends = row["mean"], row["low"], row["high"]
                 marks.append(Mark(names[key], value, *ends, figure_text(row)))
         if len({mark.cost for mark in marks}) > 1:
-            yield _picture(marks, cost, metric, unit, title, 1 if better == "higher" else -1)
+            yield cost_picture(marks, cost, metric, unit, title, 1 if better == "higher" else -1)
 
 
-def _picture(
+def cost_picture(
     marks: Sequence[Mark], cost: Cost, metric: str, unit: str, title: str, sign: int
 ) -> Picture:
+    """The recipes of a comparison at one cost; `sign` is minus one where less is better."""
     front = pareto_front([(mark.cost, sign * mark.value) for mark in marks])
     is_front = set(front)
     shown = [marks[place] for place in front]

@@ -13,9 +13,10 @@ from mmlab.metric import LEADERBOARD
 from mmlab.report.boards.robustness import robustness_parts
 from mmlab.report.boards.words import comparison_label, counted
 from mmlab.report.contents import Contents, read_contents
+from mmlab.report.costs import read_costs
 from mmlab.report.frames import Runs, curve_metrics, done_runs, drawn_curves
 from mmlab.report.leaderboard import comparisons, leaders, main_metric
-from mmlab.report.pictures.cost import cost_pictures, read_costs
+from mmlab.report.pictures.cost import cost_pictures
 from mmlab.report.pictures.curves import CHARTS, curve_pictures, ordered_quantities, quantity_of
 from mmlab.report.pictures.drawing import COLOURS
 from mmlab.report.pictures.evaluations import (

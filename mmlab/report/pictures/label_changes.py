@@ -15,19 +15,19 @@ from mmlab.report.pictures.axes import draw_axes, x_axis
 from mmlab.report.pictures.charts import padded
 from mmlab.report.pictures.drawing import element, hover, joined
 from mmlab.report.pictures.lists import WIDTH, draw_list, height, list_frame
-from mmlab.report.pictures.picture import Picture, file_name, named_apart
+from mmlab.report.pictures.picture import Picture, file_name
 
 #: Labels drawn: those that fell most and those that rose most, so many of each.
 SHOWN = 10
 
 
-def comparison_pictures(comparison: Comparison) -> list[Picture]:
+def label_changes_pictures(comparison: Comparison) -> list[Picture]:
     """The changes of labels behind each verdict whose details were asked for."""
     found = (
         label_changes_picture(details.labels, comparison.verdicts[place])
         for place, details in comparison.details.items()
     )
-    return named_apart(picture for picture in found if picture is not None)
+    return [picture for picture in found if picture is not None]
 
 
 def label_changes_picture(changes: Sequence[LabelChange], verdict: Verdict) -> Picture | None:

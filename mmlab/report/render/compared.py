@@ -17,6 +17,7 @@ from mmlab.report.compare.comparison import Comparison
 from mmlab.report.compare.details import Section
 from mmlab.report.compare.labels import Details
 from mmlab.report.compare.tables import By, sections, summary
+from mmlab.report.compare.tradeoffs import TradeOff
 from mmlab.report.compare.verdicts import Verdict
 from mmlab.report.render.files import markdown_row, plain
 
@@ -38,7 +39,7 @@ def draw_section(section: Section) -> Group:
 
 
 def facts_of(comparison: Comparison) -> dict[str, object]:
-    """All of a comparison as plain values: `verdicts`, `sides`, `ranks`, `changes`, `details`."""
+    """All of a comparison as plain values: `verdicts`, `sides`, `ranks`, `trade_offs` and so on."""
     return {
         "summary": summary(comparison),
         "sides": [asdict(side) for side in comparison.sides],
@@ -48,6 +49,7 @@ def facts_of(comparison: Comparison) -> dict[str, object]:
             {"verdict": place, **_of_details(found)} for place, found in comparison.details.items()
         ],
         "ranks": [asdict(one) for one in comparison.ranks],
+        "trade_offs": [_trade_off(one) for one in comparison.trade_offs],
         "published": [asdict(one) for one in comparison.published],
         "left_out": {
             "sides": comparison.left_out,
@@ -78,7 +80,7 @@ def write_comparison(comparison: Comparison, path: Path, by: By | None = None) -
 
 def _content(comparison: Comparison, ending: str, by: By | None) -> str:
     if ending == "html":
-        from mmlab.report.pictures.label_changes import comparison_pictures
+        from mmlab.report.pictures.comparison import comparison_pictures
         from mmlab.report.render.html import render_comparison
 
         pictures = comparison_pictures(comparison)
@@ -107,6 +109,17 @@ def _verdict(verdict: Verdict) -> dict[str, object]:
     question = {k: v for k, v in asdict(verdict.question).items() if k != "evaluations"}
     told = {k: v for k, v in asdict(verdict).items() if k != "question"}
     return {**question, **told, "verdict": verdict.word, "is_real": verdict.is_real}
+
+
+def _trade_off(found: TradeOff) -> dict[str, object]:
+    told = ("value", "low", "high", "covers", "reason")
+    rows = zip(found.sides, found.values, found.costs, strict=True)
+    sides = [
+        {"side": side, **{name: getattr(value, name) for name in told}, "costs": dict(costs)}
+        for side, value, costs in rows
+    ]
+    kept = {name: getattr(found, name) for name in ("question", "metric", "unit", "better")}
+    return {**kept, "sides": sides, "fronts": dict(found.fronts)}
 
 
 def _of_details(found: Details) -> dict[str, object]:

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.svg import Drawn, at, outside, overlaps, told
 
-from mmlab.report.pictures.cost import cost_pictures, pareto_front, read_costs
+from mmlab.report.costs import pareto_front, read_costs
+from mmlab.report.pictures.cost import cost_pictures
 
 POINT = st.tuples(st.integers(0, 6), st.integers(0, 6))
 
