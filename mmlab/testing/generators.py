@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from mmlab.plugin import Condition, Features
-from mmlab.testing.encoders import examples
+from mmlab.testing.encoder_parts import examples
 from mmlab.testing.modules import (
     Run,
     check_evaluation,
