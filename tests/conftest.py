@@ -34,6 +34,11 @@ for number in (signal.SIGINT, signal.SIGHUP):
 os.environ.pop("COLUMNS", None)
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores: tests of processes wait much of their time."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[URL]:
     """The URL of a running server; skips where there is none, but fails in CI."""
