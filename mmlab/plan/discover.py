@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import inspect
 import json
+import logging
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import Distribution, EntryPoint, PackageNotFoundError, distributions
+from threading import Timer
 from typing import Any
 
 import pluggy
@@ -26,6 +29,10 @@ HOOKS: Mapping[str, str] = {
     "dataset": "mmlab_datasets",
     "generator": "mmlab_generators",
 }
+
+logger = logging.getLogger(__name__)
+#: How long an import may take before it is told whose it is.
+PATIENCE_SECONDS = 5.0
 
 _NAME_LINE = re.compile(r"^name:[ \t]*(\S+)[ \t]*$", re.IGNORECASE | re.MULTILINE)
 _NAME = re.compile(r"\w[\w.-]*\Z")
@@ -128,12 +135,28 @@ def load(offer: Offer) -> Loaded:
     try:
         if offer.point is None:
             raise HookError("entry_points.txt cannot be read")
-        plugin = offer.point.load()
+        with announced(f"{offer.distribution} {offer.version}"):
+            plugin = offer.point.load()
         return Loaded(offer, tuple(_ask(plugin, f"{offer.distribution}:{offer.entry_point}")))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may fail in any way while loading
         return Loaded(offer, error=error)
+
+
+@contextmanager
+def announced(who: str) -> Iterator[None]:
+    """Say whose import takes long, while it does: a silent half minute looks like a hang."""
+    after = PATIENCE_SECONDS
+    message = f"still importing {who}, after {after:g} s"
+    timer = Timer(after, logger.warning, [message])
+    timer.daemon = True  # an import that never ends keeps no process alive
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # so that no process is forked beside a thread
 
 
 def _ask(plugin: object, name: str) -> Iterator[tuple[str, str, str]]:

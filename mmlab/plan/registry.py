@@ -17,7 +17,7 @@ from typing import Any, Literal
 from mmlab import __version__
 from mmlab.errors import PluginError, explain, message_of, traceback_of
 from mmlab.files import file_sha256
-from mmlab.plan.discover import Loaded, find_offers, is_editable, load
+from mmlab.plan.discover import Loaded, announced, find_offers, is_editable, load
 from mmlab.spec.faults import nearest
 
 _REASON_CHARACTERS = 300
@@ -200,7 +200,8 @@ def _import(entry: ComponentEntry) -> Callable[..., Any]:
     """The factory that a component's target names."""
     module, _, attribute = entry.target.partition(":")
     try:
-        found: Any = import_module(module)
+        with announced(f"{entry.target} of {entry.distribution} {entry.version}"):
+            found: Any = import_module(module)
         for name in attribute.split("."):
             found = getattr(found, name)
     except KeyboardInterrupt:

@@ -287,3 +287,16 @@ def test_every_component_of_ours_says_what_it_computes_by_a_number() -> None:
     assert len(ours) > 60
     for entry in ours:
         assert numerics_of(entry, registry.resolve(entry.kind, entry.name)) is not None, entry
+
+
+def test_an_import_that_takes_long_is_announced_while_it_does(
+    install: Install, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("mmlab.plan.discover.PATIENCE_SECONDS", 0.05)
+    site = install("acme-slow", version="0.3")
+    (site / "acme_slow" / "parts.py").write_text(f"import time\ntime.sleep(0.5)\n{PARTS}")
+    registry = Registry.discover()
+    caplog.clear()
+    registry.resolve("fusion", "acme_slow")
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["still importing acme_slow.parts:Blend of acme-slow 0.3, after 0.05 s"]
