@@ -70,6 +70,8 @@ def compare(
     from mmlab.report.compare.comparison import compare as compare_sides
     from mmlab.store import open_store
 
+    if out is not None:
+        _check(out)
     with open_store(db) as store:
         needs_details = by in ("label", "sample") or as_json or out is not None
         found = compare_sides(store, sides, metric=metric, force=force, with_details=needs_details)
@@ -102,6 +104,13 @@ def _facts(found: Comparison) -> dict[str, object]:
     from mmlab.report.render.compared import facts_of
 
     return facts_of(found)
+
+
+def _check(out: Path) -> None:
+    """Refuse an unknown format before anything is compared, which takes its time."""
+    from mmlab.report.render.compared import format_of
+
+    format_of(out)
 
 
 def _write(found: Comparison, out: Path, by: By | None) -> None:

@@ -262,6 +262,13 @@ def test_the_command_is_a_gate_that_noise_does_not_close(
     assert code("emoji:base", "emoji:none", *gate) == 2
 
 
+def test_an_unknown_format_is_refused_before_anything_is_compared(sqlite_url: str) -> None:
+    ask = ["compare", "no", "such", "--out", "found.pdf", "--db", sqlite_url]
+    done = CliRunner().invoke(main, ask)
+    assert done.exit_code == 2
+    assert "found.pdf: no such format of comparisons" in done.output
+
+
 def test_json_has_all_of_it(sqlite_store: Store) -> None:
     plant(sqlite_store, "base", 0.6)
     plant(sqlite_store, "good", 0.9)

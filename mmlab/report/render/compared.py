@@ -64,6 +64,11 @@ def write_comparison(comparison: Comparison, path: Path, by: By | None = None) -
 
     `by` is as `mmlab.report.compare.tables.sections` has it; JSON has everything.
     """
+    write_whole(path, _content(comparison, format_of(path), by).encode(), "comparison")
+
+
+def format_of(path: Path) -> str:
+    """The format that a file's ending names, one of FORMATS. UsageError for an unknown one."""
     ending = path.suffix.lower().removeprefix(".")
     if ending not in FORMATS:
         raise UsageError(
@@ -75,7 +80,7 @@ def write_comparison(comparison: Comparison, path: Path, by: By | None = None) -
                 next_step="name a file that ends in one of these",
             )
         )
-    write_whole(path, _content(comparison, ending, by).encode(), "comparison")
+    return ending
 
 
 def _content(comparison: Comparison, ending: str, by: By | None) -> str:
