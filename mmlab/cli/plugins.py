@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from mmlab.plan.registry import ComponentEntry, PluginFailure, Registry
 
 
-KINDS = ("dataset", "encoder", "fusion", "head", "loss", "optimizer", "schedule", "evaluator")
+KINDS = (
+    "dataset",
+    "encoder",
+    "fusion",
+    "head",
+    "loss",
+    "optimizer",
+    "schedule",
+    "evaluator",
+    "metric",
+)
 #: Columns of what these commands write where no terminal says how many there are.
 WIDTH = 80
 

@@ -24,6 +24,7 @@ HOOKS: Mapping[str, str] = {
     "fusion": "mmlab_fusions",
     "loss": "mmlab_losses",
     "dataset": "mmlab_datasets",
+    "metric": "mmlab_metrics",
 }
 
 _NAME_LINE = re.compile(r"^name:[ \t]*(\S+)[ \t]*$", re.IGNORECASE | re.MULTILINE)

@@ -16,8 +16,9 @@ its author raises when the same options give other numbers: it then identifies w
 computes in place of its distribution's version. A subclass is another component with its own.
 Components are `torch.nn.Module`s (datasets are not); anything that must survive in a checkpoint is
 a parameter, a buffer or the extra state of the module. Plugins draw randomness from torch's ambient
-generator and never seed it. Importing this module does not import torch. `Box`, `Boxes` and
-`Placement` are imported when first used: few experiments have boxes.
+generator and never seed it. Importing this module does not import torch. `Box`, `Boxes`,
+`Placement`, `LabelMetric` and `ScoredSamples` are imported when first used: few experiments have
+boxes or metrics of a plugin.
 """
 
 from importlib import import_module
@@ -101,16 +102,24 @@ from mmlab.plugin.values import Survey as Survey
 from mmlab.plugin.values import Vocabulary as Vocabulary
 from mmlab.plugin.values import normalize as normalize
 
-_LAZY = frozenset({"Box", "Boxes", "Placement"})
+_LAZY = {
+    "Box": "boxes",
+    "Boxes": "boxes",
+    "Placement": "boxes",
+    "LabelMetric": "metrics",
+    "ScoredSamples": "metrics",
+}
 
 if TYPE_CHECKING:
     from mmlab.plugin.boxes import Box as Box
     from mmlab.plugin.boxes import Boxes as Boxes
     from mmlab.plugin.boxes import Placement as Placement
+    from mmlab.plugin.metrics import LabelMetric as LabelMetric
+    from mmlab.plugin.metrics import ScoredSamples as ScoredSamples
 else:
 
     def __getattr__(name: str) -> object:
-        """What concerns boxes, imported on first use (PEP 562)."""
+        """What concerns boxes or metrics, imported on first use (PEP 562)."""
         if name not in _LAZY:
             raise AttributeError(f"module 'mmlab.plugin' has no attribute {name!r}")
-        return getattr(import_module("mmlab.plugin.boxes"), name)
+        return getattr(import_module(f"mmlab.plugin.{_LAZY[name]}"), name)

@@ -108,6 +108,7 @@ SUPPLIED: Mapping[str, frozenset[str]] = {
     "dataset": frozenset({"split"}),
     "head": frozenset({"dim", "outputs"}),
     "evaluator": frozenset(),
+    "metric": frozenset(),
     "optimizer": frozenset({"groups", "lr", "matrices"}),
     "schedule": frozenset({"lr", "total_steps", "warmup_steps"}),
 }

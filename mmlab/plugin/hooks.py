@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pluggy
 
 GROUP = "mmlab"
-KINDS = ("encoder", "fusion", "loss", "dataset")
+KINDS = ("encoder", "fusion", "loss", "dataset", "metric")
 
 
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -15,7 +15,7 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 
 class Hooks:
-    """The four hooks. Each returns names and entry-point strings, so calling it imports nothing."""
+    """The hooks. Each returns names and entry-point strings, so calling it imports nothing."""
 
     @hookspec
     def mmlab_encoders(self) -> Mapping[str, str]:
@@ -35,4 +35,9 @@ class Hooks:
     @hookspec
     def mmlab_datasets(self) -> Mapping[str, str]:
         """Datasets: factories of `Dataset`."""
+        raise NotImplementedError
+
+    @hookspec
+    def mmlab_metrics(self) -> Mapping[str, str]:
+        """Metrics of labels that evaluations name: factories of `LabelMetric`."""
         raise NotImplementedError

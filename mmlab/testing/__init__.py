@@ -14,4 +14,5 @@ from mmlab.testing.datasets import check_dataset as check_dataset
 from mmlab.testing.encoders import check_encoder as check_encoder
 from mmlab.testing.fusions import check_fusion as check_fusion
 from mmlab.testing.losses import check_loss as check_loss
+from mmlab.testing.metrics import check_metric as check_metric
 from mmlab.testing.tools import ContractError as ContractError
