@@ -36,6 +36,7 @@ KINDS = (
     "optimizer",
     "schedule",
     "evaluator",
+    "metric",
 )
 #: Columns of what these commands write where no terminal says how many there are.
 WIDTH = 80

@@ -10,13 +10,13 @@ import hashlib
 import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from mmlab.data.samples import groups_of
@@ -26,10 +26,30 @@ from mmlab.evaluate.evaluator import ProtocolQuestion, make_protocol
 from mmlab.evaluate.metrics import count_confusions, measure, measure_labels, measure_reliability
 from mmlab.evaluate.ranked import RankedLabels, TrueLabels
 from mmlab.evaluate.subject import EvaluatedModel, check_features
-from mmlab.plugin import Dataset
+from mmlab.metric import Metric
+from mmlab.plan.component import Part
+from mmlab.plan.content import whole
+from mmlab.plugin import Added, Calibration, Dataset, Nested
 from mmlab.records import EvaluationResult, Rankings, SampleResults, WantedPictures
 
 KeptOption = Annotated[int, Field(ge=1, le=1000, description="labels kept per sample")]
+
+
+class MetricTable(BaseModel):
+    """A table of `metrics`: a metric, and its options."""
+
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+
+    use: Annotated[str, Field(min_length=1, description="name of an installed metric")]
+
+
+#: What the factory is given are parts, as of every option that lists components.
+MetricsOption = Annotated[
+    Sequence[MetricTable],
+    Nested("metric"),
+    Field(max_length=100, description="metrics of plugins, each a table of use and its options"),
+    Added([]),
+]
 
 
 @dataclass(frozen=True)
@@ -73,6 +93,39 @@ def make_result(labelling: Labelling, truths: TrueLabels, ranked: RankedLabels) 
         ),
         scores=ranked.matrix,
     )
+
+
+def with_asked(
+    result: EvaluationResult,
+    asked: Sequence[Part],
+    labelling: Labelling,
+    ranked: RankedLabels,
+    calibration: Calibration,
+) -> EvaluationResult:
+    """The result with the metrics that the evaluation asks for; raises as `measure_asked`."""
+    if not asked:
+        return result
+    from mmlab.evaluate.asked_metrics import measure_asked, scored_samples  # for few evaluations
+
+    truths = labelling.encoded.known_truths(labelling.indexes)
+    samples = scored_samples(labelling.encoded, labelling.indexes, truths, ranked, calibration)
+    found = measure_asked(asked, samples, result.metrics, labelling.name)
+    return replace(result, metrics={**result.metrics, **found})
+
+
+def check_metrics(
+    asked: Sequence[Part], own: Sequence[Metric], dataset: Dataset, name: str
+) -> None:
+    """Raise SpecError or DataError for metrics that cannot be asked for here."""
+    if asked:
+        from mmlab.evaluate.asked_metrics import check_asked  # as above
+
+        check_asked(asked, own, dataset, name)
+
+
+def protocol_of(asked: Sequence[Part]) -> dict[str, object]:
+    """What of the metrics asked for is part of the protocol; nothing where there are none."""
+    return {"metrics": [whole(part.content()) for part in asked]} if asked else {}
 
 
 def _sample_results(

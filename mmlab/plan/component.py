@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,16 +103,24 @@ class Resolved:
     def metrics(self) -> tuple[Metric, ...]:
         """What a loss or an evaluator declares of its metrics; nothing where it declares none.
 
-        Every loss has a scalar "loss", which is minimised. Raises PluginError for anything but
-        declarations, and for a "loss" that is better high.
+        Behind those of an evaluator stand those of the metrics that its options list. Every loss
+        has a scalar "loss", which is minimised. Raises PluginError for anything but declarations,
+        and for a "loss" that is better high.
         """
         declared = self._declared("metrics")
         if self.entry.kind != "loss":
-            return declared
+            return tuple(dict.fromkeys([*declared, *self._asked_metrics()]))
         found = find(declared, LOSS.name)
         if found is not None and found[1].better != LOSS.better:
             raise self._breach('its scalar "loss" is minimised', found[1], 'better = "lower"')
         return declared if found else (LOSS, *declared)
+
+    def _asked_metrics(self) -> Iterator[Metric]:
+        """What the metrics declare that an evaluator's option `metrics` lists."""
+        asked = self.options.get("metrics") if self.entry.kind == "evaluator" else None
+        for part in asked if isinstance(asked, Sequence) else ():
+            if isinstance(part, Part):
+                yield from part.found.metrics
 
     @property
     def label_metrics(self) -> tuple[Metric, ...]:

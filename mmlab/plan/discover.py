@@ -28,6 +28,7 @@ HOOKS: Mapping[str, str] = {
     "loss": "mmlab_losses",
     "dataset": "mmlab_datasets",
     "generator": "mmlab_generators",
+    "metric": "mmlab_metrics",
 }
 
 logger = logging.getLogger(__name__)

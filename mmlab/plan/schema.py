@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmlab.errors import PluginError
-from mmlab.plan.options import cleaned, json_schema
+from mmlab.plan.options import cleaned, json_schema, nested_options
 from mmlab.plan.registry import ComponentEntry, Registry
 from mmlab.spec import (
     Component,
@@ -36,6 +36,7 @@ TABLES: Mapping[str, type[Component]] = {
     "generator": GeneratorTable,
     "head": Component,
     "loss": LossTable,
+    "metric": Component,
     "optimizer": Component,
     "schedule": Component,
 }
@@ -138,6 +139,9 @@ def _component(entry: ComponentEntry, registry: Registry, own: Json) -> Json:
     except PluginError as error:
         return {name: {"description": str(error), "properties": own}}
     about = (inspect.getdoc(factory) or "").partition("\n\n")[0]
+    for key, nested in nested_options(factory).items():
+        if TABLES[nested.kind] is Component:  # one of no keys but `use` and its options
+            options["properties"][key]["items"] = _reference(nested.kind)
     table = {
         "type": "object",
         "description": about.replace("\n", " "),

@@ -17,7 +17,8 @@ computes in place of its distribution's version. A subclass is another component
 Components are `torch.nn.Module`s (datasets are not); anything that must survive in a checkpoint is
 a parameter, a buffer or the extra state of the module. Plugins draw randomness from torch's ambient
 generator and never seed it. Importing this module does not import torch. `Box`, `Boxes`,
-`Placement` and `Generator` are imported when first used: few experiments have them.
+`Placement`, `Generator`, `LabelMetric` and `ScoredSamples` are imported when first used: few
+experiments have them.
 """
 
 from importlib import import_module
@@ -137,6 +138,7 @@ __all__ = [
     "Generator",
     "Hooks",
     "Inquiring",
+    "LabelMetric",
     "Loss",
     "Measured",
     "Metric",
@@ -155,6 +157,7 @@ __all__ = [
     "Published",
     "ReadTogether",
     "Sample",
+    "ScoredSamples",
     "Scores",
     "Scratch",
     "Sectioned",
@@ -196,6 +199,8 @@ _LAZY = {
     "Boxes": "boxes",
     "Placement": "boxes",
     "Generator": "generation",
+    "LabelMetric": "metrics",
+    "ScoredSamples": "metrics",
 }
 
 if TYPE_CHECKING:
@@ -203,10 +208,12 @@ if TYPE_CHECKING:
     from mmlab.plugin.boxes import Boxes as Boxes
     from mmlab.plugin.boxes import Placement as Placement
     from mmlab.plugin.generation import Generator as Generator
+    from mmlab.plugin.metrics import LabelMetric as LabelMetric
+    from mmlab.plugin.metrics import ScoredSamples as ScoredSamples
 else:
 
     def __getattr__(name: str) -> object:
-        """What concerns boxes or generation, imported on first use (PEP 562)."""
+        """What concerns boxes, generation or metrics, imported on first use (PEP 562)."""
         if name not in _LAZY:
             raise AttributeError(f"module 'mmlab.plugin' has no attribute {name!r}")
         return getattr(import_module(f"mmlab.plugin.{_LAZY[name]}"), name)

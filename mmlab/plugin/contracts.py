@@ -109,6 +109,7 @@ SUPPLIED: Mapping[str, frozenset[str]] = {
     "head": frozenset({"dim", "outputs"}),
     "generator": frozenset({"dims", "token_dims", "fused", "modality"}),
     "evaluator": frozenset(),
+    "metric": frozenset(),
     "optimizer": frozenset({"groups", "lr", "matrices"}),
     "schedule": frozenset({"lr", "total_steps", "warmup_steps"}),
 }

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pluggy
 
 GROUP = "mmlab"
-KINDS = ("encoder", "fusion", "loss", "dataset", "generator")
+KINDS = ("encoder", "fusion", "loss", "dataset", "generator", "metric")
 
 
 hookspec = pluggy.HookspecMarker(GROUP)
@@ -40,4 +40,9 @@ class Hooks:
     @hookspec
     def mmlab_generators(self) -> Mapping[str, str]:
         """Conditional generators of pictures or videos: factories of `Generator`."""
+        raise NotImplementedError
+
+    @hookspec
+    def mmlab_metrics(self) -> Mapping[str, str]:
+        """Metrics of labels that evaluations name: factories of `LabelMetric`."""
         raise NotImplementedError

@@ -23,6 +23,7 @@ from mmlab.testing.fusions import fusion_claims as fusion_claims
 from mmlab.testing.generators import check_generator as check_generator
 from mmlab.testing.losses import check_loss as check_loss
 from mmlab.testing.losses import loss_claims as loss_claims
+from mmlab.testing.metrics import check_metric as check_metric
 from mmlab.testing.pytest_claims import parametrize_with_claims as parametrize_with_claims
 from mmlab.testing.tools import ContractError as ContractError
 
@@ -34,6 +35,7 @@ __all__ = [
     "check_fusion",
     "check_generator",
     "check_loss",
+    "check_metric",
     "dataset_claims",
     "encoder_claims",
     "fusion_claims",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.strange import SOURCE
 
-from mmlab.testing import check_dataset, check_encoder, check_fusion, check_loss
+from mmlab.testing import check_dataset, check_encoder, check_fusion, check_loss, check_metric
 
 
 def component(module: str, name: str) -> Any:  # Any: what the module holds
@@ -37,3 +37,7 @@ def test_the_fusion_keeps_the_contract() -> None:
 @pytest.mark.slow
 def test_the_loss_keeps_the_contract() -> None:
     check_loss(component("hinge", "Hinge"))
+
+
+def test_the_metric_keeps_the_contract() -> None:
+    check_metric(component("margin", "Margin"))

@@ -114,3 +114,13 @@ def test_an_installation_without_plugins_has_a_schema() -> None:
     schema = spec_schema(Registry([], []))
     Draft202012Validator.check_schema(schema)
     assert set(TABLES) <= set(schema["$defs"])
+
+
+def test_metrics_of_an_evaluation_are_closed_tables_of_their_own() -> None:
+    definitions = spec_schema(Registry.discover(BUILTINS))["$defs"]
+    for name in ("classification", "zero_shot"):
+        own = definitions[f"evaluator.{name}"]["properties"]["metrics"]
+        assert own["items"] == {"$ref": "#/$defs/metric"}
+    assert set(definitions["metric.hits"]["properties"]) == {"use", "k"}
+    assert definitions["metric.hits"]["additionalProperties"] is False
+    assert {"brier", "hits"} <= set(definitions["metric"]["properties"]["use"]["enum"])

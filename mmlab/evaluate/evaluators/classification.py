@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 
@@ -15,15 +15,20 @@ from mmlab.evaluate.label_results import (
     CardsOption,
     KeptOption,
     Labelling,
+    MetricsOption,
+    check_metrics,
     have_any_input,
     make_result,
     predict,
+    protocol_of,
+    with_asked,
 )
 from mmlab.evaluate.metrics import LABEL_METRICS, METRICS
 from mmlab.evaluate.rank_labels import rank_labels
 from mmlab.evaluate.ranked import LabelScores, RankedLabels, TrueLabels
 from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.metric import Metric
+from mmlab.plan.component import Part
 from mmlab.plugin import Calibration, Dataset
 from mmlab.records import EvaluationResult
 
@@ -48,9 +53,11 @@ class Classification:
         *,
         k: KeptOption = 5,
         cards: CardsOption = 24,
+        metrics: MetricsOption = (),
     ) -> None:
         self.k = k
         self.cards = cards
+        self.asked = cast(Sequence[Part], metrics)
 
     def check(self, subject: EvaluatedModel, dataset: Dataset, name: str) -> None:
         """Raise SpecError without a head, DataError without labels."""
@@ -58,6 +65,7 @@ class Classification:
             raise needs_prediction(name)
         if not dataset.labels:
             raise no_labels(name)
+        check_metrics(self.asked, self.metrics, dataset, name)
 
     @torch.no_grad()
     def __call__(
@@ -74,11 +82,14 @@ class Classification:
         question = self.ask(encoded.dataset)
         described = subject.describe(subject.model.inputs, calibration)
         labelling = Labelling(name, question, encoded, indexes, described, self.cards)
-        return [make_result(labelling, truths, ranked)]
+        result = make_result(labelling, truths, ranked)
+        return [with_asked(result, self.asked, labelling, ranked, calibration)]
 
     def ask(self, dataset: Dataset) -> ProtocolQuestion:
         """What is asked, of whatever model."""
-        return ProtocolQuestion("classification", self.version, {}, dataset.labels)
+        return ProtocolQuestion(
+            "classification", self.version, protocol_of(self.asked), dataset.labels
+        )
 
 
 def head_calibration(*, is_multi_label: bool) -> Calibration:

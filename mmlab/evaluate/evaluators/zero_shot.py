@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
@@ -29,12 +29,22 @@ from mmlab.evaluate.label_features import (
     mean_scores,
     mean_sigmoids,
 )
-from mmlab.evaluate.label_results import CardsOption, KeptOption, Labelling, make_result
+from mmlab.evaluate.label_results import (
+    CardsOption,
+    KeptOption,
+    Labelling,
+    MetricsOption,
+    check_metrics,
+    make_result,
+    protocol_of,
+    with_asked,
+)
 from mmlab.evaluate.metrics import LABEL_METRICS, METRICS
 from mmlab.evaluate.prompts import PLACEHOLDER, Prompts, Template, read_prompts, tell_apart
 from mmlab.evaluate.ranked import LabelScores, RankedLabels, TrueLabels
 from mmlab.evaluate.subject import EvaluatedModel
 from mmlab.metric import Metric
+from mmlab.plan.component import Part
 from mmlab.plugin import Calibration, Dataset, Features
 from mmlab.records import EvaluationResult
 
@@ -99,6 +109,7 @@ class ZeroShot:
             bool, Field(description="keep all scores as a file, (samples, labels) float16")
         ] = False,
         cards: CardsOption = 24,
+        metrics: MetricsOption = (),
     ) -> None:
         if templates is not None and prompts_file is not None:
             raise templates_and_file()
@@ -111,6 +122,7 @@ class ZeroShot:
         self.k = k
         self.keep_scores = keep_scores
         self.cards = cards
+        self.asked = cast(Sequence[Part], metrics)
 
     def check(self, subject: EvaluatedModel, dataset: Dataset, name: str) -> None:
         """Raise SpecError or DataError for what the model or the dataset lacks.
@@ -131,6 +143,7 @@ class ZeroShot:
         if subject.modality(queries) not in dataset.modalities:
             raise lacks_modality(name, subject.modality(queries), dataset.modalities)
         check_told_apart(subject, key, prompts, f"evaluate.{name}")
+        check_metrics(self.asked, self.metrics, dataset, name)
 
     @torch.no_grad()
     def __call__(
@@ -153,7 +166,9 @@ class ZeroShot:
         described = subject.describe((queries, prompts), self.calibration(subject, name))
         described["combine"] = combine
         labelling = Labelling(name, question, encoded, indexes, described, self.cards)
-        return [make_result(labelling, truths, found)]
+        meaning = meaning_of(combine, self.calibration(subject, name))
+        result = make_result(labelling, truths, found)
+        return [with_asked(result, self.asked, labelling, found, meaning)]
 
     def rank(
         self,
@@ -232,6 +247,7 @@ class ZeroShot:
             options["combine"] = combine
         if written.by_label is not None:
             options["prompts_sha256"] = written.identity
+        options |= protocol_of(self.asked)
         templates, names = written.templates, prompt_names(dataset)
         if not templates or names == dataset.labels:
             names = ()

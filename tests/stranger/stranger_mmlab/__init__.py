@@ -25,3 +25,9 @@ def mmlab_losses() -> dict[str, str]:
 def mmlab_datasets() -> dict[str, str]:
     """Names used in TOML -> where the datasets are."""
     return {"shapes": "stranger_mmlab.shapes:Shapes"}
+
+
+@hookimpl
+def mmlab_metrics() -> dict[str, str]:
+    """Names used in TOML -> where the metrics are."""
+    return {"margin": "stranger_mmlab.margin:Margin"}
