@@ -11,6 +11,9 @@ from mmlab.cli import main
 from mmlab.errors import UsageError
 from mmlab.train import torchrun
 
+#: As torchrun sets them.
+GROUP = {"WORLD_SIZE": "4", "RANK": "3", "MASTER_ADDR": "localhost", "MASTER_PORT": "29511"}
+
 
 def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("WORLD_SIZE", "RANK", "LOCAL_RANK"):
@@ -19,7 +22,7 @@ def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_torchrun_says_which_process_this_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable, value in (("WORLD_SIZE", "4"), ("RANK", "3"), ("LOCAL_RANK", "1")):
+    for variable, value in {**GROUP, "LOCAL_RANK": "1"}.items():
         monkeypatch.setenv(variable, value)
     assert (torchrun.world_size(), torchrun.rank(), torchrun.local_rank()) == (4, 3, 1)
 
@@ -29,8 +32,27 @@ def test_torchrun_says_which_process_this_is(monkeypatch: pytest.MonkeyPatch) ->
 def test_anything_else_is_told(variable: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, value)
     asked = {"WORLD_SIZE": torchrun.world_size, "RANK": torchrun.rank}
-    with pytest.raises(UsageError, match=f"(?s){variable}: .*allowed: .*next: unset {variable}"):
+    with pytest.raises(UsageError, match=f"(?s){variable}: .*allowed: .*next: start with torchrun"):
         asked.get(variable, torchrun.local_rank)()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "allowed"),
+    [
+        ("RANK", "4", "0 to 3"),
+        ("RANK", "", "a value"),
+        ("MASTER_ADDR", "", "a value"),
+        ("MASTER_PORT", "", "a value"),
+        ("MASTER_PORT", "port", "a whole number"),
+    ],
+)
+def test_a_group_that_cannot_be_made_is_told(
+    variable: str, value: str, allowed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, one in {**GROUP, variable: value}.items():
+        monkeypatch.setenv(name, one)
+    with pytest.raises(UsageError, match=f"(?s)^{variable}: .*allowed: {allowed}"):
+        torchrun.world_size()
 
 
 def test_no_group_of_none(monkeypatch: pytest.MonkeyPatch) -> None:
