@@ -12,7 +12,13 @@ from typing import Any
 
 import mmlab
 
-COMPONENTS = {("encoder", "grid"), ("fusion", "product"), ("loss", "hinge"), ("dataset", "shapes")}
+COMPONENTS = {
+    ("encoder", "grid"),
+    ("fusion", "product"),
+    ("loss", "hinge"),
+    ("dataset", "shapes"),
+    ("metric", "margin"),
+}
 
 
 def call(*arguments: str) -> str:
@@ -52,3 +58,6 @@ assert "stranger-mmlab" in call("show", "@last", "--env"), "provenance does not 
 assert "stranger-shapes" in call("report")
 call("report", "--out", "report.html")
 assert Path("report.html").stat().st_size > 1000
+
+call("plugins", "new", "fusion", "my-fusion")
+assert Path("my-fusion/.github/workflows/ci.yml").is_file(), "the wheel lacks templates"

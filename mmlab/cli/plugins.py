@@ -38,6 +38,8 @@ KINDS = (
     "evaluator",
     "metric",
 )
+#: The kinds in words.
+_KINDS = ", ".join(KINDS)
 #: Columns of what these commands write where no terminal says how many there are.
 WIDTH = 80
 
@@ -52,7 +54,7 @@ plugins.add_command(new)
 
 
 @plugins.command("list")
-@click.option("--kind", type=click.Choice(KINDS), help="Only components of this kind.")
+@click.option("--kind", type=click.Choice(KINDS), metavar="KIND", help=f"Only one of {_KINDS}.")
 @json_option
 @color_option
 @verbosity_options
@@ -80,7 +82,12 @@ def list_components(kind: str | None, as_json: bool) -> None:
 
 @plugins.command()
 @click.argument("name")
-@click.option("--kind", type=click.Choice(KINDS), help="Which, where several kinds have the name.")
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    metavar="KIND",
+    help="Which, where several kinds have the name.",
+)
 @json_option
 @color_option
 @verbosity_options

@@ -34,7 +34,7 @@ def check_labels(case: LossCase, loss: Any) -> None:
 def _check_kind(loss: Any, made: Pass, is_several: bool) -> None:  # Any: as above
     kind = "several labels a sample" if is_several else "one label a sample"
     claim = f"data of {kind} may lack some labels, and samples of unknown labels say nothing"
-    made = _with_first(made, math.nan if is_several else -1)
+    made = _with_first(_unmeasured(made), math.nan if is_several else -1)
     unknown = _value(loss, made, kind)
     if not math.isfinite(unknown):
         found = f"a loss of {unknown} where the first sample's labels are unknown"
@@ -66,6 +66,15 @@ def _with_first(made: Pass, value: float) -> Pass:
     target: Tensor = made.batch.target.clone()
     target[0] = value
     return replace(made, batch=replace(made.batch, target=target))
+
+
+def _unmeasured(made: Pass) -> Pass:
+    """The pass with the first sample's numbers unknown, so that labels alone could judge it."""
+    if made.batch.targets is None:
+        return made
+    targets = made.batch.targets.clone()
+    targets[0] = math.nan
+    return replace(made, batch=replace(made.batch, targets=targets))
 
 
 def _predicted_otherwise(made: Pass) -> Pass:

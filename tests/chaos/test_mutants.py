@@ -26,7 +26,7 @@ from mmlab.store import CellClaim, StoreAway, engine, open_store
         ("rewind", "sqlite", 30, 0, "has lone points"),
         ("rewind", "postgres", 30, 0, "has lone points"),
         # SQLite has one writer at a time, and needs no index for this.
-        ("unique", "postgres", 5, 0, "a cell has several runs"),
+        ("unique", "postgres", 15, 0, "a cell has several runs"),
     ],
 )
 def test_a_storm_notices_what_is_missing(

@@ -15,7 +15,13 @@ from mmlab.cli import main
 from mmlab.plan.about import describe_target
 from mmlab.plan.registry import BUILTINS, Registry
 
-COMPONENTS = {("encoder", "grid"), ("fusion", "product"), ("loss", "hinge"), ("dataset", "shapes")}
+COMPONENTS = {
+    ("encoder", "grid"),
+    ("fusion", "product"),
+    ("loss", "hinge"),
+    ("dataset", "shapes"),
+    ("metric", "margin"),
+}
 
 
 @pytest.fixture(autouse=True)

@@ -115,7 +115,7 @@ def fitted(content: str, limit: float) -> str:
     >>> fitted("fusion=low_rank_bilinear", 100), fitted("sum", 100)
     ('fusion=…ilinear', 'sum')
     """
-    if len(content) <= LONGEST and text_width(content) <= limit:
+    if len(content) < 2 or (len(content) <= LONGEST and text_width(content) <= limit):
         return content
 
     def cut(kept: int) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markupsafe import Markup
 from support.svg import Drawn, contrast, shown, told
@@ -132,6 +132,7 @@ def test_texts_and_lines_have_the_contrast_that_wcag_asks_for(scheme: str) -> No
         assert contrast(colours["ink"], colours[fill]) >= 4.5, fill
 
 
+@example(content="G", limit=10.0)
 @given(content=st.text(max_size=60), limit=st.floats(10, 400))
 def test_a_text_is_cut_to_the_longest_that_fits(content: str, limit: float) -> None:
     def cut(kept: int) -> str:
