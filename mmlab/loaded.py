@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from mmlab.evaluate.label_results import thumbnail
+from mmlab.evaluate.label_results import small_picture
 from mmlab.evaluate.ranked import RankedLabels
 from mmlab.model.build import BuiltCell
 from mmlab.model.device import resolve_device
@@ -154,8 +154,8 @@ def _cards(model: LoadedModel, found: RankedInputs, *, pictures: bool) -> Iterat
     start = 0
     for block in found.blocks:
         for row in range(len(block.top_label)):
-            picture = thumbnail(found.samples, start + row) if pictures else None
-            yield _card(model, found, block, (start, row), picture)
+            small = small_picture(found.samples, start + row) if pictures else None
+            yield _card(model, found, block, (start, row), small and small.image)
         start += len(block.top_label)
 
 

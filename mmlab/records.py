@@ -162,6 +162,31 @@ class Shots:
 
 
 @dataclass(frozen=True)
+class BoxResults:
+    """Boxes that were found in n pictures, and those that are there, in pixels of each picture.
+
+    `samples` are the dataset's ids of the pictures, and `sample` and `true_sample` are positions
+    among them, in ascending order. The m boxes found stand surest first in each picture: label id,
+    `box` (m, 4) as x0, y0, x1, y1, score, and `truth`, the number within the picture of the true
+    box that it is, or -1. Of the k true boxes, label id, `true_box` (k, 4), `true_area` in square
+    pixels, and whether one is a crowd or difficult: those need not be found.
+    """
+
+    samples: Sequence[str]
+    sample: Ints
+    label: Ints
+    box: Doubles
+    score: Doubles
+    truth: Ints
+    true_sample: Ints
+    true_label: Ints
+    true_box: Doubles
+    true_area: Doubles
+    is_crowd: npt.NDArray[np.bool_]
+    is_difficult: npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
 class SkippedSample:
     """A sample that could not be read, where the spec allows to leave out a few."""
 
@@ -203,6 +228,8 @@ class EvaluationResult:
     label_metrics: Mapping[str, Floats] = field(default_factory=dict)
     #: sample id -> WebP bytes of a small picture, for a few samples; reports read no dataset
     thumbnails: Mapping[str, bytes] = field(default_factory=dict)
+    #: of these samples width and height in pixels of the whole picture
+    picture_sizes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     #: what the samples are called where others publish figures on them, and which metric they quote
     test_set: str | None = None
     main_metric: str | None = None
@@ -212,6 +239,8 @@ class EvaluationResult:
     confusions: Confusions | None = None
     reliability: Reliability | None = None
     shots: Shots | None = None
+    #: what was found in pictures, of detections; its samples are pictures, not rows of `samples`
+    boxes: BoxResults | None = None
     #: (samples, labels): every score, where they are wanted as a file
     scores: Halves | None = None
     artifacts: Sequence[Artifact] = ()

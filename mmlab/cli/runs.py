@@ -23,7 +23,7 @@ from mmlab.cli.output import (
     table,
     verbosity_options,
 )
-from mmlab.errors import harmless
+from mmlab.errors import UsageError, harmless
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -261,13 +261,26 @@ def _show_attempts(out: Console, attempts: Sequence[AttemptRow]) -> None:
 def _show_cards(
     store: Store, run_id: str, sample: str, evaluation: str | None, *, as_json: bool
 ) -> None:
+    from mmlab.report.box_cards import box_cards
     from mmlab.report.card_reading import sample_cards
+    from mmlab.report.render.box_text import draw_boxes
     from mmlab.report.render.card_text import draw_card
 
-    cards = sample_cards(store, run_id, sample, evaluation)
+    boxes = box_cards(store, run_id, sample, evaluation)
+    try:
+        cards = sample_cards(store, run_id, sample, evaluation)
+    except UsageError:
+        if not boxes:
+            raise
+        cards = []
     if as_json:
-        print_json(cards=[{**asdict(card), "picture": card.picture_uri} for card in cards])
+        print_json(
+            cards=[{**asdict(card), "picture": card.picture_uri} for card in cards],
+            boxes=[{**asdict(card), "picture": card.picture_uri} for card in boxes],
+        )
         return
     out = console()
+    for card in boxes:
+        out.print(draw_boxes(card))
     for card in cards:
         out.print(draw_card(card))

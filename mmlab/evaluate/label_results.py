@@ -71,7 +71,7 @@ def make_result(labelling: Labelling, truths: TrueLabels, ranked: RankedLabels) 
     encoded, labels = labelling.encoded, labelling.question.labels
     ids = [encoded.ids[index] for index in labelling.indexes]
     per_label = measure_labels(ranked, len(labels))
-    return EvaluationResult(
+    result = EvaluationResult(
         name=labelling.name,
         evaluator=labelling.question.evaluator,
         condition=labelling.condition,
@@ -88,11 +88,10 @@ def make_result(labelling: Labelling, truths: TrueLabels, ranked: RankedLabels) 
         label_metrics={key: values.astype(np.float32) for key, values in per_label.items()},
         confusions=count_confusions(ranked, len(labels)),
         reliability=measure_reliability(ranked),
-        thumbnails=make_thumbnails(
-            encoded.dataset, ids, labelling.indexes, labelling.cards, encoded.wanted
-        ),
         scores=ranked.matrix,
     )
+    about = encoded.dataset, ids, labelling.indexes, labelling.cards, encoded.wanted
+    return with_pictures(result, small_pictures(*about))
 
 
 def with_asked(
@@ -183,14 +182,22 @@ CardsOption = Annotated[
 SIDE = 128
 
 
-def make_thumbnails(
+@dataclass(frozen=True)
+class SmallPicture:
+    """A picture as a small WebP, and the width and height in pixels that it has itself."""
+
+    image: bytes
+    size: tuple[int, int]
+
+
+def small_pictures(
     dataset: Dataset,
     ids: Sequence[str],
     indexes: Sequence[int],
     count: int,
     wanted: Callable[[Sequence[str]], WantedPictures] | None = None,
-) -> dict[str, bytes]:
-    """WebP bytes by id of the results that a picture is wanted of; `indexes` are their samples.
+) -> dict[str, SmallPicture]:
+    """Small pictures by id of the results that one is wanted of; `indexes` are their samples.
 
     Where nobody says which, the `count` ids with the smallest sha256: a choice that looks random,
     is the same in every run, and hardly changes when samples are added. Empty for a `count` of 0,
@@ -206,15 +213,26 @@ def make_thumbnails(
     return _made(dataset, asked, dict(zip(ids, indexes, strict=True)))
 
 
-def _made(dataset: Dataset, asked: WantedPictures, indexes: Mapping[str, int]) -> dict[str, bytes]:
+def with_pictures(
+    result: EvaluationResult, pictures: Mapping[str, SmallPicture]
+) -> EvaluationResult:
+    """The result with small pictures by the ids of their samples."""
+    images = {one: picture.image for one, picture in pictures.items()}
+    sizes = {one: picture.size for one, picture in pictures.items()}
+    return replace(result, thumbnails=images, picture_sizes=sizes)
+
+
+def _made(
+    dataset: Dataset, asked: WantedPictures, indexes: Mapping[str, int]
+) -> dict[str, SmallPicture]:
     """Pictures in the order in which they are wanted, until their room is filled."""
-    of_index: dict[int, bytes | None] = {}  # captions of one picture share it
-    found, left = dict[str, bytes](), asked.room_bytes
+    of_index: dict[int, SmallPicture | None] = {}  # captions of one picture share it
+    found, left = dict[str, SmallPicture](), asked.room_bytes
     for one in asked.samples:
         index = indexes[one]
         if index not in of_index:
-            of_index[index] = thumbnail(dataset, index)
-            left -= len(of_index[index] or b"")
+            of_index[index] = made = small_picture(dataset, index)
+            left -= len(made.image) if made else 0
         if left < 0:
             break
         if (picture := of_index[index]) is not None:
@@ -222,7 +240,7 @@ def _made(dataset: Dataset, asked: WantedPictures, indexes: Mapping[str, int]) -
     return found
 
 
-def thumbnail(dataset: Dataset, index: int) -> bytes | None:
+def small_picture(dataset: Dataset, index: int) -> SmallPicture | None:
     """A sample's picture as a small WebP; None where it has none."""
     image = dataset[index].values.get("image")
     if not isinstance(image, Image.Image):
@@ -231,4 +249,4 @@ def thumbnail(dataset: Dataset, index: int) -> bytes | None:
     small.thumbnail((SIDE, SIDE))
     file = io.BytesIO()
     small.save(file, "WEBP", quality=80)
-    return file.getvalue()
+    return SmallPicture(file.getvalue(), image.size)

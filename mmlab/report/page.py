@@ -12,6 +12,8 @@ import polars as pl
 
 from mmlab.report.boards.board import Board
 from mmlab.report.boards.words import comparison_label, group_labels, number, short_names
+from mmlab.report.box_cards import SELECTION as BOX_SELECTION
+from mmlab.report.box_cards import BoxCard, choose_box_cards
 from mmlab.report.card_reading import SELECTION, choose_cards
 from mmlab.report.cards import Card
 from mmlab.report.contents import all_boards, failure_cells, read_contents
@@ -24,6 +26,8 @@ from mmlab.store import Store
 
 #: What one page shows at most of each; more is counted, not drawn.
 CARDS = 12
+#: Pictures with boxes of a comparison, each as wide as a card.
+SCENES = 6
 CARD_SETS = 8
 LABELS = 1000
 FAILURES = 500
@@ -64,6 +68,8 @@ class Example:
     seed: int
     cards: tuple[Card, ...]
     labels: Labels | None
+    scenes: tuple[BoxCard, ...] = ()
+    selection: str = BOX_SELECTION
 
 
 @dataclass(frozen=True)
@@ -159,11 +165,13 @@ def _examples(
         ).sort("seed", "replicate")
         run_id, seed = group["run_id"][0], group["seed"][0]
         shown = choose_cards(store, run_id, leader["evaluation"], leader["condition"], cards)
+        asked = leader["evaluation"], leader["condition"]
+        scenes = choose_box_cards(store, run_id, *asked, min(cards, SCENES))
         labels = _labels(store, group["run_id"].to_list(), leader)
-        if shown or labels:
+        if shown or labels or scenes:
             title = comparison_label(leader["evaluation"], leader["condition"], leader["split"])
             (name,) = group_labels([leader]).values()
-            yield Example(title, name, seed, tuple(shown), labels)
+            yield Example(title, name, seed, tuple(shown), labels, tuple(scenes))
 
 
 def _labels(store: Store, runs: Sequence[str], leader: Row) -> Labels | None:

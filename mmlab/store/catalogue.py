@@ -212,9 +212,15 @@ def _cut(connection: Connection, room: int) -> int | None:
 
 
 def keep_pictures(
-    connection: Connection, numbers: Mapping[str, int], found: Mapping[str, bytes]
+    connection: Connection,
+    numbers: Mapping[str, int],
+    found: Mapping[str, bytes],
+    sizes: Mapping[str, tuple[int, int]],
 ) -> None:
-    """Add pictures by their samples' own ids, whose numbers are given, as far as there is room."""
+    """Add pictures by their samples' own ids, whose numbers are given, as far as there is room.
+
+    `sizes` are width and height of the whole pictures, where they are known.
+    """
     room = room_bytes()
     if not found or not room:
         return
@@ -226,10 +232,15 @@ def keep_pictures(
     if not new:
         return
     hashes = _add_pictures(connection, new)
-    rows = [
-        {"sample_id": numbers[one], "place": place_of(one), "picture_id": hashes[_hash(new[one])]}
-        for one in new
-    ]
+    rows = []
+    for one, image in new.items():
+        width, height = sizes.get(one, (None, None))
+        row = {
+            "sample_id": numbers[one],
+            "place": place_of(one),
+            "picture_id": hashes[_hash(image)],
+        }
+        rows.append({**row, "width": width, "height": height})
     insert_missing(connection, thumbnails, rows)
     _make_room(connection, room)
 

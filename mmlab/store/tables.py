@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 #: The newest migration: the only revision of a database that this program works with.
-REVISION = "0009"
+REVISION = "0010"
 
 metadata = MetaData(
     naming_convention={
@@ -455,8 +455,9 @@ sample_targets = Table(
     comment="One row per evaluation, sample and number predicted: what regressions compare",
 )
 
-# The one table without references: checking three for each of its many rows made writing it seven
-# times slower on Postgres. Its one writer takes the numbers from those tables in one transaction.
+# Without references, as `detections`: checking three for each of its many rows made writing it
+# seven times slower on Postgres. Its one writer takes the numbers from those tables in one
+# transaction.
 rankings = Table(
     "rankings",
     metadata,
@@ -467,6 +468,50 @@ rankings = Table(
     Column("score", REAL, comment="its probability, or score; NULL if not a number"),
     sqlite_with_rowid=False,
     comment="One row per evaluation, sample and rank: the first labels of every sample",
+)
+
+
+def _box() -> list[AnyColumn | CheckConstraint]:
+    """A box in pixels of its picture, x to the right and y down."""
+    ends = {"x0": "left", "y0": "upper", "x1": "right", "y1": "lower"}
+    return [
+        *(
+            Column(name, Double, nullable=False, comment=f"{side} end of the box in pixels")
+            for name, side in ends.items()
+        ),
+        CheckConstraint("x0 < x1 AND y0 < y1", name="box"),
+    ]
+
+
+# Without references, as `rankings` and for the same reason.
+detections = Table(
+    "detections",
+    metadata,
+    Column("evaluation_id", Integer, primary_key=True, comment="the evaluation: evaluations.id"),
+    Column("sample_id", Integer, primary_key=True, comment="the picture: samples.id"),
+    Column("rank", Integer, primary_key=True, comment="1 for the surest box of the picture"),
+    Column("label_id", Integer, nullable=False, comment="the label of what is in it: labels.id"),
+    *_box(),
+    Column("score", Double, nullable=False, comment="how sure it is; higher is surer"),
+    Column("truth", Integer, comment="number of the true box that it is; NULL if it is none"),
+    CheckConstraint("rank >= 1", name="rank"),
+    sqlite_with_rowid=False,
+    comment="One row per box that was found in a picture",
+)
+
+true_boxes = Table(
+    "true_boxes",
+    metadata,
+    _key("evaluations.id", "the evaluation", is_primary=True),
+    _key("samples.id", "the picture", is_primary=True),
+    Column("number", Integer, primary_key=True, comment="of the box in its picture, from 0"),
+    _key("labels.id", "the label of what is in it"),
+    *_box(),
+    Column("area", Double, nullable=False, comment="of the object in square pixels"),
+    Column("is_crowd", Boolean, nullable=False, comment="around many that nobody told apart"),
+    Column("is_difficult", Boolean, nullable=False, comment="nobody needs to find it"),
+    sqlite_with_rowid=False,
+    comment="One row per box that is in a picture of an evaluation that looks for boxes",
 )
 
 label_metrics = Table(
@@ -551,6 +596,8 @@ thumbnails = Table(
         comment="63 bits of the sha256 of its id: the lowest stay where there is no room",
     ),
     _key("pictures.id", "its small picture"),
+    Column("width", Integer, comment="of the whole picture in pixels; NULL if unknown"),
+    Column("height", Integer, comment="of the whole picture in pixels; NULL if unknown"),
     comment="One row per sample that has a small picture, so that reports need no dataset",
 )
 

@@ -323,7 +323,38 @@ sample_pictures = Table(
     *_of(tables.thumbnails, "sample_id"),
     *_of(tables.samples, "dataset_revision", "split", sample="stable_id"),
     *_of(tables.pictures, "image"),
+    *_of(tables.thumbnails, "width", "height"),
     comment="One row per sample that has a small picture",
+)
+
+box_detections = Table(
+    "box_detections",
+    metadata,
+    *_run(),
+    _given("evaluation_id", Integer, comment="number of the evaluation"),
+    *_evaluation(),
+    *_of(tables.detections, "sample_id"),
+    *_of(tables.samples, sample="stable_id"),
+    *_of(tables.detections, "rank"),
+    _given("label", Text, comment="the label of what is in it"),
+    *_of(tables.detections, "x0", "y0", "x1", "y1", "score", "truth"),
+    _given("is_right", Boolean, comment="whether it is a true box that is to be found"),
+    _given("is_ignored", Boolean, comment="whether it is one that need not be found"),
+    comment="One row per box that a done run found in a picture",
+)
+
+box_truths = Table(
+    "box_truths",
+    metadata,
+    *_run(),
+    _given("evaluation_id", Integer, comment="number of the evaluation"),
+    *_evaluation(),
+    *_of(tables.true_boxes, "sample_id"),
+    *_of(tables.samples, sample="stable_id"),
+    *_of(tables.true_boxes, "number"),
+    _given("label", Text, comment="the label of what is in it"),
+    *_of(tables.true_boxes, "x0", "y0", "x1", "y1", "area", "is_crowd", "is_difficult"),
+    comment="One row per box that is in a picture in which a done run looked for boxes",
 )
 
 artifacts = Table(

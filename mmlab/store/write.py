@@ -50,6 +50,7 @@ from mmlab.store.runs import lock_done_run
 from mmlab.store.tables import (
     artifacts,
     confusions,
+    detections,
     evaluation_parts,
     evaluations,
     label_metrics,
@@ -61,6 +62,7 @@ from mmlab.store.tables import (
     sample_truths,
     shots,
     skipped_samples,
+    true_boxes,
 )
 from mmlab.store.tables import runs as run_table
 
@@ -75,6 +77,8 @@ _PER_EVALUATION = (
     rankings,
     sample_truths,
     sample_results,
+    detections,
+    true_boxes,
 )
 
 #: Of larger sets, only labels about which something is known get rows.
@@ -99,6 +103,9 @@ def _check_result(result: EvaluationResult) -> None:
     if result.samples is not None:
         check_texts(f"id of sample of {result.name}", result.samples.ids, is_indexed=True)
         _check_unique(f"sample ids of {result.name}", result.samples.ids)
+    if result.boxes is not None:
+        check_texts(f"id of picture of {result.name}", result.boxes.samples, is_indexed=True)
+        _check_unique(f"picture ids of {result.name}", result.boxes.samples)
     if result.targets is not None:
         check_texts(f"target of {result.name}", result.targets.names)
         _check_unique(f"targets of {result.name}", result.targets.names)
@@ -316,7 +323,12 @@ def write_samples(
     _write_targets(connection, evaluation_id, result.targets, ids)
     if result.rankings is not None:
         write_rankings(connection, evaluation_id, result.rankings, ids, label_ids)
-    keep_pictures(connection, dict(zip(rows.ids, ids.tolist(), strict=True)), result.thumbnails)
+    numbers = dict(zip(rows.ids, ids.tolist(), strict=True))
+    if result.boxes is not None:
+        from mmlab.store.boxes import write_boxes  # few evaluations find boxes
+
+        numbers |= write_boxes(connection, evaluation_id, result, result.boxes, label_ids)
+    keep_pictures(connection, numbers, result.thumbnails, result.picture_sizes)
 
 
 def _write_sample_results(

@@ -15,7 +15,7 @@ from mmlab.evaluate import EvaluatedModel, encode_split
 from mmlab.evaluate.evaluators.classification import Classification
 from mmlab.evaluate.evaluators.retrieval import Retrieval
 from mmlab.evaluate.evaluators.zero_shot import ZeroShot
-from mmlab.evaluate.label_results import make_thumbnails
+from mmlab.evaluate.label_results import small_pictures
 from mmlab.plugin import Calibration
 
 LABELS = ["crab", "owl", "elk"]
@@ -116,18 +116,19 @@ def picture_set(count: int) -> Words:
 
 def test_cards_are_few_small_webp_pictures_of_the_same_samples_every_time() -> None:
     dataset, ids = picture_set(30), [f"word-{index}" for index in range(30)]
-    found = make_thumbnails(dataset, ids, range(30), 4)
-    assert found == make_thumbnails(dataset, ids, range(30), 4)
+    found = small_pictures(dataset, ids, range(30), 4)
+    assert found == small_pictures(dataset, ids, range(30), 4)
     assert len(found) == 4
     for key, picture in found.items():
-        image = Image.open(io.BytesIO(picture))
+        assert picture.size == (300, 200)
+        image = Image.open(io.BytesIO(picture.image))
         assert (image.format, image.size) == ("WEBP", (128, 85))
         assert abs(image.getpixel((60, 40))[0] - int(key.removeprefix("word-"))) <= 8
 
 
 def test_the_dataset_keeps_its_pictures_as_they_were() -> None:
     dataset = picture_set(1)
-    make_thumbnails(dataset, ["word-0"], [0], 1)
+    small_pictures(dataset, ["word-0"], [0], 1)
     assert dataset.rows[0]["image"].size == (300, 200)
 
 
@@ -147,6 +148,6 @@ def test_cards_of_a_result_are_among_the_samples_that_took_part() -> None:
 
 
 def test_without_pictures_there_are_no_cards() -> None:
-    assert make_thumbnails(pictures(LABELS, LABELS), ["word-0"], [0], 3) == {}
+    assert small_pictures(pictures(LABELS, LABELS), ["word-0"], [0], 3) == {}
     sounds = Words([{"text": "crab"}], [(0,)], labels=("crab",), modalities=("text",))
-    assert make_thumbnails(sounds, ["word-0"], [0], 3) == {}
+    assert small_pictures(sounds, ["word-0"], [0], 3) == {}

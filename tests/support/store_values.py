@@ -13,6 +13,7 @@ from sqlalchemy import MetaData, create_engine, select
 from mmlab.metric import SHARE, Metric
 from mmlab.records import (
     Artifact,
+    BoxResults,
     Confusions,
     EvaluationResult,
     MetricPoint,
@@ -90,6 +91,24 @@ def points(*values: float) -> list[MetricPoint]:
     return [MetricPoint("train/loss", step, value) for step, value in enumerate(values, start=1)]
 
 
+def boxes(samples: Sequence[str]) -> BoxResults:
+    """Three boxes found, of which the surest is none and one is a crowd; the last has none."""
+    return BoxResults(
+        samples=tuple(samples),
+        sample=np.array([0, 0, 1], np.int32),
+        label=np.array([0, 1, 0], np.int32),
+        box=np.array([[0, 0, 10, 10], [1 / 3, 2, 30, 40.5], [5, 5, 6, 6]], np.float64),
+        score=np.array([0.9, 0.1, 1 / 3], np.float64),
+        truth=np.array([-1, 1, 0], np.int32),
+        true_sample=np.array([0, 0, 1], np.int32),
+        true_label=np.array([0, 1, 0], np.int32),
+        true_box=np.array([[50, 50, 60, 60], [0, 0, 30, 40], [0, 0, 640, 480]], np.float64),
+        true_area=np.array([100, 900.5, 307200], np.float64),
+        is_crowd=np.array([False, False, True]),
+        is_difficult=np.array([False, False, False]),
+    )
+
+
 def evaluation(
     name: str = "zero_shot",
     labels: Sequence[str] = LABELS,
@@ -128,6 +147,8 @@ def evaluation(
         or {"recall": np.linspace(0, 1, len(labels), dtype=np.float32) / np.float32(0.3)}
         | {"ap": np.full(len(labels), np.nan, dtype=np.float32)},
         thumbnails={sample_ids[0]: b"RIFF....WEBP"},
+        picture_sizes={sample_ids[0]: (640, 480)},
+        boxes=boxes(sample_ids),
         suite=("small 🦜", "other"),
         confusions=Confusions(*(np.array(x, dtype=np.int32) for x in ([0, 1], [1, 1], [2, 1]))),
         reliability=Reliability(

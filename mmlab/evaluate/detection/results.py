@@ -15,7 +15,7 @@ from mmlab.evaluate.detection.scene import Crops, Scenes
 from mmlab.evaluate.encode import Encoded
 from mmlab.evaluate.evaluator import ProtocolQuestion, make_protocol
 from mmlab.metric import SHARE, Metric
-from mmlab.records import Doubles, EvaluationResult, Floats, SampleResults
+from mmlab.records import BoxResults, Doubles, EvaluationResult, Floats, SampleResults
 
 #: What `found_result` gives.
 METRICS = (
@@ -82,6 +82,32 @@ def box_rows(crops: Crops, truths: TrueBoxes, found: Detections, matches: Matche
     score[matches.truth[is_hit]] = found.score[matches.index[is_hit]]
     asked = ~truths.is_ignored
     return _rows(crops.ids, truths.label[asked].tolist(), crops.clusters, rank[asked], score[asked])
+
+
+def box_results(
+    scenes: Scenes, truths: TrueBoxes, found: Detections, matches: Matches
+) -> BoxResults:
+    """Every box that was found and every one that is there."""
+    truth = np.full(len(found), -1, np.int32)
+    first = np.searchsorted(truths.picture, np.arange(len(scenes)))  # each picture's first box
+    is_some = matches.truth >= 0
+    of = matches.truth[is_some]
+    truth[matches.index[is_some]] = of - first[truths.picture[of]]
+    order = np.lexsort((-found.score, found.picture))
+    return BoxResults(
+        samples=scenes.ids,
+        sample=found.picture[order].astype(np.int32),
+        label=found.label[order].astype(np.int32),
+        box=found.box[order],
+        score=found.score[order],
+        truth=truth[order],
+        true_sample=truths.picture.astype(np.int32),
+        true_label=truths.label.astype(np.int32),
+        true_box=truths.box,
+        true_area=truths.area,
+        is_crowd=truths.crowd,
+        is_difficult=truths.difficult,
+    )
 
 
 def point_rows(

@@ -52,7 +52,13 @@ from mmlab.evaluate.evaluators.zero_shot import (
     meaning_of,
 )
 from mmlab.evaluate.label_features import LabelFeatures
-from mmlab.evaluate.label_results import CardsOption, KeptOption
+from mmlab.evaluate.label_results import (
+    CardsOption,
+    KeptOption,
+    SmallPicture,
+    small_pictures,
+    with_pictures,
+)
 from mmlab.evaluate.metrics import LABEL_METRICS, METRICS
 from mmlab.evaluate.prompts import Prompts, Template
 from mmlab.evaluate.subject import EvaluatedModel
@@ -188,11 +194,15 @@ class Detection:
         matches, curves, metrics = results.found_metrics(found, truths, count)
         asked = self.question(subject, encoded.dataset, name, {**self._options(), **learnt})
         rows = results.box_rows(crops, truths, found, matches)
-        boxes = about.result(asked, "found", metrics, rows)
+        boxes = replace(
+            about.result(asked, "found", metrics, rows),
+            boxes=results.box_results(scenes, truths, found, matches),
+        )
+        pictures = self._pictures(scenes, encoded)
         rows, metrics, hits = results.point_rows(scenes, truths, points, count)
         pointed = about.result(asked, "pointing", metrics, rows)
         return [
-            replace(boxes, label_metrics=measure_labels(curves)),
+            replace(with_pictures(boxes, pictures), label_metrics=measure_labels(curves)),
             self._oracle(subject, encoded, crops, name),
             replace(pointed, label_metrics={"hits": hits}),
         ]
@@ -200,6 +210,11 @@ class Detection:
     def _scenes(self, subject: EvaluatedModel, encoded: Encoded, name: str) -> Scenes:
         key, _ = self.zero_shot.keys(subject, name)
         return Scenes.of(encoded, key, subject.modality(key))
+
+    def _pictures(self, scenes: Scenes, encoded: Encoded) -> dict[str, SmallPicture]:
+        """Small pictures of whole scenes, of those that are wanted."""
+        cards, wanted = self.zero_shot.cards, encoded.wanted
+        return small_pictures(scenes.dataset, scenes.ids, scenes.indexes, cards, wanted)
 
     def _search(
         self, subject: EvaluatedModel, scenes: Scenes, answers: LabelFeatures, name: str

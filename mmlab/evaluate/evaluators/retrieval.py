@@ -23,7 +23,7 @@ from mmlab.evaluate.evaluator import (
     needs_similarity,
     nothing_left,
 )
-from mmlab.evaluate.label_results import CardsOption, make_thumbnails
+from mmlab.evaluate.label_results import CardsOption, small_pictures, with_pictures
 from mmlab.evaluate.metrics import share_within
 from mmlab.evaluate.ranked import chunks, first_true, have_ties, ranks_of
 from mmlab.evaluate.subject import EvaluatedModel, check_numbers
@@ -132,7 +132,7 @@ class Retrieval:
         shared = count_shared(asked) + count_shared(answers)
         ids = [*asked.ids, *answers.ids]
         described = subject.describe((asked.key, answers.key), None)
-        return EvaluationResult(
+        result = EvaluationResult(
             name=name,
             evaluator="retrieval",
             condition=condition,
@@ -143,10 +143,9 @@ class Retrieval:
             metrics=measure(found.rank, len(answers.ids)),
             skipped=len(encoded.ids) - len(set(asked.indexes)),
             samples=_sample_results(found, _clusters(encoded, asked)),
-            thumbnails=make_thumbnails(
-                encoded.dataset, asked.ids, asked.indexes, self.cards, encoded.wanted
-            ),
         )
+        about = encoded.dataset, asked.ids, asked.indexes, self.cards, encoded.wanted
+        return with_pictures(result, small_pictures(*about))
 
     def _question(self, shared: int) -> ProtocolQuestion:
         """What is asked; whose captions count is part of it only where some are shared."""
