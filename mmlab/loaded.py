@@ -155,7 +155,7 @@ def _cards(model: LoadedModel, found: RankedInputs, *, pictures: bool) -> Iterat
     for block in found.blocks:
         for row in range(len(block.top_label)):
             small = small_picture(found.samples, start + row) if pictures else None
-            yield _card(model, found, block, (start, row), small and small.image)
+            yield _card(model, found, block, (start, row), small.image if small else None)
         start += len(block.top_label)
 
 

@@ -280,7 +280,7 @@ def _show_cards(
         )
         return
     out = console()
-    for card in boxes:
-        out.print(draw_boxes(card))
+    for scene in boxes:
+        out.print(draw_boxes(scene))
     for card in cards:
         out.print(draw_card(card))

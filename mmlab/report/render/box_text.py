@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rich.console import Group
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -19,7 +19,7 @@ def draw_boxes(card: BoxCard) -> Group:
     place = " · ".join(
         filter(None, (card.experiment, card.cell, f"seed {card.seed}", card.evaluation))
     )
-    parts = [
+    parts: list[RenderableType] = [
         Text(card.title, style="bold"),
         Text(f"sample {visible(card.sample)} · {visible(place)}", style="dim"),
         Text(),
