@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from sqlalchemy import select
 
+from mmlab.report.compare.boxes import boxed_pictures, is_about_boxes
 from mmlab.report.compare.questions import Answers, Question
 from mmlab.report.outcomes import Array
 from mmlab.statistics.differences import Difference, paired_difference
@@ -56,7 +57,10 @@ class ConfusionChange:
 
 @dataclass(frozen=True)
 class Flip:
-    """A sample that most seeds get right on one side alone, and what each side ranked first."""
+    """A sample that most seeds get right on one side alone, and what each side ranked first.
+
+    Of a true box in a picture, whether each side found it.
+    """
 
     sample: str
     truths: tuple[str, ...]
@@ -84,13 +88,21 @@ def read_details(store: Store, answers: Answers, row: int) -> Details:
     truths = _truths(store, answers)
     before, after = (_first_labels(store, answers, side) for side in (0, row))
     pair = answers.values[0], answers.values[row]
-    flips = _flips(answers, truths, (before, after), pair)
+    flips, draw = _flips(answers, truths, (before, after), pair), _pictures
+    if is_about_boxes(store, answers.question):
+        flips, draw = [_of_box(flip) for flip in flips], boxed_pictures
     return Details(
         tuple(_label_changes(answers, truths, *pair)),
         tuple(_confusion_changes(answers, truths, before, after, row)),
         tuple(flips),
-        _pictures(store, answers.question, [flip.sample for flip in spread(flips)]),
+        draw(store, answers.question, [flip.sample for flip in spread(flips)]),
     )
+
+
+def _of_box(flip: Flip) -> Flip:
+    """Of a true box, whether each side found it; labels are ranked for none."""
+    words = ["found" if share >= 0.5 else "missed" for share in (flip.before, flip.after)]
+    return replace(flip, first_before=words[0], first_after=words[1])
 
 
 def spread(items: Sequence[T]) -> Sequence[T]:
