@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
 FORMATS = ("html", "md", "tex", "csv", "json", "parquet")
 TABLES = ("findings", "leaderboard", "fusion_gain", "robustness", "failures")
-VIEWS = ("all_runs", "label_results", "sample_outcomes", "live_curves", "artifacts")
+VIEWS = (
+    *("all_runs", "label_results", "sample_outcomes", "box_detections", "box_truths"),
+    *("live_curves", "artifacts"),
+)
 
 
 @click.command(short_help="Print the leaderboard, or write it as HTML, Markdown, LaTeX, ...")
@@ -75,7 +78,8 @@ def report(
     first characters, an experiment's name, or @last.
 
     Tables are findings, leaderboard, fusion_gain, robustness and failures. Views are given whole,
-    as JSON, CSV or Parquet: all_runs, label_results, sample_outcomes, live_curves and artifacts.
+    as JSON, CSV or Parquet: all_runs, label_results, sample_outcomes, box_detections,
+    box_truths, live_curves and artifacts.
 
     \b
     Examples:

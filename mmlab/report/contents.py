@@ -22,7 +22,15 @@ from mmlab.store import Store, views
 Table = Literal["findings", "leaderboard", "fusion_gain", "robustness", "failures"]
 TABLES: tuple[Table, ...] = get_args(Table)
 #: Views that are given whole, for programs.
-ViewName = Literal["all_runs", "label_results", "sample_outcomes", "live_curves", "artifacts"]
+ViewName = Literal[
+    "all_runs",
+    "label_results",
+    "sample_outcomes",
+    "box_detections",
+    "box_truths",
+    "live_curves",
+    "artifacts",
+]
 VIEWS: Mapping[str, View] = {name: views.metadata.tables[name] for name in get_args(ViewName)}
 _EMPTY: dict[Table, str] = {
     "findings": "no run is done, and none has failed",

@@ -19,7 +19,7 @@ _LABEL_INDEX = ("experiment", "cell", "group_hash", "evaluation", "condition", "
 #: How rows of views are ordered: the same on every database.
 _ORDER = (
     *("experiment", "cell", "group_hash", "seed", "replicate", "run_id", "evaluation_id"),
-    *("position", "sample_id", "metric", "step", "path"),
+    *("position", "sample_id", "rank", "number", "metric", "step", "path"),
 )
 
 

@@ -95,7 +95,7 @@ class Results:
         return done_runs(self.store)
 
     def all_runs(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
-        """One row per run, whatever its status: the view of that name, as are the next four.
+        """One row per run, whatever its status: the view of that name, as are the next six.
 
         How it went and what it cost: attempts, outcome, error, seconds, memory, parameters,
         revisions of code and data.
@@ -109,6 +109,14 @@ class Results:
     def sample_outcomes(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
         """One row per sample of an evaluation of a done run: mind how many there are."""
         return self._view("sample_outcomes", runs)
+
+    def box_detections(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
+        """One row per box that a done run found in a picture: mind how many there are."""
+        return self._view("box_detections", runs)
+
+    def box_truths(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
+        """One row per box that is in a picture in which a done run looked for boxes."""
+        return self._view("box_truths", runs)
 
     def live_curves(self, runs: Sequence[str] | None = None) -> pl.DataFrame:
         """Every point of the curves of runs, also of those that are running."""
@@ -175,9 +183,9 @@ class Results:
         """Write a report: html, md, tex, csv, json or parquet, by the file's ending if not named.
 
         `table` is the only one written: "findings", "leaderboard", "fusion_gain", "robustness",
-        "failures", or a view: "all_runs", "label_results", "sample_outcomes", "live_curves",
-        "artifacts". Without it CSV and Parquet hold the leaderboard, all else every table but the
-        views.
+        "failures", or a view: "all_runs", "label_results", "sample_outcomes", "box_detections",
+        "box_truths", "live_curves", "artifacts". Without it CSV and Parquet hold the leaderboard,
+        all else every table but the views.
         `curves` are runs whose groups an HTML page draws beside those that lead.
         """
         drawn = self._ids(curves)
