@@ -26,15 +26,20 @@ from mmlab.store import CellClaim, StoreAway, engine, open_store
         ("rewind", "sqlite", 30, 0, "has lone points"),
         ("rewind", "postgres", 30, 0, "has lone points"),
         # SQLite has one writer at a time, and needs no index for this.
-        ("unique", "postgres", 15, 0, "a cell has several runs"),
+        ("unique", "postgres", 5, 0, "a cell has several runs"),
     ],
 )
 def test_a_storm_notices_what_is_missing(
     mutant: str, kind: str, kills: int, freezes: int, noticed: str, request: pytest.FixtureRequest
 ) -> None:
-    where = database(kind, request)
-    told = storm(*where, mutant=mutant, kills=kills, freezes=freezes, seed=3)
-    assert re.search(noticed, told.faults), told.report
+    # Two processes must come to one place at one time, which not every storm brings about.
+    where, reports = database(kind, request), []
+    for seed in range(3, 7):
+        told = storm(*where, mutant=mutant, kills=kills, freezes=freezes, seed=seed)
+        if re.search(noticed, told.faults):
+            return
+        reports.append(told.report)
+    pytest.fail(f"no storm noticed it: {reports}")
 
 
 # --- BEGIN IMMEDIATE ----------------------------------------------------------------------------

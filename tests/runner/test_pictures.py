@@ -30,13 +30,13 @@ def test_every_test_sample_has_a_picture_that_no_later_run_makes_again(
     sqlite_lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = list[int]()
-    real = label_results.thumbnail
+    real = label_results.small_picture
 
-    def counted(dataset: object, index: int) -> bytes | None:
+    def counted(dataset: object, index: int) -> object:
         made.append(index)
         return real(dataset, index)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(label_results, "thumbnail", counted)
+    monkeypatch.setattr(label_results, "small_picture", counted)
     detail = sqlite_lab.run_one(sqlite_lab.write("one", (*SPEC, ASKED)))
     samples = detail.evaluations[0].sample_count
     assert count(sqlite_lab) == len(made) == samples > 100

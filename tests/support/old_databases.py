@@ -158,6 +158,11 @@ _FORGET = {
         "DELETE FROM cells WHERE run_id IS NULL",
         "DELETE FROM properties WHERE key <> 'id'",
     ),
+    "0010": (
+        "DELETE FROM detections",
+        "DELETE FROM true_boxes",
+        "UPDATE thumbnails SET width = NULL, height = NULL",
+    ),
 }
 
 
