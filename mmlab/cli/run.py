@@ -230,30 +230,31 @@ def run(
         cell_timeout=cell_timeout,
         work=WorkOptions(lease, max_attempts, waits=not no_wait, fail_fast=fail_fast),
     )
-    with _speaking_once(), make_display() as display, raised_signals():
+    is_follower = _is_follower()  # before anything runs: its variables may make no sense
+    with _speaking_once(is_follower), make_display() as display, raised_signals():
         outcomes = run_specs(specs, options, display)
-    if not _is_follower():
+    if not is_follower:
         conclude(outcomes, db, as_json=as_json)
 
 
 @contextmanager
-def _speaking_once() -> Iterator[None]:
+def _speaking_once(is_follower: bool) -> Iterator[None]:
     """Leave it to the main process of a group to print what all of its processes meet."""
     try:
         yield
     except LostError:  # which each one notices by itself
         raise
     except MmlabError as error:
-        if not _is_follower():
+        if not is_follower:
             raise
         click.get_current_context().exit(error.exit_code)
 
 
 def _is_follower() -> bool:
-    """Whether torchrun started this process and it is not the main one."""
-    from mmlab.train.torchrun import rank
+    """Whether torchrun started this process and it is not the main one; else it is alone."""
+    from mmlab.train.torchrun import rank, world_size
 
-    return rank() > 0
+    return rank() > 0 and world_size() > 1
 
 
 def conclude(outcomes: Sequence[Outcome], db: str, *, as_json: bool) -> None:

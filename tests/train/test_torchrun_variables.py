@@ -72,3 +72,14 @@ def test_mmlab_run_says_so_in_words(
     assert ended.exit_code == 2, ended.output
     assert f"{variable}: this variable" in ended.output
     assert "Traceback" not in ended.output
+
+
+def test_a_rank_without_a_group_silences_no_command(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    monkeypatch.setenv("RANK", "1")
+    ended = CliRunner().invoke(main, ["run", "nowhere.toml"])
+    assert ended.exit_code != 0
+    assert "nowhere.toml" in ended.output
