@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import select
 
-from mmlab.report.cards import not_done, spread
+from mmlab.report.cards import not_done, spread, webp_uri
 from mmlab.store import Store
 from mmlab.store.bulk import among
 from mmlab.store.views import box_detections, box_truths, run_evaluations, sample_pictures
@@ -121,9 +120,7 @@ class BoxCard:
     @property
     def picture_uri(self) -> str | None:
         """The picture as a `data:` URI; None without one."""
-        if self.picture is None:
-            return None
-        return "data:image/webp;base64," + base64.b64encode(self.picture).decode()
+        return webp_uri(self.picture)
 
 
 def box_cards(store: Store, run: str, sample: str, evaluation: str | None = None) -> list[BoxCard]:

@@ -100,9 +100,7 @@ class Card:
     @property
     def picture_uri(self) -> str | None:
         """The picture as a `data:` URI; None without one."""
-        if self.picture is None:
-            return None
-        return "data:image/webp;base64," + base64.b64encode(self.picture).decode()
+        return webp_uri(self.picture)
 
     @property
     def has_probabilities(self) -> bool:
@@ -139,6 +137,13 @@ class Card:
             f"{self.probability:.1%} is the probability of the true label; "
             f"the label ranked first has {self.top_probability:.1%}"
         )
+
+
+def webp_uri(picture: bytes | None) -> str | None:
+    """WebP bytes as a `data:` URI, which a page holds; None for None."""
+    if picture is None:
+        return None
+    return "data:image/webp;base64," + base64.b64encode(picture).decode()
 
 
 def prompt_parts(templates: Sequence[str]) -> tuple[str, str]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mmlab.report.boards.words import counted
+from mmlab.report.cards import webp_uri
 from mmlab.report.compare.labels import SHOWN, Details, spread
 from mmlab.report.compare.numbers import interval, limits, number, p_text, signed
 from mmlab.report.compare.verdicts import Verdict
@@ -93,14 +93,8 @@ def by_sample(verdict: Verdict, found: Details) -> Iterator[Section]:
     )
     columns = ("sample", "truth", "before", "after", "")
     notes = _cut(len(found.flips), "sample")
-    pictures = tuple(_uri(found.pictures.get(one.sample)) for one in shown)
+    pictures = tuple(webp_uri(found.pictures.get(one.sample)) for one in shown)
     yield Section(title, columns, rows, notes, pictures if any(pictures) else ())
-
-
-def _uri(picture: bytes | None) -> str | None:
-    if picture is None:
-        return None
-    return "data:image/webp;base64," + base64.b64encode(picture).decode()
 
 
 def _labels(verdict: Verdict, found: Details, pair: str) -> Section:
